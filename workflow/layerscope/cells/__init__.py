@@ -1,0 +1,1 @@
+"""The canonical cells: readers, input guard, gene identifiers, quality control."""

@@ -1,0 +1,25 @@
+"""Failures that a user can mend.
+
+The message of each is one or two lines that name the file, the column or key, what was found, what was
+expected and the remedy. Scripts print it without a traceback; anything else that is raised is a defect.
+"""
+
+
+class LayerscopeError(Exception):
+    """Base of every failure that a user can mend."""
+
+
+class ConfigError(LayerscopeError):
+    """The study's configuration asks for something that does not exist or cannot be done."""
+
+
+class DataError(LayerscopeError):
+    """A file of cells, or a table made from them, does not hold what a step needs."""
+
+
+class ModelError(LayerscopeError):
+    """A model's weights or vocabulary are missing, unsafe or not what the architecture needs."""
+
+
+class SourceError(LayerscopeError):
+    """Bytes could not be had from where the configuration says they are."""

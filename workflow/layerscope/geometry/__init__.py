@@ -1,0 +1,1 @@
+"""The shape of a layer: rank, anisotropy, dimension, similarity."""

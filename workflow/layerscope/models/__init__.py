@@ -1,0 +1,1 @@
+"""Everything that turns cells into representations."""

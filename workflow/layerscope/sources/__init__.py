@@ -1,0 +1,1 @@
+"""Bytes from elsewhere: downloads, slices of remote files, local files."""

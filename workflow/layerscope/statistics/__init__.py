@@ -1,0 +1,1 @@
+"""Resampling, layer choice and multiple testing."""

@@ -1,0 +1,138 @@
+"""The score row, and tables that are the same bytes for the same content.
+
+Everything that is measured ends as rows of this one shape, whatever the task, so that figures, statistics and
+the report need to know no task by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from layerscope.errors import DataError
+from layerscope.files import whole
+
+OFFICIAL = "official"
+Status = Literal["ok", "undefined", "not_available"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One score of one layer.
+
+    Attributes
+    ----------
+    condition, model, task, protocol, metric
+        What was scored, and how.
+    layer
+        ``"00"`` (what enters the first block), ``"01"`` ... (each block's output) or ``"official"``.
+    depth
+        ``(layer - 1) / (layers - 1)`` for numbered layers from 1; NaN otherwise.
+    estimate, ci_low, ci_high
+        The score and its 95% interval; NaN unless ``status`` is ``"ok"``.
+    ceiling, null_mean, p_value
+        Noise ceiling, mean under the null, and p-value; NaN where the protocol gives none.
+    n_cells, n_items
+        Cells that entered, and items that were resampled (perturbations, or cells in a trajectory).
+    seed
+        Seed of the resampling.
+    status
+        ``"ok"``; ``"undefined"`` where the score does not exist for these data (a constant layer, say);
+        ``"not_available"`` where something that the protocol needs is missing.
+    reason
+        Why there is no number; empty if ``status`` is ``"ok"``. May hold a remark on an ``"ok"`` score.
+    """
+
+    condition: str
+    model: str
+    layer: str
+    depth: float
+    task: str
+    protocol: str
+    metric: str
+    estimate: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    ceiling: float = math.nan
+    null_mean: float = math.nan
+    p_value: float = math.nan
+    n_cells: int = 0
+    n_items: int = 0
+    seed: int = 0
+    status: Status = "ok"
+    reason: str = ""
+
+
+SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Score))
+TEXT_COLUMNS = ("condition", "model", "layer", "task", "protocol", "metric", "status", "reason")
+
+
+def depth(layer: str, n_layers: int) -> float:
+    """Depth of a numbered layer in [0, 1]; NaN for ``"00"``, ``"official"`` and one-layer models."""
+    if layer == OFFICIAL or int(layer) == 0 or n_layers < 2:
+        return math.nan
+    return (int(layer) - 1) / (n_layers - 1)
+
+
+def layer_names(n_layers: int) -> list[str]:
+    """Names of a model's layers in order: ``00``, ``01`` ... and ``official`` (alone for a baseline)."""
+    numbered = [f"{layer:02d}" for layer in range(n_layers + 1)] if n_layers else []
+    return [*numbered, OFFICIAL]
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as tab-separated text; numbers with nine significant digits, empty where missing."""
+    with whole(path) as scratch:
+        table.to_csv(scratch, sep="\t", index=False, float_format="%.9g", na_rep="", lineterminator="\n")
+
+
+def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1)."""
+    table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
+    return table.fillna(dict.fromkeys(text, ""))
+
+
+def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
+    """Write score rows as a table with the columns of :class:`Score`."""
+    write_table(path, pd.DataFrame([asdict(score) for score in scores], columns=list(SCORE_COLUMNS)))
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Read a table of score rows.
+
+    Raises
+    ------
+    DataError
+        If the columns are not those of :class:`Score`.
+    """
+    table = read_table(path, text=TEXT_COLUMNS)
+    if tuple(table.columns) != SCORE_COLUMNS:
+        raise DataError(
+            f"{path}: expected the columns {', '.join(SCORE_COLUMNS)}; found {', '.join(table.columns)}. "
+            "Delete the file and run again"
+        )
+    return table
+
+
+def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> None:
+    """Write the bootstrap values of each metric, shape ``(n_resamples,)``, as an uncompressed ``.npz``.
+
+    Resample ``i`` draws the same items for every layer and model of a condition and protocol (it depends on
+    the seed and the items alone), so that differences between layers are paired.
+    """
+    with whole(path) as scratch, scratch.open("wb") as stream:
+        np.savez(
+            stream, allow_pickle=False, **{k: np.asarray(v, dtype=np.float64) for k, v in resamples.items()}
+        )
+
+
+def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
+    """Read what :func:`write_resamples` wrote."""
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
