@@ -1,0 +1,274 @@
+"""The canonical cells: one file per condition, the same whatever the source.
+
+``X`` holds raw counts in CSR form (or natural log-normalised values, where the dataset can give nothing
+else), ``obs`` the standard columns of :data:`STANDARD_COLUMNS` that the source has, ``var`` the gene
+identifiers, and ``uns["layerscope"]`` the provenance as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.h5ad_file import open_h5ad, read_table
+from layerscope.errors import DataError
+from layerscope.files import whole
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TEXT_COLUMNS = ("batch", "cell_type", "clone", "perturbation", "guide", "replicate")
+FLAG_COLUMNS = ("is_root", "is_control")
+STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
+GENE_COLUMNS = ("symbol", "ensembl_id")
+TRUTH_PREFIX = "true_"
+VALUES = ("counts", "log_normalised")
+PROVENANCE = "layerscope"
+ROOT_CELL = "iroot_cell"
+CHUNK = 1 << 16
+ROWS_AT_ONCE = 4096
+
+
+def read_cells(path: str | Path) -> AnnData:
+    """Read a file of canonical cells whole.
+
+    Returns
+    -------
+    Cells x genes; ``X`` is a CSR matrix, float32.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, or was not written by :func:`write_cells`.
+    """
+    import anndata
+
+    read_provenance(path)
+    return anndata.read_h5ad(path)
+
+
+def read_obs(path: str | Path) -> pd.DataFrame:
+    """Read the cells' table alone: the standard columns, indexed by cell id (no anndata needed)."""
+    with open_h5ad(path) as stored:
+        _demand_canonical(stored, path)
+        return read_table(stored["obs"])
+
+
+def read_var(path: str | Path) -> pd.DataFrame:
+    """Read the genes' table alone: ``symbol`` and/or ``ensembl_id``, indexed by gene name."""
+    with open_h5ad(path) as stored:
+        _demand_canonical(stored, path)
+        return read_table(stored["var"])
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Read the provenance of a file of canonical cells, and nothing else."""
+    with open_h5ad(path) as stored:
+        return _demand_canonical(stored, path)
+
+
+def provenance(cells: AnnData) -> dict[str, Any]:
+    """Provenance of cells read with :func:`read_cells`.
+
+    Raises
+    ------
+    DataError
+        If the cells carry none.
+    """
+    if PROVENANCE not in cells.uns:
+        raise DataError(f"these cells have no uns[{PROVENANCE!r}]: read them with read_cells")
+    found: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
+    return found
+
+
+def _demand_canonical(stored: h5py.File, path: str | Path) -> dict[str, Any]:
+    if "X" not in stored or "uns" not in stored or PROVENANCE not in stored["uns"]:
+        raise DataError(
+            f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
+            "make them from this file with scripts/prepare_cells.py"
+        )
+    found: dict[str, Any] = json.loads(stored["uns"][PROVENANCE].asstr()[()])
+    return found
+
+
+def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
+    """Write canonical cells; the same cells and provenance give the same bytes.
+
+    Parameters
+    ----------
+    path
+        The h5ad file to make, whole or not at all.
+    cells
+        Cells x genes. ``obs`` keeps its standard columns and those that start with ``true_``; ``var`` keeps
+        ``symbol`` and ``ensembl_id``; ``uns["iroot_cell"]`` is kept.
+    provenance
+        At least ``condition``, ``dataset``, ``task`` and ``values``.
+
+    Raises
+    ------
+    DataError
+        If the cells break the contract: names that repeat, values that are negative or not finite, counts
+        that are not whole numbers, a ``time`` without order.
+    """
+    matrix = sparse.csr_matrix(cells.X)
+    with whole(path) as scratch, CellsWriter(scratch, cells.var, provenance) as writer:
+        for start in range(0, max(matrix.shape[0], 1), ROWS_AT_ONCE):
+            writer.append(matrix[start : start + ROWS_AT_ONCE])
+        writer.finish(cells.obs, cells.uns.get(ROOT_CELL))
+
+
+class CellsWriter:
+    """Write canonical cells block by block, so that memory is bounded by the block.
+
+    Parameters
+    ----------
+    path
+        The file to make (a scratch path of :func:`layerscope.files.whole`).
+    var
+        The genes' table, indexed by unique gene names.
+    provenance
+        See :func:`write_cells`.
+    """
+
+    def __init__(self, path: str | Path, var: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
+        values = provenance.get("values")
+        if values not in VALUES:
+            raise DataError(f"{path}: values must be {' or '.join(VALUES)}, found {values!r}")
+        _demand_unique(path, "gene names", var.index)
+        self._path = path
+        self._whole_numbers = values == "counts"
+        self._var = genes_table(var)
+        self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
+        self._row_sizes: list[np.ndarray] = []
+        self._n_stored = 0
+        self._file = h5py.File(path, "w")
+        self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        self._x = self._file.create_group("X")
+        for name, dtype in (("data", np.float32), ("indices", np.int32)):
+            self._x.create_dataset(
+                name,
+                (0,),
+                dtype,
+                maxshape=(None,),
+                chunks=(CHUNK,),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+
+    def __enter__(self) -> CellsWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, block: sparse.csr_matrix) -> None:
+        """Append the rows of a block, shape ``(n_rows, n_genes)``; explicit zeros are dropped."""
+        block = sparse.csr_matrix(block, dtype=np.float32, copy=True)
+        if block.shape[1] != len(self._var):
+            raise DataError(f"{self._path}: a block has {block.shape[1]} genes, the table {len(self._var)}")
+        block.sum_duplicates()
+        block.eliminate_zeros()
+        self._check_values(block.data)
+        end = self._n_stored + block.nnz
+        for name, values in (("data", block.data), ("indices", block.indices)):
+            self._x[name].resize((end,))
+            self._x[name][self._n_stored : end] = values
+        self._n_stored = end
+        self._row_sizes.append(np.diff(block.indptr))
+
+    def finish(self, obs: pd.DataFrame, root_cell: str | None = None) -> None:
+        """Write everything but the values: the tables, the provenance and the matrix's row pointers."""
+        from anndata.io import write_elem
+
+        sizes = np.concatenate(self._row_sizes) if self._row_sizes else np.zeros(0, dtype=np.int64)
+        if len(obs) != len(sizes):
+            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {len(sizes)}")
+        indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self._x["indptr"] = indptr.astype(np.int32 if self._n_stored < 2**31 else np.int64)
+        self._x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        self._x.attrs["shape"] = np.array([len(obs), len(self._var)], dtype=np.int64)
+        uns = {PROVENANCE: self._provenance}
+        if root_cell is not None:
+            uns[ROOT_CELL] = _demand_cell(self._path, str(root_cell), obs)
+        write_elem(self._file, "obs", standard_table(obs, self._path))
+        write_elem(self._file, "var", self._var)
+        write_elem(self._file, "uns", uns)
+        for empty in ("layers", "obsm", "obsp", "varm", "varp"):
+            write_elem(self._file, empty, {})
+
+    def _check_values(self, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            raise DataError(f"{self._path}: the matrix holds values that are not finite numbers")
+        if values.size and values.min() < 0:
+            raise DataError(f"{self._path}: the matrix holds negative values (smallest {values.min():g})")
+        if self._whole_numbers and (values != np.rint(values)).any():
+            odd = values[values != np.rint(values)][0]
+            raise DataError(f"{self._path}: counts must be whole numbers, found {odd:g}")
+
+
+def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFrame:
+    """Keep the standard columns of a cells' table, in their order, with their types.
+
+    Raises
+    ------
+    DataError
+        If cell ids repeat, or ``time`` is not an ordered categorical, or a flag is not boolean.
+    """
+    _demand_unique(path, "cell ids", obs.index)
+    truth = [name for name in obs.columns if str(name).startswith(TRUTH_PREFIX)]
+    kept: dict[str, Any] = {}
+    for name in [*(n for n in STANDARD_COLUMNS if n in obs.columns), *truth]:
+        kept[name] = _standard_column(name, obs[name], path)
+    table = pd.DataFrame(kept, index=pd.Index(obs.index.astype(str), dtype=object))
+    return table
+
+
+def genes_table(var: pd.DataFrame) -> pd.DataFrame:
+    """Keep the columns ``symbol`` and ``ensembl_id`` of a genes' table, as text ("" where missing)."""
+    kept = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
+    return pd.DataFrame(kept, index=pd.Index(var.index.astype(str), dtype=object))
+
+
+def _standard_column(name: str, column: pd.Series, path: str | Path) -> Any:
+    if name == "time":
+        if not isinstance(column.dtype, pd.CategoricalDtype) or not column.cat.ordered:
+            raise DataError(f"{path}: the column time must be an ordered categorical")
+        used = column.cat.remove_unused_categories()
+        return pd.Categorical(
+            used.astype(str), categories=[str(label) for label in used.cat.categories], ordered=True
+        )
+    if name in FLAG_COLUMNS:
+        if column.dtype != bool:
+            raise DataError(f"{path}: the column {name} must be boolean, found {column.dtype}")
+        return column.to_numpy()
+    if name == "reference_pseudotime":
+        return column.to_numpy(dtype=np.float64)
+    if name in TEXT_COLUMNS:
+        return pd.Categorical(_as_text(column))
+    return _as_text(column) if column.dtype.kind not in "biuf" else column.to_numpy()
+
+
+def _as_text(column: pd.Series) -> np.ndarray:
+    plain = column.astype(object)
+    return np.where(plain.isna(), "", plain.astype(str)).astype(object)
+
+
+def _demand_unique(path: str | Path, what: str, index: pd.Index) -> None:
+    if not index.is_unique:
+        repeated = index[index.duplicated()].unique()
+        few = ", ".join(map(str, repeated[:3]))
+        raise DataError(f"{path}: {what} must be unique; {len(repeated)} repeat, such as {few}")
+
+
+def _demand_cell(path: str | Path, cell: str, obs: pd.DataFrame) -> str:
+    if cell not in obs.index:
+        raise DataError(f"{path}: the root cell {cell!r} is not among the cells")
+    return cell

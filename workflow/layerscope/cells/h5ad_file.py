@@ -1,0 +1,127 @@
+"""What an h5ad file holds, read with h5py alone: tables by column, never more than is asked for.
+
+Works on local files and on remote ones (any file object that h5py opens), and imports in a fraction of the
+time that anndata takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from layerscope.errors import DataError
+
+
+def open_h5ad(path: str | Path) -> h5py.File:
+    """Open an h5ad file for reading.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is not HDF5 (truncated, say).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(
+            f"{path}: not a readable HDF5 file ({path.stat().st_size} bytes; {_reason(error)}). "
+            "It may be truncated, or compressed (gunzip it first)"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    return str(error).rpartition("(")[2].rstrip(")") or str(error)
+
+
+def column_names(table: h5py.Group | h5py.Dataset) -> list[str]:
+    """Names of the columns of a stored table (``obs`` or ``var``), in the stored order, without its index."""
+    if isinstance(table, h5py.Dataset):
+        fields = list(table.dtype.names or ())
+        return fields[1:] if fields and fields[0] in ("index", "_index") else fields
+    index = index_name(table)
+    order = [_text(name) for name in table.attrs.get("column-order", [])]
+    return order or [name for name in table if name not in (index, "__categories")]
+
+
+def index_name(table: h5py.Group) -> str:
+    """Name under which a stored table keeps its index."""
+    stored = _text(table.attrs.get("_index", "_index"))
+    return stored if stored in table else "index"
+
+
+def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
+    """Read the index of a stored table: cell ids of ``obs``, gene names of ``var``."""
+    if isinstance(table, h5py.Dataset):
+        return [_text(name) for name in table[(table.dtype.names or ("index",))[0]]]
+    return [_text(name) for name in _plain(table[index_name(table)])]
+
+
+def read_column(table: h5py.Group | h5py.Dataset, name: str) -> pd.Series:
+    """Read one column of a stored table, whatever its encoding; categories stay categories.
+
+    Raises
+    ------
+    DataError
+        If the column's encoding is not one that anndata has used for columns.
+    """
+    if isinstance(table, h5py.Dataset):
+        return pd.Series(_plain_array(table[name]), name=name)
+    stored = table[name]
+    if isinstance(stored, h5py.Group):
+        return pd.Series(_encoded(stored, name), name=name)
+    if "categories" in stored.attrs:
+        categories = table[stored.attrs["categories"]]
+        ordered = bool(categories.attrs.get("ordered", False))
+        return pd.Series(_categorical(stored[()], _plain(categories), ordered), name=name)
+    return pd.Series(_plain(stored), name=name)
+
+
+def read_table(table: h5py.Group | h5py.Dataset, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read a stored table, or only the named columns of it (which must exist)."""
+    wanted = column_names(table) if columns is None else list(columns)
+    read = {name: read_column(table, name) for name in wanted}
+    frame = pd.DataFrame(read)
+    frame.index = pd.Index(read_index(table), dtype=object)
+    return frame
+
+
+def _encoded(group: h5py.Group, name: str) -> Any:
+    encoding = _text(group.attrs.get("encoding-type", ""))
+    if encoding == "categorical":
+        ordered = bool(group.attrs.get("ordered", False))
+        return _categorical(group["codes"][()], _plain(group["categories"]), ordered)
+    if encoding in ("nullable-integer", "nullable-boolean", "nullable-string-array"):
+        values = pd.Series(_plain(group["values"])).astype(object)
+        values[np.asarray(group["mask"][()], dtype=bool)] = None
+        return values.infer_objects()
+    raise DataError(f"{group.file.filename}: column {name!r} has the encoding {encoding!r}, which is unknown")
+
+
+def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool) -> pd.Categorical:
+    return pd.Categorical.from_codes(
+        np.asarray(codes, dtype=np.int64), categories=categories, ordered=ordered
+    )
+
+
+def _plain(stored: h5py.Dataset | h5py.Group) -> np.ndarray:
+    if isinstance(stored, h5py.Group):
+        return np.asarray(_encoded(stored, stored.name))
+    return _plain_array(stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()])
+
+
+def _plain_array(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "SO":
+        return np.array([_text(value) for value in values], dtype=object)
+    return values
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
