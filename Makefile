@@ -1,0 +1,38 @@
+# make run   - install what is pinned into .venv and run the study of config/config.yaml
+# make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
+# make test  - install likewise and run all tests
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= all
+ARGS ?=
+INSTALLED := .venv/installed
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: run test check clean-results
+
+run: $(INSTALLED)
+	snakemake --cores $(CORES) $(ARGS)
+
+test: $(INSTALLED)
+	pytest $(ARGS)
+
+check: $(INSTALLED)
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	mypy
+	snakemake --lint
+
+# Bytecode is compiled here, on all cores, because imports of uncompiled packages take three times as long. One
+# file of torch is for Python 3.12 alone and is left out.
+$(INSTALLED): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; say which with make PYTHON=...")'
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
+	.venv/bin/python -m compileall -q -j 0 -x 'py312_intrinsics' .venv/lib
+	touch $@
+
+clean-results:
+	rm -rf resources logs .snakemake
+	find results -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,192 @@
+"""A study: what its configuration may say, and what follows from it.
+
+The configuration is a plain mapping (read from YAML by whoever runs the study). :func:`complete` checks it
+against the schema and against itself and fills in the defaults; the other functions answer questions about a
+complete configuration.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from layerscope.errors import ConfigError
+from layerscope.models.catalogue import FAMILIES
+from layerscope.tables import layer_names
+
+Config = Mapping[str, Any]
+
+
+def complete(config: Config, schema: str | Path) -> dict[str, Any]:
+    """Check a configuration and fill in its defaults.
+
+    Parameters
+    ----------
+    config
+        The configuration as read.
+    schema
+        Path of the JSON schema (YAML).
+
+    Returns
+    -------
+    A copy with every default in its place.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value is not allowed, or a name stands for nothing. The message names the key,
+        the value and what is allowed.
+    """
+    rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
+    completed: dict[str, Any] = copy.deepcopy(dict(config))
+    error = best_match(Draft202012Validator(rules).iter_errors(completed))
+    if error is not None:
+        raise ConfigError(_explain(error))
+    _fill_defaults(completed, rules, rules)
+    _check_names(completed)
+    return completed
+
+
+def layers(config: Config, model: str) -> list[str]:
+    """Names of a model's layers in order; a baseline has ``official`` only."""
+    return layer_names(int(config["models"][trained_model(config, model)].get("layers", 0)))
+
+
+def trained_model(config: Config, model: str) -> str:
+    """The model whose weights (and tokens, and layers) a model uses: itself, but for a control."""
+    return str(config["models"][model].get("of", model))
+
+
+def family(config: Config, model: str) -> str:
+    """The architecture of a model."""
+    return str(config["models"][trained_model(config, model)]["family"])
+
+
+def is_baseline(config: Config, model: str) -> bool:
+    """Whether a model is a baseline, which has no numbered layers."""
+    return not config["models"][trained_model(config, model)].get("layers")
+
+
+def task(config: Config, condition: str) -> str:
+    """The task of a condition."""
+    return str(config["conditions"][condition]["task"])
+
+
+def dataset(config: Config, condition: str) -> dict[str, Any]:
+    """The dataset's entry behind a condition."""
+    return dict(config["datasets"][config["conditions"][condition]["dataset"]])
+
+
+def is_simulated(config: Config, condition: str) -> bool:
+    """Whether the cells of a condition are simulated."""
+    return "simulate" in dataset(config, condition)["source"]
+
+
+def unavailable(config: Config) -> list[dict[str, str]]:
+    """Pairs of condition and model that cannot be run, each with the reason.
+
+    A model that needs counts cannot take cells of which only normalised values exist.
+    """
+    rows = []
+    for condition in config["study"]["conditions"]:
+        values = "counts" if dataset(config, condition)["values"] == "counts" else "log_normalised"
+        rows += [
+            {
+                "condition": condition,
+                "model": model,
+                "task": task(config, condition),
+                "reason": f"{family(config, model)} needs counts; the dataset holds {values} values only",
+            }
+            for model in config["study"]["models"]
+            if values not in FAMILIES[family(config, model)].values
+        ]
+    return rows
+
+
+def runs(config: Config) -> list[tuple[str, str]]:
+    """Every pair of condition and model that is run, in the order of the study."""
+    excluded = {(row["condition"], row["model"]) for row in unavailable(config)}
+    study = config["study"]
+    pairs = [(condition, model) for condition in study["conditions"] for model in study["models"]]
+    return [pair for pair in pairs if pair not in excluded]
+
+
+def _fill_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]) -> None:
+    """Set missing keys of a mapping to the defaults that its schema names, and descend."""
+    while "$ref" in rules:
+        rules = root["$defs"][rules["$ref"].rsplit("/", 1)[-1]]
+    if not isinstance(value, dict):
+        return
+    for key, inner in rules.get("properties", {}).items():
+        if "default" in inner:
+            value.setdefault(key, copy.deepcopy(inner["default"]))
+        if key in value:
+            _fill_defaults(value[key], inner, root)
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the key, the value that was found, and what is allowed."""
+    where = ": ".join(str(part) for part in error.absolute_path) or "the configuration"
+    found = error.instance
+    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        allowed = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(found) - set(allowed))
+        return f"{where}: unknown key {unknown[0]!r}{_hint(str(unknown[0]), allowed)}; allowed: {', '.join(allowed)}"
+    if error.validator == "enum":
+        return f"{where}: {found!r} is not allowed{_hint(str(found), error.validator_value)}; allowed: " + ", ".join(
+            map(str, error.validator_value)
+        )
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in found]
+        return f"{where}: the key {missing[0]!r} is missing"
+    if error.validator == "type":
+        return f"{where}: found {found!r}, expected a value of type {error.validator_value}"
+    if error.validator == "oneOf":
+        keys = [key for choice in error.validator_value for key in choice.get("required", [])]
+        return f"{where}: exactly one of these keys is needed: {', '.join(keys)}; found: {', '.join(found) or 'none'}"
+    expected = error.schema.get("description") if isinstance(error.schema, dict) else None
+    return f"{where}: found {found!r}, expected {expected}" if expected else f"{where}: {error.message}"
+
+
+def _hint(found: str, allowed: Iterable[Any]) -> str:
+    near = get_close_matches(found, [str(choice) for choice in allowed], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _known(name: str, among: Iterable[str], where: str, kind: str) -> None:
+    among = sorted(among)
+    if name not in among:
+        raise ConfigError(f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among)}")
+
+
+def _check_names(config: Config) -> None:
+    """Refuse names that stand for nothing, in the parts of the catalogues that the study uses."""
+    models, conditions, datasets = config["models"], config["conditions"], config["datasets"]
+    needed = list(config["study"]["conditions"])
+    for condition in config["study"]["conditions"]:
+        _known(condition, conditions, "study: conditions", "condition")
+        if "task" not in conditions[condition]:
+            raise ConfigError(f"conditions: {condition}: has no task, so it cannot be studied; give it a 'task'")
+    for model in config["study"]["models"]:
+        _known(model, models, "study: models", "model")
+        _known(trained_model(config, model), models, f"models: {model}: of", "model")
+        entry = models[trained_model(config, model)]
+        if "of" in entry or ("control" in models[model] and "weights" not in entry):
+            raise ConfigError(f"models: {model}: of: {trained_model(config, model)!r} is not a foundation model")
+        _known(entry["family"], FAMILIES, f"models: {trained_model(config, model)}: family", "family")
+        needed += [cells for cells in [entry.get("weights", {}).get("pretrain", {}).get("cells")] if cells]
+    for condition in needed:
+        _known(condition, conditions, "models: weights: pretrain: cells", "condition")
+        _known(conditions[condition]["dataset"], datasets, f"conditions: {condition}: dataset", "dataset")
+        path = dataset(config, condition)["source"].get("path")
+        if path and not Path(path).exists():
+            raise ConfigError(
+                f"datasets: {conditions[condition]['dataset']}: source: path: there is no file {path!r}"
+            )

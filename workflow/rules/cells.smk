@@ -1,0 +1,28 @@
+# Cells are prepared once per condition, whatever models look at them.
+
+
+rule prepare_cells:
+    input:
+        script=repository("scripts/prepare_cells.py"),
+        source=source_file,
+    output:
+        cells="results/cells/{condition}/cells.h5ad",
+        summary="results/cells/{condition}/summary.tsv",
+    log:
+        "logs/prepare_cells/{condition}.log",
+    benchmark:
+        "logs/benchmarks/prepare_cells/{condition}.tsv"
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("cells"),
+        settings=cells_settings,
+    message:
+        "Preparing the cells of {wildcards.condition}"
+    shell:
+        "python {input.script} --input {input.source:q} --settings {params.settings:q}"
+        " --condition {wildcards.condition} --output {output.cells} --summary {output.summary} &> {log}"

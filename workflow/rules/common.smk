@@ -1,0 +1,353 @@
+# Functions only: how the configuration becomes the inputs and parameters of rules.
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+WORKFLOW = Path(workflow.current_basedir).parent
+PACKAGE = WORKFLOW / "layerscope"
+sys.path.insert(0, str(WORKFLOW))
+
+import layerscope
+from layerscope import study
+from layerscope.errors import ConfigError
+from layerscope.models.catalogue import FAMILIES
+
+# files that each architecture's pretraining writes: those of its release
+PRETRAINED_FILES = {
+    "scfoundation": ["models.ckpt", "gene_index.tsv", "pretraining.json"],
+    "tahoe_x1": [
+        "model.safetensors",
+        "model_config.yml",
+        "collator_config.yml",
+        "vocab.json",
+        "pretraining.json",
+    ],
+}
+
+
+def shell_prefix():
+    """Scripts import the package from beside the Snakefile, in whatever environment they run.
+
+    Without conda, they run with the Python that runs Snakemake, activated or not.
+    """
+    methods = workflow.deployment_settings.deployment_method
+    in_conda = any(method.name == "CONDA" for method in methods)
+    python = "" if in_conda else f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
+    exports = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(WORKFLOW))}; {python}"
+    return exports.replace("{", "{{").replace("}", "}}")
+
+
+shell.prefix(shell_prefix())
+
+
+def repository(path):
+    """Path of a file of the repository, relative to the working directory where Snakemake runs."""
+    return os.path.relpath(WORKFLOW.parent / path)
+
+
+def completed(config):
+    """The configuration, checked and with its defaults filled in."""
+    try:
+        return study.complete(config, WORKFLOW / "schemas" / "config.schema.yaml")
+    except ConfigError as error:
+        raise WorkflowError(f"configuration: {error}") from None
+
+
+def code(*rooms):
+    """Digest of the rooms of the package that a step uses: editing one re-runs those steps and no others."""
+    places = [PACKAGE / room for room in ("tables.py", "files.py", *rooms)]
+    files = sorted(file for place in places for file in ([place] if place.suffix else place.rglob("*.py")))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def any_of(names):
+    """Wildcard constraint that matches these names and nothing else."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def as_json(settings):
+    """Settings as one line of text that is the same for the same content."""
+    return json.dumps(settings, sort_keys=True)
+
+
+# --- models ---------------------------------------------------------------------------------------------------
+
+
+def models_by_weights(origin, family=None):
+    """Models whose weights come from ``pretrain`` or ``fetch``, of one family or of all."""
+    return [
+        name
+        for name, entry in config["models"].items()
+        if origin in entry.get("weights", {}) and family in (None, entry["family"])
+    ]
+
+
+def foundation_models():
+    """Models that have layers: foundation models and their controls."""
+    return [name for name in config["models"] if not study.is_baseline(config, name)]
+
+
+def baselines():
+    return [name for name in config["models"] if study.is_baseline(config, name)]
+
+
+def simulation_settings(wildcards):
+    return as_json(config["simulation"][wildcards.draw])
+
+
+def pretraining_settings(wildcards):
+    return as_json(config["pretraining"] | {"layers": config["models"][wildcards.model]["layers"]})
+
+
+def baseline_family(wildcards):
+    return study.family(config, wildcards.model)
+
+
+def baseline_settings(wildcards):
+    return as_json(config["models"][wildcards.model].get("settings", {}))
+
+
+def pretraining_cells(wildcards):
+    return f"results/cells/{config['models'][wildcards.model]['weights']['pretrain']['cells']}/cells.h5ad"
+
+
+def weight_files(wildcards):
+    """The files of the weights that a model runs with."""
+    trained = study.trained_model(config, wildcards.model)
+    weights = config["models"][trained]["weights"]
+    names = (
+        PRETRAINED_FILES[study.family(config, trained)] if "pretrain" in weights else list(weights["fetch"])
+    )
+    return [f"resources/weights/{trained}/{name}" for name in names]
+
+
+def extraction_code(wildcards):
+    """Digest of the engine and of this model's own architecture, of no other's."""
+    own = study.family(config, wildcards.model)
+    others = set(FAMILIES) - {own} | {"catalogue", "baselines"}
+    shared = [f"models/{file.name}" for file in (PACKAGE / "models").glob("*.py") if file.stem not in others]
+    return code("extraction", "cells/canonical.py", *shared)
+
+
+def extraction_options(wildcards):
+    """The model's own settings as command-line options."""
+    trained = study.trained_model(config, wildcards.model)
+    entry, control = config["models"][trained], config["models"][wildcards.model]
+    options = ["--family", entry["family"], "--weights", f"resources/weights/{trained}"]
+    options += ["--layers", str(entry["layers"])]
+    if "pooling" in entry:
+        options += ["--pooling", entry["pooling"]]
+    for key, value in sorted(entry.get("set", {}).items()):
+        options += ["--set", f"{key}={value}"]
+    if "control" in control:
+        options += ["--control", control["control"], "--control-seed", str(control["seed"])]
+    return shlex.join(options)
+
+
+# --- sources --------------------------------------------------------------------------------------------------
+
+
+def datasets_by_source(*kinds):
+    """Datasets whose cells come from one of these kinds of source."""
+    return [name for name, entry in config["datasets"].items() if set(kinds) & set(entry["source"])]
+
+
+def weights_source(wildcards):
+    """Where a file of weights is, and whether its licence has been accepted."""
+    entry = config["models"][wildcards.model]
+    licence = {
+        "licence": entry.get("licence", ""),
+        "accepted": wildcards.model in config["accepted_licences"],
+    }
+    return as_json(entry["weights"]["fetch"][wildcards.file] | licence | {"model": wildcards.model})
+
+
+def dataset_source(wildcards):
+    return as_json(config["datasets"][wildcards.dataset]["source"])
+
+
+def slice_settings(wildcards):
+    """Where a large file is, and which of its cells the conditions of the dataset ask for."""
+    entry = config["datasets"][wildcards.dataset]
+    selection = {}
+    for condition in config["conditions"].values():
+        if condition["dataset"] == wildcards.dataset:
+            selection = condition.get("selection", {})
+    return as_json(
+        {
+            "url": entry["source"]["slice"],
+            "kind": entry["kind"],
+            "dataset": wildcards.dataset,
+            "selection": selection | {"seed": config["seeds"]["selection"]},
+        }
+    )
+
+
+# --- cells ----------------------------------------------------------------------------------------------------
+
+
+def source_file(wildcards):
+    """The file that the cells of a condition are read from."""
+    name = config["conditions"][wildcards.condition]["dataset"]
+    source = config["datasets"][name]["source"]
+    if "simulate" in source:
+        return f"resources/simulated/{source['simulate']}.h5ad"
+    if "path" in source:
+        return source["path"]
+    if "slice" in source:
+        return f"resources/{name}/slice.h5ad"
+    return f"resources/{name}/{remote_name(source)}"
+
+
+def remote_name(source):
+    """File name of a remote file."""
+    for kind in ("geo", "huggingface"):
+        if kind in source:
+            return os.path.basename(source[kind]["file"])
+    return os.path.basename(source["url"])
+
+
+def cells_settings(wildcards):
+    """What a reader needs to know to make a condition's cells, and nothing else."""
+    condition = config["conditions"][wildcards.condition]
+    dataset = study.dataset(config, wildcards.condition)
+    reading = ("kind", "values", "matrix", "genes", "columns", "time_order", "control", "root")
+    settings = {key: dataset[key] for key in reading if key in dataset}
+    settings |= {key: condition[key] for key in ("task", "subset") if key in condition}
+    settings["dataset"] = condition["dataset"]
+    settings["quality"] = config["quality"] | condition.get("quality", {})
+    if "selection" in condition:
+        settings["selection"] = condition["selection"] | {"seed": config["seeds"]["selection"]}
+    return as_json(settings)
+
+
+# --- scores ---------------------------------------------------------------------------------------------------
+
+
+def score_settings(wildcards, task):
+    return as_json(config[task][wildcards.protocol] | config["resampling"])
+
+
+def trajectory_settings(wildcards):
+    return score_settings(wildcards, "trajectory")
+
+
+def perturbation_settings(wildcards):
+    return score_settings(wildcards, "perturbation")
+
+
+def reference_settings(wildcards):
+    """What the reference of a perturbation score depends on: not on how scores are resampled."""
+    return as_json(config["perturbation"][wildcards.protocol])
+
+
+def score_files(suffix):
+    """One file per condition, protocol, model and layer of the study."""
+    return [
+        f"results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.{suffix}"
+        for condition, model in study.runs(config)
+        for task in [study.task(config, condition)]
+        for protocol in config["study"]["protocols"][task]
+        for layer in study.layers(config, model)
+    ]
+
+
+def unavailable_scores():
+    return as_json(
+        [
+            row | {"protocol": protocol}
+            for row in study.unavailable(config)
+            for protocol in config["study"]["protocols"][row["task"]]
+        ]
+    )
+
+
+def studied_tasks():
+    return sorted({study.task(config, condition) for condition in config["study"]["conditions"]})
+
+
+def figure_files(*suffixes):
+    return [
+        f"results/figures/{task}_{protocol}.{suffix}"
+        for task in studied_tasks()
+        for protocol in config["study"]["protocols"][task]
+        for suffix in suffixes or ("svg", "png", "pdf")
+    ]
+
+
+def summary_files():
+    return [f"results/cells/{condition}/summary.tsv" for condition in config["study"]["conditions"]]
+
+
+def trained_on(model):
+    """What a model's weights were trained on, in words."""
+    trained = config["models"][study.trained_model(config, model)]
+    cells = trained.get("weights", {}).get("pretrain", {}).get("cells")
+    return f"pretrained here on {cells}" if cells else trained.get("trained_on", "")
+
+
+def model_descriptions():
+    """What figures and report say of each model of the study."""
+    return {
+        model: {
+            "kind": (
+                "baseline"
+                if study.is_baseline(config, model)
+                else "control" if "control" in config["models"][model] else "foundation"
+            ),
+            "control": config["models"][model].get("control"),
+            "of": config["models"][model].get("of"),
+            "layers": config["models"][study.trained_model(config, model)].get("layers", 0),
+            "title": config["models"][model].get("title", model),
+            "licence": config["models"][study.trained_model(config, model)].get("licence", ""),
+            "citation": config["models"][study.trained_model(config, model)].get("citation", ""),
+            "trained_on": trained_on(model),
+        }
+        for model in config["study"]["models"]
+    }
+
+
+def condition_descriptions():
+    """What figures and report say of each condition of the study."""
+    return {
+        condition: {
+            "title": config["conditions"][condition].get("title", condition),
+            "task": study.task(config, condition),
+            "dataset": config["conditions"][condition]["dataset"],
+            "dataset_title": study.dataset(config, condition).get("title", ""),
+            "citation": study.dataset(config, condition).get("citation", ""),
+            "licence": study.dataset(config, condition).get("licence", ""),
+            "simulated": study.is_simulated(config, condition),
+        }
+        for condition in config["study"]["conditions"]
+    }
+
+
+def report_settings():
+    """What the report says beside the tables."""
+    studied = {key: config[key] for key in ("study", "seeds", "quality", "extraction", "resampling")}
+    studied |= {key: config[key] for key in studied_tasks()}
+    return {
+        "title": config["study"]["title"],
+        "simulated": {name: study.is_simulated(config, name) for name in config["study"]["conditions"]},
+        "conditions": condition_descriptions(),
+        "models": model_descriptions(),
+        "config": studied,
+        "seeds": config["seeds"],
+        "versions": package_versions(),
+    }
+
+
+def package_versions():
+    """Versions of the packages that the numbers depend on, where they are installed beside Snakemake."""
+    names = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
+    found = {distribution.metadata["Name"]: distribution.version for distribution in metadata.distributions()}
+    return {"layerscope": layerscope.__version__} | {name: found[name] for name in names if name in found}

@@ -1,0 +1,72 @@
+# The embedded study's own cells, and small models pretrained on any prepared cells.
+
+
+rule simulate_cells:
+    input:
+        script=repository("scripts/simulate_cells.py"),
+    output:
+        "resources/simulated/{draw}.h5ad",
+    log:
+        "logs/simulate_cells/{draw}.log",
+    benchmark:
+        "logs/benchmarks/simulate_cells/{draw}.tsv"
+    wildcard_constraints:
+        draw="differentiation|perturbation|atlas",
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("demo"),
+        settings=simulation_settings,
+        seed=config["seeds"]["simulation"],
+    message:
+        "Simulating cells: {wildcards.draw}"
+    shell:
+        "python {input.script} --draw {wildcards.draw} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output} &> {log}"
+
+
+rule pretrain_scfoundation:
+    input:
+        script=repository("scripts/pretrain_model.py"),
+        cells=pretraining_cells,
+    output:
+        expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["scfoundation"]),
+    log:
+        "logs/pretrain/{model}.log",
+    benchmark:
+        "logs/benchmarks/pretrain/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(models_by_weights("pretrain", "scfoundation")),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("demo", "models/base.py", "models/scfoundation.py"),
+        settings=pretraining_settings,
+        seed=config["seeds"]["pretraining"],
+    message:
+        "Pretraining a small model with scFoundation's architecture: {wildcards.model}"
+    shell:
+        "python {input.script} --family scfoundation --cells {input.cells:q}"
+        " --settings {params.settings:q} --seed {params.seed} --threads {threads}"
+        " --output resources/weights/{wildcards.model} &> {log}"
+
+
+use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
+    output:
+        expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["tahoe_x1"]),
+    wildcard_constraints:
+        model=any_of(models_by_weights("pretrain", "tahoe_x1")),
+    params:
+        code=code("demo", "models/base.py", "models/tahoe_x1.py"),
+        settings=pretraining_settings,
+        seed=config["seeds"]["pretraining"],
+    message:
+        "Pretraining a small model with Tahoe-X1's architecture: {wildcards.model}"

@@ -1,0 +1,92 @@
+# A model runs once per condition and yields all its layers in one file.
+
+
+rule extract_layers:
+    input:
+        script=repository("scripts/extract_layers.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+        weights=ancient(weight_files),
+    output:
+        "results/embeddings/{condition}/{model}.h5ad",
+    log:
+        "logs/extract_layers/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/extract_layers/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(foundation_models()),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        gpu=1,
+    params:
+        code=extraction_code,
+        options=extraction_options,
+        dtype=config["extraction"]["dtype"],
+        device=config["extraction"]["device"],
+        budget=config["extraction"]["token_budget"],
+        seed=config["seeds"]["extraction"],
+    message:
+        "Extracting every layer of {wildcards.model} for {wildcards.condition}"
+    shell:
+        "python {input.script} --model {wildcards.model} {params.options} --cells {input.cells}"
+        " --dtype {params.dtype} --device {params.device} --token-budget {params.budget}"
+        " --seed {params.seed} --threads {threads} --output {output} &> {log}"
+
+
+rule compute_baseline:
+    input:
+        script=repository("scripts/compute_baseline.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+    output:
+        "results/embeddings/{condition}/{model}.h5ad",
+    log:
+        "logs/compute_baseline/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/compute_baseline/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(baselines()),
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("models/baselines.py", "cells/canonical.py", "extraction/embeddings_file.py"),
+        baseline=baseline_family,
+        settings=baseline_settings,
+        seed=config["seeds"]["baselines"],
+    message:
+        "Computing the baseline {wildcards.model} for {wildcards.condition}"
+    shell:
+        "python {input.script} --baseline {params.baseline} --cells {input.cells}"
+        " --settings {params.settings:q} --seed {params.seed} --output {output} &> {log}"
+
+
+rule export_layer:
+    input:
+        script=repository("scripts/export_layer.py"),
+        embeddings="results/embeddings/{condition}/{model}.h5ad",
+        cells="results/cells/{condition}/cells.h5ad",
+    output:
+        "results/embeddings/{condition}/{model}/layer_{layer}.h5ad",
+    log:
+        "logs/export_layer/{condition}/{model}/layer_{layer}.log",
+    benchmark:
+        "logs/benchmarks/export_layer/{condition}/{model}/layer_{layer}.tsv"
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=15,
+    params:
+        code=code("extraction/embeddings_file.py", "cells/canonical.py"),
+    message:
+        "Writing layer {wildcards.layer} of {wildcards.model} for {wildcards.condition}, ready for scanpy"
+    shell:
+        "python {input.script} --embeddings {input.embeddings} --cells {input.cells}"
+        " --layer {wildcards.layer} --output {output} &> {log}"

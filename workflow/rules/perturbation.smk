@@ -1,0 +1,113 @@
+# Does a layer keep which perturbations act alike?
+
+
+rule sum_pseudobulk:
+    input:
+        script=repository("scripts/sum_pseudobulk.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+    output:
+        "results/references/{condition}/{protocol}/pseudobulk.h5ad",
+    log:
+        "logs/sum_pseudobulk/{condition}/{protocol}.log",
+    benchmark:
+        "logs/benchmarks/sum_pseudobulk/{condition}/{protocol}.tsv"
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("perturbation/pseudobulk.py", "cells/canonical.py"),
+        settings=reference_settings,
+    message:
+        "Summing pseudobulks of {wildcards.condition} ({wildcards.protocol})"
+    shell:
+        "python {input.script} --cells {input.cells} --settings {params.settings:q} --output {output} &> {log}"
+
+
+rule differential_expression:
+    input:
+        script=repository("scripts/differential_expression.py"),
+        pseudobulk="results/references/{condition}/{protocol}/pseudobulk.h5ad",
+    output:
+        "results/references/{condition}/{protocol}/profiles.h5ad",
+    log:
+        "logs/differential_expression/{condition}/{protocol}.log",
+    benchmark:
+        "logs/benchmarks/differential_expression/{condition}/{protocol}.tsv"
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        code=code("perturbation/differential_expression.py"),
+        settings=reference_settings,
+    message:
+        "Testing differential expression in {wildcards.condition} ({wildcards.protocol})"
+    shell:
+        "python {input.script} --pseudobulk {input.pseudobulk} --settings {params.settings:q}"
+        " --threads {threads} --output {output} &> {log}"
+
+
+rule perturbation_similarity:
+    input:
+        script=repository("scripts/perturbation_similarity.py"),
+        profiles="results/references/{condition}/{protocol}/profiles.h5ad",
+    output:
+        "results/references/{condition}/{protocol}/similarity.npz",
+    log:
+        "logs/perturbation_similarity/{condition}/{protocol}.log",
+    benchmark:
+        "logs/benchmarks/perturbation_similarity/{condition}/{protocol}.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("perturbation/similarity.py"),
+    message:
+        "Comparing the effects of perturbations in {wildcards.condition} ({wildcards.protocol})"
+    shell:
+        "python {input.script} --profiles {input.profiles} --output {output} &> {log}"
+
+
+rule score_perturbation:
+    input:
+        script=repository("scripts/score_perturbation.py"),
+        embeddings="results/embeddings/{condition}/{model}.h5ad",
+        cells="results/cells/{condition}/cells.h5ad",
+        reference="results/references/{condition}/{protocol}/similarity.npz",
+    output:
+        scores="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.tsv",
+        resamples="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.npz",
+    log:
+        "logs/score_perturbation/{condition}/{protocol}/{model}/layer_{layer}.log",
+    benchmark:
+        "logs/benchmarks/score_perturbation/{condition}/{protocol}/{model}/layer_{layer}.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code(
+            "perturbation/similarity.py",
+            "perturbation/scores.py",
+            "statistics/resampling.py",
+            "statistics/intervals.py",
+        ),
+        settings=perturbation_settings,
+        seed=config["seeds"]["resampling"],
+    message:
+        "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
+    shell:
+        "python {input.script} --protocol {wildcards.protocol} --embeddings {input.embeddings}"
+        " --layer {wildcards.layer} --cells {input.cells} --reference {input.reference}"
+        " --condition {wildcards.condition} --model {wildcards.model} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output.scores} --resamples {output.resamples} &> {log}"

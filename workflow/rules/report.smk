@@ -1,0 +1,36 @@
+# The page a person reads.
+
+
+rule write_report:
+    input:
+        script=repository("scripts/write_report.py"),
+        scores="results/tables/scores.tsv",
+        layers="results/tables/layers.tsv",
+        published="results/tables/published.tsv",
+        summaries=summary_files(),
+        figures=figure_files("svg"),
+    output:
+        "results/report.html",
+    log:
+        "logs/write_report.log",
+    benchmark:
+        "logs/benchmarks/write_report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("report"),
+        settings=as_json(report_settings()),
+    message:
+        "Writing the report"
+    shell:
+        "python {input.script} --settings {params.settings:q} --scores {input.scores}"
+        " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
+        " --figures {input.figures} --output {output} &> {log}"
+
+
+onsuccess:
+    print("The report is results/report.html; the tables are in results/tables.")

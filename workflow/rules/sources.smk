@@ -1,0 +1,85 @@
+# Bytes from elsewhere: one job per file.
+
+
+rule fetch_weights:
+    input:
+        script=repository("scripts/fetch_file.py"),
+    output:
+        "resources/weights/{model}/{file}",
+    log:
+        "logs/fetch_weights/{model}/{file}.log",
+    benchmark:
+        "logs/benchmarks/fetch_weights/{model}/{file}.tsv"
+    wildcard_constraints:
+        model=any_of(models_by_weights("fetch")),
+    retries: 2
+    conda:
+        "../../envs/sources.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=720,
+        downloads=1,
+    params:
+        settings=weights_source,
+    message:
+        "Fetching {wildcards.file} of {wildcards.model}"
+    shell:
+        "python {input.script} --settings {params.settings:q} --output {output:q} &> {log:q}"
+
+
+rule fetch_dataset:
+    input:
+        script=repository("scripts/fetch_file.py"),
+    output:
+        "resources/{dataset}/{file}",
+    log:
+        "logs/fetch_dataset/{dataset}/{file}.log",
+    benchmark:
+        "logs/benchmarks/fetch_dataset/{dataset}/{file}.tsv"
+    wildcard_constraints:
+        dataset=any_of(datasets_by_source("url", "geo", "huggingface")),
+    retries: 2
+    conda:
+        "../../envs/sources.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=720,
+        downloads=1,
+    params:
+        settings=dataset_source,
+    message:
+        "Fetching {wildcards.file} of {wildcards.dataset}"
+    shell:
+        "python {input.script} --settings {params.settings:q} --output {output:q} &> {log:q}"
+
+
+rule slice_cells:
+    input:
+        script=repository("scripts/slice_cells.py"),
+    output:
+        cells="resources/{dataset}/slice.h5ad",
+        choice="resources/{dataset}/choice.tsv",
+    log:
+        "logs/slice_cells/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/slice_cells/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=any_of(datasets_by_source("slice")),
+    retries: 2
+    conda:
+        "../../envs/sources.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        downloads=1,
+    params:
+        code=code("sources", "cells/selection.py"),
+        settings=slice_settings,
+    message:
+        "Fetching the chosen cells of {wildcards.dataset}, and no others"
+    shell:
+        "python {input.script} --settings {params.settings:q} --output {output.cells:q}"
+        " --choice {output.choice:q} &> {log:q}"

@@ -1,0 +1,94 @@
+# All scores in one table, the layer to use, and the paper's numbers beside those that were reproduced.
+
+
+rule gather_scores:
+    input:
+        script=repository("scripts/gather_scores.py"),
+        scores=score_files("tsv"),
+    output:
+        table=report(
+            "results/tables/scores.tsv",
+            caption="../report/scores.rst",
+            category="Tables",
+            labels={"table": "all scores"},
+        ),
+        parquet="results/tables/scores.parquet",
+    log:
+        "logs/gather_scores.log",
+    benchmark:
+        "logs/benchmarks/gather_scores.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("statistics"),
+        unavailable=unavailable_scores(),
+    message:
+        "Gathering the scores"
+    shell:
+        "python {input.script} --scores {input.scores} --unavailable {params.unavailable:q}"
+        " --output {output.table} --parquet {output.parquet} &> {log}"
+
+
+rule choose_layers:
+    input:
+        script=repository("scripts/choose_layers.py"),
+        scores="results/tables/scores.tsv",
+        resamples=score_files("npz"),
+    output:
+        report(
+            "results/tables/layers.tsv",
+            caption="../report/layers.rst",
+            category="Tables",
+            labels={"table": "layer to use"},
+        ),
+    log:
+        "logs/choose_layers.log",
+    benchmark:
+        "logs/benchmarks/choose_layers.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("statistics"),
+        models=as_json(model_descriptions()),
+    message:
+        "Choosing layers"
+    shell:
+        "python {input.script} --scores {input.scores} --resamples {input.resamples}"
+        " --models {params.models:q} --output {output} &> {log}"
+
+
+rule compare_published:
+    input:
+        script=repository("scripts/compare_published.py"),
+        scores="results/tables/scores.tsv",
+    output:
+        report(
+            "results/tables/published.tsv",
+            caption="../report/published.rst",
+            category="Tables",
+            labels={"table": "published and reproduced"},
+        ),
+    log:
+        "logs/compare_published.log",
+    benchmark:
+        "logs/benchmarks/compare_published.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("statistics"),
+    message:
+        "Comparing with the published scores"
+    shell:
+        "python {input.script} --scores {input.scores} --output {output} &> {log}"
