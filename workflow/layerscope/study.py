@@ -140,8 +140,9 @@ def _explain(error: ValidationError) -> str:
         unknown = sorted(set(found) - set(allowed))
         return f"{where}: unknown key {unknown[0]!r}{_hint(str(unknown[0]), allowed)}; allowed: {', '.join(allowed)}"
     if error.validator == "enum":
-        return f"{where}: {found!r} is not allowed{_hint(str(found), error.validator_value)}; allowed: " + ", ".join(
-            map(str, error.validator_value)
+        return (
+            f"{where}: {found!r} is not allowed{_hint(str(found), error.validator_value)}; allowed: "
+            + ", ".join(map(str, error.validator_value))
         )
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in found]
@@ -163,7 +164,9 @@ def _hint(found: str, allowed: Iterable[Any]) -> str:
 def _known(name: str, among: Iterable[str], where: str, kind: str) -> None:
     among = sorted(among)
     if name not in among:
-        raise ConfigError(f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among)}")
+        raise ConfigError(
+            f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among)}"
+        )
 
 
 def _check_names(config: Config) -> None:
@@ -173,13 +176,17 @@ def _check_names(config: Config) -> None:
     for condition in config["study"]["conditions"]:
         _known(condition, conditions, "study: conditions", "condition")
         if "task" not in conditions[condition]:
-            raise ConfigError(f"conditions: {condition}: has no task, so it cannot be studied; give it a 'task'")
+            raise ConfigError(
+                f"conditions: {condition}: has no task, so it cannot be studied; give it a 'task'"
+            )
     for model in config["study"]["models"]:
         _known(model, models, "study: models", "model")
         _known(trained_model(config, model), models, f"models: {model}: of", "model")
         entry = models[trained_model(config, model)]
         if "of" in entry or ("control" in models[model] and "weights" not in entry):
-            raise ConfigError(f"models: {model}: of: {trained_model(config, model)!r} is not a foundation model")
+            raise ConfigError(
+                f"models: {model}: of: {trained_model(config, model)!r} is not a foundation model"
+            )
         _known(entry["family"], FAMILIES, f"models: {trained_model(config, model)}: family", "family")
         needed += [cells for cells in [entry.get("weights", {}).get("pretrain", {}).get("cells")] if cells]
     for condition in needed:
