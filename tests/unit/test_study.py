@@ -1,4 +1,4 @@
-"""A study's configuration: what is accepted, what is refused and with which words, and what follows from it."""
+"""A study's configuration: what is accepted, what is refused and how, and what follows from it."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ def _explain(error: ValidationError) -> str:
     found = error.instance
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         allowed = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(found) - set(allowed))
-        return f"{where}: unknown key {unknown[0]!r}{_hint(str(unknown[0]), allowed)}; allowed: {', '.join(allowed)}"
+        unknown = sorted(set(found) - set(allowed))[0]
+        return f"{where}: unknown key {unknown!r}{_hint(unknown, allowed)}; allowed: {', '.join(allowed)}"
     if error.validator == "enum":
         return (
             f"{where}: {found!r} is not allowed{_hint(str(found), error.validator_value)}; allowed: "
@@ -151,13 +151,14 @@ def _explain(error: ValidationError) -> str:
         return f"{where}: found {found!r}, expected a value of type {error.validator_value}"
     if error.validator == "oneOf":
         keys = [key for choice in error.validator_value for key in choice.get("required", [])]
-        return f"{where}: exactly one of these keys is needed: {', '.join(keys)}; found: {', '.join(found) or 'none'}"
+        stated = ", ".join(found) or "none"
+        return f"{where}: exactly one of these keys is needed: {', '.join(keys)}; found: {stated}"
     expected = error.schema.get("description") if isinstance(error.schema, dict) else None
     return f"{where}: found {found!r}, expected {expected}" if expected else f"{where}: {error.message}"
 
 
-def _hint(found: str, allowed: Iterable[Any]) -> str:
-    near = get_close_matches(found, [str(choice) for choice in allowed], n=1)
+def _hint(found: str, allowed: Iterable[str]) -> str:
+    near = get_close_matches(found, list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -171,29 +172,34 @@ def _known(name: str, among: Iterable[str], where: str, kind: str) -> None:
 
 def _check_names(config: Config) -> None:
     """Refuse names that stand for nothing, in the parts of the catalogues that the study uses."""
-    models, conditions, datasets = config["models"], config["conditions"], config["datasets"]
-    needed = list(config["study"]["conditions"])
     for condition in config["study"]["conditions"]:
-        _known(condition, conditions, "study: conditions", "condition")
-        if "task" not in conditions[condition]:
+        _known(condition, config["conditions"], "study: conditions", "condition")
+        if "task" not in config["conditions"][condition]:
             raise ConfigError(
-                f"conditions: {condition}: has no task, so it cannot be studied; give it a 'task'"
+                f"conditions: {condition}: has no task, so it cannot be studied; name its 'task'"
             )
+        _check_source(config, condition)
     for model in config["study"]["models"]:
-        _known(model, models, "study: models", "model")
-        _known(trained_model(config, model), models, f"models: {model}: of", "model")
-        entry = models[trained_model(config, model)]
-        if "of" in entry or ("control" in models[model] and "weights" not in entry):
-            raise ConfigError(
-                f"models: {model}: of: {trained_model(config, model)!r} is not a foundation model"
-            )
-        _known(entry["family"], FAMILIES, f"models: {trained_model(config, model)}: family", "family")
-        needed += [cells for cells in [entry.get("weights", {}).get("pretrain", {}).get("cells")] if cells]
-    for condition in needed:
-        _known(condition, conditions, "models: weights: pretrain: cells", "condition")
-        _known(conditions[condition]["dataset"], datasets, f"conditions: {condition}: dataset", "dataset")
-        path = dataset(config, condition)["source"].get("path")
-        if path and not Path(path).exists():
-            raise ConfigError(
-                f"datasets: {conditions[condition]['dataset']}: source: path: there is no file {path!r}"
-            )
+        _known(model, config["models"], "study: models", "model")
+        _check_model(config, model)
+
+
+def _check_model(config: Config, model: str) -> None:
+    trained = trained_model(config, model)
+    _known(trained, config["models"], f"models: {model}: of", "model")
+    if trained != model and "weights" not in config["models"][trained]:
+        raise ConfigError(f"models: {model}: of: {trained!r} is not a foundation model")
+    _known(config["models"][trained]["family"], FAMILIES, f"models: {trained}: family", "family")
+    pretraining = config["models"][trained].get("weights", {}).get("pretrain")
+    if pretraining:
+        where = f"models: {trained}: weights: pretrain: cells"
+        _known(pretraining["cells"], config["conditions"], where, "condition")
+        _check_source(config, pretraining["cells"])
+
+
+def _check_source(config: Config, condition: str) -> None:
+    name = config["conditions"][condition]["dataset"]
+    _known(name, config["datasets"], f"conditions: {condition}: dataset", "dataset")
+    path = config["datasets"][name]["source"].get("path")
+    if path and not Path(path).exists():
+        raise ConfigError(f"datasets: {name}: source: path: there is no file {path!r}")

@@ -129,12 +129,19 @@ def weight_files(wildcards):
     return [f"resources/weights/{trained}/{name}" for name in names]
 
 
+def model_code(family, *rooms):
+    """Digest of these rooms and of one family's architecture, of no other's."""
+    others = set(FAMILIES) - {family} | {"catalogue", "baselines"}
+    shared = [
+        f"models/{file.name}"
+        for file in (PACKAGE / "models").glob("*.py")
+        if not any(file.stem == other or file.stem.startswith(f"{other}_") for other in others)
+    ]
+    return code(*rooms, *shared)
+
+
 def extraction_code(wildcards):
-    """Digest of the engine and of this model's own architecture, of no other's."""
-    own = study.family(config, wildcards.model)
-    others = set(FAMILIES) - {own} | {"catalogue", "baselines"}
-    shared = [f"models/{file.name}" for file in (PACKAGE / "models").glob("*.py") if file.stem not in others]
-    return code("extraction", "cells/canonical.py", *shared)
+    return model_code(study.family(config, wildcards.model), "extraction", "cells/canonical.py")
 
 
 def extraction_options(wildcards):

@@ -48,7 +48,7 @@ rule pretrain_scfoundation:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code("demo", "models/base.py", "models/scfoundation.py"),
+        code=model_code("scfoundation", "demo"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
     message:
@@ -65,7 +65,7 @@ use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
     wildcard_constraints:
         model=any_of(models_by_weights("pretrain", "tahoe_x1")),
     params:
-        code=code("demo", "models/base.py", "models/tahoe_x1.py"),
+        code=model_code("tahoe_x1", "demo"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
     message:
