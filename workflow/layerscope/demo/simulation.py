@@ -1,0 +1,116 @@
+"""Draws of simulated cells: one file each, readable like anybody's ``.h5ad`` of raw counts.
+
+Equations and columns: ``docs/embedded_study.md``. The regulatory program depends on ``program_seed`` and the
+genes alone, so draws with other seeds are other cells of the same biology.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from layerscope import __version__
+from layerscope.demo.counts import observe
+from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
+from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
+from layerscope.demo.settings import (
+    DRAWS,
+    Atlas,
+    Differentiation,
+    Perturbation,
+    Simulation,
+    draw_settings,
+)
+from layerscope.files import whole
+
+
+def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
+    """Simulate a draw.
+
+    Parameters
+    ----------
+    draw
+        ``"differentiation"``, ``"perturbation"`` or ``"atlas"``.
+    given
+        Settings that replace the defaults of :mod:`layerscope.demo.settings`.
+    seed
+        Seed of the cells. Each draw has a stream of its own.
+
+    Returns
+    -------
+    AnnData with raw counts (CSR float32, cells x genes); ``var`` has ``symbol`` and ``ensembl_id``; ``obs``
+    the columns of the process and the truth in ``true_...``; ``uns["simulation"]`` a JSON text with draw,
+    settings and seed.
+
+    Raises
+    ------
+    ConfigError
+        If the draw or a setting is unknown or out of range.
+    """
+    import anndata
+
+    settings = draw_settings(draw, given)
+    rng = np.random.default_rng([seed, 1 + list(DRAWS).index(draw)])
+    program = regulatory_program(settings.program_seed, settings.genes, settings.mitochondrial_genes)
+    cells = _cells(program, settings, rng)
+    observed = observe(cells.log_rates, program, settings, rng)
+    obs = cells.obs.assign(true_quality=observed.quality)
+    text = obs.select_dtypes("object").columns
+    obs[text] = obs[text].astype("category")
+    obs.index = pd.Index([f"{draw}-{i:06d}" for i in range(1, len(obs) + 1)])
+    adata = anndata.AnnData(X=observed.counts, obs=obs, var=program.genes.copy())
+    adata.uns["simulation"] = json.dumps(
+        {"draw": draw, "seed": seed, "settings": asdict(settings), "layerscope_version": __version__},
+        sort_keys=True,
+    )
+    return adata
+
+
+def write_simulation(draw: str, given: Mapping[str, Any], seed: int, path: str | Path) -> None:
+    """Simulate a draw and write it to ``path`` (``.h5ad``)."""
+    adata = simulate(draw, given, seed)
+    with whole(path) as scratch:
+        adata.write_h5ad(scratch, compression="gzip", compression_opts=1)
+
+
+def _cells(program: RegulatoryProgram, settings: Simulation, rng: np.random.Generator) -> Cells:
+    if isinstance(settings, Atlas):
+        return _atlas(program, settings, rng)
+    if isinstance(settings, Perturbation):
+        states = np.repeat(np.arange(len(STATES)), settings.cells_per_state)
+        return perturbed_cells(program, settings, states, rng)
+    assert isinstance(settings, Differentiation)
+    return differentiating_cells(program, settings, rng)
+
+
+def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator) -> Cells:
+    """Half differentiating, half activated and perturbed cells, shuffled, with their batch and the truth."""
+    shared = {key: getattr(settings, key) for key in asdict(Simulation())}
+    half = settings.cells // 2
+    first = differentiating_cells(program, Differentiation(**shared, cells=half), rng)
+    states = rng.integers(0, len(STATES), settings.cells - half)
+    second = perturbed_cells(program, settings, states, rng)
+    truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])
+    order = rng.permutation(settings.cells)
+    return Cells(
+        truth.iloc[order].reset_index(drop=True), np.vstack([first.log_rates, second.log_rates])[order]
+    )
+
+
+def _truth(obs: pd.DataFrame, process: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "batch": process + "_" + obs["batch"],
+            "true_process": process,
+            "true_pseudotime": obs.get("true_pseudotime", pd.Series(np.nan, index=obs.index)),
+            "true_fate": obs.get("true_fate", pd.Series("", index=obs.index)),
+            "true_state": obs.get("activation", pd.Series("", index=obs.index)).astype(str),
+            "true_module": obs.get("true_module", pd.Series("", index=obs.index)),
+        }
+    )
