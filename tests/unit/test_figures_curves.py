@@ -1,0 +1,123 @@
+"""What is drawn is what the table says: gaps stay gaps, bands span the seeds, nothing is guessed."""
+
+from __future__ import annotations
+
+import example_tables as example
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerscope.errors import ConfigError, DataError
+from layerscope.figures.curves import bands, conditions_of, curve, select
+from layerscope.figures.models import read_models
+from layerscope.tables import read_scores, write_scores
+
+CHOICE = {"protocol": "paper", "metric": "spearman", "source": "scores.tsv"}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return read_models(example.settings())
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> pd.DataFrame:
+    path = tmp_path_factory.mktemp("tables") / "scores.tsv"
+    write_scores(path, example.scores())
+    return read_scores(path)
+
+
+@pytest.fixture(scope="module")
+def rows(table, models):
+    return select(table, models, task="perturbation", **CHOICE)
+
+
+def test_a_missing_score_is_a_gap_and_never_a_zero(rows):
+    points = curve(rows, "D1_Rest", "scfoundation")
+    gone = [points.layers.index(layer) for layer in ("05", "06")]
+    assert np.isnan(points.estimate[gone]).all()
+    assert np.isfinite(np.delete(points.estimate, gone)).all()
+
+
+def test_a_number_beside_a_status_that_is_not_ok_is_not_drawn(rows):
+    doubtful = rows.assign(status="undefined")
+    assert np.isnan(curve(doubtful, "D1_Stim48hr", "tahoe_x1_1b").estimate).all()
+    assert curve(doubtful, "D1_Stim48hr", "tahoe_x1_1b").best() is None
+
+
+def test_the_best_layer_is_a_block_even_if_official_scores_higher(rows):
+    official = (rows["layer"] == "official") | (rows["layer"] == "00")
+    points = curve(
+        rows.assign(estimate=rows["estimate"].where(~official, 0.99)), "D1_Stim48hr", "scfoundation"
+    )
+    best = points.best()
+    assert points.layers[best] == "12"
+    assert points.estimate[best] == max(points.estimate[points.numbered])
+
+
+def test_layers_stand_at_their_depth_with_input_before_and_official_after(rows):
+    points = curve(rows, "D1_Rest", "tahoe_x1_1b")
+    assert points.layers[0] == "00"
+    assert points.layers[-1] == "official"
+    assert points.position[1:-1] == pytest.approx(np.linspace(0, 1, 24))
+    assert points.position[0] < 0 < 1 < points.position[-1]
+
+
+def test_the_band_spans_exactly_the_seeds_of_its_model(rows, models):
+    (band,) = bands(rows, "D1_Rest", models, "tahoe_x1_1b")
+    seeds = rows[(rows["condition"] == "D1_Rest") & rows["model"].str.startswith("tahoe_x1_1b_untrained")]
+    expected = seeds.groupby("layer")["estimate"]
+    assert band.n_seeds == 5
+    assert band.low == pytest.approx(expected.min().loc[list(band.layers)])
+    assert band.high == pytest.approx(expected.max().loc[list(band.layers)])
+
+
+def test_a_layer_that_no_seed_has_is_a_gap_in_the_band(rows, models):
+    control = rows["model"].str.contains("untrained") & (rows["layer"] == "03")
+    (band,) = bands(
+        rows.assign(status=rows["status"].where(~control, "undefined")), "D1_Rest", models, "scfoundation"
+    )
+    at = band.layers.index("03")
+    assert np.isnan(band.low[at])
+    assert np.isnan(band.high[at])
+    assert np.isfinite(np.delete(band.low, at)).all()
+
+
+def test_conditions_keep_the_order_of_the_settings(rows):
+    assert conditions_of(rows, ["D1_Stim48hr", "elsewhere", "D1_Rest"]) == [
+        "D1_Stim48hr",
+        "D1_Rest",
+        "D1_Stim8hr",
+    ]
+
+
+def test_rows_that_are_not_there_are_refused_with_what_is(table, models):
+    with pytest.raises(DataError, match=r"no rows of task 'geometry'.*trajectory / paper / spearman"):
+        select(table, models, task="geometry", **CHOICE)
+
+
+def test_a_model_that_the_settings_do_not_describe_is_refused(table, models):
+    few = {name: model for name, model in models.items() if name != "hvg_pca"}
+    with pytest.raises(DataError, match="hvg_pca, which the settings do not describe"):
+        select(table, few, task="trajectory", **CHOICE)
+
+
+def test_two_rows_for_one_layer_are_refused(table, models):
+    with pytest.raises(DataError, match="has more than one row of metric"):
+        select(pd.concat([table, table.tail(1)]), models, task="perturbation", **CHOICE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "key 'models' is missing or empty"),
+        ({"models": {"m": {"kind": "oracle"}}}, "model 'm' has kind 'oracle'; expected one of foundation"),
+        (
+            {"models": {"m": {"kind": "control", "of": "n"}}},
+            "model 'm' is a control of 'n', which is not among",
+        ),
+    ],
+)
+def test_settings_that_describe_no_model_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        read_models(settings)

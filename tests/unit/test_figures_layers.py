@@ -1,0 +1,114 @@
+"""The main figures say what they show: simulated cells, missing scores, and every model and condition."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import example_tables as example
+import pytest
+
+import plot_scores
+from layerscope.figures.layer_panels import arrange
+from layerscope.figures.models import read_models
+from layerscope.figures.wording import layer_ranges
+from layerscope.tables import write_scores
+
+MANY = {"scfoundation_a": 12, "tahoe_x1_70m": 12, "tahoe_x1_1b": 24, "tahoe_x1_3b": 32, "uce_33l": 33}
+
+
+def draw(folder, task, *, rows=None, settings=None, kinds=("svg",)):
+    write_scores(folder / "scores.tsv", example.scores() if rows is None else rows)
+    (folder / "settings.json").write_text(json.dumps(settings or example.settings()))
+    outputs = [str(folder / f"figure.{kind}") for kind in kinds]
+    arguments = ["--scores", str(folder / "scores.tsv"), "--settings", str(folder / "settings.json")]
+    plot_scores.main(["--task", task, "--protocol", "paper", *arguments, "--output", *outputs])
+    return (folder / "figure.svg").read_text()
+
+
+def test_the_figure_names_its_models_conditions_and_baselines(tmp_path):
+    svg = draw(tmp_path, "perturbation")
+    for words in (
+        "D1 Rest",
+        "D1 Stim8hr",
+        "D1 Stim48hr",
+        "Scfoundation",
+        "Tahoe X1 1B",
+        "rank_normal_pca 0.43",
+    ):
+        assert words in svg
+    assert "tahoe_x1_1b, untrained weights (range of 5 seeds)" in svg
+
+
+def test_simulated_cells_are_called_so_in_title_panel_and_caption(tmp_path):
+    svg = draw(tmp_path, "trajectory")
+    assert "order of development (simulated cells)" in svg
+    assert "Simulated cells, not an experiment: simulated_differentiation." in svg
+    assert "simulated" not in draw(tmp_path, "perturbation").lower()
+
+
+def test_missing_scores_are_noted_with_their_reason(tmp_path):
+    svg = draw(tmp_path, "perturbation")
+    assert "No score: D1_Rest, Scfoundation, layers 5-6: the layer is constant: no correlation exists" in svg
+    assert "No score: D1_Stim8hr, log_all_genes: needs raw counts" in svg
+    assert "3 scores could not be had; they are gaps marked by a cross, not zeros." in svg
+
+
+def test_the_same_table_gives_the_same_bytes_whatever_the_order_of_its_rows(tmp_path):
+    kinds = ("svg", "png", "pdf")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    draw(tmp_path / "a", "trajectory", kinds=kinds)
+    draw(tmp_path / "b", "trajectory", rows=example.scores()[::-1], kinds=kinds)
+    for kind in kinds:
+        assert (tmp_path / "a" / f"figure.{kind}").read_bytes() == (
+            tmp_path / "b" / f"figure.{kind}"
+        ).read_bytes()
+
+
+def test_a_study_without_controls_baselines_or_scores_is_still_drawn(tmp_path):
+    rows = [
+        replace(row, status="undefined", reason="none")
+        for row in example.scores()
+        if row.model == "scfoundation"
+    ]
+    svg = draw(tmp_path, "trajectory", rows=rows)
+    assert "No score: simulated_differentiation, Scfoundation, layers 0-12, official: none" in svg
+    assert "Hatched" not in svg
+
+
+def test_a_study_of_baselines_alone_is_drawn(tmp_path):
+    svg = draw(
+        tmp_path, "trajectory", rows=[row for row in example.scores() if row.model in example.BASELINES]
+    )
+    assert "hvg_pca 0.64" in svg
+    assert "best layer" not in svg
+
+
+def test_few_models_share_a_panel_and_many_are_divided_by_family():
+    few, many = read_models(example.settings()), read_models(example.settings(MANY))
+    assert arrange(["a", "b"], few)[0][1].models == ("scfoundation", "tahoe_x1_1b")
+    rows = arrange(["a", "b"], many)
+    assert [[panel.condition for panel in row] for row in rows] == [["a", "b"]] * 3
+    assert rows[1][0].models == ("tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b")
+    assert [len(row) for row in arrange(["a"], many)] == [3]
+
+
+def test_many_models_are_drawn_with_their_layer_numbers(tmp_path):
+    settings = example.settings(MANY, seeds=1)
+    svg = draw(tmp_path, "trajectory", rows=example.scores(MANY, seeds=1), settings=settings)
+    assert "Uce 33L" in svg
+    assert ">33<" in svg
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (["05", "06", "07", "09"], "layers 5-7, 9"),
+        (["00"], "layer 0"),
+        (["official"], "official"),
+        (["official", "12", "11"], "layers 11-12, official"),
+    ],
+)
+def test_layers_are_named_briefly(layers, words):
+    assert layer_ranges(layers) == words

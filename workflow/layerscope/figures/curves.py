@@ -1,0 +1,167 @@
+"""Curves, bands and lines, taken from the table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.errors import DataError
+from layerscope.figures.models import Model
+from layerscope.tables import OFFICIAL
+
+Array = npt.NDArray[np.float64]
+
+INPUT_POSITION = -0.16
+OFFICIAL_POSITION = 1.16
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores of one model in one condition, in the order of its layers.
+
+    Attributes
+    ----------
+    layers
+        Names of the layers.
+    position
+        Where they stand on the depth axis, shape ``(n_layers,)``.
+    estimate, low, high, ceiling
+        Score, its interval and its noise ceiling, shape ``(n_layers,)``; NaN where there is no score.
+    """
+
+    layers: tuple[str, ...]
+    position: Array
+    estimate: Array
+    low: Array
+    high: Array
+    ceiling: Array
+
+    @property
+    def numbered(self) -> npt.NDArray[np.bool_]:
+        """Which layers are outputs of a block, shape ``(n_layers,)``."""
+        return np.array([layer not in ("00", OFFICIAL) for layer in self.layers], dtype=bool)
+
+    def best(self) -> int | None:
+        """Index of the numbered layer with the highest estimate (the first of equals), or None."""
+        scores = np.where(self.numbered & np.isfinite(self.estimate), self.estimate, -np.inf)
+        return int(np.argmax(scores)) if np.isfinite(scores).any() else None
+
+
+@dataclass(frozen=True)
+class Band:
+    """Range of a control's scores over its seeds, layer by layer."""
+
+    control: str
+    of: str
+    n_seeds: int
+    layers: tuple[str, ...]
+    position: Array
+    low: Array
+    high: Array
+
+
+def select(
+    scores: pd.DataFrame, models: Mapping[str, Model], *, task: str, protocol: str, metric: str, source: str
+) -> pd.DataFrame:
+    """Rows of one task, protocol and metric.
+
+    Raises
+    ------
+    DataError
+        If there are none, if a model is not described in the settings, or if a score stands there twice.
+    """
+    chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
+    chosen = chosen[chosen["metric"] == metric]
+    if chosen.empty:
+        have = scores[["task", "protocol", "metric"]].drop_duplicates().agg(" / ".join, axis=1)
+        raise DataError(
+            f"{source}: no rows of task {task!r}, protocol {protocol!r}, metric {metric!r}; "
+            f"the file has {', '.join(have) or 'no rows'}"
+        )
+    unknown = sorted(set(chosen["model"]) - set(models))
+    if unknown:
+        raise DataError(
+            f"{source}: column 'model' has {', '.join(unknown)}, which the settings do not describe; "
+            "add them under 'models'"
+        )
+    twice = chosen[chosen.duplicated(["condition", "model", "layer"])]
+    if not twice.empty:
+        row = twice.iloc[0]
+        raise DataError(
+            f"{source}: condition {row['condition']}, model {row['model']}, layer {row['layer']} has more "
+            f"than one row of metric {metric!r}; expected one"
+        )
+    return chosen
+
+
+def conditions_of(rows: pd.DataFrame, order: Sequence[str]) -> list[str]:
+    """Conditions with rows, in the given order, then those that it does not name."""
+    present = set(rows["condition"])
+    return [name for name in order if name in present] + sorted(present - set(order))
+
+
+def curve(rows: pd.DataFrame, condition: str, model: str) -> Curve:
+    """Take the curve of one model in one condition from rows of one metric."""
+    own = rows[(rows["condition"] == condition) & (rows["model"] == model)]
+    own = own.sort_values("layer", kind="stable")
+    ok = (own["status"] == "ok").to_numpy()
+    values = {
+        name: np.where(ok, own[name].to_numpy(dtype=np.float64), np.nan)
+        for name in ("estimate", "ci_low", "ci_high", "ceiling")
+    }
+    position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
+    return Curve(
+        layers=tuple(own["layer"]),
+        position=np.array(position, dtype=np.float64),
+        estimate=values["estimate"],
+        low=values["ci_low"],
+        high=values["ci_high"],
+        ceiling=values["ceiling"],
+    )
+
+
+def _position(layer: str, at: float) -> float:
+    if layer == OFFICIAL:
+        return OFFICIAL_POSITION
+    if layer == "00":
+        return INPUT_POSITION
+    return 0.0 if np.isnan(at) else float(at)  # the only block of a one-block model
+
+
+def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: str) -> list[Band]:
+    """Range over seeds (least to greatest estimate) of each kind of control of one foundation model."""
+    kinds = sorted({model.control for model in models.values() if model.kind == "control" and model.of == of})
+    found = []
+    for kind in kinds:
+        seeds = [m.name for m in models.values() if m.kind == "control" and (m.of, m.control) == (of, kind)]
+        curves = [curve(rows, condition, seed) for seed in seeds]
+        curves = [c for c in curves if np.isfinite(c.estimate).any()]
+        if not curves:
+            continue
+        at = {layer: x for c in curves for layer, x in zip(c.layers, c.position, strict=True)}
+        layers = tuple(sorted(at))
+        table = np.array(
+            [[dict(zip(c.layers, c.estimate, strict=True)).get(k, np.nan) for k in layers] for c in curves]
+        )
+        seen = np.isfinite(table).any(axis=0)
+        found.append(
+            Band(
+                control=kind,
+                of=of,
+                n_seeds=len(curves),
+                layers=layers,
+                position=np.array([at[layer] for layer in layers]),
+                low=np.where(seen, np.min(np.where(np.isfinite(table), table, np.inf), axis=0), np.nan),
+                high=np.where(seen, np.max(np.where(np.isfinite(table), table, -np.inf), axis=0), np.nan),
+            )
+        )
+    return found
+
+
+def without_score(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that have a reason instead of a score."""
+    return rows[rows["status"] != "ok"]

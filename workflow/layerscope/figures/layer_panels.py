@@ -1,0 +1,274 @@
+"""One panel of the main figures: scores along the models' depth, beside their controls and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Patch
+
+from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
+from layerscope.figures.models import Model
+from layerscope.figures.sheet import width_of
+from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, spread
+from layerscope.tables import OFFICIAL
+
+MOST_CURVES = 4
+LABEL_POSITION = 1.4
+LABEL_SIZE = 6.5
+LABEL_INCHES = 0.12
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One condition, with the foundation models that are drawn in it."""
+
+    condition: str
+    models: tuple[str, ...]
+
+
+def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[list[Panel]]:
+    """Lay out panels in rows: one a condition, or one a condition and family where there are many models."""
+    foundation = [model for model in models.values() if model.kind == "foundation"]
+    if len(foundation) <= MOST_CURVES:
+        return _rows([Panel(name, tuple(model.name for model in foundation)) for name in conditions])
+    families: dict[str, list[str]] = {}
+    for model in foundation:
+        families.setdefault(model.family, []).append(model.name)
+    groups = [
+        tuple(names[start : start + MOST_CURVES])
+        for names in families.values()
+        for start in range(0, len(names), MOST_CURVES)
+    ]
+    if len(conditions) == 1:
+        return _rows([Panel(conditions[0], group) for group in groups])
+    return [[Panel(name, group) for name in conditions] for group in groups]
+
+
+def _rows(panels: list[Panel]) -> list[list[Panel]]:
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
+
+
+def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
+    """Style of each foundation model: its place among the models of its panel."""
+    return {
+        name: CURVES[place % len(CURVES)]
+        for row in panels
+        for panel in row
+        for place, name in enumerate(panel.models)
+    }
+
+
+def score_limits(rows: pd.DataFrame, models: Mapping[str, Model]) -> tuple[float, float]:
+    """Limits of the score axis that hold zero, every score and every interval that is drawn."""
+    ok = rows[rows["status"] == "ok"]
+    drawn = ok[ok["model"].map(lambda name: models[name].kind != "control").astype(bool)]
+    values = drawn[["ci_low", "ci_high", "ceiling"]].to_numpy(dtype=np.float64).ravel()
+    values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), [0.0]])
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
+    margin = 0.06 * (high - low or 1.0)
+    return low - margin, high + margin
+
+
+def draw_panel(
+    axes: Any, panel: Panel, rows: pd.DataFrame, models: Mapping[str, Model], style: Mapping[str, CurveStyle]
+) -> None:
+    """Draw the controls' bands, the baselines' lines and the models' curves of one panel.
+
+    The limits of the score axis must be set: labels are kept apart within them.
+    """
+    axes.plot(
+        [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
+    )
+    for name in panel.models:
+        for band in bands(rows, panel.condition, models, name):
+            draw_band(axes, band, style[name])
+    labels = draw_baselines(axes, rows, panel.condition, [m for m in models.values() if m.kind == "baseline"])
+    make_room(axes, labels)
+    curves = [(curve(rows, panel.condition, name), style[name]) for name in panel.models]
+    for points, own in curves:
+        draw_curve(axes, points, own)
+    ring_best(axes, curves)
+    axes.set_xticks([INPUT_POSITION, 0, 0.25, 0.5, 0.75, 1, OFFICIAL_POSITION])
+    axes.set_xticklabels(["\ninput", "0", "¼", "½", "¾", "1", "\nofficial"])
+    axes.spines["bottom"].set_bounds(INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08)
+    depths = block_numbers(panel, models)
+    if len(depths) == 1:
+        number_layers(axes, depths.pop())
+
+
+def block_numbers(panel: Panel, models: Mapping[str, Model]) -> set[int]:
+    """Numbers of blocks of the models of a panel, where they have more than one."""
+    return {models[name].n_layers for name in panel.models if models[name].n_layers > 1}
+
+
+def number_layers(axes: Any, n_layers: int) -> None:
+    """Mark layer numbers along the top; for panels whose models have the same number of layers."""
+    step = max(1, round(n_layers / 6))
+    far = range(step, n_layers, step)
+    shown = [1, *(k for k in far if min(k - 1, n_layers - k) >= 0.7 * step), n_layers]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks([(layer - 1) / (n_layers - 1) for layer in shown], [str(layer) for layer in shown])
+    top.tick_params(length=2, pad=1, labelsize=6.5, colors=GREY)
+    top.spines["top"].set_visible(False)
+
+
+def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
+    """Draw one model: a line through its blocks with its interval, ``input`` and ``official`` beside it."""
+    blocks = points.numbered
+    at, estimate = points.position[blocks], points.estimate[blocks]
+    axes.fill_between(
+        at, points.low[blocks], points.high[blocks], color=style.colour, alpha=0.16, linewidth=0, zorder=2
+    )
+    axes.plot(
+        at,
+        estimate,
+        color=style.colour,
+        linestyle=style.dashes,
+        linewidth=1.5,
+        marker=style.marker,
+        markersize=3.2 if blocks.sum() > 14 else 4,
+        markeredgewidth=0,
+        zorder=4,
+    )
+    axes.plot(
+        at, points.ceiling[blocks], color=style.colour, linestyle=(0, (1, 3)), linewidth=1.1, zorder=1.8
+    )
+    for index in np.flatnonzero(~blocks & np.isfinite(points.estimate)):
+        official = points.layers[index] == OFFICIAL
+        x = points.position[index] + (CURVES.index(style) - 1) * 0.022
+        axes.plot([x, x], [points.low[index], points.high[index]], color=style.colour, linewidth=1, zorder=3)
+        axes.plot(
+            x,
+            points.estimate[index],
+            marker="*" if official else style.marker,
+            markersize=9 if official else 4.5,
+            markerfacecolor="white" if not official else style.colour,
+            markeredgecolor=style.colour,
+            markeredgewidth=0.9,
+            linestyle="",
+            zorder=5,
+        )
+    mark_gaps(axes, points, style)
+
+
+def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
+    """Ring each model's best layer and write its number above, the numbers kept apart."""
+    found = [(points, best, style) for points, style in curves if (best := points.best()) is not None]
+    places = spread([points.position[best] for points, best, _ in found], 0.085)
+    for (points, best, style), place in zip(found, places, strict=True):
+        at, estimate = points.position[best], points.estimate[best]
+        ring: dict[str, Any] = {
+            "marker": "o",
+            "markersize": 9,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.1,
+        }
+        axes.plot(at, estimate, markeredgecolor=style.colour, zorder=6, **ring)
+        axes.annotate(
+            str(int(points.layers[best])),
+            (place, estimate),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            fontweight="bold",
+            color=style.colour,
+            zorder=7,
+        )
+
+
+def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
+    """Put a cross at the foot of the panel for each layer that has no score."""
+    missing = ~np.isfinite(points.estimate)
+    axes.plot(
+        points.position[missing],
+        np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style)),
+        transform=axes.get_xaxis_transform(),
+        linestyle="",
+        marker="x",
+        markersize=4,
+        color=style.colour,
+        zorder=6,
+    )
+
+
+def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
+    """Draw the range of a control over its seeds, hatched; a single seed shows as a line."""
+    look: dict[str, Any] = {
+        "facecolor": "#e6e6e6",
+        "edgecolor": style.colour,
+        "alpha": 0.55,
+        "hatch": band_hatch(band.control, style),
+        "linewidth": 0.5,
+        "zorder": 1,
+    }
+    inner = np.array([layer not in ("00", OFFICIAL) for layer in band.layers], dtype=bool)
+    axes.fill_between(band.position[inner], band.low[inner], band.high[inner], **look)
+    for index in np.flatnonzero(~inner):
+        x = band.position[index]
+        axes.fill_between([x - 0.035, x + 0.035], band.low[index], band.high[index], **look)
+
+
+def band_hatch(control: str, style: CurveStyle) -> str:
+    """Hatch of a control's band: the model's direction, denser for each further kind of control."""
+    return style.hatch if control == "untrained" else style.hatch[:2] + ".." + style.hatch[:1]
+
+
+def band_patch(control: str, style: CurveStyle, label: str) -> Patch:
+    """Legend entry of a control's band."""
+    return Patch(
+        facecolor="#e6e6e6",
+        edgecolor=style.colour,
+        alpha=0.7,
+        hatch=band_hatch(control, style),
+        linewidth=0.5,
+        label=label,
+    )
+
+
+def make_room(axes: Any, labels: Sequence[str]) -> None:
+    """Set the limits of the depth axis so that the longest label at the right fits."""
+    left = INPUT_POSITION - 0.08
+    total = axes.figure.get_figwidth() * axes.get_position().width
+    room = max((width_of(label, LABEL_SIZE) for label in labels), default=0.0)
+    right = LABEL_POSITION if labels else OFFICIAL_POSITION + 0.12
+    axes.set_xlim(left, right + (right - left) * room / max(total - room, 0.3 * total))
+
+
+def draw_baselines(axes: Any, rows: pd.DataFrame, condition: str, baselines: Sequence[Model]) -> list[str]:
+    """Draw each baseline as a level line, its interval at the right, and its name and score beside it.
+
+    Returns
+    -------
+    The labels that were written.
+    """
+    own = rows[(rows["condition"] == condition) & (rows["status"] == "ok") & (rows["layer"] == OFFICIAL)]
+    drawn = []
+    for place, baseline in enumerate(baselines):
+        score = own[own["model"] == baseline.name]
+        if not score.empty:
+            drawn.append((baseline, BASELINE_DASHES[place % len(BASELINE_DASHES)], score.iloc[0]))
+    if not drawn:
+        return []
+    low, high = axes.get_ylim()
+    inches = axes.figure.get_figheight() * axes.get_position().height
+    labels = []
+    levels = spread([score["estimate"] for _, _, score in drawn], (high - low) * LABEL_INCHES / inches)
+    levels += min(0.0, high - levels.max()) + max(0.0, low - levels.min())
+    for place, ((baseline, dashes, score), level) in enumerate(zip(drawn, levels, strict=True)):
+        estimate, x = score["estimate"], OFFICIAL_POSITION + 0.1 + 0.025 * place
+        line: dict[str, Any] = {"color": GREY, "zorder": 1.5}
+        axes.plot([INPUT_POSITION - 0.08, x], [estimate, estimate], linestyle=dashes, linewidth=0.9, **line)
+        axes.plot([x, x], [score["ci_low"], score["ci_high"]], linewidth=1.2, **line)
+        axes.plot([x, LABEL_POSITION - 0.02], [estimate, level], linewidth=0.4, **line)
+        label = f"{baseline.name} {estimate:.2f}"
+        axes.text(LABEL_POSITION, level, label, fontsize=LABEL_SIZE, color="#333333", va="center", zorder=3)
+        labels.append(label)
+    return labels

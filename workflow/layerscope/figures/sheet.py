@@ -1,0 +1,120 @@
+"""A sheet of panels with its title, legend and notes, laid out in inches so that nothing overlaps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+TITLE_SIZE, SUBTITLE_SIZE, LEGEND_SIZE, NOTE_SIZE = 11.0, 8.5, 7.5, 7.0
+LEFT, RIGHT, BOTTOM, COLUMN_GAP = 0.78, 0.12, 0.62, 0.42
+ROW_GAP = 0.42
+HANDLE = 0.62
+# mean width of a character of DejaVu Sans, in its size; a little generous, so that lines fit
+CHARACTER = 0.6
+
+
+@dataclass(frozen=True)
+class Words:
+    """What stands around the panels."""
+
+    title: str
+    subtitle: str = ""
+    notes: Sequence[str] = ()
+    legend: Sequence[Any] = ()
+
+
+def width_of(text: str, size: float) -> float:
+    """Width of a line of text of a font size in points, estimated, in inches."""
+    return len(text) * CHARACTER * size / 72
+
+
+def sheet(
+    n_rows: int, n_columns: int, panel: tuple[float, float], words: Words, header: float = 0.3
+) -> tuple[Figure, list[list[Any]]]:
+    """Make a figure with a grid of panels, its words placed above and below.
+
+    Parameters
+    ----------
+    n_rows, n_columns
+        Shape of the grid.
+    panel
+        Width and height of each panel's axes, in inches.
+    words
+        Title, subtitle, legend entries (matplotlib handles with labels) and notes.
+    header
+        Height above each panel's axes for its title, in inches.
+
+    Returns
+    -------
+    The figure, and its axes by row and column.
+    """
+    width = LEFT + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + RIGHT
+    title = wrapped(words.title, width, TITLE_SIZE)
+    subtitle = wrapped(words.subtitle, width, SUBTITLE_SIZE)
+    notes = [line for note in words.notes for line in wrapped(note, width, NOTE_SIZE)]
+    columns = legend_columns(words.legend, width)
+    n_legend = -(-len(words.legend) // columns) if words.legend else 0
+    top = 0.1 + 0.19 * len(title) + 0.16 * len(subtitle) + 0.165 * n_legend + 0.1 * bool(n_legend)
+    foot = BOTTOM + 0.14 * len(notes)
+    height = top + n_rows * (header + panel[1]) + (n_rows - 1) * ROW_GAP + foot
+    figure = Figure(figsize=(width, height))
+    lines = ((title, TITLE_SIZE, 0.19, "bold", "black"), (subtitle, SUBTITLE_SIZE, 0.16, "normal", "#444444"))
+    y = height - 0.08
+    for texts, size, step, weight, colour in lines:
+        for line in texts:
+            figure.text(
+                0.1 / width, y / height, line, fontsize=size, fontweight=weight, color=colour, va="top"
+            )
+            y -= step
+    if words.legend:
+        figure.legend(
+            handles=list(words.legend),
+            loc="upper left",
+            bbox_to_anchor=(0.02 / width, y / height),
+            ncols=columns,
+            fontsize=LEGEND_SIZE,
+            labelspacing=0.45,
+            columnspacing=1.4,
+        )
+    for place, line in enumerate(reversed(notes)):
+        figure.text(0.1 / width, (0.06 + 0.14 * place) / height, line, fontsize=NOTE_SIZE, color="#333333")
+    return figure, _grid(figure, (n_rows, n_columns), panel, (foot, header))
+
+
+def _grid(
+    figure: Figure, shape: tuple[int, int], panel: tuple[float, float], around: tuple[float, float]
+) -> list[list[Any]]:
+    width, height = figure.get_size_inches()
+    n_rows, n_columns = shape
+    grid: list[list[Any]] = []
+    for row in range(n_rows):
+        bottom = around[0] + (n_rows - 1 - row) * (panel[1] + around[1] + ROW_GAP)
+        lefts = [LEFT + column * (panel[0] + COLUMN_GAP) for column in range(n_columns)]
+        grid.append(
+            [
+                figure.add_axes((left / width, bottom / height, panel[0] / width, panel[1] / height))
+                for left in lefts
+            ]
+        )
+    return grid
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """Break a text into lines that fit a width in inches."""
+    return textwrap.wrap(text, max(20, int((width - 0.2) / (CHARACTER * size / 72))))
+
+
+def legend_columns(entries: Sequence[Any], width: float) -> int:
+    """Most columns of a legend that fit a width in inches, filled column by column as matplotlib does."""
+    lengths = [HANDLE + width_of(entry.get_label(), LEGEND_SIZE) for entry in entries]
+    for n_rows in range(1, len(lengths)):
+        columns = -(-len(lengths) // n_rows)
+        parts = np.array_split(np.array(lengths), columns)
+        if sum(part.max() for part in parts) <= width:
+            return columns
+    return 1

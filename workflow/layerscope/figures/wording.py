@@ -1,0 +1,91 @@
+"""The words that figures and report print for tasks, protocols, metrics and layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from layerscope.tables import OFFICIAL
+
+SIMULATED = "simulated cells"
+
+TASK_TITLES = {
+    "trajectory": "How well each layer keeps the order of development",
+    "perturbation": "How well each layer keeps which perturbations act alike",
+}
+TASK_MEANING = {
+    "trajectory": (
+        "The score is the agreement between the order of the cells along development in that layer and the "
+        "reference pseudotime: 1 is the same order, 0 is no relation."
+    ),
+    "perturbation": (
+        "The score is the agreement between the similarity of perturbations in that layer and the similarity "
+        "of their effects on gene expression: 1 is the same ranking of pairs, 0 is no relation."
+    ),
+}
+METRIC_LABELS = {
+    ("trajectory", "spearman"): "Spearman correlation with the reference pseudotime",
+    ("perturbation", "spearman"): "Spearman correlation with the similarity of effects",
+}
+CONTROL_LABELS = {"untrained": "untrained weights", "gene_permuted": "gene identities permuted"}
+
+
+def task_title(task: str) -> str:
+    """Headline of a task; a task without one gets its own name."""
+    return TASK_TITLES.get(task, f"Score of each layer: {plain(task)}")
+
+
+def metric_label(task: str, metric: str) -> str:
+    """Axis label of a metric of a task."""
+    return METRIC_LABELS.get((task, metric), plain(metric))
+
+
+def control_label(control: str) -> str:
+    """What was done to the weights of a control, in words."""
+    return CONTROL_LABELS.get(control, plain(control))
+
+
+def plain(name: str) -> str:
+    """Turn a column or key into words."""
+    return name.replace("_", " ")
+
+
+def layer_label(layer: str) -> str:
+    """Name a layer in words: ``input``, ``layer 7`` or ``official``."""
+    if layer == OFFICIAL:
+        return "official"
+    return f"layer {int(layer)}" if int(layer) else "input (layer 0)"
+
+
+def layer_ranges(layers: Iterable[str]) -> str:
+    """Name several layers briefly: ``layers 1-4, 7, official``."""
+    names = sorted(set(layers))
+    numbers = [int(name) for name in names if re.fullmatch(r"\d+", name)]
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    parts += [name for name in names if not re.fullmatch(r"\d+", name)]
+    head = "" if not numbers else "layer " if len(numbers) == 1 else "layers "
+    return head + ", ".join(parts)
+
+
+def condition_title(settings: Mapping[str, Any], condition: str) -> str:
+    """Title of a condition, with the word "simulated" where its cells are."""
+    entry = settings.get("conditions", {}).get(condition) or {}
+    title = str(entry.get("title") or condition)
+    if is_simulated(settings, condition) and "simulated" not in title.lower():
+        return f"{title} ({SIMULATED})"
+    return title
+
+
+def is_simulated(settings: Mapping[str, Any], condition: str) -> bool:
+    """Whether the settings say that the cells of a condition are simulated."""
+    simulated = settings.get("simulated", False)
+    if isinstance(simulated, Mapping):
+        return bool(simulated.get(condition, False))
+    return bool(simulated)
