@@ -1,0 +1,38 @@
+"""Say which layer of each model to use for each condition, and how sure that is."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.command_line import run, settings
+from layerscope.statistics.evidence import models_of
+from layerscope.statistics.layer_choice import choose_layers
+from layerscope.tables import read_scores, write_table
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line of this script."""
+    arguments = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
+    arguments.add_argument("--scores", type=Path, required=True, help="all score rows of the study")
+    arguments.add_argument(
+        "--resamples",
+        nargs="*",
+        default=[],
+        help="bootstrap values, .npz; @FILE reads arguments, one per line",
+    )
+    arguments.add_argument(
+        "--models", type=settings, required=True, help="JSON: model -> {kind, control, of, layers}"
+    )
+    arguments.add_argument("--output", type=Path, required=True, help="layers.tsv")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the arguments, choose, write the table."""
+    args = parser().parse_args(argv)
+    chosen = choose_layers(read_scores(args.scores), args.resamples, models_of(args.models))
+    write_table(args.output, chosen)
+
+
+if __name__ == "__main__":
+    run(main)

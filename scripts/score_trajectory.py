@@ -1,0 +1,42 @@
+"""Score one layer of one model by how well it keeps a reference pseudotime."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.command_line import run, settings
+from layerscope.tables import write_resamples, write_scores
+from layerscope.trajectory.job import PROTOCOLS, score_file
+from layerscope.trajectory.settings import TrajectorySettings
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line of this script."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--protocol", required=True, choices=PROTOCOLS)
+    arguments.add_argument("--embeddings", type=Path, required=True, help="embeddings of one model, .h5ad")
+    arguments.add_argument("--layer", required=True, help="00, 01 ... or official")
+    arguments.add_argument("--cells", type=Path, required=True, help="canonical cells, .h5ad")
+    arguments.add_argument("--reference", type=Path, required=True, help="pseudotime.tsv of the condition")
+    arguments.add_argument("--condition", required=True)
+    arguments.add_argument("--model", required=True)
+    arguments.add_argument("--settings", type=settings, required=True, help="JSON: neighbours, metric, ...")
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the resampling")
+    arguments.add_argument("--threads", type=int, default=1, help="threads of the neighbour search")
+    arguments.add_argument("--output", type=Path, required=True, help="score rows, .tsv")
+    arguments.add_argument("--resamples", type=Path, required=True, help="bootstrap values, .npz")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the arguments, score the layer, write rows and bootstrap values."""
+    args = vars(parser().parse_args(argv))
+    output, resamples = args.pop("output"), args.pop("resamples")
+    args["settings"] = TrajectorySettings.of(args["settings"])
+    scored = score_file(**args)
+    write_resamples(resamples, scored.resamples)
+    write_scores(output, scored.rows)
+
+
+if __name__ == "__main__":
+    run(main)

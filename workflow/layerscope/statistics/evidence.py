@@ -1,0 +1,195 @@
+"""Score rows and their bootstrap values, as the choice of a layer needs them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.errors import ConfigError, DataError
+from layerscope.tables import OFFICIAL, read_resamples
+
+Floats = npt.NDArray[np.float64]
+PRIMARY = {("trajectory", "paper"): ("spearman",), ("perturbation", "paper"): ("spearman",)}
+"""Primary metrics of a task's protocol, the first that a condition has."""
+KINDS = ("foundation", "baseline", "control")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a study says of a model: its kind, and for a control of what and how."""
+
+    name: str
+    kind: str
+    n_layers: int
+    control: str | None = None
+    of: str | None = None
+
+    def numbered(self) -> list[str]:
+        """Names of the blocks' outputs: the layers among which one is chosen."""
+        return [f"{layer:02d}" for layer in range(1, self.n_layers + 1)]
+
+
+def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
+    """Read what a study says of its models.
+
+    Raises
+    ------
+    ConfigError
+        If an entry has no known kind, or no number of layers.
+    """
+    models = {}
+    for name, entry in given.items():
+        if entry.get("kind") not in KINDS:
+            raise ConfigError(
+                f"--models: {name}: kind must be {', '.join(KINDS)}; found {entry.get('kind')!r}"
+            )
+        if not isinstance(entry.get("layers"), int):
+            raise ConfigError(f"--models: {name}: layers must be a number, found {entry.get('layers')!r}")
+        models[name] = Model(name, entry["kind"], entry["layers"], entry.get("control"), entry.get("of"))
+    return models
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score that exists: its row, and its bootstrap values (None where none are stored)."""
+
+    model: str
+    layer: str
+    estimate: float
+    ci_low: float
+    ci_high: float
+    depth: float
+    resamples: Floats | None
+    chosen_on: Floats | None = None
+    scored_on: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All scores of one condition by one protocol and metric: what may be compared with what."""
+
+    condition: str
+    task: str
+    protocol: str
+    metric: str
+    measured: Mapping[tuple[str, str], Measured]
+    rows: pd.DataFrame
+
+    def layers(self, model: Model) -> list[Measured]:
+        """Measured blocks of a model, in order."""
+        return [
+            self.measured[key] for layer in model.numbered() if (key := (model.name, layer)) in self.measured
+        ]
+
+    def get(self, model: str, layer: str) -> Measured | None:
+        """A score, if it exists."""
+        return self.measured.get((model, layer))
+
+    def best_of(self, models: Iterable[Model], layers: Sequence[str] | None = None) -> Measured | None:
+        """Highest score of these models, over all their layers or those named; ties go to the first."""
+        names = {model.name for model in models}
+        found = [
+            one
+            for one in self.measured.values()
+            if one.model in names and (layers is None or one.layer in layers)
+        ]
+        return max(found, key=lambda one: one.estimate, default=None)
+
+    def reasons(self, model: str) -> list[str]:
+        """Why scores of a model are missing, each reason once."""
+        lost = self.rows[(self.rows["model"] == model) & (self.rows["status"] != "ok")]
+        return list(dict.fromkeys(lost["reason"]))
+
+
+def comparisons(
+    scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
+) -> Iterator[Comparison]:
+    """Group scores by condition, task and protocol, with their primary metric's bootstrap values.
+
+    Parameters
+    ----------
+    scores
+        Rows of :class:`layerscope.tables.Score`.
+    resamples
+        Files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
+    models
+        Models of the study; rows of others are left out.
+
+    Raises
+    ------
+    DataError
+        If a path is not of that form.
+    """
+    stored = {_identity(path): Path(path) for path in resamples}
+    known = scores[scores["model"].isin(list(models))]
+    for (task, condition, protocol), rows in known.groupby(["task", "condition", "protocol"], sort=True):
+        measurable = rows[rows["status"] == "ok"]
+        candidates = PRIMARY.get((task, protocol), ("spearman",))
+        metric = next((name for name in candidates if (measurable["metric"] == name).any()), candidates[0])
+        of_metric = rows[rows["metric"].isin([metric, ""])]
+        measured = {}
+        for row in of_metric[of_metric["status"] == "ok"].to_dict("records"):
+            path = stored.get((task, condition, protocol, row["model"], row["layer"]))
+            measured[row["model"], row["layer"]] = _measured(row, metric, path)
+        yield Comparison(condition, task, protocol, metric, measured, of_metric)
+
+
+def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measured:
+    values = read_resamples(path) if path else {}
+    return Measured(
+        row["model"],
+        row["layer"],
+        row["estimate"],
+        row["ci_low"],
+        row["ci_high"],
+        row["depth"],
+        values.get(metric),
+        values.get(f"{metric}@chosen_on"),
+        values.get(f"{metric}@scored_on"),
+    )
+
+
+def _identity(path: str | Path) -> tuple[str, str, str, str, str]:
+    parts = Path(path).parts[-5:]
+    if len(parts) < 5 or not parts[-1].startswith("layer_") or Path(path).suffix != ".npz":
+        raise DataError(f"{path}: expected .../TASK/CONDITION/PROTOCOL/MODEL/layer_LAYER.npz")
+    task, condition, protocol, model, name = parts
+    return task, condition, protocol, model, name.removeprefix("layer_").removesuffix(".npz")
+
+
+def is_official(one: Measured) -> bool:
+    """Whether a score is of the embedding that a model's owners publish."""
+    return one.layer == OFFICIAL
+
+
+def controls_of(models: Mapping[str, Model], model: Model, control: str) -> list[Model]:
+    """Controls of a model by their kind (``untrained``, say)."""
+    return [other for other in models.values() if other.of == model.name and other.control == control]
+
+
+def stacked(measured: Sequence[Measured]) -> Floats | None:
+    """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none.
+
+    Raises
+    ------
+    DataError
+        If they come from different numbers of resamples, so that they are not paired.
+    """
+    values = [one.resamples for one in measured]
+    found = [value for value in values if value is not None and value.size]
+    if len(found) < len(values) or not found:
+        return None
+    for (first, one), (second, other) in itertools.pairwise(zip(found, measured, strict=True)):
+        if len(first) != len(second):
+            raise DataError(
+                f"{one.model} layer {one.layer} has {len(first)} resamples and {other.model} layer "
+                f"{other.layer} has {len(second)}: score them again with the same settings"
+            )
+    return np.column_stack(found)

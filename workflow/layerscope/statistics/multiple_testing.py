@@ -1,0 +1,130 @@
+"""Many comparisons at once: max-T over a common bootstrap, and Holm across families.
+
+Everything here works on bootstrap values that are paired: column ``l`` of row ``b`` is layer ``l`` scored on
+resample ``b``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.statistics.intervals import LEVEL
+
+Floats = npt.NDArray[np.float64]
+
+
+def holm(p_values: npt.ArrayLike) -> Floats:
+    """Holm's (1979) adjusted p-values, shape of ``p_values``; NaN stays NaN and counts for nothing."""
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * (len(order) - np.arange(len(order)))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    return adjusted
+
+
+@dataclass(frozen=True)
+class MaxT:
+    """Simultaneous inference on several estimates.
+
+    Attributes
+    ----------
+    low, high
+        Simultaneous two-sided interval of each estimate, shape ``(n_estimates,)``.
+    p_greater
+        One-sided p-value of each estimate being above 0, adjusted for all of them.
+    """
+
+    low: Floats
+    high: Floats
+    p_greater: Floats
+
+
+def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL) -> MaxT:
+    """Single-step max-T (Westfall & Young 1993, section 2.6) with bootstrap standard errors.
+
+    Parameters
+    ----------
+    estimates
+        Shape ``(n_estimates,)``.
+    resamples
+        Their paired bootstrap values, shape ``(n_resamples, n_estimates)``; resamples in which any is NaN are
+        left out.
+    level
+        Probability that all intervals hold their true values.
+    """
+    estimates = np.asarray(estimates, dtype=np.float64)
+    error, studentised = studentise(estimates, resamples)
+    if not len(studentised):
+        nothing = np.full(estimates.shape, np.nan)
+        return MaxT(nothing, nothing.copy(), nothing.copy())
+    reach = np.quantile(np.abs(studentised).max(axis=1), level) * error
+    largest = studentised.max(axis=1)
+    observed = _ratio(estimates, error)
+    exceeding = (largest[:, None] >= observed).sum(axis=0)
+    p_greater = (1 + exceeding) / (1 + len(largest))
+    return MaxT(estimates - reach, estimates + reach, p_greater)
+
+
+def confidence_set(
+    estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL
+) -> npt.NDArray[np.bool_]:
+    """Candidates that cannot be told from the best: multiple comparisons with the best (Hsu 1984).
+
+    Candidate ``l`` is dropped if some other is above it by more than the max-T bootstrap over all its
+    differences to the others allows. The truly best candidate stays with probability ``level`` at least.
+
+    Parameters
+    ----------
+    estimates
+        Shape ``(n_candidates,)``; higher is better.
+    resamples
+        Paired bootstrap values, shape ``(n_resamples, n_candidates)``.
+
+    Returns
+    -------
+    True for the candidates of the set, shape ``(n_candidates,)``.
+    """
+    estimates = np.asarray(estimates, dtype=np.float64)
+    values = np.asarray(resamples, dtype=np.float64)
+    kept = np.ones(len(estimates), dtype=bool)
+    for candidate in range(len(estimates)):
+        others = np.arange(len(estimates)) != candidate
+        if not others.any():
+            continue
+        ahead = estimates[others] - estimates[candidate]
+        error, studentised = studentise(ahead, values[:, others] - values[:, [candidate]])
+        if len(studentised):
+            limit = np.quantile(studentised.max(axis=1), level)
+            kept[candidate] = _ratio(ahead, error).max() <= limit
+    return kept
+
+
+def studentise(estimates: Floats, resamples: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Bootstrap standard errors, and resamples as deviations from the estimates in these units.
+
+    Returns
+    -------
+    Standard errors, shape ``(n_estimates,)``; deviations, shape ``(n_usable_resamples, n_estimates)``, 0
+    where an estimate never varies.
+    """
+    values = np.asarray(resamples, dtype=np.float64)
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) < 2:
+        return np.full(estimates.shape, np.nan), np.empty((0, len(estimates)))
+    error = values.std(axis=0, ddof=1)
+    deviations: Floats = _ratio(values - estimates, error)
+    return error, deviations
+
+
+def _ratio(difference: Floats, error: Floats) -> Floats:
+    """Difference in standard errors; 0 where both are 0, infinite where only the error is."""
+    tiny = 1e-12  # identical layers differ by rounding alone
+    varies = error > tiny
+    without = np.where(np.abs(difference) > tiny, np.sign(difference) * np.inf, 0.0)
+    ratio: Floats = np.where(varies, difference / np.where(varies, error, 1), without)
+    return ratio

@@ -1,0 +1,98 @@
+"""The paper's tables beside what a study reproduced.
+
+The tables are those of arXiv 2604.14838 (CC BY 4.0). Its text places the trajectory optimum of Tahoe-X1 at
+"60% depth (layer 19)", where its table peaks at layer 16 of 24, which is 65% by the paper's own formula; the
+table is what is compared, and the rows of layers 16 and 19 say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from typing import Any
+
+import pandas as pd
+
+from layerscope.tables import depth, read_table
+
+LAYERS = {"scfoundation": 12, "tahoe_x1_1b": 24}
+METRIC = "spearman"
+NOT_RUN = "not run"
+DISCREPANCY = {
+    ("cord_blood", "tahoe_x1_1b", "16"): "the table's peak: 65% depth; the paper's text says 60% (layer 19)",
+    ("cord_blood", "tahoe_x1_1b", "19"): "the paper's text places the peak here (60%); its table at layer 16",
+}
+COLUMNS = (
+    "condition",
+    "task",
+    "model",
+    "layer",
+    "depth",
+    "protocol",
+    "published",
+    "reproduced",
+    "ci_low",
+    "ci_high",
+    "difference",
+    "status",
+    "reason",
+)
+
+
+def published_scores() -> pd.DataFrame:
+    """Scores of the paper: ``condition``, ``task``, ``model``, ``layer``, ``depth``, ``published``."""
+    tables = []
+    for task in ("trajectory", "perturbation"):
+        with as_file(files("layerscope.statistics") / "published" / f"{task}.tsv") as path:
+            table = read_table(path, text=("model", "condition", "layer"))
+        tables.append(table.rename(columns={"rho": "published"}).assign(task=task))
+    together = pd.concat(tables, ignore_index=True)
+    together["layer"] = together["layer"].str.zfill(2)
+    together["depth"] = [
+        depth(layer, LAYERS[model]) for layer, model in zip(together["layer"], together["model"], strict=True)
+    ]
+    return together
+
+
+def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
+    """Set the paper's scores beside a study's.
+
+    Parameters
+    ----------
+    scores
+        Rows of :class:`layerscope.tables.Score`.
+
+    Returns
+    -------
+    One row per published score and protocol that was run for the same condition, model and layer, with the
+    columns :data:`COLUMNS`. ``status`` is ``reproduced`` (a number stands beside), ``undefined`` or
+    ``not_available`` (as the study says, with its reason), or ``not run``, then without a protocol.
+    ``difference`` is reproduced - published.
+    """
+    key = ["condition", "task", "model", "layer"]
+    ran = scores[scores["metric"] == METRIC]
+    by_score = dict(iter(ran.groupby(key, sort=False)))
+    rows = [
+        row
+        for published in published_scores().to_dict("records")
+        for row in _beside(published, by_score.get(tuple(published[name] for name in key)))
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _beside(published: dict[str, Any], ran: pd.DataFrame | None) -> Iterator[dict[str, Any]]:
+    note = DISCREPANCY.get((published["condition"], published["model"], published["layer"]), "")
+    if ran is None:
+        yield {**published, "protocol": "", "status": NOT_RUN, "reason": note}
+        return
+    for score in ran.sort_values("protocol").to_dict("records"):
+        yield {
+            **published,
+            "protocol": score["protocol"],
+            "reproduced": score["estimate"],
+            "ci_low": score["ci_low"],
+            "ci_high": score["ci_high"],
+            "difference": score["estimate"] - published["published"],
+            "status": "reproduced" if score["status"] == "ok" else score["status"],
+            "reason": "; ".join(part for part in (note, score["reason"]) if part),
+        }

@@ -1,0 +1,102 @@
+"""Rank correlations, plain and under resampling weights, from numpy alone.
+
+scipy.stats takes longer to import than most layers take to score; the tests hold these against it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def average_ranks(values: npt.ArrayLike) -> Floats:
+    """Ranks from 1, ties sharing their average, shape and order of ``values`` (one dimension, no NaN)."""
+    _, code, size = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(size)
+    ranks: Floats = (last - (size - 1) / 2)[code]
+    return ranks
+
+
+def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Pearson's correlation of two vectors; NaN if either is constant."""
+    first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    first, second = first - first.mean(), second - second.mean()
+    scale = np.sqrt((first @ first) * (second @ second))
+    return float(np.clip(first @ second / scale, -1, 1)) if scale > 0 else float("nan")
+
+
+def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Spearman's rank correlation with average ranks; NaN if either vector is constant."""
+    x, y = np.asarray(x), np.asarray(y)
+    if x.size < 2 or (x == x[0]).all() or (y == y[0]).all():
+        return float("nan")
+    return pearson(average_ranks(x), average_ranks(y))
+
+
+class WeightedSpearman:
+    """Spearman's correlation of two fixed vectors in many resamples, each given as counts of the items.
+
+    Sorting is done once; a resample costs a cumulative sum per vector. Exactly the Spearman correlation
+    (average ranks) of the resampled vectors written out in full.
+
+    Parameters
+    ----------
+    x, y
+        The vectors, shape ``(n_items,)``, finite.
+    """
+
+    def __init__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
+        self._x = _Ranker(np.asarray(x))
+        self._y = _Ranker(np.asarray(y))
+        self._from_y_order = self._y.place[self._x.order]
+
+    def __call__(self, counts: npt.NDArray[np.integer]) -> Floats:
+        """Correlation in each resample, shape ``(n_resamples,)``; NaN where a vector is constant.
+
+        Parameters
+        ----------
+        counts
+            How often each item is drawn, shape ``(n_resamples, n_items)``.
+        """
+        in_x_order = counts[:, self._x.order]
+        x = self._x.ranks(in_x_order)
+        y = self._y.ranks(counts[:, self._y.order])[:, self._from_y_order]
+        middle = (counts.sum(axis=1, dtype=np.float64)[:, None] + 1) / 2
+        x -= middle
+        y -= middle
+        weight = in_x_order.astype(np.float64)
+        weighted = weight * x
+        covariance = np.einsum("ij,ij->i", weighted, y)
+        spread_x = np.einsum("ij,ij->i", weighted, x)
+        np.multiply(weight, y, out=weighted)
+        spread_y = np.einsum("ij,ij->i", weighted, y)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = covariance / np.sqrt(spread_x * spread_y)
+        return np.clip(found, -1, 1)
+
+
+class _Ranker:
+    """Average ranks of a fixed vector under weights, in the vector's sorted order."""
+
+    def __init__(self, values: npt.NDArray[np.generic]) -> None:
+        self.order = np.argsort(values, kind="stable")
+        self.place = np.empty_like(self.order)
+        self.place[self.order] = np.arange(len(values))
+        ordered = values[self.order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        self._tied = len(starts) < len(values)
+        self._group = np.cumsum(np.isin(np.arange(len(values)), starts)) - 1
+        self._last = np.append(starts[1:], len(values)) - 1
+
+    def ranks(self, ordered_counts: npt.NDArray[np.integer]) -> Floats:
+        """Ranks in each resample, shape of ``ordered_counts`` (whose columns are in sorted order)."""
+        upto = np.cumsum(ordered_counts, axis=1, dtype=np.float64)
+        if not self._tied:
+            upto -= (ordered_counts - 1) / 2
+            return upto
+        upto = upto[:, self._last]
+        size = np.diff(upto, axis=1, prepend=0.0)
+        ranks: Floats = (upto - (size - 1) / 2)[:, self._group]
+        return ranks

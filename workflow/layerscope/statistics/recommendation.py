@@ -1,0 +1,140 @@
+"""The recommendation in words: what a biologist reads instead of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from layerscope.statistics.evidence import Measured
+    from layerscope.statistics.layer_choice import Difference, LayerChoice
+
+SIGNIFICANT = 0.05
+WHAT = {
+    "trajectory": "the order of cells along the trajectory",
+    "perturbation": "which perturbations act alike",
+}
+
+
+def recommend(found: LayerChoice) -> str:
+    """Say in plain sentences which layer to use and whether that matters.
+
+    The first sentence names the layer, or says that the choice cannot be told to matter; the others say
+    whether a baseline, untrained weights or what enters the first block do as well.
+    """
+    if found.best is None:
+        why = f": {found.reason}" if found.reason else ""
+        return f"No layer of {found.model} can be recommended for {found.condition}{why}."
+    sentences = [_which(found, found.best), *_weak(found.best, found.task)]
+    sentences += [_against_baseline(found), _against_untrained(found), _against_input(found)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _which(found: LayerChoice, best: Measured) -> str:
+    score = f"{_number(best.estimate)}{_interval(best.ci_low, best.ci_high)}"
+    place = f"layer {best.layer} of {found.n_layers}{_depth(best.depth)}"
+    if found.n_layers == 1:
+        return f"{found.model} has one layer; on {found.condition} it scores {score}."
+    if found.final is None:
+        return (
+            f"For {found.condition}, the best layer of {found.model} is {place}, with {score}; "
+            "its final layer has no score to compare with."
+        )
+    if best.layer == found.final.layer:
+        return (
+            f"For {found.condition}, use the final layer of {found.model} ({place}): it scores highest, "
+            f"{score}{_also_possible(found)}."
+        )
+    gain = f"{_number(found.gain.estimate, signed=True)}{_interval(found.gain.low, found.gain.high)}"
+    if np.isnan(found.gain_p):
+        return (
+            f"For {found.condition}, {place} of {found.model} scores highest, {score}; "
+            "whether that differs from the final layer could not be tested."
+        )
+    if found.gain_p < SIGNIFICANT:
+        return (
+            f"For {found.condition}, use {place} of {found.model}: it scores {score}, "
+            f"{gain} against the final layer{_also_possible(found)}."
+        )
+    return (
+        f"For {found.condition}, no layer of {found.model} is distinguishable from the final one, "
+        f"which will do ({_number(found.final.estimate)}): "
+        f"the highest, {place}, scores {score}, {gain} against it."
+    )
+
+
+def _also_possible(found: LayerChoice) -> str:
+    others = [layer for layer in found.confidence_set if found.best and layer != found.best.layer]
+    if not others:
+        return ""
+    word = "layer" if len(others) == 1 else "layers"
+    return f"; {word} {_listed(others)} cannot be told from it"
+
+
+def _weak(best: Measured, task: str) -> list[str]:
+    if best.ci_low > 0 or np.isnan(best.ci_low):
+        return []
+    return [f"That is not distinguishable from 0: no layer is shown to keep {WHAT.get(task, 'the signal')}."]
+
+
+def _against_baseline(found: LayerChoice) -> str:
+    baseline, ahead = found.baseline, found.over_baseline
+    if baseline is None:
+        return ""
+    score = _number(baseline.estimate)
+    if _below(ahead):
+        return f"The baseline {baseline.model} is better ({score}): prefer it."
+    if _open(ahead):
+        return f"The baseline {baseline.model} does as well ({score})."
+    if ahead.low > 0:
+        return f"The best baseline, {baseline.model}, reaches {score}."
+    return f"The best baseline, {baseline.model}, has {score}; the difference could not be tested."
+
+
+def _against_untrained(found: LayerChoice) -> str:
+    control, ahead = found.untrained, found.over_untrained
+    if control is None:
+        return "No untrained control was run, so what training adds is not known."
+    score = f"{_number(control.estimate)} at layer {control.layer}"
+    if _below(ahead):
+        return f"Untrained weights do better ({score}): training does not explain this score."
+    if _open(ahead):
+        return f"Untrained weights do as well ({score}): training does not explain this score."
+    if ahead.low > 0:
+        return f"Untrained weights reach {score}."
+    return f"Untrained weights have {score}; the difference could not be tested."
+
+
+def _against_input(found: LayerChoice) -> str:
+    entering = found.embedding_layer
+    if entering is None or found.best is None or entering.estimate < found.best.estimate:
+        return ""
+    return f"What enters the first block (layer 00) scores no less, {_number(entering.estimate)}."
+
+
+def _below(difference: Difference) -> bool:
+    return difference.high < 0
+
+
+def _open(difference: Difference) -> bool:
+    return difference.low <= 0 <= difference.high
+
+
+def _number(value: float, signed: bool = False) -> str:
+    if np.isnan(value):
+        return "unknown"
+    digits = 2 if abs(value) >= 0.01 or value == 0 else 4
+    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" (95% interval {_number(low)} to {_number(high)})"
+
+
+def _depth(depth: float) -> str:
+    return "" if np.isnan(depth) else f" ({depth:.0%} depth)"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

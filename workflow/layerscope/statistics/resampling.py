@@ -1,0 +1,83 @@
+"""Random draws that are the same for every layer and model of a condition, whatever runs first.
+
+A draw depends on the seed, on what it is for, and on the SET of items, each known by its name: not on their
+order, nor on which of them a layer can use. So resample ``i`` means the same cells (or perturbations) in
+every score file of a condition, and differences between layers are paired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK_VALUES = 4_000_000
+"""Counts held at once while resamples are walked through in blocks."""
+
+
+def generator(seed: int, items: Sequence[str], purpose: str) -> np.random.Generator:
+    """Random generator that depends on ``seed``, ``purpose`` and the set of ``items`` alone.
+
+    Raises
+    ------
+    ValueError
+        If an item's name repeats.
+    """
+    names = sorted(items)
+    if any(first == second for first, second in itertools.pairwise(names)):
+        raise ValueError("items that are resampled need unique names")
+    digest = hashlib.sha256("\0".join([purpose, *names]).encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, dtype=np.uint32).tolist()])
+
+
+def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield how often each item is drawn in each bootstrap resample (with replacement, as many as there are).
+
+    Yields
+    ------
+    Blocks of consecutive resamples, shape ``(n_resamples_of_block, n_items)``, columns in the order of
+    ``items``. The blocks' size bounds the memory and changes nothing else.
+    """
+    n_items = len(items)
+    columns = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
+    random = generator(seed, items, "bootstrap")
+    block = max(1, BLOCK_VALUES // max(n_items, 1))
+    for start in range(0, n_resamples, block):
+        counts = np.empty((min(block, n_resamples - start), n_items), dtype=np.int32)
+        for row in counts:
+            drawn = random.integers(0, n_items, size=n_items, dtype=np.int32)
+            row[columns] = np.bincount(drawn, minlength=n_items)
+        yield counts
+
+
+def bootstrap_indices(seed: int, items: Sequence[str], n_resamples: int) -> npt.NDArray[np.intp]:
+    """Items of each bootstrap resample as indices into ``items``, shape ``(n_resamples, n_items)``.
+
+    The same draws as :func:`bootstrap_counts`, each row sorted; for few items (perturbations), since all
+    resamples are held at once.
+    """
+    rows = [
+        np.repeat(np.arange(len(items)), row)
+        for counts in bootstrap_counts(seed, items, n_resamples)
+        for row in counts
+    ]
+    return np.array(rows, dtype=np.intp).reshape(n_resamples, len(items))
+
+
+def half_splits(seed: int, items: Sequence[str], n_splits: int) -> npt.NDArray[np.bool_]:
+    """Random halves of the items: True for the half that chooses, False for the half that scores.
+
+    Returns
+    -------
+    Shape ``(n_splits, n_items)``; each row has ``n_items // 2`` True. The same halves for every layer and
+    model of a condition.
+    """
+    columns = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
+    random = generator(seed, items, "halves")
+    halves = np.zeros((n_splits, len(items)), dtype=bool)
+    for row in halves:
+        row[columns[random.permutation(len(items))[: len(items) // 2]]] = True
+    return halves
