@@ -1,0 +1,286 @@
+"""The contract between the models and the engine that runs them.
+
+A model turns cells into ragged token sequences (NumPy, per cell, on any thread) and a *packed* batch of them
+into the hidden states of every layer. Packed means that the tokens of all cells of a batch are the rows of
+one matrix, cell after cell, without padding between them: ``hidden`` is ``[rows, hidden_size]`` and cell
+``i`` owns the rows ``offsets[i]:offsets[i + 1]``. Linear layers and norms act on rows; only attention knows
+of cells.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from layerscope.models.vocabulary import Vocabulary
+
+Floats = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellBlock:
+    """Some cells, their genes named by position in a model's vocabulary (CSR without stored zeros).
+
+    Attributes
+    ----------
+    cell_ids
+        Names of the cells, which seed whatever a model draws at random for them.
+    offsets
+        Cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``, shape ``(n_cells + 1,)``.
+    genes
+        Index into ``Vocabulary.genes`` of each entry, ascending within a cell.
+    values
+        Expression of each entry, float64, above zero; columns that name one gene are summed.
+    totals
+        Sum of each cell over ALL columns of the file, known to the model or not, shape ``(n_cells,)``.
+    gene_columns
+        First column of the file that names each gene of the vocabulary, -1 where none does: for models whose
+        sentence follows the order of the file.
+    obs
+        The columns of ``obs`` that the model asked for, each of length ``n_cells``.
+    log_normalised
+        Whether the values are natural logarithms of normalised counts rather than counts.
+    """
+
+    cell_ids: Sequence[str]
+    offsets: Integers
+    genes: Integers
+    values: npt.NDArray[np.float64]
+    totals: npt.NDArray[np.float64]
+    gene_columns: Integers
+    obs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    log_normalised: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentences:
+    """Cells as ragged token sequences.
+
+    Attributes
+    ----------
+    offsets
+        Cell ``i`` owns the tokens ``offsets[i]:offsets[i + 1]``.
+    tokens
+        Columns with one number per token (``ids``, ``values``, ...); their names are the model's own.
+    cells
+        Columns with one number per cell (a drug, where a special token stands, ...).
+    refused
+        Per cell, why it cannot be represented; empty where it can. A refused cell may own no token.
+    shortened
+        How many cells lost tokens to the length limit.
+    """
+
+    offsets: Integers
+    tokens: Mapping[str, npt.NDArray[Any]]
+    cells: Mapping[str, npt.NDArray[Any]]
+    refused: Sequence[str]
+    shortened: int = 0
+
+    @property
+    def lengths(self) -> Integers:
+        """Tokens per cell."""
+        return np.diff(self.offsets)
+
+
+class Span(NamedTuple):
+    """Neighbouring cells of a batch that have the same number of tokens."""
+
+    start: int
+    n_cells: int
+    length: int
+
+    @property
+    def rows(self) -> slice:
+        """Their rows in the packed matrix."""
+        return slice(self.start, self.start + self.n_cells * self.length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """Cells packed for one forward pass.
+
+    Attributes
+    ----------
+    tokens
+        Columns with one entry per row of the packed matrix. Rows from ``offsets[-1]`` on belong to no cell:
+        they make the number of rows a multiple of what the engine asked for.
+    cells
+        Columns with one entry per cell.
+    offsets
+        As in :class:`Sentences`; on the host.
+    """
+
+    tokens: Mapping[str, Tensor]
+    cells: Mapping[str, Tensor]
+    offsets: Integers
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the packed matrix, those that belong to no cell included."""
+        return len(next(iter(self.tokens.values())))
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.tokens.values())).device
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Runs of neighbouring cells of one length: cells sorted by length make few of them."""
+        lengths = np.diff(self.offsets)
+        first = np.flatnonzero(np.r_[True, lengths[1:] != lengths[:-1]])
+        last = np.r_[first[1:], len(lengths)]
+        return tuple(
+            Span(int(self.offsets[a]), int(b - a), int(lengths[a])) for a, b in zip(first, last, strict=True)
+        )
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """First row of each cell, on the device, int64."""
+        return torch.as_tensor(self.offsets[:-1], dtype=torch.int64, device=self.device)
+
+    @cached_property
+    def cumulative_lengths(self) -> Tensor:
+        """``offsets`` on the device, int32, as variable-length attention kernels want it."""
+        return torch.as_tensor(self.offsets, dtype=torch.int32, device=self.device)
+
+    @property
+    def longest(self) -> int:
+        return int(np.diff(self.offsets).max())
+
+
+def pack(
+    sentences: Sentences,
+    cells: Integers | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    multiple: int = 1,
+) -> TokenBatch:
+    """Pack chosen cells of ``sentences``, in the order given, into a batch.
+
+    Parameters
+    ----------
+    sentences
+        Cells as tokens.
+    cells
+        Indices of the cells to take, each with at least one token; all of them by default.
+    device
+        Where the tensors go.
+    multiple
+        The number of rows is filled up with zeros to a multiple of this.
+
+    Returns
+    -------
+    The batch. Integer columns become int64, floating columns float32.
+    """
+    chosen = np.arange(len(sentences.offsets) - 1) if cells is None else np.asarray(cells)
+    starts, lengths = sentences.offsets[:-1][chosen], sentences.lengths[chosen]
+    if len(chosen) == 0 or int(lengths.min()) == 0:
+        raise ValueError("a batch holds at least one cell, and each of its cells at least one token")
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    n_tokens = int(offsets[-1])
+    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(n_tokens)
+    n_rows = -(-n_tokens // multiple) * multiple
+
+    def tensor(column: npt.NDArray[Any], fill: int) -> Tensor:
+        kind = np.float32 if np.issubdtype(column.dtype, np.floating) else np.int64
+        filled = np.zeros(len(column) + fill, dtype=bool if column.dtype == bool else kind)
+        filled[: len(column)] = column
+        return torch.from_numpy(filled).to(device, non_blocking=True)
+
+    return TokenBatch(
+        tokens={name: tensor(column[source], n_rows - n_tokens) for name, column in sentences.tokens.items()},
+        cells={name: tensor(column[chosen], 0) for name, column in sentences.cells.items()},
+        offsets=offsets,
+    )
+
+
+class FoundationModel(ABC):
+    """A checkpoint that gives a representation of a cell at each of its layers.
+
+    Attributes
+    ----------
+    family
+        Name in :data:`layerscope.models.catalogue.FAMILIES`.
+    module
+        The network; the engine moves it to the device and sets its precision.
+    vocabulary
+        The genes that the model knows.
+    n_layers, hidden_size
+        Read from the checkpoint.
+    poolings
+        Names of the ways to make one vector of a cell's tokens at a numbered layer.
+    default_pooling
+        The one that the paper's released code uses.
+    official_layer
+        The numbered layer whose hidden states :meth:`official` starts from.
+    official_pooling
+        In words, what :meth:`official` does.
+    accepts
+        What the cells' values may be, as set up: ``"counts"``, ``"log_normalised"``.
+    obs_columns
+        Columns of ``obs`` that :meth:`tokenise` needs.
+    settings
+        The model's settings as resolved, for the provenance.
+    """
+
+    family: str
+    module: nn.Module
+    vocabulary: Vocabulary
+    n_layers: int
+    hidden_size: int
+    poolings: tuple[str, ...]
+    default_pooling: str
+    official_layer: int
+    official_pooling: str
+    accepts: tuple[str, ...]
+    obs_columns: tuple[str, ...] = ()
+    settings: Mapping[str, Any]
+
+    @abstractmethod
+    def tokenise(self, block: CellBlock) -> Sentences:
+        """Turn cells into tokens, each by itself; what is random comes from the seed and the cell's id."""
+
+    @abstractmethod
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Run the blocks once, yielding ``(layer, hidden)`` for layer 0 (their input) to ``n_layers``.
+
+        ``hidden`` is float32 of shape ``(n_rows, hidden_size)``; it may be overwritten after the next is
+        asked for.
+        """
+
+    @abstractmethod
+    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        """One float32 vector per cell, shape ``(n_cells, width)``; NaN where it does not exist for a cell."""
+
+    @abstractmethod
+    def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
+        """The cell embedding that the model's owners publish, from the states of layer ``official_layer``."""
+
+    @abstractmethod
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the blocks' matrices in ``dtype``; norms, the residual stream and pooling stay float32."""
+
+    @abstractmethod
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew, as the architecture does before training (the ``untrained`` control)."""
+
+    @abstractmethod
+    def gene_table(self) -> tuple[Tensor, Integers]:
+        """The embedding table of gene identity, and the row of each gene of the vocabulary in it.
+
+        The ``gene_permuted`` control permutes these rows. What marks special tokens, padding or values is not
+        among them.
+        """

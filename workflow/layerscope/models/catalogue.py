@@ -1,0 +1,87 @@
+"""The model families, by name: the one place that grows when a model is added.
+
+Light: nothing here imports torch, so that scripts can check a name or print the list at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+from layerscope.errors import ConfigError
+
+CONTROLS = ("untrained", "gene_permuted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A family of models.
+
+    Attributes
+    ----------
+    module
+        The module that implements it.
+    foundation
+        Whether it has weights and numbered layers; a baseline has neither.
+    values
+        What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``.
+    identifiers
+        How its genes are named: ``"symbol"``, ``"ensembl"``, or ``"any"``. A checkpoint's own vocabulary
+        decides.
+    """
+
+    module: str
+    foundation: bool
+    values: frozenset[str]
+    identifiers: str
+
+
+def _baseline(values: frozenset[str]) -> Family:
+    return Family(module="layerscope.models.baselines", foundation=False, values=values, identifiers="any")
+
+
+COUNTS = frozenset({"counts"})
+EITHER = frozenset({"counts", "log_normalised"})
+
+FAMILIES: Mapping[str, Family] = {
+    "scfoundation": Family(
+        module="layerscope.models.scfoundation", foundation=True, values=EITHER, identifiers="symbol"
+    ),
+    "tahoe_x1": Family(
+        module="layerscope.models.tahoe_x1", foundation=True, values=EITHER, identifiers="ensembl"
+    ),
+    "hvg_pca": _baseline(EITHER),
+    "rank_normal_pca": _baseline(EITHER),
+    "hellinger_svd": _baseline(COUNTS),
+    "log_all_genes": _baseline(EITHER),
+    "qc_only": _baseline(EITHER),
+}
+
+
+def family(name: str) -> Family:
+    """Look a family up.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in FAMILIES:
+        raise ConfigError(f"model family {name!r} is not known; choose one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def implementation(name: str) -> ModuleType:
+    """Import the module of a foundation-model family.
+
+    Raises
+    ------
+    ConfigError
+        If the family is not known, or is a baseline (which has no weights and no layers).
+    """
+    found = family(name)
+    if not found.foundation:
+        raise ConfigError(f"{name!r} is a baseline without layers: it is computed by compute_baseline.py")
+    return import_module(found.module)

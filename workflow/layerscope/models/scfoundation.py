@@ -1,0 +1,213 @@
+"""scFoundation: its release on disk, its tokens, its poolings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerscope.errors import ConfigError, ModelError
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.scfoundation_files import IGNORED, SUBMODELS, config_of, read_gene_list, read_submodel
+from layerscope.models.scfoundation_network import ScFoundationEncoder
+from layerscope.models.settings import Settings
+from layerscope.models.transformer import gathered, reduced
+from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.weights import load_strictly
+
+NORMALISED_TOTAL = 1e4
+
+
+class ScFoundation(FoundationModel):
+    """One sub-model of a scFoundation checkpoint.
+
+    Settings
+    --------
+    submodel
+        ``cell`` (default), ``rde`` or ``gene``.
+    pre_normalized
+        The owners' flag: ``F`` raw counts, which are normalised to 10,000 and log-transformed here; ``T``
+        values that already are, whose sum is the total; ``A`` likewise, with the total in the obs column
+        ``total_column``. By default ``F`` for counts and ``T`` for log-normalised cells.
+    tgthighres
+        The owners' resolution token: ``t4`` is T = 4 (default), ``f2`` is T = log10(2 * total), ``a5`` is
+        T = log10(total) + 5.
+    total_offset
+        S = log10(total + offset); 0 as the owners do, 1 as the paper's released code.
+    official
+        ``all`` (default) or ``max``: the owners' two cell embeddings.
+    """
+
+    family = "scfoundation"
+    poolings = ("total_count_token", "resolution_token", "mean_genes", "max_genes", "mean", "max", "official")
+    default_pooling = "total_count_token"
+    module: ScFoundationEncoder
+
+    def __init__(self, module: ScFoundationEncoder, vocabulary: Vocabulary, settings: Settings) -> None:
+        self.module, self.vocabulary = module, vocabulary
+        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
+        self.official_layer = self.n_layers
+        self.pre_normalized = settings.take("pre_normalized", "", ("", "F", "T", "A"))
+        self.resolution, self.resolution_value = _resolution(settings.take("tgthighres", "t4"))
+        self.total_offset = settings.take("total_offset", 0.0)
+        self.total_column = settings.take("total_column", "total_counts")
+        self.official_kind = settings.take("official", "all", ("all", "max"))
+        self.official_pooling = {
+            "all": "after the final norm: total-count token, resolution token, maximum and mean over genes",
+            "max": "after the final norm: maximum over all tokens",
+        }[self.official_kind]
+        self.accepts = {"F": ("counts",), "": ("counts", "log_normalised")}.get(
+            self.pre_normalized, ("log_normalised",)
+        )
+        self.obs_columns = (self.total_column,) if self.pre_normalized == "A" else ()
+        self.settings = settings.resolved(without=("trust_sha256", "gene_list"))
+
+    def tokenise(self, block: CellBlock) -> Sentences:
+        """Values of the expressed genes in the order of the vocabulary, then T, then S, those above zero.
+
+        A cell is refused where T or S would be dropped (a total of 1 or less) and where it expresses no gene
+        of the vocabulary: the owners' code fails there.
+        """
+        n_cells, config = len(block.cell_ids), self.module.config
+        cells = np.repeat(np.arange(n_cells), np.diff(block.offsets))
+        known = np.bincount(cells, weights=block.values, minlength=n_cells)
+        total = block.obs[self.total_column].astype(np.float64) if self.pre_normalized == "A" else known
+        flag = self.pre_normalized or ("T" if block.log_normalised else "F")
+        values = np.log1p(block.values / total[cells] * NORMALISED_TOTAL) if flag == "F" else block.values
+        with np.errstate(divide="ignore"):
+            total_count = np.log10(total + self.total_offset)
+            resolution = {
+                "t": np.full(n_cells, self.resolution_value),
+                "f": np.log10(total * self.resolution_value),
+                "a": total_count + self.resolution_value,
+            }[self.resolution]
+        special = np.stack([resolution, total_count], axis=1).ravel()
+        ids = np.concatenate([block.genes, np.tile([config.resolution_id, config.total_count_id], n_cells)])
+        owner = np.concatenate([cells, np.repeat(np.arange(n_cells), 2)])
+        expression = np.concatenate([values, special])
+        order = np.lexsort((ids, owner))
+        order = order[expression[order] > 0]
+        refused = [
+            _refusal(entries, t, s)
+            for entries, t, s in zip(np.diff(block.offsets), resolution, total_count, strict=True)
+        ]
+        return self.sentences(
+            ids[order],
+            expression[order].astype(np.float32),
+            np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=n_cells))]),
+            refused,
+        )
+
+    def sentences(
+        self, ids: Integers, values: np.ndarray, offsets: Integers, refused: Sequence[str]
+    ) -> Sentences:
+        """Sentences of tokens in ascending order of ``ids``; where T and S stand is found by their ids."""
+        config = self.module.config
+
+        def position(token: int) -> Integers:
+            rows = np.flatnonzero(ids == token)
+            cells = np.searchsorted(offsets, rows, side="right") - 1
+            found = np.full(len(offsets) - 1, -1, dtype=np.int64)
+            found[cells] = rows - offsets[cells]
+            return found
+
+        genes = np.concatenate([[0], np.cumsum(ids < config.n_genes)])
+        return Sentences(
+            offsets=offsets,
+            tokens={"ids": ids, "values": values},
+            cells={
+                "resolution": position(config.resolution_id),
+                "total_count": position(config.total_count_id),
+                "n_genes": np.diff(genes[offsets]),
+            },
+            refused=refused,
+        )
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        return self.module.layers(batch)
+
+    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        genes = {"last": batch.cells["n_genes"]}
+        match pooling:
+            case "total_count_token":
+                return gathered(hidden, batch, batch.cells["total_count"])
+            case "resolution_token":
+                return gathered(hidden, batch, batch.cells["resolution"])
+            case "mean_genes" | "max_genes":
+                return reduced(hidden, batch, pooling.removesuffix("_genes"), **genes)
+            case "mean" | "max":
+                return reduced(hidden, batch, pooling)
+            case "official":
+                parts = ("total_count_token", "resolution_token", "max_genes", "mean_genes")
+                return torch.cat([self.pool(hidden, batch, part) for part in parts], dim=1)
+        raise ConfigError(f"scfoundation: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+
+    def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
+        pooling = {"all": "official", "max": "max"}[self.official_kind]
+        return self.pool(self.module.final(hidden), batch, pooling)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        self.module.set_precision(dtype)
+
+    def initialise(self, seed: int) -> None:
+        self.module.initialise(seed)
+
+    def gene_table(self) -> tuple[Tensor, Integers]:
+        return self.module.pos_emb.weight, np.arange(self.module.config.n_genes)
+
+
+def _resolution(text: str) -> tuple[str, float]:
+    """Read the owners' ``tgthighres``: a letter and a number."""
+    try:
+        kind, value = text[:1], float(text[1:])
+    except ValueError:
+        kind, value = "", 0.0
+    if kind not in ("t", "f", "a") or not value > 0:
+        raise ConfigError(f"scfoundation: tgthighres={text!r}; expected t4, f2, a5 or the like")
+    return kind, value
+
+
+def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
+    if n_genes == 0:
+        return "expresses no gene of the vocabulary"
+    if not total_count > 0:
+        return "its total count is 1 or less, so that the total-count token does not exist"
+    if not resolution > 0:
+        return "the resolution token is not above zero, so that it does not exist"
+    return ""
+
+
+def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
+    """Load a sub-model from the owners' release, or from what :func:`convert` wrote.
+
+    Parameters
+    ----------
+    folder
+        Holds ``models.ckpt`` and the gene list; or ``scfoundation.json``, gene list and safetensors files.
+    settings
+        See :class:`ScFoundation`; ``gene_list`` names the file of genes, ``trust_sha256`` opts in to an
+        unsafe file.
+    seed
+        Not used: nothing is drawn at random.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, unsafe, or does not fit the others.
+    """
+    submodel = settings.take("submodel", SUBMODELS[0], SUBMODELS)
+    path, config, tensors, gene_list = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
+    genes = read_gene_list(folder / settings.take("gene_list", gene_list))
+    shape = config_of(config, tensors, path)
+    if len(genes.genes) != shape.n_genes:
+        raise ModelError(
+            f"{genes.source}: {len(genes.genes)} genes, but {path} has positions for {shape.n_genes}; "
+            "name the checkpoint's own list with --set gene_list=FILE"
+        )
+    with torch.device("meta"):
+        module = ScFoundationEncoder(shape)
+    load_strictly(module, tensors, ignored=IGNORED, path=path)
+    return ScFoundation(module, genes, settings)

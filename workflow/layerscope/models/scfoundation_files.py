@@ -1,0 +1,224 @@
+"""scFoundation on disk: the owners' release, its lighter converted form, and writing either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from layerscope.errors import ModelError
+from layerscope.files import whole
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
+from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.weights import present, read_checkpoint, read_safetensors, sha256
+
+CHECKPOINT = "models.ckpt"
+GENE_LIST = "OS_scRNA_gene_index.19264.tsv"
+CONVERTED = "scfoundation.json"
+SUBMODELS = ("cell", "rde", "gene")
+PREFIX = "model."
+IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
+
+
+def read_submodel(
+    folder: Path, submodel: str, trusted: str
+) -> tuple[Path, Mapping[str, Any], dict[str, Tensor], str]:
+    """Configuration and tensors of a sub-model, and the usual name of the gene list."""
+    index = folder / CONVERTED
+    if index.is_file():
+        held = json.loads(index.read_text(encoding="utf-8"))
+        _has(held["submodels"], submodel, index)
+        path = folder / f"{submodel}.safetensors"
+        return path, held["submodels"][submodel], read_safetensors(path), held["gene_list"]
+    path = folder / CHECKPOINT
+    held = read_checkpoint(path, trusted_sha256=trusted)
+    _has(held, submodel, path)
+    if not {"config", "state_dict"} <= set(held[submodel]):
+        raise ModelError(
+            f"{path}: {submodel} holds {', '.join(held[submodel])}; expected config and state_dict"
+        )
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in held[submodel]["state_dict"].items()}
+    return path, flattened(held[submodel]["config"]), tensors, GENE_LIST
+
+
+def _has(held: Any, submodel: str, path: Path) -> None:
+    if not isinstance(held, Mapping) or submodel not in held:
+        found = ", ".join(map(str, held)) if isinstance(held, Mapping) else type(held).__name__
+        raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {found}")
+
+
+def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The release's nested configuration as the owners' loader flattens it."""
+    if "model_config" not in config:
+        return dict(config)
+    return {**config["model_config"][config["model"]], **config.get("dataset_config", {}).get("rnaseq", {})}
+
+
+def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> ScFoundationConfig:
+    """Sizes from the tensors, constants from the flat configuration; both must agree.
+
+    Raises
+    ------
+    ModelError
+        If a key or tensor is missing, or they disagree.
+    """
+    try:
+        n_positions, hidden = tensors["pos_emb.weight"].shape
+        bins = len(tensors["token_emb.emb.weight"])
+        feed_forward = len(tensors["encoder.transformer_encoder.0.linear1.weight"])
+        depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("encoder.transformer_encoder."))
+        encoder = config["encoder"]
+        found = ScFoundationConfig(
+            n_genes=n_positions - 3,
+            hidden_size=hidden,
+            n_layers=depth,
+            heads=int(encoder["heads"]),
+            feed_forward=feed_forward,
+            bins=bins,
+            bin_alpha=float(config["bin_alpha"]),
+            mask_token_id=float(config["mask_token_id"]),
+            pad_token_id=float(config["pad_token_id"]),
+        )
+        stated = {
+            "seq_len": (int(config["seq_len"]), found.n_genes + 2),
+            "encoder.hidden_dim": (int(encoder["hidden_dim"]), hidden),
+            "encoder.depth": (int(encoder["depth"]), depth),
+            "bin_num": (int(config["bin_num"]), bins),
+        }
+    except KeyError as error:
+        raise ModelError(f"{path}: not a scFoundation checkpoint, it has no {error.args[0]!r}") from error
+    for name, (said, is_) in stated.items():
+        if said != is_:
+            raise ModelError(f"{path}: the configuration says {name} = {said}, the tensors {is_}")
+    if hidden % found.heads:
+        raise ModelError(f"{path}: {found.heads} heads do not divide a width of {hidden}")
+    return found
+
+
+def read_gene_list(path: Path) -> Vocabulary:
+    """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or not that.
+    """
+    table = pd.read_csv(present(path, "the gene list"), sep="\t", dtype=str, keep_default_na=False)
+    if not {"gene_name", "index"} <= set(table.columns):
+        raise ModelError(
+            f"{path}: expected the columns gene_name and index; found {', '.join(table.columns)}"
+        )
+    places = table["index"].to_numpy(dtype=np.int64)
+    if sorted(places) != list(range(len(places))):
+        raise ModelError(f"{path}: the column index must count from 0 to {len(places) - 1}, each once")
+    return Vocabulary(tuple(table["gene_name"].to_numpy()[np.argsort(places)]), str(path))
+
+
+def write_release(
+    folder: Path,
+    encoders: Mapping[str, ScFoundationEncoder],
+    genes: Sequence[str],
+    heads: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write encoders in the layout of the owners' release: ``models.ckpt`` and the gene list.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    encoders
+        Sub-model name (``cell``, ...) to its encoder.
+    genes
+        The vocabulary, in the order of the position embedding.
+    heads
+        Further tensors to store with each (a pretraining decoder); their names start with one of the prefixes
+        in :data:`IGNORED`.
+    """
+    stored = {
+        name: {
+            "config": nested(encoder.config),
+            "state_dict": {
+                PREFIX + key: tensor.detach().cpu().contiguous()
+                for key, tensor in {**encoder.state_dict(), **(heads or {})}.items()
+            },
+        }
+        for name, encoder in encoders.items()
+    }
+    with whole(folder / CHECKPOINT) as scratch:
+        torch.save(stored, scratch)
+    write_gene_list(folder / GENE_LIST, genes)
+
+
+def nested(config: ScFoundationConfig) -> dict[str, Any]:
+    """A configuration nested as in the release; :func:`flattened` undoes it."""
+    shape = {"hidden_dim": config.hidden_size, "depth": config.n_layers, "heads": config.heads}
+    model = {
+        "seq_len": config.n_genes + 2,
+        "encoder": {**shape, "module_type": "transformer"},
+        "n_class": config.bins + 4,
+        "pad_token_id": config.pad_token_id,
+        "mask_token_id": config.mask_token_id,
+        "bin_num": config.bins,
+        "bin_alpha": config.bin_alpha,
+    }
+    return {"model": "mae_autobin", "model_config": {"mae_autobin": model}, "dataset_config": {"rnaseq": {}}}
+
+
+def write_gene_list(path: Path, genes: Sequence[str]) -> None:
+    """Write a gene list as the owners do."""
+    rows = [f"{gene}\t{index}\n" for index, gene in enumerate(genes)]
+    with whole(path) as scratch:
+        scratch.write_text("".join(["gene_name\tindex\n", *rows]), encoding="utf-8")
+
+
+def convert(
+    folder: Path, output: Path, *, gene_list: str = GENE_LIST, trusted_sha256: str = ""
+) -> list[Path]:
+    """Write the encoders of a ``models.ckpt`` as safetensors and JSON: smaller, and safe to read.
+
+    Parameters
+    ----------
+    folder
+        The release: ``models.ckpt`` and the gene list.
+    output
+        Folder for ``scfoundation.json`` (each sub-model's flat configuration and the checkpoint's sha256),
+        the gene list and one safetensors file per sub-model. Both forms give the same bits.
+    gene_list
+        Name of the gene list in ``folder``.
+    trusted_sha256
+        Opt-in to an unsafe checkpoint, see :func:`layerscope.models.weights.read_checkpoint`.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint or the gene list cannot be read.
+    """
+    source = folder / CHECKPOINT
+    genes = read_gene_list(folder / gene_list)
+    submodels = {}
+    written = []
+    for name in SUBMODELS:
+        if name in read_checkpoint(source, trusted_sha256=trusted_sha256):
+            path, config, tensors, _ = read_submodel(folder, name, trusted_sha256)
+            config_of(config, tensors, path)
+            needed = {key: t.contiguous() for key, t in tensors.items() if not key.startswith(IGNORED)}
+            with whole(output / f"{name}.safetensors") as scratch:
+                save_file(needed, scratch)
+            submodels[name] = dict(config)
+            written.append(output / f"{name}.safetensors")
+    write_gene_list(output / "genes.tsv", genes.genes)
+    index = {"gene_list": "genes.tsv", "source_sha256": sha256(source), "submodels": submodels}
+    with whole(output / CONVERTED) as scratch:
+        scratch.write_text(json.dumps(index, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    return [*written, output / "genes.tsv", output / CONVERTED]

@@ -1,0 +1,68 @@
+"""Settings of one model as given by a user: text or numbers by name, each asked for once, none overlooked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from layerscope.errors import ConfigError
+
+T = TypeVar("T", str, int, float, bool)
+YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Settings:
+    """What a user set, handed out by name.
+
+    Parameters
+    ----------
+    given
+        Name to value; values may be text, as they come from a command line.
+    owner
+        Whose settings they are, for messages.
+    """
+
+    def __init__(self, given: Mapping[str, Any], owner: str) -> None:
+        self._given = dict(given)
+        self._asked: dict[str, Any] = {}
+        self.owner = owner
+
+    def take(self, name: str, default: T, choices: Sequence[T] = ()) -> T:
+        """The value of ``name``, of the type of ``default`` (which holds where nothing was given).
+
+        Raises
+        ------
+        ConfigError
+            If the value is not of that type, or not among ``choices``.
+        """
+        value = self._converted(name, self._given.get(name, default), type(default))
+        if choices and value not in choices:
+            raise ConfigError(
+                f"{self.owner}: setting {name}={value!r}; choose one of {', '.join(map(str, choices))}"
+            )
+        self._asked[name] = value
+        return value
+
+    def _converted(self, name: str, value: Any, kind: type[T]) -> T:
+        try:
+            if kind is bool and not isinstance(value, bool):
+                return YES_OR_NO[str(value).lower()]
+            return kind(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{self.owner}: setting {name}={value!r} is not a {kind.__name__}") from error
+
+    def resolved(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
+        """Every setting that was asked for, with its value; call it last.
+
+        Raises
+        ------
+        ConfigError
+            If a setting was given that nobody asked for.
+        """
+        unknown = [name for name in self._given if name not in self._asked]
+        if unknown:
+            raise ConfigError(
+                f"{self.owner}: no setting {', '.join(map(repr, unknown))}; there are "
+                f"{', '.join(sorted(self._asked))}"
+            )
+        return {name: value for name, value in sorted(self._asked.items()) if name not in without}

@@ -1,0 +1,236 @@
+"""Tahoe-X1: its tokens, its poolings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from layerscope.errors import ConfigError, DataError, ModelError
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.settings import Settings
+from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
+from layerscope.models.tahoe_x1_network import TahoeX1Encoder
+from layerscope.models.transformer import gathered, reduced
+from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.weights import load_strictly, present
+
+NO_DRUG = "<pad>"
+
+
+class TahoeX1(FoundationModel):
+    """A Tahoe-X1 checkpoint of any size.
+
+    Settings
+    --------
+    max_length
+        Tokens per cell at most, the cell token included; by default ``max_length`` of
+        ``collator_config.yml``. A longer cell keeps a random subset of its genes, drawn from the seed and the
+        cell's id.
+    chemistry
+        Whether the second token is the drug that a cell was treated with (checkpoints with an encoder of
+        drugs); ``drug_column`` names the column of ``obs`` (``<pad>`` or empty = none), ``drug_list`` the
+        file that numbers the drugs.
+    keep_first_n_tokens
+        How many leading tokens escape binning. Right is 1, with chemistry 2 (the default); the owners' code
+        run without chemistry on a checkpoint that has it uses 2, so that a cell's first gene keeps its raw
+        count.
+    """
+
+    family = "tahoe_x1"
+    poolings = ("cls", "mean", "mean_genes", "max")
+    default_pooling = "cls"
+    official_pooling = "after the final norm: cell token, divided by its L2 norm"
+    accepts = ("counts", "log_normalised")
+    module: TahoeX1Encoder
+
+    def __init__(
+        self, module: TahoeX1Encoder, release: Release, folder: Path, settings: Settings, seed: int
+    ) -> None:
+        self.module, self.seed = module, seed
+        self.vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
+        self.official_layer = self.n_layers
+        self.cell_id = release.tokens[CELL]
+        collator = release.collator
+        try:
+            self.cell_value = float(collator["pad_value"])
+            self.n_edges = int(collator["num_bins"]) - 1
+            self.max_length = settings.take("max_length", int(collator["max_length"]))
+        except KeyError as error:
+            raise ModelError(f"{folder}: collator_config.yml has no {error.args[0]!r}") from error
+        if not collator.get("do_binning", True) or collator.get("right_binning", False):
+            raise ModelError(f"{folder}: collator_config.yml asks for other bins than this tokeniser makes")
+        self.chemistry = settings.take("chemistry", False)
+        self.drug_column = settings.take("drug_column", "drug")
+        listed = collator.get("drug_to_id_path", {}).get("local", "drug_to_id_pad.json")
+        drug_list = settings.take("drug_list", str(listed))
+        self.n_special = 2 if self.chemistry else 1
+        self.n_unbinned = settings.take("keep_first_n_tokens", self.n_special)
+        if self.chemistry:
+            if module.config.chemistry is None or DRUG not in release.tokens:
+                raise ConfigError(f"{folder}: this checkpoint has no encoder of drugs; set chemistry=off")
+            self.drug_id = release.tokens[DRUG]
+            listing = present(folder / drug_list, "the list of drugs").read_text(encoding="utf-8")
+            self.drugs: dict[str, int] = json.loads(listing)
+            self.obs_columns = (self.drug_column,)
+        if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
+            raise ConfigError(
+                f"tahoe_x1: max_length={self.max_length}, keep_first_n_tokens={self.n_unbinned}; "
+                f"they must leave room for {self.n_special} special tokens and a gene"
+            )
+        self.settings = settings.resolved(without=("trust_sha256", "drug_list"))
+
+    def tokenise(self, block: CellBlock) -> Sentences:
+        """The cell token (and the drug), then the expressed genes with their values binned within the cell.
+
+        Bins are made of all expressed genes, before a long cell loses some. A cell without any is refused.
+        """
+        ids: list[Integers] = []
+        values: list[npt.NDArray[np.float32]] = []
+        lengths: list[int] = []
+        refused: list[str] = []
+        shortened = 0
+        special_ids = np.array([self.cell_id, self.drug_id] if self.chemistry else [self.cell_id])
+        special_values = np.full(self.n_special, self.cell_value, dtype=np.float32)
+        room = self.max_length - self.n_special
+        for cell, cell_id in enumerate(block.cell_ids):
+            entries = slice(block.offsets[cell], block.offsets[cell + 1])
+            genes, raw = block.genes[entries], block.values[entries].astype(np.float32)
+            if len(genes) == 0:
+                refused.append("expresses no gene of the vocabulary")
+                lengths.append(0)
+                continue
+            refused.append("")
+            binned = self._binned(raw, block.gene_columns[genes])
+            if len(genes) > room:
+                shortened += 1
+                kept = np.sort(_generator(self.seed, cell_id).choice(len(genes), room, replace=False))
+                genes, binned = genes[kept], binned[kept]
+            ids += [special_ids, self.gene_ids[genes]]
+            values += [special_values, binned]
+            lengths.append(self.n_special + len(genes))
+        return Sentences(
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            tokens={
+                "ids": np.concatenate(ids) if ids else np.zeros(0, dtype=np.int64),
+                "values": np.concatenate(values) if values else np.zeros(0, dtype=np.float32),
+            },
+            cells={"drug": self._drugs(block)} if self.chemistry else {},
+            refused=refused,
+            shortened=shortened,
+        )
+
+    def _binned(self, raw: npt.NDArray[np.float32], columns: Integers) -> npt.NDArray[np.float32]:
+        """Bins of a cell's values; those of its first genes in the file's order may escape."""
+        escaping = self.n_unbinned - self.n_special
+        if escaping == 0:
+            return binned(raw, self.n_edges)
+        first = np.argsort(columns, kind="stable")[:escaping]
+        rest = np.setdiff1d(np.arange(len(raw)), first)
+        out = raw.copy()
+        if len(rest):
+            out[rest] = binned(raw[rest], self.n_edges)
+        return out
+
+    def _drugs(self, block: CellBlock) -> Integers:
+        names = [str(name) or NO_DRUG for name in block.obs[self.drug_column]]
+        unknown = sorted(set(names) - set(self.drugs))
+        if unknown:
+            raise DataError(
+                f"obs[{self.drug_column!r}]: the model knows no drug {unknown[0]!r}; it knows "
+                f"{', '.join(list(self.drugs)[:5])}, ..."
+            )
+        return np.array([self.drugs[name] for name in names], dtype=np.int64)
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        return self.module.layers(batch)
+
+    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        match pooling:
+            case "cls":
+                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+            case "mean" | "max":
+                return reduced(hidden, batch, pooling)
+            case "mean_genes":
+                return reduced(hidden, batch, "mean", first=self.n_special)
+        raise ConfigError(f"tahoe_x1: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+
+    def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
+        cell = gathered(hidden, batch, torch.zeros_like(batch.starts))
+        return functional.normalize(self.module.transformer_encoder.norm(cell), dim=1)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        self.module.set_precision(dtype)
+
+    def initialise(self, seed: int) -> None:
+        self.module.initialise(seed)
+
+    def gene_table(self) -> tuple[Tensor, Integers]:
+        return self.module.gene_encoder.embedding.weight, self.gene_ids
+
+
+def binned(values: npt.NDArray[np.float32], n_edges: int) -> npt.NDArray[np.float32]:
+    """Bin a cell's values by the quantiles of the cell itself, bit for bit as the owners' code.
+
+    The edges are ``torch.quantile(values, linspace(0, 1, n_edges))``: linear interpolation in float32, from
+    the nearer neighbour. The bin of a value is one more than the number of edges below it.
+
+    Parameters
+    ----------
+    values
+        float32, at least one.
+    n_edges
+        Number of quantiles.
+
+    Returns
+    -------
+    float32 of the same shape, from 1 to ``n_edges``.
+    """
+    ordered = np.sort(values)
+    rank = torch.linspace(0, 1, n_edges).numpy() * np.float32(len(values) - 1)
+    low, high = np.floor(rank), np.ceil(rank)
+    weight = rank - low
+    below, above = ordered[low.astype(np.int64)], ordered[high.astype(np.int64)]
+    step = above - below
+    edges = np.where(weight < 0.5, below + weight * step, above - step * (1 - weight))
+    return (np.searchsorted(edges, values, side="left") + 1).astype(np.float32)
+
+
+def _generator(seed: int, cell_id: str) -> np.random.Generator:
+    """Random numbers that belong to a seed and a cell, wherever in a file it stands."""
+    digest = hashlib.sha256(cell_id.encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:16], "little")])
+
+
+def load(folder: Path, settings: Settings, seed: int = 0) -> TahoeX1:
+    """Load a release folder.
+
+    Parameters
+    ----------
+    folder
+        Holds ``model.safetensors`` (or ``best-model.pt``), ``model_config.yml``, ``collator_config.yml``,
+        ``vocab.json``.
+    settings
+        See :class:`TahoeX1`; ``trust_sha256`` opts in to an unsafe checkpoint.
+    seed
+        Of the genes that cells above the length limit keep.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, unsafe, or does not fit the others.
+    """
+    release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
+    with torch.device("meta"):
+        module = TahoeX1Encoder(release.config)
+    load_strictly(module, release.tensors, ignored=IGNORED, path=release.weights)
+    return TahoeX1(module, release, folder, settings, seed)

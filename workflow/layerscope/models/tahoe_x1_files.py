@@ -1,0 +1,263 @@
+"""Tahoe-X1 on disk: the release folder, and writing one."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from layerscope.errors import ModelError
+from layerscope.files import whole
+from layerscope.models.tahoe_x1_network import ACTIVATIONS, ChemistryConfig, TahoeX1Config, TahoeX1Encoder
+from layerscope.models.weights import present, read_checkpoint, read_safetensors
+
+SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
+MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
+PREFIX = "model."
+IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
+PAD, CELL, DRUG = "<pad>", "<cls>", "<drug>"
+
+# what the owners' trainer stores beside the weights: the state of NumPy's generators, and times
+TRAINER_STATE = (
+    datetime.timedelta,
+    np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    np.ndarray,
+    np.dtype,
+    np.dtypes.UInt32DType,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a release folder holds.
+
+    Attributes
+    ----------
+    weights
+        The file the tensors were read from.
+    config, tensors
+        The network.
+    collator
+        ``collator_config.yml``, which says how sentences were made.
+    tokens
+        ``vocab.json``: token to id, special tokens included.
+    """
+
+    weights: Path
+    config: TahoeX1Config
+    tensors: dict[str, Tensor]
+    collator: Mapping[str, Any]
+    tokens: Mapping[str, int]
+
+    @property
+    def genes(self) -> list[str]:
+        """The tokens that are genes, by ascending id."""
+        special = {name for name in self.tokens if name.startswith("<") and name.endswith(">")}
+        return sorted(set(self.tokens) - special, key=self.tokens.__getitem__)
+
+
+def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
+    """Read a release folder; safetensors are preferred to the trainer's checkpoint.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or unsafe, or they do not fit each other.
+    """
+    model = _yaml(folder / MODEL_CONFIG)
+    collator = _yaml(folder / COLLATOR_CONFIG)
+    tokens = _vocabulary(folder / VOCABULARY)
+    weights = folder / SAFETENSORS
+    if weights.is_file() or not (folder / CHECKPOINT).is_file():
+        tensors = read_safetensors(weights)
+    else:
+        weights = folder / CHECKPOINT
+        held = read_checkpoint(weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE)
+        try:
+            tensors = dict(held["state"]["model"])
+        except (KeyError, TypeError) as error:
+            raise ModelError(f'{weights}: no tensors under ["state"]["model"]') from error
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
+    config = config_of(model, tensors, weights)
+    beyond = [name for name, token in tokens.items() if not 0 <= token < config.vocabulary_size]
+    if beyond:
+        raise ModelError(
+            f"{folder / VOCABULARY}: {len(beyond)} tokens ({beyond[0]}, ...) have ids beyond the "
+            f"{config.vocabulary_size} rows of the gene table in {weights.name}"
+        )
+    return Release(weights=weights, config=config, tensors=tensors, collator=collator, tokens=tokens)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(present(path, "the configuration").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: expected a mapping, found {type(found).__name__}")
+    return found
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    try:
+        found = json.loads(present(path, "the vocabulary").read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(found, dict) or CELL not in found:
+        raise ModelError(f"{path}: expected a mapping of tokens to ids with {CELL!r} among them")
+    if len(set(found.values())) != len(found):
+        raise ModelError(f"{path}: two tokens share an id")
+    return {str(token): int(place) for token, place in found.items()}
+
+
+def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> TahoeX1Config:
+    """Sizes from the tensors, constants from ``model_config.yml``; both must agree.
+
+    Raises
+    ------
+    ModelError
+        If a key or tensor is missing, they disagree, or the architecture is another one.
+    """
+    try:
+        vocabulary_size, hidden = tensors["gene_encoder.embedding.weight"].shape
+        feed_forward = len(tensors["transformer_encoder.layers.0.up_proj.weight"])
+        depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("transformer_encoder.layers."))
+        values = model["expression_encoder"]
+        config = TahoeX1Config(
+            vocabulary_size=vocabulary_size,
+            hidden_size=hidden,
+            n_layers=depth,
+            heads=int(model["n_heads"]),
+            feed_forward=feed_forward,
+            activation=model["transformer_activation"],
+            value_activation=values["activation"],
+            max_value=float(values["max_value"]),
+            norm_eps=float(model["norm_config"]["eps"]),
+            chemistry=_chemistry(model, tensors),
+        )
+        stated = {
+            "d_model": (int(model["d_model"]), hidden),
+            "n_layers": (int(model["n_layers"]), depth),
+            "vocab_size": (int(model["vocab_size"]), vocabulary_size),
+            "expansion_ratio": (int(model["expansion_ratio"]) * hidden, feed_forward),
+        }
+    except KeyError as error:
+        raise ModelError(f"{path.parent}: not a Tahoe-X1 release, it has no {error.args[0]!r}") from error
+    for name, (said, is_) in stated.items():
+        if said != is_:
+            raise ModelError(f"{path}: {MODEL_CONFIG} says {name} = {said}, the tensors {is_}")
+    _same_architecture(model, config, path.parent / MODEL_CONFIG)
+    return config
+
+
+def _chemistry(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ChemistryConfig | None:
+    if "chem_encoder.embedding.weight" not in tensors:
+        return None
+    n_drugs, bits = tensors["chem_encoder.embedding.weight"].shape
+    return ChemistryConfig(n_drugs=n_drugs, bits=bits, activation=model["chemical_encoder"]["activation"])
+
+
+def _same_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Path) -> None:
+    """Refuse what this network would compute wrongly without a word."""
+    attention = model.get("attn_config", {})
+    expected = {
+        "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
+        "use_glu": (model.get("use_glu", False), False),
+        "norm_config.norm_type": (model["norm_config"].get("norm_type", "layernorm"), "layernorm"),
+        "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
+        "expression_encoder.input_emb_style": (
+            model["expression_encoder"].get("input_emb_style", "continuous"),
+            "continuous",
+        ),
+        "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
+        "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
+    }
+    for name, (found, needed) in expected.items():
+        if found != needed:
+            raise ModelError(f"{path}: {name} is {found!r}; this architecture has {needed!r}")
+    activations = [config.activation, config.value_activation]
+    activations += [config.chemistry.activation] if config.chemistry else []
+    unknown = sorted(set(activations) - set(ACTIVATIONS))
+    if unknown:
+        raise ModelError(f"{path}: activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
+    if config.hidden_size % config.heads:
+        raise ModelError(f"{path}: {config.heads} heads do not divide a width of {config.hidden_size}")
+
+
+def write_release(
+    folder: Path,
+    encoder: TahoeX1Encoder,
+    genes: Sequence[str],
+    *,
+    max_length: int,
+    heads: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write an encoder without chemistry in the layout of the owners' release: its four files.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    encoder
+        Its gene table has one row for each of :func:`tokens_of` the genes.
+    genes
+        The vocabulary.
+    max_length
+        Tokens per cell at most, the cell token included.
+    heads
+        Further tensors to store (a pretraining decoder); their names start with one of :data:`IGNORED`.
+    """
+    tensors = {
+        PREFIX + key: tensor.detach().cpu().contiguous()
+        for key, tensor in {**encoder.state_dict(), **(heads or {})}.items()
+    }
+    with whole(folder / SAFETENSORS) as scratch:
+        save_file(tensors, scratch)
+    config = encoder.config
+    model = {
+        "name": "tahoe_x1",
+        "d_model": config.hidden_size,
+        "n_layers": config.n_layers,
+        "n_heads": config.heads,
+        "expansion_ratio": config.feed_forward // config.hidden_size,
+        "transformer_activation": config.activation,
+        "norm_scheme": "pre",
+        "use_glu": False,
+        "attn_config": {"attn_type": "grouped_query_attention", "kv_nheads": config.heads},
+        "norm_config": {"norm_type": "layernorm", "eps": config.norm_eps},
+        "expression_encoder": {
+            "input_emb_style": "continuous",
+            "max_value": config.max_value,
+            "activation": config.value_activation,
+            "use_norm": True,
+        },
+        "gene_encoder": {"use_norm": True},
+        "vocab_size": config.vocabulary_size,
+    }
+    collator = {
+        "do_binning": True,
+        "num_bins": 51,
+        "right_binning": False,
+        "pad_value": -2,
+        "mask_value": -1,
+        "max_length": max_length,
+        "pad_token_id": 0,
+    }
+    for name, content in ((MODEL_CONFIG, model), (COLLATOR_CONFIG, collator)):
+        with whole(folder / name) as scratch:
+            scratch.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    with whole(folder / VOCABULARY) as scratch:
+        scratch.write_text(json.dumps(tokens_of(genes), indent=1) + "\n", encoding="utf-8")
+
+
+def tokens_of(genes: Sequence[str]) -> dict[str, int]:
+    """A vocabulary as the owners lay it out: padding 0, cell 1, end 2, then the genes."""
+    return {token: place for place, token in enumerate([PAD, CELL, "<eoc>", *genes])}

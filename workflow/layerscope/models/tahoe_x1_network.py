@@ -1,0 +1,258 @@
+"""The encoder of Tahoe-X1 (Gandhi et al. 2025): a pre-norm transformer over a cell token and expressed genes.
+
+Parameters carry the names of the owners' release (without its leading ``model.``), so that a state dict goes
+in and out as it is. Autograd works through every method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.transformer import attention, by_rows, linear
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": partial(functional.relu, inplace=True),
+    "gelu": functional.gelu,
+    "leaky_relu": functional.leaky_relu,
+}
+DRUG_POSITION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChemistryConfig:
+    """Sizes of the encoder of drugs: how many it knows, bits of a fingerprint, activation."""
+
+    n_drugs: int
+    bits: int
+    activation: str = "gelu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TahoeX1Config:
+    """Sizes and constants of one encoder, all read from a release folder.
+
+    Attributes
+    ----------
+    vocabulary_size
+        Rows of the gene table, special tokens included.
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    activation, value_activation
+        Of the feed-forward layers and of the value encoder.
+    max_value
+        Values are cut here before they are encoded.
+    norm_eps
+        Of the blocks' norms and of the norm after them.
+    chemistry
+        Present where the checkpoint has an encoder of drugs.
+    """
+
+    vocabulary_size: int
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+    activation: str = "relu"
+    value_activation: str = "relu"
+    max_value: float = 512.0
+    norm_eps: float = 1e-5
+    chemistry: ChemistryConfig | None = None
+
+
+class GeneEncoder(nn.Module):
+    """Gene table and norm."""
+
+    def __init__(self, config: TahoeX1Config) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.hidden_size)
+        self.enc_norm = nn.LayerNorm(config.hidden_size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        out: Tensor = self.enc_norm(self.embedding(ids))
+        return out
+
+
+class ExpressionEncoder(nn.Module):
+    """Two-layer encoder of a token's value, with norm."""
+
+    def __init__(self, config: TahoeX1Config) -> None:
+        super().__init__()
+        self.max_value = config.max_value
+        self.activation = ACTIVATIONS[config.value_activation]
+        self.linear1 = nn.Linear(1, config.hidden_size)
+        self.linear2 = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``(n,)`` to ``(n, hidden_size)``."""
+        hidden = self.activation(self.linear1(values.clamp(max=self.max_value)[:, None]))
+        out: Tensor = self.norm(self.linear2(hidden))
+        return out
+
+
+class DrugEncoder(nn.Module):
+    """Encoder of a drug's fingerprint, which a table holds."""
+
+    def __init__(self, config: ChemistryConfig, hidden_size: int) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
+        self.embedding = nn.Embedding(config.n_drugs, config.bits)
+        self.fc = nn.Linear(config.bits, hidden_size)
+        self.proj = nn.Linear(hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, drugs: Tensor) -> Tensor:
+        """Drug indices ``(n,)`` to ``(n, hidden_size)``."""
+        hidden = self.activation(self.fc(self.embedding(drugs)))
+        out: Tensor = self.norm(self.proj(hidden))
+        return out
+
+
+class SelfAttention(nn.Module):
+    """Parameters of an attention layer under llm-foundry's names."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, config: TahoeX1Config) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.activation = ACTIVATIONS[config.activation]
+        self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.self_attn = SelfAttention(config.hidden_size)
+        self.up_proj = nn.Linear(config.hidden_size, config.feed_forward)
+        self.down_proj = nn.Linear(config.feed_forward, config.hidden_size)
+
+    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
+        """``(n_rows, hidden_size)`` to the same shape."""
+        return by_rows(self._after_attention, x, attention(by_rows(self._qkv, x), self.heads, batch))
+
+    def _qkv(self, x: Tensor) -> Tensor:
+        return linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias)
+
+    def _after_attention(self, x: Tensor, context: Tensor) -> Tensor:
+        x = x + linear(context, self.self_attn.out_proj.weight, self.self_attn.out_proj.bias)
+        hidden = self.activation(linear(self.norm2(x), self.up_proj.weight, self.up_proj.bias))
+        return x + linear(hidden, self.down_proj.weight, self.down_proj.bias)
+
+
+class TransformerEncoder(nn.Module):
+    """The blocks and the norm after them."""
+
+    def __init__(self, config: TahoeX1Config) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.layers))
+
+
+class TahoeX1Encoder(nn.Module):
+    """Everything of Tahoe-X1 that makes representations.
+
+    Batches have the token columns ``ids`` and ``values``. With the cell column ``drug`` the second token of
+    each cell is overwritten by the encoding of that drug.
+    """
+
+    def __init__(self, config: TahoeX1Config) -> None:
+        super().__init__()
+        self.config = config
+        self.gene_encoder = GeneEncoder(config)
+        self.expression_encoder = ExpressionEncoder(config)
+        if config.chemistry is not None:
+            self.chem_encoder = DrugEncoder(config.chemistry, config.hidden_size)
+        self.transformer_encoder = TransformerEncoder(config)
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
+        x = by_rows(self._tokens, batch.tokens["ids"], batch.tokens["values"])
+        if "drug" not in batch.cells:
+            return x
+        drugs: Tensor = self.chem_encoder(batch.cells["drug"])
+        out: Tensor = x.index_copy(0, batch.starts + DRUG_POSITION, drugs)
+        return out
+
+    def _tokens(self, ids: Tensor, values: Tensor) -> Tensor:
+        genes: Tensor = self.gene_encoder(ids)
+        return genes + self.expression_encoder(values)
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
+        x = self.embed(batch)
+        yield 0, x
+        for layer, block in enumerate(self.transformer_encoder.blocks, start=1):
+            x = block(x, batch)
+            yield layer, x
+
+    def final(self, hidden: Tensor) -> Tensor:
+        """The norm after the last block."""
+        return by_rows(self.transformer_encoder.norm, hidden)
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """The last block's output after the final norm, ``(n_rows, hidden_size)``."""
+        x = self.embed(batch)
+        for block in self.transformer_encoder.blocks:
+            x = block(x, batch)
+        return self.final(x)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
+        for block in self.transformer_encoder.blocks:
+            for linear_layer in (block.self_attn, block.up_proj, block.down_proj):
+                linear_layer.to(dtype)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew, as llm-foundry's default (``kaiming_normal_``) does.
+
+        Matrices are normal with variance ``2 / fan_in``, those that write to the residual stream divided by
+        ``sqrt(2 * n_layers)``; biases are zero, embeddings standard normal. The drugs' fingerprints are data,
+        not weights, and stay.
+        """
+        draw = torch.Generator().manual_seed(seed)
+        to_residual = {
+            id(written)
+            for block in self.transformer_encoder.blocks
+            for written in (block.self_attn.out_proj, block.down_proj)
+        }
+        with torch.no_grad():
+            for name, module in self.named_modules():
+                if isinstance(module, nn.Linear):
+                    scale = (2 * self.config.n_layers) ** -0.5 if id(module) in to_residual else 1.0
+                    module.weight.normal_(0.0, scale * (2 / module.in_features) ** 0.5, generator=draw)
+                    module.bias.zero_()
+                elif isinstance(module, nn.Embedding) and not name.startswith("chem_encoder"):
+                    module.weight.normal_(generator=draw)
+                elif isinstance(module, nn.LayerNorm):
+                    module.weight.fill_(1.0)
+                    module.bias.zero_()
+
+
+def fresh(config: TahoeX1Config, seed: int) -> TahoeX1Encoder:
+    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights.
+
+    The table of fingerprints of a model with chemistry is zero until it is loaded.
+    """
+    encoder = TahoeX1Encoder(config)
+    if config.chemistry is not None:
+        with torch.no_grad():
+            encoder.chem_encoder.embedding.weight.zero_()
+    encoder.initialise(seed)
+    return encoder

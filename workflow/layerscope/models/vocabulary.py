@@ -1,0 +1,174 @@
+"""Which genes a model knows, and which columns of a file of cells they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.errors import DataError, ModelError
+
+Identifiers = Literal["ensembl", "symbol"]
+VAR_NAMES = "var_names"
+STANDARD_COLUMN: Mapping[str, str] = {"ensembl": "ensembl_id", "symbol": "symbol"}
+ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}", re.IGNORECASE)
+VERSION = re.compile(r"(ENS[A-Z]*G\d{6,})\.\d+(_PAR_Y)?", re.IGNORECASE)
+ENOUGH = 0.5
+
+
+def without_version(name: str) -> str:
+    """An Ensembl gene id without its version (``ENSG00000141510.18`` becomes ``ENSG00000141510``)."""
+    match = VERSION.fullmatch(name)
+    return match.group(1) if match else name
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The genes that a model knows.
+
+    Attributes
+    ----------
+    genes
+        Their names, as the checkpoint spells them; unique.
+    source
+        The file they were read from, for messages.
+    """
+
+    genes: tuple[str, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.genes:
+            raise ModelError(f"{self.source}: the vocabulary holds no gene")
+        repeated = [gene for gene, times in Counter(self.genes).items() if times > 1][:3]
+        if repeated:
+            raise ModelError(f"{self.source}: genes are named twice in the vocabulary, {', '.join(repeated)}")
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each gene; Ensembl ids are found without their version."""
+        return {without_version(gene): i for i, gene in enumerate(self.genes)}
+
+    @cached_property
+    def identifiers(self) -> Identifiers:
+        """``"ensembl"`` if more than half of the genes look like Ensembl ids, else ``"symbol"``."""
+        looks = sum(ENSEMBL.match(gene) is not None for gene in self.genes)
+        return "ensembl" if looks > len(self.genes) / 2 else "symbol"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneMatch:
+    """How the columns of a file of cells meet a vocabulary.
+
+    Attributes
+    ----------
+    column
+        Where the names were read: ``var_names`` or a column of ``var``.
+    index
+        Position in the vocabulary of each column of the file, -1 where the model does not know it.
+    gene_columns
+        First column of the file for each gene of the vocabulary, -1 where there is none.
+    rate
+        Share of the file's columns that the vocabulary knows.
+    coverage
+        Share of the vocabulary that the file has.
+    warning
+        What is likely to be wrong if the rate is low; empty otherwise.
+    """
+
+    column: str
+    index: npt.NDArray[np.int64]
+    gene_columns: npt.NDArray[np.int64]
+    rate: float
+    coverage: float
+    warning: str
+
+
+def match_genes(
+    vocabulary: Vocabulary, names: Mapping[str, Sequence[str]], *, path: str, column: str | None = None
+) -> GeneMatch:
+    """Find each column of a file of cells in a vocabulary: spelt exactly, but for an Ensembl version.
+
+    Parameters
+    ----------
+    vocabulary
+        The genes of the model.
+    names
+        ``var_names`` and the text columns of ``var``, in the order of the file.
+    path
+        The file, for messages.
+    column
+        Which of ``names`` to use. By default the standard column of the vocabulary's kind (``ensembl_id`` or
+        ``symbol``) if it names any known gene, otherwise whichever knows most.
+
+    Raises
+    ------
+    DataError
+        If ``column`` is not there, or no gene of the file is known.
+    """
+    if column is not None and column not in names:
+        raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
+    found = {
+        name: np.array([vocabulary.index.get(without_version(gene), -1) for gene in genes], dtype=np.int64)
+        for name, genes in names.items()
+        if column in (None, name)
+    }
+    standard = STANDARD_COLUMN[vocabulary.identifiers]
+    if standard in found and (found[standard] >= 0).any():
+        chosen = standard
+    else:
+        chosen = max(found, key=lambda name: int((found[name] >= 0).sum()))
+    index = found[chosen]
+    known = index >= 0
+    rate = float(known.mean()) if len(index) else 0.0
+    remedy = _likely_cause(vocabulary, names[chosen], known)
+    summary = (
+        f"{path}: {int(known.sum())} of {len(index)} genes (by {chosen}) are in the model's vocabulary of "
+        f"{len(vocabulary.genes)} {_spoken(vocabulary)}"
+    )
+    if not known.any():
+        raise DataError(f"{summary}. {remedy}")
+    first = np.full(len(vocabulary.genes), -1, dtype=np.int64)
+    columns = np.flatnonzero(known)[::-1]
+    first[index[columns]] = columns
+    return GeneMatch(
+        column=chosen,
+        index=index,
+        gene_columns=first,
+        rate=rate,
+        coverage=float((first >= 0).mean()),
+        warning=f"{summary} ({rate:.0%}). {remedy}" if rate < ENOUGH else "",
+    )
+
+
+def _spoken(vocabulary: Vocabulary) -> str:
+    return "Ensembl ids" if vocabulary.identifiers == "ensembl" else "gene symbols"
+
+
+def _likely_cause(vocabulary: Vocabulary, names: Sequence[str], known: npt.NDArray[np.bool_]) -> str:
+    """Name what most probably keeps the unknown names unknown."""
+    unknown = [name for name, is_known in zip(names, known, strict=True) if not is_known]
+    examples = f"Unknown are, for example, {', '.join(map(repr, unknown[:3]))}"
+    ensembl = sum(ENSEMBL.match(name) is not None for name in unknown)
+    if vocabulary.identifiers == "symbol" and ensembl > len(unknown) / 2:
+        return f"{examples}: Ensembl ids where symbols are needed. Add a column 'symbol' to var"
+    if vocabulary.identifiers == "ensembl" and ensembl <= len(unknown) / 2:
+        return f"{examples}: no Ensembl ids, which the model needs. Add a column 'ensembl_id' to var"
+    if vocabulary.identifiers == "ensembl":
+        return f"{examples}. Likely another species (mouse ids start with ENSMUSG), or another annotation"
+    folded = {gene.upper() for gene in vocabulary.index}
+    if sum(name.upper() in folded for name in unknown) > len(unknown) / 2:
+        return (
+            f"{examples}: known if written in capitals, so these look like mouse symbols. Map them to human "
+            "orthologues first"
+        )
+    return (
+        f"{examples}. Likely another species or annotation, or the wrong column: choose one with "
+        "--set gene_column=NAME"
+    )

@@ -1,0 +1,157 @@
+"""Reading weights without running what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from layerscope.errors import ModelError
+
+LFS_POINTER = b"version https://git-lfs"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def present(path: Path, what: str) -> Path:
+    """Return ``path`` if it is a file with content of its own.
+
+    Raises
+    ------
+    ModelError
+        If it is absent, empty, or a Git-LFS pointer that stands for a file that was never fetched.
+    """
+    if not path.is_file():
+        beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        found = f"the folder holds {', '.join(beside[:12])}" if beside else "there is no such folder"
+        raise ModelError(f"{path}: {what} is missing; {found}")
+    with path.open("rb") as stream:
+        head = stream.read(len(LFS_POINTER))
+    if not head:
+        raise ModelError(f"{path}: the file is empty; fetch it again")
+    if head == LFS_POINTER:
+        raise ModelError(f"{path}: a Git-LFS pointer, not {what}; fetch the file itself (git lfs pull)")
+    return path
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of a safetensors file.
+
+    Raises
+    ------
+    ModelError
+        If it is not one, or is cut off.
+    """
+    try:
+        return load_file(present(path, "the file of weights"))
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+
+
+def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
+    """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    trusted_sha256
+        If given and equal to the file's own, the file is read without restriction: code in it runs.
+    allowed
+        Further types or functions, known to be harmless, that the file may name.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged; if it wants to import something else (the list is in the message); or if
+        ``trusted_sha256`` is given and differs.
+    """
+    present(path, "the file of weights")
+    if trusted_sha256:
+        found = sha256(path)
+        if found != trusted_sha256.lower():
+            raise ModelError(
+                f"{path}: sha256 is {found}, not the trusted {trusted_sha256}: "
+                "not the file that you vouched for"
+            )
+        return torch.load(path, map_location="cpu", weights_only=False)
+    try:
+        with safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK"
+
+
+def _refusal(path: Path, allowed: Sequence[Any]) -> str:
+    """Why a checkpoint was not read, and what to do."""
+    remedy = (
+        "Use a safetensors file; or, if you trust where it comes from, opt in with "
+        f"--set trust_sha256={sha256(path)}"
+    )
+    if not _is_zip(path):
+        return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
+    names = {
+        f"{thing.__module__}.{thing.__qualname__}" for thing in allowed if hasattr(thing, "__qualname__")
+    }
+    wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
+
+
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], *, ignored: Sequence[str], path: Path
+) -> None:
+    """Put the tensors of a checkpoint into ``module`` as float32.
+
+    Parameters
+    ----------
+    module
+        Its state dict names what is needed.
+    tensors
+        What the checkpoint holds, under the module's names.
+    ignored
+        Prefixes of what the checkpoint holds besides: heads that make no representation.
+    path
+        The checkpoint, for messages.
+
+    Raises
+    ------
+    ModelError
+        If a tensor is missing, unexpected, or of another shape.
+    """
+    needed = module.state_dict()
+    missing = [name for name in needed if name not in tensors]
+    extra = [name for name in tensors if name not in needed and not name.startswith(tuple(ignored))]
+    if missing or extra:
+        found = [
+            f"{len(names)} {kind} ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
+            for kind, names in (("missing", missing), ("unexpected", extra))
+            if names
+        ]
+        raise ModelError(f"{path}: tensors are not those of this architecture: {'; '.join(found)}")
+    for name, tensor in needed.items():
+        if tensor.shape != tensors[name].shape:
+            raise ModelError(
+                f"{path}: {name} has shape {tuple(tensors[name].shape)}, "
+                f"the configuration asks for {tuple(tensor.shape)}"
+            )
+    module.load_state_dict({name: tensors[name].float() for name in needed}, assign=True)
