@@ -1,0 +1,189 @@
+"""Which transformation made the values of a matrix: told from a sample of its cells.
+
+Counts leave a fingerprint that survives normalisation. Within a cell, whatever its size factor, the values
+*before* any logarithm are whole multiples of one number (its value of a single count); and where all genes
+are there, they add up to the same total in every cell. Undoing a supposed logarithm brings the fingerprint
+back if, and only if, the supposition is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+
+Kind = Literal[
+    "counts",
+    "log_normalised",
+    "log_counts",
+    "log2",
+    "log10",
+    "doubly_logged",
+    "square_root",
+    "normalised",
+    "scaled",
+    "negative",
+    "not_finite",
+    "perhaps_logged",
+    "fractional",
+    "text",
+    "empty",
+]
+
+CONSTANT = 2e-3
+NEAR_WHOLE = 0.03
+MOST_MULTIPLES = 0.97
+FEWEST_VALUES = 5
+LARGEST_MULTIPLE = 30.0
+LARGEST_LOGGED = 30.0
+
+Inverse = Callable[[np.ndarray], np.ndarray]
+LOGARITHMS: tuple[tuple[Kind, Inverse, float], ...] = (
+    ("log_normalised", np.expm1, LARGEST_LOGGED),
+    ("log2", lambda v: np.exp2(v) - 1, LARGEST_LOGGED),
+    ("log10", lambda v: np.power(10.0, v) - 1, 12.0),
+    ("doubly_logged", lambda v: np.expm1(np.expm1(v)), 4.0),
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a sample of cells looks like.
+
+    Attributes
+    ----------
+    kind
+        The transformation that the values show.
+    n_values, n_fractional
+        Stored values that are not zero, and how many of them are not whole numbers.
+    smallest, largest
+        Of all values, zeros included.
+    examples
+        A few values, as stored.
+    total
+        Total per cell (before any logarithm) where all cells have the same; else 0.
+    """
+
+    kind: Kind
+    n_values: int = 0
+    n_fractional: int = 0
+    smallest: float = 0.0
+    largest: float = 0.0
+    examples: tuple[float, ...] = ()
+    total: float = 0.0
+
+    def seen(self) -> str:
+        """Say what was seen: smallest, largest, share of non-integers, a few values."""
+        if self.kind == "text":
+            return "text instead of numbers"
+        if not self.n_values:
+            return "nothing but zeros"
+        share = 100 * self.n_fractional / self.n_values
+        few = ", ".join(f"{value:.4g}" for value in self.examples)
+        return (
+            f"min {self.smallest:.4g}, max {self.largest:.4g}, {share:.3g}% of {self.n_values:,} non-zero "
+            f"values are not whole numbers; a few: {few}"
+        )
+
+
+def fingerprint(sample: sparse.csr_matrix) -> Fingerprint:
+    """Tell which transformation made the values of a sample of cells.
+
+    Parameters
+    ----------
+    sample
+        Cells x genes; a few hundred cells are enough, stored in at least single precision.
+
+    Returns
+    -------
+    The fingerprint; its ``kind`` is ``"perhaps_logged"`` or ``"fractional"`` where small (up to 30) or large
+    non-integers fit no transformation that is known.
+    """
+    if sample.dtype.kind not in "biuf":
+        return Fingerprint("text")
+    rows = [row for row in np.split(sample.data.astype(np.float64), sample.indptr[1:-1]) if row.any()]
+    rows = [row[row != 0] for row in rows]
+    values = np.concatenate(rows) if rows else np.zeros(0)
+    if not values.size:
+        return Fingerprint("empty")
+    finite = values[np.isfinite(values)]
+    whole = values == np.rint(values)
+    smallest = min(float(finite.min(initial=np.inf)), 0.0 if sample.nnz < np.prod(sample.shape) else np.inf)
+    kind, total = _kind(sample, rows, values, bool(whole.all()))
+    odd = values[~whole] if kind not in ("negative", "scaled") else values[values < 0]
+    few = (odd if odd.size else values)[:4]
+    return Fingerprint(
+        kind,
+        n_values=int(values.size),
+        n_fractional=int((~whole).sum()),
+        smallest=smallest,
+        largest=float(finite.max(initial=-np.inf)),
+        examples=tuple(float(value) for value in few),
+        total=total,
+    )
+
+
+def _kind(
+    sample: sparse.csr_matrix, rows: list[np.ndarray], values: np.ndarray, whole: bool
+) -> tuple[Kind, float]:
+    if not np.isfinite(values).all():
+        return "not_finite", 0.0
+    if values.min() < 0:
+        return ("scaled" if _is_scaled(sample) else "negative"), 0.0
+    if whole:
+        return "counts", 0.0
+    return _positive_kind(rows, values)
+
+
+def _positive_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, float]:
+    largest = values.max()
+    if _constant_total(rows) or _multiples(rows):
+        return "normalised", _constant_total(rows)
+    if largest < LARGEST_LOGGED and (_whole(np.expm1(values)) or _whole(np.exp2(values) - 1)):
+        return "log_counts", 0.0
+    if _whole(values**2):
+        return "square_root", 0.0
+    undone = [(kind, [inverse(row) for row in rows]) for kind, inverse, most in LOGARITHMS if largest < most]
+    for kind, before in undone:
+        if _constant_total(before):
+            return kind, _constant_total(before)
+    for kind, before in undone:
+        if _multiples(before):
+            return kind, 0.0
+    return ("perhaps_logged" if largest < LARGEST_LOGGED else "fractional"), 0.0
+
+
+def _constant_total(rows: list[np.ndarray]) -> float:
+    """Total of every cell if all have the same (and there are at least three cells), else 0."""
+    totals = np.array([row.sum() for row in rows])
+    if len(totals) < 3 or not np.isfinite(totals).all() or totals.std() > CONSTANT * totals.mean():
+        return 0.0
+    return float(np.median(totals))
+
+
+def _multiples(rows: list[np.ndarray]) -> bool:
+    """Whether, in most cells, all values are whole multiples of the smallest one."""
+    passed = judged = 0
+    for row in rows:
+        ratios = row / row.min()
+        ratios = ratios[(ratios > 1 + NEAR_WHOLE) & (ratios < LARGEST_MULTIPLE)]
+        if ratios.size >= FEWEST_VALUES:
+            judged += 1
+            passed += (np.abs(ratios - np.rint(ratios)) < NEAR_WHOLE).mean() >= MOST_MULTIPLES
+    return judged > 0 and passed > judged / 2
+
+
+def _whole(values: np.ndarray) -> bool:
+    """Whether values are whole numbers up to the precision in which they were stored."""
+    return bool((np.abs(values - np.rint(values)) <= 1e-4 * np.maximum(values, 1)).mean() > MOST_MULTIPLES)
+
+
+def _is_scaled(sample: sparse.csr_matrix) -> bool:
+    """Whether the genes' means are near zero and their spread near one (or clipped below it)."""
+    dense = sample.astype(np.float64).toarray()
+    spread = dense.std(axis=0)
+    means = np.abs(dense.mean(axis=0))[spread > 0]
+    return bool(means.size and np.median(means) < 0.25 and 0.5 < np.median(spread[spread > 0]) < 1.5)

@@ -1,0 +1,185 @@
+"""Gene identifiers: symbols and Ensembl ids told apart, versions stripped, repeats kept apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from layerscope.cells.labels import among, text
+from layerscope.errors import DataError
+
+Organism = Literal["human", "mouse", "unknown"]
+
+ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}", re.ASCII)
+VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+", re.ASCII)
+HUMAN_SYMBOL = re.compile(r"[A-Z][A-Z0-9-]*(orf\d+[A-Z0-9]*)?(\.\d+)?", re.ASCII)
+MOUSE_SYMBOL = re.compile(r"([A-Z][a-z0-9-]*[a-z][A-Za-z0-9-]*|\d{7}[A-L]\d\dRik|mt-\w+)(\.\d+)?", re.ASCII)
+IDENTIFIERS = (
+    ("ensembl_id", re.compile(r"ENSG\d{11}.*", re.ASCII), re.compile(r"ENSMUSG\d{11}.*", re.ASCII)),
+    ("symbol", HUMAN_SYMBOL, MOUSE_SYMBOL),
+)
+INDEX = "index"
+SAMPLE = 2000
+MOST = 0.5
+SYMBOL_COLUMNS = (
+    "symbol",
+    "gene_symbol",
+    "gene_symbols",
+    "gene_name",
+    "gene_names",
+    "feature_name",
+    "gene_short_name",
+)
+ENSEMBL_COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "ensembl", "ensembl_gene_id")
+
+
+def strip_version(name: str) -> str:
+    """Strip the version from an Ensembl gene id (``ENSG00000141510.17``); other names stay as they are."""
+    return VERSION.sub(r"\1", name)
+
+
+def are_ensembl(names: Sequence[str]) -> bool:
+    """Whether most of a sample of names are Ensembl gene ids."""
+    shown = _sample(names)
+    return bool(shown) and sum(bool(ENSEMBL.match(name)) for name in shown) > MOST * len(shown)
+
+
+def organism(var: pd.DataFrame) -> Organism:
+    """Tell human from mouse by a sample of the genes' names.
+
+    Parameters
+    ----------
+    var
+        Genes with ``symbol`` and/or ``ensembl_id``.
+
+    Returns
+    -------
+    ``"unknown"`` where most names fit neither (or where the two kinds of identifier disagree).
+    """
+    told: set[Organism] = set()
+    for name, human, mouse in IDENTIFIERS:
+        if name in var:
+            told.add(_most(var[name].tolist(), human, mouse))
+    told.discard("unknown")
+    return told.pop() if len(told) == 1 else "unknown"
+
+
+def _most(names: Sequence[str], human: re.Pattern[str], mouse: re.Pattern[str]) -> Organism:
+    shown = _sample(names)
+    as_human = sum(bool(human.fullmatch(name)) for name in shown)
+    as_mouse = sum(bool(mouse.fullmatch(name)) for name in shown)
+    if max(as_human, as_mouse) <= MOST * len(shown):
+        return "unknown"
+    return "human" if as_human > as_mouse else "mouse"
+
+
+def is_mitochondrial(var: pd.DataFrame) -> np.ndarray | None:
+    """Which genes are mitochondrial: the symbol starts with ``MT-`` (``mt-`` in mouse).
+
+    Returns
+    -------
+    Boolean array, shape ``(n_genes,)``; ``None`` where the genes have no symbols.
+    """
+    if "symbol" not in var:
+        return None
+    found: np.ndarray = var["symbol"].str.upper().str.startswith("MT-").to_numpy(dtype=bool)
+    return found
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Make names unique: the second ``A`` becomes ``A-1`` (or the next that is free)."""
+    taken, count, made = set(names), dict[str, int](), []
+    for name in names:
+        if name not in count:
+            count[name] = 0
+            made.append(name)
+            continue
+        candidate = name
+        while candidate in taken:
+            count[name] += 1
+            candidate = f"{name}-{count[name]}"
+        taken.add(candidate)
+        made.append(candidate)
+    return made
+
+
+def identify(
+    index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
+) -> pd.DataFrame:
+    """Make the canonical genes' table.
+
+    Parameters
+    ----------
+    index
+        Gene names of the file, shape ``(n_genes,)``.
+    var
+        The file's table of genes.
+    mapping
+        ``symbol`` and ``ensembl_id`` to a column of ``var``, or to ``"index"``; what is not given is found by
+        the usual column names and by what the names look like.
+    where
+        The file, for messages.
+
+    Returns
+    -------
+    Genes with ``symbol`` and/or ``ensembl_id`` (versions stripped), indexed by unique names.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or does not hold what it is said to.
+    """
+    chosen = {**_guess(index, var), **{name: column for name, column in mapping.items() if column}}
+    for name in [name for name, column in mapping.items() if column is None]:
+        chosen.pop(name, None)
+    table: dict[str, list[str]] = {}
+    for name in ("symbol", "ensembl_id"):
+        if name in chosen:
+            found = _column(index, var, str(chosen[name]), where, name)
+            _demand_kind(found, name, str(chosen[name]), where)
+            table[name] = [strip_version(gene) for gene in found] if name == "ensembl_id" else found
+    for name in mapping:
+        if name not in ("symbol", "ensembl_id"):
+            raise DataError(f"{where}: genes: unknown key {name!r}; {among(name, ('symbol', 'ensembl_id'))}")
+    names = [strip_version(gene) for gene in index]
+    return pd.DataFrame(table, index=pd.Index(unique_names(names), dtype=object))
+
+
+def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:
+    guessed = {"ensembl_id" if are_ensembl(index) else "symbol": INDEX}
+    for name, usual in (("symbol", SYMBOL_COLUMNS), ("ensembl_id", ENSEMBL_COLUMNS)):
+        for column in usual:
+            if column not in var.columns or name in guessed:
+                continue
+            if are_ensembl(text(var[column]).tolist()) == (name == "ensembl_id"):
+                guessed[name] = column
+    return guessed
+
+
+def _column(index: Sequence[str], var: pd.DataFrame, column: str, where: str, name: str) -> list[str]:
+    if column == INDEX:
+        return list(index)
+    if column not in var.columns:
+        available = [INDEX, *var.columns]
+        raise DataError(f"{where}: genes: {name}: no column {column!r} in var; {among(column, available)}")
+    found: list[str] = text(var[column]).tolist()
+    return found
+
+
+def _demand_kind(names: Sequence[str], name: str, column: str, where: str) -> None:
+    if names and are_ensembl(names) != (name == "ensembl_id"):
+        few = ", ".join(_sample(names)[:3])
+        expected, other = ("Ensembl ids", "symbol") if name == "ensembl_id" else ("symbols", "ensembl_id")
+        raise DataError(
+            f"{where}: genes: {name}: {column!r} does not hold {expected} but names such as {few}; "
+            f"is it the {other}?"
+        )
+
+
+def _sample(names: Sequence[str]) -> list[str]:
+    step = max(len(names) // SAMPLE, 1)
+    return [name for name in names[::step] if name]

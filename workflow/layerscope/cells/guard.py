@@ -1,0 +1,212 @@
+"""The input guard: values are what the study says they are, or they are refused with what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.fingerprint import LARGEST_LOGGED, Fingerprint, Kind, fingerprint
+from layerscope.cells.h5ad_file import column_names, read_column
+from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
+from layerscope.cells.recovery import undo
+from layerscope.errors import DataError
+
+SAMPLE = 400
+LARGEST_COUNT = 1 << 24
+WORDS: dict[Kind, str] = {
+    "counts": "raw counts",
+    "log_normalised": "natural log-normalised values (log1p of normalised counts)",
+    "log_counts": "logarithms of raw counts (never normalised for depth)",
+    "log2": "log2(1 + normalised counts)",
+    "log10": "log10(1 + normalised counts)",
+    "doubly_logged": "values that were log-transformed twice",
+    "square_root": "square roots of counts",
+    "normalised": "library-size normalised values, not logged",
+    "scaled": "scaled values (z-scores per gene)",
+    "negative": "negative values",
+    "not_finite": "values that are not finite numbers (NaN or infinite)",
+    "perhaps_logged": "small non-integers of a transformation that cannot be told",
+    "fractional": "non-integers that are no counts (corrected counts, TPM or the like)",
+    "text": "text instead of numbers",
+    "empty": "nothing but zeros",
+}
+ACCEPTED: dict[str, tuple[Kind, ...]] = {
+    "counts": ("counts",),
+    "log_normalised": ("log_normalised", "perhaps_logged"),
+    "normalised": ("normalised",),
+}
+TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
+
+
+def words(found: Fingerprint) -> str:
+    """Say in words what a fingerprint means."""
+    if found.kind == "normalised" and found.total:
+        unit = "counts per million" if abs(found.total / 1e6 - 1) < 1e-2 else f"{found.total:,.0f} per cell"
+        return f"library-size normalised values ({unit}), not logged"
+    return WORDS[found.kind]
+
+
+def sample(matrix: RowMatrix, rows: np.ndarray) -> sparse.csr_matrix:
+    """Take a sample of at most 400 of ``rows``, spread evenly."""
+    if matrix.dtype.kind not in "biuf":
+        raise DataError(f"the matrix holds text (type {matrix.dtype}) instead of numbers")
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
+    blocks = [block for _, block in matrix.blocks(chosen)]
+    return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, matrix.shape[1]))
+
+
+def judge(matrix: RowMatrix, rows: np.ndarray) -> Fingerprint:
+    """Fingerprint of a sample of ``rows``; of text, without reading it."""
+    return Fingerprint("text") if matrix.dtype.kind not in "biuf" else fingerprint(sample(matrix, rows))
+
+
+def admit(found: Fingerprint, values: str, where: str, remedy: str = "") -> str:
+    """Accept a sample that is what the study says, or refuse it.
+
+    Parameters
+    ----------
+    found
+        Of a sample of the matrix.
+    values
+        What the study says: ``counts``, ``log_normalised`` or ``normalised``.
+    where
+        File and matrix, for the message.
+    remedy
+        Where the right values probably are.
+
+    Returns
+    -------
+    A sentence on what was seen, for log and provenance.
+
+    Raises
+    ------
+    DataError
+        If the sample shows another transformation.
+    """
+    if found.kind in ACCEPTED[values]:
+        remark = " (which fits no known transformation: the study's word is taken)"
+        return f"{words(found)}{remark if found.kind == 'perhaps_logged' else ''}: {found.seen()}"
+    raise DataError(
+        f"{where}: the study says `values: {values}`, but this looks like {words(found)}: {found.seen()}. "
+        f"{remedy or _say_so(found)}"
+    )
+
+
+def _say_so(found: Fingerprint) -> str:
+    fits = [values for values, kinds in ACCEPTED.items() if found.kind in kinds]
+    if not fits:
+        return "No model can use such values; find the raw counts"
+    limit = " (then only the models that take such values run)" if fits != ["counts"] else ""
+    return f"If that is right, set `values: {fits[0]}`{limit}"
+
+
+def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
+    """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
+
+    Parameters
+    ----------
+    stored
+        The open file.
+    used
+        The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
+    rows
+        The cells that the study uses.
+
+    Returns
+    -------
+    The remedy with the key to set; ``""`` if nothing looks like counts.
+    """
+    found = {name: judge(stored_rows(stored[name]), rows) for name in matrices(stored)}
+    for name, kind in found.items():
+        if name != used and kind.kind == "counts":
+            key = name.removesuffix("/X") if name != "X" else name
+            return f"{name} holds whole numbers: set `matrix: {key}`"
+    for name, kind in found.items():
+        if kind.kind in ("log_normalised", "normalised"):
+            total = next((column for column in TOTALS if column in column_names(stored["obs"])), None)
+            per = kind.total or 1e4
+            logged = kind.kind == "log_normalised"
+            if total and _recoverable(stored, name, total, per, logged, rows):
+                key = name.removesuffix("/X")
+                return (
+                    f"Counts can be recovered exactly from {name}: set `matrix: {key}` and "
+                    f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
+                )
+    return ""
+
+
+def _recoverable(
+    stored: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray
+) -> bool:
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
+    totals = pd.to_numeric(read_column(stored["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    return not any(
+        undo(block, totals[part], per, logged)[1].any()
+        for part, block in stored_rows(stored[name]).blocks(chosen)
+    )
+
+
+def matrices(stored: h5py.File) -> list[str]:
+    """Names of the matrices in an h5ad file: ``X``, ``raw/X``, ``layers/NAME``."""
+    names = [name for name in ("X", "raw/X") if name in stored]
+    return names + [f"layers/{name}" for name in stored.get("layers", {})]
+
+
+@dataclass
+class StreamGuard:
+    """Look at every value while it passes.
+
+    Attributes
+    ----------
+    where
+        File and matrix, for messages.
+    values
+        What the study says the values are.
+    cell_ids, genes
+        Names of the matrix's rows and columns, for messages.
+    """
+
+    where: str
+    values: str
+    cell_ids: Sequence[str]
+    genes: Sequence[str]
+    n_values: int = field(default=0, init=False)
+    largest: float = field(default=0.0, init=False)
+
+    def check(self, rows: np.ndarray, block: sparse.csr_matrix) -> None:
+        """Accept a block of rows, or raise.
+
+        Raises
+        ------
+        DataError
+            At the first cell with a value that is negative, not finite, or (for counts) not whole.
+        """
+        data = block.data
+        if not data.size:
+            return
+        self._refuse(~np.isfinite(data), rows, block, "not finite numbers")
+        self._refuse(data < 0, rows, block, "negative")
+        if self.values == "counts":
+            self._refuse(data != np.rint(data), rows, block, "not whole numbers, and counts are")
+            self._refuse(data > LARGEST_COUNT, rows, block, f"above {LARGEST_COUNT:,}, and no count is")
+        elif self.values == "log_normalised":
+            self._refuse(data >= LARGEST_LOGGED, rows, block, "too large for a logarithm")
+        self.n_values += int(np.count_nonzero(data))
+        self.largest = max(self.largest, float(data.max()))
+
+    def _refuse(self, bad: np.ndarray, rows: np.ndarray, block: sparse.csr_matrix, what: str) -> None:
+        if not bad.any():
+            return
+        entry = int(np.flatnonzero(bad)[0])
+        row = int(np.searchsorted(block.indptr, entry, side="right")) - 1
+        share = 100 * bad.mean()
+        raise DataError(
+            f"{self.where}: {bad.sum():,} of {len(bad):,} values ({share:.3g}%) from cell "
+            f"{self.cell_ids[int(rows[row])]!r} on are {what}; the first is {block.data[entry]:.6g} in gene "
+            f"{self.genes[int(block.indices[entry])]!r}"
+        )

@@ -1,0 +1,58 @@
+"""Labels as people write them: near matches, natural order, missing values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+LISTED = 30
+MISSING = ("", "nan", "NaN", "None", "<NA>")
+
+
+def among(name: str, available: Iterable[object]) -> str:
+    """Say what there is instead of ``name``: near matches first, then everything (the first thirty)."""
+    names = [str(choice) for choice in available]
+    folded = {choice.casefold(): choice for choice in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    near = f"did you mean {' or '.join(repr(folded[match]) for match in close)}? " if close else ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{near}there are: {', '.join(names[:LISTED]) or 'none'}{more}"
+
+
+def natural_order(labels: Iterable[str]) -> list[str]:
+    """Sort labels so that the numbers in them count: ``Day3`` before ``Day10``, ``8hr`` before ``48hr``."""
+    return sorted(labels, key=_natural_key)
+
+
+def _natural_key(label: str) -> tuple[list[tuple[int, float, str]], str]:
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(0, float(p), "") if i % 2 else (1, 0.0, p.casefold()) for i, p in enumerate(parts) if p], label
+
+
+def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
+    """Turn a column into labels: trimmed text, whole numbers without ``.0``, ``""`` where missing.
+
+    Parameters
+    ----------
+    column
+        Text, categories or numbers, shape ``(n_cells,)``.
+    missing
+        Labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
+    """
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    names = [_label(value, {*MISSING, *missing}) for value in column.cat.categories]
+    labels = np.array([*names, ""], dtype=object)
+    chosen: np.ndarray = labels[column.cat.codes.to_numpy()]
+    return chosen
+
+
+def _label(value: object, missing: set[str]) -> str:
+    written = str(value).strip()
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        written = str(int(value))
+    return "" if written in missing or str(value).strip() in missing else written

@@ -1,0 +1,171 @@
+"""Quality control, as scanpy's filters do it, with a record of what each filter removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.settings import Quality
+from layerscope.tables import write_table
+
+SUMMARY_COLUMNS = (
+    "step",
+    "filter",
+    "threshold",
+    "group",
+    "cells_before",
+    "cells_after",
+    "genes_before",
+    "genes_after",
+    "remark",
+)
+GROUPS = ("time", "batch", "replicate", "is_control")
+
+
+@dataclass
+class CellMetrics:
+    """What quality control needs to know of every cell.
+
+    Attributes
+    ----------
+    n_genes
+        Genes detected, shape ``(n_cells,)``, int64.
+    n_counts
+        Total (before any logarithm), shape ``(n_cells,)``, float64.
+    mitochondrial_percent
+        Share of the total from mitochondrial genes, shape ``(n_cells,)``; NaN for empty cells.
+    """
+
+    n_genes: np.ndarray
+    n_counts: np.ndarray
+    mitochondrial_percent: np.ndarray
+
+    @classmethod
+    def empty(cls, n_cells: int) -> CellMetrics:
+        """Metrics to be filled block by block."""
+        return cls(np.zeros(n_cells, dtype=np.int64), np.zeros(n_cells), np.full(n_cells, np.nan))
+
+    def measure(self, cells: np.ndarray, block: sparse.csr_matrix, mitochondrial: np.ndarray | None) -> None:
+        """Measure a block, shape ``(n_rows, n_genes)``, of the cells with these positions."""
+        self.n_genes[cells] = np.diff(block.indptr) - _row_sums(block, block.data == 0)
+        self.n_counts[cells] = _row_sums(block, block.data)
+        if mitochondrial is not None:
+            share = _row_sums(block, block.data * mitochondrial[block.indices])
+            total = self.n_counts[cells]
+            self.mitochondrial_percent[cells] = np.divide(
+                100 * share, total, out=np.full(len(total), np.nan), where=total > 0
+            )
+
+
+def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
+    ends = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    sums: np.ndarray = ends[block.indptr[1:]] - ends[block.indptr[:-1]]
+    return sums
+
+
+@dataclass
+class Summary:
+    """The table of what each step removed, per group of cells.
+
+    Attributes
+    ----------
+    groups
+        Cells' table with those of :data:`GROUPS` that the data have, shape
+        ``(n_cells, n_columns)``.
+    n_genes
+        Genes as read.
+    """
+
+    groups: pd.DataFrame
+    n_genes: int
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.kept = np.ones(len(self.groups), dtype=bool)
+
+    def filter_cells(
+        self, step: str, name: str, threshold: object, keep: np.ndarray, remark: str = "", by: str = ""
+    ) -> None:
+        """Record a filter of cells; ``by`` names one more column to group by (the perturbation, say)."""
+        after = self.kept & keep
+        self._record(step, name, threshold, after, self.n_genes, remark, by)
+        self.kept = after
+
+    def filter_genes(self, step: str, name: str, threshold: object, n_genes: int, remark: str = "") -> None:
+        """Record a filter of genes."""
+        self._record(step, name, threshold, self.kept, n_genes, remark, "")
+        self.n_genes = n_genes
+
+    def not_applied(self, step: str, name: str, threshold: object, reason: str) -> None:
+        """Record a filter that was asked for and could not be applied."""
+        self._record(step, name, threshold, self.kept, self.n_genes, f"not applied: {reason}", "")
+
+    def write(self, path: str | Path) -> None:
+        """Write the table."""
+        write_table(path, pd.DataFrame(self.rows, columns=list(SUMMARY_COLUMNS)))
+
+    def _record(
+        self, step: str, name: str, threshold: object, after: np.ndarray, n_genes: int, remark: str, by: str
+    ) -> None:
+        shared = {"step": step, "filter": name, "threshold": "" if threshold is None else threshold}
+        genes = {"genes_before": self.n_genes, "genes_after": n_genes}
+        groups: list[tuple[str, np.ndarray]] = [("all", np.ones(len(after), dtype=bool))]
+        for column in [c for c in (*GROUPS, by) if c in self.groups]:
+            groups += _members(self.groups[column])
+        for group, members in groups:
+            cells = {
+                "cells_before": int((self.kept & members).sum()),
+                "cells_after": int((after & members).sum()),
+            }
+            if cells["cells_before"]:
+                self.rows.append({**shared, "group": group, **cells, **genes, "remark": remark})
+
+
+def _members(column: pd.Series) -> list[tuple[str, np.ndarray]]:
+    as_categories = column.astype("category")
+    codes = as_categories.cat.codes.to_numpy()
+    return [
+        (f"{column.name}: {label}", codes == code) for code, label in enumerate(as_categories.cat.categories)
+    ]
+
+
+def filter_cells(
+    metrics: CellMetrics, quality: Quality, summary: Summary, values: str, mitochondrial: str
+) -> None:
+    """Apply the filters of cells in order: genes detected, counts, mitochondrial share.
+
+    Parameters
+    ----------
+    metrics
+        Of every cell of the summary.
+    quality
+        Thresholds; a cell at the threshold is kept.
+    summary
+        Records what each filter removed, and holds the cells that are kept.
+    values
+        What ``X`` holds; filters of counts are not applied unless it is ``counts``.
+    mitochondrial
+        Why there is no mitochondrial share; ``""`` where there is one.
+    """
+    no_counts = "" if values == "counts" else "the values are not counts"
+    percent = np.nan_to_num(metrics.mitochondrial_percent, nan=0.0)
+    steps: list[tuple[str, str, np.ndarray, Callable[[np.ndarray, float], np.ndarray]]] = [
+        ("min_genes_per_cell", "", metrics.n_genes, np.greater_equal),
+        ("max_genes_per_cell", "", metrics.n_genes, np.less_equal),
+        ("min_counts_per_cell", no_counts, metrics.n_counts, np.greater_equal),
+        ("max_counts_per_cell", no_counts, metrics.n_counts, np.less_equal),
+        ("max_mitochondrial_percent", mitochondrial, percent, np.less_equal),
+    ]
+    for name, reason, measured, compare in steps:
+        threshold = getattr(quality, name)
+        if threshold is None:
+            continue
+        if reason:
+            summary.not_applied("quality", name, threshold, reason)
+        else:
+            summary.filter_cells("quality", name, threshold, compare(measured, threshold))

@@ -1,0 +1,142 @@
+"""Any h5ad file, by the names of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from layerscope.cells.genes import identify
+from layerscope.cells.guard import matrices, where_counts_are
+from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
+from layerscope.cells.labels import among
+from layerscope.cells.matrix import RowMatrix, stored_rows
+from layerscope.cells.readers.source import (
+    Columns,
+    SourceCells,
+    file_name,
+    kept_by,
+    standard_obs,
+    subset_steps,
+)
+from layerscope.cells.recovery import RecoveredCounts
+from layerscope.cells.settings import CellSettings
+from layerscope.errors import ConfigError, DataError
+
+MEMBERSHIP = "obsm/"
+
+
+def read(path: str | Path, settings: CellSettings) -> SourceCells:
+    """Read the tables of an h5ad file, and make its rows of values available.
+
+    Parameters
+    ----------
+    path
+        The file; it stays open while the cells are in use.
+    settings
+        ``matrix`` (``X``, ``raw`` or ``layers/NAME``), ``columns``, ``genes``, ``subset``, ``exclude``,
+        ``control``, ``root``, ``recover_counts``. A column may also be ``obsm/NAME``, a cells x groups matrix
+        of membership (of clones, say): the label is the number of the group.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a column, a label or a matrix that the settings name is not there.
+    """
+    stored = open_h5ad(path)
+    name = file_name(path)
+    for part in ("obs", "var"):
+        if part not in stored:
+            raise DataError(
+                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(stored) or 'nothing'}"
+            )
+    columns = stored_columns(stored, name)
+    left_out = subset_steps(columns, settings)
+    cell_ids = read_index(stored["obs"])
+    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
+    matrix_name = _matrix_name(stored, settings.matrix, name)
+    var = _genes(stored, matrix_name, settings, name)
+    return SourceCells(
+        name=name,
+        obs=obs,
+        var=var,
+        matrix=_matrix(stored, matrix_name, settings, columns, (len(obs), len(var))),
+        matrix_name=matrix_name,
+        left_out=left_out,
+        root_cell=root_cell(stored, cell_ids),
+        absent=columns.absent,
+        counts_elsewhere=lambda rows: where_counts_are(stored, matrix_name, rows),
+    )
+
+
+def stored_columns(stored: h5py.File, name: str) -> Columns:
+    """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
+
+    def read_any(column: str) -> pd.Series:
+        if column.startswith(MEMBERSHIP):
+            return _membership(stored[column], f"{name}: {column}")
+        return read_column(stored["obs"], column)
+
+    memberships = [f"{MEMBERSHIP}{key}" for key in stored.get("obsm", {})]
+    return Columns(name, column_names(stored["obs"]), read_any, memberships)
+
+
+def root_cell(stored: h5py.File, cell_ids: Sequence[str]) -> str | None:
+    """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
+    uns = stored.get("uns", {})
+    if "iroot_cell" in uns:
+        return str(uns["iroot_cell"].asstr()[()])
+    if "iroot" not in uns:
+        return None
+    position = int(np.asarray(uns["iroot"][()]).item())
+    if not 0 <= position < len(cell_ids):
+        raise DataError(f"{stored.filename}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
+    return cell_ids[position]
+
+
+def _matrix_name(stored: h5py.File, matrix: str | None, name: str) -> str:
+    wanted = {"raw": "raw/X", None: "X"}.get(matrix, matrix or "X")
+    available = matrices(stored)
+    if wanted not in available:
+        choices = [key.removesuffix("/X") for key in available]
+        raise ConfigError(
+            f"{name}: no matrix {matrix or 'X'!r}; {among(matrix or 'X', choices)}. Mend `matrix`"
+        )
+    return wanted
+
+
+def _genes(stored: h5py.File, matrix_name: str, settings: CellSettings, name: str) -> pd.DataFrame:
+    table = stored["raw/var"] if matrix_name == "raw/X" else stored["var"]
+    return identify(read_index(table), read_table(table), settings.genes, name)
+
+
+def _matrix(
+    stored: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns, shape: tuple[int, int]
+) -> RowMatrix:
+    matrix = stored_rows(stored[matrix_name])
+    if matrix.shape != shape:
+        raise DataError(
+            f"{columns.name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
+            f"{shape[0]} cells and {shape[1]} genes"
+        )
+    if settings.recover_counts is None:
+        return matrix
+    recovery = settings.recover_counts
+    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
+    where = f"{columns.name}: {matrix_name}"
+    return RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
+
+
+def _membership(stored: h5py.Group | h5py.Dataset, where: str) -> pd.Series:
+    matrix = stored_rows(stored)
+    labels = np.full(matrix.shape[0], "", dtype=object)
+    for rows, block in matrix.blocks(np.arange(matrix.shape[0])):
+        block.eliminate_zeros()
+        sizes = np.diff(block.indptr)
+        if (sizes > 1).any():
+            raise DataError(f"{where}: {int((sizes > 1).sum())} cells belong to more than one group")
+        labels[rows[sizes == 1]] = [str(column) for column in block.indices]
+    return pd.Series(labels)

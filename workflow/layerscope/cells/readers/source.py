@@ -1,0 +1,265 @@
+"""What every reader hands on: cells of one file, their standard columns, and rows of values on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
+from layerscope.cells.labels import among, natural_order, text
+from layerscope.cells.matrix import RowMatrix
+from layerscope.cells.settings import CellSettings
+from layerscope.errors import ConfigError, DataError
+
+Step = tuple[str, str, np.ndarray]
+
+
+@dataclass
+class SourceCells:
+    """Cells of one file, before any cell was left out.
+
+    Attributes
+    ----------
+    name
+        The file, for messages.
+    obs
+        Standard columns, indexed by cell id.
+    var
+        ``symbol`` and/or ``ensembl_id``, indexed by unique gene names.
+    matrix
+        Cells x genes.
+    matrix_name
+        Where in the file the matrix is.
+    left_out
+        Steps that leave cells out, in order: name, threshold, and the cells kept, shape ``(n_cells,)``.
+    root_cell
+        Id of the one root cell that the data name.
+    absent
+        Labels that the settings name and no cell of this file carries: (key, label) to the message. Refused
+        if no other file of the condition has them either.
+    counts_elsewhere
+        Called with the cells in use when the matrix is refused; says where the counts probably are.
+    remarks
+        What a reader of the log should know.
+    """
+
+    name: str
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    matrix: RowMatrix
+    matrix_name: str = "X"
+    left_out: list[Step] = field(default_factory=list)
+    root_cell: str | None = None
+    absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def where(self) -> str:
+        """The file and its matrix, for messages."""
+        return f"{self.name}: {self.matrix_name}"
+
+
+ReadColumn = Callable[[str], pd.Series]
+
+
+def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
+    """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
+    kept = columns.kept(settings.subset, "subset")
+    dropped = columns.kept(settings.exclude, "exclude")
+    return [
+        *((name, ", ".join(settings.subset[name]), keep) for name, keep in kept.items()),
+        *((name, "not " + ", ".join(settings.exclude[name]), ~drop) for name, drop in dropped.items()),
+    ]
+
+
+def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
+    """Which cells pass all steps, shape ``(n_cells,)``, bool."""
+    kept = np.ones(n_cells, dtype=bool)
+    for _, _, keep in steps:
+        kept &= keep
+    return kept
+
+
+class Columns:
+    """The columns of one file's cells, read by name, with messages that say what there is.
+
+    Parameters
+    ----------
+    name
+        The file, for messages.
+    available
+        Names of its columns.
+    read
+        Reads one of them.
+    also
+        What can be read beside them, and is not listed in messages.
+    """
+
+    def __init__(
+        self, name: str, available: Sequence[str], read: ReadColumn, also: Sequence[str] = ()
+    ) -> None:
+        self.name, self.available, self._read, self._also = name, list(available), read, list(also)
+        self.absent: dict[tuple[str, str], str] = {}
+
+    def __contains__(self, column: object) -> bool:
+        return column in self.available
+
+    def column(self, column: str, key: str) -> pd.Series:
+        """Read a column; ``key`` is the key of the settings that names it.
+
+        Raises
+        ------
+        DataError
+            If there is no such column: names the file, the key and the columns that there are.
+        """
+        if column not in (*self.available, *self._also):
+            raise DataError(
+                f"{self.name}: no column {column!r} in obs; {among(column, self.available)}. Mend `{key}`"
+            )
+        return self._read(column)
+
+    def labels(self, column: str, key: str, missing: Sequence[str] = ()) -> np.ndarray:
+        """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
+        return text(self.column(column, key), missing)
+
+    def kept(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
+        """Which cells carry one of the wanted labels, per column."""
+        found = {}
+        for column, labels in wanted.items():
+            values = self.labels(column, f"{key}: {column}")
+            self.expect(labels, values, column, f"{key}: {column}")
+            found[column] = _is_one_of(values, labels)
+        return found
+
+    def expect(self, wanted: Iterable[str], values: np.ndarray, column: str, key: str) -> None:
+        """Note in ``absent`` the labels that no cell carries, with what there is and the key to mend."""
+        present = set(values)
+        for label in wanted:
+            if label not in present:
+                choices = among(label, natural_order(value for value in present if value))
+                found = f"{self.name}: no cell is labelled {label!r} in column {column!r}"
+                self.absent[key, label] = f"{found}; {choices}. Mend `{key}`"
+
+
+def _is_one_of(values: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    return np.isin(values.astype(str), np.array(labels, dtype=str))
+
+
+def standard_obs(
+    cell_ids: Sequence[str], columns: Columns, settings: CellSettings, used: np.ndarray
+) -> pd.DataFrame:
+    """Make the standard columns of a file's cells, as the settings say.
+
+    Parameters
+    ----------
+    cell_ids
+        Shape ``(n_cells,)``.
+    columns
+        Of the file.
+    settings
+        ``columns`` maps standard names to the file's; a standard column that the file has under its standard
+        name is taken unless it is mapped to null. Columns that start with ``true_`` pass through.
+    used
+        Cells that the condition uses, shape ``(n_cells,)``, bool: labels are expected among these.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a column that the settings name is not there, or holds something else.
+    """
+    chosen = _chosen_columns(columns, settings)
+    made: dict[str, object] = {}
+    for name, column in chosen.items():
+        key = f"columns: {name}"
+        if name in TEXT_COLUMNS or name == "time":
+            labels = columns.labels(column, key, settings.missing)
+            made[name] = _time(labels, used, settings, columns.name) if name == "time" else labels
+        elif name == "reference_pseudotime":
+            made[name] = pd.to_numeric(columns.column(column, key), errors="coerce").to_numpy(
+                dtype=np.float64
+            )
+        elif name in FLAG_COLUMNS:
+            made[name] = _flag(columns, column, key)
+        else:
+            made[name] = columns.column(column, key).to_numpy()
+    obs = pd.DataFrame(made, index=pd.Index(cell_ids, dtype=object))
+    _add_control(obs, columns, settings, used)
+    _add_root(obs, columns, settings, used)
+    return obs
+
+
+def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
+    for name in settings.columns:
+        if name not in STANDARD_COLUMNS:
+            raise ConfigError(f"columns: unknown key {name!r}; {among(name, STANDARD_COLUMNS)}")
+    chosen = {name: name for name in STANDARD_COLUMNS if name in columns}
+    chosen |= {name: name for name in columns.available if name.startswith(TRUTH_PREFIX)}
+    for name, column in settings.columns.items():
+        chosen.pop(name, None)
+        if column is not None:
+            chosen[name] = column
+    if settings.task == "perturbation" and "perturbation" not in chosen:
+        raise ConfigError(
+            f"{columns.name}: set `columns: perturbation`; {among('perturbation', columns.available)}"
+        )
+    return chosen
+
+
+def _time(labels: np.ndarray, used: np.ndarray, settings: CellSettings, where: str) -> pd.Categorical:
+    present = set(labels[used]) - {""}
+    order = [label for label in settings.time_order if label in present] or natural_order(present)
+    unlisted = natural_order(present - set(order))
+    if unlisted:
+        raise ConfigError(
+            f"{where}: time_order does not list {', '.join(map(repr, unlisted))}; "
+            f"there are {', '.join(natural_order(present))}"
+        )
+    return pd.Categorical(labels, categories=order, ordered=True)
+
+
+def _flag(columns: Columns, column: str, key: str) -> np.ndarray:
+    values = columns.labels(column, key)
+    flags = {"true": True, "1": True, "false": False, "0": False, "": False}
+    unknown = sorted({str(value) for value in values if str(value).casefold() not in flags})
+    if unknown:
+        raise DataError(
+            f"{columns.name}: column {column!r} must hold true or false, found {', '.join(unknown[:3])}. "
+            f"Mend `{key}`"
+        )
+    return np.array([flags[str(value).casefold()] for value in values], dtype=bool)
+
+
+def _add_control(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used: np.ndarray) -> None:
+    if "perturbation" not in obs or not settings.control:
+        if settings.task == "perturbation" and "is_control" not in obs:
+            raise ConfigError(f"{columns.name}: set `control`: the label(s) of non-targeting cells")
+        return
+    values = obs["perturbation"].to_numpy()
+    columns.expect(
+        settings.control, values[used], settings.columns.get("perturbation") or "perturbation", "control"
+    )
+    obs["is_control"] = _is_one_of(values, settings.control)
+
+
+def _add_root(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used: np.ndarray) -> None:
+    if not settings.root:
+        return
+    root = np.ones(len(obs), dtype=bool)
+    for name, labels in settings.root.items():
+        if name in obs:
+            values = obs[name].astype(object).fillna("").to_numpy()
+        else:
+            values = columns.labels(name, f"root: {name}")
+        columns.expect(labels, values[used], name, f"root: {name}")
+        root &= _is_one_of(values, labels)
+    obs["is_root"] = root
+
+
+def file_name(path: str | Path) -> str:
+    """The name by which messages and provenance know a file (never its folder)."""
+    return Path(path).name

@@ -1,0 +1,83 @@
+"""Counts recovered from normalised values, exactly or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from layerscope.cells.matrix import Blocks, RowMatrix
+from layerscope.errors import DataError
+
+TOLERANCE = 1e-3
+SINGLE_PRECISION = 2e-6
+
+
+def undo(
+    block: sparse.csr_matrix, totals: np.ndarray, per: float, logged: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Undo a normalisation.
+
+    Parameters
+    ----------
+    block
+        Normalised values, cells x genes.
+    totals
+        Each cell's total before normalisation, shape ``(n_cells,)``.
+    per, logged
+        See :class:`RecoveredCounts`.
+
+    Returns
+    -------
+    What the stored values were (float64, not rounded), and which of them are no whole numbers within 0.001
+    (and, for large ones, within the precision of values that were computed in single precision).
+    """
+    values = block.data.astype(np.float64)
+    raw = (np.expm1(values) if logged else values) * np.repeat(totals, np.diff(block.indptr)) / per
+    off = ~(np.abs(raw - np.rint(raw)) <= TOLERANCE + SINGLE_PRECISION * np.abs(raw))
+    return raw, off
+
+
+class RecoveredCounts:
+    """Rows of counts, undone from normalised values: ``expm1(value) * total / per``, rounded.
+
+    Parameters
+    ----------
+    matrix
+        The normalised values.
+    totals
+        Each cell's total before normalisation, shape ``(n_cells,)``.
+    per
+        What each cell was normalised to.
+    logged
+        Whether ``log1p`` was taken.
+    where
+        File and matrix, for messages.
+    """
+
+    def __init__(
+        self, matrix: RowMatrix, totals: np.ndarray, per: float = 1e4, logged: bool = True, where: str = "X"
+    ) -> None:
+        self._matrix, self._totals = matrix, np.asarray(totals, dtype=np.float64)
+        self._per, self._logged, self._where = per, logged, where
+        self.shape, self.dtype = matrix.shape, np.dtype(np.float64)
+
+    def blocks(self, rows: np.ndarray) -> Blocks:
+        """See :meth:`layerscope.cells.matrix.RowMatrix.blocks`.
+
+        Raises
+        ------
+        DataError
+            If a recovered value is no whole number (see :func:`undo`); the message gives the share of such
+            values.
+        """
+        for part, block in self._matrix.blocks(rows):
+            raw, off = undo(block, self._totals[part], self._per, self._logged)
+            if off.any():
+                few = ", ".join(f"{value:.4f}" for value in raw[off][:4])
+                raise DataError(
+                    f"{self._where}: counts cannot be recovered exactly: {100 * off.mean():.3g}% of "
+                    f"{off.size:,} values are not whole numbers after undoing the normalisation to "
+                    f"{self._per:g}, such as {few}. Find the raw counts, or set `values: log_normalised` "
+                    "(then only models that take such values run)"
+                )
+            yield part, sparse.csr_matrix((np.rint(raw), block.indices, block.indptr), shape=block.shape)

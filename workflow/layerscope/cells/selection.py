@@ -1,0 +1,115 @@
+"""Which cells enter a perturbation condition: the perturbations with most cells, and seeded caps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from layerscope.cells.settings import Selection
+from layerscope.errors import DataError
+
+
+def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
+    """Give every cell a random number that depends on the seed and its id alone.
+
+    Returns
+    -------
+    Shape ``(n_cells,)``, uint64.
+    """
+    key = f"{seed}:".encode()
+    digests = b"".join(hashlib.blake2b(key + cell.encode(), digest_size=8).digest() for cell in cell_ids)
+    numbers: np.ndarray = np.frombuffer(digests, dtype="<u8")
+    return numbers
+
+
+def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np.ndarray:
+    """Choose at most ``most`` cells, every stratum in proportion to its cells.
+
+    Within a stratum the cells are put in a random order; the cell at place ``r`` of ``n`` (from 0) has the
+    quantile ``(r + 1/2) / n``, and the cells with the smallest quantiles are taken (ties by the random
+    number). The choice does not depend on the order of the cells.
+
+    Parameters
+    ----------
+    cell_ids
+        Shape ``(n_cells,)``.
+    strata
+        Columns whose combinations are the strata, one row per cell.
+    most
+        Cells to keep.
+    seed
+        Of the random order.
+
+    Returns
+    -------
+    Boolean array, shape ``(n_cells,)``.
+    """
+    keep = np.ones(len(cell_ids), dtype=bool)
+    if len(cell_ids) <= most:
+        return keep
+    number = stable_order(cell_ids, seed)
+    codes = (
+        strata.groupby(list(strata.columns), sort=False, observed=True).ngroup() if len(strata.columns) else 0
+    )
+    stratum = np.broadcast_to(np.asarray(codes), len(cell_ids))
+    frame = pd.DataFrame({"stratum": stratum, "number": number})
+    within = frame.groupby("stratum")["number"]
+    quantile = ((within.rank(method="first") - 0.5) / within.transform("size")).to_numpy()
+    chosen = np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]
+    keep[:] = False
+    keep[chosen] = True
+    return keep
+
+
+def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
+    """Choose the cells of a perturbation condition.
+
+    Parameters
+    ----------
+    obs
+        Cells with ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
+    selection
+        What to keep.
+    where
+        File or condition, for messages.
+
+    Returns
+    -------
+    Boolean array, shape ``(n_cells,)``. Cells without a perturbation are never chosen.
+
+    Raises
+    ------
+    DataError
+        If no perturbation, or no control, is left.
+    """
+    names = obs["perturbation"].astype(object).to_numpy()
+    control = obs["is_control"].to_numpy(dtype=bool)
+    targeting: np.ndarray = ~control & (names != "")
+    kept = _perturbations(names[targeting], selection, where)
+    keep: np.ndarray = control | (targeting & np.isin(names.astype(str), np.array(kept, dtype=str)))
+    if not control.any():
+        raise DataError(f"{where}: no control cells are left; check `control`, `subset` and `quality`")
+    strata = obs[[name for name in ("guide", "batch") if name in obs]]
+    groups = [(name, names == name, selection.max_cells_per_perturbation) for name in kept]
+    for _, members, most in [*groups, ("control", control, selection.max_control_cells)]:
+        if most is not None:
+            inside = np.flatnonzero(keep & members)
+            chosen = capped(obs.index[inside], strata.iloc[inside], most, selection.seed)
+            keep[inside[~chosen]] = False
+    return keep
+
+
+def _perturbations(names: np.ndarray, selection: Selection, where: str) -> list[str]:
+    sizes = pd.Series(names, dtype=object).value_counts()
+    ranked = sorted(sizes.items(), key=lambda entry: (-entry[1], str(entry[0])))
+    enough = [str(name) for name, size in ranked if size >= (selection.min_cells or 1)]
+    if not enough:
+        largest = f"the largest has {ranked[0][1]} cells" if ranked else "there are none"
+        raise DataError(
+            f"{where}: no perturbation has {selection.min_cells or 1} cells ({largest}); "
+            "check `selection: min_cells`, `subset` and `quality`"
+        )
+    return enough[: selection.most_cells]
