@@ -1,0 +1,28 @@
+"""Correlate the differential-expression profiles of every pair of perturbations."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.command_line import run
+from layerscope.perturbation.similarity import profile_similarity
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line of this script."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument(
+        "--profiles", type=Path, required=True, help="what differential_expression.py wrote"
+    )
+    arguments.add_argument("--output", type=Path, required=True, help="similarity.npz")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the arguments and correlate."""
+    args = parser().parse_args(argv)
+    profile_similarity(args.profiles, args.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,318 @@
+"""Representations of cells that no network made: what a foundation model has to beat.
+
+Each baseline is one function of canonical cells; it returns one row per cell and remarks for the provenance.
+All are deterministic: components have fixed signs, and nothing depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import erfinv
+
+from layerscope import __version__
+from layerscope.cells.canonical import provenance, read_cells
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.models.baselines_cell_cycle import G2M_PHASE, RENAMED, S_PHASE
+from layerscope.models.baselines_components import Rows, principal_components
+from layerscope.statistics.ranks import average_ranks
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TARGET_SUM = 1e4
+CLIP = 10.0
+MIN_PHASE_GENES = 5
+LIBRARY_BINS = 25
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Cells as a baseline sees them.
+
+    Attributes
+    ----------
+    matrix
+        Cells x features, float32.
+    notes
+        What was done otherwise than asked, and why.
+    """
+
+    matrix: NDArray[np.float32]
+    notes: list[str] = field(default_factory=list)
+
+
+def compute_baseline(
+    name: str, cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int
+) -> None:
+    """Represent canonical cells by a baseline and write it as the ``official`` layer of a file of embeddings.
+
+    Parameters
+    ----------
+    name
+        One of :data:`BASELINES`.
+    cells
+        The canonical cells.
+    output
+        The file of embeddings to make.
+    settings
+        Keyword arguments of the baseline's function.
+    seed
+        Seed of whatever is drawn.
+
+    Raises
+    ------
+    ConfigError
+        If the baseline or a setting is unknown.
+    DataError
+        If the cells are not what the baseline needs: empty ones, or no counts where counts are needed.
+    """
+    if name not in BASELINES:
+        raise ConfigError(f"baseline: expected one of {', '.join(BASELINES)}, found {name!r}")
+    allowed = list(inspect.signature(BASELINES[name]).parameters)[2:]
+    unknown = [key for key in settings if key not in allowed]
+    if unknown:
+        raise ConfigError(
+            f"baseline {name}: unknown setting {unknown[0]!r}; expected {', '.join(allowed) or 'no settings'}"
+        )
+    data = read_cells(cells)
+    _demand_cells_with_counts(data, str(cells))
+    try:
+        found = BASELINES[name](data, seed, **settings)
+    except DataError as error:
+        raise DataError(f"{cells}: {error}") from error
+    stored = provenance(data)
+    made = {
+        "model": name,
+        "family": name,
+        "n_layers": 0,
+        "hidden_size": found.matrix.shape[1],
+        "dtype": "float32",
+        "trained_on": f"the cells of {stored.get('condition')} themselves",
+        "values": stored.get("values"),
+        "n_refused": 0,
+        "settings": dict(settings),
+        "notes": found.notes,
+        "seed": seed,
+        "layerscope_version": __version__,
+    }
+    write_official(output, data.obs_names.tolist(), found.matrix, made)
+
+
+def hvg_pca(cells: AnnData, seed: int, n_top_genes: int = 2000, n_components: int = 50) -> Representation:
+    """Principal components of highly variable genes: counts per 10,000, log1p, scaled, clipped at 10.
+
+    The genes are chosen by scanpy's ``seurat`` flavour. Log-normalised values are taken as they are.
+    """
+    import anndata
+    import scanpy
+
+    logged = anndata.AnnData(X=log_normalised(cells), var=cells.var[[]])
+    notes = []
+    if logged.n_vars > n_top_genes:
+        scanpy.pp.highly_variable_genes(logged, n_top_genes=n_top_genes, flavor="seurat")
+        logged = logged[:, logged.var["highly_variable"].to_numpy()]
+    else:
+        notes.append(f"all {logged.n_vars} genes, which are no more than the {n_top_genes} asked for")
+    values = logged.X.toarray()
+    values -= values.mean(axis=0, dtype=np.float64)
+    deviation = values.std(axis=0, ddof=1, dtype=np.float64)
+    values /= np.where(deviation > 0, deviation, 1.0)
+    values = np.clip(values, -CLIP, CLIP)
+    values -= values.mean(axis=0, dtype=np.float64)
+    rows = Rows.like(values, lambda start, end: values[start:end])
+    return _noting_fewer(principal_components(rows, n_components, seed), n_components, notes)
+
+
+def rank_normal_pca(cells: AnnData, seed: int, n_components: int = 220) -> Representation:
+    """Whitened principal components of each cell's normal scores (Souza and Mehta 2026, parameter-free).
+
+    Per cell: average-tie ranks ``r`` over all ``G`` genes, zeros included, ``sqrt(2) * erfinv(2 r / (G + 1) -
+    1)``, divided by their length; then every gene standardised, and whitened principal components. Ranks are
+    the same for counts and for log-normalised values.
+    """
+    scores, of_zero = normal_scores(sparse.csr_matrix(cells.X))
+    raw = Rows.like(scores, lambda start, end: scores[start:end].toarray() + of_zero[start:end, None])
+    ones = np.ones((raw.n_rows, 1))
+    mean = raw.transposed_times(ones)[:, 0] / raw.n_rows
+    centred = Rows.like(scores, lambda start, end: (raw.block(start, end) - mean) ** 2)
+    deviation = np.sqrt(centred.transposed_times(ones)[:, 0] / raw.n_rows)
+    # a gene that no cell tells from another has a deviation of rounding errors alone
+    inverse = np.where(deviation > 1e-12 * np.abs(mean).max(), 1.0 / np.maximum(deviation, 1e-300), 0.0)
+    rows = Rows.like(scores, lambda start, end: (raw.block(start, end) - mean) * inverse)
+    return _noting_fewer(principal_components(rows, n_components, seed, whiten=True), n_components, [])
+
+
+def hellinger_svd(cells: AnnData, seed: int, n_components: int = 50) -> Representation:
+    """Truncated singular value decomposition of ``sqrt(counts / total)``, all genes, uncentred."""
+    _demand_counts(cells, "hellinger_svd")
+    counts = sparse.csr_matrix(cells.X, dtype=np.float64)
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    roots = sparse.csr_matrix(
+        (np.sqrt(counts.data / np.repeat(totals, np.diff(counts.indptr))), counts.indices, counts.indptr),
+        shape=counts.shape,
+    )
+    rows = Rows.like(roots, lambda start, end: roots[start:end].toarray())
+    return _noting_fewer(principal_components(rows, n_components, seed), n_components, [])
+
+
+def log_all_genes(cells: AnnData, seed: int) -> Representation:
+    """Counts per 10,000, log1p, all genes; log-normalised values are taken as they are."""
+    return Representation(log_normalised(cells).toarray())
+
+
+def qc_only(cells: AnnData, seed: int) -> Representation:
+    """What says nothing of a cell's type: a negative control.
+
+    Log total counts, log genes detected, percentage of mitochondrial counts and two scores of the cell cycle,
+    each standardised over the cells. What the genes do not allow is left out, and noted.
+    """
+    _demand_counts(cells, "qc_only")
+    counts = sparse.csr_matrix(cells.X, dtype=np.float64)
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    columns = {"log total counts": np.log(totals), "log genes detected": np.log(np.diff(counts.indptr))}
+    notes = []
+    symbols = cells.var["symbol"].astype(str).to_numpy() if "symbol" in cells.var else None
+    if symbols is None:
+        notes.append(
+            "no percentage of mitochondrial counts and no cell-cycle scores: the genes have no symbols"
+        )
+    else:
+        mitochondrial = np.char.startswith(np.char.upper(symbols.astype(str)), "MT-")
+        if mitochondrial.any():
+            share = np.asarray(counts[:, np.flatnonzero(mitochondrial)].sum(axis=1)).ravel() / totals
+            columns["% mitochondrial"] = 100 * share
+        else:
+            notes.append("no percentage of mitochondrial counts: no symbol starts with MT- or mt-")
+        logged = log_normalised(cells)
+        for phase, genes in (("S", S_PHASE), ("G2M", G2M_PHASE)):
+            member = phase_members(symbols, genes)
+            if member.sum() >= MIN_PHASE_GENES:
+                columns[f"{phase} score"] = phase_score(logged, member)
+            else:
+                notes.append(
+                    f"no {phase} score: {int(member.sum())} of its {len(genes)} genes are here, "
+                    f"{MIN_PHASE_GENES} are needed"
+                )
+    values = np.column_stack(list(columns.values()))
+    deviation = values.std(axis=0)
+    varies = deviation > 1e-12 * np.maximum(np.abs(values).max(axis=0), 1e-300)
+    notes += [
+        f"{name} is left out: the same in all cells"
+        for name, ok in zip(columns, varies, strict=True)
+        if not ok
+    ]
+    if not varies.any():
+        raise DataError("qc_only: no measure of quality varies between these cells")
+    kept = (values[:, varies] - values[:, varies].mean(axis=0)) / deviation[varies]
+    notes.insert(0, "columns: " + ", ".join(name for name, ok in zip(columns, varies, strict=True) if ok))
+    return Representation(kept.astype(np.float32), notes)
+
+
+BASELINES: dict[str, Callable[..., Representation]] = {
+    "hvg_pca": hvg_pca,
+    "rank_normal_pca": rank_normal_pca,
+    "hellinger_svd": hellinger_svd,
+    "log_all_genes": log_all_genes,
+    "qc_only": qc_only,
+}
+
+
+def log_normalised(cells: AnnData) -> sparse.csr_matrix:
+    """Log1p of counts per 10,000, float32; values that are log-normalised already are left alone."""
+    values = sparse.csr_matrix(cells.X, dtype=np.float32, copy=True)
+    if provenance(cells).get("values") == "counts":
+        totals = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
+        scaled = values.data * np.repeat(TARGET_SUM / totals, np.diff(values.indptr))
+        values.data = np.log1p(scaled).astype(np.float32)
+    return values
+
+
+def normal_scores(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArray[np.float64]]:
+    """Normal scores of each cell's ranks, divided by their length.
+
+    Parameters
+    ----------
+    values
+        Cells x genes, none negative.
+
+    Returns
+    -------
+    For the stored entries, by how much they exceed the score of the cell's zeros, shape ``(n_cells,
+    n_genes)``; and the score of its zeros, shape ``(n_cells,)``.
+    """
+    n_genes = values.shape[1]
+    values = values.copy()
+    values.eliminate_zeros()
+    excess = np.empty(values.nnz)
+    of_zero = np.empty(values.shape[0])
+    for cell, (start, end) in enumerate(zip(values.indptr[:-1], values.indptr[1:], strict=True)):
+        n_zero = n_genes - (end - start)
+        ranks = n_zero + average_ranks(values.data[start:end])
+        stored = _normal_quantile(ranks, n_genes)
+        zero = float(_normal_quantile(np.array((n_zero + 1) / 2), n_genes)) if n_zero else 0.0
+        length = np.sqrt((stored**2).sum() + n_zero * zero**2)
+        excess[start:end] = (stored - zero) / length
+        of_zero[cell] = zero / length
+    return sparse.csr_matrix((excess, values.indices, values.indptr), shape=values.shape), of_zero
+
+
+def phase_members(symbols: NDArray[Any], genes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which genes belong to a phase of the cell cycle, by symbol, in capitals (human) or not (mouse)."""
+    names = {*genes, *(RENAMED[gene] for gene in genes if gene in RENAMED)}
+    return np.isin(np.char.upper(symbols.astype(str)), sorted(names))
+
+
+def phase_score(logged: sparse.csr_matrix, member: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean of a phase's genes minus that of the other genes of like mean expression, shape ``(n_cells,)``.
+
+    The idea is Tirosh's; instead of drawing the other genes at random, all genes of the same expression bins
+    are taken, each bin with the weight that the phase's genes give it.
+    """
+    mean = np.asarray(logged.mean(axis=0)).ravel()
+    bins = (average_ranks(mean) - 1) * min(LIBRARY_BINS, len(mean)) // len(mean)
+    weight = np.zeros(len(mean))
+    weight[member] = 1.0 / member.sum()
+    for one in np.unique(bins[member]):
+        others = (bins == one) & ~member
+        if others.any():
+            weight[others] -= ((bins == one) & member).sum() / member.sum() / others.sum()
+    return np.asarray(logged.astype(np.float64) @ weight)
+
+
+def _normal_quantile(ranks: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(2.0) * erfinv(2.0 * ranks / (n + 1) - 1.0))
+
+
+def _noting_fewer(matrix: NDArray[np.float32], asked: int, notes: list[str]) -> Representation:
+    if matrix.shape[1] < asked:
+        notes = [
+            *notes,
+            f"{matrix.shape[1]} components, as many as these cells have, of the {asked} asked for",
+        ]
+    return Representation(matrix, notes)
+
+
+def _demand_counts(cells: AnnData, name: str) -> None:
+    values = provenance(cells).get("values")
+    if values != "counts":
+        raise DataError(
+            f"{name} needs raw counts; these cells hold {values} values: leave it out of the models"
+        )
+
+
+def _demand_cells_with_counts(cells: AnnData, where: str) -> None:
+    empty = np.diff(sparse.csr_matrix(cells.X).indptr) == 0
+    if empty.any():
+        raise DataError(
+            f"{where}: {int(empty.sum())} cells have no counts, such as {cells.obs_names[empty][0]}; "
+            "filter them (quality: min_genes_per_cell of at least 1)"
+        )
