@@ -125,6 +125,6 @@ def _ratio(difference: Floats, error: Floats) -> Floats:
     """Difference in standard errors; 0 where both are 0, infinite where only the error is."""
     tiny = 1e-12  # identical layers differ by rounding alone
     varies = error > tiny
-    without = np.where(np.abs(difference) > tiny, np.sign(difference) * np.inf, 0.0)
+    without = np.where(np.abs(difference) > tiny, np.copysign(np.inf, difference), 0.0)
     ratio: Floats = np.where(varies, difference / np.where(varies, error, 1), without)
     return ratio

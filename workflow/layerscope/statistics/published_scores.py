@@ -7,7 +7,6 @@ table is what is compared, and the rows of layers 16 and 19 say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -18,6 +17,7 @@ from layerscope.tables import depth, read_table
 LAYERS = {"scfoundation": 12, "tahoe_x1_1b": 24}
 METRIC = "spearman"
 NOT_RUN = "not run"
+RUN = ["condition", "task", "model"]
 DISCREPANCY = {
     ("cord_blood", "tahoe_x1_1b", "16"): "the table's peak: 65% depth; the paper's text says 60% (layer 19)",
     ("cord_blood", "tahoe_x1_1b", "19"): "the paper's text places the peak here (60%); its table at layer 16",
@@ -69,24 +69,26 @@ def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
     ``not_available`` (as the study says, with its reason), or ``not run``, then without a protocol.
     ``difference`` is reproduced - published.
     """
-    key = ["condition", "task", "model", "layer"]
-    ran = scores[scores["metric"] == METRIC]
-    by_score = dict(iter(ran.groupby(key, sort=False)))
-    rows = [
-        row
-        for published in published_scores().to_dict("records")
-        for row in _beside(published, by_score.get(tuple(published[name] for name in key)))
-    ]
+    by_score = dict(iter(scores[scores["metric"] == METRIC].groupby([*RUN, "layer"], sort=False)))
+    whole_runs = scores[(scores["metric"] == "") & (scores["status"] == "not_available")]
+    reasons = whole_runs.groupby(RUN)["reason"].agg(lambda found: "; ".join(dict.fromkeys(found))).to_dict()
+    rows = []
+    for published in published_scores().to_dict("records"):
+        run = tuple(published[name] for name in RUN)
+        found = by_score.get((*run, published["layer"]))
+        rows += (
+            _beside(published, found) if found is not None else [_not_run(published, reasons.get(run, ""))]
+        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _beside(published: dict[str, Any], ran: pd.DataFrame | None) -> Iterator[dict[str, Any]]:
-    note = DISCREPANCY.get((published["condition"], published["model"], published["layer"]), "")
-    if ran is None:
-        yield {**published, "protocol": "", "status": NOT_RUN, "reason": note}
-        return
-    for score in ran.sort_values("protocol").to_dict("records"):
-        yield {
+def _not_run(published: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {**published, "protocol": "", "status": NOT_RUN, "reason": _reason(published, reason)}
+
+
+def _beside(published: dict[str, Any], ran: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
             **published,
             "protocol": score["protocol"],
             "reproduced": score["estimate"],
@@ -94,5 +96,12 @@ def _beside(published: dict[str, Any], ran: pd.DataFrame | None) -> Iterator[dic
             "ci_high": score["ci_high"],
             "difference": score["estimate"] - published["published"],
             "status": "reproduced" if score["status"] == "ok" else score["status"],
-            "reason": "; ".join(part for part in (note, score["reason"]) if part),
+            "reason": _reason(published, score["reason"]),
         }
+        for score in ran.sort_values("protocol").to_dict("records")
+    ]
+
+
+def _reason(published: dict[str, Any], reason: str) -> str:
+    note = DISCREPANCY.get((published["condition"], published["model"], published["layer"]), "")
+    return "; ".join(part for part in (note, reason) if part)

@@ -40,6 +40,10 @@ class Neighbours:
     indices: npt.NDArray[np.int64]
     distances: npt.NDArray[np.float32]
 
+    def first(self, k: int) -> Neighbours:
+        """The ``k`` nearest of these: what a search for ``k`` finds."""
+        return Neighbours(self.indices[:, :k], self.distances[:, :k])
+
 
 def nearest_neighbours(
     matrix: npt.ArrayLike, k: int, metric: Metric = "cosine", threads: int = 1

@@ -1,0 +1,103 @@
+"""The neighbour search is exact, breaks ties by index, and does not depend on threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from layerscope.errors import DataError
+from layerscope.trajectory.neighbours import METRICS, nearest_neighbours
+
+
+def distances(matrix, metric):
+    """All distances in float64, one pair at a time."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if metric == "euclidean":
+        return np.sqrt(((matrix[:, None] - matrix[None]) ** 2).sum(axis=2))
+    norm = np.linalg.norm(matrix, axis=1)
+    unit = matrix / np.where(norm > 0, norm, 1)[:, None]
+    apart = ((unit[:, None] - unit[None]) ** 2).sum(axis=2) / 2
+    apart[(norm == 0)[:, None] ^ (norm == 0)] = 1
+    return apart
+
+
+def expected(matrix, k, metric):
+    apart = distances(matrix, metric)
+    np.fill_diagonal(apart, -1)
+    order = np.lexsort((np.broadcast_to(np.arange(len(apart)), apart.shape), apart), axis=1)[:, :k]
+    return order, np.maximum(np.take_along_axis(apart, order, axis=1), 0)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("offset", [0.0, 30.0], ids=["around 0", "all pointing one way"])
+def test_the_search_is_exact(metric, offset):
+    matrix = (np.random.default_rng(1).normal(size=(300, 40)) + offset).astype(np.float32)
+    found = nearest_neighbours(matrix, 15, metric)
+    indices, apart = expected(matrix, 15, metric)
+    np.testing.assert_array_equal(found.indices, indices)
+    np.testing.assert_allclose(found.distances, apart, rtol=2e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_neighbours_closer_than_single_precision_resolves_are_told_apart(metric):
+    """Cells that differ in the fifth digit of a large common vector: float32 products cannot rank them."""
+    random = np.random.default_rng(2)
+    matrix = (100 + 1e-3 * random.normal(size=(200, 64))).astype(np.float32)
+    found = nearest_neighbours(matrix, 5, metric)
+    agreement = (found.indices == expected(matrix, 5, metric)[0]).mean()
+    assert agreement > 0.999
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_duplicates_come_first_and_ties_go_by_index(metric):
+    random = np.random.default_rng(3)
+    matrix = np.repeat(random.normal(size=(12, 6)), 5, axis=0)[random.permutation(60)]
+    found = nearest_neighbours(matrix, 8, metric)
+    indices, apart = expected(matrix, 8, metric)
+    np.testing.assert_array_equal(found.indices, indices)
+    np.testing.assert_allclose(found.distances, apart, atol=1e-6)
+    assert (found.distances[:, :5] == 0).all()
+
+
+def test_ties_between_different_cells_go_by_index():
+    """On a grid most neighbours are tied with cells beyond the k-th."""
+    grid = np.stack(np.meshgrid(np.arange(9.0), np.arange(9.0)), axis=-1).reshape(-1, 2)
+    found = nearest_neighbours(grid, 4, "euclidean")
+    np.testing.assert_array_equal(found.indices, expected(grid, 4, "euclidean")[0])
+
+
+def test_a_cell_without_direction_is_at_distance_1_from_all_others():
+    matrix = np.random.default_rng(4).normal(size=(30, 5)).astype(np.float32)
+    matrix[[3, 7]] = 0
+    found = nearest_neighbours(matrix, 6, "cosine")
+    np.testing.assert_array_equal(found.indices[3, :2], [3, 7])
+    np.testing.assert_allclose(found.distances[3], [0, 0, 1, 1, 1, 1], atol=1e-6)
+
+
+@given(
+    arrays.arrays(np.float32, (20, 3), elements=st.integers(-3, 3).map(float)),
+    st.integers(2, 20),
+    st.sampled_from(METRICS),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_cell_is_its_own_first_neighbour_and_distances_rise(matrix, k, metric):
+    found = nearest_neighbours(matrix, k, metric)
+    np.testing.assert_array_equal(found.indices[:, 0], np.arange(20))
+    assert all(len(set(row)) == k for row in found.indices)
+    assert (np.diff(found.distances[:, 1:], axis=1) >= 0).all()
+    np.testing.assert_allclose(found.distances, expected(matrix, k, metric)[1], atol=1e-5)
+
+
+def test_threads_change_nothing():
+    matrix = np.random.default_rng(5).normal(size=(500, 70)).astype(np.float32)
+    one, two = (nearest_neighbours(matrix, 15, "cosine", threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.indices, two.indices)
+    np.testing.assert_array_equal(one.distances, two.distances)
+
+
+def test_too_few_cells_and_missing_values_are_refused():
+    with pytest.raises(DataError, match="15 neighbours asked for, but there are only 10 cells"):
+        nearest_neighbours(np.eye(10), 15)
+    with pytest.raises(DataError, match="finite"):
+        nearest_neighbours(np.full((20, 2), np.nan), 5)

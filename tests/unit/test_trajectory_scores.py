@@ -1,0 +1,165 @@
+"""Protocol paper: a layer that keeps the order scores high; what has no score says why."""
+
+import numpy as np
+import pytest
+
+from layerscope.errors import ConfigError
+from layerscope.statistics.ranks import spearman
+from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
+from layerscope.trajectory.scores import Subject, score_paper
+from layerscope.trajectory.settings import TrajectorySettings
+
+SETTINGS = TrajectorySettings(resamples=200, splits=10)
+N_CELLS = 300
+
+
+def layer(noise=0.1, seed=0, names=None):
+    """Cells along a bent line in 20 dimensions, and where on it they are."""
+    position = np.sort(np.random.default_rng(9).random(N_CELLS))
+    random = np.random.default_rng(seed)
+    path = np.cos(np.outer(position, random.normal(size=20)) * 3 + random.normal(size=20))
+    return (path + noise * random.normal(size=path.shape)).astype(np.float32), position
+
+
+def reference(pseudotime, source=FROM_DATASET):
+    return Reference(
+        [f"c{number}" for number in range(N_CELLS)], pseudotime, 0, source, "dataset: iroot_cell"
+    )
+
+
+def subject(**changes):
+    return Subject(**{"condition": "blood", "model": "m", "layer": "01", "depth": 0.0, "seed": 3, **changes})
+
+
+def scores(matrix, pseudotime, truth=None, settings=SETTINGS, **changes):
+    source = changes.pop("source", FROM_DATASET)
+    scored = score_paper(matrix, reference(pseudotime, source), subject(**changes), settings, truth)
+    return {row.metric: row for row in scored.rows}, scored.resamples
+
+
+def test_a_layer_that_keeps_the_order_scores_near_1_and_noise_near_0():
+    matrix, position = layer()
+    rows, _ = scores(matrix, position)
+    noise = np.random.default_rng(1).normal(size=matrix.shape)
+    assert rows["spearman"].estimate > 0.98
+    assert abs(scores(noise, position)[0]["spearman"].estimate) < 0.3
+
+
+def test_a_row_says_what_was_scored():
+    matrix, position = layer()
+    row = scores(matrix, position)[0]["spearman"]
+    assert (row.task, row.protocol, row.condition, row.model, row.layer) == (
+        "trajectory",
+        "paper",
+        "blood",
+        "m",
+        "01",
+    )
+    assert (row.n_cells, row.n_items, row.seed, row.status, row.reason) == (N_CELLS, N_CELLS, 3, "ok", "")
+    assert row.ci_low < row.estimate < row.ci_high
+
+
+def test_the_interval_covers_what_other_cells_would_give():
+    """Bootstrap standard error against the spread over independent draws of cells."""
+    spread = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        x = random.normal(size=N_CELLS)
+        spread.append(spearman(x, x + random.normal(size=N_CELLS)))
+    matrix, position = layer(noise=1.0)
+    target = position + 0.3 * np.random.default_rng(5).normal(size=N_CELLS)
+    row = scores(matrix, target)[0]["spearman"]
+    width = (row.ci_high - row.ci_low) / (2 * 1.96)
+    assert 0.5 * np.std(spread) < width < 3 * np.std(spread)
+
+
+def test_resamples_are_paired_between_layers_even_where_cells_were_refused():
+    matrix, position = layer()
+    other = layer(noise=0.12)[0]
+    other[[5, 17]] = np.nan
+    _, first = scores(matrix, position)
+    rows, second = scores(other, position)
+    assert rows["spearman"].n_cells == N_CELLS - 2
+    assert rows["spearman"].reason == "2 refused cells left out"
+    assert np.corrcoef(first["spearman"], second["spearman"])[0, 1] > 0.5
+
+
+def test_true_pseudotime_adds_a_metric_and_halves_are_stored():
+    matrix, position = layer()
+    rows, resamples = scores(matrix, np.random.default_rng(0).random(N_CELLS), truth=position)
+    assert rows["spearman_true_pseudotime"].estimate > 0.98 > rows["spearman"].estimate
+    assert resamples["spearman"].shape == (200,)
+    assert resamples["spearman@chosen_on"].shape == resamples["spearman@scored_on"].shape == (10,)
+
+
+def test_cells_without_a_finite_reference_are_left_out():
+    matrix, position = layer()
+    position[10:20] = np.inf
+    position[20:25] = np.nan
+    assert scores(matrix, position)[0]["spearman"].n_cells == N_CELLS - 15
+
+
+def test_unreachable_cells_are_counted_and_left_out():
+    matrix, position = layer()
+    matrix[270:] += 1000
+    rows, _ = scores(matrix, position, settings=TrajectorySettings(metric="euclidean", resamples=50))
+    assert rows["share_unreachable"].estimate == pytest.approx(0.1)
+    assert rows["spearman"].n_cells == 270
+    assert rows["spearman"].reason == "10.0% of cells unreachable (graph of 2 components)"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda matrix: np.ones_like(matrix), "constant layer: every cell has the same embedding"),
+        (lambda matrix: np.where(np.arange(N_CELLS)[:, None] < 10, matrix, np.nan), "10 of 300 cells have"),
+        (
+            lambda matrix: np.where(np.arange(N_CELLS)[:, None] > 0, matrix, np.nan),
+            "the root cell was refused",
+        ),
+    ],
+)
+def test_a_layer_without_pseudotime_is_undefined_and_says_why(change, reason):
+    matrix, position = layer()
+    rows, resamples = scores(change(matrix), position, truth=position)
+    assert set(rows) == {"spearman", "spearman_true_pseudotime", "share_unreachable"}
+    for row in rows.values():
+        assert row.status == "undefined"
+        assert row.reason.startswith(reason)
+        assert np.isnan(row.estimate)
+    assert resamples == {}
+
+
+def test_a_root_that_reaches_nobody_has_no_score():
+    matrix, position = layer()
+    matrix[:18] += 1000
+    settings = TrajectorySettings(metric="euclidean", resamples=50)
+    row = scores(matrix, position, settings=settings)[0]["spearman"]
+    assert (row.status, row.reason) == ("undefined", "18 cells have both pseudotimes; at least 20 are needed")
+
+
+def test_a_constant_reference_has_no_score():
+    matrix, _ = layer()
+    row = scores(matrix, np.ones(N_CELLS))[0]["spearman"]
+    assert row.status == "undefined"
+    assert "constant" in row.reason
+
+
+def test_the_representation_that_made_the_reference_is_no_contender():
+    matrix, position = layer()
+    rows, _ = scores(matrix, position, position, source=COMPUTED, family="hvg_pca")
+    assert rows["spearman"].status == "undefined"
+    assert "made the reference" in rows["spearman"].reason
+    assert rows["spearman_true_pseudotime"].status == "ok"
+    others, _ = scores(matrix, position, source=COMPUTED, family="log_all_genes")
+    assert others["spearman"].reason == "reference computed on hvg_pca"
+
+
+def test_settings_are_checked():
+    assert TrajectorySettings.of({"neighbours": 30}).neighbours == 30
+    with pytest.raises(ConfigError, match="unknown key 'neighbors'; known are components"):
+        TrajectorySettings.of({"neighbors": 30})
+    with pytest.raises(ConfigError, match="neighbours must be a whole number from 3, found 1"):
+        TrajectorySettings.of({"neighbours": 1})
+    with pytest.raises(ConfigError, match="metric must be cosine or euclidean, found 'l2'"):
+        TrajectorySettings.of({"metric": "l2"})
