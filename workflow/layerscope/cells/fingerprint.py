@@ -38,6 +38,8 @@ NEAR_WHOLE = 0.03
 MOST_MULTIPLES = 0.97
 FEWEST_VALUES = 5
 LARGEST_MULTIPLE = 30.0
+LARGEST_JUDGED = 300.0
+FEWEST_ODD = 0.5
 LARGEST_LOGGED = 30.0
 
 Inverse = Callable[[np.ndarray], np.ndarray]
@@ -140,12 +142,15 @@ def _kind(
 
 def _positive_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, float]:
     largest = values.max()
+    odd = values[values != np.rint(values)]
+    if largest < LARGEST_LOGGED and (_whole(np.expm1(odd)) or _whole(np.exp2(odd) - 1)):
+        return "log_counts", 0.0
+    if _whole(odd**2):
+        return "square_root", 0.0
+    if odd.size < FEWEST_ODD * values.size:
+        return "fractional", 0.0
     if _constant_total(rows) or _multiples(rows):
         return "normalised", _constant_total(rows)
-    if largest < LARGEST_LOGGED and (_whole(np.expm1(values)) or _whole(np.exp2(values) - 1)):
-        return "log_counts", 0.0
-    if _whole(values**2):
-        return "square_root", 0.0
     undone = [(kind, [inverse(row) for row in rows]) for kind, inverse, most in LOGARITHMS if largest < most]
     for kind, before in undone:
         if _constant_total(before):
@@ -177,8 +182,10 @@ def _multiples(rows: list[np.ndarray]) -> bool:
 
 
 def _whole(values: np.ndarray) -> bool:
-    """Whether values are whole numbers up to the precision in which they were stored."""
-    return bool((np.abs(values - np.rint(values)) <= 1e-4 * np.maximum(values, 1)).mean() > MOST_MULTIPLES)
+    """Whether the small ones of these values are whole numbers, up to single precision of their logarithm."""
+    small = values[values < LARGEST_JUDGED]
+    off = np.abs(small - np.rint(small))
+    return small.size >= FEWEST_VALUES and bool((off <= 1e-4 * np.maximum(small, 1)).mean() > MOST_MULTIPLES)
 
 
 def _is_scaled(sample: sparse.csr_matrix) -> bool:

@@ -68,6 +68,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
         left_out=left_out,
         root_cell=root_cell(stored, cell_ids),
         absent=columns.absent,
+        remarks=_recovery_remark(settings, matrix_name),
         counts_elsewhere=lambda rows: where_counts_are(stored, matrix_name, rows),
     )
 
@@ -128,6 +129,16 @@ def _matrix(
     totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
     where = f"{columns.name}: {matrix_name}"
     return RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
+
+
+def _recovery_remark(settings: CellSettings, matrix_name: str) -> list[str]:
+    recovery = settings.recover_counts
+    if recovery is None:
+        return []
+    value = "expm1(value)" if recovery.logged else "value"
+    return [
+        f"counts recovered exactly from {matrix_name}: {value} * obs[{recovery.total!r}] / {recovery.per:g}"
+    ]
 
 
 def _membership(stored: h5py.Group | h5py.Dataset, where: str) -> pd.Series:

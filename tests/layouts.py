@@ -1,0 +1,191 @@
+"""Synthetic files in the exact layouts of real deposits, small: what the tests read instead of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import write_elem
+from scipy import sparse
+
+GSE276896_FILE = "GSE276896_adata_meta.h5ad"
+TIMES = ("Day3", "Day10", "Day17")
+CELL_TYPES = ("HSC", "DC precursor ", "Mast cell", "Monocyte")
+
+
+def symbols(n_genes: int, n_mitochondrial: int = 5) -> list[str]:
+    """Human-looking gene symbols, some of them mitochondrial."""
+    return [f"MT-ND{i}" if i < n_mitochondrial else f"GENE{i}" for i in range(n_genes)]
+
+
+def ensembl_ids(n_genes: int) -> list[str]:
+    """Human Ensembl gene ids."""
+    return [f"ENSG{i:011d}" for i in range(1, n_genes + 1)]
+
+
+def differentiation_counts(
+    rng: np.random.Generator, n_cells: int, n_genes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts of cells along a branching path; also each cell's pseudotime and branch."""
+    pseudotime = np.sort(rng.uniform(0, 1, n_cells))
+    branch = rng.integers(1, len(CELL_TYPES), n_cells)
+    base = rng.normal(0, 1, n_genes)
+    slope = rng.normal(0, 1.5, (len(CELL_TYPES), n_genes))
+    rates = np.exp(
+        base + pseudotime[:, None] * slope[0] + np.maximum(pseudotime - 0.3, 0)[:, None] * slope[branch]
+    )
+    depth = rng.lognormal(np.log(3.0 * n_genes), 0.4, n_cells)
+    counts = rng.poisson(rates / rates.sum(axis=1, keepdims=True) * depth[:, None])
+    return counts.astype(np.float64), pseudotime, branch
+
+
+def write_gse276896(
+    path: str | Path,
+    n_cells: int = 120,
+    genes: Sequence[str] | None = None,
+    seed: int = 0,
+    per: float = 1e4,
+    clones: int = 15,
+) -> np.ndarray:
+    """Write a file in the layout of ``GSE276896_adata_meta.h5ad``; returns the counts that it was made from.
+
+    ``X`` is scaled (highly variable genes), ``raw`` is natural log1p of counts per 10,000, in single
+    precision; the owners' columns, pseudotime and root are there, and a trailing space in one label.
+    """
+    rng = np.random.default_rng([seed, 1])
+    names = list(genes) if genes is not None else symbols(150)
+    counts, pseudotime, branch = differentiation_counts(rng, n_cells, len(names))
+    total = counts.sum(axis=1)
+    logged = np.log1p((counts / total[:, None] * per).astype(np.float32)).astype(np.float32)
+    variable = np.argsort(-logged.var(axis=0))[: max(len(names) // 4, 2)]
+    variable.sort()
+    scaled = (logged - logged.mean(axis=0)) / np.maximum(logged.std(axis=0), 1e-6)
+    day = np.clip((pseudotime * 3 + rng.normal(0, 0.3, n_cells)).astype(int), 0, 2)
+    label = np.where(pseudotime < 0.3, 0, branch)
+    clone = np.where(rng.random(n_cells) < 0.45, rng.integers(0, clones, n_cells).astype(float), -1.0)
+    mitochondrial = np.array([name.startswith("MT-") for name in names])
+    obs = pd.DataFrame(
+        {
+            "Timepoint": pd.Categorical(np.array(TIMES)[day]),
+            "GFP": rng.random(n_cells),
+            "Tissue": pd.Categorical(["CB"] * n_cells),
+            "Batch": pd.Categorical(rng.choice(["1", "2"], n_cells)),
+            "n_genes_by_counts": (counts > 0).sum(axis=1).astype(np.int32),
+            "total_counts": total.astype(np.float32),
+            "total_counts_mt": counts[:, mitochondrial].sum(axis=1).astype(np.float32),
+            "pct_counts_mt": (100 * counts[:, mitochondrial].sum(axis=1) / total).astype(np.float32),
+            "phase": pd.Categorical(rng.choice(["G1", "S", "G2M"], n_cells)),
+            "clones": clone,
+            "Meta clones": pd.Categorical([str(value) for value in clone]),
+            "leiden": pd.Categorical([str(value) for value in label]),
+            "dpt_pseudotime": (pseudotime / pseudotime.max()).astype(np.float32),
+            "def_lab": pd.Categorical(np.array(CELL_TYPES)[label]),
+        },
+        index=[f"{'ACGT'[i % 4]}{'TGCA'[i // 4 % 4]}GATTACA{i:05d}-1" for i in range(n_cells)],
+    )
+    full = anndata.AnnData(sparse.csr_matrix(logged), obs=obs, var=pd.DataFrame(index=names))
+    made = anndata.AnnData(
+        np.clip(scaled[:, variable], -10, 10).astype(np.float32),
+        obs=obs,
+        var=pd.DataFrame(
+            {"mean": logged[:, variable].mean(0), "std": logged[:, variable].std(0)},
+            index=np.array(names)[variable],
+        ),
+    )
+    made.raw = full
+    made.layers["seurat"] = made.X.copy()
+    made.obsm["X_diffmap"] = np.column_stack([np.ones(n_cells), pseudotime]).astype(np.float32)
+    made.uns["iroot"] = int(np.argmin(np.where((day == 0) & (label == 0), pseudotime, np.inf)))
+    made.write_h5ad(path)
+    return counts
+
+
+def cd4_obs(
+    n_cells: int, targets: Sequence[str], seed: int, lanes: int = 4, unassigned: float = 0.26
+) -> pd.DataFrame:
+    """The owners' table of cells: a quarter without guide, 8% non-targeting, some with several guides."""
+    rng = np.random.default_rng([seed, 2])
+    share = 1 / np.arange(1, len(targets) + 1) ** 0.4
+    target = rng.choice(np.array(targets), n_cells, p=share / share.sum()).astype(object)
+    guide = np.array(
+        [f"{name}-{number}" for name, number in zip(target, rng.integers(1, 3, n_cells), strict=True)]
+    )
+    guide = guide.astype(object)
+    kind = np.full(n_cells, "targeting", dtype=object)
+    drawn = rng.random(n_cells)
+    control, several, none = drawn < 0.08, (drawn >= 0.08) & (drawn < 0.12), drawn > 1 - unassigned
+    guide[control] = [f"NTC-{number}" for number in rng.integers(1, 6, control.sum())]
+    target[control], kind[control] = "NTC", "non-targeting"
+    guide[several], target[several], kind[several] = "multi_sgRNA", "multi_sgRNA", np.nan
+    guide[none], target[none], kind[none] = np.nan, np.nan, np.nan
+    mitochondrial = rng.gamma(4, 0.6, n_cells).astype(np.float32)
+    return pd.DataFrame(
+        {
+            "lane_id": pd.Categorical([f"lane_{lane}" for lane in rng.integers(1, lanes + 1, n_cells)]),
+            "n_genes_by_counts": rng.integers(400, 4000, n_cells).astype(np.int32),
+            "total_counts": rng.integers(900, 20000, n_cells).astype(np.float32),
+            "pct_counts_mt": mitochondrial,
+            "top_guide_UMI_counts": rng.integers(1, 60, n_cells).astype(np.float64),
+            "guide_id": pd.Categorical(guide),
+            "perturbed_gene_name": pd.Categorical(target),
+            "perturbed_gene_id": pd.Categorical(target),
+            "guide_type": pd.Categorical(kind),
+            "PuroR": rng.random(n_cells).astype(np.float32),
+            "guide_group": pd.Categorical(["1"] * n_cells),
+            "low_quality": mitochondrial > 5,
+        },
+        index=[f"{'ACGT'[i % 4]}CATTAGG{i:07d}-1" for i in range(n_cells)],
+    )
+
+
+def write_cd4_perturbseq(
+    path: str | Path,
+    n_cells: int = 400,
+    genes: Sequence[str] | None = None,
+    targets: Sequence[str] = ("CD3E", "LAT", "ZAP70", "CD28", "VAV1", "IL2RA"),
+    seed: int = 0,
+    strength: float = 1.0,
+    detected: float = 0.25,
+    storage: dict[str, Any] | None = None,
+) -> None:
+    """Write a file in the layout of ``D1_Rest.assigned_guide.h5ad``, cell by cell, so that it may be large.
+
+    ``X`` is CSR raw counts, contiguous and uncompressed unless ``storage`` (keywords of h5py's
+    ``create_dataset``, such as ``chunks`` and ``compression``) says otherwise; gene names are Ensembl ids.
+    Each target shifts the expression of its own set of genes; neighbouring targets share part of theirs.
+    """
+    rng = np.random.default_rng([seed, 3])
+    names = list(genes) if genes is not None else symbols(200)
+    obs = cd4_obs(n_cells, targets, seed)
+    base = np.log(detected) + rng.normal(0, 1.2, len(names))
+    effects = {name: rng.normal(0, 1, len(names)) * (rng.random(len(names)) < 0.1) for name in targets}
+    shifts = {
+        name: strength * (effects[name] + 0.7 * effects[targets[i - i % 2]]) for i, name in enumerate(targets)
+    }
+    data, indices, sizes = [], [], [0]
+    called = obs["perturbed_gene_name"].astype(object).to_numpy()
+    for start in range(0, n_cells, 1000):
+        block = called[start : start + 1000]
+        rates = np.array([base + shifts.get(name, 0.0) for name in block])
+        counts = rng.poisson(np.exp(rates) * rng.lognormal(0, 0.5, (len(block), 1)))
+        rows = sparse.csr_matrix(counts)
+        data.append(rows.data.astype(np.float32))
+        indices.append(rows.indices.astype(np.int64))
+        sizes += np.diff(rows.indptr).tolist()
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        x = file.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        x.attrs["shape"] = np.array([n_cells, len(names)], dtype=np.int64)
+        x.create_dataset("data", data=np.concatenate(data), **(storage or {}))
+        x.create_dataset("indices", data=np.concatenate(indices), **(storage or {}))
+        x.create_dataset("indptr", data=np.cumsum(sizes, dtype=np.int64))
+        write_elem(file, "obs", obs)
+        write_elem(file, "var", pd.DataFrame({"gene_name": names}, index=ensembl_ids(len(names))))
+        for empty in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            write_elem(file, empty, {})

@@ -1,0 +1,45 @@
+"""Counts are recovered exactly, or refused with the share that is not whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layerscope.cells.matrix import DenseRows
+from layerscope.cells.recovery import RecoveredCounts
+from layerscope.errors import DataError
+
+
+def recovered(values: np.ndarray, totals: np.ndarray, **how: object) -> np.ndarray:
+    matrix = RecoveredCounts(DenseRows(values), totals, where="f: raw/X", **how)  # type: ignore[arg-type]
+    return np.vstack([block.toarray() for _, block in matrix.blocks(np.arange(len(values)))])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 999), per=st.sampled_from([1e3, 1e4, 1e6]), largest=st.sampled_from([3, 500, 40_000])
+)
+def test_single_precision_logarithms_give_the_counts_back(seed: int, per: float, largest: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, largest, (9, 12)).astype(np.float64)
+    counts[:, 0] = 1
+    total = counts.sum(axis=1)
+    values = np.log1p((counts / total[:, None] * per).astype(np.float32))
+    assert np.array_equal(recovered(values, total, per=per), counts)
+
+
+def test_values_that_were_never_logged_can_be_undone_too() -> None:
+    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
+    total = counts.sum(axis=1)
+    assert np.array_equal(recovered(counts / total[:, None] * 100, total, per=100, logged=False), counts)
+
+
+def test_other_totals_are_refused_with_the_share() -> None:
+    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
+    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    with pytest.raises(DataError, match=r"f: raw/X: counts cannot be recovered exactly: 50% of 4 values"):
+        recovered(values, np.array([3.0, 7.3]))
+    with pytest.raises(DataError, match="100% of 4 values"):
+        recovered(values, np.array([np.nan, np.nan]))
