@@ -15,6 +15,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--task", required=True, help="task of the scores, such as trajectory")
     arguments.add_argument("--protocol", default="paper", help="protocol of the scores")
     arguments.add_argument("--scores", required=True, metavar="TSV", help="table of all scores")
+    arguments.add_argument(
+        "--layers", metavar="TSV", help="table of the layer choice: marks its confidence set"
+    )
     arguments.add_argument("--settings", required=True, help="models, titles: JSON text or a file")
     arguments.add_argument("--output", required=True, nargs="+", metavar="FILE", help=".svg, .png, .pdf")
     return arguments
@@ -24,7 +27,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draw and write."""
     args = parser().parse_args(argv)
     draw_scores(
-        args.scores, args.output, task=args.task, protocol=args.protocol, settings=settings(args.settings)
+        args.scores,
+        args.output,
+        task=args.task,
+        protocol=args.protocol,
+        settings=settings(args.settings),
+        layers_path=args.layers,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from layerscope.statistics.published_scores import compare_published
 from layerscope.tables import OFFICIAL, Score, depth, layer_names
 
 BASELINES = ("hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only")
@@ -131,3 +133,77 @@ def _without(row: Score) -> Score:
             **{**row.__dict__, **blank, "status": "undefined" if gone else "not_available", "reason": reason}
         )
     return row
+
+
+def layers(rows: list[Score] | None = None, foundation: dict[str, int] | None = None) -> pd.DataFrame:
+    """The choice of a layer, with the columns of ``layers.tsv``: the numbers are those of the score rows."""
+    table = pd.DataFrame([row.__dict__ for row in rows or scores(foundation)])
+    table = table[table["status"] == "ok"]
+    found = []
+    for condition, task in TASKS.items():
+        here = table[table["condition"] == condition]
+        if here.empty:
+            continue
+        for model, n_layers in (foundation or FOUNDATION).items():
+            own = here[here["model"] == model].set_index("layer")
+            blocks = own.drop(index=["00", OFFICIAL])
+            best, final = blocks["estimate"].idxmax(), f"{n_layers:02d}"
+            baseline = here[here["model"].isin(BASELINES)].nlargest(1, "estimate").iloc[0]
+            control = here[here["model"].str.startswith(f"{model}_untrained")].nlargest(1, "estimate").iloc[0]
+            gain = own.loc[best, "estimate"] - own.loc[final, "estimate"]
+            like = blocks.index[blocks["estimate"] > own.loc[best, "estimate"] - 0.03]
+            row = {
+                "condition": condition,
+                "task": task,
+                "protocol": "paper",
+                "metric": "spearman",
+                "model": model,
+            }
+            row |= {"n_layers": n_layers, "status": "ok", "reason": "", "best_layer": best}
+            row |= {"best_depth": own.loc[best, "depth"], **_three("best", own.loc[best])}
+            row |= {"final_layer": final, **_three("final", own.loc[final]), **_three("first", own.loc["01"])}
+            row |= {**_three("embedding_layer", own.loc["00"]), **_three("official", own.loc[OFFICIAL])}
+            row |= {"gain": gain, "gain_ci_low": gain - 0.03, "gain_ci_high": gain + 0.03}
+            row |= {"gain_p": 0.01 if gain > 0.05 else 0.4, "confidence_set": ",".join(like)}
+            row |= {"best_baseline": baseline["model"], **_three("best_baseline", baseline)}
+            row |= {"best_untrained": control["model"], "best_untrained_layer": control["layer"]}
+            row |= _three("best_untrained", control)
+            row["recommendation"] = (
+                f"For {condition}, use layer {best} of {n_layers} ({row['best_depth']:.0%} depth) of {model}"
+                f": it scores {row['best_estimate']:.2f}, {gain:+.2f} against the final layer. "
+                f"The baseline {row['best_baseline']} does as well ({row['best_baseline_estimate']:.2f}). "
+                f"Untrained weights reach {control['estimate']:.2f} at layer {control['layer']}."
+            )
+            found.append(row)
+    return pd.DataFrame(found)
+
+
+def _three(name: str, row: pd.Series) -> dict[str, float]:
+    return {
+        f"{name}_estimate": row["estimate"],
+        f"{name}_ci_low": row["ci_low"],
+        f"{name}_ci_high": row["ci_high"],
+    }
+
+
+def published(rows: list[Score] | None = None) -> pd.DataFrame:
+    """The paper's scores beside those of the example."""
+    return compare_published(pd.DataFrame([row.__dict__ for row in rows or scores()]))
+
+
+def summary(groups: int = 3) -> pd.DataFrame:
+    """Cells before and after each filter, as preparing cells writes it."""
+    rows = []
+    cells = 26012
+    for step, name, threshold, lost in (
+        ("quality", "min_genes_per_cell", 200, 611),
+        ("quality", "max_mitochondrial_percent", 20, 402),
+        ("selection", "cells_per_perturbation", 600, 0),
+    ):
+        for group in ["all", *(f"batch={k}" for k in range(1, groups + 1))]:
+            share = 1 if group == "all" else groups
+            row = {"step": step, "filter": name, "threshold": threshold, "group": group}
+            row |= {"cells_before": cells // share, "cells_after": (cells - lost) // share}
+            rows.append(row | {"genes_before": 18129, "genes_after": 18129, "remark": ""})
+        cells -= lost
+    return pd.DataFrame(rows)

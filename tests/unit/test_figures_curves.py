@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.figures.curves import bands, conditions_of, curve, select
+from layerscope.figures.curves import bands, curve, select
 from layerscope.figures.models import read_models
+from layerscope.figures.wording import condition_order
 from layerscope.tables import read_scores, write_scores
 
 CHOICE = {"protocol": "paper", "metric": "spearman", "source": "scores.tsv"}
@@ -83,12 +84,23 @@ def test_a_layer_that_no_seed_has_is_a_gap_in_the_band(rows, models):
     assert np.isfinite(np.delete(band.low, at)).all()
 
 
-def test_conditions_keep_the_order_of_the_settings(rows):
-    assert conditions_of(rows, ["D1_Stim48hr", "elsewhere", "D1_Rest"]) == [
+def test_conditions_are_ordered_as_asked_then_by_number():
+    present = ["D1_Stim48hr", "D1_Rest", "D1_Stim8hr"]
+    assert condition_order({}, present) == ["D1_Rest", "D1_Stim8hr", "D1_Stim48hr"]
+    assert condition_order({"order": ["D1_Stim48hr", "x"]}, present) == [
         "D1_Stim48hr",
         "D1_Rest",
         "D1_Stim8hr",
     ]
+
+
+def test_a_model_that_could_not_be_run_leaves_no_point(table, models):
+    gone = table[table["model"] == "hvg_pca"].assign(
+        layer="", metric="", status="not_available", estimate=np.nan
+    )
+    rows = select(pd.concat([table[table["model"] != "hvg_pca"], gone]), models, task="trajectory", **CHOICE)
+    assert len(curve(rows, "simulated_differentiation", "hvg_pca").layers) == 0
+    assert "hvg_pca" in set(rows["model"])
 
 
 def test_rows_that_are_not_there_are_refused_with_what_is(table, models):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,13 @@ import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
-from layerscope.tables import OFFICIAL
+from layerscope.tables import OFFICIAL, read_table
 
 Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
+LAYER_TEXT = ("condition", "model", "task", "protocol", "confidence_set")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Curve:
         Where they stand on the depth axis, shape ``(n_layers,)``.
     estimate, low, high, ceiling
         Score, its interval and its noise ceiling, shape ``(n_layers,)``; NaN where there is no score.
+    alike
+        Names of the layers that cannot be told from the best one; None if that is not known.
     """
 
     layers: tuple[str, ...]
@@ -39,6 +43,7 @@ class Curve:
     low: Array
     high: Array
     ceiling: Array
+    alike: frozenset[str] | None = None
 
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
@@ -67,7 +72,7 @@ class Band:
 def select(
     scores: pd.DataFrame, models: Mapping[str, Model], *, task: str, protocol: str, metric: str, source: str
 ) -> pd.DataFrame:
-    """Rows of one task, protocol and metric.
+    """Rows of one task, protocol and metric, and those that say why there is none.
 
     Raises
     ------
@@ -75,7 +80,8 @@ def select(
         If there are none, if a model is not described in the settings, or if a score stands there twice.
     """
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
-    chosen = chosen[chosen["metric"] == metric]
+    # a score that could not be tried has no metric, and no layer
+    chosen = chosen[(chosen["metric"] == metric) | ((chosen["metric"] == "") & (chosen["status"] != "ok"))]
     if chosen.empty:
         have = scores[["task", "protocol", "metric"]].drop_duplicates().agg(" / ".join, axis=1)
         raise DataError(
@@ -98,15 +104,9 @@ def select(
     return chosen
 
 
-def conditions_of(rows: pd.DataFrame, order: Sequence[str]) -> list[str]:
-    """Conditions with rows, in the given order, then those that it does not name."""
-    present = set(rows["condition"])
-    return [name for name in order if name in present] + sorted(present - set(order))
-
-
-def curve(rows: pd.DataFrame, condition: str, model: str) -> Curve:
+def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] | None = None) -> Curve:
     """Take the curve of one model in one condition from rows of one metric."""
-    own = rows[(rows["condition"] == condition) & (rows["model"] == model)]
+    own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
     ok = (own["status"] == "ok").to_numpy()
     values = {
@@ -121,6 +121,7 @@ def curve(rows: pd.DataFrame, condition: str, model: str) -> Curve:
         low=values["ci_low"],
         high=values["ci_high"],
         ceiling=values["ceiling"],
+        alike=alike,
     )
 
 
@@ -160,6 +161,25 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
             )
         )
     return found
+
+
+def confidence_sets(path: str | Path, *, task: str, protocol: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Read which layers cannot be told from the best one, by condition and model, where that is known.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column.
+    """
+    table = read_table(path, text=LAYER_TEXT)
+    missing = sorted(set(LAYER_TEXT) - set(table.columns))
+    if missing:
+        raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
+    own = table[(table["task"] == task) & (table["protocol"] == protocol) & (table["confidence_set"] != "")]
+    return {
+        (row["condition"], row["model"]): frozenset(row["confidence_set"].split(","))
+        for row in own.to_dict("records")
+    }
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

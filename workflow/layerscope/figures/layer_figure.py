@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from layerscope.figures.curves import conditions_of, select, without_score
+from layerscope.figures.curves import confidence_sets, select, without_score
 from layerscope.figures.layer_panels import (
     Panel,
     arrange,
@@ -28,6 +28,7 @@ from layerscope.figures.style import CURVES, GREY, CurveStyle, look, save
 from layerscope.figures.wording import (
     SIMULATED,
     TASK_MEANING,
+    condition_order,
     condition_title,
     control_label,
     is_simulated,
@@ -48,6 +49,7 @@ def draw_scores(
     task: str,
     protocol: str,
     settings: Mapping[str, Any],
+    layers_path: str | Path | None = None,
 ) -> None:
     """Draw the scores of one task and protocol against depth and write the figure to every output.
 
@@ -61,8 +63,11 @@ def draw_scores(
         Which rows.
     settings
         ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``metric`` (``"spearman"``),
-        ``title`` of the study, ``conditions`` (``{name: {"title": ...}}``; their order is that of the panels)
-        and ``simulated`` (true, false, or ``{condition: true | false}``).
+        ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
+        ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
+    layers_path
+        Table of the layer choice (``layers.tsv``); with it, layers that cannot be told from the best have
+        filled signs and the others open ones.
 
     Raises
     ------
@@ -78,13 +83,23 @@ def draw_scores(
     )
     present = set(rows["model"])
     models = {name: model for name, model in models.items() if name in present}
-    panels = arrange(conditions_of(rows, list(settings.get("conditions") or {})), models)
+    panels = arrange(condition_order(settings, rows["condition"]), models)
+    alike = confidence_sets(layers_path, task=task, protocol=protocol) if layers_path else {}
     title = _title(task, rows, settings)
     with look():
         figure = _figure(
-            panels, rows, models, settings, title=title, label=metric_label(task, metric), protocol=protocol
+            panels,
+            rows,
+            models,
+            settings,
+            alike,
+            title=title,
+            label=metric_label(task, metric),
+            protocol=protocol,
         )
-        caption = describe(panels, rows, models, settings, task=task, protocol=protocol, metric=metric)
+        caption = describe(
+            panels, rows, models, settings, task=task, protocol=protocol, metric=metric, with_sets=bool(alike)
+        )
         save(figure, outputs, title=title, caption=caption)
 
 
@@ -99,6 +114,7 @@ def _figure(
     rows: pd.DataFrame,
     models: Mapping[str, Model],
     settings: Mapping[str, Any],
+    alike: Mapping[tuple[str, str], frozenset[str]],
     *,
     title: str,
     label: str,
@@ -110,7 +126,7 @@ def _figure(
         title=title,
         subtitle=_subtitle(settings, protocol),
         notes=missing_notes(rows, models),
-        legend=legend_entries(panels, rows, models, style),
+        legend=legend_entries(panels, rows, models, style, with_sets=bool(alike)),
     )
     size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
     figure, grid = sheet(
@@ -124,7 +140,7 @@ def _figure(
                 continue
             panel = panels[row][column]
             axes.set_ylim(*limits)
-            draw_panel(axes, panel, rows, models, style)
+            draw_panel(axes, panel, rows, models, style, alike)
             head_panel(axes, panel, panels, models, settings, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
@@ -180,6 +196,8 @@ def legend_entries(
     rows: pd.DataFrame,
     models: Mapping[str, Model],
     style: Mapping[str, CurveStyle],
+    *,
+    with_sets: bool,
 ) -> list[Line2D | Patch]:
     """One entry for each model and control, and one for each sign that is not obvious."""
     entries: list[Line2D | Patch] = []
@@ -200,6 +218,9 @@ def legend_entries(
         entries.append(
             Line2D([], [], marker="o", markersize=8, markerfacecolor="none", label="best layer", **sign)
         )
+    if with_sets:
+        label = "open sign: worse than the best layer"
+        entries.append(Line2D([], [], marker="s", markersize=4, markerfacecolor="white", label=label, **sign))
     if any(model.kind == "baseline" for model in models.values()):
         entries.append(Line2D([], [], color=GREY, linestyle=(0, (7, 2)), linewidth=0.9, label="baseline"))
     if rows["ceiling"].notna().any():
@@ -248,6 +269,7 @@ def describe(
     task: str,
     protocol: str,
     metric: str,
+    with_sets: bool,
 ) -> str:
     """Write the caption: what is drawn, from which rows, and which cells are simulated."""
     conditions = list(dict.fromkeys(panel.condition for row in panels for panel in row))
@@ -255,8 +277,10 @@ def describe(
         f"{metric_label(task, metric)} against the depth of the layer, protocol {protocol}.",
         TASK_MEANING.get(task, ""),
         "Curves: outputs of the blocks; shaded: 95% bootstrap interval; ring and number: layer with the "
-        "highest score; star: the official embedding; open sign at the left: what enters the first block.",
+        "highest score; star: the official embedding; sign at the left: what enters the first block.",
     ]
+    if with_sets:
+        parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     if any(model.kind == "control" for model in models.values()):
         parts.append("Hatched: least to greatest score over the seeds of the same architecture's controls.")
     if any(model.kind == "baseline" for model in models.values()):

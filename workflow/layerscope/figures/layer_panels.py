@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.patches import Patch
 
@@ -20,6 +21,7 @@ MOST_CURVES = 4
 LABEL_POSITION = 1.4
 LABEL_SIZE = 6.5
 LABEL_INCHES = 0.12
+NUMBER_INCHES = 0.18
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,17 @@ def score_limits(rows: pd.DataFrame, models: Mapping[str, Model]) -> tuple[float
 
 
 def draw_panel(
-    axes: Any, panel: Panel, rows: pd.DataFrame, models: Mapping[str, Model], style: Mapping[str, CurveStyle]
+    axes: Any,
+    panel: Panel,
+    rows: pd.DataFrame,
+    models: Mapping[str, Model],
+    style: Mapping[str, CurveStyle],
+    alike: Mapping[tuple[str, str], frozenset[str]],
 ) -> None:
     """Draw the controls' bands, the baselines' lines and the models' curves of one panel.
 
-    The limits of the score axis must be set: labels are kept apart within them.
+    ``alike`` holds, by condition and model, the layers that cannot be told from the best. The limits of
+    the score axis must be set: labels are kept apart within them.
     """
     axes.plot(
         [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
@@ -90,7 +98,8 @@ def draw_panel(
             draw_band(axes, band, style[name])
     labels = draw_baselines(axes, rows, panel.condition, [m for m in models.values() if m.kind == "baseline"])
     make_room(axes, labels)
-    curves = [(curve(rows, panel.condition, name), style[name]) for name in panel.models]
+    here = panel.condition
+    curves = [(curve(rows, here, name, alike.get((here, name))), style[name]) for name in panel.models]
     for points, own in curves:
         draw_curve(axes, points, own)
     ring_best(axes, curves)
@@ -125,17 +134,13 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     axes.fill_between(
         at, points.low[blocks], points.high[blocks], color=style.colour, alpha=0.16, linewidth=0, zorder=2
     )
-    axes.plot(
-        at,
-        estimate,
-        color=style.colour,
-        linestyle=style.dashes,
-        linewidth=1.5,
-        marker=style.marker,
-        markersize=3.2 if blocks.sum() > 14 else 4,
-        markeredgewidth=0,
-        zorder=4,
-    )
+    axes.plot(at, estimate, color=style.colour, linestyle=style.dashes, linewidth=1.5, zorder=4)
+    size = 3.2 if blocks.sum() > 14 else 4
+    for filled in (False, True):
+        own = blocks & (
+            np.array([points.alike is None or k in points.alike for k in points.layers]) == filled
+        )
+        draw_signs(axes, points, own, style, size=size, face=style.colour if filled else "white")
     axes.plot(
         at, points.ceiling[blocks], color=style.colour, linestyle=(0, (1, 3)), linewidth=1.1, zorder=1.8
     )
@@ -143,24 +148,36 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
         official = points.layers[index] == OFFICIAL
         x = points.position[index] + (CURVES.index(style) - 1) * 0.022
         axes.plot([x, x], [points.low[index], points.high[index]], color=style.colour, linewidth=1, zorder=3)
-        axes.plot(
-            x,
-            points.estimate[index],
-            marker="*" if official else style.marker,
-            markersize=9 if official else 4.5,
-            markerfacecolor="white" if not official else style.colour,
-            markeredgecolor=style.colour,
-            markeredgewidth=0.9,
-            linestyle="",
-            zorder=5,
-        )
+        look = {"marker": "*", "markersize": 9} if official else {"marker": style.marker, "markersize": 4.5}
+        axes.plot(x, points.estimate[index], color=style.colour, linestyle="", zorder=5, **look)
     mark_gaps(axes, points, style)
+
+
+def draw_signs(
+    axes: Any, points: Curve, own: npt.NDArray[np.bool_], style: CurveStyle, *, size: float, face: str
+) -> None:
+    """Draw the markers of the layers ``own``."""
+    axes.plot(
+        points.position[own],
+        points.estimate[own],
+        linestyle="",
+        marker=style.marker,
+        markersize=size,
+        markerfacecolor=face,
+        markeredgecolor=style.colour,
+        markeredgewidth=0.8,
+        zorder=4.5,
+    )
 
 
 def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
     """Ring each model's best layer and write its number above, the numbers kept apart."""
     found = [(points, best, style) for points, style in curves if (best := points.best()) is not None]
-    places = spread([points.position[best] for points, best, _ in found], 0.085)
+    left, right = axes.get_xlim()
+    inches = axes.figure.get_figwidth() * axes.get_position().width
+    places = spread(
+        [points.position[best] for points, best, _ in found], NUMBER_INCHES * (right - left) / inches
+    )
     for (points, best, style), place in zip(found, places, strict=True):
         at, estimate = points.position[best], points.estimate[best]
         ring: dict[str, Any] = {

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layerscope.tables import OFFICIAL
-
 SIMULATED = "simulated cells"
 
 TASK_TITLES = {
@@ -51,16 +49,9 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def layer_label(layer: str) -> str:
-    """Name a layer in words: ``input``, ``layer 7`` or ``official``."""
-    if layer == OFFICIAL:
-        return "official"
-    return f"layer {int(layer)}" if int(layer) else "input (layer 0)"
-
-
 def layer_ranges(layers: Iterable[str]) -> str:
-    """Name several layers briefly: ``layers 1-4, 7, official``."""
-    names = sorted(set(layers))
+    """Name several layers briefly: ``layers 1-4, 7, official``; ``all layers`` where the name is empty."""
+    names = sorted({name or "all layers" for name in layers})
     numbers = [int(name) for name in names if re.fullmatch(r"\d+", name)]
     runs: list[list[int]] = []
     for number in numbers:
@@ -84,8 +75,23 @@ def condition_title(settings: Mapping[str, Any], condition: str) -> str:
 
 
 def is_simulated(settings: Mapping[str, Any], condition: str) -> bool:
-    """Whether the settings say that the cells of a condition are simulated."""
-    simulated = settings.get("simulated", False)
-    if isinstance(simulated, Mapping):
-        return bool(simulated.get(condition, False))
-    return bool(simulated)
+    """Whether the settings say, in either place, that the cells of a condition are simulated."""
+    simulated = settings.get("simulated", {})
+    if not isinstance(simulated, Mapping):
+        return bool(simulated)
+    entry = settings.get("conditions", {}).get(condition) or {}
+    return bool(simulated.get(condition) or entry.get("simulated"))
+
+
+def condition_order(settings: Mapping[str, Any], present: Iterable[str]) -> list[str]:
+    """Order conditions as ``order`` of the settings says, then by name with numbers by value (8hr, 48hr)."""
+    wanted = [str(name) for name in settings.get("order") or ()]
+    found = set(present)
+    rest = sorted(found - set(wanted), key=natural)
+    return [name for name in wanted if name in found] + rest
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort key under which ``Stim8hr`` comes before ``Stim48hr``."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts]

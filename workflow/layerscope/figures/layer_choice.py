@@ -1,0 +1,137 @@
+"""The layers that cannot be told from the best one: a grid of dots, one row a condition and model."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from layerscope.errors import DataError
+from layerscope.figures.sheet import Words, sheet
+from layerscope.figures.style import CURVES, GREY, look, save
+from layerscope.figures.wording import condition_order, condition_title, is_simulated, layer_ranges
+from layerscope.tables import depth, read_table
+
+TEXT = (
+    *("condition", "task", "protocol", "metric", "model", "status", "reason"),
+    *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
+    *("best_untrained_layer", "recommendation"),
+)
+TITLE = "Layers that cannot be told from the best one"
+CAPTION = (
+    "One row a condition and model, one sign a layer, at its depth. Filled: in the 95% confidence set of the "
+    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set."
+)
+ROW_INCHES = 0.24
+
+
+def read_layers(path: str | Path) -> pd.DataFrame:
+    """Read the table of the layer choice.
+
+    Raises
+    ------
+    DataError
+        If a column is missing.
+    """
+    table = read_table(path, text=TEXT)
+    missing = [name for name in (*TEXT, "n_layers", "best_depth", "best_estimate") if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: column {missing[0]!r} is missing; expected the table that choose_layers.py writes"
+        )
+    return table
+
+
+def draw_layer_choice(
+    path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
+) -> None:
+    """Draw the confidence set of layers of every condition, model and protocol.
+
+    Parameters
+    ----------
+    path
+        Table of the layer choice.
+    outputs
+        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
+    settings
+        Titles: ``title``, ``conditions``, ``models``, ``order``, ``simulated``; all optional.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column or has no rows.
+    """
+    table = read_layers(path)
+    if table.empty:
+        raise DataError(f"{path}: there are no rows; expected one per condition and foundation model")
+    conditions = condition_order(settings, table["condition"])
+    protocols = sorted(set(table["protocol"]))
+    sign: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
+    legend = [
+        Line2D([], [], markersize=5, label="cannot be told from the best", **sign),
+        Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **sign),
+        Line2D([], [], markersize=9, markerfacecolor="none", label="highest score", **sign),
+    ]
+    rows = [
+        row
+        for condition in conditions
+        for row in table[table["condition"] == condition]
+        .sort_values(["model", "protocol"])
+        .to_dict("records")
+    ]
+    simulated = [name for name in conditions if is_simulated(settings, name)]
+    caption = (
+        f"{CAPTION} Simulated cells, not an experiment: {', '.join(simulated)}." if simulated else CAPTION
+    )
+    words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
+    with look():
+        figure, grid = sheet(1, 1, (8.6, ROW_INCHES * (len(rows) + len(conditions))), words, header=0.1)
+        _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
+        save(figure, outputs, title=TITLE, caption=caption)
+
+
+def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], with_protocol: bool) -> None:
+    place, condition = 0, None
+    for row in rows:
+        if row["condition"] != condition:
+            condition = row["condition"]
+            title = condition_title(settings, row["condition"])
+            axes.text(-0.72, place, title, fontweight="bold", va="center")
+            place += 1
+        protocol = f" ({row['protocol']})" if with_protocol else ""
+        axes.text(-0.69, place, f"{row['model']}{protocol}", fontsize=7.5, va="center")
+        _draw_row(axes, row, place)
+        place += 1
+    axes.set_ylim(place - 0.5, -0.5)
+    axes.set_xlim(-0.73, 1.75)
+    axes.set_yticks([])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    axes.set_xlabel("Depth (0 = first block, 1 = last block)", x=0.31, ha="left")
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, 1)
+
+
+def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
+    n_layers = int(row["n_layers"])
+    names = [f"{layer:02d}" for layer in range(1, n_layers + 1)]
+    at = {name: 0.0 if n_layers < 2 else depth(name, n_layers) for name in names}
+    alike = set(filter(None, row["confidence_set"].split(",")))
+    look: dict[str, Any] = {"linestyle": "", "marker": "o", "markeredgecolor": CURVES[0].colour}
+    size = 4.6 if n_layers <= 16 else 3.6
+    axes.plot([0, 1], [place, place], color="#cccccc", linewidth=0.5, zorder=1)
+    for kept, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
+        xs = [at[name] for name in kept]
+        axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **look)
+    if row["best_layer"] in at:
+        axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **look)
+        words = f"best {int(row['best_layer'])} of {n_layers}"
+        words += f"; {layer_ranges(alike)}" if alike else "; no confidence set"
+    else:
+        words = f"no score: {row['reason']}"
+    axes.text(
+        1.06, place, textwrap.shorten(words, 46, placeholder=" ..."), fontsize=7, color=GREY, va="center"
+    )
