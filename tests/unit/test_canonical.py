@@ -83,6 +83,8 @@ def test_the_bytes_do_not_depend_on_how_the_cells_were_cut(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(canonical, "CHUNK", 8)
     made = cells(n_cells=sum(sizes) + 4)
     write_cells(folder / "one.h5ad", made, ABOUT)
     with CellsWriter(folder / "many.h5ad", made.var, ABOUT) as writer:
@@ -91,6 +93,7 @@ def test_the_bytes_do_not_depend_on_how_the_cells_were_cut(
             writer.append(made.X[start : start + size])
             start += size
         writer.finish(made.obs)
+    patch.undo()
     assert (folder / "one.h5ad").read_bytes() == (folder / "many.h5ad").read_bytes()
 
 

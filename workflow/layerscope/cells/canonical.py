@@ -33,6 +33,7 @@ VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
 ROOT_CELL = "iroot_cell"
 CHUNK = 1 << 16
+MATRIX_PARTS = (("data", np.float32), ("indices", np.int32))
 ROWS_AT_ONCE = 4096
 
 
@@ -148,10 +149,11 @@ class CellsWriter:
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self._row_sizes: list[np.ndarray] = []
         self._n_stored = 0
+        self._waiting = {name: np.zeros(0, dtype) for name, dtype in MATRIX_PARTS}
         self._file = h5py.File(path, "w")
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         self._x = self._file.create_group("X")
-        for name, dtype in (("data", np.float32), ("indices", np.int32)):
+        for name, dtype in MATRIX_PARTS:
             self._x.create_dataset(
                 name,
                 (0,),
@@ -177,17 +179,26 @@ class CellsWriter:
         block.sum_duplicates()
         block.eliminate_zeros()
         self._check_values(block.data)
-        end = self._n_stored + block.nnz
-        for name, values in (("data", block.data), ("indices", block.indices)):
-            self._x[name].resize((end,))
-            self._x[name][self._n_stored : end] = values
-        self._n_stored = end
         self._row_sizes.append(np.diff(block.indptr))
+        for name, values in (("data", block.data), ("indices", block.indices)):
+            self._waiting[name] = np.concatenate([self._waiting[name], values])
+        self._store(len(self._waiting["data"]) // CHUNK * CHUNK)
+
+    def _store(self, n_values: int) -> None:
+        """Store waiting values chunk by chunk, so that the file does not depend on how the rows were cut."""
+        for start in range(0, n_values, CHUNK):
+            stop = min(start + CHUNK, n_values)
+            for name, waiting in self._waiting.items():
+                self._x[name].resize((self._n_stored + stop - start,))
+                self._x[name][self._n_stored :] = waiting[start:stop]
+            self._n_stored += stop - start
+        self._waiting = {name: waiting[n_values:] for name, waiting in self._waiting.items()}
 
     def finish(self, obs: pd.DataFrame, root_cell: str | None = None) -> None:
         """Write everything but the values: the tables, the provenance and the matrix's row pointers."""
         from anndata.io import write_elem
 
+        self._store(len(self._waiting["data"]))
         sizes = np.concatenate(self._row_sizes) if self._row_sizes else np.zeros(0, dtype=np.int64)
         if len(obs) != len(sizes):
             raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {len(sizes)}")

@@ -52,11 +52,11 @@ class CsrRows:
         indices: Any,
         indptr: Any,
         shape: tuple[int, int],
-        entries_at_once: int = ENTRIES_AT_ONCE,
+        entries_at_once: int | None = None,
     ) -> None:
         self._data, self._indices = data, indices
         self._starts = np.asarray(indptr[()] if isinstance(indptr, h5py.Dataset) else indptr, dtype=np.int64)
-        self._entries_at_once = entries_at_once
+        self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
         self.shape, self.dtype = shape, np.dtype(data.dtype)
         if len(self._starts) != shape[0] + 1 or self._starts[-1] > data.shape[0]:
             raise DataError(
@@ -93,10 +93,10 @@ class DenseRows:
         See :class:`CsrRows`.
     """
 
-    def __init__(self, stored: h5py.Dataset | np.ndarray, entries_at_once: int = ENTRIES_AT_ONCE) -> None:
+    def __init__(self, stored: h5py.Dataset | np.ndarray, entries_at_once: int | None = None) -> None:
         self._stored = stored
         self.shape, self.dtype = (int(stored.shape[0]), int(stored.shape[1])), np.dtype(stored.dtype)
-        self._entries_at_once = entries_at_once
+        self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
 
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`RowMatrix.blocks`."""

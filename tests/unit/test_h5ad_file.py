@@ -1,0 +1,88 @@
+"""Tables of an h5ad file are read as anndata reads them, in every version of the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
+from layerscope.errors import DataError
+
+
+def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
+    obs = pd.DataFrame(
+        {
+            "category": pd.Categorical(["b", None, "a"], categories=["b", "a"], ordered=True),
+            "numbers": pd.Categorical([2, 4, 2]),
+            "text": ["x", "ä", ""],
+            "integer": np.array([1, 2, 3], dtype=np.int16),
+            "real": [0.5, np.nan, 2.0],
+            "flag": [True, False, True],
+            "nullable": pd.array([1, None, 3], dtype="Int64"),
+            "maybe": pd.array([True, None, False], dtype="boolean"),
+        },
+        index=["c1", "c 2", "ç3"],
+    )
+    anndata.AnnData(np.zeros((3, 1), dtype=np.float32), obs=obs).write_h5ad(tmp_path / "cells.h5ad")
+    expected = anndata.read_h5ad(tmp_path / "cells.h5ad").obs
+    with open_h5ad(tmp_path / "cells.h5ad") as stored:
+        found = read_table(stored["obs"])
+    assert list(found.index) == ["c1", "c 2", "ç3"]
+    assert list(found.columns) == list(expected.columns)
+    for name in expected.columns:
+        assert (
+            found[name].astype(object).where(found[name].notna(), None).tolist()
+            == expected[name].astype(object).where(expected[name].notna(), None).tolist()
+        )
+    assert found["category"].cat.ordered
+    assert list(found["category"].cat.categories) == ["b", "a"]
+
+
+def test_only_the_named_columns_are_read(tmp_path: Path) -> None:
+    anndata.AnnData(
+        np.zeros((2, 1), dtype=np.float32), obs=pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=["x", "y"])
+    ).write_h5ad(tmp_path / "cells.h5ad")
+    with open_h5ad(tmp_path / "cells.h5ad") as stored:
+        assert column_names(stored["obs"]) == ["a", "b"]
+        assert read_table(stored["obs"], ["b"]).to_dict("list") == {"b": [3, 4]}
+
+
+def test_tables_of_anndata_0_6_are_read(tmp_path: Path) -> None:
+    rows = np.array(
+        [(b"c1", 1.5, b"x"), (b"c2", 2.5, b"y")], dtype=[("index", "S4"), ("n", "f4"), ("s", "S4")]
+    )
+    with h5py.File(tmp_path / "old.h5ad", "w") as stored:
+        stored["obs"] = rows
+        assert column_names(stored["obs"]) == ["n", "s"]
+        assert read_index(stored["obs"]) == ["c1", "c2"]
+        assert read_column(stored["obs"], "s").tolist() == ["x", "y"]
+
+
+def test_tables_of_anndata_0_7_are_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "old.h5ad", "w") as stored:
+        obs = stored.create_group("obs")
+        obs.attrs["_index"] = "cell"
+        obs.attrs["column-order"] = np.array(["kind"], dtype=h5py.string_dtype())
+        obs["cell"] = np.array(["c1", "c2", "c3"], dtype=h5py.string_dtype())
+        obs["__categories/kind"] = np.array(["x", "y"], dtype=h5py.string_dtype())
+        obs["kind"] = np.array([1, -1, 0], dtype=np.int8)
+        obs["kind"].attrs["categories"] = obs["__categories/kind"].ref
+        table = read_table(obs)
+    assert list(table.index) == ["c1", "c2", "c3"]
+    assert table["kind"].astype(object).where(table["kind"].notna(), "").tolist() == ["y", "", "x"]
+
+
+def test_files_that_are_not_there_or_not_hdf5_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.h5ad: no such file"):
+        open_h5ad(tmp_path / "none.h5ad")
+    (tmp_path / "text.h5ad").write_text("cells")
+    with pytest.raises(DataError, match=r"text\.h5ad: not a readable HDF5 file \(5 bytes"):
+        open_h5ad(tmp_path / "text.h5ad")
+    (tmp_path / "empty.h5ad").touch()
+    with pytest.raises(DataError, match="0 bytes"):
+        open_h5ad(tmp_path / "empty.h5ad")

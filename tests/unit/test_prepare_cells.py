@@ -1,0 +1,246 @@
+"""From files as their owners made them to canonical cells: the same every time, or one clear message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import prepare_cells
+from layerscope.cells import matrix
+from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.prepare import prepare
+from layerscope.errors import ConfigError, DataError
+from layerscope.tables import read_table
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def counts(n_cells: int = 60, n_genes: int = 40, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.poisson(rng.gamma(0.6, 2.0, (n_cells, n_genes)) * rng.uniform(0.3, 1.5, n_genes))
+        + np.eye(n_cells, n_genes)
+    ).astype(np.float32)
+
+
+def write(path: Path, values: np.ndarray, layout: Any = sparse.csr_matrix, **obs: Any) -> Path:
+    names = [f"MT-G{i}" if i < 3 else f"GENE{i}" for i in range(values.shape[1])]
+    table = pd.DataFrame(obs, index=[f"{path.stem}_{i}" for i in range(len(values))])
+    anndata.AnnData(layout(values), obs=table, var=pd.DataFrame(index=names)).write_h5ad(path)
+    return path
+
+
+def prepared(inputs: Path | list[Path], out: Path, **settings: Any) -> anndata.AnnData:
+    several = inputs if isinstance(inputs, list) else [inputs]
+    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv")
+    return read_cells(out / "cells.h5ad")
+
+
+def test_counts_come_through_untouched_with_their_provenance(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), time=["d1", "d2"] * 30)
+    cells = prepared(source, tmp_path, dataset="mine", task="trajectory", citation="Us 2025")
+    assert np.array_equal(cells.X.toarray(), counts())
+    about = provenance(cells)
+    assert (about["condition"], about["dataset"], about["values"]) == ("toy", "mine", "counts")
+    assert (about["n_cells"], about["n_genes"], about["citation"]) == (60, 40, "Us 2025")
+    assert about["source"] == ["a.h5ad"]
+    assert str(tmp_path) not in json.dumps(about)
+
+
+@pytest.mark.parametrize("layout", [sparse.csc_matrix, np.asarray])
+def test_the_bytes_do_not_depend_on_the_layout_nor_on_the_block(
+    tmp_path: Path, layout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"quality": {"min_genes_per_cell": 10, "min_cells_per_gene": 5}}
+    (tmp_path / "other").mkdir()
+    prepared(write(tmp_path / "a.h5ad", counts()), tmp_path, **settings)
+    monkeypatch.setattr(matrix, "ENTRIES_AT_ONCE", 50)
+    prepared(write(tmp_path / "other" / "a.h5ad", counts(), layout), tmp_path / "other", **settings)
+    for name in ("cells.h5ad", "summary.tsv"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_quality_control_is_recorded_and_applied(tmp_path: Path) -> None:
+    values = counts()
+    source = write(tmp_path / "a.h5ad", values, batch=["x", "y", "y"] * 20)
+    limits = {"min_genes_per_cell": 15, "max_mitochondrial_percent": 12, "min_cells_per_gene": 16}
+    cells = prepared(source, tmp_path, quality=limits)
+    share = 100 * values[:, :3].sum(1) / values.sum(1)
+    kept = ((values > 0).sum(1) >= 15) & (share <= 12)
+    genes = (values[kept] > 0).sum(0) >= 16
+    assert np.array_equal(cells.X.toarray(), values[kept][:, genes])
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    last = table[table["group"] == "all"].iloc[-1]
+    assert (last["cells_after"], last["genes_after"]) == (kept.sum(), genes.sum())
+    assert 0 < kept.sum() < 60
+    assert 0 < genes.sum() < 40
+
+
+def test_genes_without_symbols_leave_the_mitochondrial_filter_out(tmp_path: Path) -> None:
+    cells = anndata.AnnData(counts())
+    cells.var_names = [f"ENSG{i:011d}" for i in range(40)]
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    prepared(tmp_path / "a.h5ad", tmp_path, quality={"max_mitochondrial_percent": 1})
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    assert table["remark"].tolist() == ["", "not applied: the genes have no symbols"]
+
+
+def test_normalised_values_are_logged_once_and_logged_ones_never(tmp_path: Path) -> None:
+    normalised = counts() / counts().sum(1, keepdims=True) * 1e6
+    cells = prepared(write(tmp_path / "a.h5ad", normalised), tmp_path, values="normalised")
+    expected = np.log1p(counts() / counts().sum(1, keepdims=True) * 1e4)
+    np.testing.assert_allclose(cells.X.toarray(), expected, rtol=1e-5)
+    assert provenance(cells)["values"] == "log_normalised"
+    again = prepared(write(tmp_path / "b.h5ad", expected), tmp_path, values="log_normalised")
+    np.testing.assert_allclose(again.X.toarray(), expected, rtol=1e-6)
+
+
+def test_some_genes_of_normalised_cells_are_logged_without_rescaling(tmp_path: Path) -> None:
+    some = (counts() / counts().sum(1, keepdims=True) * 1e4)[:, :30]
+    cells = prepared(write(tmp_path / "a.h5ad", some), tmp_path, values="normalised")
+    np.testing.assert_allclose(cells.X.toarray(), np.log1p(some), rtol=1e-5)
+
+
+def test_a_bad_value_beyond_the_sample_is_found(tmp_path: Path) -> None:
+    values = np.tile(counts(), (20, 1))
+    values[701, 5] = 2.5
+    source = write(tmp_path / "a.h5ad", values)
+    with pytest.raises(
+        DataError, match=r"a\.h5ad: X: .* from cell 'a_701' on are not whole numbers.*gene 'GENE5'"
+    ):
+        prepared(source, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5ad"]
+
+
+def test_several_files_become_one_condition(tmp_path: Path) -> None:
+    one = write(tmp_path / "day2.h5ad", counts(seed=1), day=["d2"] * 60, kind=["stem", "fate"] * 30)
+    two = write(tmp_path / "day10.h5ad", counts(seed=2, n_genes=35), day=["d10"] * 60, kind=["fate"] * 60)
+    cells = prepared(
+        [two, one],
+        tmp_path,
+        columns={"time": "day", "cell_type": "kind"},
+        root={"time": "d2", "kind": "stem"},
+    )
+    assert cells.shape == (120, 35)
+    assert list(cells.obs["time"].cat.categories) == ["d2", "d10"]
+    assert cells.obs["is_root"].sum() == 30
+    assert np.array_equal(cells.X.toarray()[60:], counts(seed=1)[:, :35])
+    with pytest.raises(DataError, match="no cell is labelled 'd3' in column 'time'"):
+        prepared([two, one], tmp_path, columns={"time": "day"}, root={"time": "d3"})
+
+
+def test_cells_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts())
+    with pytest.raises(DataError, match="cell ids repeat, such as a_0, a_1, a_2"):
+        prepared([source, source], tmp_path)
+
+
+def test_a_subset_that_leaves_nothing_says_what_was_asked(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), batch=["x", "y"] * 30, kind=["p", "q"] * 30)
+    with pytest.raises(DataError, match=r"no cell is left after the step subset \(none ; batch x; kind q\)"):
+        prepared(source, tmp_path, subset={"batch": "x", "kind": "q"})
+    with pytest.raises(DataError, match=r"no cell is left after the step quality.*min_genes_per_cell 999"):
+        prepared(source, tmp_path, quality={"min_genes_per_cell": 999})
+    with pytest.raises(DataError, match="no gene is detected in 999 cells"):
+        prepared(source, tmp_path, quality={"min_cells_per_gene": 999})
+
+
+def test_cells_of_unknown_time_are_left_out_and_counted(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), day=["d1", None, "d2"] * 20)
+    assert prepared(source, tmp_path, columns={"time": "day"}).n_obs == 40
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    assert table[table["filter"] == "time"]["cells_after"].tolist()[0] == 40
+
+
+def test_the_script_reads_settings_and_writes_both_files(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts())
+    arguments = ["--input", str(source), "--condition", "toy", "--settings", '{"dataset": "mine"}']
+    out = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
+    prepare_cells.main([*arguments, *out])
+    assert read_cells(tmp_path / "cells.h5ad").n_obs == 60
+    assert (tmp_path / "summary.tsv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "words"),
+    [
+        (lambda c: c - 3, {}, "looks like negative values: min -3"),
+        (np.log1p, {}, "looks like logarithms of raw counts"),
+        (lambda c: np.log1p(c / c.sum(1, keepdims=True) * 1e4), {}, "natural log-normalised"),
+        (lambda c: c * 0, {}, "nothing but zeros"),
+        (lambda c: np.where(c > 5, np.nan, c), {}, "not finite numbers"),
+        (lambda c: c, {"columns": {"time": "tme"}}, "no column 'tme' in obs; did you mean 'time'"),
+        (lambda c: c, {"task": "clustering"}, "task: 'clustering' is not allowed"),
+    ],
+)
+def test_one_clear_message_for_each_mistake(tmp_path: Path, change: Any, settings: Any, words: str) -> None:
+    source = write(tmp_path / "a.h5ad", change(counts()), time=["d1"] * 60)
+    with pytest.raises((ConfigError, DataError), match=words) as refusal:
+        prepared(source, tmp_path, **settings)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "cells.h5ad").exists()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.h5ad: no such file"):
+        prepared(tmp_path / "absent.h5ad", tmp_path)
+
+
+REAL: dict[str, tuple[dict[str, Any], int, str]] = {
+    "papalexi_lowmoi_counts": (
+        {
+            "task": "perturbation",
+            "columns": {"perturbation": "target", "guide": "guide_id"},
+            "control": "non-targeting",
+        },
+        16_093,
+        "human",
+    ),
+    "paul15_counts_240": (
+        {"task": "trajectory", "root": {"cell_type": "Multipotent progenitors"}},
+        2_660,
+        "mouse",
+    ),
+    "larry_mouse_781": (
+        {
+            "task": "trajectory",
+            "values": "normalised",
+            "columns": {"time": "time_info", "cell_type": "state_info", "clone": "obsm/X_clone"},
+            "root": {"time": 2, "cell_type": "undiff"},
+        },
+        781,
+        "mouse",
+    ),
+    "norman_mcfaline_devel": (
+        {"task": "perturbation", "values": "log_normalised", "control": "control"},
+        5_961,
+        "human",
+    ),
+    "pbmc_200_human_raw_a": ({}, 200, "human"),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_prepared(tmp_path: Path, name: str) -> None:
+    settings, n_cells, species = REAL[name]
+    source = SHARED / f"{name}.h5ad"
+    if not source.is_file():
+        pytest.skip(f"{source.name} is not beside the repository")
+    cells = prepared(source, tmp_path, **settings)
+    assert cells.n_obs == n_cells
+    assert provenance(cells)["organism"] == species
+
+
+def test_normalised_larry_cells_are_refused_as_counts(tmp_path: Path) -> None:
+    source = SHARED / "larry_mouse_781.h5ad"
+    if not source.is_file():
+        pytest.skip(f"{source.name} is not beside the repository")
+    with pytest.raises(DataError, match=r"library-size normalised values \(10,000 per cell\), not logged"):
+        prepared(source, tmp_path, task="trajectory")

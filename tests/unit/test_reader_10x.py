@@ -1,0 +1,155 @@
+"""10x matrices of every layout become the same cells."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import io, sparse
+
+from layerscope.cells.canonical import read_cells
+from layerscope.cells.prepare import prepare
+from layerscope.errors import DataError
+
+GENES = ["TP53", "CD3E", "MT-ND1", "ACTB", "ACTB"]
+IDS = [f"ENSG0000000000{i}" for i in range(5)]
+COUNTS = np.random.default_rng(0).poisson(1.5, (7, 5)) + np.eye(7, 5, dtype=int)
+BARCODES = [f"AAC{i}-1" for i in range(7)]
+
+
+def write_triplet(folder: Path, prefix: str = "", compressed: bool = True, version: int = 3) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    end = ".gz" if compressed else ""
+    opened = gzip.open if compressed else open
+    listed = "features" if version == 3 else "genes"
+    with opened(folder / f"{prefix}matrix.mtx{end}", "wb") as stream:
+        io.mmwrite(stream, sparse.coo_matrix(COUNTS.T), field="integer")
+    with opened(folder / f"{prefix}barcodes.tsv{end}", "wt") as stream:
+        stream.writelines(f"{barcode}\n" for barcode in BARCODES)
+    with opened(folder / f"{prefix}{listed}.tsv{end}", "wt") as stream:
+        kind = "\tGene Expression" if version == 3 else ""
+        stream.writelines(f"{gene}\t{name}{kind}\n" for gene, name in zip(IDS, GENES, strict=True))
+
+
+def write_h5(path: Path, version: int = 3, protein: bool = False) -> None:
+    counts = np.hstack([COUNTS, 100 + COUNTS[:, :1]]) if protein else COUNTS
+    ids, names = [*IDS, "CD3_TotalSeq"][: counts.shape[1]], [*GENES, "CD3"][: counts.shape[1]]
+    values = sparse.csc_matrix(counts.T)
+    text = h5py.string_dtype()
+    with h5py.File(path, "w") as stored:
+        group = stored.create_group("matrix" if version == 3 else "GRCh38")
+        for name in ("data", "indices", "indptr"):
+            group[name] = getattr(values, name)
+        group["shape"] = values.shape
+        group["barcodes"] = np.array(BARCODES, dtype="S")
+        if version == 3:
+            kinds = ["Gene Expression"] * 5 + ["Antibody Capture"] * protein
+            for name, held in (("id", ids), ("name", names), ("feature_type", kinds)):
+                group[f"features/{name}"] = np.array(held, dtype=text)
+        else:
+            group["genes"], group["gene_names"] = np.array(ids, dtype=text), np.array(names, dtype=text)
+
+
+def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.AnnData:
+    prepare(inputs, {"kind": "10x", **settings}, "blood", tmp_path / "out" / "cells.h5ad", tmp_path / "s.tsv")
+    return read_cells(tmp_path / "out" / "cells.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("compressed", "version"), [(True, 3), (False, 3), (False, 2)], ids=["gzip", "plain", "version 2"]
+)
+def test_triplets_are_read(tmp_path: Path, compressed: bool, version: int) -> None:
+    write_triplet(tmp_path / "run", compressed=compressed, version=version)
+    cells = prepared([tmp_path / "run"], tmp_path)
+    assert np.array_equal(cells.X.toarray(), COUNTS)
+    assert list(cells.obs_names) == BARCODES
+    assert list(cells.var["ensembl_id"]) == IDS
+    assert list(cells.var["symbol"]) == GENES
+    assert list(cells.var_names) == [*GENES[:4], "ACTB-1"]
+
+
+@pytest.mark.parametrize("version", [3, 2])
+def test_h5_files_are_read(tmp_path: Path, version: int) -> None:
+    write_h5(tmp_path / "run.h5", version)
+    assert np.array_equal(prepared([tmp_path / "run.h5"], tmp_path).X.toarray(), COUNTS)
+
+
+def test_features_that_are_no_genes_are_left_out(tmp_path: Path) -> None:
+    write_h5(tmp_path / "run.h5", protein=True)
+    cells = prepared([tmp_path / "run.h5"], tmp_path)
+    assert np.array_equal(cells.X.toarray(), COUNTS)
+    assert "CD3" not in set(cells.var["symbol"])
+
+
+def test_several_samples_get_their_names(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "geo", prefix="GSM1_day2_")
+    write_triplet(tmp_path / "geo", prefix="GSM2_day4_")
+    cells = prepared([tmp_path / "geo"], tmp_path)
+    assert np.array_equal(cells.X.toarray(), np.vstack([COUNTS, COUNTS]))
+    assert list(cells.obs["batch"]) == ["GSM1_day2"] * 7 + ["GSM2_day4"] * 7
+    assert cells.obs_names[7] == "GSM2_day4_AAC0-1"
+
+
+def test_a_table_gives_the_cells_their_labels(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "run")
+    table = pd.DataFrame({"barcode": BARCODES[1:5], "day": ["d2", "d4", "d4", "d2"]})
+    table.to_csv(tmp_path / "cells.csv", index=False)
+    cells = prepared(
+        [tmp_path / "run", tmp_path / "cells.csv"], tmp_path, columns={"time": "day"}, subset={"day": "d4"}
+    )
+    assert list(cells.obs_names) == BARCODES[2:4]
+    assert list(cells.obs["time"]) == ["d4", "d4"]
+    table.assign(barcode="unknown").iloc[:1].to_csv(tmp_path / "cells.csv", index=False)
+    with pytest.raises(
+        DataError, match="no cell of the table is in the matrix; the table has ids such as 'unknown'"
+    ):
+        prepared([tmp_path / "run", tmp_path / "cells.csv"], tmp_path)
+
+
+def test_files_named_one_by_one_work_as_a_folder_does(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "run")
+    cells = prepared(sorted((tmp_path / "run").iterdir()), tmp_path)
+    assert np.array_equal(cells.X.toarray(), COUNTS)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "run", compressed=False)
+    whole = (tmp_path / "run" / "matrix.mtx").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "matrix.mtx").write_text("".join(whole[:-3]))
+    with pytest.raises(DataError, match=r"matrix\.mtx: truncated: \d+ of \d+ entries"):
+        prepared([tmp_path / "run"], tmp_path)
+    (tmp_path / "run" / "matrix.mtx").write_text("gene\tcell\n")
+    with pytest.raises(DataError, match=r"matrix\.mtx: truncated or damaged \(expected a MatrixMarket"):
+        prepared([tmp_path / "run"], tmp_path)
+    (tmp_path / "run" / "barcodes.tsv").unlink()
+    with pytest.raises(DataError, match=r"matrix\.mtx: no barcodes\.tsv\.gz beside it"):
+        prepared([tmp_path / "run"], tmp_path)
+
+
+def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "run")
+    content = (tmp_path / "run" / "matrix.mtx.gz").read_bytes()
+    (tmp_path / "run" / "matrix.mtx.gz").write_bytes(content[:-20])
+    with pytest.raises(DataError, match=r"matrix\.mtx\.gz: truncated"):
+        prepared([tmp_path / "run"], tmp_path)
+
+
+def test_inputs_of_another_kind_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no matrix\.mtx"):
+        prepared([tmp_path / "empty"], tmp_path)
+    (tmp_path / "notes.pdf").touch()
+    with pytest.raises(DataError, match=r"notes\.pdf: expected matrix\.mtx"):
+        prepared([tmp_path / "notes.pdf"], tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        prepared([tmp_path / "absent"], tmp_path)
+    with h5py.File(tmp_path / "odd.h5", "w") as stored:
+        stored["other"] = np.ones(3)
+    with pytest.raises(DataError, match="expected a 10x matrix of one genome, found the groups other"):
+        prepared([tmp_path / "odd.h5"], tmp_path)

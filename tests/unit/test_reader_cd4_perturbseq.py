@@ -1,0 +1,70 @@
+"""The CD4+ T-cell perturb-seq files: the owners' flags, controls, donor and state from the name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+
+from layerscope.cells.canonical import read_cells
+from layerscope.cells.prepare import prepare
+from layerscope.cells.readers.cd4_perturbseq import donor_and_state
+from layerscope.errors import DataError
+from layerscope.tables import read_table
+from layouts import write_cd4_perturbseq
+
+FILE = "D1_Rest.assigned_guide.h5ad"
+
+
+def prepared(source: Path, tmp_path: Path, **settings: Any) -> anndata.AnnData:
+    chosen = {"kind": "cd4_perturbseq", "task": "perturbation", **settings}
+    prepare([source], chosen, "D1_Rest", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+    return read_cells(tmp_path / "cells.h5ad")
+
+
+def test_the_owners_layout_becomes_canonical(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / FILE)
+    cells = prepared(tmp_path / FILE, tmp_path)
+    owners = anndata.read_h5ad(tmp_path / FILE)
+    usable = owners.obs[
+        ~owners.obs["low_quality"]
+        & owners.obs["guide_type"].notna()
+        & (owners.obs["guide_id"] != "multi_sgRNA")
+    ]
+    assert list(cells.obs_names) == list(usable.index)
+    assert np.array_equal(cells.X.toarray(), owners[usable.index].X.toarray())
+    assert cells.obs["is_control"].tolist() == (usable["guide_type"] == "non-targeting").tolist()
+    assert set(cells.obs["perturbation"][cells.obs["is_control"]]) == {"non-targeting"}
+    assert set(cells.obs["guide"][cells.obs["is_control"]]) <= {f"NTC-{i}" for i in range(1, 6)}
+    assert set(cells.obs["replicate"]) == {"D1"}
+    assert cells.obs["batch"].tolist() == usable["lane_id"].tolist()
+    assert cells.var["ensembl_id"].iloc[0] == "ENSG00000000001"
+    assert cells.var["symbol"].iloc[0] == "MT-ND0"
+
+
+def test_what_the_flags_leave_out_is_recorded(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / FILE)
+    prepared(tmp_path / FILE, tmp_path)
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    steps = table[table["group"] == "all"].set_index("filter")
+    assert list(steps.index[:4]) == ["none", "low_quality", "guide_id", "guide_type"]
+    assert steps.loc["guide_id", "cells_after"] < steps.loc["guide_id", "cells_before"]
+
+
+def test_names_give_donor_and_state() -> None:
+    assert donor_and_state(FILE) == ("D1", "Rest")
+    assert donor_and_state("D3_Stim48hr.assigned_guide.h5ad") == ("D3", "Stim48hr")
+    with pytest.raises(DataError, match="expected a name such as D1_Rest"):
+        donor_and_state("cells.h5ad")
+
+
+def test_another_layout_is_refused_by_the_column_that_lacks(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / FILE)
+    cells = anndata.read_h5ad(tmp_path / FILE)
+    cells.obs = cells.obs.rename(columns={"guide_type": "guide_kind"})
+    cells.write_h5ad(tmp_path / FILE)
+    with pytest.raises(DataError, match="no column 'guide_type' in obs; did you mean 'guide_id' or"):
+        prepared(tmp_path / FILE, tmp_path)
