@@ -93,7 +93,7 @@ class OneWay:
 
 def to_groups(beta: Array) -> Array:
     """Treatment coefficients to one linear predictor per group, both ``(n_groups, n_genes)``."""
-    eta = beta + beta[0]
+    eta: Array = beta + beta[0]
     eta[0] = beta[0]
     return eta
 

@@ -1,0 +1,54 @@
+"""Small perturbation experiments with known effects, for the tests of that task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.canonical import write_cells
+
+
+def experiment(
+    seed: int = 0,
+    n_modules: int = 3,
+    per_module: int = 3,
+    n_genes: int = 120,
+    cells_per_guide: int = 30,
+    effect: float = 0.8,
+) -> anndata.AnnData:
+    """Cells of perturbations in modules: those of one module change the same genes alike."""
+    random = np.random.default_rng(seed)
+    base = random.gamma(1.0, 3.0, n_genes)
+    names = [f"P{index:02d}" for index in range(n_modules * per_module)]
+    module = {name: f"M{index // per_module}" for index, name in enumerate(names)}
+    direction = {
+        m: random.normal(0, effect, n_genes) * (random.random(n_genes) < 0.4) for m in set(module.values())
+    }
+    rows, obs = [], []
+    for name in ["non-targeting", *names]:
+        own = (
+            random.normal(0, 0.2, n_genes) + direction[module[name]] if name in module else np.zeros(n_genes)
+        )
+        for guide in range(2 if name in module else 4):
+            for cell in range(cells_per_guide):
+                depth = random.lognormal(0, 0.3)
+                rows.append(random.poisson(depth * base * np.exp(own) * random.gamma(5, 0.2, n_genes)))
+                obs.append(
+                    (name, f"{name}_g{guide}", f"lane_{cell % 2}", name not in module, module.get(name, ""))
+                )
+    table = pd.DataFrame(obs, columns=["perturbation", "guide", "replicate", "is_control", "true_module"])
+    table.index = pd.Index([f"cell_{index}" for index in range(len(table))])
+    genes = pd.Index([f"G{index}" for index in range(n_genes)])
+    counts = sparse.csr_matrix(np.array(rows, dtype=np.float32))
+    return anndata.AnnData(X=counts, obs=table, var=pd.DataFrame({"symbol": genes.to_numpy()}, index=genes))
+
+
+def write(path: Path, cells: anndata.AnnData, values: str = "counts") -> Path:
+    """Write cells as canonical cells."""
+    described = {"condition": "test", "dataset": "test", "task": "perturbation", "values": values}
+    write_cells(path, cells, described)
+    return path

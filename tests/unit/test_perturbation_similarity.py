@@ -1,0 +1,65 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from layerscope.errors import DataError
+from layerscope.perturbation.similarity import (
+    cosine_matrix,
+    profile_similarity,
+    read_similarity,
+    spearman_matrix,
+    write_similarity,
+)
+
+
+def profiles(tmp_path, values):
+    names = [f"P{i}" for i in range(len(values))]
+    anndata.AnnData(X=np.asarray(values, dtype=float), obs=pd.DataFrame(index=names)).write_h5ad(
+        tmp_path / "profiles.h5ad"
+    )
+    return tmp_path / "profiles.h5ad"
+
+
+def test_correlations_are_scipys_with_ties():
+    values = np.random.default_rng(0).integers(0, 5, (6, 40)).astype(float)
+    np.testing.assert_allclose(spearman_matrix(values), spearmanr(values, axis=1).statistic, atol=1e-12)
+
+
+def test_matrices_are_exactly_symmetric_with_ones_on_the_diagonal():
+    values = np.random.default_rng(0).normal(size=(9, 33))
+    for matrix in (spearman_matrix(values), cosine_matrix(values)):
+        assert (matrix == matrix.T).all()
+        assert (np.diag(matrix) == 1).all()
+
+
+def test_a_gene_without_a_fold_change_for_some_perturbation_is_left_out(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 30))
+    spoiled = values.copy()
+    spoiled[1, 3] = np.nan
+    profile_similarity(profiles(tmp_path, spoiled), tmp_path / "similarity.npz")
+    names, found = read_similarity(tmp_path / "similarity.npz")
+    assert names == ["P0", "P1", "P2", "P3"]
+    np.testing.assert_allclose(found, spearman_matrix(np.delete(values, 3, axis=1)))
+
+
+def test_a_profile_that_does_not_vary_is_refused(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 30))
+    values[2] = 1.0
+    with pytest.raises(DataError, match="P2"):
+        profile_similarity(profiles(tmp_path, values), tmp_path / "similarity.npz")
+
+
+def test_a_matrix_is_always_the_same_bytes(tmp_path):
+    matrix = spearman_matrix(np.random.default_rng(0).normal(size=(3, 30)))
+    for name in ("one.npz", "two.npz"):
+        write_similarity(tmp_path / name, ["A", "B", "C"], matrix)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a matrix"])
+def test_what_is_no_matrix_is_refused(tmp_path, content):
+    (tmp_path / "similarity.npz").write_bytes(content)
+    with pytest.raises(DataError, match="not a similarity matrix"):
+        read_similarity(tmp_path / "similarity.npz")
