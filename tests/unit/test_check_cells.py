@@ -1,0 +1,64 @@
+"""What a file holds is said in plain words, with a start for the configuration that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+import yaml
+
+import check_cells
+from layerscope.cells.check import check
+from layerscope.cells.prepare import prepare
+from layerscope.errors import DataError
+from layerscope.models.catalogue import FAMILIES
+from layouts import write_cd4_perturbseq, write_gse276896
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path: Path) -> None:
+    write_gse276896(tmp_path / "blood.h5ad")
+    said = check(tmp_path / "blood.h5ad", FAMILIES)
+    assert "blood.h5ad: 120 cells x 150 genes" in said
+    assert "X: scaled values (z-scores per gene)" in said
+    assert "raw/X: natural log-normalised values" in said
+    assert "recover_counts: {total: total_counts, per: 10000, logged: true}" in said
+    assert "species by their names: human" in said
+    assert next(line for line in said.splitlines() if "Timepoint" in line).endswith("[time?]")
+    assert "hellinger_svd: no: it needs raw counts" in said
+    assert "tahoe_x1: no: it needs Ensembl ids" in said
+
+
+def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / "D1_Rest.assigned_guide.h5ad")
+    said = check(tmp_path / "D1_Rest.assigned_guide.h5ad", FAMILIES)
+    assert "perturbed_gene_name" in said
+    assert "tahoe_x1: yes" in said
+    assert "symbols and Ensembl ids" in said
+
+
+def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
+    scaled = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
+    anndata.AnnData(scaled).write_h5ad(tmp_path / "a.h5ad")
+    said = check(tmp_path / "a.h5ad", FAMILIES)
+    assert "none: no matrix holds counts" in said
+    with pytest.raises(DataError, match="no such file"):
+        check(tmp_path / "b.h5ad", FAMILIES)
+
+
+@pytest.mark.parametrize(
+    "name", ["papalexi_lowmoi_counts", "paul15_counts_240", "larry_mouse_781", "norman_mcfaline_devel"]
+)
+def test_the_proposed_entry_prepares_real_files(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = SHARED / f"{name}.h5ad"
+    if not source.is_file():
+        pytest.skip(f"{source.name} is not beside the repository")
+    check_cells.main([str(source)])
+    entry = yaml.safe_load(capsys.readouterr().out.split("config/datasets.yaml\n")[1])["my_cells"]
+    prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+    assert (tmp_path / "cells.h5ad").is_file()
