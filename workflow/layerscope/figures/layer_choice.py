@@ -89,7 +89,9 @@ def draw_layer_choice(
     )
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
     with look():
-        figure, grid = sheet(1, 1, (8.6, ROW_INCHES * (len(rows) + len(conditions))), words, header=0.1)
+        figure, grid = sheet(
+            1, 1, (8.6, ROW_INCHES * (len(rows) + len(conditions))), words, header=0.1, left=0.12
+        )
         _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
         save(figure, outputs, title=TITLE, caption=caption)
 

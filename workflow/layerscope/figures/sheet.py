@@ -34,7 +34,12 @@ def width_of(text: str, size: float) -> float:
 
 
 def sheet(
-    n_rows: int, n_columns: int, panel: tuple[float, float], words: Words, header: float = 0.3
+    n_rows: int,
+    n_columns: int,
+    panel: tuple[float, float],
+    words: Words,
+    header: float = 0.3,
+    left: float = LEFT,
 ) -> tuple[Figure, list[list[Any]]]:
     """Make a figure with a grid of panels, its words placed above and below.
 
@@ -48,12 +53,14 @@ def sheet(
         Title, subtitle, legend entries (matplotlib handles with labels) and notes.
     header
         Height above each panel's axes for its title, in inches.
+    left
+        Width left of the panels for their labels, in inches.
 
     Returns
     -------
     The figure, and its axes by row and column.
     """
-    width = LEFT + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + RIGHT
+    width = left + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + RIGHT
     title = wrapped(words.title, width, TITLE_SIZE)
     subtitle = wrapped(words.subtitle, width, SUBTITLE_SIZE)
     notes = [line for note in words.notes for line in wrapped(note, width, NOTE_SIZE)]
@@ -83,22 +90,23 @@ def sheet(
         )
     for place, line in enumerate(reversed(notes)):
         figure.text(0.1 / width, (0.06 + 0.14 * place) / height, line, fontsize=NOTE_SIZE, color="#333333")
-    return figure, _grid(figure, (n_rows, n_columns), panel, (foot, header))
+    return figure, _grid(figure, (n_rows, n_columns), panel, (left, foot, header))
 
 
 def _grid(
-    figure: Figure, shape: tuple[int, int], panel: tuple[float, float], around: tuple[float, float]
+    figure: Figure, shape: tuple[int, int], panel: tuple[float, float], around: tuple[float, float, float]
 ) -> list[list[Any]]:
     width, height = figure.get_size_inches()
     n_rows, n_columns = shape
+    left, foot, header = around
     grid: list[list[Any]] = []
     for row in range(n_rows):
-        bottom = around[0] + (n_rows - 1 - row) * (panel[1] + around[1] + ROW_GAP)
-        lefts = [LEFT + column * (panel[0] + COLUMN_GAP) for column in range(n_columns)]
+        bottom = foot + (n_rows - 1 - row) * (panel[1] + header + ROW_GAP)
+        lefts = [left + column * (panel[0] + COLUMN_GAP) for column in range(n_columns)]
         grid.append(
             [
-                figure.add_axes((left / width, bottom / height, panel[0] / width, panel[1] / height))
-                for left in lefts
+                figure.add_axes((at / width, bottom / height, panel[0] / width, panel[1] / height))
+                for at in lefts
             ]
         )
     return grid

@@ -1,0 +1,150 @@
+"""The answer: for each condition, which layer of which model, in words and in a small table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from layerscope.figures.models import Model
+from layerscope.figures.wording import condition_order, condition_title, is_simulated, layer_ranges
+from layerscope.report.formats import interval, number, percent, signed
+from layerscope.report.grid import Cell, Column, Grid, Row, Source
+
+STRICTEST = ("strict", "paper", "released")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is recommended for one model: one sentence, and what qualifies it."""
+
+    model: str
+    first: str
+    rest: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is recommended for one condition: the advice on the model that scores highest, then the others."""
+
+    condition: str
+    title: str
+    task: str
+    protocol: str
+    simulated: bool
+    best: Advice
+    others: tuple[Advice, ...]
+
+
+def answers(
+    layers: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
+) -> list[Answer]:
+    """Take the recommendation of every condition from the table of the layer choice.
+
+    Where several protocols were run, the strictest one speaks.
+    """
+    found = []
+    for condition in condition_order(settings, layers["condition"]):
+        rows = layers[layers["condition"] == condition]
+        protocol = strictest(rows["protocol"])
+        rows = rows[rows["protocol"] == protocol].sort_values(
+            "best_estimate", ascending=False, kind="stable", na_position="last"
+        )
+        advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
+        found.append(
+            Answer(
+                condition=condition,
+                title=condition_title(settings, condition),
+                task=rows["task"].iloc[0],
+                protocol=protocol,
+                simulated=is_simulated(settings, condition),
+                best=advice[0],
+                others=tuple(advice[1:]),
+            )
+        )
+    return found
+
+
+def strictest(protocols: pd.Series) -> str:
+    """The strictest protocol that was run."""
+    present = sorted(set(protocols))
+    return next((name for name in STRICTEST if name in present), present[0])
+
+
+def first_sentence(text: str) -> tuple[str, str]:
+    """Divide a text into its first sentence and the rest."""
+    parts = re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip(), maxsplit=1)
+    return parts[0], parts[1] if len(parts) > 1 else ""
+
+
+def _advice(row: Mapping[str, Any], models: Mapping[str, Model], hint: str) -> Advice:
+    first, rest = first_sentence(row["recommendation"])
+    title = models[row["model"]].title if row["model"] in models else row["model"]
+    return Advice(title, first, rest, f"{hint}, column recommendation")
+
+
+COLUMNS = (
+    Column("Condition"),
+    Column("Model"),
+    Column("Protocol"),
+    Column("Best layer", "the numbered layer with the highest score", kind="n"),
+    Column("Depth", "0% is the first block, 100% the last", kind="n"),
+    Column("Score", "of the best layer, with its 95% interval", kind="n"),
+    Column("Final layer", "score of the last block, with its 95% interval", kind="n"),
+    Column("Gain", "best minus final layer, with its paired 95% interval", kind="n"),
+    Column("Official", "score of the embedding that the model's owners publish", kind="n"),
+    Column("Best baseline", "the baseline with the highest score", kind="n"),
+    Column("Untrained", "the highest score of any layer of the untrained controls", kind="n"),
+    Column("Not told apart", "layers that cannot be told from the best one (95% confidence set)"),
+)
+
+
+def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
+    """Set the numbers behind the answers in a small table; each names the columns that it comes from."""
+    order = {name: place for place, name in enumerate(condition_order(settings, layers["condition"]))}
+    places = layers["condition"].map(order)
+    ordered = layers.assign(place=places).sort_values(["place", "model", "protocol"], kind="stable")
+    rows = tuple(_row(row, settings, source.line(int(index))) for index, row in ordered.iterrows())
+    protocols = sorted(set(layers["protocol"]))
+    kept = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
+    note = "" if len(protocols) > 1 else f"Protocol {', '.join(protocols)}."
+    return Grid(
+        key="answer-table",
+        caption="The numbers behind the recommendations (95% intervals in small type)",
+        columns=tuple(COLUMNS[at] for at in kept),
+        rows=tuple(Row(tuple(row.cells[at] for at in kept), row.hint) for row in rows),
+        source=source,
+        note=note,
+    )
+
+
+def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
+    def score(name: str, before: str = "") -> Cell:
+        columns = f"{name}_estimate, {name}_ci_low, {name}_ci_high"
+        small = interval(row[f"{name}_ci_low"], row[f"{name}_ci_high"])
+        small = ", ".join(part for part in (before, small) if part)
+        return Cell(number(row[f"{name}_estimate"]), small, f"{line}, columns {columns}")
+
+    best = str(int(row["best_layer"])) if row["best_layer"] else "none"
+    gain = interval(row["gain_ci_low"], row["gain_ci_high"], 3)
+    untrained = f"layer {int(row['best_untrained_layer'])}" if row["best_untrained_layer"] else "not run"
+    alike = row["confidence_set"]
+    cells = (
+        Cell(condition_title(settings, row["condition"])),
+        Cell(row["model"]),
+        Cell(row["protocol"]),
+        Cell(best, f"of {int(row['n_layers'])}", f"{line}, columns best_layer, n_layers"),
+        Cell(percent(row["best_depth"]), "", f"{line}, column best_depth"),
+        score("best") if row["status"] == "ok" else Cell("", row["reason"], f"{line}, column reason"),
+        score("final"),
+        Cell(signed(row["gain"]), gain, f"{line}, columns gain, gain_ci_low, gain_ci_high"),
+        score("official"),
+        score("best_baseline", row["best_baseline"] or "not run"),
+        score("best_untrained", untrained),
+        Cell(layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
+    )
+    return Row(cells, line)

@@ -1,0 +1,188 @@
+"""What stands behind the answers: models, data, missing scores, remarks and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from layerscope.figures.models import Model
+from layerscope.figures.wording import condition_order, control_label, is_simulated, layer_ranges, natural
+from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of
+
+PRIMARY = "spearman"
+SCORE_LABELS = {
+    "estimate": "score",
+    "ci_low": "from",
+    "ci_high": "to",
+    "n_cells": "cells",
+    "n_items": "items",
+}
+UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metric", "reason"]
+
+
+def model_table(models: Mapping[str, Model]) -> Grid:
+    """What each model is, what it was trained on and under which licence it stands."""
+    rows = [
+        {
+            "model": model.name,
+            "title": model.title if model.title != model.name else "",
+            "kind": f"control: {control_label(model.control)}" if model.control else model.kind,
+            "layers": model.n_layers or None,
+            "trained on": _training(model),
+            "licence": model.about.get("licence", ""),
+            "citation": model.about.get("citation", ""),
+        }
+        for model in models.values()
+    ]
+    table = pd.DataFrame(rows).astype({"layers": "Int64"})
+    rank = {"foundation": 0, "control": 1, "baseline": 2}
+    places = [(rank[model.kind], natural(model.name)) for model in models.values()]
+    table = table.iloc[sorted(range(len(table)), key=places.__getitem__)]
+    return grid_of(table, key="models", caption="Models, what each was trained on, and its licence")
+
+
+def _training(model: Model) -> str:
+    if model.kind == "baseline":
+        return "nothing: computed from the cells that are scored"
+    if model.control == "untrained":
+        return f"nothing: the architecture of {model.of} with weights drawn anew"
+    return str(model.about.get("trained_on", "")) or "not stated"
+
+
+def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
+    """What each condition's cells are, where they come from and how many entered the scores."""
+    described = settings.get("conditions") or {}
+    rows = []
+    for name in condition_order(settings, {*described, *scores["condition"]}):
+        entry = described.get(name) or {}
+        used = scores.loc[(scores["condition"] == name) & (scores["status"] == "ok"), "n_cells"]
+        rows.append(
+            {
+                "condition": name,
+                "title": entry.get("title", ""),
+                "task": entry.get("task", ""),
+                "dataset": entry.get("dataset_title") or entry.get("dataset", ""),
+                "cells": "simulated" if is_simulated(settings, name) else "measured",
+                "most cells scored": int(used.max()) if len(used) else None,
+                "citation": entry.get("citation", ""),
+                "licence": entry.get("licence", ""),
+            }
+        )
+    table = pd.DataFrame(rows).astype({"most cells scored": "Int64"})
+    return grid_of(table, key="data", caption="Conditions and their data")
+
+
+def score_table(scores: pd.DataFrame, source: Source) -> Grid:
+    """All scores; where there are very many, those of the primary metric."""
+    columns = [name for name in scores.columns if name not in ("task", "seed")]
+    shown, note = scores, ""
+    if len(scores) > MOST_ROWS:
+        shown = scores[scores["metric"].isin([PRIMARY, ""])]
+        note = f"Metric {PRIMARY} only, {len(shown):,} of {len(scores):,} rows; the file has all metrics."
+    shown = shown[columns]
+    return grid_of(
+        shown.drop(
+            columns=[name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]
+        ),
+        key="scores",
+        caption="All scores",
+        source=source,
+        labels=SCORE_LABELS,
+        choices=("condition", "model", "protocol", "metric", "status"),
+        filterable=True,
+        note=note,
+    )
+
+
+def unavailable_table(scores: pd.DataFrame, source: Source) -> Grid:
+    """Scores that do not exist, and why."""
+    missing = scores[scores["status"] != "ok"]
+    keys = ["status", "condition", "model", "protocol", "metric", "reason"]
+    rows = [
+        {**dict(zip(keys, values, strict=True)), "layers": layer_ranges(group["layer"]) or "all layers"}
+        for values, group in missing.groupby(keys, sort=True)
+    ]
+    return grid_of(
+        pd.DataFrame(rows, columns=UNAVAILABLE),
+        key="unavailable",
+        caption="Scores that could not be had, with the reason",
+        source=source,
+        lines=False,
+        filterable=len(rows) > 20,
+    )
+
+
+def remark_table(scores: pd.DataFrame, source: Source) -> Grid:
+    """Remarks on scores that do exist."""
+    remarks = scores[(scores["status"] == "ok") & (scores["reason"] != "")]
+    keys = ["condition", "protocol", "metric", "reason"]
+    rows = [
+        {**dict(zip(keys, values, strict=True)), "models": _listed(group["model"]), "scores": len(group)}
+        for values, group in remarks.groupby(keys, sort=True)
+    ]
+    return grid_of(
+        pd.DataFrame(rows, columns=["condition", "protocol", "metric", "reason", "models", "scores"]),
+        key="remarks",
+        caption="Remarks on scores that exist",
+        source=source,
+        labels={"reason": "remark"},
+        lines=False,
+    )
+
+
+def _listed(models: pd.Series, most: int = 4) -> str:
+    names = sorted(set(models), key=natural)
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
+
+
+def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid, str]:
+    """The paper's scores beside those of the study, and in words how many there are of these."""
+    own = published[published["status"] == "reproduced"]
+    words = f"{len(own):,} of {len(published):,} rows of the paper's tables have a score of this study beside"
+    if own.empty:
+        words += ": none of the paper's pairs of model and condition was run"
+    elif len(own):
+        words += f"; the median difference (reproduced - published) is {own['difference'].median():+.3f}"
+    shown = published if own.empty else published[published["status"] != "not run"]
+    grid = grid_of(
+        shown,
+        key="published-table",
+        caption="Published and reproduced scores" + ("" if own.empty else " of what was run"),
+        source=source,
+        choices=("condition", "model", "protocol", "status"),
+        filterable=True,
+    )
+    return grid, f"{words}."
+
+
+def warnings(settings: Mapping[str, Any], scores: pd.DataFrame, models: Mapping[str, Model]) -> list[str]:
+    """What a reader should know before trusting a number: given warnings, and those that the tables imply."""
+    given = settings.get("warnings") or ()
+    found = [given] if isinstance(given, str) else [str(warning) for warning in given]
+    foundation = [model.name for model in models.values() if model.kind == "foundation"]
+    for name in foundation:
+        if not any(model.of == name and model.control == "untrained" for model in models.values()):
+            found.append(f"{name} has no untrained control: what its training adds is not known.")
+    for name in condition_order(settings, scores["condition"]):
+        rows = scores[(scores["condition"] == name) & scores["model"].isin(foundation)]
+        if len(rows) and not (rows["status"] == "ok").any():
+            found.append(f"{name}: no foundation model has a score.")
+    return found
+
+
+def pairs(mapping: Any) -> list[tuple[str, str]]:
+    """Flatten a mapping of versions or seeds into names and values."""
+    if not isinstance(mapping, Mapping):
+        return []
+    return [(str(key), _text(value)) for key, value in mapping.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return str(value)

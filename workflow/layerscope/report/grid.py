@@ -1,0 +1,144 @@
+"""Tables of the page: what stands in their cells, and from which file and line each row comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from layerscope.report.formats import column_texts
+
+MOST_ROWS = 3000
+LONG_TEXT = 28
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file behind the page: its path as given, and as seen from the page."""
+
+    path: Path
+    shown: str
+
+    @classmethod
+    def beside(cls, path: str | Path, page: str | Path) -> Source:
+        """Name a file by its path relative to the folder of the page."""
+        return cls(Path(path), Path(os.path.relpath(path, Path(page).parent)).as_posix())
+
+    def line(self, index: int) -> str:
+        """Where row ``index`` of the table, counted from 0, stands in the file (line 1 is the header)."""
+        return f"{self.shown}, line {index + 2}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered.
+
+    ``kind`` is ``"n"`` for numbers, ``"w"`` for long texts, else empty.
+    """
+
+    label: str
+    hint: str = ""
+    kind: str = ""
+    choices: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: its text, a smaller second line, and what a reader sees on pointing at it."""
+
+    text: str
+    small: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of cells, and where it comes from."""
+
+    cells: tuple[Cell, ...]
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of the page."""
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    source: Source | None = None
+    note: str = ""
+    filterable: bool = False
+
+
+def grid_of(
+    table: pd.DataFrame,
+    *,
+    key: str,
+    caption: str,
+    source: Source | None = None,
+    labels: Mapping[str, str] | None = None,
+    choices: Iterable[str] = (),
+    filterable: bool = False,
+    note: str = "",
+    lines: bool = True,
+) -> Grid:
+    """Make a table of the page from any tidy table.
+
+    Parameters
+    ----------
+    table
+        Rows; its index counts the rows of the file, from 0, where ``lines``.
+    key
+        Identifier of the table in the page.
+    caption, note
+        What stands above and below it.
+    source
+        The file that it shows.
+    labels
+        Headings of columns; a column without one is headed by its own name.
+    choices
+        Columns that are filtered by a choice of their values.
+    filterable
+        Whether rows can be searched.
+    lines
+        Whether each row names its line of the file.
+
+    Returns
+    -------
+    The table, cut after :data:`MOST_ROWS` rows, which its note then says.
+    """
+    labels = labels or {}
+    columns = tuple(
+        Column(
+            label=labels.get(name, name.replace("_", " ")),
+            hint=f"column {name}",
+            kind=_kind(table[name]),
+            choices=name in set(choices),
+        )
+        for name in table.columns
+    )
+    shown = table.head(MOST_ROWS)
+    texts = [column_texts(shown[name]) for name in shown.columns]
+    hints = [source.line(int(index)) if source and lines else "" for index in shown.index]
+    rows = tuple(
+        Row(tuple(Cell(text) for text in cells), hint)
+        for cells, hint in zip(_transposed(texts, len(shown)), hints, strict=True)
+    )
+    if len(table) > MOST_ROWS:
+        note = f"{note} The first {MOST_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
+    return Grid(key, caption, columns, rows, source, note, filterable)
+
+
+def _kind(values: pd.Series) -> str:
+    if pd.api.types.is_numeric_dtype(values):
+        return "n"
+    return "w" if values.astype(str).str.len().max() > LONG_TEXT else ""
+
+
+def _transposed(columns: Sequence[Sequence[str]], n_rows: int) -> list[tuple[str, ...]]:
+    return list(zip(*columns, strict=True)) if columns else [()] * n_rows

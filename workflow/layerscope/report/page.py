@@ -1,0 +1,207 @@
+"""The page that a person reads: one file that opens without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from layerscope.errors import DataError
+from layerscope.figures.layer_choice import read_layers
+from layerscope.figures.models import read_models
+from layerscope.figures.published import TEXT as PUBLISHED_TEXT
+from layerscope.figures.wording import TASK_MEANING, condition_order, condition_title, is_simulated
+from layerscope.files import whole
+from layerscope.report.answers import answer_table, answers
+from layerscope.report.evidence import (
+    data_table,
+    model_table,
+    pairs,
+    published_table,
+    remark_table,
+    score_table,
+    unavailable_table,
+    warnings,
+)
+from layerscope.report.grid import Grid, Source, grid_of
+from layerscope.report.pictures import picture
+from layerscope.tables import read_scores, read_table
+
+SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
+
+
+def write_report(
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    scores: str | Path,
+    layers: str | Path,
+    published: str | Path,
+    summaries: Sequence[str | Path] = (),
+    figures: Sequence[str | Path] = (),
+    tables: Sequence[str | Path] = (),
+) -> None:
+    """Write the report of a study.
+
+    Parameters
+    ----------
+    output
+        The page to write. Files are named in it by their paths relative to its folder.
+    settings
+        ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
+        ``licence`` and ``citation`` are shown too). Optional: ``title``, ``simulated``, ``conditions``
+        (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``, ``licence``), ``order``,
+        ``config``, ``versions``, ``seeds``, ``warnings``, ``written`` (a date to print; without it the page
+        is the same bytes for the same tables).
+    scores, layers, published
+        The tables of the study.
+    summaries
+        One table of cells per filter for each condition, in a folder of the condition's name.
+    figures
+        SVG files, in the order of the page.
+    tables
+        Further tables to show as they are.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not describe the models.
+    DataError
+        If a table lacks a column or a figure is not SVG.
+    """
+    page = page_text(
+        output,
+        settings=settings,
+        scores=scores,
+        layers=layers,
+        published=published,
+        summaries=summaries,
+        figures=figures,
+        tables=tables,
+    )
+    with whole(output) as scratch:
+        scratch.write_text(page, encoding="utf-8", newline="\n")
+
+
+def page_text(
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    scores: str | Path,
+    layers: str | Path,
+    published: str | Path,
+    summaries: Sequence[str | Path],
+    figures: Sequence[str | Path],
+    tables: Sequence[str | Path],
+) -> str:
+    """Compose the page; see :func:`write_report`."""
+    models = read_models(settings)
+    all_scores, all_layers = read_scores(scores), read_layers(layers)
+    of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
+    published_grid, published_words = published_table(_published(published), Source.beside(published, output))
+    conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
+    return _template().render(
+        title=str(settings.get("title") or "Report of a study"),
+        written=str(settings.get("written") or ""),
+        simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
+        all_simulated=all(is_simulated(settings, name) for name in conditions),
+        answers=answers(all_layers, settings, models, of_layers),
+        answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
+        meanings={task: TASK_MEANING.get(task, "") for task in sorted(set(all_scores["task"]))},
+        figures=[picture(path, output) for path in figures],
+        summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
+        models=model_table(models),
+        data=data_table(settings, all_scores),
+        scores=score_table(all_scores, of_scores),
+        published=published_grid,
+        published_words=published_words,
+        unavailable=unavailable_table(all_scores, of_scores),
+        remarks=remark_table(all_scores, of_scores),
+        warnings=warnings(settings, all_scores, models),
+        tables=[_further(path, output) for path in tables],
+        versions=pairs(settings.get("versions")),
+        seeds=pairs(settings.get("seeds")),
+        config=_as_yaml(settings.get("config")),
+        sources=_sources([scores, layers, published, *summaries, *tables, *figures], output),
+    )
+
+
+def _template() -> Template:
+    folder = files("layerscope.report")
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    # the style and script are ours; everything else is escaped
+    environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
+    environment.globals["script"] = Markup((folder / "page.js").read_text(encoding="utf-8"))
+    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+
+
+def _published(path: str | Path) -> pd.DataFrame:
+    table = read_table(path, text=PUBLISHED_TEXT)
+    missing = [name for name in (*PUBLISHED_TEXT, "published", "difference") if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: column {missing[0]!r} is missing; expected the table that compare_published.py writes"
+        )
+    return table
+
+
+def _condition_of(path: str | Path) -> str:
+    return Path(path).parent.name
+
+
+def _place(conditions: Sequence[str]) -> Any:
+    order = {name: place for place, name in enumerate(conditions)}
+    return lambda path: (order.get(_condition_of(path), len(order)), str(path))
+
+
+def _summary(
+    path: str | Path, settings: Mapping[str, Any], output: str | Path
+) -> dict[str, Grid | str | None]:
+    """Table of a condition's filters; rows about groups of cells stand apart from those about all."""
+    condition = _condition_of(path)
+    table = read_table(path)
+    grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
+    of_all = table[~grouped].drop(columns=["group"], errors="ignore")
+    of_all = of_all[[name for name in of_all if not (of_all[name].isna() | (of_all[name] == "")).all()]]
+    source, title = Source.beside(path, output), condition_title(settings, condition)
+    key = f"cells-{condition}"
+    whole_table = grid_of(of_all, key=key, caption=title, source=source, labels=SUMMARY_LABELS)
+    groups = None
+    if grouped.any():
+        groups = grid_of(
+            table[grouped],
+            key=f"{key}-groups",
+            caption=f"{title}, by group of cells",
+            source=source,
+            labels=SUMMARY_LABELS,
+            choices=("filter",),
+            filterable=True,
+        )
+    return {"title": title, "all": whole_table, "groups": groups}
+
+
+def _further(path: str | Path, output: str | Path) -> Grid:
+    name = Path(path).stem
+    return grid_of(
+        read_table(path),
+        key=f"table-{name}",
+        caption=name.replace("_", " ").capitalize(),
+        source=Source.beside(path, output),
+        filterable=True,
+    )
+
+
+def _as_yaml(config: Any) -> str:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else ""
+
+
+def _sources(paths: Sequence[str | Path], output: str | Path) -> list[tuple[Source, int]]:
+    return [(Source.beside(path, output), Path(path).stat().st_size) for path in paths]

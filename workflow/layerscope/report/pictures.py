@@ -1,0 +1,54 @@
+"""Figures as the page holds them: embedded, with the title and caption that their files carry."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from layerscope.errors import DataError
+from layerscope.report.grid import Source
+
+DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page."""
+
+    key: str
+    title: str
+    caption: str
+    data: str
+    source: Source
+
+
+def picture(path: str | Path, page: str | Path) -> Picture:
+    """Read an SVG figure, for a page that is written to ``page``.
+
+    Raises
+    ------
+    DataError
+        If the file is not SVG.
+    """
+    content = Path(path).read_bytes()
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: not an SVG figure ({error}); give the .svg that the plot wrote") from error
+    if root.tag != "{http://www.w3.org/2000/svg}svg":
+        raise DataError(
+            f"{path}: not an SVG figure (its root is {root.tag!r}); give the .svg that the plot wrote"
+        )
+    return Picture(
+        key=f"figure-{Path(path).stem}",
+        title=_first(root, "title") or Path(path).stem.replace("_", " "),
+        caption=_first(root, "description"),
+        data="data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii"),
+        source=Source.beside(path, page),
+    )
+
+
+def _first(root: ElementTree.Element, name: str) -> str:
+    return "".join(root.findtext(f".//{DUBLIN_CORE}{name}", default="").strip())
