@@ -19,6 +19,7 @@ from torch.nn.attention.varlen import varlen_attn
 from layerscope.models.base import TokenBatch
 
 ROWS = 512
+DEPTH = 2048
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -48,8 +49,19 @@ def by_rows(function: Callable[..., Tensor], *matrices: Tensor) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``x @ weight.T + bias`` in the precision of the weight."""
-    return functional.linear(x.to(weight.dtype), weight, bias)
+    """``x @ weight.T + bias`` in the precision of the weight.
+
+    On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one sum
+    among its threads, and their number would change its bits.
+    """
+    x = x.to(weight.dtype)
+    depth = weight.shape[1]
+    if torch.is_grad_enabled() or x.device.type != "cpu" or depth <= DEPTH:
+        return functional.linear(x, weight, bias)
+    out = functional.linear(x[:, :DEPTH], weight[:, :DEPTH], bias)
+    for start in range(DEPTH, depth, DEPTH):
+        out.addmm_(x[:, start : start + DEPTH], weight[:, start : start + DEPTH].t())
+    return out
 
 
 def attention(qkv: Tensor, heads: int, batch: TokenBatch) -> Tensor:

@@ -1,0 +1,210 @@
+"""The embeddings file: one model's representations of one set of cells, every layer of it.
+
+It is an AnnData without ``X``, written and read here with h5py alone, since the steps that score a layer run
+hundreds of times: ``obsm["layer_00"]`` ... ``obsm["official"]`` (cells x width), ``obs_names`` the cells in
+the order of the file they came from, ``obs["refused"]`` why a cell has no representation (its rows are NaN),
+and ``uns["layerscope"]`` the provenance as JSON. Nothing in it tells when or where it was made: the same run
+gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.errors import DataError
+from layerscope.files import whole
+from layerscope.tables import OFFICIAL
+
+PROVENANCE = "layerscope"
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one model.
+
+    Attributes
+    ----------
+    cell_ids
+        Names of the cells.
+    matrix
+        float32, cells x width; NaN in the rows of refused cells.
+    provenance
+        How it was made.
+    refused
+        Per cell, why it has no representation; empty where it has.
+    """
+
+    cell_ids: list[str]
+    matrix: npt.NDArray[np.float32]
+    provenance: dict[str, Any]
+    refused: list[str] = field(default_factory=list)
+
+
+def key(layer: str) -> str:
+    """The name in ``obsm`` of a layer: ``"official"``, or ``"layer_07"`` for ``"07"``."""
+    return layer if layer == OFFICIAL else f"layer_{layer}"
+
+
+def read_layer(path: str | Path, layer: str) -> Layer:
+    """Read one layer of an embeddings file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        ``"00"``, ``"01"`` ... or ``"official"``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file, or has no such layer.
+    """
+    with _open(path) as file:
+        if key(layer) not in file["obsm"]:
+            raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
+        return Layer(
+            cell_ids=file["obs"]["_index"].asstr()[()].tolist(),
+            matrix=file["obsm"][key(layer)][()].astype(np.float32, copy=False),
+            provenance=json.loads(file["uns"][PROVENANCE].asstr()[()]),
+            refused=file["obs"][REFUSED].asstr()[()].tolist(),
+        )
+
+
+def read_layers(path: str | Path) -> list[str]:
+    """Names of the layers that an embeddings file holds, in order.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file.
+    """
+    with _open(path) as file:
+        return _layers(file)
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """The provenance of an embeddings file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file.
+    """
+    with _open(path) as file:
+        found: dict[str, Any] = json.loads(file["uns"][PROVENANCE].asstr()[()])
+        return found
+
+
+def _open(path: str | Path) -> h5py.File:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such embeddings file")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path}: not a whole HDF5 file ({error}); delete it and extract again") from error
+    if "obsm" not in file or PROVENANCE not in file.get("uns", {}):
+        file.close()
+        raise DataError(f"{path}: not an embeddings file: obsm or uns[{PROVENANCE!r}] is missing")
+    return file
+
+
+def _layers(file: h5py.File) -> list[str]:
+    return sorted(name.removeprefix("layer_") for name in file["obsm"])
+
+
+def write_official(
+    path: str | Path, cell_ids: Sequence[str], matrix: npt.NDArray[Any], provenance: Mapping[str, Any]
+) -> None:
+    """Write the embeddings file of a baseline, which has the layer ``official`` only.
+
+    Parameters
+    ----------
+    path
+        The file to make.
+    cell_ids
+        Names of the cells, in the order of the cells' file.
+    matrix
+        Cells x width; stored as float32.
+    provenance
+        How it was made; anything that JSON can hold.
+    """
+    if len(cell_ids) != len(matrix):
+        raise ValueError(f"{len(cell_ids)} cell ids for a matrix of {len(matrix)} rows")
+    with whole(path) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
+        writer.add(OFFICIAL, matrix.shape[1])
+        writer.fill(OFFICIAL, 0, matrix)
+        writer.finish([""] * len(cell_ids), provenance)
+
+
+class EmbeddingsWriter:
+    """Writes an embeddings file layer by layer, any stretch of rows at a time.
+
+    Parameters
+    ----------
+    path
+        Where to; give a scratch path (:func:`layerscope.files.whole`).
+    cell_ids
+        Names of the cells.
+    """
+
+    def __init__(self, path: Path, cell_ids: Sequence[str]) -> None:
+        self._file = h5py.File(path, "w", track_order=False)
+        self._cell_ids = list(cell_ids)
+        _tag(self._file, "anndata", "0.1.0")
+        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            _tag(self._file.create_group(name), "dict", "0.1.0")
+
+    def __enter__(self) -> EmbeddingsWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, layer: str, width: int, dtype: npt.DTypeLike = np.float32) -> None:
+        """Make room for a layer, cells x ``width``, filled with NaN."""
+        dataset = self._file["obsm"].create_dataset(
+            key(layer), (len(self._cell_ids), width), dtype, fillvalue=np.nan
+        )
+        _tag(dataset, "array", "0.2.0")
+
+    def fill(self, layer: str, start: int, matrix: npt.NDArray[Any]) -> None:
+        """Write the rows of a layer from ``start`` on."""
+        self._file["obsm"][key(layer)][start : start + len(matrix)] = matrix
+
+    def finish(self, refused: Sequence[str], provenance: Mapping[str, Any]) -> None:
+        """Write what is known at the end: the reasons of refused cells, and the provenance."""
+        _table(self._file.create_group("obs"), {"_index": self._cell_ids, REFUSED: list(refused)})
+        _table(self._file.create_group("var"), {"_index": []})
+        text = json.dumps(provenance, indent=1, sort_keys=True, allow_nan=False)
+        stored = self._file["uns"].create_dataset(PROVENANCE, data=text, dtype=h5py.string_dtype())
+        _tag(stored, "string", "0.2.0")
+
+
+def _tag(stored: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
+    """Name the AnnData encoding of an element."""
+    stored.attrs["encoding-type"] = kind
+    stored.attrs["encoding-version"] = version
+
+
+def _table(group: h5py.Group, columns: Mapping[str, list[str]]) -> None:
+    """Write an AnnData data frame of text columns; ``_index`` is its index."""
+    _tag(group, "dataframe", "0.2.0")
+    group.attrs["_index"] = "_index"
+    names = [name for name in columns if name != "_index"]
+    group.attrs.create("column-order", names, shape=(len(names),), dtype=h5py.string_dtype())
+    for name, values in columns.items():
+        stored = group.create_dataset(name, data=np.array(values, dtype=object), dtype=h5py.string_dtype())
+        _tag(stored, "string-array", "0.2.0")
