@@ -88,11 +88,7 @@ def principal_components(
     with threadpool_limits(1):  # the last bits must not depend on the number of threads
         wanted = min(n_components, matrix.n_rows, matrix.n_columns)
         left, singular, right = _decompose(matrix, wanted, seed)
-        rank = (
-            int((singular > singular[0] * max(matrix.n_rows, matrix.n_columns) * 1e-12).sum())
-            if wanted
-            else 0
-        )
+        rank = int((singular > ROUNDING * singular[0]).sum())
         left, singular, right = left[:, :rank], singular[:rank], right[:, :rank]
         signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(rank)])
         scale = np.full(rank, np.sqrt(matrix.n_rows)) if whiten else singular

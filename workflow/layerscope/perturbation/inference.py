@@ -3,7 +3,8 @@
 A replacement for PyDESeq2's own inference class, which fits gene by gene. The model, the starting values, the
 bounds, the ridge, the clamp on fitted means and the stopping rules are PyDESeq2's; what differs is that a
 one-way design needs no matrix solve (:mod:`layerscope.perturbation.one_way`) and that a dispersion is found
-as the root of its score instead of by L-BFGS-B. Genes on which the iteration diverges are handed to
+as the root of its score instead of by L-BFGS-B (but see
+:func:`layerscope.perturbation.dispersions.as_pydeseq2`). Genes on which the iteration diverges are handed to
 PyDESeq2's own solver, one by one, and counted.
 """
 
@@ -17,21 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydeseq2.default_inference import DefaultInference
 from pydeseq2.utils import irls_solver
-from scipy.optimize import elementwise
-from scipy.special import digamma, gammaln
 from scipy.stats import norm
 
 from layerscope.perturbation import one_way
+from layerscope.perturbation.dispersions import (
+    DispersionScore,
+    as_pydeseq2,
+    constant_of_likelihood,
+    descend,
+    varying_part_of_likelihood,
+)
 from layerscope.perturbation.one_way import Array, OneWay
 
 RIDGE = 1e-6
 GENES_AT_ONCE = 256
-# where L-BFGS-B calls a starting point the optimum: scipy's default `gtol` and `ftol`
-FLAT_GRADIENT = 1e-5
-FLAT_RELATIVE = 2.220446049250313e-09
-LOG_DISPERSION_TOLERANCE = 1e-7
-# inverse dispersion from which digamma is taken by its asymptotic series
-NEARLY_POISSON = 1e3
+# log dispersion below which rounding errors in the likelihood decide where L-BFGS-B stops
+NOISY = np.log(1e-6)
 
 
 class OneWayInference(DefaultInference):  # type: ignore[misc]
@@ -89,7 +91,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         start = np.log(np.asarray(alpha_hat, dtype=np.float64))
         bounds = (float(np.log(min_disp)), float(np.log(max_disp)))
 
-        def fit(genes: slice) -> Array:
+        def fit(genes: slice) -> tuple[Array, NDArray[np.bool_]]:
             score = DispersionScore(
                 layout,
                 np.asarray(counts[:, genes], dtype=np.float64),
@@ -97,10 +99,13 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
                 adjust=cr_reg,
                 prior=(start[genes], prior_disp_var) if prior_reg and prior_disp_var else None,
             )
-            return np.exp(descend(score, start[genes], bounds))
+            found, converged = descend(score, start[genes], bounds), np.ones(score.n_genes, dtype=bool)
+            for gene in np.flatnonzero(start[genes] < NOISY):
+                found[gene], converged[gene] = as_pydeseq2(score, int(gene), start[genes][gene], bounds)
+            return np.exp(found), converged
 
-        found = self._over_genes(fit, counts.shape[1])
-        return np.concatenate(found), np.ones(counts.shape[1], dtype=bool)
+        dispersions, converged = zip(*self._over_genes(fit, counts.shape[1]), strict=True)
+        return np.concatenate(dispersions), np.concatenate(converged)
 
     def irls(
         self,
@@ -196,115 +201,6 @@ class Limits:
         self.max_iterations = max_iterations
 
 
-class DispersionScore:
-    """Gradient of the penalised negative log-likelihood in the log dispersion, gene by gene.
-
-    The negative-binomial likelihood, Cox and Reid's adjustment ``log det(X'WX) / 2`` (for a one-way design,
-    half the sum over groups of the log of the group's sum of weights, up to a constant) and, for the maximum
-    a posteriori, a normal prior on the log dispersion (Love, Huber and Anders 2014).
-
-    Parameters
-    ----------
-    layout
-        Samples in groups.
-    counts, mu
-        Counts and fitted means, shape ``(n_samples, n_genes)``.
-    adjust
-        Whether to add Cox and Reid's adjustment.
-    prior
-        Mean of the log dispersion, shape ``(n_genes,)``, and its variance.
-    """
-
-    def __init__(
-        self, layout: OneWay, counts: Array, mu: Array, *, adjust: bool, prior: tuple[Array, float] | None
-    ) -> None:
-        self.layout = layout
-        self.counts = counts
-        self.mu = mu
-        self.adjust = adjust
-        self.prior = prior
-
-    def loss(self, log_alpha: Array) -> Array:
-        """The loss of every gene, up to the adjustment's constant, shape ``(n_genes,)``."""
-        alpha = np.exp(log_alpha)
-        loss = -_constant_of_likelihood(self.counts, alpha)
-        loss -= _varying_part_of_likelihood(self.counts, self.mu, alpha)
-        if self.adjust:
-            loss += 0.5 * np.log(self.layout.sums(self.mu / (1.0 + self.mu * alpha))).sum(axis=0)
-        if self.prior is not None:
-            loss += (log_alpha - self.prior[0]) ** 2 / (2 * self.prior[1])
-        return loss
-
-    def __call__(self, log_alpha: Array, gene: NDArray[np.int64]) -> Array:
-        """The gradient of the genes at their log dispersions, both shape ``(n,)``."""
-        alpha = np.exp(log_alpha)
-        size = 1.0 / alpha
-        every_gene = gene.size == self.counts.shape[1] and bool((gene == np.arange(gene.size)).all())
-        counts, mu = (self.counts, self.mu) if every_gene else (self.counts[:, gene], self.mu[:, gene])
-        terms = np.log1p(mu * alpha) + (counts - mu) / (mu + size) - _digamma_rise(counts, size)
-        gradient = -size * terms.sum(axis=0)
-        if self.adjust:
-            weights = mu / (1.0 + mu * alpha)
-            sums = self.layout.sums(weights)
-            gradient -= 0.5 * alpha * (self.layout.sums(weights**2) / sums).sum(axis=0)
-        if self.prior is not None:
-            mean, variance = self.prior
-            gradient += (log_alpha - mean[gene]) / variance
-        return np.asarray(gradient)
-
-
-def descend(score: DispersionScore, start: Array, bounds: tuple[float, float]) -> Array:
-    """Follow the gradient from the start to the first minimum on the way, or to the bound.
-
-    Parameters
-    ----------
-    score
-        Gradient of the loss.
-    start
-        Log dispersions to start from, shape ``(n_genes,)``, within the bounds.
-    bounds
-        Smallest and largest log dispersion.
-
-    Returns
-    -------
-    Log dispersions, shape ``(n_genes,)``. A start is kept where PyDESeq2's L-BFGS-B stops on it: where the
-    gradient, or what its first step (of the gradient's length) gains, is below the optimiser's tolerances.
-    Such are the genes whose moments leave no over-dispersion: they start at the smallest dispersion and stay.
-    """
-    low, high = bounds
-    position = np.clip(start, low, high)
-    every = np.arange(len(position))
-    slope = score(position, every)
-    downhill = -np.sign(slope)
-    gain = FLAT_RELATIVE * np.maximum(np.abs(score.loss(position)), 1.0)
-    moving = (np.abs(slope) > FLAT_GRADIENT) & (slope**2 > gain)
-    moving &= ~((position <= low) & (slope > 0)) & ~((position >= high) & (slope < 0))
-    near, far = position.copy(), position.copy()
-    bracketed = np.zeros(len(position), dtype=bool)
-    step = 0.5
-    while moving.any():
-        gene = every[moving]
-        near[gene] = far[gene]
-        far[gene] = np.clip(far[gene] + step * downhill[gene], low, high)
-        ahead = score(far[gene], gene)
-        turned = np.sign(ahead) != np.sign(slope[gene])
-        bracketed[gene[turned]] = True
-        at_bound = (far[gene] <= low) | (far[gene] >= high)
-        moving[gene[turned | at_bound]] = False
-        step *= 2
-    found = far
-    inside = every[bracketed]
-    if inside.size:
-        root = elementwise.find_root(
-            score,
-            (np.minimum(near, far)[inside], np.maximum(near, far)[inside]),
-            args=(inside,),
-            tolerances={"xatol": LOG_DISPERSION_TOLERANCE, "xrtol": 0, "fatol": 0, "frtol": 0},
-        )
-        found[inside] = root.x
-    return found
-
-
 def reweighted_least_squares(
     layout: OneWay, counts: Array, size_factors: Array, alpha: Array, limits: Limits
 ) -> tuple[Array, NDArray[np.bool_]]:
@@ -316,7 +212,7 @@ def reweighted_least_squares(
     diverged = np.zeros(counts.shape[1], dtype=bool)
     deviance = np.full(counts.shape[1], 1000.0)
     active = np.arange(counts.shape[1])
-    constant = _constant_of_likelihood(counts, alpha)
+    constant = constant_of_likelihood(counts, alpha)
     for _ in range(limits.max_iterations - 1):
         observed, dispersion = counts[:, active], alpha[active]
         mu = _clamped_means(layout, beta[:, active], size, limits.min_mu)
@@ -333,7 +229,7 @@ def reweighted_least_squares(
         mu = _clamped_means(layout, proposed, size, limits.min_mu)
         old = deviance[active]
         deviance[active] = 2.0 * (
-            constant[active] + _varying_part_of_likelihood(counts[:, active], mu, alpha[active])
+            constant[active] + varying_part_of_likelihood(counts[:, active], mu, alpha[active])
         )
         change = np.abs(deviance[active] - old) / (np.abs(deviance[active]) + 0.1)
         active = active[change > limits.tolerance]
@@ -360,29 +256,6 @@ def _means_and_leverages(
     mu = np.maximum(unclamped, min_mu)
     weights = mu / (1.0 + mu * alpha)
     return unclamped, weights * one_way.leverages(layout.sums(weights), RIDGE)[layout.group]
-
-
-def _constant_of_likelihood(counts: Array, alpha: Array) -> Array:
-    """Log-likelihood terms that do not depend on the means, shape ``(n_genes,)``."""
-    size = 1.0 / alpha
-    binomial = gammaln(counts + size) - gammaln(counts + 1.0) - gammaln(size)
-    return np.asarray((binomial - size * np.log(alpha)).sum(axis=0))
-
-
-def _varying_part_of_likelihood(counts: Array, mu: Array, alpha: Array) -> Array:
-    size = 1.0 / alpha
-    return np.asarray((counts * np.log(mu) - (counts + size) * np.log(mu + size)).sum(axis=0))
-
-
-def _digamma_rise(counts: Array, size: Array) -> Array:
-    """``digamma(size + counts) - digamma(size)``, without cancellation where the dispersion is tiny."""
-    poisson = size > NEARLY_POISSON
-    rise = np.empty_like(counts)
-    rise[:, ~poisson] = digamma(counts[:, ~poisson] + size[~poisson]) - digamma(size[~poisson])
-    y, x = counts[:, poisson], size[poisson]
-    # the asymptotic series of digamma, whose next term is below 1e-13 here
-    rise[:, poisson] = np.log1p(y / x) + y / (2 * x * (x + y)) + y * (2 * x + y) / (12 * (x * (x + y)) ** 2)
-    return rise
 
 
 def _blocks(n_genes: int) -> Iterator[slice]:

@@ -127,7 +127,7 @@ def paper_scores(
     -------
     The rows, and the bootstrap values of each metric, shape ``(n_resamples,)``.
     """
-    group = group_cells(obs, names, np.isfinite(layer.matrix).all(axis=1))
+    group = group_cells(obs, names, np.asarray(np.isfinite(layer.matrix).all(axis=1)))
     cells = sum_groups(layer.matrix, group, len(names))
     present = cells.counts > 0
     used = [name for name, there in zip(names, present, strict=True) if there]

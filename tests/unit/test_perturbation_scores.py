@@ -1,0 +1,179 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from perturbation_cells import experiment, write
+from scipy.stats import spearmanr
+
+import score_perturbation as script
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.perturbation.differential_expression import differential_expression
+from layerscope.perturbation.pairs import Pairs, SameModule, estimate
+from layerscope.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.perturbation.scores import same_module, score_perturbation
+from layerscope.perturbation.similarity import profile_similarity, read_similarity, write_similarity
+from layerscope.tables import read_resamples, read_scores
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Cells in modules, and the reference made from them."""
+    folder = tmp_path_factory.mktemp("study")
+    cells = experiment()
+    write(folder / "cells.h5ad", cells)
+    sum_pseudobulk(folder / "cells.h5ad", folder / "pseudobulk.h5ad", {})
+    differential_expression(folder / "pseudobulk.h5ad", folder / "profiles.h5ad", {})
+    profile_similarity(folder / "profiles.h5ad", folder / "similarity.npz")
+    return folder, cells
+
+
+def score(folder, matrix, cells, tmp_path, reference=None, **changes):
+    write_official(tmp_path / "model.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
+    arguments = {
+        "protocol": "paper",
+        "embeddings": tmp_path / "model.h5ad",
+        "layer": "official",
+        "cells": folder / "cells.h5ad",
+        "reference": reference or folder / "similarity.npz",
+        "condition": "test",
+        "model": "m",
+        "settings": {"resamples": 200},
+        "seed": 3,
+        "output": tmp_path / "scores.tsv",
+        "resamples": tmp_path / "scores.npz",
+    }
+    score_perturbation(**(arguments | changes))
+    rows = read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
+    return rows, read_resamples(tmp_path / "scores.npz")
+
+
+def logged(cells):
+    counts = cells.X.toarray()
+    return np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True))
+
+
+def test_the_reference_tells_modules_apart(study):
+    folder, cells = study
+    names, values = read_similarity(folder / "similarity.npz")
+    pairs = Pairs(len(names))
+    same = same_module(cells.obs, names, pairs)
+    assert estimate(SameModule(pairs.of(values), same), len(pairs)) > 0.95
+
+
+def test_the_score_is_the_correlation_of_upper_triangles_of_centroid_cosines(study, tmp_path):
+    folder, cells = study
+    matrix = logged(cells).astype(np.float32)
+    rows, resamples = score(folder, matrix, cells, tmp_path)
+    names, values = read_similarity(folder / "similarity.npz")
+    labels = cells.obs["perturbation"].to_numpy()
+    centroids = np.array([matrix[labels == name].mean(axis=0, dtype=float) for name in names])
+    unit = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
+    upper = np.triu_indices(len(names), 1)
+    expected = spearmanr((unit @ unit.T)[upper], values[upper]).statistic
+    row = rows.loc["spearman"]
+    assert row["estimate"] == pytest.approx(expected, abs=1e-8)
+    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+    assert (row["n_items"], row["n_cells"], row["status"]) == (9, 540, "ok")
+    assert len(resamples["spearman"]) == 200
+
+
+def test_a_layer_that_keeps_expression_finds_the_modules_and_noise_does_not(study, tmp_path):
+    folder, cells = study
+    kept, _ = score(folder, logged(cells), cells, tmp_path)
+    noise, _ = score(folder, np.random.default_rng(0).normal(size=(cells.n_obs, 16)), cells, tmp_path)
+    assert kept.loc["auc_same_module", "estimate"] > 0.9
+    assert kept.loc["spearman", "ci_low"] > noise.loc["spearman", "estimate"]
+    assert abs(noise.loc["spearman", "estimate"]) < 0.4
+
+
+def test_cells_that_the_model_refused_are_left_out(study, tmp_path):
+    folder, cells = study
+    matrix = logged(cells)
+    refused = np.random.default_rng(0).random(cells.n_obs) < 0.2
+    without = matrix.copy()
+    without[refused] = np.nan
+    rows, _ = score(folder, without, cells, tmp_path)
+    targets = ~cells.obs["is_control"].to_numpy()
+    assert rows.loc["spearman", "n_cells"] == (targets & ~refused).sum()
+    assert rows.loc["spearman", "status"] == "ok"
+
+
+def test_a_perturbation_without_accepted_cells_is_dropped_and_said(study, tmp_path):
+    folder, cells = study
+    matrix = logged(cells)
+    matrix[(cells.obs["perturbation"] == "P02").to_numpy()] = np.nan
+    rows, _ = score(folder, matrix, cells, tmp_path)
+    assert rows.loc["spearman", "n_items"] == 8
+    assert "1 of 9 perturbations" in rows.loc["spearman", "reason"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda matrix, labels: np.ones_like(matrix), "constant layer"),
+        (lambda matrix, labels: np.where((labels == "P01")[:, None], 0.0, matrix), "length zero"),
+        (lambda matrix, labels: np.where((labels > "P02")[:, None], np.nan, matrix), "at least 4"),
+    ],
+    ids=["constant", "zero", "few"],
+)
+def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason):
+    folder, cells = study
+    labels = cells.obs["perturbation"].to_numpy(dtype=str)
+    rows, resamples = score(folder, spoil(logged(cells), labels), cells, tmp_path)
+    for metric in ("spearman", "auc_same_module"):
+        assert rows.loc[metric, "status"] == "undefined"
+        assert reason in rows.loc[metric, "reason"]
+        assert np.isnan(rows.loc[metric, "estimate"])
+        assert np.isnan(resamples[metric]).all()
+
+
+def test_rounding_noise_is_no_score(study, tmp_path):
+    folder, cells = study
+    almost = 5 + 1e-7 * np.random.default_rng(0).normal(size=(cells.n_obs, 8))
+    rows, _ = score(folder, almost, cells, tmp_path)
+    assert "constant layer" in rows.loc["spearman", "reason"]
+
+
+def test_a_reference_of_other_perturbations_gives_no_score(study, tmp_path):
+    folder, cells = study
+    write_similarity(tmp_path / "other.npz", ["X", "Y", "Z", "W"], np.eye(4))
+    rows, _ = score(folder, logged(cells), cells, tmp_path, reference=tmp_path / "other.npz")
+    assert "0 of 4 perturbations" in rows.loc["spearman", "reason"]
+
+
+def test_embeddings_of_other_cells_are_refused(study, tmp_path):
+    folder, cells = study
+    with pytest.raises(DataError, match="extract the layers again"):
+        score(folder, logged(cells)[::-1], cells[::-1], tmp_path)
+
+
+def test_an_unknown_protocol_is_refused(study, tmp_path):
+    folder, cells = study
+    with pytest.raises(ConfigError, match="strictest"):
+        score(folder, logged(cells), cells, tmp_path, protocol="strictest")
+
+
+def test_the_script_writes_the_same_bytes_and_imports_little(study, tmp_path):
+    folder, cells = study
+    score(folder, logged(cells), cells, tmp_path)
+    arguments = [
+        *("--protocol", "paper", "--embeddings", tmp_path / "model.h5ad", "--layer", "official"),
+        *("--cells", folder / "cells.h5ad", "--reference", folder / "similarity.npz"),
+        *("--condition", "test", "--model", "m", "--settings", '{"resamples": 200}', "--seed", 3),
+        *("--output", tmp_path / "again.tsv", "--resamples", tmp_path / "again.npz"),
+    ]
+    script.main([str(argument) for argument in arguments])
+    assert (tmp_path / "again.tsv").read_bytes() == (tmp_path / "scores.tsv").read_bytes()
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "scores.npz").read_bytes()
+    heavy = "{'scanpy', 'anndata', 'torch', 'sklearn', 'pydeseq2', 'scipy.stats', 'matplotlib'}"
+    code = f"import sys, score_perturbation; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    paths = [str(Path(script.__file__).parent), str(Path(script.__file__).parents[1] / "workflow")]
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"],
+        capture_output=True,
+        text=True,
+    )
+    assert found.stderr.strip() == ""
