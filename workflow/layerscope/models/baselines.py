@@ -113,11 +113,12 @@ def hvg_pca(cells: AnnData, seed: int, n_top_genes: int = 2000, n_components: in
     The genes are chosen by scanpy's ``seurat`` flavour. Log-normalised values are taken as they are.
     """
     import anndata
-    import scanpy
 
     logged = anndata.AnnData(X=log_normalised(cells), var=cells.var[[]])
     notes = []
     if logged.n_vars > n_top_genes:
+        import scanpy  # seconds to import
+
         scanpy.pp.highly_variable_genes(logged, n_top_genes=n_top_genes, flavor="seurat")
         logged = logged[:, logged.var["highly_variable"].to_numpy()]
     else:
