@@ -86,7 +86,7 @@ def test_another_table_is_refused_with_the_column_that_is_missing(tmp_path, draw
         confidence_sets(tmp_path / "table.tsv", task="trajectory", protocol="paper")
 
 
-def test_an_empty_table_is_refused(tmp_path):
+def test_a_study_without_foundation_models_has_no_layers_to_choose_from(tmp_path):
     write_table(tmp_path / "table.tsv", example.layers().head(0))
-    with pytest.raises(DataError, match="there are no rows"):
-        draw_layer_choice(tmp_path / "table.tsv", [tmp_path / "figure.svg"], settings={})
+    draw_layer_choice(tmp_path / "table.tsv", [tmp_path / "figure.svg"], settings={})
+    assert "No foundation model was scored" in (tmp_path / "figure.svg").read_text()

@@ -63,11 +63,9 @@ def draw_layer_choice(
     Raises
     ------
     DataError
-        If the table lacks a column or has no rows.
+        If the table lacks a column.
     """
     table = read_layers(path)
-    if table.empty:
-        raise DataError(f"{path}: there are no rows; expected one per condition and foundation model")
     conditions = condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
     sign: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
@@ -87,10 +85,11 @@ def draw_layer_choice(
     caption = (
         f"{CAPTION} Simulated cells, not an experiment: {', '.join(simulated)}." if simulated else CAPTION
     )
-    words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
+    notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
+    words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
     with look():
         figure, grid = sheet(
-            1, 1, (8.6, ROW_INCHES * (len(rows) + len(conditions))), words, header=0.1, left=0.12
+            1, 1, (8.6, ROW_INCHES * max(1, len(rows) + len(conditions))), words, header=0.1, left=0.12
         )
         _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
         save(figure, outputs, title=TITLE, caption=caption)
@@ -108,7 +107,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
         axes.text(-0.69, place, f"{row['model']}{protocol}", fontsize=7.5, va="center")
         _draw_row(axes, row, place)
         place += 1
-    axes.set_ylim(place - 0.5, -0.5)
+    axes.set_ylim(max(place, 1) - 0.5, -0.5)
     axes.set_xlim(-0.73, 1.75)
     axes.set_yticks([])
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])

@@ -1,0 +1,330 @@
+"""The report answers first, traces every number, opens without a network, and hides nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import example_tables as example
+import pytest
+
+import plot_layer_choice
+import write_report
+from layerscope.errors import ConfigError, DataError
+from layerscope.report.answers import first_sentence
+from layerscope.report.formats import column_texts, count, interval, number, signed
+from layerscope.report.grid import MOST_ROWS
+from layerscope.tables import Score, write_scores, write_table
+
+ROWS = example.scores(seeds=1)
+LAYERS = example.layers(ROWS)
+PUBLISHED = example.published(ROWS)
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """The page as a browser sees it: balanced tags, texts, links and identifiers."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder of results, and a function that writes its report with changed parts."""
+    results = tmp_path / "results"
+    settings = example.settings() | {
+        "config": {"study": {"title": "<b>bold</b>"}, "resampling": {"resamples": 1000}},
+        "versions": {"layerscope": "0.1.0", "numpy": "2.4.6"},
+        "seeds": {"resampling": 1},
+    }
+    write_table(results / "tables/published.tsv", PUBLISHED)
+    for condition in example.TASKS:
+        write_table(results / "cells" / condition / "summary.tsv", example.summary())
+
+    def write(*, rows=None, layers=None, output="report.html", extra=(), **changes):
+        write_scores(results / "tables/scores.tsv", ROWS if rows is None else rows)
+        write_table(results / "tables/layers.tsv", LAYERS.copy() if layers is None else layers)
+        (tmp_path / "settings.json").write_text(json.dumps(settings | changes))
+        figure = results / "figures/choice.svg"
+        if not figure.exists():
+            arguments = ["--layers", str(results / "tables/layers.tsv")]
+            arguments += ["--settings", str(tmp_path / "settings.json"), "--output", str(figure)]
+            plot_layer_choice.main(arguments)
+        arguments = ["--settings", str(tmp_path / "settings.json"), "--figures", str(figure)]
+        for name in ("scores", "layers", "published"):
+            arguments += [f"--{name}", str(results / f"tables/{name}.tsv")]
+        arguments += ["--summaries", *map(str, sorted(results.glob("cells/*/summary.tsv")))]
+        write_report.main([*arguments, *extra, "--output", str(results / output)])
+        return (results / output).read_text()
+
+    write.results = results
+    return write
+
+
+def test_the_answer_of_every_condition_stands_before_anything_else(study):
+    text = Page(study()).text
+    figures = (
+        text.index("Figures behind") if "Figures behind" in text else text.index("Layers that cannot be told")
+    )
+    for row in LAYERS.copy().to_dict("records"):
+        assert text.index(row["recommendation"].split(". ")[0]) < figures
+
+
+def test_the_model_that_scores_highest_speaks_for_its_condition(study):
+    layers = LAYERS.copy()
+    rest = layers[layers["condition"] == "D1_Stim48hr"]
+    highest = rest.loc[rest["best_estimate"].idxmax(), "recommendation"]
+    said = re.search(r'class="say"[^>]*>(For D1_Stim48hr[^<]*)<', study()).group(1)
+    assert said == highest.split(". ")[0] + "."
+
+
+def test_the_strictest_protocol_speaks_where_there_are_several(study):
+    strict = LAYERS.copy().assign(
+        protocol="strict", recommendation="Strictly speaking, use none. It is noise."
+    )
+    text = study(layers=strict.merge(LAYERS.copy(), how="outer"))
+    assert '">Strictly speaking, use none.<' in text
+    assert ">protocol<" in text.lower()
+
+
+def test_simulated_cells_are_declared_at_the_top(study):
+    assert "Some cells are simulated: simulated differentiation." in study()
+    every = study(simulated=dict.fromkeys(example.TASKS, True))
+    assert "All cells are simulated." in every
+    assert "D1 Rest (simulated cells)" in every
+    none = study(simulated={}, conditions={name: {} for name in example.TASKS})
+    assert "cells are simulated" not in none
+
+
+def test_a_number_names_the_line_of_the_file_that_it_comes_from(study):
+    page = study()
+    hint = re.search(r'title="(tables/layers.tsv), line (\d+), columns best_estimate[^"]*">([\d.]+)<', page)
+    line = (study.results / hint.group(1)).read_text().splitlines()[int(hint.group(2)) - 1]
+    header = (study.results / hint.group(1)).read_text().splitlines()[0].split("\t")
+    assert float(line.split("\t")[header.index("best_estimate")]) == pytest.approx(
+        float(hint.group(3)), abs=5e-4
+    )
+
+
+def test_rows_of_all_scores_name_their_line(study):
+    page = study()
+    lines = (study.results / "tables/scores.tsv").read_text().splitlines()
+    hints = re.findall(
+        r'<tr title="tables/scores.tsv, line (\d+)"><th scope="row">([^<]+)</th><td>([^<]+)</td>', page
+    )
+    assert len(hints) == len(lines) - 1
+    for at, condition, model in hints[::97]:
+        assert lines[int(at) - 1].startswith(f"{condition}\t{model}\t")
+
+
+def test_every_link_leads_to_a_file_beside_the_page_or_to_a_part_of_it(study):
+    page = Page(study())
+    identifiers = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [attributes["href"] for attributes in page.all("a")]
+    for link in links:
+        assert link[1:] in identifiers if link.startswith("#") else (study.results / link).is_file()
+    assert "tables/scores.tsv" in links
+
+
+def test_identifiers_are_unique(study):
+    found = [attributes["id"] for _, attributes in Page(study()).tags if "id" in attributes]
+    assert len(found) == len(set(found))
+
+
+def test_nothing_is_loaded_from_a_network(study):
+    page = study()
+    assert "default-src 'none'" in page
+    assert "http://" not in page
+    assert "https://" not in page
+    for image in Page(page).all("img"):
+        assert image["src"].startswith("data:image/svg+xml;base64,")
+
+
+def test_figures_have_alternative_texts_and_tables_have_headings(study):
+    page = Page(study())
+    assert all(image["alt"] for image in page.all("img"))
+    assert {attributes.get("scope") for attributes in page.all("th")} == {"col", "row"}
+    assert page.text.count("Layers that cannot be told from the best one") >= 1
+
+
+def test_text_from_tables_and_settings_cannot_become_markup(study):
+    attack = "<script>alert(1)</script>"
+    rows = [replace(row, reason=attack) if row.status != "ok" else row for row in ROWS]
+    page = study(rows=rows, title=attack, layers=LAYERS.copy().assign(recommendation=f"{attack}. Beware."))
+    assert attack not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert page.count("<script>") == 1
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page
+
+
+def test_the_page_is_the_same_bytes_for_the_same_tables(study):
+    assert study() == study()
+    assert "2026-01-02" not in study()
+    assert "layerscope report of 2026-01-02" in study(written="2026-01-02")
+
+
+def test_missing_scores_remarks_and_warnings_are_listed(study):
+    text = Page(study(warnings=["12 cells were refused"])).text
+    assert "the layer is constant: no correlation exists" in text
+    assert "needs raw counts" in text
+    assert "reference computed on hvg_pca" in text
+    assert "12 cells were refused" in text
+    assert "No warnings." not in text
+
+
+def test_a_model_without_an_untrained_control_is_a_warning(study):
+    models = {
+        name: entry for name, entry in example.settings()["models"].items() if entry["kind"] != "control"
+    }
+    rows = [row for row in ROWS if row.model in models]
+    text = Page(study(rows=rows, models=models)).text
+    assert "tahoe_x1_1b has no untrained control: what its training adds is not known." in text
+
+
+def test_cells_per_filter_are_shown_with_groups_apart(study):
+    text = Page(study()).text
+    assert "26,01225,401" in text.replace("\n", "")
+    assert "By group of cells (D1 Rest)" in text
+    assert "batch=3" in text
+
+
+def test_conditions_follow_their_numbers(study):
+    text = Page(study()).text
+    assert text.index("D1 Rest") < text.index("D1 Stim8hr") < text.index("D1 Stim48hr")
+
+
+def test_what_models_were_trained_on_and_their_licences_are_shown(study):
+    text = Page(study()).text
+    assert "about 50 million human cells, by its authors" in text
+    assert "nothing: the architecture of scfoundation with weights drawn anew" in text
+    assert "Apache-2.0" in text
+
+
+def test_published_scores_are_compared_in_words_and_numbers(study):
+    assert "106 of 144 rows of the paper's tables have a score of this study beside" in Page(study()).text
+    write_table(study.results / "tables/published.tsv", example.published([_absent()]))
+    assert "none of the paper's pairs of model and condition was run" in Page(study()).text
+
+
+def _absent() -> Score:
+    return Score(
+        condition="mine",
+        model="hvg_pca",
+        layer="",
+        depth=float("nan"),
+        task="trajectory",
+        protocol="paper",
+        metric="",
+        status="not_available",
+        reason="needs counts",
+    )
+
+
+def test_a_study_without_a_foundation_model_says_so(study):
+    rows = [row for row in ROWS if row.model in example.BASELINES] + [_absent()]
+    text = Page(study(rows=rows, layers=LAYERS.copy().head(0))).text
+    assert "No foundation model was scored, so there is no layer to recommend." in text
+    assert "all layers" in text
+
+
+def test_a_condition_without_any_score_is_a_warning_and_keeps_its_reason(study):
+    rows = [
+        replace(row, status="not_available", reason="needs raw counts")
+        if row.condition == "D1_Rest" and row.model not in example.BASELINES
+        else row
+        for row in ROWS
+    ]
+    lost = LAYERS.copy()
+    lost.loc[lost["condition"] == "D1_Rest", ["best_layer", "confidence_set"]] = ""
+    numbers = lost.select_dtypes("number").columns.drop("n_layers")
+    lost.loc[lost["condition"] == "D1_Rest", numbers] = float("nan")
+    lost.loc[lost["condition"] == "D1_Rest", "status"] = "not_available"
+    text = Page(study(rows=rows, layers=lost)).text
+    assert "D1_Rest: no foundation model has a score." in text
+    assert "nan" not in text.lower().replace("finance", "")
+
+
+def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(study):
+    rows = example.scores()
+    rows += [replace(row, metric=f"{metric}") for row in rows for metric in ("kendall", "somers", "recall")]
+    page = study(rows=rows)
+    assert len(rows) > MOST_ROWS
+    assert f"Metric spearman only, 980 of {len(rows):,} rows; the file has all metrics." in page
+    assert len(page) < 3e6
+
+
+def test_further_tables_are_shown_as_they_are(study, tmp_path):
+    table = study.results / "tables/referee.tsv"
+    table.parent.mkdir(exist_ok=True)
+    table.write_text("objection\tanswer\nno intervals\tsee scores.tsv\n")
+    page = study(extra=["--tables", str(table)])
+    assert "Referee" in page
+    assert "see scores.tsv" in page
+
+
+def test_a_figure_that_is_no_svg_is_refused(study, tmp_path):
+    (tmp_path / "figure.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match=r"figure.png: not an SVG figure"):
+        study(extra=["--figures", str(tmp_path / "figure.png")])
+    (tmp_path / "figure.svg").write_text("<html/>")
+    with pytest.raises(DataError, match=r"figure.svg: not an SVG figure \(its root is 'html'\)"):
+        study(extra=["--figures", str(tmp_path / "figure.svg")])
+
+
+def test_another_table_or_no_models_are_refused_and_leave_no_page(study):
+    with pytest.raises(ConfigError, match="key 'models' is missing"):
+        study(models={}, output="other.html")
+    with pytest.raises(
+        DataError, match=r"column 'condition' is missing; expected the table that choose_layers"
+    ):
+        study(layers=example.summary(), output="other.html")
+    assert not (study.results / "other.html").exists()
+
+
+def test_published_of_another_shape_is_refused(study):
+    write_table(study.results / "tables/published.tsv", example.summary())
+    with pytest.raises(DataError, match=r"published.tsv: column 'condition' is missing"):
+        study()
+
+
+def test_numbers_are_printed_without_hiding_small_ones():
+    assert number(0.12345) == "0.123"
+    assert number(0.00012) == "0.00012"
+    assert number(float("nan")) == ""
+    assert signed(0.05) == "+0.050"
+    assert signed(-0.05) == "-0.050"
+    assert interval(-0.001, 0.2) == "0.00 to 0.20"
+    assert interval(float("nan"), 0.2) == ""
+    assert count(24885.0) == "24,885"
+    assert column_texts(example.summary()["cells_before"])[0] == "26,012"
+
+
+def test_a_sentence_ends_at_its_stop_and_not_in_a_number():
+    assert first_sentence("Use layer 3 (0.43 vs. 0.40). The rest. More.") == (
+        "Use layer 3 (0.43 vs. 0.40).",
+        "The rest. More.",
+    )
+    assert first_sentence("One only.") == ("One only.", "")
