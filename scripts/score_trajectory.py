@@ -6,14 +6,14 @@ from pathlib import Path
 
 from layerscope.command_line import run, settings
 from layerscope.tables import write_resamples, write_scores
-from layerscope.trajectory.job import PROTOCOLS, score_file
-from layerscope.trajectory.settings import TrajectorySettings
+from layerscope.trajectory.job import score_file
+from layerscope.trajectory.settings import PROTOCOLS, settings_of
 
 
 def parser() -> argparse.ArgumentParser:
     """Command line of this script."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--protocol", required=True, choices=PROTOCOLS)
+    arguments.add_argument("--protocol", required=True, choices=list(PROTOCOLS))
     arguments.add_argument("--embeddings", type=Path, required=True, help="embeddings of one model, .h5ad")
     arguments.add_argument("--layer", required=True, help="00, 01 ... or official")
     arguments.add_argument("--cells", type=Path, required=True, help="canonical cells, .h5ad")
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, score the layer, write rows and bootstrap values."""
     args = vars(parser().parse_args(argv))
     output, resamples = args.pop("output"), args.pop("resamples")
-    args["settings"] = TrajectorySettings.of(args["settings"])
+    args["settings"] = settings_of(args["protocol"], args["settings"])
     scored = score_file(**args)
     write_resamples(resamples, scored.resamples)
     write_scores(output, scored.rows)

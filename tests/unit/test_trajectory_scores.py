@@ -5,8 +5,9 @@ import pytest
 
 from layerscope.errors import ConfigError
 from layerscope.statistics.ranks import spearman
+from layerscope.trajectory.paper import score_paper
 from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
-from layerscope.trajectory.scores import Subject, score_paper
+from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import TrajectorySettings
 
 SETTINGS = TrajectorySettings(resamples=200, splits=10)
@@ -157,7 +158,7 @@ def test_the_representation_that_made_the_reference_is_no_contender():
 
 def test_settings_are_checked():
     assert TrajectorySettings.of({"neighbours": 30}).neighbours == 30
-    with pytest.raises(ConfigError, match="unknown key 'neighbors'; known are components"):
+    with pytest.raises(ConfigError, match="unknown key 'neighbors'; known are neighbours, metric"):
         TrajectorySettings.of({"neighbors": 30})
     with pytest.raises(ConfigError, match="neighbours must be a whole number from 3, found 1"):
         TrajectorySettings.of({"neighbours": 1})

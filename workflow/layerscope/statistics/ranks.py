@@ -60,13 +60,12 @@ class WeightedSpearman:
         counts
             How often each item is drawn, shape ``(n_resamples, n_items)``.
         """
-        in_x_order = counts[:, self._x.order]
-        x = self._x.ranks(in_x_order)
-        y = self._y.ranks(counts[:, self._y.order])[:, self._from_y_order]
+        weight = counts[:, self._x.order].astype(np.float64)
+        x = self._x.ranks(weight)
+        y = self._y.ranks(counts[:, self._y.order].astype(np.float64))[:, self._from_y_order]
         middle = (counts.sum(axis=1, dtype=np.float64)[:, None] + 1) / 2
         x -= middle
         y -= middle
-        weight = in_x_order.astype(np.float64)
         weighted = weight * x
         covariance = np.einsum("ij,ij->i", weighted, y)
         spread_x = np.einsum("ij,ij->i", weighted, x)
@@ -90,9 +89,9 @@ class _Ranker:
         self._group = np.cumsum(np.isin(np.arange(len(values)), starts)) - 1
         self._last = np.append(starts[1:], len(values)) - 1
 
-    def ranks(self, ordered_counts: npt.NDArray[np.integer]) -> Floats:
+    def ranks(self, ordered_counts: Floats) -> Floats:
         """Ranks in each resample, shape of ``ordered_counts`` (whose columns are in sorted order)."""
-        upto = np.cumsum(ordered_counts, axis=1, dtype=np.float64)
+        upto = np.cumsum(ordered_counts, axis=1)
         if not self._tied:
             upto -= (ordered_counts - 1) / 2
             return upto

@@ -5,14 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from layerscope.cells.canonical import read_obs
-from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import depth
-from layerscope.trajectory.references import demand_same_cells, read_reference
-from layerscope.trajectory.scores import Scored, Subject, score_paper
-from layerscope.trajectory.settings import TrajectorySettings
+from layerscope.trajectory.paper import score_paper
+from layerscope.trajectory.references import (
+    NoRootError,
+    Reference,
+    demand_same_cells,
+    make_reference,
+    read_reference,
+)
+from layerscope.trajectory.scores import Scored, Subject
+from layerscope.trajectory.settings import ReleasedSettings, StrictSettings, TrajectorySettings
 
-PROTOCOLS = ("paper",)
+
+def reference_file(cells: Path, baseline_embeddings: Path, settings: TrajectorySettings) -> Reference:
+    """Make the reference that a protocol compares with; the kind of ``settings`` says which protocol.
+
+    Raises
+    ------
+    DataError
+        If the two files hold different cells, or protocol ``paper`` finds no root.
+    """
+    if isinstance(settings, ReleasedSettings):
+        from layerscope.trajectory.released import released_reference
+
+        return released_reference(cells, settings)
+    try:
+        return make_reference(cells, baseline_embeddings, settings)
+    except NoRootError:
+        if isinstance(settings, StrictSettings):
+            return Reference.missing(list(read_obs(cells).index), "the cells name no root")
+        raise
 
 
 def score_file(
@@ -27,17 +51,13 @@ def score_file(
     seed: int,
     threads: int = 1,
 ) -> Scored:
-    """Score one layer of an embeddings file.
+    """Score one layer of an embeddings file by a protocol, whose settings are given.
 
     Raises
     ------
-    ConfigError
-        If there is no such protocol.
     DataError
         If a file lacks the layer, or the files hold different cells.
     """
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"no trajectory protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     found = read_layer(embeddings, layer)
     known = read_reference(reference)
     demand_same_cells(found.cell_ids, known, str(embeddings))
@@ -52,5 +72,13 @@ def score_file(
         seed=seed,
         protocol=protocol,
     )
+    if isinstance(settings, StrictSettings):
+        from layerscope.trajectory.strict import score_strict
+
+        return score_strict(found.matrix, known, obs, subject, settings, threads)
+    if isinstance(settings, ReleasedSettings):
+        from layerscope.trajectory.released import score_released
+
+        return score_released(found.matrix, known, subject, settings, threads)
     truth = obs["true_pseudotime"].to_numpy(dtype=float) if "true_pseudotime" in obs else None
     return score_paper(found.matrix, known, subject, settings, truth, threads)

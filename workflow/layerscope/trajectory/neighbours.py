@@ -8,6 +8,7 @@ and keeps the digits: a layer's vectors often point almost the same way.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,11 +130,14 @@ class _Search:
             doubt = 5 * 16 * np.finfo(np.float32).eps * norms
             chord = distances[:, -1] * (2 if self._cosine else 1)
             unsure = np.flatnonzero(rough[:, -1] - doubt <= chord * (1 + 1e-5))
-            for rows in np.array_split(unsure, max(1, -(-unsure.size * n_points // HELD_VALUES))):
+            at_once = max(1, HELD_VALUES // n_points)
+            for start in range(0, unsure.size, at_once):
+                rows = unsure[start : start + at_once]
                 indices[rows], distances[rows] = self._thorough(rows, k)
         return indices, distances
 
     def _candidates(self, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)
         import faiss
 
         before = faiss.omp_get_max_threads()

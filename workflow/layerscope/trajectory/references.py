@@ -22,7 +22,9 @@ from layerscope.trajectory.settings import TrajectorySettings
 FROM_DATASET = "dataset: reference_pseudotime"
 COMPUTED_FROM = "hvg_pca"
 COMPUTED = f"computed on {COMPUTED_FROM}"
-COLUMNS = ("cell_id", "pseudotime", "is_root", "source", "root_source")
+UNAVAILABLE = "not available: "
+COLUMNS = ("cell_id", "pseudotime", "is_root", "source", "root_source", "neighbours")
+NO_ROOT = -1
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,16 @@ class Reference:
         Shape ``(n_cells,)``, float64; ``inf`` where a cell cannot be reached from the root, NaN where the
         dataset gives none.
     root
-        Index of the one root cell.
+        Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells.
     source
-        :data:`FROM_DATASET` or :data:`COMPUTED`.
+        Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or words of the protocol's own.
     root_source
         How the root was found, in words.
+    neighbours
+        Nearest cells of every cell in the representation that made the reference, shape ``(n_cells, k)``,
+        the cell itself not among them; None where the protocol does not compare neighbourhoods.
+    unavailable
+        Why the protocol has no reference for these cells; empty where it has one.
     """
 
     cell_ids: list[str]
@@ -49,6 +56,14 @@ class Reference:
     root: int
     source: str
     root_source: str
+    neighbours: npt.NDArray[np.int64] | None = None
+    unavailable: str = ""
+
+    @classmethod
+    def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
+        """Reference of a protocol that cannot be had for these cells."""
+        nothing = np.full(len(cell_ids), np.nan)
+        return cls(list(cell_ids), nothing, NO_ROOT, UNAVAILABLE + reason, "", unavailable=reason)
 
 
 def make_reference(
@@ -86,6 +101,10 @@ def make_reference(
     return Reference(list(obs.index), pseudotime, root, source, root_source)
 
 
+class NoRootError(DataError):
+    """The cells say nothing of where their trajectory starts."""
+
+
 def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
     """Indices of the cells among which a trajectory may start, and how they were found.
 
@@ -94,7 +113,7 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
 
     Raises
     ------
-    DataError
+    NoRootError
         If the cells have neither marks nor times.
     """
     marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
@@ -102,7 +121,7 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
     if not marked.any() and "time" in obs:
         marked, words = np.ones(len(obs), dtype=bool), "cells"
     if not marked.any():
-        raise DataError(
+        raise NoRootError(
             f"{origin}: no root: found neither uns['{ROOT_CELL}'] nor a cell with is_root nor times. "
             "Give the dataset a `root` (column and value) or a `time` column in the config"
         )
@@ -144,10 +163,18 @@ def find_root(
 
 
 def write_reference(path: str | Path, reference: Reference) -> None:
-    """Write a reference as a table, one row per cell."""
-    is_root = np.zeros(len(reference.cell_ids), dtype=int)
-    is_root[reference.root] = 1
-    columns = (reference.cell_ids, reference.pseudotime, is_root, reference.source, reference.root_source)
+    """Write a reference as a table, one row per cell; neighbours as indices with spaces between."""
+    is_root = (np.arange(len(reference.cell_ids)) == reference.root).astype(int)
+    lists = reference.neighbours
+    near = "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()]
+    columns = (
+        reference.cell_ids,
+        reference.pseudotime,
+        is_root,
+        reference.source,
+        reference.root_source,
+        near,
+    )
     write_table(path, pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
 
 
@@ -159,20 +186,25 @@ def read_reference(path: str | Path) -> Reference:
     DataError
         If the table has other columns, or not exactly one root.
     """
-    table = read_table(path, text=("cell_id", "source", "root_source"))
-    if tuple(table.columns) != COLUMNS:
+    table = read_table(path, text=("cell_id", "source", "root_source", "neighbours"))
+    if tuple(table.columns) != COLUMNS or table.empty:
         raise DataError(
-            f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(table.columns)}"
+            f"{path}: expected cells with the columns {', '.join(COLUMNS)}. Delete it and run again"
         )
+    cell_ids, source = table["cell_id"].tolist(), table["source"].iloc[0]
+    if source.startswith(UNAVAILABLE):
+        return Reference.missing(cell_ids, source.removeprefix(UNAVAILABLE))
     roots = np.flatnonzero(table["is_root"] == 1)
     if len(roots) != 1:
         raise DataError(f"{path}: expected one root cell, found {len(roots)}")
+    lists = [np.array(row.split(), dtype=np.int64) for row in table["neighbours"]]
     return Reference(
-        table["cell_id"].tolist(),
+        cell_ids,
         table["pseudotime"].to_numpy(dtype=np.float64),
         int(roots[0]),
-        table["source"].iloc[0],
+        source,
         table["root_source"].iloc[0],
+        np.vstack(lists) if lists[0].size else None,
     )
 
 

@@ -1,10 +1,4 @@
-"""Scores of one layer against a trajectory: protocol ``paper``.
-
-k-nearest-neighbour graph of the layer, diffusion pseudotime from the data's root, Spearman's correlation with
-the reference pseudotime, and a bootstrap interval over cells. The bootstrap draws cells of the finished
-pseudotimes: it says how sure the correlation is for this graph and this root, not how it would vary between
-graphs or roots (protocol ``strict`` says that).
-"""
+"""What the protocols share: who is scored, a layer's pseudotime, and its correlation with a reference."""
 
 from __future__ import annotations
 
@@ -19,8 +13,8 @@ from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_counts, half_splits
 from layerscope.tables import Score
-from layerscope.trajectory.graph import neighbour_graph
-from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
+from layerscope.trajectory.graph import NeighbourGraph, neighbour_graph
+from layerscope.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
 from layerscope.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.trajectory.settings import TrajectorySettings
 
@@ -73,55 +67,42 @@ class UndefinedPseudotimeError(Exception):
     """A layer has no pseudotime; the message says why. Caught where rows are made, never a failure."""
 
 
-def score_paper(
-    matrix: npt.NDArray[np.floating],
-    reference: Reference,
-    subject: Subject,
-    settings: TrajectorySettings,
-    truth: npt.ArrayLike | None = None,
-    threads: int = 1,
-) -> Scored:
-    """Score a layer by protocol ``paper``.
+def embedded_cells(
+    matrix: npt.NDArray[np.floating], neighbours: int
+) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Indices of the cells that were not refused, and a remark if some were.
 
-    Parameters
-    ----------
-    matrix
-        The layer, cells x hidden, cells as in ``reference``; rows that are not finite are refused cells.
-    reference
-        Reference pseudotime and root.
-    subject
-        Names for the rows.
-    settings
-        Graph, diffusion map and resampling.
-    truth
-        True pseudotime of simulated cells, shape ``(n_cells,)``; adds a metric.
-    threads
-        Threads of the neighbour search.
-
-    Returns
-    -------
-    Rows ``spearman``, ``spearman_true_pseudotime`` (if ``truth``) and ``share_unreachable``, with status
-    ``undefined`` and a reason where a number does not exist.
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If they are too few for a graph, or all the same.
     """
-    targets = {SPEARMAN: reference.pseudotime}
-    if truth is not None:
-        targets[SPEARMAN_TRUTH] = np.asarray(truth, dtype=np.float64)
-    scored = Scored()
+    kept = np.flatnonzero(np.isfinite(matrix).all(axis=1))
+    needed = max(MINIMUM_CELLS, neighbours + 1)
+    if len(kept) < needed:
+        raise UndefinedPseudotimeError(
+            f"{len(kept)} of {len(matrix)} cells have an embedding; at least {needed} are needed"
+        )
+    if (matrix[kept] == matrix[kept[0]]).all():
+        raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
+    n_refused = len(matrix) - len(kept)
+    return kept, [f"{n_refused} refused cells left out"] if n_refused else []
+
+
+def diffusion_of(graph: NeighbourGraph, n_components: int) -> DiffusionMap:
+    """Diffusion map of a graph.
+
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If the eigenvalue iteration does not converge (many nearly separate components).
+    """
     try:
-        pseudotime, remarks = layer_pseudotime(matrix, reference.root, settings, threads)
-    except UndefinedPseudotimeError as undefined:
-        for metric in (*targets, SHARE_UNREACHABLE):
-            scored.rows.append(replace(subject.row(metric), status="undefined", reason=str(undefined)))
-        return scored
-    for metric, target in targets.items():
-        _add_correlation(scored, metric, pseudotime, target, reference, subject, settings, remarks)
-    embedded = ~np.isnan(pseudotime)
-    share = float(np.isinf(pseudotime[embedded]).mean())
-    n_cells = int(embedded.sum())
-    scored.rows.append(
-        replace(subject.row(SHARE_UNREACHABLE), estimate=share, n_cells=n_cells, n_items=n_cells)
-    )
-    return scored
+        return diffusion_map(graph, n_components)
+    except ArpackNoConvergence as error:
+        raise UndefinedPseudotimeError(
+            f"the diffusion map did not converge (graph of {graph.n_components} components)"
+        ) from error
 
 
 def layer_pseudotime(
@@ -139,37 +120,33 @@ def layer_pseudotime(
     UndefinedPseudotimeError
         If the layer has no pseudotime.
     """
-    kept = np.flatnonzero(np.isfinite(matrix).all(axis=1))
-    needed = max(MINIMUM_CELLS, settings.neighbours + 1)
-    if len(kept) < needed:
-        raise UndefinedPseudotimeError(
-            f"{len(kept)} of {len(matrix)} cells have an embedding; at least {needed} are needed"
-        )
+    kept, remarks = embedded_cells(matrix, settings.neighbours)
     if root not in kept:
         raise UndefinedPseudotimeError("the root cell was refused by the model")
-    values = matrix[kept]
-    if (values == values[0]).all():
-        raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
-    graph = neighbour_graph(values, settings.neighbours, settings.metric, threads)
-    try:
-        diffusion = diffusion_map(graph, settings.components)
-    except ArpackNoConvergence as error:
-        raise UndefinedPseudotimeError(
-            f"the diffusion map did not converge (graph of {graph.n_components} components)"
-        ) from error
+    graph = neighbour_graph(matrix[kept], settings.neighbours, settings.metric, threads)
+    diffusion = diffusion_of(graph, settings.components)
     found = diffusion_pseudotime(diffusion, [int(np.searchsorted(kept, root))], settings.dpt_components)[0]
     pseudotime = np.full(len(matrix), np.nan)
     pseudotime[kept] = found
-    remarks = []
-    if len(kept) < len(matrix):
-        remarks.append(f"{len(matrix) - len(kept)} refused cells left out")
     if graph.n_components > 1:
         share = np.isinf(found).mean()
         remarks.append(f"{share:.1%} of cells unreachable (graph of {graph.n_components} components)")
     return pseudotime, remarks
 
 
-def _add_correlation(
+def unscored(subject: Subject, metrics: Sequence[str], status: str, reason: str) -> Scored:
+    """Rows that say why there is no number."""
+    return Scored([_without_number(subject, metric, status, reason) for metric in metrics])
+
+
+def _without_number(subject: Subject, metric: str, status: str, reason: str, n_cells: int = 0) -> Score:
+    if status not in ("undefined", "not_available"):
+        raise ValueError(f"a row with status {status!r} needs a number")
+    row = replace(subject.row(metric), n_cells=n_cells, reason=reason)
+    return replace(row, status="undefined") if status == "undefined" else replace(row, status="not_available")
+
+
+def add_correlation(
     scored: Scored,
     metric: str,
     pseudotime: Floats,
@@ -179,28 +156,27 @@ def _add_correlation(
     settings: TrajectorySettings,
     remarks: Sequence[str],
 ) -> None:
-    """Add a metric's row, and its values in all resamples and halves, to what has been scored."""
+    """Add the Spearman correlation of two pseudotimes over the cells where both are finite.
+
+    Adds the row of ``metric`` and its values in all resamples and halves to ``scored``. A correlation with
+    the reference (metric :data:`SPEARMAN`) is undefined for the representation that made the reference.
+    """
     used = np.isfinite(pseudotime) & np.isfinite(target)
     n_cells = int(used.sum())
-    against_reference = metric == SPEARMAN
-    if against_reference and reference.source == COMPUTED and subject.family == COMPUTED_FROM:
-        reason = f"this representation made the reference ({COMPUTED}): 1 by construction"
-    elif n_cells < MINIMUM_CELLS:
+    reason = made_the_reference(reference, subject) if metric == SPEARMAN else ""
+    if not reason and n_cells < MINIMUM_CELLS:
         reason = f"{n_cells} cells have both pseudotimes; at least {MINIMUM_CELLS} are needed"
-    else:
-        reason = ""
     estimate = np.nan if reason else spearman(pseudotime[used], target[used])
     if np.isnan(estimate):
         reason = reason or "a pseudotime is constant over the cells that have both"
-        scored.rows.append(replace(subject.row(metric), n_cells=n_cells, status="undefined", reason=reason))
+        scored.rows.append(_without_number(subject, metric, "undefined", reason, n_cells))
         return
-    if against_reference:
-        remarks = [*_source_remarks(reference), *remarks]
+    if metric == SPEARMAN and reference.source == COMPUTED:
+        remarks = [f"reference {reference.source}", *remarks]
     correlation = WeightedSpearman(pseudotime[used], target[used])
-    cells, seed = reference.cell_ids, subject.seed
-    counts = bootstrap_counts(seed, cells, settings.resamples)
+    counts = bootstrap_counts(subject.seed, reference.cell_ids, settings.resamples)
     values = np.concatenate([np.empty(0), *(correlation(block[:, used]) for block in counts)])
-    halves = half_splits(seed, cells, settings.splits)[:, used]
+    halves = half_splits(subject.seed, reference.cell_ids, settings.splits)[:, used]
     low, high = percentile_interval(values)
     scored.resamples[metric] = values
     scored.resamples[metric + CHOSEN_ON] = correlation(halves.astype(np.int32))
@@ -218,5 +194,16 @@ def _add_correlation(
     )
 
 
-def _source_remarks(reference: Reference) -> list[str]:
-    return [f"reference {reference.source}"] if reference.source == COMPUTED else []
+def made_the_reference(reference: Reference, subject: Subject) -> str:
+    """Why a representation is no contender, if the reference was computed from it; else empty."""
+    if reference.source == COMPUTED and subject.family == COMPUTED_FROM:
+        return f"this representation made the reference ({COMPUTED}): 1 by construction"
+    return ""
+
+
+def share_unreachable(subject: Subject, pseudotime: Floats) -> Score:
+    """Row of the share of embedded cells without a finite pseudotime; shape of ``pseudotime`` as it comes."""
+    embedded = ~np.isnan(pseudotime)
+    share = float(np.isinf(pseudotime[embedded]).mean())
+    n_cells = int(embedded.any(axis=0).sum() if embedded.ndim > 1 else embedded.sum())
+    return replace(subject.row(SHARE_UNREACHABLE), estimate=share, n_cells=n_cells, n_items=n_cells)

@@ -1,10 +1,10 @@
-"""What a study may set for its trajectories."""
+"""What a study may set for its trajectories, protocol by protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from layerscope.errors import ConfigError
 from layerscope.trajectory.neighbours import METRICS, Metric
@@ -12,7 +12,7 @@ from layerscope.trajectory.neighbours import METRICS, Metric
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySettings:
-    """Settings of a trajectory's scores.
+    """Settings of protocol ``paper``, and what the others share with it.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class TrajectorySettings:
     splits: int = 100
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> TrajectorySettings:
+    def of(cls, given: Mapping[str, Any]) -> Self:
         """Check settings as they come from a config.
 
         Raises
@@ -46,21 +46,102 @@ class TrajectorySettings:
         ConfigError
             If a key is unknown, or a value is not of its kind.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(given) - known)
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(given) - set(known))
         if unknown:
             raise ConfigError(
-                f"trajectory settings: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
+                f"trajectory settings: unknown key {unknown[0]!r}; known are {', '.join(known)}"
             )
-        least = {"neighbours": 3, "components": 3, "dpt_components": 2, "resamples": 0, "splits": 0}
-        for name, smallest in least.items():
-            value = given.get(name, smallest)
-            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        for name, value in given.items():
+            cls._check(name, value)
+        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**chosen)
+
+    @staticmethod
+    def _check(name: str, value: Any) -> None:
+        if name == "metric":
+            if value not in METRICS:
                 raise ConfigError(
-                    f"trajectory settings: {name} must be a whole number from {smallest}, found {value!r}"
+                    f"trajectory settings: metric must be {' or '.join(METRICS)}, found {value!r}"
                 )
-        if given.get("metric", "cosine") not in METRICS:
+            return
+        least = SMALLEST[name]
+        numbers = value if name == "neighbourhoods" and isinstance(value, list) and value else [value]
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < least for n in numbers):
             raise ConfigError(
-                f"trajectory settings: metric must be {' or '.join(METRICS)}, found {given['metric']!r}"
+                f"trajectory settings: {name} must be a whole number from {least}"
+                f"{', or several in a list' if name == 'neighbourhoods' else ''}, found {value!r}"
             )
-        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedSettings(TrajectorySettings):
+    """Settings of protocol ``released``: scanpy's defaults, with more neighbours.
+
+    Attributes
+    ----------
+    pairs
+        Random pairs of cells whose distances are compared.
+    """
+
+    neighbours: int = 30
+    metric: Metric = "euclidean"
+    pairs: int = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictSettings(TrajectorySettings):
+    """Settings of protocol ``strict``.
+
+    Attributes
+    ----------
+    neighbourhoods
+        Numbers of neighbours of the graphs (``neighbours`` is for a reference that has to be computed).
+    roots
+        Root cells, drawn from the root set where that is larger.
+    least_roots
+        A smaller root set gives no score.
+    folds
+        Parts into which clones are divided: a clone's fate is predicted from the other parts.
+    clones_per_fate
+        A fate that fewer clones have is not predicted.
+    """
+
+    neighbourhoods: tuple[int, ...] = (10, 15, 30, 50)
+    roots: int = 25
+    least_roots: int = 20
+    folds: int = 5
+    clones_per_fate: int = 10
+
+
+PROTOCOLS: dict[str, type[TrajectorySettings]] = {
+    "paper": TrajectorySettings,
+    "released": ReleasedSettings,
+    "strict": StrictSettings,
+}
+SMALLEST = {
+    "neighbours": 3,
+    "components": 3,
+    "dpt_components": 2,
+    "resamples": 0,
+    "splits": 0,
+    "pairs": 10,
+    "neighbourhoods": 3,
+    "roots": 1,
+    "least_roots": 1,
+    "folds": 2,
+    "clones_per_fate": 2,
+}
+
+
+def settings_of(protocol: str, given: Mapping[str, Any]) -> TrajectorySettings:
+    """Settings of a protocol, checked, with its defaults.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such protocol, or a setting is wrong.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"no trajectory protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[protocol].of(given)

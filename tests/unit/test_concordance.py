@@ -1,0 +1,100 @@
+"""Order concordance is scipy's, stratified; first-order resamples are close to resamples written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from layerscope.statistics.concordance import order_concordance, spearman_influence
+from layerscope.statistics.ranks import WeightedSpearman, spearman
+from layerscope.statistics.resampling import bootstrap_counts
+
+ONE = np.zeros(300, dtype=int)
+
+
+def cells(n=300, noise=1.0, seed=0, n_times=3):
+    random = np.random.default_rng(seed)
+    time = random.integers(0, n_times, n)
+    return time + noise * random.normal(size=n), time
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 8]))
+@settings(max_examples=30, deadline=None)
+def test_without_strata_the_numbers_are_scipys(seed, decimals):
+    values, time = cells(40, seed=seed)
+    values = np.round(values, decimals)
+    found = order_concordance(values, time, np.zeros(40, dtype=int))
+    assert found.somers_d()[0] == pytest.approx(stats.somersd(time, values).statistic, abs=1e-12)
+    assert found.tau_b()[0] == pytest.approx(stats.kendalltau(time, values).statistic, abs=1e-12)
+
+
+def test_items_of_different_strata_are_not_compared():
+    values, time = cells()
+    strata = np.random.default_rng(1).integers(0, 4, 300)
+    values = values + 100 * np.random.default_rng(2).permutation(4)[strata]
+    found = order_concordance(values, time, strata).somers_d()[0]
+    agreeing = compared = 0
+    for stratum in range(4):
+        members = strata == stratum
+        apart = np.sign(time[members][:, None] - time[members])
+        agreeing += (apart * np.sign(values[members][:, None] - values[members])).sum()
+        compared += np.abs(apart).sum()
+    assert found == pytest.approx(agreeing / compared)
+    assert abs(order_concordance(values, time, ONE).somers_d()[0] - found) > 0.1
+
+
+def test_separated_labels_reach_1_however_coarse():
+    values, time = cells(noise=0.01)
+    found = order_concordance(values, time, ONE)
+    assert found.somers_d()[0] == 1
+    assert found.tau_b()[0] < 0.9
+
+
+def test_infinite_values_agree_with_nothing_but_are_counted():
+    values, time = cells(noise=0.01)
+    values[time == 2] = np.inf
+    counts = np.bincount(time)
+    reached = counts[0] * counts[1]
+    pairs = reached + counts[2] * (counts[0] + counts[1])
+    assert order_concordance(values, time, ONE).somers_d()[0] == pytest.approx(reached / pairs)
+
+
+def test_many_orders_are_many_single_orders():
+    values = np.stack([cells(seed=seed)[0] for seed in range(3)])
+    time = cells()[1]
+    together = order_concordance(values, time, ONE)
+    for order in range(3):
+        alone = order_concordance(values[order], time, ONE)
+        assert together.somers_d()[order] == alone.somers_d()[0]
+        assert together.tau_b()[order] == alone.tau_b()[0]
+
+
+def test_without_two_labels_there_is_no_concordance():
+    found = order_concordance(np.arange(5.0), np.zeros(5, dtype=int), np.zeros(5, dtype=int))
+    assert np.isnan(found.somers_d()).all()
+    assert np.isnan(found.tau_b()).all()
+
+
+@pytest.mark.parametrize("statistic", ["somers_d", "tau_b"])
+def test_first_order_resamples_are_close_to_resamples_written_out(statistic):
+    values, time = cells()
+    counts = next(bootstrap_counts(1, [str(item) for item in range(300)], 200))
+    quick = getattr(order_concordance(values, time, ONE), statistic)(counts)[:, 0]
+    exact = []
+    for row in counts:
+        drawn = np.repeat(np.arange(300), row)
+        exact.append(getattr(order_concordance(values[drawn], time[drawn], ONE), statistic)()[0])
+    assert np.corrcoef(quick, exact)[0, 1] > 0.99
+    assert np.std(quick) == pytest.approx(np.std(exact), rel=0.05)
+    assert np.mean(quick) == pytest.approx(np.mean(exact), abs=0.1 * np.std(exact))
+
+
+def test_first_order_resamples_of_spearman_are_close_to_exact_ones():
+    x, _ = cells()
+    y = x + np.random.default_rng(7).normal(size=300)
+    counts = next(bootstrap_counts(1, [str(item) for item in range(300)], 300))
+    exact = WeightedSpearman(x, y)(counts)
+    quick = spearman(x, y) + (counts - 1.0) @ spearman_influence(x, y) / 300
+    assert np.corrcoef(quick, exact)[0, 1] > 0.99
+    assert np.std(quick) == pytest.approx(np.std(exact), rel=0.05)

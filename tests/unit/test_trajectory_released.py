@@ -1,0 +1,139 @@
+"""Protocol released: the public code's arithmetic, oddities included."""
+
+import anndata
+import numpy as np
+import pytest
+from scipy import sparse, stats
+from trajectory_cells import N_CELLS, cells, layer
+
+from layerscope.cells.canonical import write_cells
+from layerscope.statistics.ranks import spearman
+from layerscope.trajectory.released import (
+    neighbourhoods,
+    released_reference,
+    score_released,
+    twice_log_normalised_components,
+)
+from layerscope.trajectory.scores import Subject
+from layerscope.trajectory.settings import ReleasedSettings
+
+SETTINGS = ReleasedSettings(resamples=200, splits=10)
+SUBJECT = Subject(condition="blood", model="m", layer="01", depth=0.0, seed=3, protocol="released")
+
+
+def counts(obs, fate, n_genes=120):
+    """Counts of genes that follow the cells' place on the line."""
+    random = np.random.default_rng(4)
+    programs = layer(obs, fate, noise=0.0) @ random.normal(size=(22, n_genes)) / 3
+    values = sparse.csr_matrix(random.poisson(np.exp(programs)).astype(np.float32))
+    found = anndata.AnnData(values, obs=obs)
+    found.var["symbol"] = found.var_names = [f"G{number}" for number in range(n_genes)]
+    return found
+
+
+def write(path, obs, fate):
+    provenance = {"condition": "blood", "dataset": "line", "task": "trajectory", "values": "counts"}
+    write_cells(path, counts(obs, fate), provenance)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    obs, fate = cells()
+    place = np.random.default_rng(0).permutation(N_CELLS)
+    path = write(tmp_path_factory.mktemp("cells") / "cells.h5ad", obs.iloc[place], fate[place])
+    return released_reference(path, SETTINGS), obs.iloc[place], fate[place]
+
+
+def scores(reference, matrix, settings=SETTINGS):
+    found = score_released(matrix, reference, SUBJECT, settings)
+    return {row.metric: row for row in found.rows}, found.resamples
+
+
+def test_the_root_is_the_first_cell_of_the_file_at_the_earliest_time(reference):
+    known, obs, _ = reference
+    assert known.root == np.flatnonzero(obs["time"] == "Day3")[0]
+    assert known.pseudotime[known.root] == 0
+    assert known.root_source == "first cell of the file at the earliest time, Day3"
+
+
+def test_expression_is_normalised_and_logged_twice():
+    obs, fate = cells()
+    found = counts(obs, fate, n_genes=40)
+    found.uns["layerscope"] = '{"values": "counts"}'
+    once = np.log1p(1e4 * found.X.toarray() / found.X.toarray().sum(axis=1, keepdims=True))
+    twice = np.log1p(1e4 * once / once.sum(axis=1, keepdims=True))
+    centred = twice - twice.mean(axis=0)
+    expected = np.linalg.svd(centred, compute_uv=False)[:39]
+    components = twice_log_normalised_components(found)
+    assert components.shape == (N_CELLS, 39)
+    np.testing.assert_allclose(np.linalg.norm(components, axis=0), expected, rtol=1e-3)
+
+
+def test_the_reference_measures_distance_from_a_root_that_may_lie_anywhere(reference):
+    known, obs, _ = reference
+    position = obs["true_pseudotime"].to_numpy()
+    assert position[known.root] > 0.3
+    assert spearman(known.pseudotime, np.abs(position - position[known.root])) > 0.8
+
+
+def test_neighbourhoods_are_of_30_other_cells(reference):
+    known, _, _ = reference
+    assert known.neighbours.shape == (N_CELLS, 30)
+    assert (known.neighbours != np.arange(N_CELLS)[:, None]).all()
+
+
+def test_a_layer_is_scored_by_pseudotime_neighbourhoods_and_distances(reference):
+    known, obs, fate = reference
+    matrix = layer(obs, fate)
+    rows, resamples = scores(known, matrix)
+    for metric in ("spearman", "neighbourhood_overlap", "spearman_pair_distances"):
+        row = rows[metric]
+        assert (row.protocol, row.status) == ("released", "ok")
+        assert row.ci_low < row.estimate < row.ci_high
+        assert resamples[metric].shape == (200,)
+    here = neighbourhoods(matrix, SETTINGS)
+    shared = [len(set(one) & set(other)) / 30 for one, other in zip(here, known.neighbours, strict=True)]
+    assert rows["neighbourhood_overlap"].estimate == pytest.approx(np.mean(shared))
+
+
+def test_the_layer_that_made_the_reference_overlaps_entirely(reference):
+    known, obs, fate = reference
+    found = counts(obs, fate)
+    found.uns["layerscope"] = '{"values": "counts"}'
+    rows, _ = scores(known, twice_log_normalised_components(found))
+    assert rows["neighbourhood_overlap"].estimate == 1
+    assert rows["spearman"].estimate == pytest.approx(1)
+
+
+def test_pairs_are_the_same_for_every_layer_and_their_resample_is_written_out(reference):
+    known, obs, fate = reference
+    few = ReleasedSettings(resamples=0, splits=0, pairs=60)
+    row = scores(known, layer(obs, fate), few)[0]["spearman_pair_distances"]
+    assert row.n_items <= 60
+    constant_shift, _ = scores(known, layer(obs, fate) + 5, few)
+    assert constant_shift["spearman_pair_distances"].estimate == pytest.approx(row.estimate, abs=0.01)
+
+
+def test_uninformed_layers_score_low(reference):
+    known, _, _ = reference
+    rows, _ = scores(known, np.random.default_rng(0).normal(size=(N_CELLS, 20)))
+    assert abs(rows["spearman_pair_distances"].estimate) < 0.1
+    assert rows["neighbourhood_overlap"].estimate == pytest.approx(30 / N_CELLS, abs=0.03)
+
+
+def test_cells_without_times_have_no_reference_and_say_so(tmp_path):
+    obs, fate = cells()
+    known = released_reference(write(tmp_path / "cells.h5ad", obs.drop(columns="time"), fate), SETTINGS)
+    rows, _ = scores(known, layer(obs, fate))
+    assert {row.status for row in rows.values()} == {"not_available"}
+    assert "needs time labels" in rows["spearman"].reason
+
+
+def test_the_spearman_is_scipys(reference):
+    known, obs, fate = reference
+    rows, _ = scores(known, layer(obs, fate))
+    from layerscope.trajectory.scores import layer_pseudotime
+
+    pseudotime, _ = layer_pseudotime(layer(obs, fate), known.root, SETTINGS)
+    assert rows["spearman"].estimate == pytest.approx(stats.spearmanr(pseudotime, known.pseudotime).statistic)

@@ -1,0 +1,198 @@
+"""Protocol strict: many roots, several graphs, observed times and clones instead of another pseudotime."""
+
+import numpy as np
+import pytest
+from trajectory_cells import N_CELLS, cells, layer
+
+from layerscope.statistics.concordance import order_concordance
+from layerscope.trajectory.clones import clone_fates, mean_auc, predict_fates, sister_pairs
+from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
+from layerscope.trajectory.scores import Subject
+from layerscope.trajectory.settings import StrictSettings
+from layerscope.trajectory.strict import pseudotimes, root_set, score_strict
+
+SETTINGS = StrictSettings(resamples=200, splits=10, neighbourhoods=(10, 15))
+
+
+def scores(matrix, obs, settings=SETTINGS, source=FROM_DATASET, family="", reference=None):
+    known = obs["true_pseudotime"].to_numpy() if reference is None else reference
+    subject = Subject(
+        condition="blood", model="m", layer="01", depth=0.0, family=family, seed=3, protocol="strict"
+    )
+    found = score_strict(matrix, Reference(list(obs.index), known, 0, source, ""), obs, subject, settings)
+    return {row.metric: row for row in found.rows}, found.resamples
+
+
+@pytest.fixture(scope="module")
+def scored():
+    obs, fate = cells()
+    return scores(layer(obs, fate), obs)
+
+
+def test_a_layer_that_follows_the_line_agrees_with_times_and_sisters(scored):
+    rows, _ = scored
+    obs, _ = cells()
+    time, batch = (obs[name].cat.codes.to_numpy() for name in ("time", "batch"))
+    of_truth = order_concordance(obs["true_pseudotime"], time, batch)
+    least = {"time_somers_d": 0.9 * of_truth.somers_d()[0], "time_tau_b": 0.9 * of_truth.tau_b()[0]}
+    least |= {"clone_order": 0.6, "spearman": 0.9}
+    for metric in least:
+        row = rows[metric]
+        assert (row.status, row.protocol, row.task) == ("ok", "strict", "trajectory")
+        assert row.estimate > least[metric]
+        assert row.ci_low < row.estimate < row.ci_high
+    assert rows["spearman_true_pseudotime"].estimate == pytest.approx(rows["spearman"].estimate)
+    assert rows["share_unreachable"].estimate == 0
+
+
+def test_quartiles_over_roots_and_every_graph_have_rows(scored):
+    rows, _ = scored
+    quartiles = [rows[f"time_somers_d_roots_{name}"].estimate for name in ("q25", "q75")]
+    assert quartiles[0] <= rows["time_somers_d"].estimate <= quartiles[1]
+    by_graph = [rows[f"time_somers_d_k{k}"].estimate for k in (10, 15)]
+    assert min(by_graph) <= rows["time_somers_d"].estimate <= max(by_graph)
+
+
+def test_clones_are_the_units_of_clonal_scores(scored):
+    rows, resamples = scored
+    assert rows["clone_order"].n_items < 80
+    assert rows["clone_order"].n_cells > rows["clone_order"].n_items
+    assert resamples["clone_order"].shape == (200,)
+    assert resamples["clone_fate_auc@chosen_on"].shape == (10,)
+
+
+def test_shuffled_labels_score_0_within_2_standard_errors():
+    obs, fate = cells()
+    matrix = layer(obs, fate)
+    shuffled = obs.iloc[np.random.default_rng(5).permutation(N_CELLS)].set_index(obs.index)
+    rows, resamples = scores(matrix, shuffled, reference=np.random.default_rng(6).random(N_CELLS))
+    for metric in ("time_somers_d", "time_tau_b", "clone_order", "spearman"):
+        assert abs(rows[metric].estimate) < 2 * resamples[metric].std()
+
+
+def test_an_uninformed_layer_scores_about_0():
+    obs, _ = cells()
+    rows, _ = scores(np.random.default_rng(0).normal(size=(N_CELLS, 20)), obs)
+    assert abs(rows["time_somers_d"].estimate) < 0.1
+
+
+def test_fates_are_told_only_where_early_cells_know_them():
+    obs, fate = cells()
+    settings = StrictSettings(resamples=200, clones_per_fate=5)
+    informed, _ = scores(layer(obs, fate, fate_strength=0.5), obs, settings)
+    blind, _ = scores(layer(obs, fate), obs, settings)
+    assert informed["clone_fate_auc"].estimate > 0.9
+    assert blind["clone_fate_auc"].ci_low < 0.5 < blind["clone_fate_auc"].ci_high
+
+
+def test_an_uninformed_prediction_of_fates_is_not_biased_below_one_half():
+    obs, _ = cells(clone_size=8)
+    areas = []
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        fates = clone_fates(obs, np.ones(N_CELLS, dtype=bool), 5, seed)
+        fold = random.permutation(len(fates.names)) % 5
+        predicted = predict_fates(random.normal(size=(len(fates.early), 10)), fates, fold)
+        areas.append(mean_auc(predicted, fates.fate, fold, np.ones((1, len(fold)), dtype=int))[0])
+    assert abs(np.mean(areas) - 0.5) < 2.5 * np.std(areas) / np.sqrt(40)
+
+
+def test_the_area_is_scikit_learns_within_one_part():
+    from sklearn.metrics import roc_auc_score
+
+    random = np.random.default_rng(0)
+    predicted = np.round(random.normal(size=(60, 2)), 1)
+    fate, fold, counts = random.integers(0, 2, 60), np.zeros(60, dtype=int), random.integers(0, 3, (4, 60))
+    expected = [
+        np.mean([roc_auc_score(fate == label, predicted[:, label], sample_weight=row) for label in (0, 1)])
+        for row in counts
+    ]
+    np.testing.assert_allclose(mean_auc(predicted, fate, fold, counts), expected)
+
+
+def test_sister_pairs_are_of_one_clone_and_of_different_times():
+    obs, _ = cells()
+    pairs, names = sister_pairs(obs, np.ones(N_CELLS, dtype=bool))
+    clone, time = obs["clone"].astype(str).to_numpy(), obs["time"].cat.codes.to_numpy()
+    np.testing.assert_array_equal(clone[pairs[:, 0]], np.array(names)[pairs[:, 2]])
+    np.testing.assert_array_equal(clone[pairs[:, 1]], np.array(names)[pairs[:, 2]])
+    assert (time[pairs[:, 0]] < time[pairs[:, 1]]).all()
+    assert "" not in names
+
+
+def test_types_that_root_cells_have_are_no_fates():
+    obs, _ = cells()
+    assert clone_fates(obs, np.ones(N_CELLS, dtype=bool), 5, 0).labels == ["left", "right"]
+
+
+def test_the_root_set_is_drawn_once_for_a_condition():
+    obs, _ = cells()
+    drawn, reason = root_set(obs, list(obs.index), SETTINGS, seed=1)
+    assert reason == ""
+    assert len(drawn) == 25
+    assert (obs["is_root"].to_numpy()[drawn]).all()
+    assert (obs["time"].to_numpy()[drawn] == "Day3").all()
+    np.testing.assert_array_equal(drawn, root_set(obs, list(obs.index), SETTINGS, seed=1)[0])
+
+
+def test_a_small_root_set_gives_no_score():
+    obs, fate = cells()
+    obs["is_root"] = np.arange(N_CELLS) < 12
+    rows, _ = scores(layer(obs, fate), obs)
+    assert {row.status for row in rows.values()} == {"not_available"}
+    assert rows["time_somers_d"].reason.endswith("a root set needs 20")
+
+
+def test_what_the_cells_do_not_tell_is_not_available_with_its_reason():
+    obs, fate = cells()
+    matrix = layer(obs, fate)
+    rows, _ = scores(matrix, obs.drop(columns=["time", "clone"]))
+    assert rows["time_somers_d"].reason == "the cells have no time labels"
+    assert rows["clone_order"].reason == "the cells have no clone and no time labels"
+    assert rows["spearman"].status == "ok"
+    obs["batch"] = obs["time"].astype(str)
+    rows, _ = scores(matrix, obs)
+    assert rows["time_somers_d"].status == "not_available"
+    assert rows["time_somers_d"].reason == "no two cells of one batch differ in time"
+    assert rows["time_somers_d_across_batches"].status == "ok"
+
+
+def test_agreement_is_undefined_for_the_representation_that_made_the_reference():
+    obs, fate = cells()
+    rows, _ = scores(layer(obs, fate), obs, source=COMPUTED, family="hvg_pca")
+    assert rows["spearman"].status == "undefined"
+    assert rows["time_somers_d"].status == "ok"
+
+
+def test_refused_roots_and_cells_are_left_out():
+    obs, fate = cells()
+    matrix = layer(obs, fate)
+    matrix[:5] = np.nan
+    rows, _ = scores(matrix, obs)
+    assert rows["time_somers_d"].n_cells == N_CELLS - 5
+    matrix[obs["is_root"].to_numpy()] = np.nan
+    rows, _ = scores(matrix, obs)
+    assert rows["time_somers_d"].reason == "all root cells were refused by the model"
+
+
+def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
+    from layerscope.trajectory import scores as shared
+
+    calls = []
+    decompose = shared.diffusion_map
+    monkeypatch.setattr(shared, "diffusion_map", lambda *args: calls.append(1) or decompose(*args))
+    obs, fate = cells()
+    found = pseudotimes(layer(obs, fate), np.arange(30), SETTINGS)
+    assert found.values.shape == (2, 30, N_CELLS)
+    assert len(calls) == 2
+
+
+def test_unreachable_cells_lower_the_score_and_are_counted():
+    obs, fate = cells()
+    matrix = layer(obs, fate)
+    whole, _ = scores(matrix, obs)
+    matrix[350:] += 1000
+    split, _ = scores(matrix, obs, StrictSettings(resamples=50, metric="euclidean"))
+    assert split["share_unreachable"].estimate == pytest.approx(50 / N_CELLS)
+    assert split["time_somers_d"].estimate < whole["time_somers_d"].estimate - 0.1
+    assert split["time_somers_d"].reason.startswith("connected components of the graphs: ")
