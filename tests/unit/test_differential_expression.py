@@ -133,9 +133,9 @@ def test_written_profiles_have_names_numbers_and_provenance(tmp_path):
     profiles = anndata.read_h5ad(tmp_path / "profiles.h5ad")
     assert profiles.obs_names.tolist() == [f"P{i:02d}" for i in range(9)]
     assert profiles.obs["n_cells"].tolist() == [60] * 9
-    assert profiles.obs["n_samples"].tolist() == [4] * 9
+    assert profiles.obs["n_samples"].tolist() == [2] * 9
     assert set(profiles.layers) == {"lfc_se", "z", "p_value"}
-    assert json.loads(profiles.uns["layerscope"])["n_control_samples"] == 8
+    assert json.loads(profiles.uns["layerscope"])["n_control_samples"] == 4
     np.testing.assert_allclose(profiles.X / profiles.layers["lfc_se"], profiles.layers["z"])
     assert (tmp_path / "profiles.h5ad").read_bytes() == (tmp_path / "again.h5ad").read_bytes()
 

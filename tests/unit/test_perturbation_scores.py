@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from perturbation_cells import experiment, write
 from scipy.stats import spearmanr
@@ -61,6 +62,13 @@ def test_the_reference_tells_modules_apart(study):
     pairs = Pairs(len(names))
     same = same_module(cells.obs, names, pairs)
     assert estimate(SameModule(pairs.of(values), same), len(pairs)) > 0.95
+
+
+def test_perturbations_of_several_modules_share_one_or_none():
+    obs = pd.DataFrame({"perturbation": list("ABCD"), "true_module": ["x", "x+y", "y", ""]})
+    pairs = Pairs(4)
+    # AB, AC, AD, BC, BD, CD
+    assert same_module(obs, list("ABCD"), pairs).tolist() == [True, False, False, True, False, False]
 
 
 def test_the_score_is_the_correlation_of_upper_triangles_of_centroid_cosines(study, tmp_path):

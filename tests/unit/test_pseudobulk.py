@@ -12,6 +12,7 @@ from layerscope.perturbation.settings import PaperSettings
 
 
 def made(tmp_path, cells, **settings):
+    settings = {"pseudobulk_by": ["guide", "replicate"]} | settings
     sum_pseudobulk(write(tmp_path / "cells.h5ad", cells), tmp_path / "pseudobulk.h5ad", settings)
     return anndata.read_h5ad(tmp_path / "pseudobulk.h5ad")
 

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 TASK = "perturbation"
 MIN_PERTURBATIONS = 4
 MODULE = "true_module"
+MODULES_JOINED_BY = "+"
 METRIC = "spearman"
 MODULE_METRIC = "auc_same_module"
 
@@ -172,10 +173,13 @@ def group_cells(obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool
 
 
 def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArray[np.bool_]:
-    """Whether both perturbations of each pair act in one module (``true_module`` of their cells)."""
-    modules = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
-    module = modules.loc[list(names)].to_numpy(dtype=object)
-    return np.asarray(module[pairs.first] == module[pairs.second])
+    """Whether both perturbations of each pair act in a common module.
+
+    ``true_module`` of their cells names the modules, joined by ``+`` where there are several.
+    """
+    labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
+    modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
+    return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])
 
 
 def demand_same_cells(layer: Layer, obs: pd.DataFrame, embeddings: str, cells: str) -> None:

@@ -19,7 +19,8 @@ class PaperSettings:
     Attributes
     ----------
     pseudobulk_by
-        Columns of the cells that form samples within a perturbation.
+        Columns of the cells that form samples within a perturbation. Guides alone are the default: dividing
+        them further by lane leaves so few counts in a sample that the fold changes of most genes are noise.
     min_cells_per_pseudobulk
         Samples of fewer cells are dropped.
     min_cells_per_perturbation
@@ -36,7 +37,7 @@ class PaperSettings:
         Bootstrap resamples of the perturbations.
     """
 
-    pseudobulk_by: tuple[str, ...] = ("guide", "replicate")
+    pseudobulk_by: tuple[str, ...] = ("guide",)
     min_cells_per_pseudobulk: int = 5
     min_cells_per_perturbation: int = 20
     max_perturbations: int | None = None
