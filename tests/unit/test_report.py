@@ -97,8 +97,8 @@ def test_the_model_that_scores_highest_speaks_for_its_condition(study):
     layers = LAYERS.copy()
     rest = layers[layers["condition"] == "D1_Stim48hr"]
     highest = rest.loc[rest["best_estimate"].idxmax(), "recommendation"]
-    said = re.search(r'class="say"[^>]*>(For D1_Stim48hr[^<]*)<', study()).group(1)
-    assert said == highest.split(". ")[0] + "."
+    said = re.search(r'class="say"[^>]*>(.*For D1_Stim48hr.*)</p>', study()).group(1)
+    assert re.sub("<[^>]*>", "", said) == highest.split(". ")[0] + "."
 
 
 def test_the_strictest_protocol_speaks_where_there_are_several(study):
@@ -106,7 +106,7 @@ def test_the_strictest_protocol_speaks_where_there_are_several(study):
         protocol="strict", recommendation="Strictly speaking, use none. It is noise."
     )
     text = study(layers=strict.merge(LAYERS.copy(), how="outer"))
-    assert '">Strictly speaking, use none.<' in text
+    assert "<strong>Strictly speaking, use none.</strong></p>" in text
     assert ">protocol<" in text.lower()
 
 

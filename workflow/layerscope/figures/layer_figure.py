@@ -23,7 +23,7 @@ from layerscope.figures.layer_panels import (
     styles,
 )
 from layerscope.figures.models import Model, read_models
-from layerscope.figures.sheet import Words, sheet
+from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CURVES, GREY, CurveStyle, look, save
 from layerscope.figures.wording import (
     SIMULATED,
@@ -39,6 +39,7 @@ from layerscope.figures.wording import (
 from layerscope.tables import read_scores
 
 MOST_NOTES = 5
+PANEL_TITLE_SIZE = 9.0
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 
 
@@ -183,7 +184,11 @@ def head_panel(
                 columnspacing=1.0,
                 handletextpad=0.4,
             )
-    axes.set_title(title, y=1, pad=17 if has_second_line(panels, models) else 6)
+    width = axes.figure.get_figwidth() * axes.get_position().width
+    size = min(
+        PANEL_TITLE_SIZE, max(6.0, PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE)))
+    )
+    axes.set_title(title, fontsize=size, y=1, pad=17 if has_second_line(panels, models) else 6)
 
 
 def has_second_line(panels: list[list[Panel]], models: Mapping[str, Model]) -> bool:

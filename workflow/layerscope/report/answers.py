@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from layerscope.figures.models import Model
-from layerscope.figures.wording import condition_order, condition_title, is_simulated, layer_ranges
+from layerscope.figures.wording import SIMULATED, condition_order, condition_title, is_simulated, layer_ranges
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 
@@ -91,8 +92,7 @@ COLUMNS = (
     Column("Condition"),
     Column("Model"),
     Column("Protocol"),
-    Column("Best layer", "the numbered layer with the highest score", kind="n"),
-    Column("Depth", "0% is the first block, 100% the last", kind="n"),
+    Column("Best layer", "the block with the highest score; depth 0% is the first, 100% the last", kind="n"),
     Column("Score", "of the best layer, with its 95% interval", kind="n"),
     Column("Final layer", "score of the last block, with its 95% interval", kind="n"),
     Column("Gain", "best minus final layer, with its paired 95% interval", kind="n"),
@@ -126,19 +126,19 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
     def score(name: str, before: str = "") -> Cell:
         columns = f"{name}_estimate, {name}_ci_low, {name}_ci_high"
         small = interval(row[f"{name}_ci_low"], row[f"{name}_ci_high"])
-        small = ", ".join(part for part in (before, small) if part)
+        small = "\n".join(part for part in (before, small) if part)
         return Cell(number(row[f"{name}_estimate"]), small, f"{line}, columns {columns}")
 
     best = str(int(row["best_layer"])) if row["best_layer"] else "none"
+    depth = "" if math.isnan(row["best_depth"]) else f"\ndepth {percent(row['best_depth'])}"
     gain = interval(row["gain_ci_low"], row["gain_ci_high"], 3)
     untrained = f"layer {int(row['best_untrained_layer'])}" if row["best_untrained_layer"] else "not run"
     alike = row["confidence_set"]
     cells = (
-        Cell(condition_title(settings, row["condition"])),
+        Cell(row["condition"], SIMULATED if is_simulated(settings, row["condition"]) else ""),
         Cell(row["model"]),
         Cell(row["protocol"]),
-        Cell(best, f"of {int(row['n_layers'])}", f"{line}, columns best_layer, n_layers"),
-        Cell(percent(row["best_depth"]), "", f"{line}, column best_depth"),
+        Cell(best, f"of {int(row['n_layers'])}{depth}", f"{line}, columns best_layer, best_depth, n_layers"),
         score("best") if row["status"] == "ok" else Cell("", row["reason"], f"{line}, column reason"),
         score("final"),
         Cell(signed(row["gain"]), gain, f"{line}, columns gain, gain_ci_low, gain_ci_high"),
