@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,14 +77,14 @@ class Sentences:
     refused
         Per cell, why it cannot be represented; empty where it can. A refused cell may own no token.
     shortened
-        How many cells lost tokens to the length limit.
+        Per cell, whether it lost tokens to the length limit.
     """
 
     offsets: Integers
     tokens: Mapping[str, npt.NDArray[Any]]
     cells: Mapping[str, npt.NDArray[Any]]
     refused: Sequence[str]
-    shortened: int = 0
+    shortened: npt.NDArray[np.bool_]
 
     @property
     def lengths(self) -> Integers:
@@ -230,8 +231,12 @@ class FoundationModel(ABC):
         In words, what :meth:`official` does.
     accepts
         What the cells' values may be, as set up: ``"counts"``, ``"log_normalised"``.
+    rank_based
+        Whether tokens depend on the order of a cell's values alone, so that any monotone transform will do.
     obs_columns
         Columns of ``obs`` that :meth:`tokenise` needs.
+    weights
+        The file that the weights were read from.
     settings
         The model's settings as resolved, for the provenance.
     """
@@ -246,7 +251,9 @@ class FoundationModel(ABC):
     official_layer: int
     official_pooling: str
     accepts: tuple[str, ...]
+    rank_based: bool = False
     obs_columns: tuple[str, ...] = ()
+    weights: Path
     settings: Mapping[str, Any]
 
     @abstractmethod

@@ -46,8 +46,10 @@ class ScFoundation(FoundationModel):
     default_pooling = "total_count_token"
     module: ScFoundationEncoder
 
-    def __init__(self, module: ScFoundationEncoder, vocabulary: Vocabulary, settings: Settings) -> None:
-        self.module, self.vocabulary = module, vocabulary
+    def __init__(
+        self, module: ScFoundationEncoder, vocabulary: Vocabulary, weights: Path, settings: Settings
+    ) -> None:
+        self.module, self.vocabulary, self.weights = module, vocabulary, weights
         self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
         self.official_layer = self.n_layers
         self.pre_normalized = settings.take("pre_normalized", "", ("", "F", "T", "A"))
@@ -84,22 +86,20 @@ class ScFoundation(FoundationModel):
                 "f": np.log10(total * self.resolution_value),
                 "a": total_count + self.resolution_value,
             }[self.resolution]
-        special = np.stack([resolution, total_count], axis=1).ravel()
-        ids = np.concatenate([block.genes, np.tile([config.resolution_id, config.total_count_id], n_cells)])
-        owner = np.concatenate([cells, np.repeat(np.arange(n_cells), 2)])
-        expression = np.concatenate([values, special])
-        order = np.lexsort((ids, owner))
-        order = order[expression[order] > 0]
+        ids = np.zeros(len(values) + 2 * n_cells, dtype=np.int64)
+        expression = np.zeros(len(ids))
+        place = np.arange(len(values)) + 2 * cells
+        ids[place], expression[place] = block.genes, values
+        last = block.offsets[1:] + 2 * np.arange(1, n_cells + 1) - 1
+        ids[last - 1], expression[last - 1] = config.resolution_id, resolution
+        ids[last], expression[last] = config.total_count_id, total_count
+        kept = expression > 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[np.concatenate([[0], last + 1])]
         refused = [
             _refusal(entries, t, s)
             for entries, t, s in zip(np.diff(block.offsets), resolution, total_count, strict=True)
         ]
-        return self.sentences(
-            ids[order],
-            expression[order].astype(np.float32),
-            np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=n_cells))]),
-            refused,
-        )
+        return self.sentences(ids[kept], expression[kept].astype(np.float32), offsets, refused)
 
     def sentences(
         self, ids: Integers, values: np.ndarray, offsets: Integers, refused: Sequence[str]
@@ -124,6 +124,7 @@ class ScFoundation(FoundationModel):
                 "n_genes": np.diff(genes[offsets]),
             },
             refused=refused,
+            shortened=np.zeros(len(refused), dtype=bool),
         )
 
     def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
@@ -210,4 +211,4 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
     with torch.device("meta"):
         module = ScFoundationEncoder(shape)
     load_strictly(module, tensors, ignored=IGNORED, path=path)
-    return ScFoundation(module, genes, settings)
+    return ScFoundation(module, genes, path, settings)

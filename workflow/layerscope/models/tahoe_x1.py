@@ -49,12 +49,13 @@ class TahoeX1(FoundationModel):
     default_pooling = "cls"
     official_pooling = "after the final norm: cell token, divided by its L2 norm"
     accepts = ("counts", "log_normalised")
+    rank_based = True
     module: TahoeX1Encoder
 
     def __init__(
         self, module: TahoeX1Encoder, release: Release, folder: Path, settings: Settings, seed: int
     ) -> None:
-        self.module, self.seed = module, seed
+        self.module, self.weights, self.seed = module, release.weights, seed
         self.vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
         self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
@@ -98,7 +99,7 @@ class TahoeX1(FoundationModel):
         values: list[npt.NDArray[np.float32]] = []
         lengths: list[int] = []
         refused: list[str] = []
-        shortened = 0
+        shortened = np.zeros(len(block.cell_ids), dtype=bool)
         special_ids = np.array([self.cell_id, self.drug_id] if self.chemistry else [self.cell_id])
         special_values = np.full(self.n_special, self.cell_value, dtype=np.float32)
         room = self.max_length - self.n_special
@@ -112,7 +113,7 @@ class TahoeX1(FoundationModel):
             refused.append("")
             binned = self._binned(raw, block.gene_columns[genes])
             if len(genes) > room:
-                shortened += 1
+                shortened[cell] = True
                 kept = np.sort(_generator(self.seed, cell_id).choice(len(genes), room, replace=False))
                 genes, binned = genes[kept], binned[kept]
             ids += [special_ids, self.gene_ids[genes]]

@@ -192,7 +192,8 @@ class TahoeX1Encoder(nn.Module):
 
     def _tokens(self, ids: Tensor, values: Tensor) -> Tensor:
         genes: Tensor = self.gene_encoder(ids)
-        return genes + self.expression_encoder(values)
+        expression: Tensor = self.expression_encoder(values)
+        return genes + expression
 
     def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
         """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""

@@ -51,8 +51,8 @@ def by_rows(function: Callable[..., Tensor], *matrices: Tensor) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight.T + bias`` in the precision of the weight.
 
-    On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one sum
-    among its threads, and their number would change its bits.
+    On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one
+    sum among its threads, and their number would change its bits.
     """
     x = x.to(weight.dtype)
     depth = weight.shape[1]

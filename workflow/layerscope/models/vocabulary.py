@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,20 +11,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.cells.genes import ENSEMBL, are_ensembl, strip_version
 from layerscope.errors import DataError, ModelError
 
 Identifiers = Literal["ensembl", "symbol"]
 VAR_NAMES = "var_names"
 STANDARD_COLUMN: Mapping[str, str] = {"ensembl": "ensembl_id", "symbol": "symbol"}
-ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}", re.IGNORECASE)
-VERSION = re.compile(r"(ENS[A-Z]*G\d{6,})\.\d+(_PAR_Y)?", re.IGNORECASE)
 ENOUGH = 0.5
-
-
-def without_version(name: str) -> str:
-    """An Ensembl gene id without its version (``ENSG00000141510.18`` becomes ``ENSG00000141510``)."""
-    match = VERSION.fullmatch(name)
-    return match.group(1) if match else name
 
 
 @dataclass(frozen=True)
@@ -53,13 +45,12 @@ class Vocabulary:
     @cached_property
     def index(self) -> dict[str, int]:
         """Position of each gene; Ensembl ids are found without their version."""
-        return {without_version(gene): i for i, gene in enumerate(self.genes)}
+        return {strip_version(gene): i for i, gene in enumerate(self.genes)}
 
     @cached_property
     def identifiers(self) -> Identifiers:
-        """``"ensembl"`` if more than half of the genes look like Ensembl ids, else ``"symbol"``."""
-        looks = sum(ENSEMBL.match(gene) is not None for gene in self.genes)
-        return "ensembl" if looks > len(self.genes) / 2 else "symbol"
+        """``"ensembl"`` if most of the genes look like Ensembl ids, else ``"symbol"``."""
+        return "ensembl" if are_ensembl(self.genes) else "symbol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +106,7 @@ def match_genes(
     if column is not None and column not in names:
         raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
     found = {
-        name: np.array([vocabulary.index.get(without_version(gene), -1) for gene in genes], dtype=np.int64)
+        name: np.array([vocabulary.index.get(strip_version(gene), -1) for gene in genes], dtype=np.int64)
         for name, genes in names.items()
         if column in (None, name)
     }
