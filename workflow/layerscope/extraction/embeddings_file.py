@@ -174,9 +174,9 @@ class EmbeddingsWriter:
         self._file.close()
 
     def add(self, layer: str, width: int, dtype: npt.DTypeLike = np.float32) -> None:
-        """Make room for a layer, cells x ``width``, filled with NaN."""
+        """Make room for a layer, cells x ``width``; every row of it is to be filled."""
         dataset = self._file["obsm"].create_dataset(
-            key(layer), (len(self._cell_ids), width), dtype, fillvalue=np.nan
+            key(layer), (len(self._cell_ids), width), dtype, fill_time="never"
         )
         _tag(dataset, "array", "0.2.0")
 

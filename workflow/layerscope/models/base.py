@@ -277,6 +277,10 @@ class FoundationModel(ABC):
         """The cell embedding that the model's owners publish, from the states of layer ``official_layer``."""
 
     @abstractmethod
+    def widths(self, pooling: str) -> tuple[int, int]:
+        """Width of what :meth:`pool` gives by that pooling, and of what :meth:`official` gives."""
+
+    @abstractmethod
     def set_precision(self, dtype: torch.dtype) -> None:
         """Hold the blocks' matrices in ``dtype``; norms, the residual stream and pooling stay float32."""
 

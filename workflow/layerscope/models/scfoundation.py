@@ -150,6 +150,13 @@ class ScFoundation(FoundationModel):
         pooling = {"all": "official", "max": "max"}[self.official_kind]
         return self.pool(self.module.final(hidden), batch, pooling)
 
+    def widths(self, pooling: str) -> tuple[int, int]:
+        parts = {True: 4, False: 1}
+        return (
+            self.hidden_size * parts[pooling == "official"],
+            self.hidden_size * parts[self.official_kind == "all"],
+        )
+
     def set_precision(self, dtype: torch.dtype) -> None:
         self.module.set_precision(dtype)
 

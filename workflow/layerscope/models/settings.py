@@ -66,3 +66,22 @@ class Settings:
                 f"{', '.join(sorted(self._asked))}"
             )
         return {name: value for name, value in sorted(self._asked.items()) if name not in without}
+
+
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """Read settings written as ``key=value``.
+
+    Raises
+    ------
+    ConfigError
+        If one has no ``=``, or a key comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {text}: expected KEY=VALUE")
+        if name in found:
+            raise ConfigError(f"--set {text}: {name} is set twice")
+        found[name] = value
+    return found

@@ -69,6 +69,8 @@ class GeneMatch:
         Share of the file's columns that the vocabulary knows.
     coverage
         Share of the vocabulary that the file has.
+    summary
+        The same in a sentence.
     warning
         What is likely to be wrong if the rate is low; empty otherwise.
     """
@@ -78,6 +80,7 @@ class GeneMatch:
     gene_columns: npt.NDArray[np.int64]
     rate: float
     coverage: float
+    summary: str
     warning: str
 
 
@@ -134,6 +137,7 @@ def match_genes(
         gene_columns=first,
         rate=rate,
         coverage=float((first >= 0).mean()),
+        summary=f"{summary} ({rate:.0%})",
         warning=f"{summary} ({rate:.0%}). {remedy}" if rate < ENOUGH else "",
     )
 

@@ -1,0 +1,62 @@
+"""Cells of a window as tokens, and their order through the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.models.base import Integers, Sentences
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some cells of a file as tokens.
+
+    Attributes
+    ----------
+    rows
+        Their numbers in the file.
+    sentences
+        Their tokens, in the order of ``rows``.
+    """
+
+    rows: npt.NDArray[np.int64]
+    sentences: Sentences
+
+    @property
+    def refused(self) -> dict[int, str]:
+        """Row to reason, of the cells that cannot be represented."""
+        return {
+            int(row): reason for row, reason in zip(self.rows, self.sentences.refused, strict=True) if reason
+        }
+
+    def by_length(self) -> npt.NDArray[np.int64]:
+        """Indices of the cells that are not refused, longest first, so that what does not fit shows at once."""
+        fine = np.array([not reason for reason in self.sentences.refused], dtype=bool)
+        order = np.argsort(-self.sentences.lengths, kind="stable")
+        chosen: npt.NDArray[np.int64] = order[fine[order]]
+        return chosen
+
+
+def joined(parts: Iterable[tuple[npt.NDArray[np.int64], Sentences]]) -> Window:
+    """Put parts of a window together."""
+    rows, sentences = zip(*parts, strict=True)
+    lengths = np.concatenate([part.lengths for part in sentences])
+    together = Sentences(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        tokens={
+            name: np.concatenate([part.tokens[name] for part in sentences]) for name in sentences[0].tokens
+        },
+        cells={name: np.concatenate([part.cells[name] for part in sentences]) for name in sentences[0].cells},
+        refused=[reason for part in sentences for reason in part.refused],
+        shortened=np.concatenate([part.shortened for part in sentences]),
+    )
+    return Window(np.concatenate(rows), together)
+
+
+def first_within(lengths: Integers, budget: int) -> int:
+    """How many of the first cells have at most ``budget`` tokens together; at least one."""
+    return max(int(np.searchsorted(np.cumsum(lengths), budget, side="right")), 1)

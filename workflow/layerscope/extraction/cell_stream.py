@@ -1,0 +1,219 @@
+"""Cells of an h5ad file as a model wants them: block by block, over the model's own vocabulary."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.guard import StreamGuard, admit, judge, where_counts_are
+from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
+from layerscope.cells.labels import among
+from layerscope.cells.matrix import stored_rows
+from layerscope.errors import ConfigError, DataError
+from layerscope.models.base import CellBlock, FoundationModel
+from layerscope.models.vocabulary import VAR_NAMES, match_genes
+
+log = logging.getLogger(__name__)
+
+PROVENANCE = "layerscope"
+UNCHECKED = "any"
+
+
+class CellStream:
+    """Cells of a file, matched with a model's vocabulary and read a stretch of rows at a time.
+
+    Parameters
+    ----------
+    path
+        Any h5ad file; canonical cells say in their provenance what their values are.
+    model
+        Says which genes it knows and what values it takes.
+    matrix
+        ``X``, ``raw`` or ``layers/NAME``.
+    values
+        What the matrix holds, ``counts`` or ``log_normalised``, where the file does not say.
+    gene_column
+        The column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
+
+    Attributes
+    ----------
+    cell_ids
+        Names of all cells, in the order of the file.
+    match
+        How the genes were matched.
+    values
+        What the matrix holds; ``"any"`` for a model that looks at ranks alone.
+    provenance
+        Of the cells; empty where the file carries none.
+
+    Raises
+    ------
+    DataError
+        If the file is not whole, the matrix or a column is missing, no gene is known, or the values are not
+        what the model takes.
+    ConfigError
+        If the model does not take the values that the file or the settings name.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: FoundationModel,
+        *,
+        matrix: str = "X",
+        values: str = "",
+        gene_column: str = "",
+    ) -> None:
+        self.path, self._model = path, model
+        self._file = open_h5ad(path)
+        self._name = {"raw": "raw/X"}.get(matrix, matrix)
+        if self._name not in self._file:
+            raise DataError(
+                f"{path}: no matrix {matrix!r}; choose X, raw or layers/NAME with --set matrix=..."
+            )
+        self._rows = stored_rows(self._file[self._name])
+        self.cell_ids = read_index(self._file["obs"])
+        _demand_unique(path, self.cell_ids)
+        self.provenance = _provenance(self._file)
+        var = self._file["raw/var" if self._name == "raw/X" else "var"]
+        names = _gene_names(var)
+        self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
+        self.values = self._agreed(values or str(self.provenance.get("values", "")))
+        self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
+        self._obs = {name: self._obs_column(name) for name in model.obs_columns}
+
+    def __len__(self) -> int:
+        return len(self.cell_ids)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], CellBlock]]:
+        """Yield ``rows`` (ascending) part by part: row numbers, and their cells over the model's vocabulary.
+
+        Raises
+        ------
+        DataError
+            At a value that is negative, not finite, or not what the file is said to hold.
+        """
+        for part, block in self._rows.blocks(rows):
+            self._guard.check(part, block)
+            yield part, self._known(part, block)
+
+    def _known(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
+        n_cells = len(rows)
+        cells = np.repeat(np.arange(n_cells), np.diff(block.indptr))
+        values = block.data.astype(np.float64)
+        genes = self.match.index[block.indices]
+        totals = np.bincount(cells, weights=values, minlength=n_cells).astype(np.float64)
+        kept = (genes >= 0) & (values != 0)
+        cells, genes, values = summed(
+            cells[kept], genes[kept], values[kept], len(self._model.vocabulary.genes)
+        )
+        return CellBlock(
+            cell_ids=[self.cell_ids[row] for row in rows],
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=n_cells))]),
+            genes=genes,
+            values=values,
+            totals=totals,
+            gene_columns=self.match.gene_columns,
+            obs={name: column[rows] for name, column in self._obs.items()},
+            log_normalised=self.values == "log_normalised",
+        )
+
+    def _agreed(self, said: str) -> str:
+        """Settle what the values are, and look at a sample of them."""
+        if self._model.rank_based:
+            return UNCHECKED
+        accepted = self._model.accepts
+        said = said or ("counts" if "counts" in accepted else accepted[0])
+        if said not in accepted:
+            raise ConfigError(
+                f"{self.path}: the values are {said!r}, but {self._model.family} as set up takes "
+                f"{' or '.join(accepted)}"
+            )
+        found = judge(self._rows, np.arange(len(self.cell_ids)))
+        if found.kind != "empty":
+            everything = np.arange(len(self.cell_ids))
+            remedy = where_counts_are(self._file, self._name, everything) if said == "counts" else ""
+            log.info("values: %s", admit(found, said, f"{self.path}: {self._name}", remedy))
+        return said
+
+    def _obs_column(self, name: str) -> npt.NDArray[Any]:
+        obs = self._file["obs"]
+        if name not in column_names(obs):
+            raise DataError(f"{self.path}: the model needs obs[{name!r}]; {among(name, column_names(obs))}")
+        column = read_column(obs, name)
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            return np.asarray(column)
+        plain = column.astype(object)
+        text: npt.NDArray[Any] = np.where(plain.isna(), "", plain.astype(str)).astype(object)
+        return text
+
+
+def summed(
+    cells: npt.NDArray[np.int64], genes: npt.NDArray[np.int64], values: npt.NDArray[np.float64], n_genes: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Sort entries by cell and gene, and add up those of one cell and gene.
+
+    Entries that are added up are taken from the smallest on, so that the order of a file's columns does not
+    change a bit of the sum.
+
+    Parameters
+    ----------
+    cells, genes, values
+        One per entry; ``cells`` ascending, ``genes`` below ``n_genes``.
+    n_genes
+        Size of the vocabulary.
+
+    Returns
+    -------
+    Cells, genes, values of the distinct entries.
+    """
+    place = cells * n_genes + genes
+    if len(place) and (np.diff(place) <= 0).any():
+        order = np.argsort(place, kind="stable")
+        place = place[order]
+        first = np.flatnonzero(np.concatenate([[True], np.diff(place) > 0]))
+        if len(first) == len(place):
+            return cells[order], genes[order], values[order]
+        order = np.lexsort((values, cells * n_genes + genes))
+        return cells[order][first], genes[order][first], np.add.reduceat(values[order], first)
+    return cells, genes, values
+
+
+def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
+    """``var_names`` and the text columns of ``var``."""
+    names = {VAR_NAMES: read_index(var)}
+    for name in column_names(var):
+        column = read_column(var, name)
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            plain = column.astype(object)
+            names[name] = plain.where(plain.notna(), "").astype(str).tolist()
+    return names
+
+
+def _provenance(file: h5py.File) -> dict[str, Any]:
+    stored = file["uns"].get(PROVENANCE) if "uns" in file else None
+    if not isinstance(stored, h5py.Dataset):
+        return {}
+    found: dict[str, Any] = json.loads(stored.asstr()[()])
+    return found
+
+
+def _demand_unique(path: Path, cell_ids: list[str]) -> None:
+    if len(set(cell_ids)) != len(cell_ids):
+        repeated = sorted({name for name, times in pd.Series(cell_ids).value_counts().items() if times > 1})
+        raise DataError(
+            f"{path}: cell ids must be unique; {len(repeated)} repeat, such as {', '.join(repeated[:3])}"
+        )

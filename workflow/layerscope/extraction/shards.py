@@ -1,0 +1,216 @@
+"""Finished rows on disk while a run goes on: shards, and the journal that says which of them count.
+
+A shard is a plain binary file: row numbers (int64), then the rows of each layer one layer after the other. It
+is written under a scratch name, flushed to the disk, renamed, and only then named in the journal with its
+checksum; after a kill at any moment the journal's shards are whole and all else is done again. The rows that
+a shard holds depend on when it was written, the embeddings file assembled from them does not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "journal.jsonl"
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A layer as it is stored: its name, width and precision."""
+
+    layer: str
+    width: int
+    dtype: np.dtype[Any]
+
+
+@dataclass
+class Finished:
+    """Rows that are done.
+
+    Attributes
+    ----------
+    rows
+        Their numbers in the file of cells.
+    layers
+        Layer name to their representations; each ``(len(rows), width)``.
+    refused
+        Row to reason, of rows that are done because they cannot be: they are in no layer.
+    n_shortened
+        How many of ``rows`` lost tokens to a length limit.
+    """
+
+    rows: Rows
+    layers: Mapping[str, npt.NDArray[Any]]
+    refused: dict[int, str] = field(default_factory=dict)
+    n_shortened: int = 0
+
+
+class Shards:
+    """The shards of one run in a folder beside its output.
+
+    Parameters
+    ----------
+    folder
+        Theirs alone.
+    run
+        Whatever decides the result, as JSON: shards of a run that differs in it are thrown away.
+    columns
+        The layers.
+
+    Raises
+    ------
+    ConfigError
+        If another process is writing to the folder.
+    """
+
+    def __init__(self, folder: Path, run: Mapping[str, Any], columns: Sequence[Column]) -> None:
+        self.folder, self.columns = folder, list(columns)
+        self.refused: dict[int, str] = {}
+        self.n_shortened = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._journal = (folder / JOURNAL).open("a+b")
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._journal.close()
+            raise ConfigError(f"{folder}: another process is extracting to the same output") from error
+        head = json.dumps(run, sort_keys=True)
+        self._shards: list[tuple[Path, Rows]] = []
+        lines = self._whole_lines()
+        if lines and lines[0] == {"run": head}:
+            self._take_up(lines[1:])
+        else:
+            self._start_anew(head, bool(lines))
+
+    def __enter__(self) -> Shards:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.close()
+
+    def done(self, n_cells: int) -> npt.NDArray[np.bool_]:
+        """Which of ``n_cells`` rows are done."""
+        found = np.zeros(n_cells, dtype=bool)
+        for _, rows in self._shards:
+            found[rows] = True
+        found[list(self.refused)] = True
+        return found
+
+    def append(self, finished: Finished) -> None:
+        """Write finished rows as a shard and name it in the journal."""
+        content = [finished.rows.astype(np.int64).tobytes()]
+        content += [finished.layers[c.layer].astype(c.dtype, copy=False).tobytes() for c in self.columns]
+        path = self.folder / f"{len(self._shards):06d}.bin"
+        checksum = 0
+        with path.with_suffix(".partial").open("wb") as stream:
+            for part in content:
+                checksum = zlib.crc32(part, checksum)
+                stream.write(part)
+            stream.flush()
+            os.fsync(stream.fileno())
+        path.with_suffix(".partial").replace(path)
+        self._write(
+            {
+                "shard": path.name,
+                "rows": len(finished.rows),
+                "crc32": checksum,
+                "refused": {str(row): reason for row, reason in finished.refused.items()},
+                "shortened": finished.n_shortened,
+            }
+        )
+        self._count(path, finished.rows, finished.refused, finished.n_shortened)
+
+    def windows(self, n_cells: int, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+        """Put the rows back in order: the first row of each window and its layers, NaN where refused."""
+        touching: dict[int, list[Path]] = {}
+        for path, rows in self._shards:
+            for window in np.unique(rows // size):
+                touching.setdefault(int(window), []).append(path)
+        for start in range(0, n_cells, size):
+            stop = min(start + size, n_cells)
+            layers = {c.layer: np.full((stop - start, c.width), np.nan, dtype=c.dtype) for c in self.columns}
+            for path in touching.get(start // size, []):
+                rows, stored = self._read(path)
+                inside = (rows >= start) & (rows < stop)
+                for name, matrix in stored.items():
+                    layers[name][rows[inside] - start] = matrix[inside]
+            yield start, layers
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder)
+
+    def _read(self, path: Path) -> tuple[Rows, dict[str, npt.NDArray[Any]]]:
+        n_rows = next(len(rows) for stored, rows in self._shards if stored == path)
+        content = np.memmap(path, dtype=np.uint8, mode="r")
+        rows = content[: 8 * n_rows].view(np.int64)
+        place, layers = 8 * n_rows, {}
+        for column in self.columns:
+            end = place + n_rows * column.width * column.dtype.itemsize
+            layers[column.layer] = content[place:end].view(column.dtype).reshape(n_rows, column.width)
+            place = end
+        return np.array(rows), layers
+
+    def _whole_lines(self) -> list[dict[str, Any]]:
+        """The journal's lines up to the first that a kill cut off, which is taken away."""
+        self._journal.seek(0)
+        lines: list[dict[str, Any]] = []
+        good = 0
+        for line in self._journal.read().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            lines.append(json.loads(line))
+            good += len(line)
+        self._journal.truncate(good)
+        return lines
+
+    def _take_up(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            path = self.folder / line["shard"]
+            content = path.read_bytes()
+            if zlib.crc32(content) != line["crc32"]:
+                raise ConfigError(f"{path}: the shard is damaged; delete {self.folder} and run again")
+            rows = np.frombuffer(content[: 8 * line["rows"]], dtype=np.int64)
+            refused = {int(row): reason for row, reason in line["refused"].items()}
+            self._count(path, rows, refused, line["shortened"])
+        if lines:
+            n_done = sum(len(rows) for _, rows in self._shards) + len(self.refused)
+            log.info("taking up an interrupted run: %d cells are done", n_done)
+
+    def _start_anew(self, head: str, differs: bool) -> None:
+        if differs:
+            log.info("an interrupted run with other inputs or settings is thrown away")
+        for path in self.folder.iterdir():
+            if path.name != JOURNAL:
+                path.unlink()
+        self._journal.truncate(0)
+        self._write({"run": head})
+
+    def _count(self, path: Path, rows: Rows, refused: Mapping[int, str], n_shortened: int) -> None:
+        self._shards.append((path, rows))
+        self.refused.update(refused)
+        self.n_shortened += n_shortened
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._journal.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
