@@ -73,6 +73,15 @@ def test_the_band_spans_exactly_the_seeds_of_its_model(rows, models):
     assert band.high == pytest.approx(expected.max().loc[list(band.layers)])
 
 
+def test_the_band_of_a_single_seed_is_its_interval(rows, models):
+    first = {name: model for name, model in models.items() if not name.endswith(("_2", "_3", "_4", "_5"))}
+    (band,) = bands(rows, "D1_Rest", first, "scfoundation")
+    alone = curve(rows, "D1_Rest", "scfoundation_untrained_1")
+    assert band.n_seeds == 1
+    assert band.low == pytest.approx(alone.low)
+    assert band.high == pytest.approx(alone.high)
+
+
 def test_a_layer_that_no_seed_has_is_a_gap_in_the_band(rows, models):
     control = rows["model"].str.contains("untrained") & (rows["layer"] == "03")
     (band,) = bands(

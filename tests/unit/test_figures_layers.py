@@ -101,6 +101,41 @@ def test_many_models_are_drawn_with_their_layer_numbers(tmp_path):
     assert ">33<" in svg
 
 
+def test_a_noise_ceiling_and_every_kind_of_control_are_drawn_where_there_are(tmp_path):
+    settings = example.settings(seeds=2)
+    settings["models"]["scfoundation_permuted"] = {
+        "kind": "control",
+        "control": "gene_permuted",
+        "of": "scfoundation",
+    }
+    rows = [replace(row, ceiling=row.estimate + 0.1) for row in example.scores(seeds=2)]
+    rows += [
+        replace(row, model="scfoundation_permuted", estimate=row.estimate / 2)
+        for row in rows
+        if row.model == "scfoundation"
+    ]
+    svg = draw(tmp_path, "perturbation", rows=rows, settings=settings)
+    assert ">noise ceiling<" in svg
+    assert "scfoundation, gene identities permuted (one seed, 95% interval)" in svg
+    assert "Widely dotted: noise ceiling." in svg
+
+
+def test_many_reasons_are_cut_and_the_cut_is_stated(tmp_path):
+    rows = [
+        replace(row, status="undefined", reason=f"reason {row.layer}") if row.model == "scfoundation" else row
+        for row in example.scores(seeds=1)
+    ]
+    svg = draw(tmp_path, "trajectory", rows=rows)
+    assert "No score: simulated_differentiation, Scfoundation, layer 3: reason 03" in svg
+    assert "... and 10 more; all reasons stand in the table of scores" in svg
+
+
+def test_a_grid_that_is_not_full_leaves_the_rest_empty(tmp_path):
+    tasks = {f"D{k}": "perturbation" for k in range(5)}
+    svg = draw(tmp_path, "perturbation", rows=example.scores(seeds=1, tasks=tasks))
+    assert all(f">D{k}<" in svg for k in range(5))
+
+
 @pytest.mark.parametrize(
     ("layers", "words"),
     [

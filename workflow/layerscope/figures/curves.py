@@ -58,7 +58,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """Range of a control's scores over its seeds, layer by layer."""
+    """Range of a control's scores over its seeds, layer by layer; of a single seed, its 95% interval."""
 
     control: str
     of: str
@@ -134,7 +134,10 @@ def _position(layer: str, at: float) -> float:
 
 
 def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: str) -> list[Band]:
-    """Range over seeds (least to greatest estimate) of each kind of control of one foundation model."""
+    """Range over seeds of each kind of control of one foundation model.
+
+    From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
+    """
     kinds = sorted({model.control for model in models.values() if model.kind == "control" and model.of == of})
     found = []
     for kind in kinds:
@@ -145,10 +148,9 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
             continue
         at = {layer: x for c in curves for layer, x in zip(c.layers, c.position, strict=True)}
         layers = tuple(sorted(at))
-        table = np.array(
-            [[dict(zip(c.layers, c.estimate, strict=True)).get(k, np.nan) for k in layers] for c in curves]
-        )
-        seen = np.isfinite(table).any(axis=0)
+        alone = len(curves) == 1
+        low = _by_layer(layers, curves, [c.low if alone else c.estimate for c in curves])
+        high = _by_layer(layers, curves, [c.high if alone else c.estimate for c in curves])
         found.append(
             Band(
                 control=kind,
@@ -156,11 +158,17 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
                 n_seeds=len(curves),
                 layers=layers,
                 position=np.array([at[layer] for layer in layers]),
-                low=np.where(seen, np.min(np.where(np.isfinite(table), table, np.inf), axis=0), np.nan),
-                high=np.where(seen, np.max(np.where(np.isfinite(table), table, -np.inf), axis=0), np.nan),
+                low=np.fmin.reduce(low),
+                high=np.fmax.reduce(high),
             )
         )
     return found
+
+
+def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array]) -> Array:
+    """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
+    known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
+    return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
 
 
 def confidence_sets(path: str | Path, *, task: str, protocol: str) -> dict[tuple[str, str], frozenset[str]]:

@@ -215,7 +215,7 @@ def legend_entries(
         for name, own in style.items():
             entries.append(curve_entry(models[name].title, own))
             for control, n_seeds in control_seeds(models, name).items():
-                seeds = f"range of {n_seeds} seeds" if n_seeds > 1 else "one seed"
+                seeds = f"range of {n_seeds} seeds" if n_seeds > 1 else "one seed, 95% interval"
                 entries.append(band_patch(control, own, f"{name}, {control_label(control)} ({seeds})"))
     sign: dict[str, Any] = {"linestyle": "", "color": GREY}
     if style:
@@ -287,7 +287,10 @@ def describe(
     if with_sets:
         parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     if any(model.kind == "control" for model in models.values()):
-        parts.append("Hatched: least to greatest score over the seeds of the same architecture's controls.")
+        parts.append(
+            "Hatched: controls of the same architecture, from the lowest seed to the highest; of a single "
+            "seed, its 95% interval."
+        )
     if any(model.kind == "baseline" for model in models.values()):
         parts.append("Level lines: baselines, with their 95% interval at the right end.")
     if rows["ceiling"].notna().any():

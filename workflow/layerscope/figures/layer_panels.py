@@ -22,6 +22,7 @@ LABEL_POSITION = 1.4
 LABEL_SIZE = 6.5
 LABEL_INCHES = 0.12
 NUMBER_INCHES = 0.18
+CROSSED = "xxxx"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,13 @@ def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
 def score_limits(rows: pd.DataFrame, models: Mapping[str, Model]) -> tuple[float, float]:
     """Limits of the score axis that hold zero, every score and every interval that is drawn."""
     ok = rows[rows["status"] == "ok"]
-    drawn = ok[ok["model"].map(lambda name: models[name].kind != "control").astype(bool)]
+    controls = [(model.of, model.control) for model in models.values() if model.kind == "control"]
+    ranges = {
+        model.name
+        for model in models.values()
+        if model.kind == "control" and controls.count((model.of, model.control)) > 1
+    }
+    drawn = ok[~ok["model"].isin(ranges)]
     values = drawn[["ci_low", "ci_high", "ceiling"]].to_numpy(dtype=np.float64).ravel()
     values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), [0.0]])
     values = values[np.isfinite(values)]
@@ -217,7 +224,7 @@ def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
 
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
-    """Draw the range of a control over its seeds, hatched; a single seed shows as a line."""
+    """Draw the range of a control over its seeds, hatched."""
     look: dict[str, Any] = {
         "facecolor": "#e6e6e6",
         "edgecolor": style.colour,
@@ -234,8 +241,8 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
 
 
 def band_hatch(control: str, style: CurveStyle) -> str:
-    """Hatch of a control's band: the model's direction, denser for each further kind of control."""
-    return style.hatch if control == "untrained" else style.hatch[:2] + ".." + style.hatch[:1]
+    """Hatch of a control's band: untrained weights in the model's own direction, other kinds crossed."""
+    return style.hatch if control == "untrained" else CROSSED
 
 
 def band_patch(control: str, style: CurveStyle, label: str) -> Patch:
