@@ -11,6 +11,8 @@ from layerscope.statistics.ranks import WeightedSpearman
 from layerscope.statistics.resampling import bootstrap_counts
 
 Array = NDArray[np.float64]
+# counts of pairs held at once: what fits a processor cache
+VALUES_AT_ONCE = 200_000
 
 
 class Pairs:
@@ -110,4 +112,4 @@ def resample(
 
 
 def _resamples_at_once(n_pairs: int) -> int:
-    return max(1, 1_000_000 // max(n_pairs, 1))
+    return max(1, VALUES_AT_ONCE // max(n_pairs, 1))
