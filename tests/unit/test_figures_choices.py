@@ -11,7 +11,7 @@ import plot_layer_choice
 import plot_published
 import plot_scores
 from layerscope.errors import DataError
-from layerscope.figures.curves import confidence_sets
+from layerscope.figures.curves import Choices, layer_choices
 from layerscope.figures.layer_choice import TEXT, draw_layer_choice
 from layerscope.figures.published import draw_published
 from layerscope.statistics.layer_choice import LayerChoice, as_row
@@ -62,9 +62,10 @@ def test_layers_that_are_worse_than_the_best_get_open_signs(tmp_path, layers):
     plot_scores.main([*arguments, "--layers", str(layers), "--output", str(tmp_path / "with.svg")])
     assert "open sign: worse than the best layer" in (tmp_path / "with.svg").read_text()
     assert "open sign" not in (tmp_path / "without.svg").read_text()
-    sets = confidence_sets(layers, task="trajectory", protocol="paper")
-    assert sets["simulated_differentiation", "scfoundation"] == {f"{k:02d}" for k in range(5, 13)}
-    assert confidence_sets(layers, task="trajectory", protocol="strict") == {}
+    choices = layer_choices(layers, task="trajectory", protocol="paper")
+    assert choices.metrics == {"simulated_differentiation": "spearman"}
+    assert choices.alike["simulated_differentiation", "scfoundation"] == {f"{k:02d}" for k in range(5, 13)}
+    assert layer_choices(layers, task="trajectory", protocol="strict") == Choices()
 
 
 def test_the_paper_is_drawn_beside_what_was_reproduced_and_counted(tmp_path, published):
@@ -83,7 +84,7 @@ def test_another_table_is_refused_with_the_column_that_is_missing(tmp_path, draw
     with pytest.raises(DataError, match=r"table.tsv: column 'condition' is missing; expected the table that"):
         draw(tmp_path / "table.tsv", [tmp_path / "figure.svg"], settings={}, **options)
     with pytest.raises(DataError, match="column 'condition' is missing"):
-        confidence_sets(tmp_path / "table.tsv", task="trajectory", protocol="paper")
+        layer_choices(tmp_path / "table.tsv", task="trajectory", protocol="paper")
 
 
 def test_a_study_without_foundation_models_has_no_layers_to_choose_from(tmp_path):

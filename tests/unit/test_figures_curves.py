@@ -13,7 +13,7 @@ from layerscope.figures.models import read_models
 from layerscope.figures.wording import condition_order
 from layerscope.tables import read_scores, write_scores
 
-CHOICE = {"protocol": "paper", "metric": "spearman", "source": "scores.tsv"}
+CHOICE = {"protocol": "paper", "metrics": {}, "source": "scores.tsv"}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,14 @@ def test_a_model_that_could_not_be_run_leaves_no_point(table, models):
 def test_rows_that_are_not_there_are_refused_with_what_is(table, models):
     with pytest.raises(DataError, match=r"no rows of task 'geometry'.*trajectory / paper / spearman"):
         select(table, models, task="geometry", **CHOICE)
+
+
+def test_each_condition_is_drawn_in_its_own_metric(table, models):
+    other = table[table["condition"] == "D1_Rest"].assign(metric="time_somers_d", estimate=0.123)
+    metrics = {"D1_Rest": "time_somers_d"}
+    rows = select(pd.concat([table, other]), models, task="perturbation", **CHOICE | {"metrics": metrics})
+    assert set(rows[rows["condition"] == "D1_Rest"]["metric"]) == {"time_somers_d"}
+    assert set(rows[rows["condition"] != "D1_Rest"]["metric"]) == {"spearman"}
 
 
 def test_a_model_that_the_settings_do_not_describe_is_refused(table, models):

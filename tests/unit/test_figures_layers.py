@@ -12,17 +12,17 @@ import plot_scores
 from layerscope.figures.layer_panels import arrange
 from layerscope.figures.models import read_models
 from layerscope.figures.wording import layer_ranges
-from layerscope.tables import write_scores
+from layerscope.tables import write_scores, write_table
 
 MANY = {"scfoundation_a": 12, "tahoe_x1_70m": 12, "tahoe_x1_1b": 24, "tahoe_x1_3b": 32, "uce_33l": 33}
 
 
-def draw(folder, task, *, rows=None, settings=None, kinds=("svg",)):
+def draw(folder, task, *, rows=None, settings=None, kinds=("svg",), extra=()):
     write_scores(folder / "scores.tsv", example.scores() if rows is None else rows)
     (folder / "settings.json").write_text(json.dumps(settings or example.settings()))
     outputs = [str(folder / f"figure.{kind}") for kind in kinds]
     arguments = ["--scores", str(folder / "scores.tsv"), "--settings", str(folder / "settings.json")]
-    plot_scores.main(["--task", task, "--protocol", "paper", *arguments, "--output", *outputs])
+    plot_scores.main(["--task", task, "--protocol", "paper", *arguments, *extra, "--output", *outputs])
     return (folder / "figure.svg").read_text()
 
 
@@ -118,6 +118,19 @@ def test_a_noise_ceiling_and_every_kind_of_control_are_drawn_where_there_are(tmp
     assert ">noise ceiling<" in svg
     assert "scfoundation, gene identities permuted (one seed, 95% interval)" in svg
     assert "Widely dotted: noise ceiling." in svg
+
+
+def test_panels_name_their_metric_where_it_differs(tmp_path):
+    layers = example.layers()
+    layers.loc[layers["condition"] == "D1_Rest", "metric"] = "another_metric"
+    write_table(tmp_path / "layers.tsv", layers)
+    rows = [
+        replace(row, metric="another_metric") if row.condition == "D1_Rest" else row
+        for row in example.scores()
+    ]
+    svg = draw(tmp_path, "perturbation", rows=rows, extra=["--layers", str(tmp_path / "layers.tsv")])
+    assert ">D1 Rest: another metric<" in svg
+    assert ">D1 Stim8hr: Spearman correlation with the similarity of effects<" in svg
 
 
 def test_many_reasons_are_cut_and_the_cut_is_stated(tmp_path):

@@ -272,7 +272,7 @@ def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(st
     rows += [replace(row, metric=f"{metric}") for row in rows for metric in ("kendall", "somers", "recall")]
     page = study(rows=rows)
     assert len(rows) > MOST_ROWS
-    assert f"Metric spearman only, 980 of {len(rows):,} rows; the file has all metrics." in page
+    assert f"Only the metrics spearman: 980 of {len(rows):,} rows; the file has all metrics." in page
     assert len(page) < 3e6
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,14 @@ import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
+from layerscope.figures.wording import PRIMARY
 from layerscope.tables import OFFICIAL, read_table
 
 Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
-LAYER_TEXT = ("condition", "model", "task", "protocol", "confidence_set")
+LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "confidence_set")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,58 @@ class Band:
     high: Array
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What the table of the layer choice says of one task and protocol.
+
+    Attributes
+    ----------
+    metrics
+        Primary metric of each condition.
+    alike
+        Layers that cannot be told from the best one, by condition and model, where that is known.
+    """
+
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    alike: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+
+def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
+    """Read primary metrics and confidence sets from the table of the layer choice.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column.
+    """
+    table = read_table(path, text=LAYER_TEXT)
+    missing = [name for name in LAYER_TEXT if name not in table]
+    if missing:
+        raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
+    rows = table[(table["task"] == task) & (table["protocol"] == protocol)].to_dict("records")
+    return Choices(
+        metrics={row["condition"]: row["metric"] for row in rows},
+        alike={
+            (row["condition"], row["model"]): frozenset(row["confidence_set"].split(","))
+            for row in rows
+            if row["confidence_set"]
+        },
+    )
+
+
 def select(
-    scores: pd.DataFrame, models: Mapping[str, Model], *, task: str, protocol: str, metric: str, source: str
+    scores: pd.DataFrame,
+    models: Mapping[str, Model],
+    *,
+    task: str,
+    protocol: str,
+    metrics: Mapping[str, str],
+    default: str = PRIMARY,
+    source: str,
 ) -> pd.DataFrame:
     """Rows of one task, protocol and metric, and those that say why there is none.
+
+    The metric is that of ``metrics`` for the condition, or else ``default``.
 
     Raises
     ------
@@ -80,12 +129,13 @@ def select(
         If there are none, if a model is not described in the settings, or if a score stands there twice.
     """
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
+    metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
     # a score that could not be tried has no metric, and no layer
     chosen = chosen[(chosen["metric"] == metric) | ((chosen["metric"] == "") & (chosen["status"] != "ok"))]
     if chosen.empty:
         have = scores[["task", "protocol", "metric"]].drop_duplicates().agg(" / ".join, axis=1)
         raise DataError(
-            f"{source}: no rows of task {task!r}, protocol {protocol!r}, metric {metric!r}; "
+            f"{source}: no rows of task {task!r}, protocol {protocol!r}, metric {default!r}; "
             f"the file has {', '.join(have) or 'no rows'}"
         )
     unknown = sorted(set(chosen["model"]) - set(models))
@@ -99,7 +149,7 @@ def select(
         row = twice.iloc[0]
         raise DataError(
             f"{source}: condition {row['condition']}, model {row['model']}, layer {row['layer']} has more "
-            f"than one row of metric {metric!r}; expected one"
+            f"than one row of metric {row['metric']!r}; expected one"
         )
     return chosen
 
@@ -169,25 +219,6 @@ def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array])
     """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
     known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
     return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
-
-
-def confidence_sets(path: str | Path, *, task: str, protocol: str) -> dict[tuple[str, str], frozenset[str]]:
-    """Read which layers cannot be told from the best one, by condition and model, where that is known.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column.
-    """
-    table = read_table(path, text=LAYER_TEXT)
-    missing = sorted(set(LAYER_TEXT) - set(table.columns))
-    if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
-    own = table[(table["task"] == task) & (table["protocol"] == protocol) & (table["confidence_set"] != "")]
-    return {
-        (row["condition"], row["model"]): frozenset(row["confidence_set"].split(","))
-        for row in own.to_dict("records")
-    }
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

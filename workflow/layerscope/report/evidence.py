@@ -11,7 +11,6 @@ from layerscope.figures.models import Model
 from layerscope.figures.wording import condition_order, control_label, is_simulated, layer_ranges, natural
 from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of
 
-PRIMARY = "spearman"
 SCORE_LABELS = {
     "estimate": "score",
     "ci_low": "from",
@@ -74,13 +73,14 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
     return grid_of(table, key="data", caption="Conditions and their data")
 
 
-def score_table(scores: pd.DataFrame, source: Source) -> Grid:
-    """All scores; where there are very many, those of the primary metric."""
+def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid:
+    """All scores; where there are very many, those of the primary metrics."""
     columns = [name for name in scores.columns if name not in ("task", "seed")]
     shown, note = scores, ""
     if len(scores) > MOST_ROWS:
-        shown = scores[scores["metric"].isin([PRIMARY, ""])]
-        note = f"Metric {PRIMARY} only, {len(shown):,} of {len(scores):,} rows; the file has all metrics."
+        shown = scores[scores["metric"].isin({*primary, ""})]
+        kept = f"{len(shown):,} of {len(scores):,} rows"
+        note = f"Only the metrics {', '.join(sorted(primary))}: {kept}; the file has all metrics."
     shown = shown[columns]
     return grid_of(
         shown.drop(

@@ -16,7 +16,14 @@ from layerscope.errors import DataError
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.figures.published import TEXT as PUBLISHED_TEXT
-from layerscope.figures.wording import TASK_MEANING, condition_order, condition_title, is_simulated
+from layerscope.figures.wording import (
+    PRIMARY,
+    condition_order,
+    condition_title,
+    is_simulated,
+    metric_meaning,
+    plain,
+)
 from layerscope.files import whole
 from layerscope.report.answers import answer_table, answers
 from layerscope.report.evidence import (
@@ -113,12 +120,12 @@ def page_text(
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answers(all_layers, settings, models, of_layers),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
-        meanings={task: TASK_MEANING.get(task, "") for task in sorted(set(all_scores["task"]))},
+        meanings=_meanings(all_scores, all_layers),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
         models=model_table(models),
         data=data_table(settings, all_scores),
-        scores=score_table(all_scores, of_scores),
+        scores=score_table(all_scores, of_scores, primary={PRIMARY, *all_layers["metric"]}),
         published=published_grid,
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
@@ -130,6 +137,13 @@ def page_text(
         config=_as_yaml(settings.get("config")),
         sources=_sources([scores, layers, published, *summaries, *tables, *figures], output),
     )
+
+
+def _meanings(scores: pd.DataFrame, layers: pd.DataFrame) -> list[tuple[str, str]]:
+    """What the primary metrics of the study say, each with its name."""
+    chosen = set(zip(layers["task"], layers["metric"], strict=True)) or {(t, PRIMARY) for t in scores["task"]}
+    named = [(f"{task}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(chosen)]
+    return [(name, meaning) for name, meaning in named if meaning]
 
 
 def _template() -> Template:
