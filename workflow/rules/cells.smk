@@ -19,7 +19,7 @@ rule prepare_cells:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code("cells"),
+        code=code("prepare_cells.py"),
         settings=cells_settings,
     message:
         "Preparing the cells of {wildcards.condition}"

@@ -1,11 +1,13 @@
 # Functions only: how the configuration becomes the inputs and parameters of rules.
 
+import ast
 import hashlib
 import json
 import os
 import re
 import shlex
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -22,13 +24,13 @@ from layerscope.models.catalogue import FAMILIES
 
 # files that each architecture's pretraining writes: those of its release
 PRETRAINED_FILES = {
-    "scfoundation": ["models.ckpt", "gene_index.tsv", "pretraining.json"],
+    "scfoundation": ["models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"],
     "tahoe_x1": [
         "model.safetensors",
         "model_config.yml",
         "collator_config.yml",
         "vocab.json",
-        "pretraining.json",
+        "provenance.json",
     ],
 }
 
@@ -61,10 +63,37 @@ def completed(config):
         raise WorkflowError(f"configuration: {error}") from None
 
 
-def code(*rooms):
-    """Digest of the rooms of the package that a step uses: editing one re-runs those steps and no others."""
-    places = [PACKAGE / room for room in ("tables.py", "files.py", *rooms)]
-    files = sorted(file for place in places for file in ([place] if place.suffix else place.rglob("*.py")))
+@cache
+def imported(file):
+    """Files of the package that a Python file imports, itself included, followed to the end."""
+    found, waiting = set(), [Path(file)]
+    while waiting:
+        file = waiting.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
+                place = WORKFLOW.joinpath(*node.module.split("."))
+                waiting += [place.with_suffix(".py")] + [place / f"{name.name}.py" for name in node.names]
+    # the list of families grows with every model, and must re-run none of the others
+    return found - {PACKAGE / "models" / "catalogue.py"}
+
+
+def code(script, *chosen):
+    """Digest of all code of the package that a script runs: editing it re-runs those steps and no others.
+
+    ``chosen`` are modules that the script imports by name at run time, such as a model's.
+    """
+    starts = [WORKFLOW.parent / "scripts" / script, *(PACKAGE / module for module in chosen)]
+    modules = set().union(*map(imported, starts))
+    data = {
+        file
+        for module in modules
+        for file in module.parent.rglob("*")
+        if file.suffix in {".html", ".css", ".js", ".tsv"}
+    }
+    files = sorted(modules | data)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
@@ -129,19 +158,8 @@ def weight_files(wildcards):
     return [f"resources/weights/{trained}/{name}" for name in names]
 
 
-def model_code(family, *rooms):
-    """Digest of these rooms and of one family's architecture, of no other's."""
-    others = set(FAMILIES) - {family} | {"catalogue", "baselines"}
-    shared = [
-        f"models/{file.name}"
-        for file in (PACKAGE / "models").glob("*.py")
-        if not any(file.stem == other or file.stem.startswith(f"{other}_") for other in others)
-    ]
-    return code(*rooms, *shared)
-
-
 def extraction_code(wildcards):
-    return model_code(study.family(config, wildcards.model), "extraction", "cells/canonical.py")
+    return code("extract_layers.py", f"models/{study.family(config, wildcards.model)}.py")
 
 
 def extraction_options(wildcards):
@@ -226,9 +244,9 @@ def cells_settings(wildcards):
     """What a reader needs to know to make a condition's cells, and nothing else."""
     condition = config["conditions"][wildcards.condition]
     dataset = study.dataset(config, wildcards.condition)
-    reading = ("kind", "values", "matrix", "genes", "columns", "time_order", "control", "root")
-    settings = {key: dataset[key] for key in reading if key in dataset}
-    settings |= {key: condition[key] for key in ("task", "subset") if key in condition}
+    described = {"title", "citation", "licence", "source"}
+    settings = {key: value for key, value in dataset.items() if key not in described}
+    settings |= {key: condition[key] for key in ("task", "subset", "exclude") if key in condition}
     settings["dataset"] = condition["dataset"]
     settings["quality"] = config["quality"] | condition.get("quality", {})
     if "selection" in condition:
@@ -239,20 +257,21 @@ def cells_settings(wildcards):
 # --- scores ---------------------------------------------------------------------------------------------------
 
 
-def score_settings(wildcards, task):
-    return as_json(config[task][wildcards.protocol] | config["resampling"])
-
-
 def trajectory_settings(wildcards):
-    return score_settings(wildcards, "trajectory")
+    return as_json(config["trajectory"][wildcards.protocol] | config["resampling"])
+
+
+def trajectory_reference_settings(wildcards):
+    """What a reference depends on: not on how scores are resampled."""
+    return as_json(config["trajectory"][wildcards.protocol])
 
 
 def perturbation_settings(wildcards):
-    return score_settings(wildcards, "perturbation")
+    return as_json(config["perturbation"][wildcards.protocol] | config["resampling"])
 
 
-def reference_settings(wildcards):
-    """What the reference of a perturbation score depends on: not on how scores are resampled."""
+def perturbation_reference_settings(wildcards):
+    """What a reference depends on: not on how scores are resampled."""
     return as_json(config["perturbation"][wildcards.protocol])
 
 

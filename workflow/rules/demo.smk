@@ -19,7 +19,7 @@ rule simulate_cells:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("demo"),
+        code=code("simulate_cells.py"),
         settings=simulation_settings,
         seed=config["seeds"]["simulation"],
     message:
@@ -48,7 +48,7 @@ rule pretrain_scfoundation:
         mem_mb=4000,
         runtime=60,
     params:
-        code=model_code("scfoundation", "demo"),
+        code=code("pretrain_model.py", "models/scfoundation.py"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
     message:
@@ -65,7 +65,7 @@ use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
     wildcard_constraints:
         model=any_of(models_by_weights("pretrain", "tahoe_x1")),
     params:
-        code=model_code("tahoe_x1", "demo"),
+        code=code("pretrain_model.py", "models/tahoe_x1.py"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
     message:

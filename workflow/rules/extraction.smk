@@ -55,7 +55,7 @@ rule compute_baseline:
         mem_mb=8000,
         runtime=60,
     params:
-        code=code("models/baselines.py", "cells/canonical.py", "extraction/embeddings_file.py"),
+        code=code("compute_baseline.py"),
         baseline=baseline_family,
         settings=baseline_settings,
         seed=config["seeds"]["baselines"],
@@ -84,7 +84,7 @@ rule export_layer:
         mem_mb=4000,
         runtime=15,
     params:
-        code=code("extraction/embeddings_file.py", "cells/canonical.py"),
+        code=code("export_layer.py"),
     message:
         "Writing layer {wildcards.layer} of {wildcards.model} for {wildcards.condition}, ready for scanpy"
     shell:

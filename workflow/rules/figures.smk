@@ -26,7 +26,7 @@ rule plot_scores:
         mem_mb=2000,
         runtime=15,
     params:
-        code=code("figures"),
+        code=code("plot_scores.py"),
         settings=as_json({"models": model_descriptions(), "conditions": condition_descriptions()}),
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"

@@ -18,8 +18,8 @@ rule sum_pseudobulk:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code("perturbation/pseudobulk.py", "cells/canonical.py"),
-        settings=reference_settings,
+        code=code("sum_pseudobulk.py"),
+        settings=perturbation_reference_settings,
     message:
         "Summing pseudobulks of {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -43,8 +43,8 @@ rule differential_expression:
         mem_mb=6000,
         runtime=120,
     params:
-        code=code("perturbation/differential_expression.py"),
-        settings=reference_settings,
+        code=code("differential_expression.py"),
+        settings=perturbation_reference_settings,
     message:
         "Testing differential expression in {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -69,7 +69,7 @@ rule perturbation_similarity:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("perturbation/similarity.py"),
+        code=code("perturbation_similarity.py"),
     message:
         "Comparing the effects of perturbations in {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -96,12 +96,7 @@ rule score_perturbation:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code(
-            "perturbation/similarity.py",
-            "perturbation/scores.py",
-            "statistics/resampling.py",
-            "statistics/intervals.py",
-        ),
+        code=code("score_perturbation.py"),
         settings=perturbation_settings,
         seed=config["seeds"]["resampling"],
     message:

@@ -22,7 +22,7 @@ rule write_report:
         mem_mb=2000,
         runtime=15,
     params:
-        code=code("report"),
+        code=code("write_report.py"),
         settings=as_json(report_settings()),
     message:
         "Writing the report"

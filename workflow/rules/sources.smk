@@ -21,6 +21,7 @@ rule fetch_weights:
         runtime=720,
         downloads=1,
     params:
+        code=code("fetch_file.py"),
         settings=weights_source,
     message:
         "Fetching {wildcards.file} of {wildcards.model}"
@@ -48,6 +49,7 @@ rule fetch_dataset:
         runtime=720,
         downloads=1,
     params:
+        code=code("fetch_file.py"),
         settings=dataset_source,
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
@@ -76,7 +78,7 @@ rule slice_cells:
         runtime=720,
         downloads=1,
     params:
-        code=code("sources", "cells/selection.py"),
+        code=code("slice_cells.py"),
         settings=slice_settings,
     message:
         "Fetching the chosen cells of {wildcards.dataset}, and no others"

@@ -24,7 +24,7 @@ rule gather_scores:
         mem_mb=2000,
         runtime=15,
     params:
-        code=code("statistics"),
+        code=code("gather_scores.py"),
         unavailable=unavailable_scores(),
     message:
         "Gathering the scores"
@@ -56,7 +56,7 @@ rule choose_layers:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("statistics"),
+        code=code("choose_layers.py"),
         models=as_json(model_descriptions()),
     message:
         "Choosing layers"
@@ -87,7 +87,7 @@ rule compare_published:
         mem_mb=2000,
         runtime=15,
     params:
-        code=code("statistics"),
+        code=code("compare_published.py"),
     message:
         "Comparing with the published scores"
     shell:

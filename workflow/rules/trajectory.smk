@@ -19,13 +19,13 @@ rule reference_pseudotime:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code("trajectory", "cells/canonical.py", "extraction/embeddings_file.py"),
+        code=code("reference_pseudotime.py"),
         settings=trajectory_settings,
     message:
         "Finding the reference pseudotime of {wildcards.condition} ({wildcards.protocol})"
     shell:
-        "python {input.script} --cells {input.cells} --baseline-embeddings {input.baseline}"
-        " --settings {params.settings:q} --output {output} &> {log}"
+        "python {input.script} --protocol {wildcards.protocol} --cells {input.cells}"
+        " --baseline-embeddings {input.baseline} --settings {params.settings:q} --output {output} &> {log}"
 
 
 rule score_trajectory:
@@ -48,7 +48,7 @@ rule score_trajectory:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code("trajectory", "statistics/resampling.py", "statistics/intervals.py"),
+        code=code("score_trajectory.py"),
         settings=trajectory_settings,
         seed=config["seeds"]["resampling"],
     message:

@@ -56,7 +56,7 @@ FAMILIES: Mapping[str, Family] = {
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
-    "qc_only": _baseline(EITHER),
+    "qc_only": _baseline(COUNTS),
 }
 
 
