@@ -22,6 +22,9 @@ from layerscope import study
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 
+# models whose scores stand in the paper's tables
+PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
+
 # files that each architecture's pretraining writes: those of its release
 PRETRAINED_FILES = {
     "scfoundation": ["models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"],
@@ -267,7 +270,8 @@ def trajectory_reference_settings(wildcards):
 
 
 def perturbation_settings(wildcards):
-    return as_json(config["perturbation"][wildcards.protocol] | config["resampling"])
+    resamples = {"resamples": config["resampling"]["resamples"]}
+    return as_json(config["perturbation"][wildcards.protocol] | resamples)
 
 
 def perturbation_reference_settings(wildcards):
@@ -301,12 +305,19 @@ def studied_tasks():
 
 
 def figure_files(*suffixes):
+    scores = [
+        f"{task}_{protocol}" for task in studied_tasks() for protocol in config["study"]["protocols"][task]
+    ]
     return [
-        f"results/figures/{task}_{protocol}.{suffix}"
-        for task in studied_tasks()
-        for protocol in config["study"]["protocols"][task]
+        f"results/figures/{figure}.{suffix}"
+        for figure in [*scores, "layer_choice", *published_figures()]
         for suffix in suffixes or ("svg", "png", "pdf")
     ]
+
+
+def published_figures():
+    """The comparison with the paper is drawn where something of the study was published."""
+    return ["published"] if PUBLISHED_MODELS & set(config["study"]["models"]) else []
 
 
 def summary_files():
@@ -329,6 +340,7 @@ def model_descriptions():
                 if study.is_baseline(config, model)
                 else "control" if "control" in config["models"][model] else "foundation"
             ),
+            "family": study.family(config, model),
             "control": config["models"][model].get("control"),
             "of": config["models"][model].get("of"),
             "layers": config["models"][study.trained_model(config, model)].get("layers", 0),
@@ -357,15 +369,21 @@ def condition_descriptions():
     }
 
 
-def report_settings():
-    """What the report says beside the tables."""
-    studied = {key: config[key] for key in ("study", "seeds", "quality", "extraction", "resampling")}
-    studied |= {key: config[key] for key in studied_tasks()}
+def figure_settings():
+    """What figures say beside the tables."""
     return {
         "title": config["study"]["title"],
-        "simulated": {name: study.is_simulated(config, name) for name in config["study"]["conditions"]},
+        "order": config["study"]["conditions"],
         "conditions": condition_descriptions(),
         "models": model_descriptions(),
+    }
+
+
+def report_settings():
+    """What the report says beside the tables."""
+    studied = {key: config[key] for key in ("study", "quality", "extraction", "pretraining", "resampling")}
+    studied |= {key: config[key] for key in studied_tasks()}
+    return figure_settings() | {
         "config": studied,
         "seeds": config["seeds"],
         "versions": package_versions(),

@@ -19,6 +19,8 @@ rule plot_scores:
         "logs/plot_scores/{task}_{protocol}.log",
     benchmark:
         "logs/benchmarks/plot_scores/{task}_{protocol}.tsv"
+    wildcard_constraints:
+        task=any_of(studied_tasks()),
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -27,10 +29,76 @@ rule plot_scores:
         runtime=15,
     params:
         code=code("plot_scores.py"),
-        settings=as_json({"models": model_descriptions(), "conditions": condition_descriptions()}),
+        settings=as_json(figure_settings()),
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"
     shell:
         "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
         " --scores {input.scores} --layers {input.layers} --settings {params.settings:q}"
+        " --output {output.svg} {output.png} {output.pdf} &> {log}"
+
+
+rule plot_layer_choice:
+    input:
+        script=repository("scripts/plot_layer_choice.py"),
+        layers="results/tables/layers.tsv",
+    output:
+        svg="results/figures/layer_choice.svg",
+        png=report(
+            "results/figures/layer_choice.png",
+            caption="../report/layers.rst",
+            category="Figures",
+            labels={"task": "all", "protocol": "all"},
+        ),
+        pdf="results/figures/layer_choice.pdf",
+    log:
+        "logs/plot_layer_choice.log",
+    benchmark:
+        "logs/benchmarks/plot_layer_choice.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("plot_layer_choice.py"),
+        settings=as_json(figure_settings()),
+    message:
+        "Drawing which layers cannot be told from the best"
+    shell:
+        "python {input.script} --layers {input.layers} --settings {params.settings:q}"
+        " --output {output.svg} {output.png} {output.pdf} &> {log}"
+
+
+rule plot_published:
+    input:
+        script=repository("scripts/plot_published.py"),
+        published="results/tables/published.tsv",
+    output:
+        svg="results/figures/published.svg",
+        png=report(
+            "results/figures/published.png",
+            caption="../report/published.rst",
+            category="Figures",
+            labels={"task": "all", "protocol": "paper"},
+        ),
+        pdf="results/figures/published.pdf",
+    log:
+        "logs/plot_published.log",
+    benchmark:
+        "logs/benchmarks/plot_published.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("plot_published.py"),
+        settings=as_json(figure_settings()),
+    message:
+        "Drawing published beside reproduced scores"
+    shell:
+        "python {input.script} --published {input.published} --settings {params.settings:q}"
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
