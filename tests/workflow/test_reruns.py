@@ -1,0 +1,61 @@
+"""What runs again after a change, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from workflow_study import FINAL, SMALL_STUDY, Checkout
+
+Plan = Callable[..., dict[str, int]]
+
+
+def models(*added: str) -> dict[str, Any]:
+    study: dict[str, Any] = dict(SMALL_STUDY["study"])
+    return study | {"models": [*study["models"], *added]}
+
+
+def test_a_second_run_has_nothing_to_do(small_study: Checkout) -> None:
+    run = small_study.snakemake("--configfile", "small.yaml")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout
+
+
+def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
+    jobs = plan(study=models("hellinger_svd"))
+    assert jobs == {"compute_baseline": 3, "score_trajectory": 1, "score_perturbation": 2} | FINAL
+
+
+def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
+    jobs = plan(study=models("embedded_scfoundation_untrained_1"))
+    assert jobs == {"extract_layers": 3, "score_trajectory": 8, "score_perturbation": 16} | FINAL
+
+
+def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -> None:
+    assert plan(models={"another": {"control": "untrained", "of": "embedded_tahoe_x1", "seed": 7}}) == {}
+
+
+def test_another_resampling_seed_runs_the_scores_and_what_follows(plan: Plan) -> None:
+    jobs = plan(seeds={"resampling": 2})
+    assert set(jobs) == {"score_trajectory", "score_perturbation", *FINAL}
+
+
+def test_another_pretraining_seed_runs_pretraining_and_what_follows(plan: Plan) -> None:
+    jobs = plan(seeds={"pretraining": 2})
+    assert jobs["pretrain_scfoundation"] == jobs["pretrain_tahoe_x1"] == 1
+    assert not {"simulate_cells", "prepare_cells", "compute_baseline", "differential_expression"} & set(jobs)
+
+
+def test_another_selection_seed_runs_nothing_where_nothing_is_selected(plan: Plan) -> None:
+    assert set(plan(seeds={"selection": 2})) <= {"write_report"}
+
+
+def test_another_title_runs_figures_and_report_only(plan: Plan) -> None:
+    jobs = plan(study=SMALL_STUDY["study"] | {"title": "Another title"})  # type: ignore[operator]
+    assert set(jobs) == {"plot_scores", "plot_layer_choice", "write_report"}
+
+
+def test_a_stricter_filter_prepares_cells_again_but_simulates_none(plan: Plan) -> None:
+    jobs = plan(quality={"min_genes_per_cell": 60})
+    assert jobs["prepare_cells"] == 4
+    assert "simulate_cells" not in jobs
