@@ -48,13 +48,14 @@ rule pretrain_scfoundation:
         mem_mb=4000,
         runtime=60,
     params:
+        family="scfoundation",
         code=code("pretrain_model.py", "models/scfoundation.py"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
     message:
         "Pretraining a small model with scFoundation's architecture: {wildcards.model}"
     shell:
-        "python {input.script} --family scfoundation --cells {input.cells:q}"
+        "python {input.script} --family {params.family} --cells {input.cells:q}"
         " --settings {params.settings:q} --seed {params.seed} --threads {threads}"
         " --output resources/weights/{wildcards.model} &> {log}"
 
@@ -65,6 +66,7 @@ use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
     wildcard_constraints:
         model=any_of(models_by_weights("pretrain", "tahoe_x1")),
     params:
+        family="tahoe_x1",
         code=code("pretrain_model.py", "models/tahoe_x1.py"),
         settings=pretraining_settings,
         seed=config["seeds"]["pretraining"],
