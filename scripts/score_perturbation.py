@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.scores import score_perturbation
+from layerscope.perturbation.job import PROTOCOLS, score_perturbation
 
 
 def parser() -> argparse.ArgumentParser:
     """Command line of this script."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--protocol", required=True, help="paper")
+    arguments.add_argument("--protocol", required=True, choices=PROTOCOLS)
     arguments.add_argument("--embeddings", type=Path, required=True, help="all layers of the model")
     arguments.add_argument("--layer", required=True, help='"00", "01" ... or "official"')
     arguments.add_argument("--cells", type=Path, required=True, help="the condition's canonical cells")
     arguments.add_argument("--reference", type=Path, required=True, help="similarity.npz")
+    arguments.add_argument("--design", type=Path, help="strict: what design_splits.py wrote")
     arguments.add_argument("--condition", required=True, help="name for the rows")
     arguments.add_argument("--model", required=True, help="name for the rows")
     arguments.add_argument("--settings", type=settings, default={}, help="JSON text, or a YAML or JSON file")

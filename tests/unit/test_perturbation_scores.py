@@ -12,9 +12,10 @@ import score_perturbation as script
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.perturbation.differential_expression import differential_expression
+from layerscope.perturbation.job import score_perturbation
 from layerscope.perturbation.pairs import Pairs, SameModule, estimate
 from layerscope.perturbation.pseudobulk import sum_pseudobulk
-from layerscope.perturbation.scores import same_module, score_perturbation
+from layerscope.perturbation.scores import same_module
 from layerscope.perturbation.similarity import profile_similarity, read_similarity, write_similarity
 from layerscope.tables import read_resamples, read_scores
 

@@ -37,6 +37,11 @@ class Pairs:
         """How often each pair is drawn: ``(n_resamples, n_items)`` to ``(n_resamples, n_pairs)``."""
         return np.asarray(drawn[:, self.first] * drawn[:, self.second])
 
+    def by_item(self, values: Array) -> Array:
+        """Sum of the pairs' values over the pairs of each item, shape ``(n_items,)``."""
+        by_first = np.bincount(self.first, values, self.n_items)
+        return np.asarray(by_first + np.bincount(self.second, values, self.n_items))
+
 
 class SameModule:
     """How well a similarity tells pairs of one module from pairs of different modules.

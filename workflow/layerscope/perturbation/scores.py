@@ -1,29 +1,23 @@
-"""Score one layer by how well it keeps which perturbations act alike."""
+"""Protocols ``paper`` and ``released``: how well a layer keeps which perturbations act alike."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerscope.cells.canonical import read_obs
-from layerscope.errors import ConfigError, DataError
-from layerscope.extraction.embeddings_file import Layer, read_layer
-from layerscope.perturbation.centroids import sum_groups, why_undefined
+from layerscope.perturbation.centroids import GroupSums, why_undefined
 from layerscope.perturbation.pairs import Pairs, SameModule, Statistic, estimate, resample
-from layerscope.perturbation.settings import PaperSettings
-from layerscope.perturbation.similarity import cosine_matrix, read_similarity
+from layerscope.perturbation.similarity import cosine_matrix
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.tables import Score, depth, write_resamples, write_scores
+from layerscope.tables import Score
 
 Array = NDArray[np.float64]
-TASK = "perturbation"
 MIN_PERTURBATIONS = 4
 MODULE = "true_module"
 MODULES_JOINED_BY = "+"
@@ -31,96 +25,33 @@ METRIC = "spearman"
 MODULE_METRIC = "auc_same_module"
 
 
-class Named(NamedTuple):
-    """What a score is a score of."""
-
-    condition: str
-    model: str
-    layer: str
-
-
-def score_perturbation(
-    protocol: str,
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    reference: str | Path,
-    condition: str,
-    model: str,
-    settings: Mapping[str, Any],
-    seed: int,
-    output: str | Path,
-    resamples: str | Path,
-) -> None:
-    """Score one layer of one model against a condition's reference and write the rows and their resamples.
-
-    Parameters
-    ----------
-    protocol
-        ``"paper"``.
-    embeddings, layer
-        File of embeddings and the name of the layer in it.
-    cells
-        The condition's canonical cells, of which only the table is read.
-    reference
-        The condition's similarity matrix of profiles.
-    condition, model
-        Names for the rows.
-    settings
-        See :class:`~layerscope.perturbation.settings.PaperSettings`.
-    seed
-        Seed of the bootstrap.
-    output, resamples
-        The table of scores and the file of bootstrap values to make.
-
-    Raises
-    ------
-    ConfigError
-        If the protocol is unknown.
-    DataError
-        If the files do not belong together.
-    """
-    if protocol != "paper":
-        raise ConfigError(f"protocol: expected paper, found {protocol!r}")
-    chosen = PaperSettings.read(settings)
-    obs = read_obs(cells)
-    stored = read_layer(embeddings, layer)
-    demand_same_cells(stored, obs, str(embeddings), str(cells))
-    names, values = read_similarity(reference)
-    rows, found = paper_scores(
-        stored, obs, names, values, Named(condition, model, layer), seed=seed, n_resamples=chosen.resamples
-    )
-    write_scores(output, rows)
-    write_resamples(resamples, found)
-
-
-def paper_scores(
-    layer: Layer,
+def scores_of_all_cells(
+    cells: GroupSums,
     obs: pd.DataFrame,
     names: Sequence[str],
     reference: Array,
-    named: Named,
+    about: Mapping[str, Any],
     *,
     seed: int,
     n_resamples: int,
 ) -> tuple[list[Score], dict[str, Array]]:
-    """Score a layer by protocol ``paper``.
+    """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
     The centroid of a perturbation is the mean of its cells; the layer's similarity is the cosine of
-    centroids; the score is Spearman's correlation of its upper triangle with the reference's. Where the cells
-    carry their true module, ``auc_same_module`` says how well the layer's similarity tells pairs of one
-    module from others.
+    centroids; the score is Spearman's correlation of its upper triangle with the reference's. Where the
+    cells carry their true module, ``auc_same_module`` says how well the layer's similarity tells pairs of
+    one module from others.
 
     Parameters
     ----------
-    layer
-        Cells x dimensions; cells that the model refused are rows of NaN and are left out.
+    cells
+        Sums of the layer over the cells of each perturbation in ``names``.
     obs
-        The cells' table, in the same order.
+        The cells' table.
     names, reference
         The reference's perturbations and their similarity, shape ``(n, n)``.
-    named
-        Names for the rows.
+    about
+        What all rows say alike: condition, model, layer, depth, task, protocol.
     seed, n_resamples
         Of the bootstrap over perturbations.
 
@@ -128,21 +59,11 @@ def paper_scores(
     -------
     The rows, and the bootstrap values of each metric, shape ``(n_resamples,)``.
     """
-    group = group_cells(obs, names, np.asarray(np.isfinite(layer.matrix).all(axis=1)))
-    cells = sum_groups(layer.matrix, group, len(names))
     present = cells.counts > 0
     used = [name for name, there in zip(names, present, strict=True) if there]
     centroids = cells.means()[present]
     metrics = [METRIC, MODULE_METRIC] if MODULE in obs else [METRIC]
-    common: dict[str, Any] = {
-        **named._asdict(),
-        "depth": depth(named.layer, int(layer.provenance.get("n_layers") or 0)),
-        "task": TASK,
-        "protocol": "paper",
-        "n_cells": int(cells.counts.sum()),
-        "n_items": len(used),
-        "seed": seed,
-    }
+    common = {**about, "n_cells": int(cells.counts.sum()), "n_items": len(used), "seed": seed}
     reason = _too_few(used, names) or why_undefined(centroids)
     if reason:
         nothing = np.full(n_resamples, math.nan)
@@ -180,16 +101,6 @@ def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArra
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
     return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])
-
-
-def demand_same_cells(layer: Layer, obs: pd.DataFrame, embeddings: str, cells: str) -> None:
-    """Refuse embeddings of other cells than the table's, or of the same in another order."""
-    if list(layer.cell_ids) != obs.index.tolist():
-        raise DataError(
-            f"{embeddings}: its {len(layer.cell_ids)} cells are not the {len(obs)} cells of {cells} in "
-            "their order; "
-            "extract the layers again from these cells"
-        )
 
 
 def _too_few(used: Sequence[str], names: Sequence[str]) -> str:

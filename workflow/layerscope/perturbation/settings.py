@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from layerscope.errors import ConfigError
 
@@ -64,6 +64,111 @@ class PaperSettings:
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> PaperSettings:
+        """Make settings from a mapping; what it does not name keeps its default.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value is not allowed.
+        """
+        return cls(**known(settings, [field.name for field in fields(cls)]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedSettings:
+    """Settings of the protocol ``released``.
+
+    Attributes
+    ----------
+    min_cells_per_perturbation
+        Perturbations of fewer cells are dropped.
+    max_perturbations
+        Keep only so many perturbations, those of most cells; all of them if None.
+    top_genes
+        Genes of each profile that are kept, those of largest ``|t|``; all others are set to zero.
+    resamples
+        Bootstrap resamples of the perturbations.
+    """
+
+    min_cells_per_perturbation: int = 20
+    max_perturbations: int | None = None
+    top_genes: int = 500
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        demand_whole("min_cells_per_perturbation", self.min_cells_per_perturbation, at_least=2)
+        for name in ("top_genes", "resamples"):
+            demand_whole(name, getattr(self, name), at_least=1)
+        if self.max_perturbations is not None:
+            demand_whole("max_perturbations", self.max_perturbations, at_least=1)
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> ReleasedSettings:
+        """Make settings from a mapping; what it does not name keeps its default.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value is not allowed.
+        """
+        return cls(**known(settings, [field.name for field in fields(cls)]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictSettings:
+    """Settings of the protocol ``strict``; every step reads the ones that it needs.
+
+    Attributes
+    ----------
+    cells_per_perturbation
+        Cells that stand for every perturbation alike (rounded down to a multiple of ``buckets``);
+        perturbations of fewer are dropped. The choice trades perturbations for cells: the rows
+        ``spearman_n*`` show what more cells would bring.
+    max_perturbations
+        Keep only so many perturbations, those of most cells; all of them if None.
+    buckets
+        Equal parts of each perturbation's cells, an even number; halves are halves of these.
+    splits
+        Ways to cut the buckets into halves that are averaged.
+    shuffles, shuffle_splits
+        Shuffles of the cells' labels within lanes, each with everything re-run, and splits of each.
+    min_counts_per_gene
+        Genes with fewer counts over the cells used are left out.
+    permutations
+        Of the Mantel test.
+    crossnobis
+        Whether to score crossnobis distances too (needs rsatoolbox).
+    resamples
+        Bootstrap resamples of the perturbations.
+    """
+
+    MIN_PERTURBATIONS: ClassVar[int] = 4
+
+    cells_per_perturbation: int = 48
+    max_perturbations: int | None = None
+    buckets: int = 8
+    splits: int = 10
+    shuffles: int = 20
+    shuffle_splits: int = 2
+    min_counts_per_gene: int = 10
+    permutations: int = 999
+    crossnobis: bool = False
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("splits", "shuffle_splits", "resamples", "permutations"):
+            demand_whole(name, getattr(self, name), at_least=1)
+        for name in ("shuffles", "min_counts_per_gene"):
+            demand_whole(name, getattr(self, name), at_least=0)
+        demand_whole("buckets", self.buckets, at_least=2)
+        if self.buckets % 2 or self.buckets > 16:
+            raise ConfigError(f"buckets: expected an even number up to 16, found {self.buckets}")
+        demand_whole("cells_per_perturbation", self.cells_per_perturbation, at_least=self.buckets)
+        if self.max_perturbations is not None:
+            demand_whole("max_perturbations", self.max_perturbations, at_least=self.MIN_PERTURBATIONS)
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> StrictSettings:
         """Make settings from a mapping; what it does not name keeps its default.
 
         Raises

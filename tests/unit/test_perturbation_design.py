@@ -1,0 +1,104 @@
+import numpy as np
+import pandas as pd
+import pytest
+from perturbation_cells import experiment, write
+
+from layerscope.errors import ConfigError, DataError
+from layerscope.perturbation.design import design_splits, halves, make_design, read_design
+from layerscope.perturbation.settings import StrictSettings
+
+SETTINGS = StrictSettings(cells_per_perturbation=40, buckets=4, shuffles=5)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Sixty cells of each of nine perturbations, two guides and two lanes; 120 control cells."""
+    return experiment().obs
+
+
+@pytest.fixture(scope="module")
+def design(cells):
+    return make_design(cells, SETTINGS, seed=1)
+
+
+def table(design, row=0):
+    inside = design.groups[row] >= 0
+    return pd.DataFrame(
+        {"item": design.groups[row][inside] // 4, "bucket": design.groups[row][inside] % 4},
+        index=np.array(design.cell_ids)[inside],
+    )
+
+
+def test_every_perturbation_has_the_same_number_of_cells_in_every_bucket(design):
+    sizes = table(design).groupby(["item", "bucket"]).size()
+    assert (sizes.loc[1:] == 10).all()
+    assert (sizes.loc[0] == 30).all()
+
+
+def test_buckets_hold_every_guide_and_lane_by_its_share(cells, design):
+    found = table(design).join(cells[["guide", "replicate"]])
+    sizes = found[found["item"] > 0].groupby(["item", "bucket", "guide", "replicate"]).size()
+    assert sizes.between(2, 3).all()
+
+
+def test_cells_are_those_of_their_perturbation(cells, design):
+    found = table(design).join(cells["perturbation"])
+    names = ["non-targeting", *design.names]
+    assert (found["perturbation"] == [names[item] for item in found["item"]]).all()
+
+
+def test_shuffled_labels_keep_what_each_lane_has_and_nothing_else(cells, design):
+    lanes = cells["replicate"]
+    true = table(design).join(lanes).groupby(["item", "replicate"]).size()
+    for row in range(1, 6):
+        shuffled = table(design, row)
+        counts = shuffled.join(lanes).groupby(["item", "replicate"]).size()
+        assert (counts == true).all()
+        labels = shuffled.join(cells["perturbation"])
+        share = (
+            labels["perturbation"] == [["non-targeting", *design.names][i] for i in labels["item"]]
+        ).mean()
+        assert share < 0.25  # by chance: a sixth are controls, and each perturbation a tenth
+
+
+def test_a_design_depends_on_the_cells_and_not_on_their_order(cells, design):
+    order = np.random.default_rng(0).permutation(len(cells))
+    again = make_design(cells.iloc[order], SETTINGS, seed=1)
+    assert (again.groups == design.groups[:, order]).all()
+    assert (make_design(cells, SETTINGS, seed=2).groups != design.groups).any()
+
+
+def test_small_perturbations_are_dropped_and_too_few_are_refused(cells):
+    fewer = cells[(cells["perturbation"] != "P03") | (np.arange(len(cells)) % 2 == 0)]
+    assert "P03" not in make_design(fewer, SETTINGS, seed=1).names
+    assert len(make_design(cells, StrictSettings(max_perturbations=5, buckets=4), seed=1).names) == 5
+    with pytest.raises(DataError, match="lower cells_per_perturbation"):
+        make_design(cells, StrictSettings(cells_per_perturbation=61), seed=1)
+
+
+def test_halves_are_all_different_and_none_is_anothers_swap():
+    found = halves(8, 100, seed=0)
+    assert found.shape == (35, 8)
+    assert (found.sum(axis=1) == 4).all()
+    both = {tuple(row) for row in np.concatenate([found, ~found])}
+    assert len(both) == 70
+    assert len(halves(8, 10, seed=0)) == 10
+
+
+def test_a_written_design_is_read_back_and_always_the_same_bytes(tmp_path):
+    cells = write(tmp_path / "cells.h5ad", experiment())
+    chosen = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 1}
+    for name in ("one.npz", "two.npz"):
+        design_splits(cells, tmp_path / name, chosen, seed=1)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    found = read_design(tmp_path / "one.npz")
+    assert (found.n_buckets, found.cells_per_perturbation, found.n_groups) == (4, 40, 40)
+    (tmp_path / "none.npz").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not a design"):
+        read_design(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("wrong", [{"buckets": 5}, {"buckets": 8, "cells_per_perturbation": 4}, {"folds": 2}])
+def test_settings_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(reversed(wrong))):
+        StrictSettings.read(wrong)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from perturbation_cells import experiment, write
+from scipy.stats import rankdata, ttest_ind
+
+from layerscope.errors import DataError
+from layerscope.perturbation.reference_job import reference_perturbation
+from layerscope.perturbation.similarity import read_similarity
+from layerscope.tables import read_scores
+
+
+def made(tmp_path, cells, values="counts", **settings):
+    reference_perturbation(
+        protocol="released",
+        cells=write(tmp_path / "cells.h5ad", cells, values),
+        output=tmp_path / "similarity.npz",
+        ceilings=tmp_path / "ceilings.tsv",
+        condition="test",
+        settings=settings,
+        seed=1,
+    )
+    return read_similarity(tmp_path / "similarity.npz")
+
+
+def test_the_reference_is_the_released_arithmetic_written_out(tmp_path):
+    cells = experiment()
+    names, found = made(tmp_path, cells, top_genes=20)
+    counts = cells.X.toarray().astype(float)
+    logged = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    labels = cells.obs["perturbation"].to_numpy()
+    control = logged[cells.obs["is_control"].to_numpy()]
+    ranks = []
+    for name in names:
+        own = logged[labels == name]
+        profile = own.mean(axis=0) - control.mean(axis=0)
+        t = ttest_ind(own, control, equal_var=False).statistic
+        profile[np.argsort(-np.abs(np.nan_to_num(t)), kind="stable")[20:]] = 0
+        ranks.append(rankdata(profile))
+    unit = np.array(ranks) / np.linalg.norm(ranks, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, unit @ unit.T, atol=1e-9)
+    assert names == [f"P{i:02d}" for i in range(9)]
+
+
+def test_unrelated_perturbations_look_alike_as_the_oddity_has_it(tmp_path):
+    _, found = made(tmp_path, experiment(effect=0.0), top_genes=10)
+    assert found[np.triu_indices(9, 1)].min() > 0.9
+
+
+def test_log_normalised_values_are_taken_as_they_are(tmp_path):
+    cells = experiment()
+    _, from_counts = made(tmp_path, cells)
+    counts = cells.X.toarray().astype(float)
+    cells.X = type(cells.X)(np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32))
+    _, found = made(tmp_path, cells, values="log_normalised")
+    np.testing.assert_allclose(found, from_counts, atol=2e-3)
+
+
+def test_there_are_no_ceilings(tmp_path):
+    made(tmp_path, experiment())
+    assert read_scores(tmp_path / "ceilings.tsv").empty
+
+
+def test_cells_without_controls_are_refused(tmp_path):
+    cells = experiment()
+    cells.obs["is_control"] = False
+    with pytest.raises(DataError, match="0 control cells"):
+        made(tmp_path, cells)

@@ -1,0 +1,281 @@
+import numpy as np
+import pandas as pd
+import pytest
+from perturbation_cells import experiment, write
+
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.files import whole
+from layerscope.perturbation.design import design_splits, make_design, read_design
+from layerscope.perturbation.job import score_perturbation
+from layerscope.perturbation.pairs import Pairs
+from layerscope.perturbation.reference_job import reference_perturbation
+from layerscope.perturbation.settings import StrictSettings
+from layerscope.perturbation.strict import agreement, layer_similarities, mantel
+from layerscope.perturbation.strict_reference import (
+    half_sizes,
+    make_reference,
+    read_expression,
+    read_reference,
+)
+from layerscope.perturbation.sums import sum_layer
+from layerscope.perturbation.sums_file import SumsWriter
+from layerscope.tables import read_resamples, read_scores
+
+SETTINGS = {"cells_per_perturbation": 48, "buckets": 4, "shuffles": 12, "permutations": 199, "resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Cells of perturbations in modules, with a design and a reference."""
+    folder = tmp_path_factory.mktemp("study")
+    return prepared(folder, experiment(n_modules=4, per_module=4, effect=1.2))
+
+
+def prepared(folder, cells):
+    write(folder / "cells.h5ad", cells)
+    design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
+    reference_perturbation(
+        protocol="strict",
+        cells=folder / "cells.h5ad",
+        design=folder / "design.npz",
+        output=folder / "reference.npz",
+        ceilings=folder / "ceilings.tsv",
+        condition="test",
+        settings=SETTINGS,
+        seed=1,
+    )
+    return folder, cells
+
+
+def logged(cells):
+    counts = cells.X.toarray()
+    return np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def score(study, matrix, tmp_path, **changes):
+    folder, cells = study
+    write_official(tmp_path / "m.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
+    arguments = {
+        "protocol": "strict",
+        "embeddings": tmp_path / "m.h5ad",
+        "layer": "official",
+        "cells": folder / "cells.h5ad",
+        "reference": folder / "reference.npz",
+        "design": folder / "design.npz",
+        "condition": "test",
+        "model": "m",
+        "settings": SETTINGS,
+        "seed": 3,
+        "output": tmp_path / "scores.tsv",
+        "resamples": tmp_path / "scores.npz",
+    }
+    score_perturbation(**(arguments | changes))
+    return read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
+
+
+def test_a_layer_that_keeps_expression_scores_up_to_the_ceiling(study, tmp_path):
+    rows = score(study, logged(study[1]), tmp_path)
+    row = rows.loc["spearman"]
+    assert row["ci_low"] > 0.1
+    assert row["p_value"] == pytest.approx(1 / 200)
+    assert row["ceiling"] > 0.3
+    assert rows.loc["share_of_ceiling", "ci_low"] < 1.2
+    assert rows.loc["share_of_ceiling", "estimate"] > 0.6
+    assert rows.loc["split_half_reliability", "estimate"] > 0.3
+
+
+def test_shuffled_labels_score_about_nothing_unless_the_cells_are_shared(study, tmp_path):
+    rows = score(study, logged(study[1]), tmp_path)
+    disjoint, shared = rows.loc["spearman_shuffled_labels"], rows.loc["spearman_same_cells_shuffled_labels"]
+    assert abs(disjoint["estimate"]) < 0.06
+    assert shared["ci_low"] > 0.15
+    assert rows.loc["spearman", "null_mean"] == pytest.approx(disjoint["estimate"])
+
+
+def test_noise_scores_nothing_and_its_interval_says_so(study, tmp_path):
+    cells = study[1]
+    estimates = []
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(size=(cells.n_obs, 12))
+        rows = score(study, noise, tmp_path)
+        estimates.append(rows.loc["spearman", "estimate"])
+        assert rows.loc["spearman", "ci_low"] < 0.02
+    assert abs(np.mean(estimates)) < 2 * np.std(estimates) / np.sqrt(8) + 0.01
+
+
+def test_more_cells_bring_more(tmp_path):
+    study = prepared(tmp_path, experiment(n_modules=4, per_module=4, effect=0.4))
+    rows = score(study, logged(study[1]), tmp_path)
+    assert rows.loc["spearman_n12", "estimate"] < rows.loc["spearman", "estimate"]
+    assert rows.loc["spearman_n12", "ceiling"] < rows.loc["spearman", "ceiling"]
+    assert half_sizes(8).tolist() == [1, 2, 4]
+    assert half_sizes(12).tolist() == [1, 2, 4, 6]
+
+
+def test_numbers_of_cells_are_no_signal(tmp_path):
+    cells = experiment(n_modules=4, per_module=3, effect=0.0, cells_per_guide=60)
+    cells.obs["perturbation"] = cells.obs["perturbation"].astype(str)
+    random = np.random.default_rng(0)
+    # nothing differs between perturbations but how many cells each has
+    size = {
+        name: int(n)
+        for name, n in zip(sorted(set(cells.obs["perturbation"])), range(50, 400, 5), strict=False)
+    }
+    kept = [
+        random.permutation(np.flatnonzero(cells.obs["perturbation"] == name))[:n] for name, n in size.items()
+    ]
+    study = prepared(tmp_path, cells[np.sort(np.concatenate(kept))].copy())
+    rows = score(study, logged(study[1]), tmp_path)
+    assert rows.loc["spearman", "ci_low"] < 0 < rows.loc["spearman", "ci_high"]
+
+
+def test_the_score_does_not_depend_on_the_order_of_cells(study, tmp_path):
+    cells = study[1]
+    rows = score(study, logged(cells), tmp_path)
+    (tmp_path / "turned").mkdir()
+    turned = prepared(tmp_path / "turned", cells[::-1].copy())
+    again = score(turned, logged(turned[1]), tmp_path)
+    numbers = ["estimate", "ci_low", "ci_high", "ceiling", "null_mean", "p_value"]
+    pd.testing.assert_frame_equal(rows[numbers], again[numbers], rtol=1e-6)
+
+
+def test_ceilings_by_guide_and_lane_stand_in_their_table(study):
+    rows = read_scores(study[0] / "ceilings.tsv").set_index("metric")
+    assert set(rows.index) == {"ceiling_by_split", "ceiling_by_guide", "ceiling_by_lane"}
+    assert (rows["model"] == "reference").all()
+    assert (rows["ci_low"] > 0).all()
+
+
+def test_a_ceiling_that_the_cells_do_not_allow_is_not_available(tmp_path):
+    cells = experiment()
+    del cells.obs["replicate"]
+    cells.obs["guide"] = cells.obs["perturbation"]
+    prepared(tmp_path, cells)
+    rows = read_scores(tmp_path / "ceilings.tsv").set_index("metric")
+    assert rows.loc["ceiling_by_lane", "status"] == "not_available"
+    assert "no column replicate or batch" in rows.loc["ceiling_by_lane", "reason"]
+    assert rows.loc["ceiling_by_guide", "status"] == "not_available"
+    assert "half of their guides" in rows.loc["ceiling_by_guide", "reason"]
+
+
+def test_without_a_ceiling_above_zero_there_is_no_share_of_it(tmp_path):
+    study = prepared(tmp_path, experiment(effect=0.0))
+    rows = score(study, logged(study[1]), tmp_path)
+    assert rows.loc["share_of_ceiling", "status"] == "undefined"
+    assert "not above 0" in rows.loc["share_of_ceiling", "reason"]
+
+
+def test_refused_cells_are_left_out_and_a_lost_bucket_is_said(study, tmp_path):
+    cells = study[1]
+    matrix = logged(cells)
+    some = np.random.default_rng(0).random(cells.n_obs) < 0.1
+    matrix[some] = np.nan
+    rows = score(study, matrix, tmp_path)
+    assert rows.loc["spearman", "status"] == "ok"
+    assert rows.loc["spearman", "n_cells"] < 16 * 48
+    matrix[(cells.obs["perturbation"] == "P04").to_numpy()] = np.nan
+    rows = score(study, matrix, tmp_path)
+    assert rows.loc["spearman", "status"] == "undefined"
+    assert "1 perturbations" in rows.loc["spearman", "reason"]
+    assert np.isnan(read_resamples(tmp_path / "scores.npz")["spearman"]).all()
+
+
+def test_a_constant_layer_has_no_score(study, tmp_path):
+    rows = score(study, np.ones((study[1].n_obs, 4)), tmp_path)
+    assert "constant layer" in rows.loc["spearman", "reason"]
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_kept_sums_score_as_stored_cells_do(study, tmp_path, protocol):
+    folder, cells = study
+    matrix = logged(cells)
+    matrix[5] = np.nan
+    design = read_design(folder / "design.npz")
+    with whole(tmp_path / "sums.h5") as scratch:
+        writer = SumsWriter(scratch, design, cells.obs, {"official": matrix.shape[1]})
+        for stretch in np.array_split(np.random.default_rng(0).permutation(len(matrix)), 7):
+            writer.add("official", stretch, matrix[stretch])
+        writer.finish({"model": "m", "n_layers": 0})
+    changes = {"protocol": protocol}
+    if protocol == "paper":
+        names, similarity = design.names, read_reference(folder / "reference.npz").similarity[-1, 0, 0]
+        np.savez(tmp_path / "paper.npz", names=np.array(names), values=similarity)
+        changes |= {"reference": tmp_path / "paper.npz", "settings": {"resamples": 50}}
+    stored = score(study, matrix, tmp_path, **changes)
+    kept = score(study, matrix, tmp_path, embeddings=tmp_path / "sums.h5", **changes)
+    numbers = ["estimate", "ci_low", "ci_high", "ceiling", "null_mean", "p_value", "n_cells"]
+    pd.testing.assert_frame_equal(stored[numbers], kept[numbers], rtol=1e-6, atol=1e-9)
+    if protocol == "strict":
+        other = make_design(cells.obs, StrictSettings.read(SETTINGS), seed=9)
+        with pytest.raises(DataError, match="another design"):
+            from layerscope.perturbation.sums_file import read_layer_sums
+
+            read_layer_sums(tmp_path / "sums.h5", "official", other)
+
+
+def test_crossnobis_distances_find_what_cosines_find(study, tmp_path):
+    pytest.importorskip("rsatoolbox")
+    rows = score(study, logged(study[1]), tmp_path, settings=SETTINGS | {"crossnobis": True})
+    assert rows.loc["spearman_crossnobis", "ci_low"] > 0.1
+
+
+def test_mantel_is_uniform_without_agreement():
+    random = np.random.default_rng(0)
+    pairs, names = Pairs(8), [f"P{i}" for i in range(8)]
+
+    def noise():
+        matrices = random.normal(size=(2, 2, 8, 8))
+        return matrices + matrices.swapaxes(2, 3)
+
+    values = [mantel(noise(), noise(), pairs, names, 99, seed) for seed in range(200)]
+    assert np.mean(np.array(values) <= 0.05) < 0.1
+    assert 0.4 < np.mean(values) < 0.6
+
+
+def test_the_score_is_the_mean_over_splits_and_swaps_written_out(study):
+    folder, cells = study
+    design, reference = read_design(folder / "design.npz"), read_reference(folder / "reference.npz")
+    matrix = logged(cells).astype(float)
+    layer = sum_layer(matrix, design)
+    found = layer_similarities(layer, 0, reference, design, 2)
+    first = np.flatnonzero(~reference.halves[1])
+    inside = np.isin(design.groups[0] % 4, first) & (design.groups[0] >= 0)
+    centroids = np.array(
+        [matrix[inside & (design.groups[0] // 4 == item)].mean(axis=0) for item in range(17)]
+    )
+    centred = centroids[1:] - centroids[0]
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(found[1, 1], unit @ unit.T, atol=1e-12)
+    pairs = Pairs(16)
+    values = [
+        pd.Series(pairs.of(found[split, half])).corr(
+            pd.Series(pairs.of(reference.similarity[-1, split, 1 - half])), method="spearman"
+        )
+        for split in range(len(found))
+        for half in (0, 1)
+    ]
+    assert agreement(found, reference.similarity[-1], pairs).value == pytest.approx(np.mean(values))
+
+
+def test_log_normalised_values_have_a_reference_too(tmp_path):
+    cells = experiment(effect=1.2)
+    cells.X = type(cells.X)(logged(cells))
+    path = write(tmp_path / "cells.h5ad", cells, values="log_normalised")
+    chosen = StrictSettings.read(SETTINGS)
+    design = make_design(cells.obs, chosen, seed=1)
+    reference = make_reference(read_expression(path, design, 10), design, chosen, seed=1)
+    pairs = Pairs(9)
+    assert agreement(reference.similarity[-1], reference.similarity[-1], pairs).value > 0.3
+
+
+def test_files_that_do_not_belong_together_are_refused(study, tmp_path):
+    folder, cells = study
+    with pytest.raises(ConfigError, match="--design"):
+        score(study, logged(cells), tmp_path, design=None)
+    (tmp_path / "fewer").mkdir()
+    fewer = prepared(tmp_path / "fewer", cells[cells.obs["perturbation"] != "P03"].copy())
+    with pytest.raises(DataError, match="not the design"):
+        score(study, logged(cells), tmp_path, design=fewer[0] / "design.npz")
+    with pytest.raises(DataError, match="not a reference of protocol strict"):
+        score(study, logged(cells), tmp_path, reference=folder / "design.npz")
