@@ -34,7 +34,7 @@ class Window:
         }
 
     def by_length(self) -> npt.NDArray[np.int64]:
-        """Indices of the cells that are not refused, longest first, so that what does not fit shows at once."""
+        """Indices of the cells that are not refused, longest first: what does not fit shows at once."""
         fine = np.array([not reason for reason in self.sentences.refused], dtype=bool)
         order = np.argsort(-self.sentences.lengths, kind="stable")
         chosen: npt.NDArray[np.int64] = order[fine[order]]

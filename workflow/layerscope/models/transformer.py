@@ -14,7 +14,6 @@ from typing import cast
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.attention.varlen import varlen_attn
 
 from layerscope.models.base import TokenBatch
 
@@ -98,6 +97,8 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch) -> Tensor:
 
 def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     """Attention of all cells of a batch in one call of PyTorch's variable-length flash kernel."""
+    from torch.nn.attention.varlen import varlen_attn  # two seconds, and needed on a GPU alone
+
     n_tokens = int(batch.offsets[-1])
     query, key, value = (part.contiguous() for part in split[:n_tokens].unbind(1))
     lengths, longest = batch.cumulative_lengths, batch.longest

@@ -1,0 +1,149 @@
+"""Golden checkpoints, small random ones, and cells for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.extraction.embeddings_file import read_layer, read_layers
+from layerscope.extraction.job import Extraction, extract
+from layerscope.models import scfoundation, scfoundation_files, tahoe_x1, tahoe_x1_files
+from layerscope.models.base import CellBlock, Sentences
+from layerscope.models.scfoundation_network import ScFoundationConfig
+from layerscope.models.scfoundation_network import fresh as fresh_scfoundation
+from layerscope.models.settings import Settings
+from layerscope.models.tahoe_x1_network import TahoeX1Config
+from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+SCFOUNDATION = GOLDEN / "scfoundation" / "A"
+TAHOE_A = GOLDEN / "tahoe_x1" / "A" / "1b-model"
+TAHOE_3B = GOLDEN / "tahoe_x1" / "C_3b_chem" / "3b-model"
+TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
+GENE_LIST = {"gene_list": "gene_index.tsv"}
+
+
+def load_scfoundation(folder: Path = SCFOUNDATION, **settings: Any) -> scfoundation.ScFoundation:
+    """A scFoundation model; the golden one by default."""
+    named = GENE_LIST if folder == SCFOUNDATION else {}
+    return scfoundation.load(folder, Settings({**named, **settings}, "scfoundation"))
+
+
+def load_tahoe_x1(folder: Path = TAHOE_A, seed: int = 0, **settings: Any) -> tahoe_x1.TahoeX1:
+    """A Tahoe-X1 model; the golden one without chemistry by default."""
+    return tahoe_x1.load(folder, Settings(settings, "tahoe_x1"), seed)
+
+
+def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
+    """Cells x genes of the vocabulary, dense, as a block."""
+    cells, genes = np.nonzero(dense)
+    given = {
+        "totals": dense.sum(axis=1, dtype=float),
+        "gene_columns": np.arange(dense.shape[1]),
+        **more,
+    }
+    return CellBlock(
+        cell_ids=[f"cell{i}" for i in range(len(dense))] if cell_ids is None else list(cell_ids),
+        offsets=np.concatenate([[0], np.cumsum((dense != 0).sum(axis=1))]),
+        genes=genes,
+        values=dense[cells, genes].astype(np.float64),
+        **given,
+    )
+
+
+def tokens_of(ids: np.ndarray, values: np.ndarray, offsets: np.ndarray, **cells: np.ndarray) -> Sentences:
+    """Sentences of tokens that are given."""
+    n_cells = len(offsets) - 1
+    return Sentences(
+        offsets=np.asarray(offsets, dtype=np.int64),
+        tokens={"ids": ids, "values": values},
+        cells=cells,
+        refused=[""] * n_cells,
+        shortened=np.zeros(n_cells, dtype=bool),
+    )
+
+
+def golden_tahoe_counts(which: str) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (dense) and gene ids of a golden set of Tahoe-X1."""
+    with np.load(GOLDEN / "tahoe_x1" / which / "input_counts.npz") as stored:
+        matrix = sparse.csr_matrix(
+            (stored["data"], stored["indices"], stored["indptr"]), shape=tuple(stored["shape"])
+        )
+        return matrix.toarray(), stored["gene_ids"]
+
+
+def over_vocabulary(counts: np.ndarray, genes: Sequence[str], vocabulary: Sequence[str]) -> CellBlock:
+    """Golden counts as a block over a vocabulary."""
+    place = {gene: i for i, gene in enumerate(vocabulary)}
+    dense, columns = np.zeros((len(counts), len(place))), np.full(len(place), -1)
+    for column, gene in enumerate(genes):
+        if gene in place:
+            dense[:, place[gene]] = counts[:, column]
+            columns[place[gene]] = column
+    return block_of(dense, gene_columns=columns)
+
+
+def write_scfoundation(folder: Path, n_genes: int = 40, hidden: int = 16, layers: int = 2) -> Path:
+    """A small random scFoundation release; genes are G0, G1 ..."""
+    config = ScFoundationConfig(
+        n_genes=n_genes, hidden_size=hidden, n_layers=layers, heads=2, feed_forward=4 * hidden, bins=12
+    )
+    encoder = fresh_scfoundation(config, 7)
+    scfoundation_files.write_release(folder, {"cell": encoder}, [f"G{i}" for i in range(n_genes)])
+    return folder
+
+
+def write_tahoe_x1(folder: Path, n_genes: int = 40, hidden: int = 16, max_length: int = 24) -> Path:
+    """A small random Tahoe-X1 release; genes are ENSG00000000000, ENSG00000000001 ..."""
+    config = TahoeX1Config(
+        vocabulary_size=n_genes + 3, hidden_size=hidden, n_layers=2, heads=2, feed_forward=4 * hidden
+    )
+    genes = [f"ENSG{i:011d}" for i in range(n_genes)]
+    tahoe_x1_files.write_release(folder, fresh_tahoe_x1(config, 7), genes, max_length=max_length)
+    return folder
+
+
+def counts(n_cells: int, n_genes: int, seed: int = 0) -> np.ndarray:
+    """Counts of cells that express from a few to nearly all genes; the last one expresses none."""
+    draw = np.random.default_rng(seed)
+    rates = draw.uniform(0.1, 3.0, (n_cells, 1)) * draw.gamma(0.6, 1.0, n_genes)
+    found = draw.poisson(rates)
+    found[:, 0] += 2
+    found[-1] = 0
+    return found
+
+
+def write_h5ad(
+    path: Path,
+    matrix: np.ndarray,
+    genes: Sequence[str],
+    cell_ids: Sequence[str] | None = None,
+    obs: dict[str, Any] | None = None,
+    **var: Sequence[str],
+) -> Path:
+    """An h5ad file with ``matrix`` as CSR ``X``."""
+    names = [f"cell{i}" for i in range(len(matrix))] if cell_ids is None else list(cell_ids)
+    cells = ad.AnnData(
+        sparse.csr_matrix(np.asarray(matrix, dtype=np.float32)),
+        obs=pd.DataFrame(obs or {}, index=names),
+        var=pd.DataFrame(var, index=list(genes)),
+    )
+    cells.write_h5ad(path)
+    return path
+
+
+def run_extraction(weights: Path, cells: Path, output: Path, family: str, **job: Any) -> Path:
+    """Extract on the CPU."""
+    extract(weights, cells, output, Extraction(family=family, device="cpu", **job))
+    return output
+
+
+def all_layers(path: Path) -> dict[str, np.ndarray]:
+    """Every layer of an embeddings file."""
+    return {layer: read_layer(path, layer).matrix for layer in read_layers(path)}

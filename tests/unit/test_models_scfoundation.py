@@ -1,0 +1,250 @@
+"""scFoundation gives what its owners' code gives, and does not fail where that does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_examples import (
+    SCFOUNDATION,
+    TOLERANCE,
+    block_of,
+    counts,
+    load_scfoundation,
+    write_scfoundation,
+)
+
+from layerscope.errors import ConfigError, ModelError
+from layerscope.models.base import Sentences, pack
+from layerscope.models.scfoundation import ScFoundation
+from layerscope.models.scfoundation_files import convert, write_gene_list
+from layerscope.models.transformer import ROWS
+
+STAGES = 5
+
+
+@pytest.fixture(scope="module")
+def expected():
+    with np.load(SCFOUNDATION / "expected.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@pytest.fixture(scope="module")
+def aligned():
+    with np.load(SCFOUNDATION / "input_counts.npz") as stored:
+        return stored["counts_aligned"]
+
+
+def forward(model: ScFoundation, sentences: Sentences, multiple: int = ROWS) -> list[np.ndarray]:
+    """Hidden states of the tokens at every stage, the final norm last."""
+    with torch.inference_mode():
+        batch = pack(sentences, multiple=multiple)
+        hidden = [h.clone() for _, h in model.layers(batch)]
+        hidden.append(model.module.final(hidden[-1]))
+    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
+
+
+def official(model: ScFoundation, sentences: Sentences) -> np.ndarray:
+    with torch.inference_mode():
+        batch = pack(sentences)
+        *_, (_, last) = model.layers(batch)
+        return model.official(last, batch).numpy()
+
+
+def test_tokens_are_those_of_the_owners_code(expected, aligned):
+    sentences = load_scfoundation().tokenise(block_of(aligned))
+    kept = ~expected["padding_mask"]
+    np.testing.assert_array_equal(sentences.lengths, expected["lengths"])
+    np.testing.assert_array_equal(sentences.tokens["ids"], expected["position_ids"][kept])
+    np.testing.assert_array_equal(sentences.tokens["values"], expected["token_values"][kept])
+
+
+def test_every_stage_of_every_cell_is_that_of_the_owners_code(expected, aligned):
+    model = load_scfoundation()
+    stages = forward(model, model.tokenise(block_of(aligned)))
+    assert len(stages) == STAGES
+    for found, hidden in zip(stages, expected["hidden"], strict=True):
+        np.testing.assert_allclose(found, hidden[~expected["padding_mask"]], **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "name"),
+    [
+        ("total_count_token", "token_S"),
+        ("resolution_token", "token_T"),
+        ("mean", "pooled_mean_incl_TS"),
+        ("mean_genes", "pooled_mean_genes"),
+        ("max", "pooled_max_incl_TS"),
+        ("max_genes", "pooled_max_genes"),
+    ],
+)
+def test_poolings_are_those_of_the_owners_code_and_nan_where_they_do_not_exist(
+    expected, aligned, pooling, name
+):
+    model = load_scfoundation()
+    with torch.inference_mode():
+        batch = pack(model.tokenise(block_of(aligned)))
+        for layer, hidden in model.layers(batch):
+            found = model.pool(hidden, batch, pooling).numpy()
+            np.testing.assert_allclose(found, expected[name][layer], **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("run", "chosen"),
+    [
+        ("all_F_t4", {}),
+        ("max_F_t4", {"official": "max"}),
+        ("all_F_f1", {"tgthighres": "f1"}),
+        ("all_F_f2p5", {"tgthighres": "f2.5"}),
+        ("all_F_a5_rde", {"tgthighres": "a5", "submodel": "rde"}),
+        ("all_T_t4", {"pre_normalized": "T"}),
+        ("all_A_t4", {"pre_normalized": "A", "total_column": "total"}),
+    ],
+)
+def test_each_input_flag_and_resolution_gives_the_owners_embedding(expected, aligned, run, chosen):
+    total = expected["totals_aligned"]
+    flag = chosen.get("pre_normalized", "F")
+    fine = expected["official_ok"]
+    values = aligned if flag == "F" else np.log1p(aligned / np.maximum(total, 1)[:, None] * 1e4)
+    model = load_scfoundation(**chosen)
+    block = block_of(values[fine], obs={"total": total[fine]}, log_normalised=flag != "F")
+    found = official(model, model.tokenise(block))
+    np.testing.assert_allclose(found, expected[f"official_{run}"][fine], **TOLERANCE)
+
+
+def test_the_papers_released_code_is_reproduced_by_one_setting(expected, aligned):
+    total = expected["totals_aligned"]
+    normalised = np.log1p(aligned / np.maximum(total, 1)[:, None] * 1e4)
+    model = load_scfoundation(pre_normalized="T", total_offset=1)
+    fine = total > 0
+    sentences = model.tokenise(block_of(normalised[fine], log_normalised=True))
+    assert list(sentences.refused) == [""] * fine.sum()
+    with torch.inference_mode():
+        batch = pack(sentences)
+        for layer, hidden in model.layers(batch):
+            if layer:
+                found = model.pool(hidden, batch, "total_count_token").numpy()
+                np.testing.assert_allclose(
+                    found, expected["wrapper_bs1_last_token"][layer - 1][fine], **TOLERANCE
+                )
+
+
+def test_cells_on_which_the_owners_code_fails_are_refused_by_name(aligned):
+    refused = load_scfoundation().tokenise(block_of(aligned)).refused
+    assert list(refused[:10]) == [""] * 10
+    assert "total count is 1 or less" in refused[10]
+    assert "no gene" in refused[11]
+
+
+def test_a_resolution_token_that_would_be_dropped_refuses_the_cell():
+    model = load_scfoundation(tgthighres="f0.1")
+    assert "resolution" in model.tokenise(block_of(np.eye(60)[:1] * 7)).refused[0]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
+    model = load_scfoundation()
+    dense = counts(n_cells + 1, 60, seed)[:-1]
+    order = np.random.default_rng(seed).permutation(n_cells)
+    together = forward(model, model.tokenise(block_of(dense[order])))
+    offsets = np.concatenate([[0], np.cumsum((dense[order] > 0).sum(axis=1) + 2)])
+    for place, cell in enumerate(order):
+        alone = forward(model, model.tokenise(block_of(dense[[cell]])))
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, all_[offsets[place] : offsets[place + 1]])
+
+
+def test_autograd_reaches_every_weight_and_gives_the_values_of_inference(aligned):
+    model = load_scfoundation()
+    sentences = model.tokenise(block_of(aligned[:4]))
+    masked = np.arange(sentences.offsets[-1]) % 3 == 0
+    sentences.tokens["masked"] = masked
+    out = model.module(pack(sentences))
+    with torch.inference_mode():
+        calm = model.module(pack(sentences, multiple=ROWS))[: len(out)]
+    torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
+    out.square().sum().backward()
+    without = [name for name, weight in model.module.named_parameters() if weight.grad is None]
+    assert without == ["token_emb.emb_pad.weight"]
+
+
+def test_other_sizes_and_constants_load_as_well(tmp_path):
+    model = load_scfoundation(write_scfoundation(tmp_path, n_genes=9, hidden=8, layers=3))
+    config = model.module.config
+    assert (config.n_genes, config.hidden_size, config.n_layers, config.bins) == (9, 8, 3, 12)
+
+
+def test_the_converted_form_gives_the_same_bits(tmp_path, aligned):
+    convert(SCFOUNDATION, tmp_path, gene_list="gene_index.tsv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cell.safetensors",
+        "gene.safetensors",
+        "genes.tsv",
+        "rde.safetensors",
+        "scfoundation.json",
+    ]
+    for submodel in ("cell", "rde"):
+        one, other = load_scfoundation(submodel=submodel), load_scfoundation(tmp_path, submodel=submodel)
+        block = block_of(aligned)
+        for a, b in zip(
+            forward(one, one.tokenise(block)), forward(other, other.tokenise(block)), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda held: held["cell"]["config"]["dataset_config"]["rnaseq"].update(bin_num=99), "bin_num"),
+        (lambda held: held["cell"]["state_dict"].pop("model.encoder.norm.weight"), "1 missing"),
+        (lambda held: held["cell"]["state_dict"].update({"model.extra.weight": torch.ones(1)}), "unexpected"),
+        (lambda held: held.pop("cell"), "no sub-model 'cell'; it holds gene, rde"),
+        (lambda held: held["cell"].pop("config"), "expected config and state_dict"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, change, message):
+    held = torch.load(SCFOUNDATION / "models.ckpt", weights_only=True)
+    change(held)
+    torch.save(held, tmp_path / "models.ckpt")
+    (tmp_path / "gene_index.tsv").write_bytes((SCFOUNDATION / "gene_index.tsv").read_bytes())
+    with pytest.raises(ModelError, match=message):
+        load_scfoundation(tmp_path, gene_list="gene_index.tsv")
+
+
+def test_a_gene_list_of_another_checkpoint_is_refused(tmp_path):
+    folder = write_scfoundation(tmp_path)
+    write_gene_list(folder / "other.tsv", ["G0", "G1"])
+    with pytest.raises(ModelError, match=r"2 genes, but .* positions for 40"):
+        load_scfoundation(folder, gene_list="other.tsv")
+
+
+def test_a_missing_gene_list_names_what_is_there(tmp_path):
+    folder = write_scfoundation(tmp_path)
+    (folder / "OS_scRNA_gene_index.19264.tsv").rename(folder / "genes.tsv")
+    with pytest.raises(
+        ModelError, match=r"the gene list is missing; the folder holds genes.tsv, models.ckpt"
+    ):
+        load_scfoundation(folder)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"tgthighres": "x4"}, "expected t4, f2, a5"),
+        ({"submodel": "best"}, "choose one of cell, rde, gene"),
+        ({"colour": "red"}, "no setting 'colour'; there are .*submodel"),
+        ({"total_offset": "one"}, "not a float"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(chosen, message):
+    with pytest.raises(ConfigError, match=message):
+        load_scfoundation(**chosen)
+
+
+def test_a_release_is_written_to_the_same_bytes(tmp_path):
+    one, other = write_scfoundation(tmp_path / "a"), write_scfoundation(tmp_path / "b")
+    for path in sorted(one.iterdir()):
+        assert path.read_bytes() == (other / Path(path.name)).read_bytes()
