@@ -98,6 +98,31 @@ def test_a_layer_that_keeps_expression_finds_the_modules_and_noise_does_not(stud
     assert abs(noise.loc["spearman", "estimate"]) < 0.4
 
 
+def test_centred_and_unit_norm_versions_stand_beside_the_score(study, tmp_path):
+    folder, cells = study
+    matrix = logged(cells)
+    rows, resamples = score(folder, matrix, cells, tmp_path)
+    control = matrix[cells.obs["is_control"].to_numpy()].mean(axis=0)
+    centred, _ = score(folder, matrix - control, cells, tmp_path)
+    unit, _ = score(folder, matrix / np.linalg.norm(matrix, axis=1, keepdims=True), cells, tmp_path)
+    assert rows.loc["spearman_centred", "estimate"] == pytest.approx(
+        centred.loc["spearman", "estimate"], abs=1e-6
+    )
+    assert rows.loc["spearman_unit_norm", "estimate"] == pytest.approx(
+        unit.loc["spearman", "estimate"], abs=1e-6
+    )
+    assert set(resamples) == set(rows.index)
+
+
+def test_without_accepted_control_cells_nothing_is_centred(study, tmp_path):
+    folder, cells = study
+    matrix = logged(cells)
+    matrix[cells.obs["is_control"].to_numpy()] = np.nan
+    rows, _ = score(folder, matrix, cells, tmp_path)
+    assert rows.loc["spearman", "status"] == "ok"
+    assert rows.loc["spearman_centred", "reason"] == "the model accepts no control cell"
+
+
 def test_cells_that_the_model_refused_are_left_out(study, tmp_path):
     folder, cells = study
     matrix = logged(cells)
@@ -132,7 +157,7 @@ def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason
     folder, cells = study
     labels = cells.obs["perturbation"].to_numpy(dtype=str)
     rows, resamples = score(folder, spoil(logged(cells), labels), cells, tmp_path)
-    for metric in ("spearman", "auc_same_module"):
+    for metric in ("spearman", "spearman_unit_norm", "auc_same_module"):
         assert rows.loc[metric, "status"] == "undefined"
         assert reason in rows.loc[metric, "reason"]
         assert np.isnan(rows.loc[metric, "estimate"])

@@ -36,7 +36,9 @@ class GroupSums:
             return np.asarray(self.sums / self.counts[:, None])
 
 
-def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> GroupSums:
+def sum_groups(
+    matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int, unit_norm: bool = False
+) -> GroupSums:
     """Sum cells by group, in blocks that bound the memory and in the order of the cells.
 
     Parameters
@@ -47,6 +49,8 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
         Group of each cell, shape ``(n_cells,)``; cells of -1 are in none.
     n_groups
         Number of groups.
+    unit_norm
+        Whether to scale every cell to unit length first.
     """
     counts = np.bincount(group[group >= 0], minlength=n_groups)
     sums = np.zeros((n_groups, matrix.shape[1]))
@@ -55,12 +59,20 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
         rows = group[start : start + CELLS_AT_ONCE]
         inside = np.flatnonzero(rows >= 0)
         block = np.asarray(matrix[start : start + CELLS_AT_ONCE][inside], dtype=np.float64)
+        block = unit_rows(block) if unit_norm else block
         member = sparse.csr_matrix(
             (np.ones(len(inside)), (rows[inside], np.arange(len(inside)))), shape=(n_groups, len(inside))
         )
         sums += member @ block
         squares += member @ block**2
     return GroupSums(counts=counts, sums=sums, squares=squares)
+
+
+def unit_rows(matrix: NDArray[np.floating]) -> Array:
+    """Rows scaled to unit length; rows of zeros stay."""
+    rows = np.asarray(matrix, dtype=np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1.0))
 
 
 def why_undefined(centroids: Array) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,27 @@ MIN_PERTURBATIONS = 4
 MODULE = "true_module"
 MODULES_JOINED_BY = "+"
 METRIC = "spearman"
+CENTRED = "spearman_centred"
+UNIT_NORM = "spearman_unit_norm"
 MODULE_METRIC = "auc_same_module"
 
 
+@dataclass(frozen=True)
+class AllCells:
+    """A layer's sums over all cells of the control (first) and of each perturbation of a reference.
+
+    Attributes
+    ----------
+    as_they_are, unit_norm
+        Of the cells' vectors, and of these scaled to unit length.
+    """
+
+    as_they_are: GroupSums
+    unit_norm: GroupSums
+
+
 def scores_of_all_cells(
-    cells: GroupSums,
+    cells: AllCells,
     obs: pd.DataFrame,
     names: Sequence[str],
     reference: Array,
@@ -38,14 +55,15 @@ def scores_of_all_cells(
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
     The centroid of a perturbation is the mean of its cells; the layer's similarity is the cosine of
-    centroids; the score is Spearman's correlation of its upper triangle with the reference's. Where the
-    cells carry their true module, ``auc_same_module`` says how well the layer's similarity tells pairs of
-    one module from others.
+    centroids; the score is Spearman's correlation of its upper triangle with the reference's. Beside it the
+    same of centroids minus the control's (``spearman_centred``) and of cells of unit length
+    (``spearman_unit_norm``). Where the cells carry their true module, ``auc_same_module`` says how well the
+    layer's similarity tells pairs of one module from others.
 
     Parameters
     ----------
     cells
-        Sums of the layer over the cells of each perturbation in ``names``.
+        Sums of the layer over the control's cells and those of each perturbation in ``names``.
     obs
         The cells' table.
     names, reference
@@ -59,37 +77,47 @@ def scores_of_all_cells(
     -------
     The rows, and the bootstrap values of each metric, shape ``(n_resamples,)``.
     """
-    present = cells.counts > 0
+    counts = cells.as_they_are.counts
+    present = counts[1:] > 0
     used = [name for name, there in zip(names, present, strict=True) if there]
-    centroids = cells.means()[present]
-    metrics = [METRIC, MODULE_METRIC] if MODULE in obs else [METRIC]
-    common = {**about, "n_cells": int(cells.counts.sum()), "n_items": len(used), "seed": seed}
-    reason = _too_few(used, names) or why_undefined(centroids)
-    if reason:
-        nothing = np.full(n_resamples, math.nan)
-        rows = [Score(**common, metric=metric, status="undefined", reason=reason) for metric in metrics]
-        return rows, dict.fromkeys(metrics, nothing)
+    common = {**about, "n_cells": int(counts[1:].sum()), "n_items": len(used), "seed": seed}
     pairs = Pairs(len(used))
-    similarity = pairs.of(cosine_matrix(centroids))
-    statistics: dict[str, Statistic] = {
-        METRIC: WeightedSpearman(similarity, pairs.of(reference[np.ix_(present, present)]))
+    target = pairs.of(reference[np.ix_(present, present)])
+    plain = cells.as_they_are.means()
+    versions = {
+        METRIC: plain[1:][present],
+        CENTRED: plain[1:][present] - plain[0],
+        UNIT_NORM: cells.unit_norm.means()[1:][present],
     }
+    statistics: dict[str, Statistic] = {}
+    reasons: dict[str, str] = {}
+    for metric, centroids in versions.items():
+        reasons[metric] = _too_few(used, names) or _no_control(metric, counts) or why_undefined(centroids)
+        if not reasons[metric]:
+            similarity = pairs.of(cosine_matrix(centroids))
+            statistics[metric] = WeightedSpearman(similarity, target)
+            if metric == METRIC and MODULE in obs:
+                statistics[MODULE_METRIC] = SameModule(similarity, same_module(obs, used, pairs))
     if MODULE in obs:
-        statistics[MODULE_METRIC] = SameModule(similarity, same_module(obs, used, pairs))
-    found = resample(statistics, names, used, seed, n_resamples)
+        reasons[MODULE_METRIC] = reasons[METRIC]
+    found = resample(statistics, names, used, seed, n_resamples) if statistics else {}
     rows = [
-        _row(common, name, estimate(statistics[name], len(pairs)), found[name], names, used)
-        for name in metrics
+        Score(**common, metric=metric, status="undefined", reason=reason)
+        if reason
+        else _row(common, metric, estimate(statistics[metric], len(pairs)), found[metric], names, used)
+        for metric, reason in reasons.items()
     ]
-    return rows, found
+    nothing = np.full(n_resamples, math.nan)
+    return rows, {metric: found.get(metric, nothing) for metric in reasons}
 
 
 def group_cells(obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Index into ``names`` of each cell's perturbation; -1 for control cells, others and unusable ones."""
-    number = {name: index for index, name in enumerate(names)}
+    """Item of each cell: 0 the control, ``i`` the perturbation ``names[i - 1]``, -1 others and unusable."""
+    number = {name: index + 1 for index, name in enumerate(names)}
     labels = obs["perturbation"].astype(str)
     group: NDArray[np.int64] = labels.map(number).astype(float).fillna(-1).to_numpy().astype(np.int64)
-    group[obs["is_control"].to_numpy(dtype=bool) | ~usable] = -1
+    group[obs["is_control"].to_numpy(dtype=bool)] = 0
+    group[~usable] = -1
     return group
 
 
@@ -111,6 +139,10 @@ def _too_few(used: Sequence[str], names: Sequence[str]) -> str:
     )
 
 
+def _no_control(metric: str, counts: NDArray[np.int64]) -> str:
+    return "the model accepts no control cell" if metric == CENTRED and counts[0] == 0 else ""
+
+
 def _row(
     common: Mapping[str, Any],
     metric: str,
@@ -121,7 +153,9 @@ def _row(
 ) -> Score:
     if not math.isfinite(value):
         why = (
-            "one of the similarity matrices is constant" if metric == METRIC else "all pairs are of one kind"
+            "one of the similarity matrices is constant"
+            if metric != MODULE_METRIC
+            else "all pairs are of one kind"
         )
         return Score(**common, metric=metric, status="undefined", reason=why)
     low, high = percentile_interval(values)

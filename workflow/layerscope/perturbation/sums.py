@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.perturbation.centroids import unit_rows
 from layerscope.perturbation.design import Design
 
 Array = NDArray[np.float64]
@@ -75,9 +76,7 @@ class Accumulator:
         rows = np.asarray(matrix, dtype=np.float64)
         groups = np.where(np.isfinite(rows).all(axis=1), self._groups[:, cells], -1)
         rows = np.where(np.isfinite(rows), rows, 0.0)
-        if self._unit_norm:
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows = rows / np.where(length > 0, length, 1.0)
+        rows = unit_rows(rows) if self._unit_norm else rows
         labelling, cell = np.nonzero(groups >= 0)
         owner = groups[labelling, cell] + labelling * self._n_groups
         member = sparse.csr_matrix((np.ones(len(cell)), (owner, cell)), shape=(self._counts.size, len(rows)))

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError
 from layerscope.perturbation.centroids import GroupSums
 from layerscope.perturbation.design import Design
+from layerscope.perturbation.scores import AllCells
 from layerscope.perturbation.sums import Accumulator, LayerSums
 
 KIND = "sums"
-AS_THEY_ARE, UNIT_NORM, EVERYONE = "as_they_are", "unit_norm", "everyone"
+AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
+EVERYONE, EVERYONE_UNIT_NORM = "everyone", "everyone_unit_norm"
 
 
 class SumsWriter:
@@ -57,6 +59,7 @@ class SumsWriter:
                 AS_THEY_ARE: Accumulator(design, width),
                 UNIT_NORM: Accumulator(design, width, n_labellings=1, unit_norm=True),
                 EVERYONE: Accumulator(one, width),
+                EVERYONE_UNIT_NORM: Accumulator(one, width, unit_norm=True),
             }
             for layer, width in widths.items()
         }
@@ -131,23 +134,26 @@ def read_layer_sums(
         return plain, unit, json.loads(file["uns/layerscope"].asstr()[()])
 
 
-def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[GroupSums, dict[str, Any]]:
-    """Sums of all cells of the named perturbations (none, if the file lacks one), and the provenance."""
+def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[AllCells, dict[str, Any]]:
+    """Sums of all cells of the control and the named perturbations (none, if the file lacks one)."""
     with h5py.File(path, "r") as file:
-        stored = _layer(file, path, layer)[EVERYONE]
+        stored = _layer(file, path, layer)
         place = {name: index + 1 for index, name in enumerate(file["everyone"].asstr()[()].tolist())}
-        known = [place[name] for name in names if name in place]
-        rows = np.array([index for index, name in enumerate(names) if name in place], dtype=np.int64)
-        width = stored["sums"].shape[2]
-        found = GroupSums(
-            counts=np.zeros(len(names), dtype=np.int64),
-            sums=np.zeros((len(names), width)),
-            squares=np.zeros((len(names), width)),
-        )
-        found.counts[rows] = stored["counts"][()][0, known]
-        found.sums[rows] = stored["sums"][()][0, known]
-        found.squares[rows] = stored["squares"][()][known]
-        return found, json.loads(file["uns/layerscope"].asstr()[()])
+        known = [0, *(place[name] for name in names if name in place)]
+        rows = [0, *(1 + index for index, name in enumerate(names) if name in place)]
+        found = []
+        for version in (EVERYONE, EVERYONE_UNIT_NORM):
+            kept = {what: stored[version][what][()] for what in ("counts", "sums", "squares")}
+            counts = np.zeros(len(names) + 1, dtype=np.int64)
+            sums, squares = np.zeros((2, len(names) + 1, kept["squares"].shape[1]))
+            counts[rows], sums[rows], squares[rows] = (
+                kept["counts"][0, known],
+                kept["sums"][0, known],
+                kept["squares"][known],
+            )
+            found.append(GroupSums(counts=counts, sums=sums, squares=squares))
+        provenance: dict[str, Any] = json.loads(file["uns/layerscope"].asstr()[()])
+        return AllCells(as_they_are=found[0], unit_norm=found[1]), provenance
 
 
 def _kind(path: str | Path) -> str:
