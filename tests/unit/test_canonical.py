@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from layerscope.cells import canonical
+from layerscope.cells import canonical, csr_writer
 from layerscope.cells.canonical import (
     CellsWriter,
     provenance,
@@ -84,7 +84,7 @@ def test_the_bytes_do_not_depend_on_how_the_cells_were_cut(
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
     patch = pytest.MonkeyPatch()
-    patch.setattr(canonical, "CHUNK", 8)
+    patch.setattr(csr_writer, "CHUNK", 8)
     made = cells(n_cells=sum(sizes) + 4)
     write_cells(folder / "one.h5ad", made, ABOUT)
     with CellsWriter(folder / "many.h5ad", made.var, ABOUT) as writer:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells.csr_writer import CsrWriter
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.errors import DataError
 from layerscope.files import whole
@@ -32,8 +33,6 @@ TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
 ROOT_CELL = "iroot_cell"
-CHUNK = 1 << 16
-MATRIX_PARTS = (("data", np.float32), ("indices", np.int32))
 ROWS_AT_ONCE = 4096
 
 
@@ -147,23 +146,9 @@ class CellsWriter:
         self._whole_numbers = values == "counts"
         self._var = genes_table(var)
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
-        self._row_sizes: list[np.ndarray] = []
-        self._n_stored = 0
-        self._waiting = {name: np.zeros(0, dtype) for name, dtype in MATRIX_PARTS}
         self._file = h5py.File(path, "w")
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        self._x = self._file.create_group("X")
-        for name, dtype in MATRIX_PARTS:
-            self._x.create_dataset(
-                name,
-                (0,),
-                dtype,
-                maxshape=(None,),
-                chunks=(CHUNK,),
-                compression="gzip",
-                compression_opts=1,
-                shuffle=True,
-            )
+        self._x = CsrWriter(self._file.create_group("X"), len(var))
 
     def __enter__(self) -> CellsWriter:
         return self
@@ -179,33 +164,15 @@ class CellsWriter:
         block.sum_duplicates()
         block.eliminate_zeros()
         self._check_values(block.data)
-        self._row_sizes.append(np.diff(block.indptr))
-        for name, values in (("data", block.data), ("indices", block.indices)):
-            self._waiting[name] = np.concatenate([self._waiting[name], values])
-        self._store(len(self._waiting["data"]) // CHUNK * CHUNK)
-
-    def _store(self, n_values: int) -> None:
-        """Store waiting values chunk by chunk, so that the file does not depend on how the rows were cut."""
-        for start in range(0, n_values, CHUNK):
-            stop = min(start + CHUNK, n_values)
-            for name, waiting in self._waiting.items():
-                self._x[name].resize((self._n_stored + stop - start,))
-                self._x[name][self._n_stored :] = waiting[start:stop]
-            self._n_stored += stop - start
-        self._waiting = {name: waiting[n_values:] for name, waiting in self._waiting.items()}
+        self._x.append(block)
 
     def finish(self, obs: pd.DataFrame, root_cell: str | None = None) -> None:
         """Write everything but the values: the tables, the provenance and the matrix's row pointers."""
         from anndata.io import write_elem
 
-        self._store(len(self._waiting["data"]))
-        sizes = np.concatenate(self._row_sizes) if self._row_sizes else np.zeros(0, dtype=np.int64)
-        if len(obs) != len(sizes):
-            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {len(sizes)}")
-        indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        self._x["indptr"] = indptr.astype(np.int32 if self._n_stored < 2**31 else np.int64)
-        self._x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-        self._x.attrs["shape"] = np.array([len(obs), len(self._var)], dtype=np.int64)
+        if len(obs) != self._x.n_rows:
+            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._x.n_rows}")
+        self._x.finish()
         uns = {PROVENANCE: self._provenance}
         if root_cell is not None:
             uns[ROOT_CELL] = _demand_cell(self._path, str(root_cell), obs)

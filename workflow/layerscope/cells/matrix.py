@@ -31,6 +31,25 @@ class RowMatrix(Protocol):
         ...
 
 
+Span = tuple[Any, np.ndarray, np.ndarray]
+
+
+class SliceableRows(RowMatrix, Protocol):
+    """A matrix of which it is known where its rows lie.
+
+    Attributes
+    ----------
+    read_over
+        Entries between wanted rows that are read rather than skipped.
+    """
+
+    read_over: int
+
+    def spans(self, rows: np.ndarray) -> list[Span]:
+        """Which rows of which stored arrays make up ``rows``: the array, the first and the one after last."""
+        ...
+
+
 class CsrRows:
     """Rows of stored CSR arrays: of an h5ad file, of a 10x file (whose columns are cells), or in memory.
 
@@ -44,6 +63,11 @@ class CsrRows:
         Cells x genes.
     entries_at_once
         Stored entries read at a time: memory is bounded by this, not by the file.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit together; and, while rows are read, if a column number is impossible.
     """
 
     def __init__(
@@ -57,6 +81,7 @@ class CsrRows:
         self._data, self._indices = data, indices
         self._starts = np.asarray(indptr[()] if isinstance(indptr, h5py.Dataset) else indptr, dtype=np.int64)
         self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
+        self.read_over = READ_OVER
         self.shape, self.dtype = shape, np.dtype(data.dtype)
         if len(self._starts) != shape[0] + 1 or self._starts[-1] > data.shape[0]:
             raise DataError(
@@ -64,12 +89,17 @@ class CsrRows:
                 f"but {len(self._starts)} row starts, of which the last is {self._starts[-1:].tolist()}"
             )
 
+    def spans(self, rows: np.ndarray) -> list[Span]:
+        """See :meth:`SliceableRows.spans`."""
+        firsts, lasts = self._starts[rows], self._starts[rows + 1]
+        return [(self._data, firsts, lasts), (self._indices, firsts, lasts)]
+
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`RowMatrix.blocks`."""
         firsts, lasts = self._starts[rows], self._starts[rows + 1]
-        for part in _parts(firsts, lasts, self._entries_at_once):
+        for part in _parts(firsts, lasts, self._entries_at_once, self.read_over):
             values, columns, sizes = [], [], []
-            for run in _runs(firsts[part], lasts[part]):
+            for run in _runs(firsts[part], lasts[part], self.read_over):
                 first, last = firsts[part][run.start], lasts[part][run.stop - 1]
                 data, indices = _computable(self._data[first:last]), self._indices[first:last]
                 for row in range(run.start, run.stop):
@@ -78,8 +108,17 @@ class CsrRows:
                     columns.append(indices[inside])
                     sizes.append(inside.stop - inside.start)
             indptr = np.concatenate([[0], np.cumsum(sizes)])
-            block = (np.concatenate(values), np.concatenate(columns), indptr)
+            found = np.concatenate(columns)
+            self._demand_columns(found)
+            block = (np.concatenate(values), found, indptr)
             yield rows[part], sparse.csr_matrix(block, shape=(len(sizes), self.shape[1]))
+
+    def _demand_columns(self, columns: np.ndarray) -> None:
+        if columns.size and not (columns.min() >= 0 and columns.max() < self.shape[1]):
+            raise DataError(
+                f"a stored matrix is damaged: it has {self.shape[1]} columns, and entries of column "
+                f"{columns.min() if columns.min() < 0 else columns.max()}"
+            )
 
 
 class DenseRows:
@@ -97,13 +136,18 @@ class DenseRows:
         self._stored = stored
         self.shape, self.dtype = (int(stored.shape[0]), int(stored.shape[1])), np.dtype(stored.dtype)
         self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
+        self.read_over = READ_OVER
+
+    def spans(self, rows: np.ndarray) -> list[Span]:
+        """See :meth:`SliceableRows.spans`."""
+        return [(self._stored, rows, rows + 1)]
 
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`RowMatrix.blocks`."""
         width = max(self.shape[1], 1)
-        for part in _parts(rows * width, (rows + 1) * width, self._entries_at_once):
+        for part in _parts(rows * width, (rows + 1) * width, self._entries_at_once, self.read_over):
             pieces = []
-            for run in _runs(rows[part] * width, (rows[part] + 1) * width):
+            for run in _runs(rows[part] * width, (rows[part] + 1) * width, self.read_over):
                 chosen = rows[part][run]
                 rectangle = self._stored[chosen[0] : chosen[-1] + 1]
                 pieces.append(sparse.csr_matrix(_computable(rectangle)[chosen - chosen[0]]))
@@ -136,9 +180,9 @@ def _computable(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
-def _parts(firsts: np.ndarray, lasts: np.ndarray, budget: int) -> Iterator[slice]:
+def _parts(firsts: np.ndarray, lasts: np.ndarray, budget: int, read_over: int) -> Iterator[slice]:
     """Cut rows into parts whose entries, and the gaps read over between them, stay within a budget."""
-    gaps = np.minimum(np.maximum(firsts[1:] - lasts[:-1], 0), READ_OVER)
+    gaps = np.minimum(np.maximum(firsts[1:] - lasts[:-1], 0), read_over)
     ends = np.cumsum((lasts - firsts) + np.concatenate([[0], gaps]) if len(firsts) else firsts)
     start = 0
     while start < len(firsts):
@@ -148,9 +192,9 @@ def _parts(firsts: np.ndarray, lasts: np.ndarray, budget: int) -> Iterator[slice
         start = stop
 
 
-def _runs(firsts: np.ndarray, lasts: np.ndarray) -> list[slice]:
+def _runs(firsts: np.ndarray, lasts: np.ndarray, read_over: int) -> list[slice]:
     """Group rows that lie near enough to be read in one go."""
-    breaks = np.flatnonzero(firsts[1:] - lasts[:-1] > READ_OVER) + 1
+    breaks = np.flatnonzero(firsts[1:] - lasts[:-1] > read_over) + 1
     edges = [0, *breaks.tolist(), len(firsts)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 

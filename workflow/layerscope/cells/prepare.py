@@ -105,6 +105,8 @@ class Cells:
         self._leave_out(largest)
 
     def _leave_out(self, n_genes: int) -> None:
+        for source in self.sources:
+            self.summary.happened_before(source.before)
         everything = np.ones(len(self.obs), dtype=bool)
         self.summary.filter_cells("read", "none", None, everything)
         names = dict.fromkeys(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +96,10 @@ class Summary:
         self._record(step, name, threshold, after, self.n_genes, remark, by)
         self.kept = after
 
+    def happened_before(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Take over rows of steps that were taken before the file was read: when it was cut from a larger."""
+        self.rows += [{**dict.fromkeys(SUMMARY_COLUMNS, ""), **row} for row in rows]
+
     def filter_genes(self, step: str, name: str, threshold: object, n_genes: int, remark: str = "") -> None:
         """Record a filter of genes."""
         self._record(step, name, threshold, self.kept, n_genes, remark, "")
@@ -113,24 +117,25 @@ class Summary:
         self, step: str, name: str, threshold: object, after: np.ndarray, n_genes: int, remark: str, by: str
     ) -> None:
         shared = {"step": step, "filter": name, "threshold": "" if threshold is None else threshold}
-        genes = {"genes_before": self.n_genes, "genes_after": n_genes}
-        groups: list[tuple[str, np.ndarray]] = [("all", np.ones(len(after), dtype=bool))]
+        genes = {"genes_before": self.n_genes, "genes_after": n_genes, "remark": remark}
+        counts = [("all", int(self.kept.sum()), int(after.sum()))]
         for column in [c for c in (*GROUPS, by) if c in self.groups]:
-            groups += _members(self.groups[column])
-        for group, members in groups:
-            cells = {
-                "cells_before": int((self.kept & members).sum()),
-                "cells_after": int((after & members).sum()),
-            }
-            if cells["cells_before"]:
-                self.rows.append({**shared, "group": group, **cells, **genes, "remark": remark})
+            counts += _per_label(self.groups[column], self.kept, after)
+        for group, n_before, n_after in counts:
+            cells = {"cells_before": n_before, "cells_after": n_after}
+            self.rows.append({**shared, "group": group, **cells, **genes})
 
 
-def _members(column: pd.Series) -> list[tuple[str, np.ndarray]]:
-    as_categories = column.astype("category")
-    codes = as_categories.cat.codes.to_numpy()
+def _per_label(column: pd.Series, before: np.ndarray, after: np.ndarray) -> list[tuple[str, int, int]]:
+    labels = column.astype("category")
+    codes, size = labels.cat.codes.to_numpy(), len(labels.cat.categories)
+    known = codes >= 0
+    n_before = np.bincount(codes[before & known], minlength=size)
+    n_after = np.bincount(codes[after & known], minlength=size)
     return [
-        (f"{column.name}: {label}", codes == code) for code, label in enumerate(as_categories.cat.categories)
+        (f"{column.name}: {label}", int(n_before[code]), int(n_after[code]))
+        for code, label in enumerate(labels.cat.categories)
+        if n_before[code]
     ]
 
 

@@ -89,14 +89,15 @@ def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
     control = obs["is_control"].to_numpy(dtype=bool)
     targeting: np.ndarray = ~control & (names != "")
     kept = _perturbations(names[targeting], selection, where)
-    keep: np.ndarray = control | (targeting & np.isin(names.astype(str), np.array(kept, dtype=str)))
+    keep: np.ndarray = control | (targeting & pd.Index(names).isin(kept))
     if not control.any():
         raise DataError(f"{where}: no control cells are left; check `control`, `subset` and `quality`")
     strata = obs[[name for name in ("guide", "batch") if name in obs]]
-    groups = [(name, names == name, selection.max_cells_per_perturbation) for name in kept]
-    for _, members, most in [*groups, ("control", control, selection.max_control_cells)]:
+    group = np.where(control, -1, pd.Index(kept).get_indexer(pd.Index(names)))
+    for number in range(-1, len(kept)):
+        most = selection.max_control_cells if number < 0 else selection.max_cells_per_perturbation
         if most is not None:
-            inside = np.flatnonzero(keep & members)
+            inside = np.flatnonzero(keep & (group == number))
             chosen = capped(obs.index[inside], strata.iloc[inside], most, selection.seed)
             keep[inside[~chosen]] = False
     return keep

@@ -10,19 +10,22 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.readers import h5ad
 from layerscope.cells.readers.source import Columns, SourceCells, file_name
 from layerscope.cells.settings import CellSettings
+from layerscope.cells.slice_record import read_record
 from layerscope.errors import DataError
 
 FILE_NAME = re.compile(r"(?P<donor>D\d+)_(?P<state>[A-Za-z0-9]+)\.", re.ASCII)
 COLUMNS = {"perturbation": "perturbed_gene_name", "guide": "guide_id", "batch": "lane_id"}
 SEVERAL_GUIDES = "multi_sgRNA"
 TARGETING, NON_TARGETING = "targeting", "non-targeting"
-OBS_COLUMNS = ("lane_id", "guide_id", "perturbed_gene_name", "guide_type", "low_quality")
+KEY = "kind: cd4_perturbseq"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
@@ -33,18 +36,23 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     DataError
         If the name of the file gives no donor and state, or a column of the owners' layout is missing.
     """
-    name = file_name(path)
+    stored = open_h5ad(path)
+    return read_open(stored, read_record(stored).get("name", file_name(path)), settings)
+
+
+def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCells:
+    """Read a file that is open, under the name that its owners gave it; see :func:`read`."""
     donor, _ = donor_and_state(name)
-    with open_h5ad(path) as stored:
-        columns = h5ad.stored_columns(stored, name)
-        flags = owners_flags(columns)
-        control = columns.labels("guide_type", "kind: cd4_perturbseq") == NON_TARGETING
+    columns = h5ad.stored_columns(stored, name)
+    flags = owners_flags(columns)
+    control = columns.labels("guide_type", KEY) == NON_TARGETING
     filled = replace(settings, columns={**COLUMNS, **settings.columns}, control=(), task=None)
-    cells = h5ad.read(path, filled)
+    cells = h5ad.read_open(stored, name, filled)
     cells.obs["is_control"] = control
     cells.obs["perturbation"] = np.where(control, NON_TARGETING, cells.obs["perturbation"].to_numpy())
     cells.obs["replicate"] = donor
     cells.left_out = [*flags, *cells.left_out]
+    cells.used_columns = list(dict.fromkeys([*columns.used, *cells.used_columns]))
     return cells
 
 
@@ -64,16 +72,15 @@ def donor_and_state(name: str) -> tuple[str, str]:
 
 def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
     """The owners' flags as steps that leave cells out: good quality, one guide, of a known type."""
-    key = "kind: cd4_perturbseq"
-    low = np.char.lower(columns.labels("low_quality", key).astype(str))
-    guides = columns.labels("guide_id", key)
-    types = columns.labels("guide_type", key)
+    low = pd.Index(columns.labels("low_quality", KEY))
+    guides = pd.Index(columns.labels("guide_id", KEY))
+    types = pd.Index(columns.labels("guide_type", KEY))
     return [
-        ("low_quality", "false", np.isin(low, ("false", "0"))),
-        ("guide_id", "one guide", ~np.isin(guides.astype(str), ("", SEVERAL_GUIDES))),
+        ("low_quality", "false", low.isin(["False", "false", "0"])),
+        ("guide_id", "one guide", ~guides.isin(["", SEVERAL_GUIDES])),
         (
             "guide_type",
             f"{TARGETING}, {NON_TARGETING}",
-            np.isin(types.astype(str), (TARGETING, NON_TARGETING)),
+            types.isin([TARGETING, NON_TARGETING]),
         ),
     ]

@@ -24,6 +24,7 @@ from layerscope.cells.readers.source import (
 )
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
+from layerscope.cells.slice_record import read_record
 from layerscope.errors import ConfigError, DataError
 
 MEMBERSHIP = "obsm/"
@@ -47,7 +48,11 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
         If a column, a label or a matrix that the settings name is not there.
     """
     stored = open_h5ad(path)
-    name = file_name(path)
+    return read_open(stored, read_record(stored).get("name", file_name(path)), settings)
+
+
+def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCells:
+    """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
     for part in ("obs", "var"):
         if part not in stored:
             raise DataError(
@@ -69,6 +74,8 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
         root_cell=root_cell(stored, cell_ids),
         absent=columns.absent,
         remarks=_recovery_remark(settings, matrix_name),
+        used_columns=list(columns.used),
+        before=read_record(stored).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(stored, matrix_name, rows),
     )
 

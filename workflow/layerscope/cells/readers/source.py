@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,10 @@ class SourceCells:
         Called with the cells in use when the matrix is refused; says where the counts probably are.
     remarks
         What a reader of the log should know.
+    used_columns
+        Columns of the file that were read.
+    before
+        What had been left out when the file was cut from a larger one: rows of the summary.
     """
 
     name: str
@@ -57,6 +62,8 @@ class SourceCells:
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
     counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
     remarks: list[str] = field(default_factory=list)
+    used_columns: list[str] = field(default_factory=list)
+    before: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def where(self) -> str:
@@ -105,6 +112,7 @@ class Columns:
     ) -> None:
         self.name, self.available, self._read, self._also = name, list(available), read, list(also)
         self.absent: dict[tuple[str, str], str] = {}
+        self.used: dict[str, None] = {}
 
     def __contains__(self, column: object) -> bool:
         return column in self.available
@@ -121,6 +129,7 @@ class Columns:
             raise DataError(
                 f"{self.name}: no column {column!r} in obs; {among(column, self.available)}. Mend `{key}`"
             )
+        self.used[column] = None
         return self._read(column)
 
     def labels(self, column: str, key: str, missing: Sequence[str] = ()) -> np.ndarray:
@@ -147,7 +156,8 @@ class Columns:
 
 
 def _is_one_of(values: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    return np.isin(values.astype(str), np.array(labels, dtype=str))
+    found: np.ndarray = pd.Index(values).isin(list(labels))
+    return found
 
 
 def standard_obs(

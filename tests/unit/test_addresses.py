@@ -1,0 +1,95 @@
+"""Every kind of source has one address, and a mirror can stand in for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from layerscope.errors import ConfigError
+from layerscope.sources.addresses import address, mirror, mirrored
+
+S3 = "s3://genome-scale-tcell-perturb-seq/marson2025_data/D1_Rest.assigned_guide.h5ad"
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "name"),
+    [
+        (
+            {"geo": {"accession": "GSE276896", "file": "GSE276896_adata_meta.h5ad"}},
+            "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl/GSE276896_adata_meta.h5ad",
+            "GSE276896_adata_meta.h5ad",
+        ),
+        (
+            {"geo": {"accession": "gsm12", "file": "a b.txt.gz"}},
+            "https://ftp.ncbi.nlm.nih.gov/geo/samples/GSMnnn/GSM12/suppl/a%20b.txt.gz",
+            "a b.txt.gz",
+        ),
+        (
+            {"huggingface": {"repo": "genbio-ai/scFoundation", "revision": "main", "file": "x/models.ckpt"}},
+            "https://huggingface.co/genbio-ai/scFoundation/resolve/main/x/models.ckpt",
+            "models.ckpt",
+        ),
+        ({"url": "https://host/a.h5ad?x=1"}, "https://host/a.h5ad?x=1", "a.h5ad"),
+        (
+            {"url": S3},
+            "https://genome-scale-tcell-perturb-seq.s3.amazonaws.com/marson2025_data/D1_Rest.assigned_guide.h5ad",
+            "D1_Rest.assigned_guide.h5ad",
+        ),
+        ({"url": "s3://my.bucket/k"}, "https://s3.amazonaws.com/my.bucket/k", "k"),
+    ],
+)
+def test_sources_have_addresses(source: dict[str, Any], url: str, name: str) -> None:
+    found = address(source)
+    assert (found.url, found.fetched_from, found.name) == (url, url, name)
+
+
+def test_size_and_checksum_come_along() -> None:
+    found = address({"url": "https://host/a", "bytes": 3, "sha256": "ab"})
+    assert (found.size, found.sha256) == (3, "ab")
+
+
+def test_a_mirror_takes_host_and_path() -> None:
+    found = address({"url": S3}, "http://127.0.0.1:80/mirror/")
+    assert found.url.startswith("https://genome-scale")
+    assert found.fetched_from == (
+        "http://127.0.0.1:80/mirror/genome-scale-tcell-perturb-seq.s3.amazonaws.com/marson2025_data/"
+        "D1_Rest.assigned_guide.h5ad"
+    )
+
+
+def test_the_longest_prefix_is_replaced() -> None:
+    through = {
+        "https://": "http://m/",
+        "https://huggingface.co/": "http://hf/",
+        "s3://": "http://127.0.0.1:5000/",
+    }
+    assert mirrored("https://huggingface.co/r/f", through) == "http://hf/r/f"
+    assert mirrored("https://host/f", through) == "http://m/host/f"
+    assert mirrored("s3://bucket/a b", through) == "http://127.0.0.1:5000/bucket/a%20b"
+    assert mirrored("http://host/f", through) == "http://host/f"
+
+
+def test_a_mirror_is_read_from_the_command_line() -> None:
+    assert mirror(None) is None
+    assert mirror("http://m/") == "http://m/"
+    assert mirror('{"s3://": "http://m/"}') == {"s3://": "http://m/"}
+    with pytest.raises(ConfigError, match="mirror: not valid JSON"):
+        mirror("{s3}")
+    with pytest.raises(ConfigError, match="mirror: expected prefixes"):
+        mirror('{"s3://": 3}')
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({}, "expected one of path, url, geo, huggingface, found nothing"),
+        ({"geo": {"accession": "276896", "file": "x"}}, "expected GSE, GSM or GPL and a number"),
+        ({"geo": {"accession": "GSE27a", "file": "x"}}, "expected GSE, GSM or GPL and a number"),
+        ({"url": "file:///etc/passwd"}, "no https://, http:// or s3:// address"),
+        ({"url": "host/file"}, "no https://, http:// or s3:// address"),
+    ],
+)
+def test_other_forms_are_refused(source: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        address(source)

@@ -1,0 +1,69 @@
+"""What a study says about one file, carried out: link it if it is here, fetch it if it is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layerscope.errors import ConfigError, SourceError
+from layerscope.sources.addresses import KINDS, Mirror, address
+from layerscope.sources.download import download
+from layerscope.sources.manifest import sha256
+from layerscope.sources.transport import Patience
+
+KNOWN = (*KINDS, "bytes", "sha256", "member", "licence", "accepted", "model", "mirror")
+
+
+def fetch(
+    settings: Mapping[str, Any], output: str | Path, mirror: Mirror = None, patience: Patience | None = None
+) -> None:
+    """Put the file that a source names where a rule wants it.
+
+    Parameters
+    ----------
+    settings
+        One of ``path``, ``url``, ``geo``, ``huggingface``; ``bytes`` and ``sha256``, which are checked;
+        ``member``, the file to take out of an archive; and for weights ``model``, ``licence`` and whether it
+        has been ``accepted``.
+    output
+        The file to make. A local ``path`` is linked to, not copied.
+    mirror
+        See :func:`layerscope.sources.addresses.mirrored`; ``mirror`` in the settings does the same.
+    patience
+        With what may pass.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If a key is unknown, the licence has not been accepted, or the file cannot be had.
+    """
+    unknown = sorted(set(settings) - set(KNOWN))
+    if unknown:
+        raise ConfigError(f"source: unknown key {unknown[0]!r}; there are {', '.join(KNOWN)}")
+    if "path" in settings:
+        _link(Path(settings["path"]), Path(output), settings)
+        return
+    if not settings.get("accepted", True):
+        name, licence = settings.get("model", "this model"), settings.get("licence") or "not stated"
+        raise ConfigError(
+            f"{name}: its weights come under this licence: {licence}. If you accept it, add {name!r} to "
+            "accepted_licences in the config; nothing was fetched"
+        )
+    found = address(settings, mirror or settings.get("mirror"))
+    download(found, output, patience=patience, member=settings.get("member"))
+
+
+def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:
+    if not path.is_file():
+        raise SourceError(f"source: path: there is no file {str(path)!r}")
+    expected, found = settings.get("bytes"), path.stat().st_size
+    if expected is not None and found != expected:
+        raise SourceError(f"{path}: expected {expected:,} bytes, found {found:,}")
+    if "sha256" in settings and sha256(path) != settings["sha256"]:
+        raise SourceError(f"{path}: expected the SHA-256 {settings['sha256']}, found {sha256(path)}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.resolve() != path.resolve():
+        output.unlink(missing_ok=True)
+        output.symlink_to(os.path.abspath(path))  # noqa: PTH100 (keep links of the user's own as they are)
