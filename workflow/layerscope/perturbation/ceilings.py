@@ -108,7 +108,7 @@ def ceiling_rows(
             reason = f"the cells have no column {' or '.join(columns)}"
             rows.append(_missing(what, reason, condition, seed))
             continue
-        agreement = by_labels(expression, design, obs, present, settings.splits, seed)
+        agreement = by_labels(expression, design, obs, present, settings.cell_splits, seed)
         if agreement.used.any():
             rows.append(_row(what, agreement, design, condition, seed))
         else:

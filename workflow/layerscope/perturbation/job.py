@@ -81,8 +81,10 @@ def score_perturbation(
         strict = StrictSettings.read(settings)
         rows, found = _strict(embeddings, layer, cells, obs, reference, design, about, strict, seed)
     elif protocol in PROTOCOLS:
-        n_resamples = (PaperSettings if protocol == "paper" else ReleasedSettings).read(settings).resamples
-        rows, found = _all_cells(embeddings, layer, cells, obs, reference, about, n_resamples, seed)
+        chosen: PaperSettings | ReleasedSettings = (
+            PaperSettings if protocol == "paper" else ReleasedSettings
+        ).read(settings)
+        rows, found = _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed)
     else:
         raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
     write_scores(output, rows)
@@ -96,7 +98,7 @@ def _all_cells(
     obs: pd.DataFrame,
     reference: str | Path,
     about: dict[str, Any],
-    n_resamples: int,
+    settings: PaperSettings | ReleasedSettings,
     seed: int,
 ) -> Scored:
     names, values = read_similarity(reference)
@@ -113,7 +115,14 @@ def _all_cells(
             unit_norm=sum_groups(stored.matrix, group, len(names) + 1, unit_norm=True),
         )
     return scores_of_all_cells(
-        sums, obs, names, values, about | _depth(layer, provenance), seed=seed, n_resamples=n_resamples
+        sums,
+        obs,
+        names,
+        values,
+        about | _depth(layer, provenance),
+        seed=seed,
+        n_resamples=settings.resamples,
+        n_splits=settings.splits,
     )
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.statistics.resampling import bootstrap_counts
+from layerscope.statistics.resampling import bootstrap_counts, generator
 
 Array = NDArray[np.float64]
 # counts of pairs held at once: what fits a processor cache
 VALUES_AT_ONCE = 200_000
+# suffixes of a metric's values on the two halves of the perturbations
+CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
 
 
 class Pairs:
@@ -114,6 +116,36 @@ def resample(
             for name, statistic in statistics.items():
                 blocks[name].append(statistic(counts))
     return {name: np.concatenate(found) for name, found in blocks.items()}
+
+
+def random_halves(items: Sequence[str], seed: int, n_splits: int) -> NDArray[np.bool_]:
+    """Halves of the items whatever their order, True for the first half, shape ``(n_splits, n_items)``."""
+    canonical = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
+    random = generator(seed, items, "halves")
+    halves = np.zeros((n_splits, len(items)), dtype=bool)
+    for row in halves:
+        row[canonical[random.permutation(len(items))[: len(items) // 2]]] = True
+    return halves
+
+
+def on_halves(
+    statistics: Sequence[Statistic], items: Sequence[str], used: Sequence[str], seed: int, n_splits: int
+) -> tuple[Array, Array]:
+    """Mean of statistics within random halves of the items, for a choice on one and a score on the other.
+
+    Returns
+    -------
+    Values on the first and on the second half of each split, each of shape ``(n_splits,)``; NaN where a
+    statistic does not exist within a half. The halves are the same for every layer.
+    """
+    pairs = Pairs(len(used))
+    column = {name: index for index, name in enumerate(items)}
+    first = random_halves(items, seed, n_splits)[:, [column[name] for name in used]]
+    found = []
+    for half in (first, ~first):
+        counts = pairs.counts(half.astype(np.int32))
+        found.append(np.mean([statistic(counts) for statistic in statistics], axis=0))
+    return found[0], found[1]
 
 
 def _resamples_at_once(n_pairs: int) -> int:

@@ -12,7 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.perturbation.centroids import GroupSums, why_undefined
-from layerscope.perturbation.pairs import Pairs, SameModule, Statistic, estimate, resample
+from layerscope.perturbation.pairs import (
+    CHOSEN_ON,
+    SCORED_ON,
+    Pairs,
+    SameModule,
+    Statistic,
+    estimate,
+    on_halves,
+    resample,
+)
 from layerscope.perturbation.similarity import cosine_matrix
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman
@@ -51,6 +60,7 @@ def scores_of_all_cells(
     *,
     seed: int,
     n_resamples: int,
+    n_splits: int,
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
@@ -70,12 +80,13 @@ def scores_of_all_cells(
         The reference's perturbations and their similarity, shape ``(n, n)``.
     about
         What all rows say alike: condition, model, layer, depth, task, protocol.
-    seed, n_resamples
-        Of the bootstrap over perturbations.
+    seed, n_resamples, n_splits
+        Of the bootstrap over perturbations, and of their halves.
 
     Returns
     -------
-    The rows, and the bootstrap values of each metric, shape ``(n_resamples,)``.
+    The rows; and of each metric that has a number the bootstrap values, shape ``(n_resamples,)``, and the
+    values on both halves of the perturbations, shape ``(n_splits,)``.
     """
     counts = cells.as_they_are.counts
     present = counts[1:] > 0
@@ -107,8 +118,14 @@ def scores_of_all_cells(
         else _row(common, metric, estimate(statistics[metric], len(pairs)), found[metric], names, used)
         for metric, reason in reasons.items()
     ]
-    nothing = np.full(n_resamples, math.nan)
-    return rows, {metric: found.get(metric, nothing) for metric in reasons}
+    for row in rows:
+        if row.status != "ok":
+            found.pop(row.metric, None)
+            continue
+        one = [statistics[row.metric]]
+        halves = on_halves(one, names, used, seed, n_splits)
+        found[row.metric + CHOSEN_ON], found[row.metric + SCORED_ON] = halves
+    return rows, found
 
 
 def group_cells(obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool_]) -> NDArray[np.int64]:

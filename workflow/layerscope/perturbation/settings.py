@@ -35,6 +35,8 @@ class PaperSettings:
         total counts.
     resamples
         Bootstrap resamples of the perturbations.
+    splits
+        Random halves of the perturbations, for a layer chosen on one and scored on the other.
     """
 
     pseudobulk_by: tuple[str, ...] = ("guide",)
@@ -44,6 +46,7 @@ class PaperSettings:
     min_counts_per_gene: int = 10
     size_factors: str = "auto"
     resamples: int = 1000
+    splits: int = 100
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.pseudobulk_by if name not in SAMPLE_COLUMNS]
@@ -56,7 +59,7 @@ class PaperSettings:
             raise ConfigError(
                 f"size_factors: expected one of {', '.join(SIZE_FACTORS)}, found {self.size_factors!r}"
             )
-        for name in ("min_cells_per_pseudobulk", "min_cells_per_perturbation", "resamples"):
+        for name in ("min_cells_per_pseudobulk", "min_cells_per_perturbation", "resamples", "splits"):
             demand_whole(name, getattr(self, name), at_least=1)
         demand_whole("min_counts_per_gene", self.min_counts_per_gene, at_least=0)
         if self.max_perturbations is not None:
@@ -88,16 +91,19 @@ class ReleasedSettings:
         Genes of each profile that are kept, those of largest ``|t|``; all others are set to zero.
     resamples
         Bootstrap resamples of the perturbations.
+    splits
+        Random halves of the perturbations, for a layer chosen on one and scored on the other.
     """
 
     min_cells_per_perturbation: int = 20
     max_perturbations: int | None = None
     top_genes: int = 500
     resamples: int = 1000
+    splits: int = 100
 
     def __post_init__(self) -> None:
         demand_whole("min_cells_per_perturbation", self.min_cells_per_perturbation, at_least=2)
-        for name in ("top_genes", "resamples"):
+        for name in ("top_genes", "resamples", "splits"):
             demand_whole(name, getattr(self, name), at_least=1)
         if self.max_perturbations is not None:
             demand_whole("max_perturbations", self.max_perturbations, at_least=1)
@@ -128,10 +134,10 @@ class StrictSettings:
         Keep only so many perturbations, those of most cells; all of them if None.
     buckets
         Equal parts of each perturbation's cells, an even number; halves are halves of these.
-    splits
-        Ways to cut the buckets into halves that are averaged.
+    cell_splits
+        Ways to cut the buckets into halves of the cells that are averaged.
     shuffles, shuffle_splits
-        Shuffles of the cells' labels within lanes, each with everything re-run, and splits of each.
+        Shuffles of the cells' labels within lanes, each with everything re-run, and cell splits of each.
     min_counts_per_gene
         Genes with fewer counts over the cells used are left out.
     permutations
@@ -140,6 +146,8 @@ class StrictSettings:
         Whether to score crossnobis distances too (needs rsatoolbox).
     resamples
         Bootstrap resamples of the perturbations.
+    splits
+        Random halves of the perturbations, for a layer chosen on one and scored on the other.
     """
 
     MIN_PERTURBATIONS: ClassVar[int] = 4
@@ -147,16 +155,17 @@ class StrictSettings:
     cells_per_perturbation: int = 48
     max_perturbations: int | None = None
     buckets: int = 8
-    splits: int = 10
+    cell_splits: int = 10
     shuffles: int = 20
     shuffle_splits: int = 2
     min_counts_per_gene: int = 10
     permutations: int = 999
     crossnobis: bool = False
     resamples: int = 1000
+    splits: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("splits", "shuffle_splits", "resamples", "permutations"):
+        for name in ("cell_splits", "shuffle_splits", "resamples", "splits", "permutations"):
             demand_whole(name, getattr(self, name), at_least=1)
         for name in ("shuffles", "min_counts_per_gene"):
             demand_whole(name, getattr(self, name), at_least=0)

@@ -21,12 +21,12 @@ from layerscope.perturbation.ceilings import by_split
 from layerscope.perturbation.centroids import why_undefined
 from layerscope.perturbation.design import Design
 from layerscope.perturbation.influence import LEVEL, interval, linear_resamples, spearman_influence
-from layerscope.perturbation.pairs import Pairs
+from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON, Pairs, on_halves
 from layerscope.perturbation.settings import StrictSettings
 from layerscope.perturbation.similarity import cosine_matrix
 from layerscope.perturbation.strict_reference import StrictReference, buckets_of
 from layerscope.perturbation.sums import LayerSums
-from layerscope.statistics.ranks import average_ranks, spearman
+from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
 from layerscope.statistics.resampling import generator
 from layerscope.tables import Score
 
@@ -76,7 +76,8 @@ def strict_scores(
 
     Returns
     -------
-    The rows, and the bootstrap values of those metrics that have any. ``p_value`` of ``spearman`` is the
+    The rows; the bootstrap values of those metrics that have any, and the score on both halves of the
+    perturbations. ``p_value`` of ``spearman`` is the
     Mantel test's; that of ``spearman_shuffled_labels`` is the share of shuffles that score as high.
     """
     about = about | {"n_items": len(design.names), "seed": seed}
@@ -84,11 +85,7 @@ def strict_scores(
     reason = why_not(layer, design)
     metrics = [METRIC, SHARE, SHUFFLED, SAME_CELLS, SAME_CELLS_SHUFFLED, RELIABILITY, UNIT_NORM]
     if reason:
-        nothing = np.full(settings.resamples, math.nan)
-        return (
-            [Score(**about, metric=name, status="undefined", reason=reason) for name in metrics],
-            dict.fromkeys((METRIC, UNIT_NORM), nothing),
-        )
+        return [Score(**about, metric=name, status="undefined", reason=reason) for name in metrics], {}
     pairs = Pairs(len(design.names))
     halves = [layer_similarities(layer, 0, reference, design, size) for size in reference.sizes]
     score = agreement(halves[-1], reference.similarity[-1], pairs)
@@ -115,8 +112,13 @@ def strict_scores(
     if settings.crossnobis:
         measured[CROSSNOBIS] = _crossnobis(layer, reference, design, pairs)
         rows.append(_row(about | {"metric": CROSSNOBIS, "ceiling": ceiling.value}, measured[CROSSNOBIS]))
-    drawn = (design.names, design.names, seed, settings.resamples)
-    return rows, {name: linear_resamples(one.value, one.influence, *drawn) for name, one in measured.items()}
+    items, found = design.names, {}
+    for name, one in measured.items():
+        drawn = (items, items, seed, settings.resamples)
+        found[name] = linear_resamples(one.value, one.influence, *drawn)
+    chosen, scored = _on_halves(halves[-1], reference, pairs, items, seed, settings.splits)
+    found[METRIC + CHOSEN_ON], found[METRIC + SCORED_ON] = chosen, scored
+    return rows, found
 
 
 def why_not(layer: LayerSums, design: Design) -> str:
@@ -221,6 +223,19 @@ def _scores_of_ranks(matrix: Array, pairs: Pairs) -> Array:
 def _scored(layer: LayerSums, reference: StrictReference, design: Design, pairs: Pairs) -> Measured:
     size = int(reference.sizes[-1])
     return agreement(layer_similarities(layer, 0, reference, design, size), reference.similarity[-1], pairs)
+
+
+def _on_halves(
+    layer: Array, reference: StrictReference, pairs: Pairs, items: Sequence[str], seed: int, n_splits: int
+) -> tuple[Array, Array]:
+    """The score within random halves of the perturbations, on the first and on the second of each split."""
+    other = reference.similarity[-1]
+    statistics = [
+        WeightedSpearman(pairs.of(layer[split, half]), pairs.of(other[split, 1 - half]))
+        for split in range(len(layer))
+        for half in (0, 1)
+    ]
+    return on_halves(statistics, items, items, seed, n_splits)
 
 
 def _row(about: dict[str, Any], measured: Measured) -> Score:

@@ -107,7 +107,7 @@ def make_reference(
     expression: Expression, design: Design, settings: StrictSettings, seed: int
 ) -> StrictReference:
     """Similarities of effects for every labelling, split, half and size; see :class:`StrictReference`."""
-    first = halves(design.n_buckets, settings.splits, seed)
+    first = halves(design.n_buckets, settings.cell_splits, seed)
     few = first[: settings.shuffle_splits]
     sizes = half_sizes(design.n_buckets)
     n = len(design.names)
