@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerscope.perturbation.design import LANE_COLUMNS, Chance, Design, combined_codes, places, select
+from layerscope.chance import Chance
+from layerscope.perturbation.design import LANE_COLUMNS, Design, combined_codes, places, select
 from layerscope.perturbation.influence import interval, spearman_influence
 from layerscope.perturbation.pairs import Pairs
 from layerscope.perturbation.settings import StrictSettings

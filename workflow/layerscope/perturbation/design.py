@@ -8,9 +8,8 @@ bucket, and an extraction that keeps these sums needs to keep no cell.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -23,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.cells.canonical import read_obs
+from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.perturbation.settings import StrictSettings
@@ -171,35 +171,6 @@ def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
     for row, index in zip(found, chosen, strict=True):
         row[list(others[index])] = True
     return found
-
-
-class Chance:
-    """Random numbers of cells that depend on a seed and the cell's id alone.
-
-    Parameters
-    ----------
-    seed
-        Seed.
-    cell_ids
-        The cells.
-    """
-
-    def __init__(self, seed: int, cell_ids: Sequence[str]) -> None:
-        keyed = hashlib.blake2b(digest_size=8, key=int(seed).to_bytes(16, "little"))
-        numbers = np.empty(len(cell_ids), dtype=np.uint64)
-        for index, cell in enumerate(cell_ids):
-            one = keyed.copy()
-            one.update(cell.encode())
-            numbers[index] = int.from_bytes(one.digest(), "little")
-        self._numbers = numbers
-
-    def keys(self, stream: int) -> NDArray[np.uint64]:
-        """One random number per cell, another for every stream (the finaliser of splitmix64)."""
-        with np.errstate(over="ignore"):
-            mixed = self._numbers + np.uint64(stream % 2**64) * np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def write_design(path: str | Path, design: Design) -> None:
