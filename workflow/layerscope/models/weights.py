@@ -92,7 +92,7 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
 

@@ -1,0 +1,83 @@
+"""The embeddings file holds every layer, is whole or absent, and is the same bytes for the same content."""
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import (
+    EmbeddingsWriter,
+    read_layer,
+    read_layers,
+    read_provenance,
+    write_official,
+)
+
+CELLS = ["a", "bé", "c"]
+MATRIX = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+def written(path):
+    with EmbeddingsWriter(path, CELLS) as writer:
+        writer.add("00", 2)
+        writer.add("official", 1, np.float16)
+        writer.fill("00", 1, MATRIX[1:])
+        writer.fill("00", 0, MATRIX[:1])
+        writer.fill("official", 0, MATRIX[:, :1])
+        writer.finish(["", "too short", ""], {"model": "m", "n": 3})
+    return path
+
+
+def test_anndata_reads_what_was_written(tmp_path):
+    found = ad.read_h5ad(written(tmp_path / "m.h5ad"))
+    assert found.shape == (3, 0)
+    assert found.obs_names.tolist() == CELLS
+    assert found.obs["refused"].tolist() == ["", "too short", ""]
+    np.testing.assert_array_equal(found.obsm["layer_00"], MATRIX)
+    assert found.obsm["official"].dtype == np.float16
+    assert '"model": "m"' in found.uns["layerscope"]
+
+
+def test_a_layer_comes_back_with_its_cells_and_provenance(tmp_path):
+    path = written(tmp_path / "m.h5ad")
+    layer = read_layer(path, "00")
+    assert (layer.cell_ids, layer.provenance) == (CELLS, {"model": "m", "n": 3})
+    assert layer.refused == ["", "too short", ""]
+    np.testing.assert_array_equal(layer.matrix, MATRIX)
+    assert read_layer(path, "official").matrix.dtype == np.float32
+    assert read_layers(path) == ["00", "official"]
+    assert read_provenance(path)["n"] == 3
+
+
+def test_a_baseline_has_the_official_layer_only(tmp_path):
+    write_official(tmp_path / "b.h5ad", CELLS, MATRIX.astype(np.float64), {})
+    assert read_layers(tmp_path / "b.h5ad") == ["official"]
+    assert read_layer(tmp_path / "b.h5ad", "official").matrix.dtype == np.float32
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    one, other = written(tmp_path / "one.h5ad"), written(tmp_path / "other.h5ad")
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_missing_layer_names_those_there_are(tmp_path):
+    with pytest.raises(DataError, match="no layer '07'; it has 00, official"):
+        read_layer(written(tmp_path / "m.h5ad"), "07")
+
+
+def test_what_is_no_embeddings_file_is_told(tmp_path):
+    with pytest.raises(DataError, match="no such embeddings file"):
+        read_layer(tmp_path / "none.h5ad", "00")
+    cut = tmp_path / "cut.h5ad"
+    cut.write_bytes(written(tmp_path / "m.h5ad").read_bytes()[:700])
+    with pytest.raises(DataError, match="not a whole HDF5 file"):
+        read_layer(cut, "00")
+    ad.AnnData(MATRIX).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match="not an embeddings file"):
+        read_layers(tmp_path / "cells.h5ad")
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_official(tmp_path / "b.h5ad", CELLS, MATRIX, {"score": float("nan")})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,73 @@
+"""The scripts of extraction, run as a user runs them."""
+
+import anndata as ad
+import numpy as np
+import pytest
+from model_examples import SCFOUNDATION, all_layers, counts, write_h5ad, write_scfoundation
+
+import convert_weights
+import export_layer
+import extract_layers
+from layerscope.errors import ConfigError, DataError
+
+N_GENES = 40
+
+
+@pytest.fixture
+def embeddings(tmp_path):
+    weights = write_scfoundation(tmp_path / "weights", N_GENES)
+    genes = [f"G{i}" for i in range(N_GENES)]
+    kind = ["b", "a"] * 5
+    cells = write_h5ad(tmp_path / "cells.h5ad", counts(10, N_GENES), genes, obs={"cell_type": kind})
+    output = tmp_path / "m.h5ad"
+    common = ["--family", "scfoundation", "--weights", str(weights), "--cells", str(cells), "--device", "cpu"]
+    extract_layers.main([*common, "--output", str(output), "--model", "small", "--set", "tgthighres=f1"])
+    return cells, output
+
+
+def test_a_layer_is_exported_with_the_cells_table_and_without_refused_cells(embeddings, tmp_path):
+    cells, path = embeddings
+    output = tmp_path / "out" / "layer_01.h5ad"
+    export_layer.main(
+        ["--embeddings", str(path), "--cells", str(cells), "--layer", "01", "--output", str(output)]
+    )
+    found = ad.read_h5ad(output)
+    assert found.shape == (9, 16)
+    np.testing.assert_array_equal(found.X, all_layers(path)["01"][:9])
+    assert found.obs["cell_type"].tolist() == (["b", "a"] * 5)[:9]
+    assert '"layer": "01"' in found.uns["layerscope"]
+
+
+def test_a_layer_of_other_cells_is_not_exported(embeddings, tmp_path):
+    _, path = embeddings
+    other = write_h5ad(tmp_path / "other.h5ad", counts(3, N_GENES), [f"G{i}" for i in range(N_GENES)])
+    with pytest.raises(DataError, match="not those of"):
+        export_layer.main(
+            ["--embeddings", str(path), "--cells", str(other), "--layer", "01", "--output", "x.h5ad"]
+        )
+
+
+def test_weights_are_converted_by_hand(tmp_path):
+    convert_weights.main(
+        ["--weights", str(SCFOUNDATION), "--output", str(tmp_path), "--gene-list", "gene_index.tsv"]
+    )
+    assert (tmp_path / "cell.safetensors").stat().st_size < (SCFOUNDATION / "models.ckpt").stat().st_size / 3
+
+
+@pytest.mark.parametrize("text", ["tgthighres", "=t4", "a=1 a=2"])
+def test_settings_that_cannot_be_read_are_refused(text):
+    with pytest.raises(ConfigError, match="--set"):
+        extract_layers.main(
+            [
+                "--family",
+                "tahoe_x1",
+                "--weights",
+                "w",
+                "--cells",
+                "c",
+                "--output",
+                "o",
+                "--set",
+                *text.split(),
+            ]
+        )

@@ -1,0 +1,81 @@
+"""The controls differ from the trained model in what they should, and in nothing else."""
+
+import numpy as np
+import pytest
+import torch
+from model_examples import TAHOE_3B, load_scfoundation, load_tahoe_x1
+
+from layerscope.errors import ConfigError
+from layerscope.models.catalogue import FAMILIES, family, implementation
+from layerscope.models.controls import apply_control
+
+LOADERS = [load_scfoundation, load_tahoe_x1, lambda: load_tahoe_x1(TAHOE_3B)]
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_untrained_weights_are_all_drawn_anew_from_the_seed(load):
+    trained, first, second, again = load(), load(), load(), load()
+    for model, seed in ((first, 1), (second, 2), (again, 1)):
+        apply_control(model, "untrained", seed)
+    first, second, again = weights(first), weights(second), weights(again)
+    for name, tensor in weights(trained).items():
+        assert torch.equal(first[name], again[name])
+        if tensor.dim() > 1 and "chem_encoder.embedding" not in name:
+            assert not torch.equal(first[name], tensor), name
+            assert not torch.equal(first[name], second[name]), name
+
+
+def test_untrained_norms_are_neutral_and_fingerprints_of_drugs_stay():
+    model = load_tahoe_x1(TAHOE_3B)
+    drugs = model.module.chem_encoder.embedding.weight.clone()
+    apply_control(model, "untrained", 0)
+    assert torch.equal(model.module.chem_encoder.embedding.weight, drugs)
+    assert torch.equal(model.module.transformer_encoder.norm.weight, torch.ones(16))
+    assert torch.equal(model.module.transformer_encoder.norm.bias, torch.zeros(16))
+
+
+def test_untrained_matrices_have_the_scale_of_their_initialisation():
+    model = load_scfoundation()
+    apply_control(model, "untrained", 0)
+    block = model.module.encoder.blocks[0]
+    width = 32
+    assert float(block.linear1.weight.detach().abs().max()) <= width**-0.5
+    assert float(block.self_attn.in_proj_weight.detach().abs().max()) <= (6 / (4 * width)) ** 0.5
+    assert float(model.module.pos_emb.weight.detach().std()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_permuted_genes_swap_embeddings_among_genes_alone(load):
+    trained, model, again = load(), load(), load()
+    apply_control(model, "gene_permuted", 3)
+    apply_control(again, "gene_permuted", 3)
+    before, after = weights(trained), weights(model)
+    table, rows = model.gene_table()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) == 1
+    old, new = before[changed[0]].numpy(), after[changed[0]].numpy()
+    assert torch.equal(table, again.gene_table()[0])
+    special = np.setdiff1d(np.arange(len(old)), rows)
+    assert len(special) >= 3
+    np.testing.assert_array_equal(old[special], new[special])
+    np.testing.assert_array_equal(np.sort(old[rows], axis=0), np.sort(new[rows], axis=0))
+    assert (old[rows] != new[rows]).any(axis=1).mean() > 0.8
+
+
+def test_a_control_that_is_not_known_is_refused():
+    with pytest.raises(ConfigError, match="choose one of untrained, gene_permuted"):
+        apply_control(load_scfoundation(), "shuffled", 0)
+
+
+def test_the_catalogue_knows_its_families():
+    assert {name for name, found in FAMILIES.items() if found.foundation} == {"scfoundation", "tahoe_x1"}
+    for name in ("scfoundation", "tahoe_x1"):
+        assert callable(implementation(name).load)
+    with pytest.raises(ConfigError, match="model family 'esm' is not known"):
+        family("esm")
+    with pytest.raises(ConfigError, match="is a baseline"):
+        implementation("hvg_pca")

@@ -1,0 +1,116 @@
+"""Weights are read without running what is in them."""
+
+import collections
+import datetime
+import pickle
+
+import pytest
+import torch
+from model_examples import SCFOUNDATION, load_scfoundation, write_tahoe_x1
+from torch import nn
+
+from layerscope.errors import ModelError
+from layerscope.models.weights import load_strictly, read_checkpoint, read_safetensors, sha256
+
+
+class Payload:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_a_file_that_wants_to_import_something_is_refused_with_the_list_and_the_remedy(tmp_path):
+    path, victim = tmp_path / "models.ckpt", tmp_path / "written"
+    torch.save({"weights": torch.ones(2), "payload": Payload(victim)}, path)
+    with pytest.raises(ModelError, match=r"wants to import (io|_io)\.open.*trust_sha256=" + sha256(path)):
+        read_checkpoint(path)
+    assert not victim.exists()
+
+
+def test_an_old_pickle_is_refused_as_well(tmp_path):
+    path, victim = tmp_path / "models.ckpt", tmp_path / "written"
+    path.write_bytes(pickle.dumps(Payload(victim)))
+    with pytest.raises(ModelError, match="not read"):
+        read_checkpoint(path)
+    assert not victim.exists()
+
+
+def test_opting_in_needs_the_checksum_of_the_file(tmp_path):
+    path = tmp_path / "models.ckpt"
+    torch.save({"made": datetime.datetime(2024, 1, 1), "counts": collections.Counter("aab")}, path)
+    with pytest.raises(ModelError, match=r"datetime\.datetime"):
+        read_checkpoint(path)
+    with pytest.raises(ModelError, match="not the file that you vouched for"):
+        read_checkpoint(path, trusted_sha256="0" * 64)
+    assert read_checkpoint(path, trusted_sha256=sha256(path).upper())["counts"]["a"] == 2
+
+
+def test_types_that_are_known_to_be_harmless_can_be_admitted(tmp_path):
+    path = tmp_path / "best-model.pt"
+    torch.save({"took": datetime.timedelta(seconds=3)}, path)
+    assert read_checkpoint(path, allowed=[datetime.timedelta])["took"].seconds == 3
+
+
+def test_plain_containers_and_tensors_need_no_trust(tmp_path):
+    path = tmp_path / "models.ckpt"
+    torch.save(collections.OrderedDict(a=torch.arange(3), b=[1, 2.0, None, {"c": True}]), path)
+    assert read_checkpoint(path)["b"][3] == {"c": True}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n", "Git-LFS pointer"),
+    ],
+)
+def test_a_file_that_was_never_fetched_is_told_from_a_damaged_one(tmp_path, content, message):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        read_safetensors(path)
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path):
+    folder = write_tahoe_x1(tmp_path)
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        read_safetensors(path)
+    cut = tmp_path / "models.ckpt"
+    cut.write_bytes((SCFOUNDATION / "models.ckpt").read_bytes()[:5000])
+    with pytest.raises(ModelError, match="not a whole PyTorch checkpoint"):
+        read_checkpoint(cut)
+
+
+def test_weights_in_half_precision_are_taken_as_float32():
+    module = nn.Linear(2, 3)
+    held = {"weight": torch.ones(3, 2, dtype=torch.bfloat16), "bias": torch.zeros(3)}
+    load_strictly(module, held, ignored=(), path="model.safetensors")
+    assert module.weight.dtype == torch.float32
+
+
+def test_a_tensor_of_another_shape_is_named():
+    with pytest.raises(ModelError, match=r"bias has shape \(4,\), the configuration asks for \(3,\)"):
+        load_strictly(
+            nn.Linear(2, 3),
+            {"weight": torch.ones(3, 2), "bias": torch.zeros(4)},
+            ignored=(),
+            path="model.safetensors",
+        )
+
+
+def test_a_trusted_checkpoint_loads_through_the_models_own_setting(tmp_path):
+    held = torch.load(SCFOUNDATION / "models.ckpt", weights_only=True)
+    held["made"] = datetime.datetime(2024, 1, 1)
+    torch.save(held, tmp_path / "models.ckpt")
+    (tmp_path / "gene_index.tsv").write_bytes((SCFOUNDATION / "gene_index.tsv").read_bytes())
+    with pytest.raises(ModelError, match="datetime"):
+        load_scfoundation(tmp_path, gene_list="gene_index.tsv")
+    trusted = sha256(tmp_path / "models.ckpt")
+    model = load_scfoundation(tmp_path, gene_list="gene_index.tsv", trust_sha256=trusted)
+    assert model.n_layers == 3 and "trust_sha256" not in model.settings
