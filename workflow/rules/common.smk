@@ -165,6 +165,12 @@ def extraction_code(wildcards):
     return code("extract_layers.py", f"models/{study.family(config, wildcards.model)}.py")
 
 
+def extraction_threads(wildcards):
+    """Small models run fastest one thread each; results do not depend on it."""
+    trained = config["models"][study.trained_model(config, wildcards.model)]
+    return 1 if "pretrain" in trained["weights"] else 8
+
+
 def extraction_options(wildcards):
     """The model's own settings as command-line options."""
     trained = study.trained_model(config, wildcards.model)
@@ -270,8 +276,7 @@ def trajectory_reference_settings(wildcards):
 
 
 def perturbation_settings(wildcards):
-    resamples = {"resamples": config["resampling"]["resamples"]}
-    return as_json(config["perturbation"][wildcards.protocol] | resamples)
+    return as_json(config["perturbation"][wildcards.protocol] | config["resampling"])
 
 
 def perturbation_reference_settings(wildcards):
