@@ -23,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--models", type=settings, required=True, help="JSON: model -> {kind, control, of, layers}"
     )
-    arguments.add_argument("--output", type=Path, required=True, help="layers.tsv")
+    arguments.add_argument("--output", type=Path, required=True, help="layers.tsv: the layer to use")
+    arguments.add_argument("--curves", type=Path, help="every layer, with simultaneous intervals")
+    arguments.add_argument("--shifts", type=Path, help="whether the best layer moves between conditions")
     return arguments
 
 
@@ -31,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, choose, write the table."""
     args = parser().parse_args(argv)
     chosen = choose_layers(read_scores(args.scores), args.resamples, models_of(args.models))
-    write_table(args.output, chosen)
+    write_table(args.output, chosen.layers)
+    for path, table in ((args.curves, chosen.curves), (args.shifts, chosen.shifts)):
+        if path:
+            write_table(path, table)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Study:
         return choose_layers(read_scores(self.folder / "scores.tsv"), self.paths, models_of(MODELS))
 
     def row(self):
-        (row,) = self.choose().to_dict("records")
+        (row,) = self.choose().layers.to_dict("records")
         return row
 
 
@@ -158,7 +158,7 @@ def test_a_model_without_any_score_is_said_to_have_none(study):
 def test_every_condition_has_its_own_row(study):
     study.add("big", CURVE).add("big", CURVE, condition="Rest", task="perturbation")
     study.add("hvg_pca", {"official": 0.9}, condition="Rest", task="perturbation")
-    found = study.choose()
+    found = study.choose().layers
     assert found["condition"].tolist() == ["Rest", "blood"]
     assert found["best_baseline"].tolist() == ["hvg_pca", ""]
 
@@ -199,4 +199,4 @@ def test_the_script_reads_long_lists_from_a_file(study, tmp_path):
     main([*arguments, "--models", models, "--output", f"{tmp_path}/layers.tsv"])
     written = read_table(tmp_path / "layers.tsv", text=["best_layer", "final_layer", "confidence_set"])
     assert written["best_layer"].tolist() == ["02"]
-    assert written["gain_ci_low"].iloc[0] == pytest.approx(expected["gain_ci_low"].iloc[0])
+    assert written["gain_ci_low"].iloc[0] == pytest.approx(expected.layers["gain_ci_low"].iloc[0])

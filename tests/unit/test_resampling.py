@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from layerscope.statistics import resampling
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts, bootstrap_indices, half_splits
+from layerscope.statistics.resampling import bootstrap_counts, bootstrap_indices
 
 NAMES = [f"cell-{number}" for number in range(40)]
 
@@ -21,7 +21,6 @@ def counts(items, seed=1, n_resamples=50):
 def test_the_order_of_items_changes_nothing(shuffled):
     place = [shuffled.index(name) for name in NAMES]
     np.testing.assert_array_equal(counts(shuffled)[:, place], counts(NAMES))
-    np.testing.assert_array_equal(half_splits(1, shuffled, 9)[:, place], half_splits(1, NAMES, 9))
 
 
 def test_the_size_of_blocks_changes_nothing(monkeypatch):
@@ -50,10 +49,6 @@ def test_a_resample_has_as_many_items_as_there_are_each_equally_likely():
 def test_indices_are_the_counts_written_out():
     for row, drawn in zip(counts(NAMES), bootstrap_indices(1, NAMES, 50), strict=True):
         np.testing.assert_array_equal(np.bincount(drawn, minlength=40), row)
-
-
-def test_halves_are_halves():
-    assert (half_splits(3, NAMES[:-1], 20).sum(axis=1) == 19).all()
 
 
 def test_items_need_unique_names():

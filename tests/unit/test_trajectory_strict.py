@@ -1,11 +1,12 @@
 """Protocol strict: many roots, several graphs, observed times and clones instead of another pseudotime."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.statistics.concordance import order_concordance
-from layerscope.trajectory.clones import clone_fates, mean_auc, predict_fates, sister_pairs
+from layerscope.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
 from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import StrictSettings
@@ -53,12 +54,12 @@ def test_quartiles_over_roots_and_every_graph_have_rows(scored):
     assert min(by_graph) <= rows["time_somers_d"].estimate <= max(by_graph)
 
 
-def test_clones_are_the_units_of_clonal_scores(scored):
+def test_clones_are_the_units_that_are_split_and_drawn(scored):
     rows, resamples = scored
-    assert rows["clone_order"].n_items < 80
-    assert rows["clone_order"].n_cells > rows["clone_order"].n_items
+    assert rows["time_somers_d"].n_items == 80 + 80  # 80 clones, and 80 cells without
+    assert rows["clone_order"].n_items == 160
     assert resamples["clone_order"].shape == (200,)
-    assert resamples["clone_fate_auc@chosen_on"].shape == (10,)
+    assert resamples["time_somers_d@chosen_on"].shape == (10,)
 
 
 def test_shuffled_labels_score_0_within_2_standard_errors():
@@ -110,14 +111,37 @@ def test_the_area_is_scikit_learns_within_one_part():
     np.testing.assert_allclose(mean_auc(predicted, fate, fold, counts), expected)
 
 
-def test_sister_pairs_are_of_one_clone_and_of_different_times():
+def test_sisters_are_of_one_clone_and_of_different_times():
     obs, _ = cells()
-    pairs, names = sister_pairs(obs, np.ones(N_CELLS, dtype=bool))
+    found = sisters_of(obs)
     clone, time = obs["clone"].astype(str).to_numpy(), obs["time"].cat.codes.to_numpy()
-    np.testing.assert_array_equal(clone[pairs[:, 0]], np.array(names)[pairs[:, 2]])
-    np.testing.assert_array_equal(clone[pairs[:, 1]], np.array(names)[pairs[:, 2]])
-    assert (time[pairs[:, 0]] < time[pairs[:, 1]]).all()
-    assert "" not in names
+    np.testing.assert_array_equal(clone[found.earlier], clone[found.later])
+    assert (time[found.earlier] < time[found.later]).all()
+    assert "" not in clone[found.earlier]
+    per_clone = pd.Series(clone[found.earlier]).groupby(found.clone).nunique()
+    assert (per_clone == 1).all()
+    assert found.reason == ""
+
+
+def test_every_clone_counts_the_same_in_the_order_of_sisters():
+    found = Sisters(np.array([0, 0, 0, 4]), np.array([1, 2, 3, 5]), np.array([0, 0, 0, 1]))
+    in_order = np.array([[0.0, 1, 1, 1, 1, 0]])
+    assert found.order(in_order)[0] == 0
+    half_reached = np.array([[0.0, 1, 1, np.inf, 0, 1]])
+    assert found.order(half_reached)[0] == pytest.approx((2 / 3 + 1) / 2)
+    few = found.among(np.array([0, 1, 4, 5]))
+    assert few.order(in_order[:, [0, 1, 4, 5]])[0] == 0
+    assert np.isnan(found.among(np.array([0, 5])).order(in_order[:, [0, 5]])[0])
+
+
+def test_few_clones_of_several_times_give_no_order_of_sisters():
+    obs, fate = cells()
+    obs["clone"] = np.where(
+        obs["clone"].isin([f"clone{number:03d}" for number in range(9)]), obs["clone"], ""
+    )
+    rows, _ = scores(layer(obs, fate), obs)
+    assert rows["clone_order"].status == "not_available"
+    assert "clones have cells of several times; at least 10 are needed" in rows["clone_order"].reason
 
 
 def test_types_that_root_cells_have_are_no_fates():
@@ -125,14 +149,20 @@ def test_types_that_root_cells_have_are_no_fates():
     assert clone_fates(obs, np.ones(N_CELLS, dtype=bool), 5, 0).labels == ["left", "right"]
 
 
-def test_the_root_set_is_drawn_once_for_a_condition():
+def test_the_root_set_is_drawn_once_for_a_condition_and_parts_draw_from_it():
     obs, _ = cells()
-    drawn, reason = root_set(obs, list(obs.index), SETTINGS, seed=1)
+    roots, reason = root_set(obs, SETTINGS, seed=1)
     assert reason == ""
+    drawn = roots.among(np.arange(N_CELLS))
     assert len(drawn) == 25
     assert (obs["is_root"].to_numpy()[drawn]).all()
     assert (obs["time"].to_numpy()[drawn] == "Day3").all()
-    np.testing.assert_array_equal(drawn, root_set(obs, list(obs.index), SETTINGS, seed=1)[0])
+    place = np.random.default_rng(0).permutation(N_CELLS)
+    again = root_set(obs.iloc[place], SETTINGS, seed=1)[0].among(np.arange(N_CELLS))
+    assert set(obs.index[place][again]) == set(obs.index[drawn])
+    part = np.arange(0, N_CELLS, 2)
+    assert set(part[roots.among(part)]) <= set(roots.cells)
+    assert len(roots.among(part)) > len(drawn) / 2
 
 
 def test_a_small_root_set_gives_no_score():
@@ -182,8 +212,8 @@ def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
     decompose = shared.diffusion_map
     monkeypatch.setattr(shared, "diffusion_map", lambda *args: calls.append(1) or decompose(*args))
     obs, fate = cells()
-    found = pseudotimes(layer(obs, fate), np.arange(30), SETTINGS)
-    assert found.values.shape == (2, 30, N_CELLS)
+    found = pseudotimes(layer(obs, fate), np.arange(30), (10, 15), SETTINGS)
+    assert found.matrix.shape == (60, N_CELLS)
     assert len(calls) == 2
 
 

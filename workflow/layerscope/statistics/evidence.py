@@ -16,8 +16,8 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.tables import OFFICIAL, read_resamples
 
 Floats = npt.NDArray[np.float64]
-PRIMARY = {("trajectory", "paper"): ("spearman",), ("perturbation", "paper"): ("spearman",)}
-"""Primary metrics of a task's protocol, the first that a condition has."""
+PRIMARY = {("trajectory", "strict"): ("time_somers_d", "clone_order", "spearman")}
+"""Primary metrics of a task's protocol, the first that a condition has; else it is ``spearman``."""
 KINDS = ("foundation", "baseline", "control")
 
 

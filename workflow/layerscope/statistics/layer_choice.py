@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.evidence import Comparison, Measured, Model, comparisons, controls_of, stacked
+from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.multiple_testing import confidence_set, max_t
+from layerscope.statistics.layer_curves import best_depths, best_shares, curve, differences_to
+from layerscope.statistics.multiple_testing import confidence_set, holm
 from layerscope.statistics.recommendation import recommend
+from layerscope.statistics.shifts import shifts
 from layerscope.tables import OFFICIAL
 
 NAN = float("nan")
+ORDER = ["condition", "task", "protocol", "model"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,17 @@ class LayerChoice:
         Best minus final, best minus official, paired.
     gain_p
         Smallest p-value of any layer being above the final one, adjusted for the number of layers (max-T).
+    gain_p_family
+        The same, corrected for all conditions and models of the task and protocol as well (Holm).
     confidence_set
         Layers that cannot be told from the best.
+    best_share, depth_low, depth_high
+        Share of the resamples in which the best layer is the best again, and the 95% interval of the depth of
+        the best layer over resamples.
+    tried
+        The choice tried out: chosen on one half of the items, scored on the other.
+    tried_layer
+        The layer chosen most often in that.
     baseline, over_baseline
         The best baseline, and best layer minus it.
     untrained, over_untrained
@@ -70,7 +83,13 @@ class LayerChoice:
     gain: Difference = field(default_factory=Difference)
     gain_official: Difference = field(default_factory=Difference)
     gain_p: float = NAN
+    gain_p_family: float = NAN
     confidence_set: tuple[str, ...] = ()
+    best_share: float = NAN
+    depth_low: float = NAN
+    depth_high: float = NAN
+    tried: HeldOut = field(default_factory=HeldOut)
+    tried_layer: str = ""
     baseline: Measured | None = None
     over_baseline: Difference = field(default_factory=Difference)
     untrained: Measured | None = None
@@ -78,9 +97,28 @@ class LayerChoice:
     untrained_same_layer: Measured | None = None
 
 
+@dataclass(frozen=True)
+class StudyChoice:
+    """The three tables that a study's choice of layers comes in.
+
+    Attributes
+    ----------
+    layers
+        One row per condition, protocol and foundation model (:func:`as_row`).
+    curves
+        One row per layer of each (:func:`layerscope.statistics.layer_curves.curve`).
+    shifts
+        One row per pair of conditions of each (:func:`layerscope.statistics.shifts.shifts`).
+    """
+
+    layers: pd.DataFrame
+    curves: pd.DataFrame
+    shifts: pd.DataFrame
+
+
 def choose_layers(
     scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
-) -> pd.DataFrame:
+) -> StudyChoice:
     """Choose a layer for every foundation model, condition and protocol.
 
     Parameters
@@ -91,19 +129,39 @@ def choose_layers(
         Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
     models
         The study's models.
-
-    Returns
-    -------
-    One row per condition, protocol and foundation model: see :func:`as_row`.
     """
-    rows = [
-        as_row(choice(comparison, model, models))
-        for comparison in comparisons(scores, resamples, models)
-        for model in models.values()
-        if model.kind == "foundation" and (comparison.rows["model"] == model.name).any()
+    foundation = [model for model in models.values() if model.kind == "foundation"]
+    compared = list(comparisons(scores, resamples, models))
+    asked = [
+        (comparison, model)
+        for comparison in compared
+        for model in foundation
+        if (comparison.rows["model"] == model.name).any()
     ]
-    table = pd.DataFrame(rows, columns=list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined"))))
-    return table.sort_values(["condition", "task", "protocol", "model"], kind="stable", ignore_index=True)
+    found = corrected([choice(comparison, model, models) for comparison, model in asked])
+    columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
+    layers = pd.DataFrame([as_row(one) for one in found], columns=columns)
+    curves = [curve(comparison, model) for comparison, model in asked if comparison.layers(model)]
+    return StudyChoice(
+        layers.sort_values(ORDER, kind="stable", ignore_index=True),
+        pd.concat(curves).sort_values([*ORDER, "layer"], kind="stable", ignore_index=True)
+        if curves
+        else pd.DataFrame(columns=[*ORDER, "layer"]),
+        shifts(compared, foundation),
+    )
+
+
+def corrected(found: Sequence[LayerChoice]) -> list[LayerChoice]:
+    """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
+    result = list(found)
+    families: dict[tuple[str, str], list[int]] = {}
+    for place, one in enumerate(found):
+        families.setdefault((one.task, one.protocol), []).append(place)
+    for places in families.values():
+        adjusted = holm([found[place].gain_p for place in places])
+        for place, p in zip(places, adjusted, strict=True):
+            result[place] = replace(found[place], gain_p_family=float(p))
+    return result
 
 
 def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) -> LayerChoice:
@@ -126,6 +184,8 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
     final = comparison.get(model.name, model.numbered()[-1])
     official = comparison.get(model.name, OFFICIAL)
     untrained = controls_of(models, model, "untrained")
+    tried = try_out(layers, final)
+    depth_low, depth_high = percentile_interval(best_depths(layers))
     baseline = comparison.best_of(other for other in models.values() if other.kind == "baseline")
     best_untrained = comparison.best_of(untrained, model.numbered())
     return replace(
@@ -140,6 +200,11 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         gain_official=difference(best, official),
         gain_p=smallest_p(layers, final),
         confidence_set=layers_like_the_best(layers),
+        best_share=float(best_shares(layers)[layers.index(best)]),
+        depth_low=depth_low,
+        depth_high=depth_high,
+        tried=tried,
+        tried_layer=layers[tried.most_often].layer if tried.n_splits else "",
         baseline=baseline,
         over_baseline=difference(best, baseline),
         untrained=best_untrained,
@@ -159,14 +224,21 @@ def difference(one: Measured | None, other: Measured | None) -> Difference:
 
 def smallest_p(layers: list[Measured], final: Measured | None) -> float:
     """Smallest max-T p-value of a layer being above the final one; 1 if no other layer was measured."""
-    others = [layer for layer in layers if layer is not final]
-    if final is None or not others:
-        return NAN if final is None else 1.0
-    values = stacked([*others, final])
-    if values is None:
+    if final is None:
         return NAN
-    ahead = np.array([layer.estimate - final.estimate for layer in others])
-    return float(max_t(ahead, values[:, :-1] - values[:, [-1]]).p_greater.min())
+    if len(layers) == 1:
+        return 1.0
+    p_values = differences_to(layers, final)[1].p_greater
+    return float(np.nanmin(p_values)) if np.isfinite(p_values).any() else NAN
+
+
+def try_out(layers: list[Measured], final: Measured | None) -> HeldOut:
+    """Choose on one half, score on the other, where all layers have the values of the same splits."""
+    first = [layer.chosen_on for layer in layers if layer.chosen_on is not None]
+    second = [layer.scored_on for layer in layers if layer.scored_on is not None]
+    if final is None or not len(first) == len(second) == len(layers) or len({*map(len, first + second)}) > 1:
+        return HeldOut()
+    return held_out(np.column_stack(first), np.column_stack(second), layers.index(final))
 
 
 def layers_like_the_best(layers: list[Measured]) -> tuple[str, ...]:
@@ -199,8 +271,17 @@ def as_row(found: LayerChoice) -> dict[str, Any]:
         **_numbers("official", found.official),
         **_difference("gain", found.gain),
         "gain_p": found.gain_p,
+        "gain_p_family": found.gain_p_family,
         **_difference("gain_official", found.gain_official),
         "confidence_set": ",".join(found.confidence_set),
+        "best_share": found.best_share,
+        "best_depth_ci_low": found.depth_low,
+        "best_depth_ci_high": found.depth_high,
+        "heldout_estimate": found.tried.estimate,
+        "heldout_gain": found.tried.gain,
+        "optimism": found.tried.optimism,
+        "heldout_layer": found.tried_layer,
+        "heldout_layer_share": found.tried.share,
         "best_baseline": found.baseline.model if found.baseline else "",
         **_numbers("best_baseline", found.baseline),
         **_difference("over_baseline", found.over_baseline),

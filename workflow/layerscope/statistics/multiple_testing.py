@@ -73,10 +73,18 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEV
 def confidence_set(
     estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL
 ) -> npt.NDArray[np.bool_]:
-    """Candidates that cannot be told from the best: multiple comparisons with the best (Hsu 1984).
+    """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
 
-    Candidate ``l`` is dropped if some other is above it by more than the max-T bootstrap over all its
-    differences to the others allows. The truly best candidate stays with probability ``level`` at least.
+    The truly best candidate is in it with probability ``level`` at least.
+    """
+    return ~(p_best(estimates, resamples) <= 1 - level)
+
+
+def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
+    """P-value of each candidate being the best: multiple comparisons with the best (Hsu 1984).
+
+    The test of candidate ``l`` is whether some other is above it by more than the max-T bootstrap over all
+    its differences to the others allows.
 
     Parameters
     ----------
@@ -87,21 +95,20 @@ def confidence_set(
 
     Returns
     -------
-    True for the candidates of the set, shape ``(n_candidates,)``.
+    Shape ``(n_candidates,)``; 1 for one candidate alone, NaN without usable resamples.
     """
     estimates = np.asarray(estimates, dtype=np.float64)
     values = np.asarray(resamples, dtype=np.float64)
-    kept = np.ones(len(estimates), dtype=bool)
+    p_values = np.ones(len(estimates))
     for candidate in range(len(estimates)):
         others = np.arange(len(estimates)) != candidate
-        if not others.any():
-            continue
-        ahead = estimates[others] - estimates[candidate]
-        error, studentised = studentise(ahead, values[:, others] - values[:, [candidate]])
-        if len(studentised):
-            limit = np.quantile(studentised.max(axis=1), level)
-            kept[candidate] = _ratio(ahead, error).max() <= limit
-    return kept
+        if others.any():
+            ahead = estimates[others] - estimates[candidate]
+            error, studentised = studentise(ahead, values[:, others] - values[:, [candidate]])
+            exceeding = (studentised >= _ratio(ahead, error).max()).any(axis=1).sum()
+            n_usable = len(studentised)
+            p_values[candidate] = (1 + exceeding) / (1 + n_usable) if n_usable else np.nan
+    return p_values
 
 
 def studentise(estimates: Floats, resamples: npt.ArrayLike) -> tuple[Floats, Floats]:

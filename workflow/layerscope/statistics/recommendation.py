@@ -27,7 +27,7 @@ def recommend(found: LayerChoice) -> str:
         why = f": {found.reason}" if found.reason else ""
         return f"No layer of {found.model} can be recommended for {found.condition}{why}."
     sentences = [_which(found, found.best), *_weak(found.best, found.task)]
-    sentences += [_against_baseline(found), _against_untrained(found), _against_input(found)]
+    sentences += [_tried(found), _against_baseline(found), _against_untrained(found), _against_input(found)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -47,12 +47,12 @@ def _which(found: LayerChoice, best: Measured) -> str:
             f"{score}{_also_possible(found)}."
         )
     gain = f"{_number(found.gain.estimate, signed=True)}{_interval(found.gain.low, found.gain.high)}"
-    if np.isnan(found.gain_p):
+    if np.isnan(found.gain_p_family):
         return (
             f"For {found.condition}, {place} of {found.model} scores highest, {score}; "
             "whether that differs from the final layer could not be tested."
         )
-    if found.gain_p < SIGNIFICANT:
+    if found.gain_p_family < SIGNIFICANT:
         return (
             f"For {found.condition}, use {place} of {found.model}: it scores {score}, "
             f"{gain} against the final layer{_also_possible(found)}."
@@ -70,6 +70,16 @@ def _also_possible(found: LayerChoice) -> str:
         return ""
     word = "layer" if len(others) == 1 else "layers"
     return f"; {word} {_listed(others)} cannot be told from it"
+
+
+def _tried(found: LayerChoice) -> str:
+    """What the choice of a layer brought on data that did not choose it, where it denies the claim."""
+    if not found.tried.n_splits or not found.gain_p_family < SIGNIFICANT or found.tried.gain > 0:
+        return ""
+    return (
+        "Chosen on one half of the data and scored on the other, it brings nothing "
+        f"({_number(found.tried.gain, signed=True)} against the final layer)."
+    )
 
 
 def _weak(best: Measured, task: str) -> list[str]:

@@ -65,19 +65,3 @@ def bootstrap_indices(seed: int, items: Sequence[str], n_resamples: int) -> npt.
         for row in counts
     ]
     return np.array(rows, dtype=np.intp).reshape(n_resamples, len(items))
-
-
-def half_splits(seed: int, items: Sequence[str], n_splits: int) -> npt.NDArray[np.bool_]:
-    """Random halves of the items: True for the half that chooses, False for the half that scores.
-
-    Returns
-    -------
-    Shape ``(n_splits, n_items)``; each row has ``n_items // 2`` True. The same halves for every layer and
-    model of a condition.
-    """
-    columns = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
-    random = generator(seed, items, "halves")
-    halves = np.zeros((n_splits, len(items)), dtype=bool)
-    for row in halves:
-        row[columns[random.permutation(len(items))[: len(items) // 2]]] = True
-    return halves

@@ -6,7 +6,6 @@ cells tell its fate? Clones are the units that are resampled and held out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +14,8 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts, generator, half_splits
-from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Floats, Scored, Subject, unscored
+from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.trajectory.scores import Floats, Scored, Subject, unscored
 from layerscope.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"
@@ -26,88 +25,76 @@ MOST_EARLY_CELLS = 2000
 """Early cells that enter the prediction of fates; more are drawn from."""
 
 
-def add_clonal_scores(
-    scored: Scored,
-    matrix: npt.NDArray[np.floating],
-    pseudotimes: npt.NDArray[np.floating],
-    obs: pd.DataFrame,
-    subject: Subject,
-    settings: StrictSettings,
-) -> None:
-    """Add the rows ``clone_order`` and ``clone_fate_auc``.
+@dataclass(frozen=True)
+class Sisters:
+    """Pairs of cells of one clone sampled at different times.
 
-    Parameters
+    Attributes
     ----------
-    scored
-        What the rows and resamples are added to.
-    matrix
-        The layer, cells x hidden.
-    pseudotimes
-        Shape ``(n_pseudotimes, n_cells)``; NaN for refused cells, ``inf`` for unreachable ones.
-    obs
-        Needs ``clone`` and ``time``, and ``cell_type`` for the fates.
-    subject, settings
-        Names for the rows; resamples, folds and clones per fate.
+    earlier, later
+        Indices of the two cells, shape ``(n_pairs,)``.
+    clone
+        Clone of each pair as a number, shape ``(n_pairs,)``.
+    reason
+        Why there are none to compare; empty where there are.
     """
-    for metric, columns in ((CLONE_ORDER, ("clone", "time")), (FATE_AUC, ("clone", "time", "cell_type"))):
-        lacking = [name for name in columns if name not in obs]
-        if lacking:
-            reason = f"the cells have no {' and no '.join(lacking)} labels"
-            scored.rows += unscored(subject, [metric], "not_available", reason).rows
-        elif metric == CLONE_ORDER:
-            _add_order(scored, pseudotimes, obs, subject, settings)
-        else:
-            _add_fates(scored, matrix, obs, subject, settings)
+
+    earlier: npt.NDArray[np.intp]
+    later: npt.NDArray[np.intp]
+    clone: npt.NDArray[np.intp]
+    reason: str = ""
+
+    def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
+        """The pairs within some cells, as places among these; ``cells`` sorted."""
+        both = np.isin(self.earlier, cells) & np.isin(self.later, cells)
+        earlier, later = (np.searchsorted(cells, one[both]) for one in (self.earlier, self.later))
+        return Sisters(earlier, later, self.clone[both], self.reason)
+
+    def order(self, pseudotimes: npt.NDArray[np.floating]) -> Floats:
+        """Mean over clones of the share of pairs in order minus that out of order.
+
+        Pairs with an unreachable cell are neither.
+
+        Parameters
+        ----------
+        pseudotimes
+            Shape ``(n_pseudotimes, n_cells)``.
+
+        Returns
+        -------
+        Shape ``(n_pseudotimes,)``; NaN without pairs.
+        """
+        if not self.clone.size:
+            return np.full(len(pseudotimes), np.nan)
+        clone = np.unique(self.clone, return_inverse=True)[1]
+        size = np.bincount(clone)
+        earlier, later = pseudotimes[:, self.earlier], pseudotimes[:, self.later]
+        reached = np.isfinite(earlier) & np.isfinite(later)
+        signs = np.where(reached, (later > earlier).astype(float) - (later < earlier), 0)
+        return np.array([(np.bincount(clone, weights=one) / size).mean() for one in signs])
 
 
-def sister_pairs(obs: pd.DataFrame, usable: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """Pairs of sisters sampled at different times.
-
-    Returns
-    -------
-    Shape ``(n_pairs, 3)``: the earlier cell, the later cell, and their clone as an index into the names.
-    """
+def sisters_of(obs: pd.DataFrame) -> Sisters:
+    """Find the sisters sampled at different times, from the columns ``clone`` and ``time``."""
+    lacking = [name for name in ("clone", "time") if name not in obs]
+    nothing = np.empty(0, dtype=np.intp)
+    if lacking:
+        return Sisters(nothing, nothing, nothing, f"the cells have no {' and no '.join(lacking)} labels")
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
-    of_clone = pd.Series(np.flatnonzero(usable & (clone != "") & (time >= 0)))
-    pairs = [np.empty((0, 3), dtype=np.intp)]
-    names: list[str] = []
-    for name, members in of_clone.groupby(clone[of_clone], sort=True):
-        cells = members.to_numpy()
-        earlier, later = np.nonzero(time[cells][:, None] < time[cells])
-        if earlier.size:
-            pairs.append(np.stack([cells[earlier], cells[later], np.full(earlier.size, len(names))], axis=1))
-            names.append(str(name))
-    return np.concatenate(pairs), names
-
-
-def _add_order(
-    scored: Scored,
-    pseudotimes: npt.NDArray[np.floating],
-    obs: pd.DataFrame,
-    subject: Subject,
-    settings: StrictSettings,
-) -> None:
-    """Mean over clones of the share of sister pairs in order minus that out of order."""
-    pairs, names = sister_pairs(obs, ~np.isnan(pseudotimes[0]))
-    if len(names) < MINIMUM_CLONES:
-        reason = f"{len(names)} clones have cells of several times; at least {MINIMUM_CLONES} are needed"
-        scored.rows += unscored(subject, [CLONE_ORDER], "not_available", reason).rows
-        return
-    earlier, later, clone = pairs.T
-    size = np.bincount(clone)
-    draws = _Draws(obs, names, subject.seed, settings)
-    order = np.empty((len(names), len(pseudotimes)))
-    for column, values in enumerate(pseudotimes):
-        both = np.isfinite(values[earlier]) & np.isfinite(values[later])
-        difference = np.where(both, values[later], 0) - np.where(both, values[earlier], 0)
-        order[:, column] = np.bincount(clone, weights=np.sign(difference)) / size
-
-    def median(counts: npt.NDArray[np.int32]) -> Floats:
-        return np.asarray(np.median(counts @ order / counts.sum(axis=1, keepdims=True), axis=1))
-
-    estimate = float(np.median(order.mean(axis=0)))
-    _add(scored, CLONE_ORDER, estimate, median, draws, len(np.unique(pairs[:, :2])), subject)
+    cells = np.flatnonzero((clone != "") & (time >= 0))
+    earlier, later, number = [nothing], [nothing], [nothing]
+    for _, members in pd.Series(cells).groupby(clone[cells], sort=True):
+        sisters = members.to_numpy()
+        first, second = np.nonzero(time[sisters][:, None] < time[sisters])
+        if first.size:
+            earlier.append(sisters[first])
+            later.append(sisters[second])
+            number.append(np.full(first.size, len(number) - 1))
+    n_clones = len(number) - 1
+    few = f"{n_clones} clones have cells of several times; at least {MINIMUM_CLONES} are needed"
+    reason = few if n_clones < MINIMUM_CLONES else ""
+    return Sisters(np.concatenate(earlier), np.concatenate(later), np.concatenate(number), reason)
 
 
 @dataclass(frozen=True)
@@ -182,14 +169,33 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
     )
 
 
-def _add_fates(
+def add_fates(
     scored: Scored,
     matrix: npt.NDArray[np.floating],
     obs: pd.DataFrame,
     subject: Subject,
     settings: StrictSettings,
 ) -> None:
-    """Mean over fates of the AUC with which held-out clones' early cells tell the clone's fate."""
+    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out.
+
+    The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
+
+    Parameters
+    ----------
+    scored
+        What the row and its resamples are added to.
+    matrix
+        The layer, cells x hidden.
+    obs
+        Needs ``clone``, ``time`` and ``cell_type``.
+    subject, settings
+        Names for the row; resamples, folds and clones per fate.
+    """
+    lacking = [name for name in ("clone", "time", "cell_type") if name not in obs]
+    if lacking:
+        reason = f"the cells have no {' and no '.join(lacking)} labels"
+        scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
+        return
     usable = np.isfinite(matrix).all(axis=1)
     fates = clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
     if len(fates.labels) < 2:
@@ -201,13 +207,22 @@ def _add_fates(
         return
     fold = generator(subject.seed, fates.names, "folds").permutation(len(fates.names)) % settings.folds
     predicted = predict_fates(matrix[fates.early], fates, fold)
-    draws = _Draws(obs, fates.names, subject.seed, settings)
-    everyone = np.ones((1, len(fates.names)), dtype=np.int32)
-
-    def auc(counts: npt.NDArray[np.int32]) -> Floats:
-        return mean_auc(predicted, fates.fate, fold, counts)
-
-    _add(scored, FATE_AUC, float(auc(everyone)[0]), auc, draws, len(fates.early), subject)
+    every = sorted(set(obs["clone"].astype(str)) - {""})
+    used = np.searchsorted(every, fates.names)
+    values = np.concatenate(
+        [
+            np.empty(0),
+            *(
+                mean_auc(predicted, fates.fate, fold, counts[:, used])
+                for counts in bootstrap_counts(subject.seed, every, settings.resamples)
+            ),
+        ]
+    )
+    low, high = percentile_interval(values)
+    estimate = mean_auc(predicted, fates.fate, fold, np.ones((1, len(fates.names)), dtype=np.int32))[0]
+    row = replace(subject.row(FATE_AUC), estimate=float(estimate), ci_low=low, ci_high=high)
+    scored.rows.append(replace(row, n_cells=len(fates.early), n_items=len(fates.names)))
+    scored.resamples[FATE_AUC] = values
 
 
 def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
@@ -288,39 +303,3 @@ def mean_auc(
             areas.append(won / compared)
     mean: Floats = np.mean(areas, axis=0)
     return mean
-
-
-class _Draws:
-    """Resamples and halves of ALL clones of a condition, so that they are paired whichever a layer uses."""
-
-    def __init__(self, obs: pd.DataFrame, names: list[str], seed: int, settings: StrictSettings) -> None:
-        self._every = sorted(set(obs["clone"].astype(str)) - {""})
-        self._used = np.searchsorted(self._every, names)
-        self._seed, self._settings = seed, settings
-        self.n_used = len(names)
-
-    def resampled(self, values: Callable[[npt.NDArray[np.int32]], Floats]) -> Floats:
-        blocks = bootstrap_counts(self._seed, self._every, self._settings.resamples)
-        return np.concatenate([np.empty(0), *(values(block[:, self._used]) for block in blocks)])
-
-    def halves(self, values: Callable[[npt.NDArray[np.int32]], Floats]) -> tuple[Floats, Floats]:
-        chosen = half_splits(self._seed, self._every, self._settings.splits)[:, self._used].astype(np.int32)
-        return values(chosen), values(1 - chosen)
-
-
-def _add(
-    scored: Scored,
-    metric: str,
-    estimate: float,
-    values: Callable[[npt.NDArray[np.int32]], Floats],
-    draws: _Draws,
-    n_cells: int,
-    subject: Subject,
-) -> None:
-    """Add a row with its interval, its bootstrap values and its values on halves of the clones."""
-    resampled = draws.resampled(values)
-    low, high = percentile_interval(resampled)
-    scored.resamples[metric] = resampled
-    scored.resamples[metric + CHOSEN_ON], scored.resamples[metric + SCORED_ON] = draws.halves(values)
-    row = replace(subject.row(metric), estimate=estimate, ci_low=low, ci_high=high)
-    scored.rows.append(replace(row, n_cells=n_cells, n_items=draws.n_used))

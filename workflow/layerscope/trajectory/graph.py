@@ -110,12 +110,10 @@ def _bisect(beyond: npt.NDArray[np.float32], target: float) -> npt.NDArray[np.fl
     low = np.zeros(n_cells, dtype=np.float32)
     high = np.full(n_cells, largest, dtype=np.float32)
     searching = np.arange(n_cells)
-    part = beyond
+    part = np.maximum(beyond, 0)
     for _ in range(SEARCH_STEPS):
-        total = np.zeros(len(searching), dtype=np.float32)
         with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
-            for distance in part:
-                total += np.where(distance > 0, np.exp(-(distance / width[searching])), np.float32(1))
+            total = np.exp(-(part / width[searching])).sum(axis=0)
         still = np.abs(total.astype(np.float64) - target) >= SEARCH_TOLERANCE
         if not still.all():
             searching, total, part = searching[still], total[still], part[:, still]

@@ -79,6 +79,5 @@ def score_file(
     if isinstance(settings, ReleasedSettings):
         from layerscope.trajectory.released import score_released
 
-        return score_released(found.matrix, known, subject, settings, threads)
-    truth = obs["true_pseudotime"].to_numpy(dtype=float) if "true_pseudotime" in obs else None
-    return score_paper(found.matrix, known, subject, settings, truth, threads)
+        return score_released(found.matrix, known, subject, settings, obs, threads)
+    return score_paper(found.matrix, known, subject, settings, obs, threads)

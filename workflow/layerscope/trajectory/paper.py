@@ -1,27 +1,38 @@
 """Protocol ``paper``: what the paper's text says.
 
 k-nearest-neighbour graph of the layer (k = 15, cosine), diffusion pseudotime from the data's root, Spearman's
-correlation with the reference pseudotime, and a bootstrap interval over cells. The bootstrap draws cells of
-the finished pseudotimes: it says how sure the correlation is for this graph and this root, not how it would
-vary between graphs or roots (protocol ``strict`` says that).
+correlation with the reference pseudotime. The interval is for this ONE root: how a score would vary between
+roots, protocol ``strict`` says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from layerscope.trajectory.references import Reference
+from layerscope.tables import Score
+from layerscope.trajectory.references import COMPUTED, Reference
 from layerscope.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     SPEARMAN_TRUTH,
+    TOLERANCE_ON_PARTS,
+    Cells,
+    Floats,
     Scored,
     Subject,
     UndefinedPseudotimeError,
-    add_correlation,
+    add_score,
+    correlation,
     layer_pseudotime,
+    made_the_reference,
+    on_parts,
     share_unreachable,
+    splits_of,
     unscored,
 )
 from layerscope.trajectory.settings import TrajectorySettings
@@ -32,7 +43,7 @@ def score_paper(
     reference: Reference,
     subject: Subject,
     settings: TrajectorySettings,
-    truth: npt.ArrayLike | None = None,
+    obs: pd.DataFrame | None = None,
     threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``paper``.
@@ -46,20 +57,21 @@ def score_paper(
     subject
         Names for the rows.
     settings
-        Graph, diffusion map and resampling.
-    truth
-        True pseudotime of simulated cells, shape ``(n_cells,)``; adds a metric.
+        Graph, diffusion map, splits and resampling.
+    obs
+        The cells' standard columns: ``clone`` keeps sisters together in splits, ``true_pseudotime`` of
+        simulated cells adds a metric.
     threads
         Threads of the neighbour search.
 
     Returns
     -------
-    Rows ``spearman``, ``spearman_true_pseudotime`` (if ``truth``) and ``share_unreachable``, with status
-    ``undefined`` and a reason where a number does not exist.
+    Rows ``spearman``, ``spearman_true_pseudotime`` (if the cells have one) and ``share_unreachable``, with
+    status ``undefined`` or ``not_available`` and a reason where a number does not exist.
     """
     targets = {SPEARMAN: reference.pseudotime}
-    if truth is not None:
-        targets[SPEARMAN_TRUTH] = np.asarray(truth, dtype=np.float64)
+    if obs is not None and "true_pseudotime" in obs:
+        targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
     metrics = [*targets, SHARE_UNREACHABLE]
     if reference.unavailable:
         return unscored(subject, metrics, "not_available", reference.unavailable)
@@ -68,7 +80,51 @@ def score_paper(
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
     scored = Scored()
-    for metric, target in targets.items():
-        add_correlation(scored, metric, pseudotime, target, reference, subject, settings, remarks)
+    add_correlations(scored, matrix, pseudotime, targets, reference, subject, settings, remarks, obs, threads)
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
+
+
+def add_correlations(
+    scored: Scored,
+    matrix: npt.NDArray[np.floating],
+    pseudotime: Floats,
+    targets: Mapping[str, Floats],
+    reference: Reference,
+    subject: Subject,
+    settings: TrajectorySettings,
+    remarks: list[str],
+    obs: pd.DataFrame | None,
+    threads: int,
+) -> None:
+    """Add the correlations of a layer's pseudotime with target pseudotimes, metric by metric.
+
+    A correlation with a reference (metric ``spearman``) is undefined for the representation that it was
+    computed from. The root is in both parts of every split.
+    """
+    estimates = {metric: correlation(pseudotime, target) for metric, target in targets.items()}
+    reasons = {SPEARMAN: made_the_reference(reference, subject)}
+    defined = [metric for metric in targets if not np.isnan(estimates[metric]) and not reasons.get(metric)]
+
+    def evaluate(cells: Cells) -> dict[str, float]:
+        cells = np.union1d(cells, [reference.root])
+        root = int(np.searchsorted(cells, reference.root))
+        found, _ = layer_pseudotime(matrix[cells], root, settings, threads, TOLERANCE_ON_PARTS)
+        return {metric: correlation(found, targets[metric][cells]) for metric in defined}
+
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.splits)
+    parts = on_parts(splits, defined, evaluate) if defined else {}
+    for metric, target in targets.items():
+        n_cells = int((np.isfinite(pseudotime) & np.isfinite(target)).sum())
+        if metric not in defined:
+            reason = reasons.get(metric) or f"no correlation over {n_cells} cells: too few, or constant"
+            scored.rows += [replace(row, n_cells=n_cells) for row in _undefined(subject, metric, reason)]
+            continue
+        said = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
+        row = replace(subject.row(metric), n_cells=n_cells, n_items=len(splits.units))
+        row = replace(row, reason="; ".join([*said, *remarks]))
+        add_score(scored, row, estimates[metric], parts[metric], splits, settings.resamples)
+
+
+def _undefined(subject: Subject, metric: str, reason: str) -> list[Score]:
+    return unscored(subject, [metric], "undefined", reason).rows

@@ -7,12 +7,13 @@ so that the numbers are the same; many roots share one eigen-decomposition.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from layerscope.errors import DataError
 from layerscope.trajectory.graph import NeighbourGraph
@@ -57,7 +58,9 @@ def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
     return (by_degree @ kernel @ by_degree).tocsr()
 
 
-def diffusion_map(graph: NeighbourGraph, n_components: int = N_COMPONENTS) -> DiffusionMap:
+def diffusion_map(
+    graph: NeighbourGraph, n_components: int = N_COMPONENTS, tolerance: float = 0.0
+) -> DiffusionMap:
     """Diffusion components of a graph.
 
     Parameters
@@ -66,14 +69,29 @@ def diffusion_map(graph: NeighbourGraph, n_components: int = N_COMPONENTS) -> Di
         Connectivities of ``n_cells`` cells, connected or not.
     n_components
         Components computed, the constant one included; at most ``n_cells - 1`` are.
+    tolerance
+        Relative error of the eigenvalues; 0 for machine precision, as scanpy has it.
     """
     matrix = transition_matrix(graph).astype(np.float64)
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
     start = np.random.RandomState(0).standard_normal(n_cells)
-    with threadpool_limits(1, user_api="blas"):
-        values, vectors = eigsh(matrix, k=min(n_cells - 1, n_components), which="LM", v0=start)
+    with _threads().limit(limits=1, user_api="blas"):
+        values, vectors = eigsh(
+            matrix,
+            k=min(n_cells - 1, n_components),
+            which="LM",
+            v0=start,
+            tol=tolerance,
+            ncv=min(n_cells, 4 * n_components) if tolerance else None,
+        )
     return DiffusionMap(values[::-1].astype(np.float32), vectors[:, ::-1].astype(np.float32), graph.component)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """The process's thread pools, looked up once."""
+    return ThreadpoolController()
 
 
 def diffusion_pseudotime(

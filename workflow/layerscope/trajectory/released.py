@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.statistics.intervals import percentile_interval
@@ -30,6 +31,7 @@ from layerscope.statistics.resampling import bootstrap_counts, generator
 from layerscope.tables import Score
 from layerscope.trajectory.graph import neighbour_graph
 from layerscope.trajectory.neighbours import nearest_neighbours
+from layerscope.trajectory.paper import add_correlations
 from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 from layerscope.trajectory.references import Reference
 from layerscope.trajectory.scores import (
@@ -38,7 +40,6 @@ from layerscope.trajectory.scores import (
     Scored,
     Subject,
     UndefinedPseudotimeError,
-    add_correlation,
     embedded_cells,
     layer_pseudotime,
     share_unreachable,
@@ -104,6 +105,7 @@ def score_released(
     reference: Reference,
     subject: Subject,
     settings: ReleasedSettings,
+    obs: pd.DataFrame | None = None,
     threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``released``.
@@ -117,7 +119,9 @@ def score_released(
     subject
         Names for the rows.
     settings
-        Graph, diffusion map, resampling and the number of pairs.
+        Graph, diffusion map, splits, resampling and the number of pairs.
+    obs
+        The cells' standard columns: ``clone`` keeps sisters together in splits.
     threads
         Threads of the neighbour search.
 
@@ -137,7 +141,8 @@ def score_released(
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
     scored = Scored()
-    add_correlation(scored, SPEARMAN, pseudotime, reference.pseudotime, reference, subject, settings, remarks)
+    targets = {SPEARMAN: reference.pseudotime}
+    add_correlations(scored, matrix, pseudotime, targets, reference, subject, settings, remarks, obs, threads)
     scored.rows.append(_overlap(scored, matrix, kept, reference, subject, settings))
     scored.rows.append(_pair_distances(scored, matrix, kept, reference, subject, settings))
     scored.rows.append(share_unreachable(subject, pseudotime))
@@ -152,7 +157,7 @@ def _overlap(
     subject: Subject,
     settings: ReleasedSettings,
 ) -> Score:
-    """Row of the overlap of neighbourhoods, whose bootstrap draws cells."""
+    """Row of the overlap of neighbourhoods, whose bootstrap draws cells with their neighbourhoods."""
     if reference.neighbours is None:
         raise ValueError("a reference of protocol released has neighbourhoods")
     here = kept[neighbourhoods(matrix[kept], settings)]

@@ -1,17 +1,23 @@
-"""What the protocols share: who is scored, a layer's pseudotime, and its correlation with a reference."""
+"""What the protocols share: who is scored, a layer's pseudotime, and the interval of a score.
+
+The uncertainty of everything that a pseudotime enters comes from disjoint halves of the cells
+(:mod:`layerscope.statistics.splits`): on each the graph is built anew. Cells of one clone are sisters and
+stay together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.ranks import WeightedSpearman, spearman
-from layerscope.statistics.resampling import bootstrap_counts, half_splits
+from layerscope.statistics.ranks import spearman
+from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
 from layerscope.trajectory.graph import NeighbourGraph, neighbour_graph
 from layerscope.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
@@ -19,14 +25,19 @@ from layerscope.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.trajectory.settings import TrajectorySettings
 
 Floats = npt.NDArray[np.float64]
+Cells = npt.NDArray[np.intp]
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
 SHARE_UNREACHABLE = "share_unreachable"
 MINIMUM_CELLS = 20
 """Fewer cells than this with both pseudotimes give no score."""
+MOST_CELLS = 2000
+"""Cells in a part of a split; halves of larger data are not searched whole for an interval."""
+TOLERANCE_ON_PARTS = 1e-4
+"""Relative error of eigenvalues on parts of the cells, far below the differences between parts."""
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
-"""Endings of the names under which a metric's values on the two halves of each split are stored."""
+"""Endings of the names under which a metric's values on the two parts of each split are stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +100,8 @@ def embedded_cells(
     return kept, [f"{n_refused} refused cells left out"] if n_refused else []
 
 
-def diffusion_of(graph: NeighbourGraph, n_components: int) -> DiffusionMap:
-    """Diffusion map of a graph.
+def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
+    """Diffusion map of a graph (see :func:`layerscope.trajectory.pseudotime.diffusion_map`).
 
     Raises
     ------
@@ -98,7 +109,7 @@ def diffusion_of(graph: NeighbourGraph, n_components: int) -> DiffusionMap:
         If the eigenvalue iteration does not converge (many nearly separate components).
     """
     try:
-        return diffusion_map(graph, n_components)
+        return diffusion_map(graph, n_components, tolerance)
     except ArpackNoConvergence as error:
         raise UndefinedPseudotimeError(
             f"the diffusion map did not converge (graph of {graph.n_components} components)"
@@ -106,7 +117,11 @@ def diffusion_of(graph: NeighbourGraph, n_components: int) -> DiffusionMap:
 
 
 def layer_pseudotime(
-    matrix: npt.NDArray[np.floating], root: int, settings: TrajectorySettings, threads: int = 1
+    matrix: npt.NDArray[np.floating],
+    root: int,
+    settings: TrajectorySettings,
+    threads: int = 1,
+    tolerance: float = 0.0,
 ) -> tuple[Floats, list[str]]:
     """Diffusion pseudotime of a layer from one root.
 
@@ -124,7 +139,7 @@ def layer_pseudotime(
     if root not in kept:
         raise UndefinedPseudotimeError("the root cell was refused by the model")
     graph = neighbour_graph(matrix[kept], settings.neighbours, settings.metric, threads)
-    diffusion = diffusion_of(graph, settings.components)
+    diffusion = diffusion_of(graph, settings.components, tolerance)
     found = diffusion_pseudotime(diffusion, [int(np.searchsorted(kept, root))], settings.dpt_components)[0]
     pseudotime = np.full(len(matrix), np.nan)
     pseudotime[kept] = found
@@ -134,64 +149,74 @@ def layer_pseudotime(
     return pseudotime, remarks
 
 
+def correlation(pseudotime: npt.ArrayLike, target: npt.ArrayLike) -> float:
+    """Spearman over the cells where both are finite; NaN if they are too few, or either is constant."""
+    one, other = np.asarray(pseudotime), np.asarray(target)
+    both = np.isfinite(one) & np.isfinite(other)
+    return spearman(one[both], other[both]) if both.sum() >= MINIMUM_CELLS else float("nan")
+
+
+def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_splits: int) -> Splits:
+    """Splits of a condition's cells; cells of one clone stay together."""
+    units = [f"cell {name}" for name in cell_ids]
+    if obs is not None and "clone" in obs:
+        clones = obs["clone"].astype(str)
+        units = [f"clone {clone}" if clone else unit for clone, unit in zip(clones, units, strict=True)]
+    return Splits.of(units, seed, n_splits, MOST_CELLS)
+
+
+def on_parts(
+    splits: Splits, metrics: Iterable[str], evaluate: Callable[[Cells], Mapping[str, float]]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime.
+
+    Parameters
+    ----------
+    splits
+        The parts.
+    metrics
+        Metrics to keep.
+    evaluate
+        Gives all metrics' scores on some cells, whose indices it gets.
+    """
+    found = {metric: np.full((2, len(splits.first)), np.nan) for metric in metrics}
+    for side, parts in enumerate((splits.first, splits.second)):
+        for split, part in enumerate(parts):
+            try:
+                scores = evaluate(np.flatnonzero(part))
+            except UndefinedPseudotimeError:
+                continue
+            for metric, values in found.items():
+                values[side, split] = scores[metric]
+    return {metric: (values[0], values[1]) for metric, values in found.items()}
+
+
+def add_score(
+    scored: Scored,
+    row: Score,
+    estimate: float,
+    parts: tuple[Floats, Floats],
+    splits: Splits,
+    n_resamples: int,
+) -> None:
+    """Add a score with the interval that its values on disjoint parts give, and what is stored of them."""
+    values = splits.resamples(estimate, *parts, n_resamples)
+    low, high = percentile_interval(values)
+    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
+    scored.resamples[row.metric] = values
+    scored.resamples[row.metric + CHOSEN_ON], scored.resamples[row.metric + SCORED_ON] = parts
+
+
 def unscored(subject: Subject, metrics: Sequence[str], status: str, reason: str) -> Scored:
     """Rows that say why there is no number."""
     return Scored([_without_number(subject, metric, status, reason) for metric in metrics])
 
 
-def _without_number(subject: Subject, metric: str, status: str, reason: str, n_cells: int = 0) -> Score:
+def _without_number(subject: Subject, metric: str, status: str, reason: str) -> Score:
     if status not in ("undefined", "not_available"):
         raise ValueError(f"a row with status {status!r} needs a number")
-    row = replace(subject.row(metric), n_cells=n_cells, reason=reason)
+    row = replace(subject.row(metric), reason=reason)
     return replace(row, status="undefined") if status == "undefined" else replace(row, status="not_available")
-
-
-def add_correlation(
-    scored: Scored,
-    metric: str,
-    pseudotime: Floats,
-    target: Floats,
-    reference: Reference,
-    subject: Subject,
-    settings: TrajectorySettings,
-    remarks: Sequence[str],
-) -> None:
-    """Add the Spearman correlation of two pseudotimes over the cells where both are finite.
-
-    Adds the row of ``metric`` and its values in all resamples and halves to ``scored``. A correlation with
-    the reference (metric :data:`SPEARMAN`) is undefined for the representation that made the reference.
-    """
-    used = np.isfinite(pseudotime) & np.isfinite(target)
-    n_cells = int(used.sum())
-    reason = made_the_reference(reference, subject) if metric == SPEARMAN else ""
-    if not reason and n_cells < MINIMUM_CELLS:
-        reason = f"{n_cells} cells have both pseudotimes; at least {MINIMUM_CELLS} are needed"
-    estimate = np.nan if reason else spearman(pseudotime[used], target[used])
-    if np.isnan(estimate):
-        reason = reason or "a pseudotime is constant over the cells that have both"
-        scored.rows.append(_without_number(subject, metric, "undefined", reason, n_cells))
-        return
-    if metric == SPEARMAN and reference.source == COMPUTED:
-        remarks = [f"reference {reference.source}", *remarks]
-    correlation = WeightedSpearman(pseudotime[used], target[used])
-    counts = bootstrap_counts(subject.seed, reference.cell_ids, settings.resamples)
-    values = np.concatenate([np.empty(0), *(correlation(block[:, used]) for block in counts)])
-    halves = half_splits(subject.seed, reference.cell_ids, settings.splits)[:, used]
-    low, high = percentile_interval(values)
-    scored.resamples[metric] = values
-    scored.resamples[metric + CHOSEN_ON] = correlation(halves.astype(np.int32))
-    scored.resamples[metric + SCORED_ON] = correlation((~halves).astype(np.int32))
-    scored.rows.append(
-        replace(
-            subject.row(metric),
-            estimate=estimate,
-            ci_low=low,
-            ci_high=high,
-            n_cells=n_cells,
-            n_items=n_cells,
-            reason="; ".join(remarks),
-        )
-    )
 
 
 def made_the_reference(reference: Reference, subject: Subject) -> str:

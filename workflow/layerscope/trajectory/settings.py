@@ -25,9 +25,10 @@ class TrajectorySettings:
     dpt_components
         Leading components that enter the pseudotime (scanpy's default: 10).
     resamples
-        Bootstrap resamples of the interval.
+        Values by which the interval, and comparisons between layers, are resampled.
     splits
-        Random halves of the cells on which the choice of a layer is tried out.
+        Pairs of disjoint random halves of the cells on which everything is computed again: the source of the
+        intervals, and where the choice of a layer is tried out.
     """
 
     neighbours: int = 15
@@ -35,7 +36,7 @@ class TrajectorySettings:
     components: int = 15
     dpt_components: int = 10
     resamples: int = 1000
-    splits: int = 100
+    splits: int = 20
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

@@ -7,43 +7,43 @@ where cells carry clonal barcodes, the order of sister cells sampled at differen
 clones (:mod:`layerscope.trajectory.clones`). Agreement with the reference pseudotime is secondary. Cells that
 a root cannot reach agree with nothing, and are counted.
 
-Intervals draw cells (clones, for the clonal scores) of finished pseudotimes, by the first-order bootstrap of
-:mod:`layerscope.statistics.concordance`.
+Intervals come from disjoint halves of the cells, each with a graph (the middle one of the sizes) and roots of
+its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.statistics.concordance import order_concordance, spearman_influence
-from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.ranks import spearman
-from layerscope.statistics.resampling import bootstrap_counts, generator, half_splits
-from layerscope.trajectory.clones import CLONE_ORDER, FATE_AUC, add_clonal_scores
+from layerscope.statistics.concordance import order_concordance
+from layerscope.statistics.resampling import generator
+from layerscope.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.trajectory.graph import graph_of
 from layerscope.trajectory.neighbours import nearest_neighbours
 from layerscope.trajectory.pseudotime import diffusion_pseudotime
 from layerscope.trajectory.references import NoRootError, Reference, root_cells
 from layerscope.trajectory.scores import (
-    CHOSEN_ON,
-    MINIMUM_CELLS,
-    SCORED_ON,
     SHARE_UNREACHABLE,
     SPEARMAN,
     SPEARMAN_TRUTH,
+    TOLERANCE_ON_PARTS,
+    Cells,
     Floats,
     Scored,
     Subject,
     UndefinedPseudotimeError,
+    add_score,
+    correlation,
     diffusion_of,
     embedded_cells,
     made_the_reference,
+    on_parts,
     share_unreachable,
+    splits_of,
     unscored,
 )
 from layerscope.trajectory.settings import StrictSettings
@@ -51,31 +51,162 @@ from layerscope.trajectory.settings import StrictSettings
 SOMERS_D = "time_somers_d"
 TAU_B = "time_tau_b"
 SOMERS_D_ACROSS = "time_somers_d_across_batches"
-NOT_WITHIN_BATCH = "no two cells of one batch differ in time"
+METRICS = (SOMERS_D, TAU_B, SOMERS_D_ACROSS, CLONE_ORDER, SPEARMAN)
 QUARTILES = {"_roots_q25": 0.25, "_roots_q75": 0.75}
 
 
 @dataclass(frozen=True)
-class Pseudotimes:
-    """Pseudotimes of a layer from many roots on many graphs.
+class Observed:
+    """What pseudotimes are compared with, cell by cell.
 
     Attributes
     ----------
-    values
-        Shape ``(n_graphs, n_roots, n_cells)``; ``inf`` for unreachable, NaN for refused cells.
-    neighbourhoods
-        Numbers of neighbours of the graphs.
-    remarks
-        What was left out.
+    time
+        Place of the sampling time among the times, -1 where unknown.
+    batch
+        Batch as a number.
+    sisters
+        Pairs of cells of one clone sampled at different times.
+    targets
+        Pseudotimes to agree with, by metric.
     """
 
-    values: npt.NDArray[np.float32]
-    neighbourhoods: tuple[int, ...]
-    remarks: tuple[str, ...]
+    time: npt.NDArray[np.int64]
+    batch: npt.NDArray[np.int64]
+    sisters: Sisters
+    targets: dict[str, Floats]
 
-    def flat(self) -> npt.NDArray[np.float32]:
-        """All pseudotimes, shape ``(n_graphs * n_roots, n_cells)``."""
-        return self.values.reshape(-1, self.values.shape[2])
+    @classmethod
+    def of(cls, obs: pd.DataFrame, reference: Reference) -> Observed:
+        """Read the standard columns that there are."""
+        nothing = np.full(len(obs), -1, dtype=np.int64)
+        time = obs["time"].cat.codes.to_numpy().astype(np.int64) if "time" in obs else nothing
+        batch = pd.factorize(obs["batch"])[0].astype(np.int64) if "batch" in obs else nothing
+        targets = {SPEARMAN: reference.pseudotime}
+        if "true_pseudotime" in obs:
+            targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
+        return cls(time, batch, sisters_of(obs), targets)
+
+    def scores(self, pseudotimes: npt.NDArray[np.floating], cells: Cells) -> dict[str, Floats]:
+        """Scores of pseudotimes of some cells.
+
+        Parameters
+        ----------
+        pseudotimes
+            Shape ``(n_pseudotimes, n_cells)``; ``inf`` where unreachable.
+        cells
+            Indices of these cells among all.
+
+        Returns
+        -------
+        By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
+        """
+        timed = self.time[cells] >= 0
+        time, batch = self.time[cells][timed], self.batch[cells][timed]
+        within = order_concordance(pseudotimes[:, timed], time, batch)
+        across = order_concordance(pseudotimes[:, timed], time, np.zeros_like(batch))
+        found = {SOMERS_D: within.somers_d(), TAU_B: within.tau_b(), SOMERS_D_ACROSS: across.somers_d()}
+        found[CLONE_ORDER] = self.sisters.among(cells).order(pseudotimes)
+        for metric, target in self.targets.items():
+            found[metric] = np.array([correlation(one, target[cells]) for one in pseudotimes])
+        return found
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The root set of a condition, in an order in which roots are taken.
+
+    Attributes
+    ----------
+    cells
+        Indices of the root cells.
+    most
+        Roots taken at most.
+    """
+
+    cells: Cells
+    most: int
+
+    def among(self, cells: Cells) -> Cells:
+        """Places of the roots to take among some cells, whose sorted indices are given."""
+        inside = self.cells[np.isin(self.cells, cells)][: self.most]
+        return np.sort(np.searchsorted(cells, inside))
+
+
+def root_set(obs: pd.DataFrame, settings: StrictSettings, seed: int) -> tuple[Roots, str]:
+    """Root cells, the same for every layer and model of a condition; or why there are none."""
+    try:
+        candidates, words = root_cells(obs, "cells")
+    except NoRootError:
+        return Roots(np.empty(0, dtype=np.intp), 0), "no root set: the cells have neither is_root nor time"
+    names = obs.index[candidates].astype(str).tolist()
+    by_name = candidates[np.argsort(np.asarray(names, dtype=np.str_), kind="stable")]
+    roots = Roots(generator(seed, names, "roots").permutation(by_name), settings.roots)
+    if len(candidates) < settings.least_roots:
+        return roots, f"{len(candidates)} {words}; a root set needs {settings.least_roots}"
+    return roots, ""
+
+
+@dataclass(frozen=True)
+class Pseudotimes:
+    """Pseudotimes of some cells from many roots on many graphs.
+
+    Attributes
+    ----------
+    matrix
+        Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells.
+    neighbourhoods
+        Numbers of neighbours of the graphs.
+    components
+        Connected components of the graphs.
+    """
+
+    matrix: npt.NDArray[np.float32]
+    neighbourhoods: tuple[int, ...]
+    components: tuple[int, ...]
+
+
+def pseudotimes(
+    matrix: npt.NDArray[np.floating],
+    roots: Cells,
+    neighbourhoods: tuple[int, ...],
+    settings: StrictSettings,
+    threads: int = 1,
+    tolerance: float = 0.0,
+) -> Pseudotimes:
+    """Pseudotimes of cells: one neighbour search, one eigen-decomposition per graph, all roots from it.
+
+    Parameters
+    ----------
+    matrix
+        Cells x hidden, finite.
+    roots
+        Indices of the root cells.
+    neighbourhoods
+        Numbers of neighbours; those that the cells are too few for are left out.
+    settings
+        Metric and components.
+    threads
+        Threads of the neighbour search.
+    tolerance
+        Relative error of the eigenvalues.
+
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If there is no root, or no pseudotime.
+    """
+    if not roots.size:
+        raise UndefinedPseudotimeError("all root cells were refused by the model")
+    widths = tuple(k for k in neighbourhoods if k < len(matrix))
+    search = nearest_neighbours(matrix, max(widths), settings.metric, threads)
+    values, components = [], []
+    for width in widths:
+        graph = graph_of(search.first(width))
+        diffusion = diffusion_of(graph, settings.components, tolerance)
+        values.append(diffusion_pseudotime(diffusion, roots, settings.dpt_components))
+        components.append(graph.n_components)
+    return Pseudotimes(np.concatenate(values), widths, tuple(components))
 
 
 def score_strict(
@@ -101,7 +232,7 @@ def score_strict(
     subject
         Names for the rows.
     settings
-        Graphs, roots, resampling and clones.
+        Graphs, roots, splits, resampling and clones.
     threads
         Threads of the neighbour search.
 
@@ -109,191 +240,96 @@ def score_strict(
     -------
     Rows of every metric; those that the cells' columns do not allow have status ``not_available``.
     """
-    metrics = [SOMERS_D, TAU_B, SOMERS_D_ACROSS, SPEARMAN, CLONE_ORDER, FATE_AUC, SHARE_UNREACHABLE]
-    metrics += [SPEARMAN_TRUTH] if SPEARMAN_TRUTH.removeprefix("spearman_") in obs else []
-    roots, reason = root_set(obs, reference.cell_ids, settings, subject.seed)
+    truth = [SPEARMAN_TRUTH] if "true_pseudotime" in obs else []
+    metrics = [*METRICS, *truth, FATE_AUC, SHARE_UNREACHABLE]
+    roots, reason = root_set(obs, settings, subject.seed)
     if reason:
         return unscored(subject, metrics, "not_available", reason)
+    smallest = min(settings.neighbourhoods)
     try:
-        found = pseudotimes(matrix, roots, settings, threads)
+        kept, remarks = embedded_cells(matrix, smallest)
+        found = pseudotimes(matrix[kept], roots.among(kept), settings.neighbourhoods, settings, threads)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
+    observed = Observed.of(obs, reference)
+    scores = observed.scores(found.matrix, kept)
+    reasons = _reasons(scores, obs, observed, reference, subject)
+    defined = [metric for metric in scores if not reasons[metric]]
+    middle = (sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2],)
+
+    def evaluate(cells: Cells) -> dict[str, float]:
+        cells = kept[np.isin(kept, cells)]
+        embedded_cells(matrix[cells], smallest)
+        part_roots = roots.among(cells)
+        of_part = pseudotimes(matrix[cells], part_roots, middle, settings, threads, TOLERANCE_ON_PARTS)
+        return {metric: _median(one) for metric, one in observed.scores(of_part.matrix, cells).items()}
+
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.splits)
+    parts = on_parts(splits, defined, evaluate) if defined else {}
     scored = Scored()
-    _add_time_scores(scored, found, obs, reference, subject, settings)
-    _add_agreement(scored, SPEARMAN, found, reference.pseudotime, reference, subject, settings)
-    if SPEARMAN_TRUTH in metrics:
-        truth = obs["true_pseudotime"].to_numpy(dtype=np.float64)
-        _add_agreement(scored, SPEARMAN_TRUTH, found, truth, reference, subject, settings)
-    add_clonal_scores(scored, matrix, found.flat(), obs, subject, settings)
-    scored.rows.append(share_unreachable(subject, found.flat().astype(np.float64)))
+    remark = "; ".join([*remarks, *_remarks(found)])
+    for metric, of_metric in scores.items():
+        if without := reasons[metric]:
+            scored.rows += unscored(subject, [metric], *without).rows
+            continue
+        row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units), reason=remark)
+        add_score(scored, row, _median(of_metric), parts[metric], splits, settings.resamples)
+        for name, value in _details(metric, of_metric, found).items():
+            scored.rows.append(replace(row, metric=name, estimate=value))
+    add_fates(scored, matrix, obs, subject, settings)
+    unreached = np.where(np.isfinite(found.matrix), 0.0, np.inf)
+    scored.rows.append(share_unreachable(subject, unreached))
     return scored
 
 
-def root_set(
-    obs: pd.DataFrame, cell_ids: Sequence[str], settings: StrictSettings, seed: int
-) -> tuple[npt.NDArray[np.intp], str]:
-    """Indices of the root cells: the same for every layer and model of a condition; or why there are none."""
-    try:
-        candidates, words = root_cells(obs, "cells")
-    except NoRootError:
-        return np.empty(0, dtype=np.intp), "no root set: the cells have neither is_root nor time"
-    if len(candidates) < settings.least_roots:
-        return candidates, f"{len(candidates)} {words}; a root set needs {settings.least_roots}"
-    if len(candidates) > settings.roots:
-        by_name = candidates[np.argsort([cell_ids[cell] for cell in candidates])]
-        names = [cell_ids[cell] for cell in by_name]
-        candidates = np.sort(generator(seed, names, "roots").choice(by_name, settings.roots, replace=False))
-    return candidates, ""
-
-
-def pseudotimes(
-    matrix: npt.NDArray[np.floating], roots: npt.NDArray[np.intp], settings: StrictSettings, threads: int = 1
-) -> Pseudotimes:
-    """Pseudotimes of a layer: one neighbour search, one eigen-decomposition per graph, all roots from it.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If the layer has no pseudotime, or all root cells were refused.
-    """
-    kept, remarks = embedded_cells(matrix, min(settings.neighbourhoods))
-    usable = roots[np.isin(roots, kept)]
-    if not usable.size:
-        raise UndefinedPseudotimeError("all root cells were refused by the model")
-    widths = tuple(k for k in settings.neighbourhoods if k < len(kept))
-    search = nearest_neighbours(matrix[kept], max(widths), settings.metric, threads)
-    values = np.full((len(widths), len(usable), len(matrix)), np.nan, dtype=np.float32)
-    components = []
-    for graph_values, width in zip(values, widths, strict=True):
-        graph = graph_of(search.first(width))
-        diffusion = diffusion_of(graph, settings.components)
-        places = np.searchsorted(kept, usable)
-        graph_values[:, kept] = diffusion_pseudotime(diffusion, places, settings.dpt_components)
-        components.append(graph.n_components)
-    if max(components) > 1:
-        counts = ", ".join(f"{n} at k = {k}" for n, k in zip(components, widths, strict=True))
-        remarks.append(f"connected components of the graphs: {counts}")
-    return Pseudotimes(values, widths, tuple(remarks))
-
-
-def _add_time_scores(
-    scored: Scored,
-    found: Pseudotimes,
+def _reasons(
+    scores: dict[str, Floats],
     obs: pd.DataFrame,
+    observed: Observed,
     reference: Reference,
     subject: Subject,
-    settings: StrictSettings,
-) -> None:
-    """Concordance of pseudotimes with sampling times, within batches and across them."""
-    metrics = [SOMERS_D, TAU_B, SOMERS_D_ACROSS]
+) -> dict[str, tuple[str, str] | None]:
+    """Status and reason of each metric without a score; None for those that have one."""
+    lacking: dict[str, tuple[str, str]] = {}
     if "time" not in obs:
-        scored.rows += unscored(subject, metrics, "not_available", "the cells have no time labels").rows
-        return
-    time = obs["time"].cat.codes.to_numpy().astype(np.int64)
-    batch = pd.factorize(obs["batch"])[0] if "batch" in obs else np.zeros(len(obs), dtype=np.int64)
-    used = np.flatnonzero((time >= 0) & ~np.isnan(found.flat()[0]))
-    within, across = (
-        order_concordance(found.flat()[:, used], time[used], strata[used])
-        for strata in (batch, np.zeros(len(obs), dtype=np.int64))
-    )
-    draws = _Draws(used, reference.cell_ids, subject.seed, settings)
-    for metric, values in (
-        (SOMERS_D, within.somers_d),
-        (TAU_B, within.tau_b),
-        (SOMERS_D_ACROSS, across.somers_d),
-    ):
-        estimates = values()
-        if np.isnan(estimates).any():
-            reason = "one sampling time only" if metric == SOMERS_D_ACROSS else NOT_WITHIN_BATCH
-            scored.rows += unscored(subject, [metric], "not_available", reason).rows
-        else:
-            _add_median(scored, metric, estimates, values, draws, found, subject)
-
-
-def _add_agreement(
-    scored: Scored,
-    metric: str,
-    found: Pseudotimes,
-    target: Floats,
-    reference: Reference,
-    subject: Subject,
-    settings: StrictSettings,
-) -> None:
-    """Spearman with a pseudotime of all cells, over the cells that a root reaches."""
-    reason = made_the_reference(reference, subject) if metric == SPEARMAN else ""
-    if metric == SPEARMAN and reference.unavailable:
-        scored.rows += unscored(subject, [metric], "not_available", reference.unavailable).rows
-        return
-    flat = found.flat()
-    used = np.flatnonzero(np.isfinite(target) & ~np.isnan(flat[0]))
-    estimates = np.full(len(flat), np.nan)
-    influence = np.zeros((len(used), len(flat)))
-    for column, values in enumerate(flat[:, used]):
-        reached = np.isfinite(values)
-        if reached.sum() >= MINIMUM_CELLS:
-            estimates[column] = spearman(values[reached], target[used][reached])
-            influence[reached, column] = (
-                spearman_influence(values[reached], target[used][reached]) / reached.sum()
-            )
-    reason = reason or ("too few cells are reached" if np.isnan(estimates).all() else "")
-    if reason:
-        scored.rows += unscored(subject, [metric], "undefined", reason).rows
-        return
-    draws = _Draws(used, reference.cell_ids, subject.seed, settings)
-    _add_median(
-        scored,
-        metric,
-        estimates,
-        lambda counts: estimates + (counts - 1.0) @ influence,
-        draws,
-        found,
-        subject,
-    )
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Resamples and halves of the cells that a metric uses."""
-
-    used: npt.NDArray[np.intp]
-    cell_ids: Sequence[str]
-    seed: int
-    settings: StrictSettings
-
-    def medians(self, values: Callable[[npt.NDArray[np.int32]], Floats]) -> Floats:
-        """Median over roots and graphs in every bootstrap resample, shape ``(n_resamples,)``."""
-        blocks = bootstrap_counts(self.seed, self.cell_ids, self.settings.resamples)
-        medians = [np.nanmedian(values(block[:, self.used]), axis=1) for block in blocks]
-        return np.concatenate([np.empty(0), *medians])
-
-    def halves(self, values: Callable[[npt.NDArray[np.int32]], Floats]) -> tuple[Floats, Floats]:
-        """The same in the two halves of every split, shape ``(n_splits,)`` each."""
-        chosen = half_splits(self.seed, self.cell_ids, self.settings.splits)[:, self.used].astype(np.int32)
-        first, second = (np.nanmedian(values(2 * half), axis=1) for half in (chosen, 1 - chosen))
-        return first, second
-
-
-def _add_median(
-    scored: Scored,
-    metric: str,
-    estimates: Floats,
-    values: Callable[[npt.NDArray[np.int32]], Floats],
-    draws: _Draws,
-    found: Pseudotimes,
-    subject: Subject,
-) -> None:
-    """Add the median over roots and graphs with its interval, the quartiles, and each graph's own median."""
-    resampled = draws.medians(values)
-    low, high = percentile_interval(resampled)
-    n_cells = len(draws.used)
-    row = replace(subject.row(metric), n_cells=n_cells, n_items=n_cells, reason="; ".join(found.remarks))
-    scored.rows.append(replace(row, estimate=float(np.nanmedian(estimates)), ci_low=low, ci_high=high))
-    for ending, quantile in QUARTILES.items():
-        scored.rows.append(
-            replace(row, metric=metric + ending, estimate=float(np.nanquantile(estimates, quantile)))
+        lacking |= dict.fromkeys(
+            (SOMERS_D, TAU_B, SOMERS_D_ACROSS), ("not_available", "the cells have no time labels")
         )
-    by_graph = estimates.reshape(len(found.neighbourhoods), -1)
+    if observed.sisters.reason:
+        lacking[CLONE_ORDER] = ("not_available", observed.sisters.reason)
+    if reference.unavailable:
+        lacking[SPEARMAN] = ("not_available", reference.unavailable)
+    elif made_the_reference(reference, subject):
+        lacking[SPEARMAN] = ("undefined", made_the_reference(reference, subject))
+    general = {
+        SOMERS_D: ("not_available", "no two cells of one batch differ in time"),
+        TAU_B: ("not_available", "no two cells of one batch differ in time"),
+        SOMERS_D_ACROSS: ("not_available", "the cells have one sampling time only"),
+        CLONE_ORDER: ("undefined", "no sisters of several times have an embedding"),
+    }
+    too_few = ("undefined", "too few cells are reached from the roots, or a pseudotime is constant")
+    return {
+        metric: lacking.get(metric) or (general.get(metric, too_few) if np.isnan(found).all() else None)
+        for metric, found in scores.items()
+    }
+
+
+def _details(metric: str, scores: Floats, found: Pseudotimes) -> dict[str, float]:
+    """Quartiles over roots and graphs, and each graph's own median over roots."""
+    details = {metric + ending: float(np.nanquantile(scores, share)) for ending, share in QUARTILES.items()}
+    by_graph = scores.reshape(len(found.neighbourhoods), -1)
     for width, of_graph in zip(found.neighbourhoods, by_graph, strict=True):
-        scored.rows.append(replace(row, metric=f"{metric}_k{width}", estimate=float(np.nanmedian(of_graph))))
-    scored.resamples[metric] = resampled
-    scored.resamples[metric + CHOSEN_ON], scored.resamples[metric + SCORED_ON] = draws.halves(values)
+        if not np.isnan(of_graph).all():
+            details[f"{metric}_k{width}"] = float(np.nanmedian(of_graph))
+    return details
+
+
+def _median(scores: Floats) -> float:
+    return float(np.nanmedian(scores)) if not np.isnan(scores).all() else float("nan")
+
+
+def _remarks(found: Pseudotimes) -> list[str]:
+    if max(found.components) == 1:
+        return []
+    counts = (f"{n} at k = {k}" for n, k in zip(found.components, found.neighbourhoods, strict=True))
+    return [f"connected components of the graphs: {', '.join(counts)}"]

@@ -1,0 +1,69 @@
+"""The layer chosen on one half of the data and scored on the other: what a choice is really worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A choice among layers, tried out on many splits in halves.
+
+    Attributes
+    ----------
+    estimate
+        Mean score of the chosen layer on the half that did not choose it.
+    gain
+        Mean of that minus the final layer's score on the same half.
+    optimism
+        Mean of the chosen layer's score on the half that chose it minus that on the other: how much the
+        highest of many scores promises too much, at half the data.
+    most_often
+        Index of the layer chosen most often (the first of several).
+    share
+        Share of the choices that fell on it.
+    n_splits
+        Splits that could be used.
+    """
+
+    estimate: float = np.nan
+    gain: float = np.nan
+    optimism: float = np.nan
+    most_often: int = -1
+    share: float = np.nan
+    n_splits: int = 0
+
+
+def held_out(one_half: npt.ArrayLike, other_half: npt.ArrayLike, final: int = -1) -> HeldOut:
+    """Choose the highest layer on each half, score it on the other.
+
+    Parameters
+    ----------
+    one_half, other_half
+        Scores on the two halves of each split, shape ``(n_splits, n_layers)``; splits with NaN are left out.
+    final
+        Index of the final layer.
+    """
+    first, second = np.asarray(one_half, dtype=np.float64), np.asarray(other_half, dtype=np.float64)
+    usable = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    if not usable.any():
+        return HeldOut()
+    choosing = np.concatenate([first[usable], second[usable]])
+    scoring = np.concatenate([second[usable], first[usable]])
+    rows = np.arange(len(choosing))
+    chosen = choosing.argmax(axis=1)
+    frequency = np.bincount(chosen, minlength=choosing.shape[1])
+    promised, kept = choosing[rows, chosen], scoring[rows, chosen]
+    return HeldOut(
+        estimate=float(kept.mean()),
+        gain=float((kept - scoring[:, final]).mean()),
+        optimism=float((promised - kept).mean()),
+        most_often=int(frequency.argmax()),
+        share=float(frequency.max() / frequency.sum()),
+        n_splits=int(usable.sum()),
+    )

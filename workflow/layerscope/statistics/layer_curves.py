@@ -1,0 +1,106 @@
+"""A model's whole curve over its layers: simultaneous intervals and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.statistics.evidence import Comparison, Measured, Model, stacked
+from layerscope.statistics.multiple_testing import MaxT, max_t, p_best
+from layerscope.tables import OFFICIAL
+
+Floats = npt.NDArray[np.float64]
+AGAINST = ("final", "first", "official")
+
+
+def best_shares(layers: Sequence[Measured]) -> Floats:
+    """Share of the resamples in which each layer scores highest, shape ``(n_layers,)``; NaN without any."""
+    values = stacked(layers)
+    usable = None if values is None else values[np.isfinite(values).all(axis=1)]
+    if usable is None or not len(usable):
+        return np.full(len(layers), np.nan)
+    highest = np.bincount(usable.argmax(axis=1), minlength=len(layers))
+    return np.asarray(highest / highest.sum())
+
+
+def best_depths(layers: Sequence[Measured]) -> Floats:
+    """Depth of the highest layer in every usable resample; empty without resamples."""
+    values = stacked(layers)
+    if values is None:
+        return np.empty(0)
+    usable = values[np.isfinite(values).all(axis=1)]
+    depths: Floats = np.array([layer.depth for layer in layers])[usable.argmax(axis=1)]
+    return depths
+
+
+def curve(comparison: Comparison, model: Model) -> pd.DataFrame:
+    """The curve of a model under one condition and protocol, one row per numbered layer.
+
+    Returns
+    -------
+    Columns ``condition``, ``task``, ``protocol``, ``metric``, ``model``, ``layer``, ``depth``, ``estimate``,
+    ``ci_low``, ``ci_high`` (of the layer alone), ``simultaneous_low``, ``simultaneous_high`` (of all layers
+    at once: max-T), and for each of :data:`AGAINST` the difference to that layer ``over_final`` with its
+    simultaneous interval ``..._low``, ``..._high`` and one-sided max-T p-value ``..._p``; ``p_best`` (of
+    being the best layer), ``in_confidence_set`` and ``best_share`` (of resamples in which it is highest).
+    """
+    layers = comparison.layers(model)
+    table = pd.DataFrame(
+        {
+            "condition": comparison.condition,
+            "task": comparison.task,
+            "protocol": comparison.protocol,
+            "metric": comparison.metric,
+            "model": model.name,
+            "layer": [layer.layer for layer in layers],
+            "depth": [layer.depth for layer in layers],
+            "estimate": [layer.estimate for layer in layers],
+            "ci_low": [layer.ci_low for layer in layers],
+            "ci_high": [layer.ci_high for layer in layers],
+        }
+    )
+    if not layers:
+        return table
+    estimates = table["estimate"].to_numpy()
+    values = stacked(layers)
+    together = _nothing(len(layers)) if values is None else max_t(estimates, values)
+    table["simultaneous_low"], table["simultaneous_high"] = together.low, together.high
+    named = {
+        "final": comparison.get(model.name, model.numbered()[-1]),
+        "first": comparison.get(model.name, "01"),
+        "official": comparison.get(model.name, OFFICIAL),
+    }
+    for name in AGAINST:
+        differences, found = differences_to(layers, named[name])
+        table[f"over_{name}"] = differences
+        table[f"over_{name}_low"], table[f"over_{name}_high"] = found.low, found.high
+        table[f"over_{name}_p"] = found.p_greater
+    p_values = np.full(len(layers), np.nan) if values is None else p_best(estimates, values)
+    table["p_best"] = p_values
+    table["in_confidence_set"] = ~(p_values <= 0.05)
+    table["best_share"] = best_shares(layers)
+    return table
+
+
+def differences_to(layers: Sequence[Measured], other: Measured | None) -> tuple[Floats, MaxT]:
+    """Differences of layers to one score, with simultaneous intervals; NaN for that score itself."""
+    n_layers = len(layers)
+    if other is None:
+        return np.full(n_layers, np.nan), _nothing(n_layers)
+    differences = np.array([layer.estimate - other.estimate for layer in layers])
+    compared = np.array([layer is not other for layer in layers])
+    result = _nothing(n_layers)
+    values = stacked([*layers, other])
+    if values is not None and compared.any():
+        found = max_t(differences[compared], (values[:, :-1] - values[:, [-1]])[:, compared])
+        for whole, part in ((result.low, found.low), (result.high, found.high)):
+            whole[compared] = part
+        result.p_greater[compared] = found.p_greater
+    return differences, result
+
+
+def _nothing(n_layers: int) -> MaxT:
+    return MaxT(*(np.full(n_layers, np.nan) for _ in range(3)))

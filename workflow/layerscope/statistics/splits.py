@@ -1,0 +1,117 @@
+"""Uncertainty from disjoint parts of the data, for scores that resampling with replacement would spoil.
+
+A neighbour graph cannot be built from cells drawn twice (copies are their own nearest neighbours), and a
+score whose graph is kept while its cells are resampled looks surer than it is. So the whole score is computed
+again on pairs of disjoint random parts: their differences give its variance (the delete-d jackknife of Shao &
+Wu 1989, by pairs), and what a layer chosen on one part is worth on the other needs no further computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.statistics.resampling import generator
+
+Floats = npt.NDArray[np.float64]
+LEAST_USABLE = 0.8
+"""Share of the splits that must have a score on both parts for an interval to be given."""
+NEARLY_ONE = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Pairs of disjoint random parts of the items.
+
+    Attributes
+    ----------
+    first, second
+        The two parts, True for their items, shape ``(n_splits, n_items)``.
+    units
+        Names of the units that are kept together, one for each.
+    seed
+        Of everything random here.
+    scale
+        Standard error of a score on all items in units of the difference between the two parts' scores:
+        ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves.
+    """
+
+    first: npt.NDArray[np.bool_]
+    second: npt.NDArray[np.bool_]
+    units: list[str]
+    seed: int
+    scale: float
+
+    @classmethod
+    def of(cls, units: Sequence[str], seed: int, n_splits: int, most: int) -> Splits:
+        """Split items into halves, or into two parts of about ``most`` items where there are more.
+
+        Parameters
+        ----------
+        units
+            Unit of each item; items of one unit fall into the same part (or into none). The splits depend on
+            the seed and on the set of units, not on the order of items.
+        seed
+            The same for every layer and model of a condition, so that splits are the same.
+        n_splits
+            Number of pairs of parts.
+        most
+            Items in a part at most (up to the size of a unit).
+        """
+        names, unit, size = np.unique(
+            np.asarray(units, dtype=np.str_), return_inverse=True, return_counts=True
+        )
+        random = generator(seed, names.tolist(), "splits")
+        part = min(most, len(unit) / 2)
+        first, second = np.zeros((2, n_splits, len(unit)), dtype=bool)
+        for one, other in zip(first, second, strict=True):
+            order = random.permutation(len(names))
+            before = np.empty(len(names))
+            before[order] = np.cumsum(size[order]) - size[order]
+            one[:] = before[unit] < part
+            other[:] = (before[unit] >= part) & (before[unit] < 2 * part)
+        share = (first.mean() + second.mean()) / 2 if n_splits else 0.5
+        return cls(first, second, names.tolist(), seed, float(np.sqrt(share / 2)))
+
+    def resamples(
+        self, estimate: float, on_first: npt.ArrayLike, on_second: npt.ArrayLike, n_resamples: int
+    ) -> Floats:
+        """Values that spread around an estimate as it would vary: a multivariate t over all layers.
+
+        Value ``b`` is ``estimate + s_b * sum_s(g_bs * d_s) / sqrt(n_splits)`` with the scaled differences
+        ``d`` of the parts' scores and multipliers that are common to all layers and models of a condition:
+        ``g`` normal, ``s_b`` the square root of ``n_splits`` over a chi-squared number of as many degrees of
+        freedom. So values are paired between layers, have the layers' covariance over splits, and their
+        quantiles allow for the few splits that it comes from. Computed on the scale of Fisher's z, so that
+        they stay within -1 and 1.
+
+        Parameters
+        ----------
+        estimate
+            Score on all items, in [-1, 1].
+        on_first, on_second
+            Scores on the parts, shape ``(n_splits,)``; NaN where there is none.
+        n_resamples
+            Values to make.
+
+        Returns
+        -------
+        Shape ``(n_resamples,)``; NaN if fewer than :data:`LEAST_USABLE` of the splits have both scores.
+        """
+        centre, first, second = (
+            np.arctanh(np.clip(values, -NEARLY_ONE, NEARLY_ONE)) for values in (estimate, on_first, on_second)
+        )
+        differences = self.scale * (first - second)
+        usable = np.isfinite(differences)
+        n_usable = int(usable.sum())
+        if not n_usable or n_usable < LEAST_USABLE * len(differences):
+            return np.full(n_resamples, np.nan)
+        random = generator(self.seed, self.units, "multipliers")
+        normal = random.standard_normal((n_resamples, len(differences)))
+        stretch = np.sqrt(len(differences) / random.chisquare(len(differences), n_resamples))
+        spread = normal @ np.where(usable, differences, 0) / np.sqrt(n_usable)
+        values: Floats = np.tanh(centre + stretch * spread)
+        return values
