@@ -17,7 +17,7 @@ from layerscope.trajectory.released import (
 from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import ReleasedSettings
 
-SETTINGS = ReleasedSettings(resamples=200, splits=10)
+SETTINGS = ReleasedSettings(resamples=200, halvings=10)
 SUBJECT = Subject(condition="blood", model="m", layer="01", depth=0.0, seed=3, protocol="released")
 
 
@@ -108,7 +108,7 @@ def test_the_layer_that_made_the_reference_overlaps_entirely(reference):
 
 def test_pairs_are_the_same_for_every_layer_and_their_resample_is_written_out(reference):
     known, obs, fate = reference
-    few = ReleasedSettings(resamples=0, splits=0, pairs=60)
+    few = ReleasedSettings(resamples=0, halvings=0, pairs=60)
     row = scores(known, layer(obs, fate), few)[0]["spearman_pair_distances"]
     assert row.n_items <= 60
     constant_shift, _ = scores(known, layer(obs, fate) + 5, few)

@@ -10,7 +10,7 @@ from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import TrajectorySettings
 
-SETTINGS = TrajectorySettings(resamples=200, splits=10)
+SETTINGS = TrajectorySettings(resamples=200, halvings=10)
 N_CELLS = 300
 
 
@@ -72,7 +72,7 @@ def test_the_interval_is_as_wide_as_the_score_varies_between_studies():
         path = np.cos(np.outer(position, np.linspace(1, 6, 20)) + np.arange(20))
         matrix = path + 0.4 * random.normal(size=path.shape)
         matrix[0] = path[0]
-        rows, resamples = scores(matrix, position, settings=TrajectorySettings(resamples=200, splits=6))
+        rows, resamples = scores(matrix, position, settings=TrajectorySettings(resamples=200, halvings=6))
         estimates.append(rows["spearman"].estimate)
         widths.append(resamples["spearman"].std())
     assert 0.7 < np.median(widths) / np.std(estimates) < 1.5

@@ -14,7 +14,7 @@ from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
 from layerscope.trajectory.references import read_reference
 
-SETTINGS = '{"resamples": 100, "splits": 5}'
+SETTINGS = '{"resamples": 100, "halvings": 6, "splits": 5}'
 
 
 class Files:

@@ -12,7 +12,7 @@ from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import StrictSettings
 from layerscope.trajectory.strict import pseudotimes, root_set, score_strict
 
-SETTINGS = StrictSettings(resamples=200, splits=10, neighbourhoods=(10, 15))
+SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 
 
 def scores(matrix, obs, settings=SETTINGS, source=FROM_DATASET, family="", reference=None):

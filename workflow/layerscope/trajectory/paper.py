@@ -112,7 +112,7 @@ def add_correlations(
         found, _ = layer_pseudotime(matrix[cells], root, settings, threads, TOLERANCE_ON_PARTS)
         return {metric: correlation(found, targets[metric][cells]) for metric in defined}
 
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.splits)
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     parts = on_parts(splits, defined, evaluate) if defined else {}
     for metric, target in targets.items():
         n_cells = int((np.isfinite(pseudotime) & np.isfinite(target)).sum())
@@ -123,7 +123,7 @@ def add_correlations(
         said = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
         row = replace(subject.row(metric), n_cells=n_cells, n_items=len(splits.units))
         row = replace(row, reason="; ".join([*said, *remarks]))
-        add_score(scored, row, estimates[metric], parts[metric], splits, settings.resamples)
+        add_score(scored, row, estimates[metric], parts[metric], splits, settings)
 
 
 def _undefined(subject: Subject, metric: str, reason: str) -> list[Score]:

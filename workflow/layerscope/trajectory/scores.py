@@ -197,14 +197,15 @@ def add_score(
     estimate: float,
     parts: tuple[Floats, Floats],
     splits: Splits,
-    n_resamples: int,
+    settings: TrajectorySettings,
 ) -> None:
     """Add a score with the interval that its values on disjoint parts give, and what is stored of them."""
-    values = splits.resamples(estimate, *parts, n_resamples)
+    values = splits.resamples(estimate, *parts, settings.resamples)
     low, high = percentile_interval(values)
     scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
     scored.resamples[row.metric] = values
-    scored.resamples[row.metric + CHOSEN_ON], scored.resamples[row.metric + SCORED_ON] = parts
+    for ending, part in zip((CHOSEN_ON, SCORED_ON), parts, strict=True):
+        scored.resamples[row.metric + ending] = part[: settings.splits]
 
 
 def unscored(subject: Subject, metrics: Sequence[str], status: str, reason: str) -> Scored:

@@ -26,9 +26,11 @@ class TrajectorySettings:
         Leading components that enter the pseudotime (scanpy's default: 10).
     resamples
         Values by which the interval, and comparisons between layers, are resampled.
+    halvings
+        Times that the cells are cut into two random halves on which everything is computed again: the source
+        of the intervals.
     splits
-        Pairs of disjoint random halves of the cells on which everything is computed again: the source of the
-        intervals, and where the choice of a layer is tried out.
+        Halvings on which the choice of a layer is tried out, as many as there are.
     """
 
     neighbours: int = 15
@@ -36,7 +38,8 @@ class TrajectorySettings:
     components: int = 15
     dpt_components: int = 10
     resamples: int = 1000
-    splits: int = 20
+    halvings: int = 20
+    splits: int = 100
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -125,6 +128,7 @@ SMALLEST = {
     "components": 3,
     "dpt_components": 2,
     "resamples": 0,
+    "halvings": 0,
     "splits": 0,
     "pairs": 10,
     "neighbourhoods": 3,

@@ -264,7 +264,7 @@ def score_strict(
         of_part = pseudotimes(matrix[cells], part_roots, middle, settings, threads, TOLERANCE_ON_PARTS)
         return {metric: _median(one) for metric, one in observed.scores(of_part.matrix, cells).items()}
 
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.splits)
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     parts = on_parts(splits, defined, evaluate) if defined else {}
     scored = Scored()
     remark = "; ".join([*remarks, *_remarks(found)])
@@ -273,7 +273,7 @@ def score_strict(
             scored.rows += unscored(subject, [metric], *without).rows
             continue
         row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units), reason=remark)
-        add_score(scored, row, _median(of_metric), parts[metric], splits, settings.resamples)
+        add_score(scored, row, _median(of_metric), parts[metric], splits, settings)
         for name, value in _details(metric, of_metric, found).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
     add_fates(scored, matrix, obs, subject, settings)
