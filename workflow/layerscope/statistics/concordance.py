@@ -63,19 +63,35 @@ def order_concordance(values: npt.ArrayLike, labels: Integers, strata: Integers)
     agreeing, ordered = np.zeros((2, len(values)))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        own = labels[members]
-        size = np.bincount(np.unique(own, return_inverse=True)[1])
-        labelled += (len(own) ** 2 - (size**2).sum()) / 2
-        for place, of_order in enumerate(values[:, members]):
-            finite = np.isfinite(of_order)
-            here, label_here = of_order[finite], own[finite]
-            for label in np.unique(label_here):
-                others = np.sort(here[label_here == label])
-                below = np.searchsorted(others, here, side="left")
-                above = len(others) - np.searchsorted(others, here, side="right")
-                agreeing[place] += (np.sign(label - label_here) * (above - below)).sum() / 2
-                ordered[place] += (above + below).sum() / 2
+        size = np.bincount(np.unique(labels[members], return_inverse=True)[1])
+        labelled += (len(members) ** 2 - (size**2).sum()) / 2
+        of_stratum = _count_pairs(values[:, members], labels[members])
+        agreeing += of_stratum[0]
+        ordered += of_stratum[1]
     return OrderConcordance(agreeing, ordered, labelled)
+
+
+def _count_pairs(values: npt.NDArray[np.floating], labels: Integers) -> tuple[Floats, Floats]:
+    """Concordant minus discordant pairs, and pairs with different finite values, shape ``(n_orders,)``."""
+    by_value = np.argsort(values, axis=1, kind="stable")
+    ascending = np.take_along_axis(values, by_value, axis=1)
+    finite = np.isfinite(ascending)
+    label = labels[by_value]
+    place = np.arange(values.shape[1])
+    differs = ascending[:, 1:] != ascending[:, :-1]
+    edge = np.ones((len(values), 1), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, differs]), place, 0), axis=1)
+    last = np.where(np.hstack([differs, edge]), place, values.shape[1])
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    agreeing, ordered = np.zeros((2, len(values)))
+    for other in np.unique(labels):
+        upto = np.zeros((len(values), values.shape[1] + 1))
+        np.cumsum(finite & (label == other), axis=1, out=upto[:, 1:])
+        below = np.take_along_axis(upto, first, axis=1)
+        above = upto[:, -1:] - np.take_along_axis(upto, last + 1, axis=1)
+        agreeing += np.where(finite, np.sign(other - label) * (above - below), 0).sum(axis=1) / 2
+        ordered += np.where(finite, above + below, 0).sum(axis=1) / 2
+    return agreeing, ordered
 
 
 def _ratio(over: Floats, under: Floats) -> Floats:
