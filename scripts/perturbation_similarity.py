@@ -15,13 +15,14 @@ def parser() -> argparse.ArgumentParser:
         "--profiles", type=Path, required=True, help="what differential_expression.py wrote"
     )
     arguments.add_argument("--output", type=Path, required=True, help="similarity.npz")
+    arguments.add_argument("--threads", type=int, default=1, help="of use for thousands of perturbations")
     return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments and correlate."""
     args = parser().parse_args(argv)
-    profile_similarity(args.profiles, args.output)
+    profile_similarity(args.profiles, args.output, args.threads)
 
 
 if __name__ == "__main__":

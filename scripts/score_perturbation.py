@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--seed", type=int, required=True, help="seed of the bootstrap")
     arguments.add_argument("--output", type=Path, required=True, help="score rows, .tsv")
     arguments.add_argument("--resamples", type=Path, required=True, help="bootstrap values, .npz")
+    arguments.add_argument("--threads", type=int, default=1, help="of use for thousands of perturbations")
     return arguments
 
 

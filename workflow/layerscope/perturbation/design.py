@@ -222,6 +222,12 @@ def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[lis
     wanted = settings.cells_per_perturbation
     large = sorted((n for n in sizes.index if sizes[n] >= wanted), key=lambda n: (-sizes[n], n))
     names = sorted(large[: settings.max_perturbations])
+    if len(names) > settings.MOST_PERTURBATIONS:
+        raise DataError(
+            f"{where}: {len(names)} perturbations; protocol strict compares {settings.MOST_PERTURBATIONS} "
+            "at most: "
+            "set max_perturbations"
+        )
     if len(names) < settings.MIN_PERTURBATIONS or control.sum() < wanted:
         raise DataError(
             f"{where}: {len(names)} of {len(sizes)} perturbations, and {int(control.sum())} control cells, "

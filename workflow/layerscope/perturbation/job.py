@@ -42,6 +42,7 @@ def score_perturbation(
     output: str | Path,
     resamples: str | Path,
     design: str | Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Score one layer of one model against a condition's reference and write the rows and their resamples.
 
@@ -65,6 +66,8 @@ def score_perturbation(
         The table of scores and the file of bootstrap values to make.
     design
         The condition's design of splits, for protocol ``strict``.
+    threads
+        Of use for thousands of perturbations; the result does not depend on it.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def score_perturbation(
         chosen: PaperSettings | ReleasedSettings = (
             PaperSettings if protocol == "paper" else ReleasedSettings
         ).read(settings)
-        rows, found = _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed)
+        rows, found = _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed, threads)
     else:
         raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
     write_scores(output, rows)
@@ -100,6 +103,7 @@ def _all_cells(
     about: dict[str, Any],
     settings: PaperSettings | ReleasedSettings,
     seed: int,
+    threads: int,
 ) -> Scored:
     names, values = read_similarity(reference)
     if is_sums(embeddings):
@@ -123,6 +127,7 @@ def _all_cells(
         seed=seed,
         n_resamples=settings.resamples,
         n_splits=settings.splits,
+        threads=threads,
     )
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.perturbation.centroids import GroupSums, why_undefined
+from layerscope.perturbation.influence import interval, linear_resamples
+from layerscope.perturbation.many import MANY, products, spearman_of_many, upper_triangle
 from layerscope.perturbation.pairs import (
     CHOSEN_ON,
     SCORED_ON,
@@ -20,6 +22,7 @@ from layerscope.perturbation.pairs import (
     Statistic,
     estimate,
     on_halves,
+    random_halves,
     resample,
 )
 from layerscope.perturbation.similarity import cosine_matrix
@@ -55,12 +58,13 @@ def scores_of_all_cells(
     cells: AllCells,
     obs: pd.DataFrame,
     names: Sequence[str],
-    reference: Array,
+    reference: NDArray[np.floating],
     about: Mapping[str, Any],
     *,
     seed: int,
     n_resamples: int,
     n_splits: int,
+    threads: int = 1,
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
@@ -82,6 +86,9 @@ def scores_of_all_cells(
         What all rows say alike: condition, model, layer, depth, task, protocol.
     seed, n_resamples, n_splits
         Of the bootstrap over perturbations, and of their halves.
+    threads
+        Of use for more than :data:`~layerscope.perturbation.many.MANY` perturbations, which have the row
+        ``spearman`` alone; the result does not depend on it.
 
     Returns
     -------
@@ -92,9 +99,12 @@ def scores_of_all_cells(
     present = counts[1:] > 0
     used = [name for name, there in zip(names, present, strict=True) if there]
     common = {**about, "n_cells": int(counts[1:].sum()), "n_items": len(used), "seed": seed}
-    pairs = Pairs(len(used))
-    target = pairs.of(reference[np.ix_(present, present)])
     plain = cells.as_they_are.means()
+    if len(used) > MANY:
+        drawn = (names, used, seed, n_resamples, n_splits, threads)
+        return _scores_of_many(plain[1:][present], reference, present, common, *drawn)
+    pairs = Pairs(len(used))
+    target = pairs.of(np.asarray(reference[np.ix_(present, present)], dtype=np.float64))
     versions = {
         METRIC: plain[1:][present],
         CENTRED: plain[1:][present] - plain[0],
@@ -126,6 +136,37 @@ def scores_of_all_cells(
         halves = on_halves(one, names, used, seed, n_splits)
         found[row.metric + CHOSEN_ON], found[row.metric + SCORED_ON] = halves
     return rows, found
+
+
+def _scores_of_many(
+    centroids: Array,
+    reference: NDArray[np.floating],
+    present: NDArray[np.bool_],
+    common: Mapping[str, Any],
+    names: Sequence[str],
+    used: Sequence[str],
+    seed: int,
+    n_resamples: int,
+    n_splits: int,
+    threads: int,
+) -> tuple[list[Score], dict[str, Array]]:
+    """The score of thousands of perturbations, its interval by the infinitesimal jackknife."""
+    reason = why_undefined(centroids)
+    if reason:
+        return [Score(**common, metric=METRIC, status="undefined", reason=reason)], {}
+    unit = (centroids / np.linalg.norm(centroids, axis=1, keepdims=True)).astype(np.float32)
+    similarity = upper_triangle(products(unit, threads))
+    target = upper_triangle(reference if present.all() else reference[np.ix_(present, present)])
+    halves = random_halves(names, seed, n_splits)[:, present]
+    value, influence, within = spearman_of_many(similarity, target, len(used), halves, threads)
+    if not math.isfinite(value):
+        reason = "one of the similarity matrices is constant"
+        return [Score(**common, metric=METRIC, status="undefined", reason=reason)], {}
+    low, high = interval(value, influence)
+    remark = "interval by the infinitesimal jackknife"
+    row = Score(**common, metric=METRIC, estimate=value, ci_low=low, ci_high=high, reason=remark)
+    values = linear_resamples(value, influence, names, used, seed, n_resamples)
+    return [row], {METRIC: values, METRIC + CHOSEN_ON: within[0], METRIC + SCORED_ON: within[1]}
 
 
 def group_cells(obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -151,6 +151,7 @@ class StrictSettings:
     """
 
     MIN_PERTURBATIONS: ClassVar[int] = 4
+    MOST_PERTURBATIONS: ClassVar[int] = 1000
 
     cells_per_perturbation: int = 48
     max_perturbations: int | None = None

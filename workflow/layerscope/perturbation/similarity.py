@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from layerscope.cells.h5ad_file import open_h5ad, read_index
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.perturbation.many import MANY, products, row_blocks, unit_ranks
 from layerscope.statistics.ranks import average_ranks
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 
-def profile_similarity(profiles: str | Path, output: str | Path) -> None:
+def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 1) -> None:
     """Correlate the log2 fold changes of every pair of perturbations (S_bio) and write the matrix.
 
     Parameters
@@ -28,7 +29,10 @@ def profile_similarity(profiles: str | Path, output: str | Path) -> None:
     profiles
         What :func:`~layerscope.perturbation.differential_expression.differential_expression` wrote.
     output
-        The ``.npz`` file to make: ``names`` (text) and ``values`` (float64, symmetric).
+        The ``.npz`` file to make: ``names`` (text) and ``values`` (symmetric; float64, or float32 for more
+        than :data:`~layerscope.perturbation.many.MANY` perturbations, which are read and ranked in blocks).
+    threads
+        Of use for so many; the result does not depend on it.
 
     Raises
     ------
@@ -36,19 +40,24 @@ def profile_similarity(profiles: str | Path, output: str | Path) -> None:
         If a profile does not vary, or no gene is left.
     """
     with open_h5ad(profiles) as stored:
-        values = np.asarray(stored["X"][()], dtype=np.float64)
-        names = read_index(stored["obs"])
-    complete = np.asarray(np.isfinite(values).all(axis=0))
-    if not complete.all():
-        log.info("%s: %d of %d genes have no fold change for every perturbation", profiles,
-                 int((~complete).sum()), len(complete))  # fmt: skip
-    values = values[:, complete]
-    flat = [name for name, row in zip(names, values, strict=True) if row.size < 2 or (row == row[0]).all()]
-    if flat:
-        raise DataError(
-            f"{profiles}: the profile of {flat[0]} does not vary over the {values.shape[1]} genes"
-        )
-    write_similarity(output, names, spearman_matrix(values))
+        matrix, names = stored["X"], read_index(stored["obs"])
+        complete = np.ones(matrix.shape[1], dtype=bool)
+        for rows in row_blocks(len(names)):
+            complete &= np.isfinite(matrix[rows]).all(axis=0)
+        if not complete.all():
+            missing = int((~complete).sum())
+            log.info("%s: %d of %d genes have no fold change somewhere", profiles, missing, len(complete))
+        if len(names) > MANY:
+            ranks = unit_ranks(lambda rows: matrix[rows], len(names), complete, threads)
+            flat = np.isnan(ranks[:, 0]) if ranks.shape[1] else np.ones(len(names), dtype=bool)
+        else:
+            values = np.asarray(matrix[()], dtype=np.float64)[:, complete]
+            flat = np.array([row.size < 2 or bool((row == row[0]).all()) for row in values])
+    if flat.any():
+        which = names[int(np.argmax(flat))]
+        raise DataError(f"{profiles}: the profile of {which} does not vary over the {complete.sum()} genes")
+    similarity = products(ranks, threads) if len(names) > MANY else spearman_matrix(values)
+    write_similarity(output, names, similarity)
 
 
 def spearman_matrix(profiles: Array) -> Array:
@@ -85,13 +94,13 @@ def cosine_matrix(vectors: Array) -> Array:
     return _symmetric(unit / np.linalg.norm(unit, axis=1, keepdims=True))
 
 
-def write_similarity(path: str | Path, names: list[str], values: Array) -> None:
+def write_similarity(path: str | Path, names: list[str], values: NDArray[np.floating]) -> None:
     """Write a similarity matrix and the names of its rows, always the same bytes for the same content."""
     with whole(path) as scratch, scratch.open("wb") as stream:
         np.savez(stream, allow_pickle=False, names=np.array(names, dtype=np.str_), values=values)
 
 
-def read_similarity(path: str | Path) -> tuple[list[str], Array]:
+def read_similarity(path: str | Path) -> tuple[list[str], NDArray[np.floating]]:
     """Read the names and the matrix that :func:`write_similarity` wrote.
 
     Raises
