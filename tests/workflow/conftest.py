@@ -1,4 +1,4 @@
-"""The repository in an empty folder, and a small study run in it once for all tests."""
+"""The repository in an empty folder, and a study run in it once for all tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workflow_study import SMALL_STUDY, Checkout, copy_repository
+from workflow_study import STUDY, Checkout, copy_repository
 
 
 @pytest.fixture
@@ -16,21 +16,21 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The small study, run to its end once; tests may look at it and plan further runs, not change it."""
-    checkout = copy_repository(tmp_path_factory.mktemp("small_study"))
-    checkout.write_config("small.yaml", SMALL_STUDY)
-    run = checkout.snakemake("--configfile", "small.yaml")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The study, run to its end once; tests may look at it and plan further runs, not change it."""
+    checkout = copy_repository(tmp_path_factory.mktemp("finished"))
+    checkout.write_config("study.yaml", STUDY)
+    run = checkout.snakemake("--configfile", "study.yaml")
     assert run.returncode == 0, run.stdout[-8000:]
     return checkout
 
 
 @pytest.fixture
-def plan(small_study: Checkout) -> Callable[..., dict[str, int]]:
-    """Jobs that the finished small study would run if its configuration were changed."""
+def plan(finished: Checkout) -> Callable[..., dict[str, int]]:
+    """Jobs that the finished study would run if its configuration were changed."""
 
     def jobs(**changes: object) -> dict[str, int]:
-        name = small_study.write_config("changed.yaml", SMALL_STUDY | changes)
-        return small_study.jobs("--configfile", name)
+        name = finished.write_config("changed.yaml", STUDY | changes)
+        return finished.jobs("--configfile", name)
 
     return jobs

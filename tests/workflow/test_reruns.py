@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from workflow_study import FINAL, SMALL_STUDY, Checkout
+from workflow_study import FINAL, STUDY, Checkout
 
 Plan = Callable[..., dict[str, int]]
 
 
 def models(*added: str) -> dict[str, Any]:
-    study: dict[str, Any] = dict(SMALL_STUDY["study"])
+    study = STUDY["study"]
     return study | {"models": [*study["models"], *added]}
 
 
-def test_a_second_run_has_nothing_to_do(small_study: Checkout) -> None:
-    run = small_study.snakemake("--configfile", "small.yaml")
+def test_a_second_run_has_nothing_to_do(finished: Checkout) -> None:
+    run = finished.snakemake("--configfile", "study.yaml")
     assert run.returncode == 0
     assert "Nothing to be done" in run.stdout
 
 
 def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("hellinger_svd"))
-    assert jobs == {"compute_baseline": 3, "score_trajectory": 1, "score_perturbation": 2} | FINAL
+    assert jobs == {"compute_baseline": 2, "score_trajectory": 1, "score_perturbation": 1} | FINAL
 
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
-    jobs = plan(study=models("embedded_scfoundation_untrained_1"))
-    assert jobs == {"extract_layers": 3, "score_trajectory": 8, "score_perturbation": 16} | FINAL
+    jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
+    assert jobs == {"extract_layers": 2, "score_trajectory": 8, "score_perturbation": 8} | FINAL
 
 
 def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -> None:
@@ -51,11 +51,11 @@ def test_another_selection_seed_runs_nothing_where_nothing_is_selected(plan: Pla
 
 
 def test_another_title_runs_figures_and_report_only(plan: Plan) -> None:
-    jobs = plan(study=SMALL_STUDY["study"] | {"title": "Another title"})  # type: ignore[operator]
+    jobs = plan(study=STUDY["study"] | {"title": "Another title"})
     assert set(jobs) == {"plot_scores", "plot_layer_choice", "write_report"}
 
 
 def test_a_stricter_filter_prepares_cells_again_but_simulates_none(plan: Plan) -> None:
     jobs = plan(quality={"min_genes_per_cell": 60})
-    assert jobs["prepare_cells"] == 4
+    assert jobs["prepare_cells"] == 3
     assert "simulate_cells" not in jobs

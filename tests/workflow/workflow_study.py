@@ -7,34 +7,28 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parents[2]
 
-# the embedded study with fewer cells and short pretraining: every kind of job, in a minute or two
-SMALL_STUDY = {
+# the embedded study at its own size, on two of its conditions and without some of its models
+STUDY: dict[str, Any] = {
     "study": {
-        "title": "A small study of simulated cells",
-        "conditions": ["simulated_differentiation", "simulated_Rest", "simulated_Stim48hr"],
+        "title": "Two conditions of the embedded study",
+        "conditions": ["simulated_differentiation", "simulated_Stim48hr"],
         "models": [
             "embedded_scfoundation",
             "embedded_tahoe_x1",
+            "embedded_scfoundation_untrained_1",
             "embedded_tahoe_x1_untrained_1",
             "hvg_pca",
             "qc_only",
         ],
     },
     "quality": {"min_genes_per_cell": 50, "max_mitochondrial_percent": 20, "min_cells_per_gene": 3},
-    "simulation": {
-        "differentiation": {"cells": 500},
-        "perturbation": {"cells_per_state": 600, "perturbations": 8},
-        "atlas": {"cells": 600},
-    },
-    "pretraining": {"steps": 20},
-    "resampling": {"resamples": 200},
 }
-
 
 # what follows whenever any score changes
 FINAL = {
