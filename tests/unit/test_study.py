@@ -57,7 +57,11 @@ def set_key(config: dict[str, Any], path: str, value: Any) -> None:
         ("study.models", ["hvg_pcs"], ["unknown model 'hvg_pcs'", "did you mean 'hvg_pca'"]),
         ("study.conditions", ["D2_Rest"], ["unknown condition 'D2_Rest'", "did you mean 'D1_Rest'"]),
         ("study.conditions", ["simulated_atlas"], ["simulated_atlas", "has no task"]),
-        ("study.protocols", {"trajectory": ["papre"]}, ["'papre' is not allowed", "allowed: paper"]),
+        (
+            "study.protocols",
+            {"trajectory": ["papre"]},
+            ["'papre' is not allowed", "allowed: paper, released, strict"],
+        ),
         ("seeds.resampling", -1, ["seeds: resampling", "-1"]),
         ("seeds.resampling", "one", ["seeds: resampling", "'one'", "integer"]),
         ("extraction.device", "tpu", ["extraction: device", "'tpu'", "auto, cpu, cuda"]),

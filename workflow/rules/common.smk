@@ -284,6 +284,18 @@ def perturbation_reference_settings(wildcards):
     return as_json(config["perturbation"][wildcards.protocol])
 
 
+def design_of_splits(wildcards):
+    """Which cells form which half: needed where the matrices come from disjoint cells."""
+    if wildcards.protocol != "strict":
+        return []
+    return f"results/references/{wildcards.condition}/strict/design.npz"
+
+
+def design_option(wildcards):
+    design = design_of_splits(wildcards)
+    return f"--design {design}" if design else ""
+
+
 def score_files(suffix):
     """One file per condition, protocol, model and layer of the study."""
     return [

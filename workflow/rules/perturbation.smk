@@ -11,6 +11,8 @@ rule sum_pseudobulk:
         "logs/sum_pseudobulk/{condition}/{protocol}.log",
     benchmark:
         "logs/benchmarks/sum_pseudobulk/{condition}/{protocol}.tsv"
+    wildcard_constraints:
+        protocol="paper",
     conda:
         "../../envs/singlecell.yaml"
     threads: 1
@@ -36,6 +38,8 @@ rule differential_expression:
         "logs/differential_expression/{condition}/{protocol}.log",
     benchmark:
         "logs/benchmarks/differential_expression/{condition}/{protocol}.tsv"
+    wildcard_constraints:
+        protocol="paper",
     conda:
         "../../envs/singlecell.yaml"
     threads: 2
@@ -62,6 +66,8 @@ rule perturbation_similarity:
         "logs/perturbation_similarity/{condition}/{protocol}.log",
     benchmark:
         "logs/benchmarks/perturbation_similarity/{condition}/{protocol}.tsv"
+    wildcard_constraints:
+        protocol="paper",
     conda:
         "../../envs/scores.yaml"
     threads: 1
@@ -76,12 +82,75 @@ rule perturbation_similarity:
         "python {input.script} --profiles {input.profiles} --output {output} &> {log}"
 
 
+rule design_splits:
+    input:
+        script=repository("scripts/design_splits.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+    output:
+        "results/references/{condition}/{protocol}/design.npz",
+    log:
+        "logs/design_splits/{condition}/{protocol}.log",
+    benchmark:
+        "logs/benchmarks/design_splits/{condition}/{protocol}.tsv"
+    wildcard_constraints:
+        protocol="strict",
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("design_splits.py"),
+        settings=perturbation_reference_settings,
+        seed=config["seeds"]["resampling"],
+    message:
+        "Dealing the cells of {wildcards.condition} into disjoint halves"
+    shell:
+        "python {input.script} --cells {input.cells} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output} &> {log}"
+
+
+rule reference_perturbation:
+    input:
+        script=repository("scripts/reference_perturbation.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+        design=design_of_splits,
+    output:
+        similarity="results/references/{condition}/{protocol}/similarity.npz",
+        ceilings="results/references/{condition}/{protocol}/ceilings.tsv",
+    log:
+        "logs/reference_perturbation/{condition}/{protocol}.log",
+    benchmark:
+        "logs/benchmarks/reference_perturbation/{condition}/{protocol}.tsv"
+    wildcard_constraints:
+        protocol="released|strict",
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        code=code("reference_perturbation.py"),
+        settings=perturbation_reference_settings,
+        design=design_option,
+        seed=config["seeds"]["resampling"],
+    message:
+        "Comparing the effects of perturbations in {wildcards.condition} ({wildcards.protocol})"
+    shell:
+        "python {input.script} --protocol {wildcards.protocol} --cells {input.cells} {params.design}"
+        " --condition {wildcards.condition} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.similarity} --ceilings {output.ceilings} &> {log}"
+
+
 rule score_perturbation:
     input:
         script=repository("scripts/score_perturbation.py"),
         embeddings="results/embeddings/{condition}/{model}.h5ad",
         cells="results/cells/{condition}/cells.h5ad",
         reference="results/references/{condition}/{protocol}/similarity.npz",
+        design=design_of_splits,
     output:
         scores="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.tsv",
         resamples="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.npz",
@@ -98,11 +167,12 @@ rule score_perturbation:
     params:
         code=code("score_perturbation.py"),
         settings=perturbation_settings,
+        design=design_option,
         seed=config["seeds"]["resampling"],
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:
         "python {input.script} --protocol {wildcards.protocol} --embeddings {input.embeddings}"
         " --layer {wildcards.layer} --cells {input.cells} --reference {input.reference}"
-        " --condition {wildcards.condition} --model {wildcards.model} --settings {params.settings:q}"
+        " {params.design} --condition {wildcards.condition} --model {wildcards.model} --settings {params.settings:q}"
         " --seed {params.seed} --output {output.scores} --resamples {output.resamples} &> {log}"

@@ -83,7 +83,7 @@ class CsrRows:
         self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
         self.read_over = READ_OVER
         self.shape, self.dtype = shape, np.dtype(data.dtype)
-        if len(self._starts) != shape[0] + 1 or self._starts[-1] > data.shape[0]:
+        if len(self._starts) != shape[0] + 1 or not _rises(self._starts, data.shape[0]):
             raise DataError(
                 f"a stored matrix is damaged: {shape[0]} rows and {data.shape[0]} entries, "
                 f"but {len(self._starts)} row starts, of which the last is {self._starts[-1:].tolist()}"
@@ -173,6 +173,11 @@ class ChosenColumns:
         """See :meth:`RowMatrix.blocks`."""
         for part, block in self._matrix.blocks(rows):
             yield part, block[:, self._columns]
+
+
+def _rises(starts: np.ndarray, n_entries: int) -> bool:
+    """Whether row starts begin at 0, never fall, and end within the entries."""
+    return bool(starts[0] == 0 and starts[-1] <= n_entries and (np.diff(starts) >= 0).all())
 
 
 def _computable(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,13 +94,20 @@ def slice_cells(
     if _already_there(output, Path(choice), source, chosen):
         LOG.info("%s: already there", output.name)
         return
+    store = output.with_name(f".download.{output.name}")
     with said_plainly(output):
-        remote = RemoteFile(
-            source.fetched_from, output.with_name(f".download.{output.name}"), patience=patience
-        )
-        with remote:
-            Slice(remote, source, chosen).write(output, Path(choice))
-        remote.store.remove()
+        for second in (False, True):
+            with RemoteFile(source.fetched_from, store, patience=patience) as remote:
+                try:
+                    Slice(remote, source, chosen).write(output, Path(choice))
+                except DamagedError as error:
+                    remote.store.remove()
+                    if second:
+                        raise SourceError(f"{error}; and again when everything was fetched anew") from error
+                    LOG.warning("%s; fetching everything anew", error)
+                else:
+                    remote.store.remove()
+                    return
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
@@ -108,6 +116,20 @@ def _already_there(output: Path, choice: Path, source: Address, settings: CellSe
     known = read_manifest(output)
     same = known.get("url") == source.url and known.get("settings") == _as_json(settings)
     return same and known.get("sha256") == sha256(output)
+
+
+class DamagedError(Exception):
+    """What came cannot be the tables of an h5ad file: the file is damaged, or the server sent wrong bytes."""
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(f"{where}: its tables cannot be read ({type(error).__name__}: {error})") from error
 
 
 class Slice:
@@ -125,10 +147,12 @@ class Slice:
 
     def __init__(self, remote: RemoteFile, source: Address, settings: CellSettings) -> None:
         self._remote, self._source, self._settings = remote, source, settings
+        self._whole = settings.values == "counts"  # noqa: PD011
         LOG.info("%s: %s; reading its tables", source.name, size(remote.size))
-        self._stored = open_hdf5(remote)
-        self._demand_rows(settings.matrix)
-        self._cells = READERS[settings.kind](self._stored, source.name, settings)
+        with _readable(source.fetched_from):
+            self._stored = open_hdf5(remote)
+            self._demand_rows(settings.matrix)
+            self._cells = READERS[settings.kind](self._stored, source.name, settings)
         for message in self._cells.absent.values():
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
@@ -196,7 +220,11 @@ class Slice:
         return matrix
 
     def _ranges(self, rows: np.ndarray) -> np.ndarray:
-        return np.concatenate([row_ranges(*span) for span in self._open_matrix().spans(rows)])
+        with _readable(self._source.fetched_from):
+            ranges = np.concatenate([row_ranges(*span) for span in self._open_matrix().spans(rows)])
+            if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
+                raise ValueError("rows that lie beyond the end of the file")
+        return ranges
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
@@ -205,7 +233,7 @@ class Slice:
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
             rows = self.rows[start : start + ROWS_AT_ONCE]
             try:
-                block = _sound_rows(matrix, rows)
+                block = _sound_rows(matrix, rows, self._whole)
             except (DataError, OSError) as error:
                 LOG.warning("%s: %s; fetching these rows once more", self._source.name, error)
                 matrix, block = self._once_more(rows)
@@ -218,7 +246,7 @@ class Slice:
         self._remote.fetch(ranges, self._source.name)
         matrix = self._open_matrix()
         try:
-            return matrix, _sound_rows(matrix, rows)
+            return matrix, _sound_rows(matrix, rows, self._whole)
         except (DataError, OSError) as error:
             raise SourceError(
                 f"{self._source.fetched_from}: {error}; and again when fetched once more: the file is "
@@ -304,17 +332,19 @@ def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _sound_rows(matrix: SliceableRows, rows: np.ndarray) -> sparse.csr_matrix:
+def _sound_rows(matrix: SliceableRows, rows: np.ndarray, whole_numbers: bool) -> sparse.csr_matrix:
     """Read rows, and refuse what no matrix of cells can hold.
 
     Raises
     ------
     DataError
-        If values are not finite, or a gene occurs twice in a cell.
+        If values are not finite (or, where they must be, no counts), or a gene occurs twice in a cell.
     """
     block = sparse.vstack([block for _, block in matrix.blocks(rows)], format="csr")
     if not np.isfinite(block.data).all() or np.abs(block.data).max(initial=0) > LARGEST_VALUE:
         raise DataError("values that no matrix of cells holds")
+    if whole_numbers and ((block.data < 0) | (block.data != np.rint(block.data))).any():
+        raise DataError("values that are no counts")
     ordered = block.sorted_indices()
     cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
     if ((np.diff(ordered.indices) == 0) & (np.diff(cells) == 0)).any():

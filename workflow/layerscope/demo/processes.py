@@ -30,7 +30,9 @@ MATURITY = ((1.2, 5.0), (3.0, 3.0), (4.5, 1.5))
 FIRST_BRANCH, SECOND_BRANCH, MATURE = 0.45, 0.64, 0.82
 FATE_CONCENTRATION = 0.4
 CLONE_SIZE = 5.0
-ACTIVITY_NOISE = 0.2
+DIFFERENTIATION_NOISE, ACTIVATION_NOISE = 0.2, 0.4
+"""Standard deviations, on the log scale, of a program's activity among cells that are alike otherwise."""
+
 NON_TARGETING = "non-targeting"
 EFFICACY = ((0.75, 0.95), (0.45, 0.80))
 """Ranges of the mean efficacy of a perturbation's first and second guide."""
@@ -69,7 +71,7 @@ def differentiating_cells(
     batch = rng.integers(0, settings.batches, n_cells)
     effects = batch_effects(settings.batches, settings.batch_spread, program, rng)
 
-    activity = _noisy(differentiation_activity(pseudotime, fate), rng)
+    activity = _noisy(differentiation_activity(pseudotime, fate), DIFFERENTIATION_NOISE, rng)
     log_rates = program.base + activity @ program.loadings.T + effects[batch]
     obs = pd.DataFrame(
         {
@@ -125,7 +127,7 @@ def perturbed_cells(
     efficacy = np.where(is_control, 0.0, efficacy)
     lane = rng.integers(0, settings.lanes, n_cells)
 
-    activity = _noisy(activation_activity(states), rng)
+    activity = _noisy(activation_activity(states), ACTIVATION_NOISE, rng)
     activity *= 1.0 - efficacy[:, None] * known.strength[regulator]
     log_rates = program.base + activity @ program.loadings.T + effects[lane]
     log_rates += efficacy[:, None] * known.private[regulator]
@@ -152,9 +154,9 @@ def perturbed_cells(
     return Cells(obs, log_rates)
 
 
-def _noisy(activity: Array, rng: np.random.Generator) -> Array:
+def _noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:
     """Activities times log-normal noise of mean 1: cells of one state are not all alike."""
-    noise = rng.normal(-(ACTIVITY_NOISE**2) / 2, ACTIVITY_NOISE, activity.shape)
+    noise = rng.normal(-(spread**2) / 2, spread, activity.shape)
     return np.asarray(activity * np.exp(noise))
 
 

@@ -62,15 +62,15 @@ PROGRAMS: tuple[Program, ...] = (
     Program("commitment_BC", (0.0, 0.0, 0.0), "BC", rise=0.45, fall=0.72),
     Program("commitment_B", (0.0, 0.0, 0.0), "B", rise=0.64),
     Program("commitment_C", (0.0, 0.0, 0.0), "C", rise=0.64),
-    Program("survival", (0.50, 0.50, 0.70), "ABC", height=0.5, pathway=True),
+    Program("survival", (0.50, 0.55, 0.90), "ABC", height=0.5, pathway=True),
     Program("growth", (0.15, 0.60, 1.00), "ABC", rise=0.30, height=0.7, pathway=True),
-    Program("early_response", (0.05, 1.00, 0.60), "A", rise=0.62, height=0.8, pathway=True),
+    Program("early_response", (0.05, 1.00, 0.90), "A", rise=0.62, height=0.8, pathway=True),
     Program("cytokine", (0.00, 0.60, 1.00), "A", rise=0.80, pathway=True),
-    Program("adhesion", (0.05, 0.30, 0.90), "B", rise=0.82, pathway=True),
+    Program("adhesion", (0.05, 0.30, 1.00), "B", rise=0.82, pathway=True),
     Program("effector", (0.00, 0.15, 1.00), "C", rise=0.82, pathway=True),
 )
 SWITCH_WIDTH = 0.05
-GENES_PER_PROGRAM = 0.1
+GENES_PER_PROGRAM = 0.12
 PRIVATE_GENES = 12
 
 
@@ -141,15 +141,17 @@ def regulatory_program(seed: int, n_genes: int, n_mitochondrial: int) -> Regulat
     ids = [f"ENSG99{i:09d}" for i in range(1, n_genes + 1)]
     genes = pd.DataFrame({"symbol": symbols, "ensembl_id": ids}, index=pd.Index(symbols, name=None))
 
-    base = rng.normal(0.0, 1.8, n_genes)
+    base = rng.normal(0.0, 1.4, n_genes)
     loadings = np.zeros((n_genes, len(PROGRAMS)))
     size = round(GENES_PER_PROGRAM * n_nuclear)
+    # one member from each stratum of base level, so that no program is louder than another
+    strata = np.array_split(np.argsort(base[:n_nuclear]), size)
     for k in range(len(PROGRAMS)):
-        members = rng.choice(n_nuclear, size, replace=False)
+        members = np.array([rng.choice(stratum) for stratum in strata])
         sign = np.where(rng.random(size) < 0.85, 1.0, -1.0)
-        loadings[members, k] = sign * rng.gamma(9.0, 2.0 / 9.0, size)
+        loadings[members, k] = sign * rng.gamma(25.0, 1.8 / 25.0, size)
     # a gene that programs switch on starts low, so that being switched on is what makes it visible
-    base -= 0.4 * loadings.max(axis=1)
+    base -= 0.6 * loadings.max(axis=1)
     mitochondrial = np.arange(n_genes) >= n_nuclear
     share = np.exp(base[~mitochondrial]).sum() * 0.06 / n_mitochondrial
     base[mitochondrial] = np.log(share) + rng.normal(0.0, 0.4, n_mitochondrial)

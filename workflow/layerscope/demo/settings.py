@@ -1,4 +1,4 @@
-"""What can be set in the embedded study's simulation, with its defaults and the values that make sense."""
+"""What can be set in simulating and pretraining, with its defaults and the values that make sense."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Simulation:
     program_seed: int = 1
     genes: int = 1000
     mitochondrial_genes: int = 13
-    median_counts: float = 600.0
+    median_counts: float = 380.0
     counts_spread: float = 0.45
     damaged_share: float = 0.04
     empty_share: float = 0.015
@@ -101,12 +101,17 @@ class Perturbation(Simulation):
 
 @dataclass(frozen=True, kw_only=True)
 class Atlas(Perturbation):
-    """Settings of the draw ``atlas``: ``cells`` in all, half of each process."""
+    """Settings of the draw ``atlas``: ``cells`` in all, and the share of them that are activated cells."""
 
     cells: int = 4000
+    activated_share: float = 0.6
     batches: int = 4
 
-    ranges: ClassVar[dict[str, Range]] = {**Perturbation.ranges, "cells": (50, 1_000_000)}
+    ranges: ClassVar[dict[str, Range]] = {
+        **Perturbation.ranges,
+        "cells": (50, 1_000_000),
+        "activated_share": (0, 1),
+    }
 
 
 DRAWS: dict[str, type[Simulation]] = {
@@ -114,6 +119,45 @@ DRAWS: dict[str, type[Simulation]] = {
     "perturbation": Perturbation,
     "atlas": Atlas,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """Settings of pretraining.
+
+    Attributes
+    ----------
+    layers, hidden, heads
+        Size of the encoder.
+    steps, batch
+        Optimiser steps, and cells in each.
+    tokens
+        Genes of a cell in a sentence at most.
+    masked
+        Share of the expressed genes that the model must predict.
+    rate
+        Learning rate of the matrices (see :class:`layerscope.demo.muon.Muon`).
+    """
+
+    layers: int = 6
+    hidden: int = 64
+    heads: int = 4
+    steps: int = 600
+    batch: int = 32
+    tokens: int = 64
+    masked: float = 0.3
+    rate: float = 0.02
+
+    ranges: ClassVar[dict[str, Range]] = {
+        "layers": (1, 48),
+        "hidden": (8, 4096),
+        "heads": (1, 64),
+        "steps": (1, 1_000_000),
+        "batch": (2, 4096),
+        "tokens": (1, 100_000),
+        "masked": (0.01, 0.9),
+        "rate": (1e-6, 1),
+    }
 
 
 def draw_settings(draw: str, given: Mapping[str, Any]) -> Simulation:
@@ -126,22 +170,34 @@ def draw_settings(draw: str, given: Mapping[str, Any]) -> Simulation:
     """
     if draw not in DRAWS:
         raise ConfigError(f"simulation: unknown draw {draw!r}; there are {', '.join(DRAWS)}")
-    kind = DRAWS[draw]
+    _check(f"simulation {draw}", DRAWS[draw], given)
+    return DRAWS[draw](**given)
+
+
+def pretraining_settings(given: Mapping[str, Any]) -> Pretraining:
+    """Settings of pretraining: the defaults, overlaid by what is given.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has another type or lies outside its range, or the heads do not divide
+        the width.
+    """
+    _check("pretraining", Pretraining, given)
+    chosen = Pretraining(**given)
+    if chosen.hidden % chosen.heads:
+        raise ConfigError(f"pretraining: {chosen.heads} heads do not divide a width of {chosen.hidden}")
+    return chosen
+
+
+def _check(owner: str, kind: type[Simulation] | type[Pretraining], given: Mapping[str, Any]) -> None:
     defaults = {field.name: field.default for field in fields(kind)}
     for key, value in given.items():
         if key not in defaults:
-            raise ConfigError(
-                f"simulation {draw}: unknown setting {key!r}; known are {', '.join(sorted(defaults))}"
-            )
-        _check(
-            f"simulation {draw}: {key}", value, whole=isinstance(defaults[key], int), within=kind.ranges[key]
-        )
-    return kind(**given)
-
-
-def _check(name: str, value: object, *, whole: bool, within: Range) -> None:
-    low, high = within
-    number = isinstance(value, int) or (isinstance(value, float) and not whole)
-    if isinstance(value, bool) or not number or not low <= float(str(value)) <= high:
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{name} is {value!r}; expected {kind} from {low:g} to {high:g}")
+            raise ConfigError(f"{owner}: unknown setting {key!r}; known are {', '.join(sorted(defaults))}")
+        low, high = kind.ranges[key]
+        whole = isinstance(defaults[key], int)
+        number = isinstance(value, int) or (isinstance(value, float) and not whole)
+        if isinstance(value, bool) or not number or not low <= value <= high:
+            expected = f"a {'whole ' if whole else ''}number from {low:g} to {high:g}"
+            raise ConfigError(f"{owner}: {key} is {value!r}; expected {expected}")

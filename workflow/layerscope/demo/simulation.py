@@ -90,11 +90,11 @@ def _cells(program: RegulatoryProgram, settings: Simulation, rng: np.random.Gene
 
 
 def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator) -> Cells:
-    """Half differentiating, half activated and perturbed cells, shuffled, with their batch and the truth."""
+    """Differentiating cells, and activated and perturbed ones, shuffled, with their batch and the truth."""
     shared = {key: getattr(settings, key) for key in asdict(Simulation())}
-    half = settings.cells // 2
-    first = differentiating_cells(program, Differentiation(**shared, cells=half), rng)
-    states = rng.integers(0, len(STATES), settings.cells - half)
+    activated = round(settings.activated_share * settings.cells)
+    first = differentiating_cells(program, Differentiation(**shared, cells=settings.cells - activated), rng)
+    states = rng.integers(0, len(STATES), activated)
     second = perturbed_cells(program, settings, states, rng)
     truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])
     order = rng.permutation(settings.cells)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import attention, by_rows, linear
+from layerscope.models.transformer import Scratch, attention, by_rows, layer_norm, linear, plus, reusable
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 
@@ -88,9 +88,9 @@ class SelfAttention(nn.Module):
 class Block(nn.Module):
     """Post-norm transformer block with ReLU."""
 
-    def __init__(self, config: ScFoundationConfig) -> None:
+    def __init__(self, config: ScFoundationConfig, scratch: Scratch) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.scratch = config.heads, scratch
         self.self_attn = SelfAttention(config.hidden_size)
         self.linear1 = nn.Linear(config.hidden_size, config.feed_forward)
         self.linear2 = nn.Linear(config.feed_forward, config.hidden_size)
@@ -99,16 +99,26 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
-        return by_rows(self._after_attention, x, attention(by_rows(self._qkv, x), self.heads, batch))
+        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
+        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch.take("context", rows, width, x, dtype))
+        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
-    def _qkv(self, x: Tensor) -> Tensor:
-        return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias)
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias, out)
 
-    def _after_attention(self, x: Tensor, context: Tensor) -> Tensor:
-        x = self.norm1(x + linear(context, self.self_attn.out_proj.weight, self.self_attn.out_proj.bias))
-        hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias), inplace=True)
-        out: Tensor = self.norm2(x + linear(hidden, self.linear2.weight, self.linear2.bias))
-        return out
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = x.shape
+        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
+        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
+        narrow = self.scratch.take("narrow", rows, width, x, dtype)
+        normed = self.scratch.take("normed", rows, width, x, x.dtype)
+        x = layer_norm(
+            plus(x, linear(context, projection.weight, projection.bias, narrow)), self.norm1, normed
+        )
+        hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias, wide), inplace=True)
+        update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
+        return layer_norm(plus(x, update), self.norm2, out)
 
 
 class Encoder(nn.Module):
@@ -116,7 +126,8 @@ class Encoder(nn.Module):
 
     def __init__(self, config: ScFoundationConfig) -> None:
         super().__init__()
-        self.transformer_encoder = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        scratch = Scratch()
+        self.transformer_encoder = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.hidden_size)
 
     @property

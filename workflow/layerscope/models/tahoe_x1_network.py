@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import attention, by_rows, linear
+from layerscope.models.transformer import Scratch, attention, by_rows, layer_norm, linear, plus, reusable
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": partial(functional.relu, inplace=True),
@@ -128,9 +128,9 @@ class SelfAttention(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, config: TahoeX1Config) -> None:
+    def __init__(self, config: TahoeX1Config, scratch: Scratch) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.scratch = config.heads, scratch
         self.activation = ACTIVATIONS[config.activation]
         self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
@@ -140,15 +140,27 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
-        return by_rows(self._after_attention, x, attention(by_rows(self._qkv, x), self.heads, batch))
+        rows, width, dtype = len(x), x.shape[1], self.up_proj.weight.dtype
+        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch.take("context", rows, width, x, dtype))
+        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
-    def _qkv(self, x: Tensor) -> Tensor:
-        return linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias)
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        normed = layer_norm(x, self.norm1, self.scratch.take("normed", len(x), x.shape[1], x, x.dtype))
+        return linear(normed, self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
 
-    def _after_attention(self, x: Tensor, context: Tensor) -> Tensor:
-        x = x + linear(context, self.self_attn.out_proj.weight, self.self_attn.out_proj.bias)
-        hidden = self.activation(linear(self.norm2(x), self.up_proj.weight, self.up_proj.bias))
-        return x + linear(hidden, self.down_proj.weight, self.down_proj.bias)
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = x.shape
+        projection, dtype = self.self_attn.out_proj, self.up_proj.weight.dtype
+        wide = self.scratch.take("wide", rows, len(self.up_proj.weight), x, dtype)
+        narrow = self.scratch.take("narrow", rows, width, x, dtype)
+        down = self.scratch.take("down", rows, width, x, dtype)
+        normed = self.scratch.take("normed", rows, width, x, x.dtype)
+        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
+        normed = layer_norm(x, self.norm2, normed)
+        hidden = self.activation(linear(normed, self.up_proj.weight, self.up_proj.bias, wide))
+        result = plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down))
+        return result if out is None else out.copy_(result)
 
 
 class TransformerEncoder(nn.Module):
@@ -156,7 +168,8 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, config: TahoeX1Config) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        scratch = Scratch()
+        self.layers = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
 
     @property

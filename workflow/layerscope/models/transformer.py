@@ -12,42 +12,72 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from layerscope.models.base import TokenBatch
+from layerscope.models.base import Span, TokenBatch
 
 ROWS = 512
 DEPTH = 2048
+LONG = 512
 HALF = (torch.float16, torch.bfloat16)
 
 
-def by_rows(function: Callable[..., Tensor], *matrices: Tensor) -> Tensor:
+class Scratch:
+    """Buffers for intermediate values, used again and again.
+
+    On a CPU a fresh result of a few megabytes costs page faults that take up to half as long as the matrix
+    product that fills it. Where gradients are wanted, and on a GPU, there is none: PyTorch allocates.
+    """
+
+    def __init__(self) -> None:
+        self._flat: dict[str, Tensor] = {}
+
+    def take(self, name: str, rows: int, width: int, like: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """A buffer ``(rows, width)``, holding anything; ``None`` where results are to be allocated."""
+        if not reusable(like):
+            return None
+        flat = self._flat.get(name)
+        if flat is None or flat.numel() < rows * width or flat.dtype != dtype:
+            with torch.inference_mode(False):
+                self._flat[name] = flat = torch.empty(rows * width, dtype=dtype)
+        return flat[: rows * width].view(rows, width)
+
+
+def reusable(x: Tensor) -> bool:
+    """Whether this is inference on a CPU: results go to buffers, and rows in blocks of one size."""
+    return not torch.is_grad_enabled() and x.device.type == "cpu"
+
+
+def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """Apply a row-wise ``function`` to matrices of equally many rows, in blocks of :data:`ROWS`.
 
     Parameters
     ----------
     function
         Takes as many matrices ``[n, ...]`` and returns one ``[n, width]``, each row from the same rows alone.
+        With ``out`` it is given a block of that to write to.
     matrices
         Each of ``n_rows`` rows.
+    out
+        Where the result goes, if there is room for it; may be one of ``matrices``.
 
     Returns
     -------
     What ``function(*matrices)`` gives, shape ``(n_rows, width)``.
     """
-    n_rows = len(matrices[0])
-    if torch.is_grad_enabled() or matrices[0].device.type != "cpu" or n_rows <= ROWS:
+    if not reusable(matrices[0]):
         return function(*matrices)
-    head = function(*(matrix[:ROWS] for matrix in matrices))
-    out = head.new_empty((n_rows, *head.shape[1:]))
-    out[:ROWS] = head
-    for start in range(ROWS, n_rows, ROWS):
-        out[start : start + ROWS] = function(*(matrix[start : start + ROWS] for matrix in matrices))
+    blocks = [slice(start, start + ROWS) for start in range(0, len(matrices[0]), ROWS)]
+    if out is None:
+        parts = [function(*(matrix[block] for matrix in matrices)) for block in blocks]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    for block in blocks:
+        function(*(matrix[block] for matrix in matrices), out=out[block])
     return out
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias`` in the precision of the weight.
 
     On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one
@@ -55,15 +85,38 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     x = x.to(weight.dtype)
     depth = weight.shape[1]
-    if torch.is_grad_enabled() or x.device.type != "cpu" or depth <= DEPTH:
+    if not reusable(x):
         return functional.linear(x, weight, bias)
-    out = functional.linear(x[:, :DEPTH], weight[:, :DEPTH], bias)
+    product = torch.addmm(bias, x[:, :DEPTH], weight[:, :DEPTH].t(), out=out)
     for start in range(DEPTH, depth, DEPTH):
-        out.addmm_(x[:, start : start + DEPTH], weight[:, start : start + DEPTH].t())
+        product.addmm_(x[:, start : start + DEPTH], weight[:, start : start + DEPTH].t())
+    return product
+
+
+def plus(x: Tensor, update: Tensor) -> Tensor:
+    """``x + update``, in place of ``update`` where the precision is the same."""
+    return update.add_(x) if update.dtype == x.dtype else x + update
+
+
+def layer_norm(x: Tensor, norm: nn.LayerNorm, out: Tensor | None = None) -> Tensor:
+    """Layer norm of ``x`` ``(n, width)``, which ``out`` is not."""
+    if out is None:
+        return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    moments = x.new_empty((2, len(x), 1))
+    torch.ops.aten.native_layer_norm.out(
+        x,
+        norm.normalized_shape,
+        norm.weight,
+        norm.bias,
+        norm.eps,
+        out0=out,
+        out1=moments[0],
+        out2=moments[1],
+    )
     return out
 
 
-def attention(qkv: Tensor, heads: int, batch: TokenBatch) -> Tensor:
+def attention(qkv: Tensor, heads: int, batch: TokenBatch, out: Tensor | None = None) -> Tensor:
     """Full attention among the tokens of each cell, scaled by ``1 / sqrt(head size)``.
 
     Parameters
@@ -75,6 +128,8 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch) -> Tensor:
         Number of heads.
     batch
         Says which rows are a cell's. Neighbouring cells of one length share a kernel call; no mask is needed.
+    out
+        Where the result goes, if there is room for it.
 
     Returns
     -------
@@ -83,16 +138,24 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch) -> Tensor:
     split = qkv.view(len(qkv), 3, heads, -1)
     if qkv.is_cuda and qkv.dtype in HALF:
         return _varlen(split, batch)
-    parts = []
-    for span in batch.spans:
-        cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
-        query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
-        context = functional.scaled_dot_product_attention(query, key, value)
-        parts.append(context.transpose(1, 2).reshape(span.n_cells * span.length, -1))
     rest = len(qkv) - int(batch.offsets[-1])
-    if rest:
-        parts.append(qkv.new_zeros((rest, qkv.shape[1] // 3)))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    if out is None:
+        parts = [_within(split, span) for span in batch.spans]
+        return torch.cat([*parts, qkv.new_zeros((rest, qkv.shape[1] // 3))])
+    for span in batch.spans:
+        out[span.rows] = _within(split, span)
+    out[len(qkv) - rest :] = 0
+    return out
+
+
+def _within(split: Tensor, span: Span) -> Tensor:
+    """Attention within each of some cells of one length."""
+    cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
+    query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
+    if span.length >= LONG and not query.requires_grad:
+        key, value = key.contiguous(), value.contiguous()
+    context = functional.scaled_dot_product_attention(query, key, value)
+    return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)
 
 
 def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:

@@ -18,7 +18,7 @@ from layerscope.sources.ranges import LARGEST, coalesce
 from layerscope.sources.transport import ChangedError, Patience, TransientError, Transport, Version
 
 LOG = logging.getLogger(__name__)
-BLOCK = 1 << 14
+BLOCK = 1 << 12
 WIDEST_BLOCK = 1 << 22
 EXACT = 1 << 15
 CONNECTIONS = 16
@@ -176,17 +176,19 @@ class RemoteFile(io.RawIOBase):
                 raise TransientError(f"{self.url}: more came than was asked for")
 
     def _demand(self, start: int, stop: int) -> None:
-        """Fetch what is missing of a range that is to be read now."""
-        holes = self.store.missing(start, stop)
-        if not holes:
+        """Fetch what is missing of a range that is to be read now, in this thread.
+
+        HDF5 calls this under its global lock. Another thread that happens to free an HDF5 object waits for
+        that lock, so waiting for other threads here could last for ever.
+        """
+        if not self.store.missing(start, stop):
             return
-        if stop - start >= EXACT:
-            self.fetch(np.array(holes), "tables")
-            return
-        first = start // BLOCK * BLOCK
-        self._block = min(2 * self._block, WIDEST_BLOCK) if first <= self._next <= stop else BLOCK
-        last = min(max(first + self._block, stop), self.size)
-        self._next = last
+        first, last = start, stop
+        if stop - start < EXACT:
+            first = start // BLOCK * BLOCK
+            self._block = min(2 * self._block, WIDEST_BLOCK) if first <= self._next <= stop else BLOCK
+            last = min(max(first + self._block, stop), self.size)
+            self._next = last
         for hole_first, hole_last in self.store.missing(first, last):
             for cut in range(hole_first, hole_last, LARGEST):
                 self._keep(cut, min(cut + LARGEST, hole_last))
