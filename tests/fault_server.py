@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import socket
@@ -59,6 +60,7 @@ class QuietServer(ThreadingHTTPServer):
     """A server that does not print what breaks: breaking is its business."""
 
     daemon_threads = True
+    request_queue_size = 256
 
     def handle_error(self, *_: Any) -> None:
         """Be silent."""
@@ -67,6 +69,9 @@ class QuietServer(ThreadingHTTPServer):
 @dataclass
 class FaultServer:
     """Serve ``files`` (path to content) until the block ends.
+
+    The garbage collector rests meanwhile: in a thread of this server it could free an HDF5 object, for which
+    it would wait until HDF5 has read, which waits for this server.
 
     Faults: ``drop`` (the connection breaks inside the body), ``reset`` (before any answer), ``500``, ``503``,
     ``429`` (with Retry-After: 0), ``404``, ``ignore_range`` (the whole file instead), ``short`` (fewer bytes
@@ -84,6 +89,7 @@ class FaultServer:
     seed: int = 0
 
     def __enter__(self) -> FaultServer:
+        gc.disable()
         self.requests: list[Request] = []
         self.bytes_sent = 0
         self.lock = threading.Lock()
@@ -97,6 +103,7 @@ class FaultServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        gc.enable()
 
     def reset_counts(self) -> None:
         """Forget what has been served."""
@@ -113,6 +120,7 @@ def etag(content: bytes) -> str:
 def _handler(server: FaultServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def log_message(self, *_: Any) -> None:
             """Be silent."""

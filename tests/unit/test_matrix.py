@@ -75,6 +75,10 @@ def test_half_precision_is_computed_in_single() -> None:
 def test_a_damaged_matrix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="damaged: 4 rows and 2 entries"):
         CsrRows(np.ones(2), np.zeros(2, dtype=int), np.array([0, 2]), (4, 2))
+    with pytest.raises(DataError, match="damaged: 2 rows and 4 entries"):
+        CsrRows(np.ones(4), np.zeros(4, dtype=int), np.array([0, 4, 2]), (2, 2))
+    with pytest.raises(DataError, match="it has 2 columns, and entries of column 7"):
+        list(CsrRows(np.ones(1), np.array([7]), np.array([0, 1]), (1, 2)).blocks(np.arange(1)))
     with h5py.File(tmp_path / "odd.h5ad", "w") as stored:
         stored["X"] = np.ones(3)
         with pytest.raises(DataError, match=r"odd\.h5ad: X: expected a matrix of cells x genes"):

@@ -1,0 +1,71 @@
+"""What a study says about a file is carried out, or refused with the key to mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fetch_file
+from fault_server import FaultServer
+from layerscope.errors import ConfigError, SourceError
+from layerscope.sources.fetch import fetch
+from layerscope.sources.progress import Progress, duration, size
+
+
+def test_the_script_fetches_through_a_mirror(tmp_path: Path) -> None:
+    path = "/ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl/a.txt"
+    settings = json.dumps({"geo": {"accession": "GSE276896", "file": "a.txt"}, "bytes": 5})
+    with FaultServer({path: b"cells"}) as server:
+        fetch_file.main(["--settings", settings, "--output", str(tmp_path / "a.txt"), "--mirror", server.url])
+    assert (tmp_path / "a.txt").read_text() == "cells"
+    manifest = json.loads((tmp_path / "a.txt.manifest.json").read_text())
+    assert manifest["url"].startswith("https://ftp.ncbi.nlm.nih.gov/geo/")
+    assert manifest["fetched_from"].startswith("http://127.0.0.1")
+
+
+def test_a_local_path_replaces_the_download(tmp_path: Path) -> None:
+    (tmp_path / "mine.bin").write_bytes(b"cells")
+    output = tmp_path / "resources" / "file.bin"
+    fetch({"path": str(tmp_path / "mine.bin"), "bytes": 5}, output)
+    assert output.is_symlink()
+    assert output.read_bytes() == b"cells"
+    fetch({"path": str(tmp_path / "mine.bin")}, output)
+    fetch({"path": str(tmp_path / "mine.bin")}, tmp_path / "mine.bin")
+    assert (tmp_path / "mine.bin").read_bytes() == b"cells"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"path": "absent.bin"}, "there is no file 'absent.bin'"),
+        ({"path": __file__, "bytes": 3}, "expected 3 bytes, found"),
+        ({"path": __file__, "sha256": "ab"}, "expected the SHA-256 ab, found"),
+        ({"url": "https://host/f", "sha265": "ab"}, "unknown key 'sha265'"),
+        (
+            {
+                "url": "https://host/f",
+                "licence": "research",
+                "accepted": False,
+                "model": "scfoundation",
+            },
+            r"scfoundation: its weights come under this licence: research.*add 'scfoundation' to "
+            r"accepted_licences in the config; nothing was fetched",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises((ConfigError, SourceError), match=words):
+        fetch(settings, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_said_in_words() -> None:
+    progress = Progress("models.ckpt", 1_432_587_886, 400_000_000)
+    progress.advance(32_587_886)
+    assert progress.line(1.0) == "models.ckpt: 433 MB of 1.43 GB, 32.6 MB/s, 31 s left"
+    assert Progress("x", None).line(1.0) == "x: 0 B, 0 B/s"
+    assert (size(999), size(1.43e9), size(5e15)) == ("999 B", "1.43 GB", "5e+03 TB")
+    assert (duration(5), duration(65), duration(7500)) == ("5 s", "1 min 05 s", "2 h 05 min")

@@ -1,0 +1,88 @@
+"""Bytes that a slice moves, counted by the server: little more than its rows and the columns it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from anndata.io import write_elem
+
+from fault_server import FaultServer
+from layerscope.cells.slices import slice_cells
+from layerscope.sources.manifest import read_manifest
+
+N_CELLS, N_GENES, PER_CELL, SHARE = 16_000, 1_500, 500, 0.016
+
+
+def write_scattered(path: Path, storage: dict[str, Any]) -> int:
+    """Write a file of which 1.6% of the cells, at random, are wanted; returns the bytes of its tables."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(PER_CELL - 200, PER_CELL + 200, N_CELLS)
+    n_values = int(sizes.sum())
+    step = rng.integers(1, 3, n_values)
+    starts = np.cumsum(sizes) - sizes
+    gene = np.cumsum(step)
+    gene = gene - np.repeat(gene[starts], sizes)
+    wanted = np.zeros(N_CELLS, dtype=bool)
+    wanted[rng.choice(N_CELLS, int(SHARE * N_CELLS), replace=False)] = True
+    names = [f"AACGTTAGC{i:08d}-1" for i in range(N_CELLS)]
+    with h5py.File(path, "w") as made:
+        made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        x = made.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        x.attrs["shape"] = np.array([N_CELLS, N_GENES])
+        x.create_dataset("data", data=rng.geometric(0.4, n_values).astype(np.float32), **storage)
+        x.create_dataset("indices", data=gene.astype(np.int64), **storage)
+        x.create_dataset("indptr", data=np.concatenate([[0], np.cumsum(sizes)]))
+        write_elem(
+            made, "obs", pd.DataFrame({"wanted": pd.Categorical(np.where(wanted, "yes", "no"))}, index=names)
+        )
+        write_elem(made, "var", pd.DataFrame(index=[f"GENE{i}" for i in range(N_GENES)]))
+    # names are text of variable length: a reference of 16 bytes; a header of 16 and the padded text in a heap
+    return N_CELLS * (16 + 16 + 24) + N_CELLS + N_GENES * (16 + 16 + 8)
+
+
+@pytest.mark.parametrize(
+    ("layout", "storage"),
+    [
+        ("contiguous", {}),
+        ("chunked", {"chunks": (4000,)}),
+        ("gzip", {"chunks": (4000,), "compression": "gzip"}),
+    ],
+)
+def test_the_bytes_moved_stay_within_the_limit(tmp_path: Path, layout: str, storage: dict[str, Any]) -> None:
+    columns = write_scattered(tmp_path / "cells.h5ad", storage)
+    content = (tmp_path / "cells.h5ad").read_bytes()
+    with FaultServer({"/cells.h5ad": content}) as server:
+        settings = {"url": f"{server.url}/cells.h5ad", "kind": "h5ad", "subset": {"wanted": "yes"}}
+        slice_cells(settings, tmp_path / "slice.h5ad", tmp_path / "choice.tsv")
+        moved = server.bytes_sent
+    manifest = read_manifest(tmp_path / "slice.h5ad")
+    assert manifest["n_bytes_moved"] == moved
+    assert manifest["n_bytes_of_file"] == len(content)
+    if layout == "contiguous":
+        assert moved <= 0.02 * len(content) + columns
+    else:
+        assert moved <= 1.3 * _touched(tmp_path / "cells.h5ad", tmp_path / "slice.h5ad") + columns
+
+
+def _touched(whole: Path, part: Path) -> int:
+    """Bytes of the chunks that hold the slice's rows."""
+    with h5py.File(whole) as stored, h5py.File(part) as cut:
+        position = {name: row for row, name in enumerate(stored["obs/_index"].asstr()[()])}
+        rows = [position[name] for name in cut["obs/_index"].asstr()[()]]
+        indptr = stored["X/indptr"][()]
+        total = 0
+        for name in ("data", "indices"):
+            values = stored["X"][name]
+            chunks = {
+                chunk
+                for row in rows
+                for chunk in range(indptr[row] // 4000, (indptr[row + 1] - 1) // 4000 + 1)
+            }
+            total += sum(values.id.get_chunk_info_by_coord((chunk * 4000,)).size for chunk in chunks)
+    return total

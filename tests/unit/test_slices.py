@@ -1,0 +1,326 @@
+"""Of a remote file only the chosen cells come: right, counted, resumed, whatever fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from fault_server import FaultServer, first, random_faults
+from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.prepare import prepare
+from layerscope.cells.slices import slice_cells
+from layerscope.errors import ConfigError, DataError, SourceError
+from layerscope.sources import range_store
+from layerscope.sources.manifest import read_manifest
+from layerscope.sources.transport import Patience
+from layerscope.tables import read_table
+from layouts import write_cd4_perturbseq
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = "D1_Rest.assigned_guide.h5ad"
+SELECTION = {"most_cells": 3, "max_cells_per_perturbation": 30, "max_control_cells": 25, "seed": 5}
+FAULTS = ["drop", "reset", "500", "503", "429", "short", "wrong_range", "ignore_range"]
+STORAGE: dict[str, dict[str, Any]] = {
+    "contiguous": {},
+    "chunked": {"chunks": (2000,)},
+    "gzip": {"chunks": (2000,), "compression": "gzip"},
+    "lzf": {"chunks": (1500,), "compression": "lzf", "shuffle": True},
+}
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for name, storage in STORAGE.items():
+        made[name] = tmp_path_factory.mktemp(name) / FILE
+        write_cd4_perturbseq(made[name], n_cells=1500, storage=storage)
+    return made
+
+
+def sliced(server: FaultServer, folder: Path, attempts: int = 8, **settings: Any) -> anndata.AnnData:
+    folder.mkdir(exist_ok=True)
+    asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION, **settings}
+    slice_cells(asked, folder / "slice.h5ad", folder / "choice.tsv", patience=Patience(attempts, 0.001))
+    return anndata.read_h5ad(folder / "slice.h5ad")
+
+
+def serving(original: Path, **how: Any) -> FaultServer:
+    return FaultServer({f"/b/{FILE}": original.read_bytes()}, **how)
+
+
+@pytest.mark.parametrize("layout", STORAGE)
+def test_the_slice_holds_the_chosen_cells_of_every_layout(
+    originals: dict[str, Path], tmp_path: Path, layout: str
+) -> None:
+    with serving(originals[layout]) as server:
+        cells = sliced(server, tmp_path)
+    whole = anndata.read_h5ad(originals[layout])
+    assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())
+    for column in cells.obs:
+        assert (
+            cells.obs[column].astype(str).tolist()
+            == whole.obs.loc[cells.obs_names, column].astype(str).tolist()
+        )
+    assert not cells.obs["low_quality"].any()
+    sizes = cells.obs["perturbed_gene_name"].value_counts()
+    assert (sizes["NTC"], len(sizes), sizes.max()) == (25, 4, 30)
+    assert list(cells.var_names) == list(whole.var_names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "choice.tsv",
+        "slice.h5ad",
+        "slice.h5ad.manifest.json",
+    ]
+
+
+def test_a_slice_is_prepared_as_the_whole_file_is(originals: dict[str, Path], tmp_path: Path) -> None:
+    with serving(originals["contiguous"]) as server:
+        sliced(server, tmp_path)
+    settings = {"kind": "cd4_perturbseq", "task": "perturbation", "selection": SELECTION}
+    for name, source in (("whole", originals["contiguous"]), ("part", tmp_path / "slice.h5ad")):
+        prepare([source], settings, "D1_Rest", tmp_path / f"{name}.h5ad", tmp_path / f"{name}.tsv")
+    whole, part = read_cells(tmp_path / "whole.h5ad"), read_cells(tmp_path / "part.h5ad")
+    assert (whole.X != part.X).nnz == 0
+    pd.testing.assert_frame_equal(whole.obs, part.obs)
+    assert provenance(part)["source"] == [FILE]
+    table = read_table(tmp_path / "part.tsv", text=("threshold", "remark"))
+    before = table[table["step"] == "slice"]
+    assert before["filter"].tolist() == ["low_quality", "guide_id", "guide_type", "selection"]
+    assert (before["cells_before"].iloc[0], before["cells_after"].iloc[-1]) == (1500, part.n_obs)
+
+
+def test_the_choice_is_told_in_a_table(originals: dict[str, Path], tmp_path: Path) -> None:
+    with serving(originals["contiguous"]) as server:
+        cells = sliced(server, tmp_path)
+    table = read_table(tmp_path / "choice.tsv")
+    assert table["cells_chosen"].sum() == cells.n_obs
+    assert table["perturbation"].iloc[0] == "non-targeting"
+    assert table["is_control"].tolist() == [True] + [False] * (len(table) - 1)
+    assert (table["cells_in_file"] >= table["cells_passing"]).all()
+    assert set(table["seed"]) == {5}
+    assert table["guides"].iloc[1] == 2
+
+
+def test_the_same_choice_gives_the_same_bytes(originals: dict[str, Path], tmp_path: Path) -> None:
+    with serving(originals["gzip"]) as server:
+        sliced(server, tmp_path / "one")
+        other = {**SELECTION, "seed": 6}
+        sliced(server, tmp_path / "two", selection=other)
+        sliced(server, tmp_path / "two")
+    one, two = (tmp_path / name / "slice.h5ad" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], tmp_path: Path) -> None:
+    with serving(originals["contiguous"]) as server:
+        sliced(server, tmp_path)
+        server.reset_counts()
+        sliced(server, tmp_path)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "seed"), [("contiguous", 0), ("contiguous", 1), ("gzip", 2), ("chunked", 3)]
+)
+def test_whatever_fails_the_slice_is_right(
+    originals: dict[str, Path], tmp_path: Path, layout: str, seed: int
+) -> None:
+    with serving(originals[layout]) as server:
+        sliced(server, tmp_path / "undisturbed")
+        server.plan, server.seed = random_faults(FAULTS, 0.4, seed), seed
+        server.reset_counts()
+        sliced(server, tmp_path / "disturbed", attempts=60)
+    one, two = (tmp_path / name / "slice.h5ad" for name in ("undisturbed", "disturbed"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "gzip"])
+def test_wrong_bytes_among_the_rows_are_fetched_once_more(
+    originals: dict[str, Path], tmp_path: Path, layout: str
+) -> None:
+    with serving(originals[layout]) as server:
+        sliced(server, tmp_path / "right")
+        rows = {request.start for request in server.requests[-40:]}
+        for number, start in enumerate(sorted(rows)[::16]):
+            seen: list[int] = []
+            server.plan = lambda request, start=start, seen=seen: (
+                seen.append(1) or "wrong_bytes" if request.start == start and not seen else ""
+            )
+            server.seed = number
+            sliced(server, tmp_path / f"mended_{number}")
+            mended = (tmp_path / f"mended_{number}" / "slice.h5ad").read_bytes()
+            assert mended == (tmp_path / "right" / "slice.h5ad").read_bytes()
+
+
+def test_wrong_bytes_in_the_tables_are_fetched_anew(originals: dict[str, Path], tmp_path: Path) -> None:
+    with serving(originals["gzip"]) as server:
+        sliced(server, tmp_path / "right")
+        server.plan = lambda request: "wrong_bytes" if request.number == 1 else ""
+        server.reset_counts()
+        sliced(server, tmp_path / "mended")
+    right, mended = (tmp_path / name / "slice.h5ad" for name in ("right", "mended"))
+    assert right.read_bytes() == mended.read_bytes()
+
+
+def test_bytes_that_stay_wrong_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
+    content = bytearray(originals["gzip"].read_bytes())
+    with h5py.File(originals["gzip"]) as stored:
+        data = stored["X/data"]
+        for number in range(data.id.get_num_chunks()):
+            info = data.id.get_chunk_info(number)
+            content[info.byte_offset + 20 : info.byte_offset + 40] = b"\xff" * 20
+    with (
+        FaultServer({f"/b/{FILE}": bytes(content)}) as server,
+        pytest.raises(SourceError, match="again when fetched"),
+    ):
+        sliced(server, tmp_path)
+    assert not (tmp_path / "slice.h5ad").exists()
+
+
+def test_impossible_columns_are_noticed(originals: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / FILE
+    broken.write_bytes(originals["contiguous"].read_bytes())
+    with h5py.File(broken, "r+") as stored:
+        stored["X/indices"][:] = 10**6
+    with (
+        serving(broken) as server,
+        pytest.raises(SourceError, match="it has 200 columns, and entries of column 1000000"),
+    ):
+        sliced(server, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "gzip"])
+def test_giving_up_keeps_what_came(originals: dict[str, Path], tmp_path: Path, layout: str) -> None:
+    with serving(originals[layout]) as server:
+        sliced(server, tmp_path / "right")
+        in_all, n_requests = server.bytes_sent, len(server.requests)
+        server.plan = lambda request: "503" if request.number > n_requests * 0.7 else ""
+        server.reset_counts()
+        with pytest.raises(SourceError, match="given up after 2 failures"):
+            sliced(server, tmp_path / "broken", attempts=2)
+        assert not (tmp_path / "broken" / "slice.h5ad").exists()
+        had = (tmp_path / "broken" / ".download.slice.h5ad").stat().st_size
+        server.plan = first()
+        server.reset_counts()
+        sliced(server, tmp_path / "broken")
+        assert had > 0
+        assert server.bytes_sent <= (in_all - had) * 1.05 + 100
+    assert read_manifest(tmp_path / "broken" / "slice.h5ad")["n_bytes_of_earlier_runs"] == had
+    right, broken = (tmp_path / name / "slice.h5ad" for name in ("right", "broken"))
+    assert right.read_bytes() == broken.read_bytes()
+
+
+def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
+    path = f"/b/{FILE}"
+    newer = tmp_path / FILE
+    write_cd4_perturbseq(newer, n_cells=1500, seed=9)
+    plan = lambda request: "change" if request.number == 12 else ""  # noqa: E731
+    with serving(originals["contiguous"], plan=plan, changed={path: newer.read_bytes()}) as server:
+        with pytest.raises(SourceError, match="the file changed while parts of it were fetched"):
+            sliced(server, tmp_path / "out")
+        assert not (tmp_path / "out" / "slice.h5ad").exists()
+        server.plan = first()
+        cells = sliced(server, tmp_path / "out")
+    whole = anndata.read_h5ad(newer)
+    assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())
+
+
+def test_a_full_disk_is_said_and_the_next_run_goes_on(
+    originals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    really = os.pwrite
+
+    def until_full(file: int, content: bytes, offset: int) -> int:
+        nonlocal written
+        written += len(content)
+        if written > 100_000:
+            raise OSError(28, "No space left on device")
+        return really(file, content, offset)
+
+    with serving(originals["contiguous"]) as server:
+        monkeypatch.setattr(range_store.os, "pwrite", until_full)
+        with pytest.raises(SourceError, match="no space left on this disk"):
+            sliced(server, tmp_path / "out")
+        monkeypatch.undo()
+        sliced(server, tmp_path / "out")
+        sliced(server, tmp_path / "right")
+    assert (tmp_path / "out" / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_path: Path, seed: int) -> None:
+    with serving(originals["contiguous"]) as server:
+        sliced(server, tmp_path / "right")
+        in_all = server.bytes_sent
+        server.reset_counts()
+        server.seconds_per_piece = 0.02
+        asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION}
+        command = [sys.executable, "scripts/slice_cells.py", "--settings", json.dumps(asked)]
+        command += ["--output", str(tmp_path / "slice.h5ad"), "--choice", str(tmp_path / "choice.tsv")]
+        environment = {**os.environ, "PYTHONPATH": "workflow"}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment)
+        share = np.random.default_rng(seed).uniform(0.3, 0.9)
+        while server.bytes_sent < share * in_all and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        had = (tmp_path / ".download.slice.h5ad").stat().st_size
+        assert had > 0
+        time.sleep(0.3)
+        server.seconds_per_piece = 0
+        server.reset_counts()
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        assert (
+            sum(request.stop - request.start for request in server.requests) <= (in_all - had) * 1.05 + 1000
+        )
+    assert (tmp_path / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
+    assert not (tmp_path / ".download.slice.h5ad").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "10x"}, "kind '10x' cannot be sliced; h5ad and cd4_perturbseq can"),
+        ({"selection": {"most": 3}}, "unknown key 'most'"),
+        ({"kind": "h5ad", "columns": {"batch": "lane"}}, "no column 'lane' in obs; did you mean 'lane_id'"),
+        ({"kind": "h5ad", "subset": {"lane_id": "lane_9"}}, "no cell is labelled 'lane_9'"),
+        ({"url": ""}, "is no https://"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    originals: dict[str, Path], tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    with serving(originals["contiguous"]) as server, pytest.raises((ConfigError, DataError), match=words):
+        sliced(server, tmp_path, **settings)
+
+
+def test_any_h5ad_file_can_be_sliced(originals: dict[str, Path], tmp_path: Path) -> None:
+    asked = {"kind": "h5ad", "subset": {"lane_id": "lane_2"}, "columns": {"batch": "lane_id"}}
+    with serving(originals["gzip"]) as server:
+        cells = sliced(server, tmp_path, **asked)
+    whole = anndata.read_h5ad(originals["gzip"])
+    expected = whole[whole.obs["lane_id"] == "lane_2"]
+    assert list(cells.obs_names) == list(expected.obs_names)
+    assert np.array_equal(cells.X.toarray(), expected.X.toarray())
+
+
+def test_matrices_by_columns_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
+    whole = anndata.read_h5ad(originals["contiguous"])
+    whole.X = whole.X.tocsc()
+    whole.write_h5ad(tmp_path / FILE)
+    with serving(tmp_path / FILE) as server, pytest.raises(SourceError, match=r"stored by columns \(CSC\)"):
+        sliced(server, tmp_path / "out")
