@@ -28,7 +28,9 @@ def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
-    assert jobs == {"extract_layers": 2, "score_trajectory": 8, "score_perturbation": 8} | FINAL
+    own = {"extract_layers": 2, "score_trajectory": 8, "score_perturbation": 8}
+    geometry = {"describe_geometry": 2, "compare_layers": 2, "gather_geometry": 2}
+    assert jobs == own | geometry | FINAL
 
 
 def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -> None:
@@ -37,7 +39,8 @@ def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -
 
 def test_another_resampling_seed_runs_the_scores_and_what_follows(plan: Plan) -> None:
     jobs = plan(seeds={"resampling": 2})
-    assert set(jobs) == {"score_trajectory", "score_perturbation", *FINAL}
+    geometry = {"describe_geometry", "compare_layers", "gather_geometry"}
+    assert set(jobs) == {"score_trajectory", "score_perturbation", *geometry, *FINAL}
 
 
 def test_another_pretraining_seed_runs_pretraining_and_what_follows(plan: Plan) -> None:

@@ -98,6 +98,24 @@ def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
     return table.fillna(dict.fromkeys(text, ""))
 
 
+def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
+    """Write the rows of several tables of the same columns as one table, every cell as it stands.
+
+    Raises
+    ------
+    DataError
+        If the columns of two tables differ.
+    """
+    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        if list(table.columns) != list(tables[0].columns):
+            raise DataError(
+                f"{path}: expected the columns of {paths[0]} ({', '.join(tables[0].columns)}); "
+                f"found {', '.join(table.columns)}. Delete it and run again"
+            )
+    write_table(output, pd.concat(tables, ignore_index=True))
+
+
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
     """Write score rows as a table with the columns of :class:`Score`."""
     write_table(path, pd.DataFrame([asdict(score) for score in scores], columns=list(SCORE_COLUMNS)))

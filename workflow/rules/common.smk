@@ -341,6 +341,24 @@ def summary_files():
     return [f"results/cells/{condition}/summary.tsv" for condition in config["study"]["conditions"]]
 
 
+def geometry_files(wildcards):
+    """One table per condition and model of the study."""
+    return [
+        f"results/geometry/{condition}/{model}/{wildcards.kind}.tsv"
+        for condition, model in study.runs(config)
+        if not study.is_baseline(config, model)
+    ]
+
+
+def further_tables():
+    """Tables that the report shows as they are."""
+    return ["results/tables/geometry.tsv"] if config["geometry"]["run"] else []
+
+
+def alignment_tables():
+    return ["results/tables/alignment.tsv"] if config["geometry"]["run"] else []
+
+
 def trained_on(model):
     """What a model's weights were trained on, in words."""
     trained = config["models"][study.trained_model(config, model)]

@@ -9,6 +9,7 @@ rule write_report:
         published="results/tables/published.tsv",
         summaries=summary_files(),
         figures=figure_files("svg"),
+        tables=further_tables(),
     output:
         "results/report.html",
     log:
@@ -29,7 +30,7 @@ rule write_report:
     shell:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
-        " --figures {input.figures} --output {output} &> {log}"
+        " --figures {input.figures} --tables {input.tables} --output {output} &> {log}"
 
 
 onsuccess:

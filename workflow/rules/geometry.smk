@@ -1,0 +1,84 @@
+# The shape of every layer, beside its scores.
+
+
+rule describe_geometry:
+    input:
+        script=repository("scripts/describe_geometry.py"),
+        embeddings="results/embeddings/{condition}/{model}.h5ad",
+    output:
+        "results/geometry/{condition}/{model}/geometry.tsv",
+    log:
+        "logs/describe_geometry/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/describe_geometry/{condition}/{model}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("describe_geometry.py"),
+        settings=as_json({"cells": config["geometry"]["cells"]}),
+        seed=config["seeds"]["resampling"],
+    message:
+        "Describing the shape of the layers of {wildcards.model} on {wildcards.condition}"
+    shell:
+        "python {input.script} --embeddings {input.embeddings} --condition {wildcards.condition}"
+        " --model {wildcards.model} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output} &> {log}"
+
+
+rule compare_layers:
+    input:
+        script=repository("scripts/compare_layers.py"),
+        embeddings="results/embeddings/{condition}/{model}.h5ad",
+        baseline="results/embeddings/{condition}/hvg_pca.h5ad",
+    output:
+        "results/geometry/{condition}/{model}/alignment.tsv",
+    log:
+        "logs/compare_layers/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/compare_layers/{condition}/{model}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("compare_layers.py"),
+        settings=as_json({"alignment_cells": config["geometry"]["alignment_cells"]}),
+        seed=config["seeds"]["resampling"],
+    message:
+        "Comparing the layers of {wildcards.model} with each other on {wildcards.condition}"
+    shell:
+        "python {input.script} --embeddings {input.embeddings} --others {input.embeddings} {input.baseline}"
+        " --condition {wildcards.condition} --model {wildcards.model} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output} &> {log}"
+
+
+rule gather_geometry:
+    input:
+        script=repository("scripts/gather_tables.py"),
+        tables=geometry_files,
+    output:
+        "results/tables/{kind}.tsv",
+    log:
+        "logs/gather_geometry/{kind}.log",
+    benchmark:
+        "logs/benchmarks/gather_geometry/{kind}.tsv"
+    wildcard_constraints:
+        kind="geometry|alignment",
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("gather_tables.py"),
+    message:
+        "Gathering the {wildcards.kind} of layers"
+    shell:
+        "python {input.script} --tables {input.tables} --output {output} &> {log}"
