@@ -14,10 +14,11 @@ import pandas as pd
 
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, is_mitochondrial, organism
-from layerscope.cells.guard import ACCEPTED, judge, matrices, where_counts_are, words
+from layerscope.cells.guard import ACCEPTED, judge, matrices, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import natural_order, text
 from layerscope.cells.matrix import stored_rows
+from layerscope.cells.readers.h5ad import genes_of
 from layerscope.errors import DataError
 
 FEW, MANY = 2, 60
@@ -86,7 +87,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         columns = [_column(stored, name) for name in column_names(stored["obs"])]
         best = _best(found)
         key = best or "X"
-        table = stored["raw/var"] if key == "raw/X" else stored["var"]
+        table = genes_of(stored, key)
         genes = identify(read_index(table), read_table(table), {}, path.name)
         remedy = where_counts_are(stored, "", np.arange(n_cells))
     kind = _values(found[key]) if key in found else None
@@ -227,7 +228,7 @@ def _entry(path: Path, key: str, kind: str | None, columns: Sequence[Column]) ->
     mapping = {name: column.name for name in standard if (column := _first(columns, name))}
     lines = ["my_cells:", "  kind: h5ad", f"  source: {{path: {path}}}", f"  values: {kind or 'counts'}"]
     if key != "X":
-        lines.append(f"  matrix: {key.removesuffix('/X')}")
+        lines.append(f"  matrix: {matrix_key(key)}")
     if mapping:
         lines += ["  columns:", *(f"    {name}: {column}" for name, column in mapping.items())]
     time, control = _first(columns, "time"), _control(_first(columns, "perturbation"))

@@ -124,7 +124,7 @@ def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
     found = {name: judge(stored_rows(stored[name]), rows) for name in matrices(stored)}
     for name, kind in found.items():
         if name != used and kind.kind == "counts":
-            key = name.removesuffix("/X") if name != "X" else name
+            key = matrix_key(name)
             return f"{name} holds whole numbers: set `matrix: {key}`"
     for name, kind in found.items():
         if kind.kind in ("log_normalised", "normalised"):
@@ -132,7 +132,7 @@ def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
             per = kind.total or 1e4
             logged = kind.kind == "log_normalised"
             if total and _recoverable(stored, name, total, per, logged, rows):
-                key = name.removesuffix("/X")
+                key = matrix_key(name)
                 return (
                     f"Counts can be recovered exactly from {name}: set `matrix: {key}` and "
                     f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
@@ -152,9 +152,14 @@ def _recoverable(
 
 
 def matrices(stored: h5py.File) -> list[str]:
-    """Names of the matrices in an h5ad file: ``X``, ``raw/X``, ``layers/NAME``."""
-    names = [name for name in ("X", "raw/X") if name in stored]
+    """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
+    names = [name for name in ("X", "raw/X", "raw.X") if name in stored]
     return names + [f"layers/{name}" for name in stored.get("layers", {})]
+
+
+def matrix_key(name: str) -> str:
+    """What a study writes to name a matrix of the file."""
+    return "raw" if name in ("raw/X", "raw.X") else name
 
 
 @dataclass

@@ -47,7 +47,7 @@ def column_names(table: h5py.Group | h5py.Dataset) -> list[str]:
         fields = list(table.dtype.names or ())
         return fields[1:] if fields and fields[0] in ("index", "_index") else fields
     index = index_name(table)
-    order = [_text(name) for name in table.attrs.get("column-order", [])]
+    order = [_text(name) for name in table.attrs.get("column-order", []) if _text(name) in table]
     return order or [name for name in table if name not in (index, "__categories")]
 
 
@@ -58,9 +58,17 @@ def index_name(table: h5py.Group) -> str:
 
 
 def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
-    """Read the index of a stored table: cell ids of ``obs``, gene names of ``var``."""
+    """Read the index of a stored table: cell ids of ``obs``, gene names of ``var``.
+
+    Raises
+    ------
+    DataError
+        If the table has none.
+    """
     if isinstance(table, h5py.Dataset):
         return [_text(name) for name in table[(table.dtype.names or ("index",))[0]]]
+    if index_name(table) not in table:
+        raise DataError(f"{_where(table)}: this table has no index (the names of its rows)")
     return [_text(name) for name in _plain(table[index_name(table)])]
 
 
@@ -70,7 +78,7 @@ def read_column(table: h5py.Group | h5py.Dataset, name: str) -> pd.Series:
     Raises
     ------
     DataError
-        If the column's encoding is not one that anndata has used for columns.
+        If the column's encoding is not one that anndata has used for columns, or it is damaged.
     """
     if isinstance(table, h5py.Dataset):
         return pd.Series(_plain_array(table[name]), name=name)
@@ -102,13 +110,19 @@ def _encoded(group: h5py.Group, name: str) -> Any:
         values = pd.Series(_plain(group["values"])).astype(object)
         values[np.asarray(group["mask"][()], dtype=bool)] = None
         return values.infer_objects()
-    raise DataError(f"{group.file.filename}: column {name!r} has the encoding {encoding!r}, which is unknown")
+    raise DataError(f"{_where(group)}: column {name!r}: the encoding {encoding!r} is unknown")
+
+
+def _where(part: h5py.Group | h5py.Dataset) -> str:
+    return f"{Path(part.file.filename).name}: {part.name.lstrip('/')}"
 
 
 def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool) -> pd.Categorical:
-    return pd.Categorical.from_codes(
-        np.asarray(codes, dtype=np.int64), categories=categories, ordered=ordered
-    )
+    codes = np.asarray(codes, dtype=np.int64)
+    try:
+        return pd.Categorical.from_codes(codes, categories=categories, ordered=ordered)
+    except ValueError as error:
+        raise DataError(f"a column of categories is damaged: {error}") from error
 
 
 def _plain(stored: h5py.Dataset | h5py.Group) -> np.ndarray:

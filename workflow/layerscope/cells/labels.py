@@ -51,8 +51,13 @@ def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
     return chosen
 
 
-def _label(value: object, missing: set[str]) -> str:
-    written = str(value).strip()
+def written(value: object) -> str:
+    """Write a label: trimmed, a whole number without ``.0``."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
-        written = str(int(value))
-    return "" if written in missing or str(value).strip() in missing else written
+        return str(int(value))
+    return str(value).strip()
+
+
+def _label(value: object, missing: set[str]) -> str:
+    label = written(value)
+    return "" if label in missing or str(value).strip() in missing else label

@@ -65,6 +65,18 @@ def prepare(
         If the settings, or the files, cannot be used; nothing is written then.
     """
     chosen = CellSettings.read(settings, f"condition {condition}")
+    try:
+        _prepare(inputs, chosen, condition, Path(output), Path(summary))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        names = ", ".join(Path(path).name for path in inputs)
+        raise DataError(f"{names}: damaged HDF5 file ({error}); fetch or copy it again") from error
+
+
+def _prepare(
+    inputs: Sequence[str | Path], chosen: CellSettings, condition: str, output: Path, summary: Path
+) -> None:
     sources = READERS[chosen.kind](inputs, chosen)
     if not sources:
         raise ConfigError(f"condition {condition}: no input file")

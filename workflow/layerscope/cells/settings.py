@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from layerscope.cells.labels import among
+from layerscope.cells.labels import among, written
 from layerscope.errors import ConfigError
 
 KINDS = ("h5ad", "gse276896", "cd4_perturbseq", "10x")
@@ -162,7 +162,7 @@ def labels(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     several = value if isinstance(value, list | tuple) else [value]
-    return tuple(str(label).strip() for label in several)
+    return tuple(written(label) for label in several)
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

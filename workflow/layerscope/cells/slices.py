@@ -159,7 +159,7 @@ class Slice:
         self.rows = self._choose()
 
     def _demand_rows(self, matrix: str | None) -> None:
-        stored = self._stored.get({"raw": "raw/X", None: "X"}.get(matrix, matrix or "X"))
+        stored = self._stored.get({"raw": "raw/X"}.get(matrix or "X", matrix or "X"))
         kind = stored.attrs.get("encoding-type", "") if stored is not None else ""
         if kind == "csc_matrix":
             raise SourceError(
@@ -257,7 +257,7 @@ class Slice:
         from anndata.io import write_elem
 
         stored = self._stored
-        names = [name for name in self._cells.used_columns if "/" not in name]
+        names = [name for name in self._cells.used_columns if not name.startswith(h5ad.MEMBERSHIP)]
         obs = pd.DataFrame({name: _of_rows(read_column(stored["obs"], name), self.rows) for name in names})
         obs.index = pd.Index(np.array(read_index(stored["obs"]), dtype=object)[self.rows])
         write_elem(made, "obs", obs)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.genes import identify
-from layerscope.cells.guard import matrices, where_counts_are
+from layerscope.cells.guard import matrices, matrix_key, where_counts_are
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, stored_rows
@@ -106,18 +106,26 @@ def root_cell(stored: h5py.File, cell_ids: Sequence[str]) -> str | None:
 
 
 def _matrix_name(stored: h5py.File, matrix: str | None, name: str) -> str:
-    wanted = {"raw": "raw/X", None: "X"}.get(matrix, matrix or "X")
     available = matrices(stored)
-    if wanted not in available:
-        choices = [key.removesuffix("/X") for key in available]
+    wanted = next((key for key in available if matrix_key(key) == (matrix or "X")), "")
+    if not wanted:
+        choices = [matrix_key(key) for key in available]
         raise ConfigError(
             f"{name}: no matrix {matrix or 'X'!r}; {among(matrix or 'X', choices)}. Mend `matrix`"
         )
     return wanted
 
 
+def genes_of(stored: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
+    """The table of a matrix's genes."""
+    table = stored.get({"raw/X": "raw/var", "raw.X": "raw.var"}.get(matrix_name, "var"))
+    if table is None:
+        raise DataError(f"{file_name(stored.filename)}: {matrix_name} has no table of genes")
+    return table
+
+
 def _genes(stored: h5py.File, matrix_name: str, settings: CellSettings, name: str) -> pd.DataFrame:
-    table = stored["raw/var"] if matrix_name == "raw/X" else stored["var"]
+    table = genes_of(stored, matrix_name)
     return identify(read_index(table), read_table(table), settings.genes, name)
 
 

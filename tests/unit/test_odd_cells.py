@@ -1,0 +1,188 @@
+"""Files with odd contents: the right cells, or one message that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from layerscope.cells.canonical import read_cells
+from layerscope.cells.check import check
+from layerscope.cells.prepare import prepare
+from layerscope.errors import DataError, LayerscopeError
+
+COUNTS = np.random.default_rng(0).poisson(0.8, (30, 12)).astype(np.float32) + np.eye(30, 12, dtype=np.float32)
+
+
+def made(path: Path, counts: np.ndarray = COUNTS, **obs: object) -> Path:
+    names = [f"GENE{i}" for i in range(counts.shape[1])]
+    table = pd.DataFrame(obs, index=[f"c{i}" for i in range(len(counts))])
+    anndata.AnnData(sparse.csr_matrix(counts), obs=table, var=pd.DataFrame(index=names)).write_h5ad(path)
+    return path
+
+
+def prepared(source: Path, **settings: object) -> anndata.AnnData:
+    out = source.parent / "out"
+    prepare([source], settings, "odd", out / "cells.h5ad", out / "summary.tsv")
+    return read_cells(out / "cells.h5ad")
+
+
+def test_one_cell_is_a_file_of_cells(tmp_path: Path) -> None:
+    assert prepared(made(tmp_path / "a.h5ad", COUNTS[:1])).shape == (1, 12)
+
+
+def test_one_gene_is_enough(tmp_path: Path) -> None:
+    assert prepared(made(tmp_path / "a.h5ad", np.ones((5, 1), dtype=np.float32))).shape == (5, 1)
+
+
+def test_names_may_be_of_any_alphabet_and_hold_anything(tmp_path: Path) -> None:
+    source = made(tmp_path / "ä b'c.h5ad", **{"тип клетки": ["стволовая", "../x; rm -rf"] * 15})
+    cells = prepared(source, columns={"cell_type": "тип клетки"}, root={"cell_type": "стволовая"})
+    assert set(cells.obs["cell_type"]) == {"стволовая", "../x; rm -rf"}
+    assert cells.obs["is_root"].sum() == 15
+
+
+def test_labels_may_be_very_long(tmp_path: Path) -> None:
+    cells = prepared(made(tmp_path / "a.h5ad", batch=["x" * 100_000, "y"] * 15))
+    assert sorted(map(len, set(cells.obs["batch"]))) == [1, 100_000]
+
+
+def test_numbers_of_time_match_however_they_are_written(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.h5ad", day=np.array([2.0, 10.0, 4.0] * 10))
+    for label in (2, 2.0, "2"):
+        cells = prepared(source, columns={"time": "day"}, root={"time": label})
+        assert list(cells.obs["time"].cat.categories) == ["2", "4", "10"]
+        assert cells.obs["is_root"].sum() == 10
+
+
+def test_old_files_keep_raw_under_another_name(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.h5ad", np.log1p(COUNTS))
+    with h5py.File(source, "r+") as stored, h5py.File(made(tmp_path / "raw.h5ad")) as raw:
+        raw.copy("X", stored, "raw.X")
+        raw.copy("var", stored, "raw.var")
+    with pytest.raises(DataError, match=r"raw\.X holds whole numbers: set `matrix: raw`"):
+        prepared(source)
+    assert np.array_equal(prepared(source, matrix="raw").X.toarray(), COUNTS)
+
+
+def _empty(path: Path) -> None:
+    with h5py.File(path, "w"):
+        pass
+
+
+def _no_cells(path: Path) -> None:
+    made(path, COUNTS[:0])
+
+
+def _no_matrix(path: Path) -> None:
+    anndata.AnnData(obs=pd.DataFrame(index=["a"]), var=pd.DataFrame(index=["g"])).write_h5ad(path)
+
+
+def _no_index(path: Path) -> None:
+    made(path)
+    with h5py.File(path, "r+") as stored:
+        del stored["obs/_index"]
+
+
+def _repeated_cells(path: Path) -> None:
+    cells = anndata.AnnData(COUNTS)
+    cells.obs_names = ["a"] * 30
+    cells.write_h5ad(path)
+
+
+def _other_shape(path: Path) -> None:
+    made(path)
+    with h5py.File(path, "r+") as stored:
+        stored["X"].attrs["shape"] = np.array([30, 13])
+
+
+def _short_pointers(path: Path) -> None:
+    made(path)
+    with h5py.File(path, "r+") as stored:
+        pointers = stored["X/indptr"][:-1]
+        del stored["X/indptr"]
+        stored["X/indptr"] = pointers
+
+
+def _impossible_columns(path: Path) -> None:
+    made(path)
+    with h5py.File(path, "r+") as stored:
+        stored["X/indices"][:] = 99
+
+
+def _codes_without_category(path: Path) -> None:
+    made(path, batch=pd.Categorical(["x", "y"] * 15))
+    with h5py.File(path, "r+") as stored:
+        stored["obs/batch/codes"][3] = 9
+
+
+def _unknown_encoding(path: Path) -> None:
+    made(path, batch=pd.Categorical(["x", "y"] * 15))
+    with h5py.File(path, "r+") as stored:
+        stored["obs/batch"].attrs["encoding-type"] = "awkward-array"
+
+
+def _text_matrix(path: Path) -> None:
+    made(path)
+    with h5py.File(path, "r+") as stored:
+        del stored["X"]
+        stored["X"] = COUNTS.astype(int).astype("S3")
+
+
+def _broken_chunk(path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(3, (200, 200)).astype(np.float32)
+    cells = anndata.AnnData(counts, obs=pd.DataFrame(index=[f"c{i}" for i in range(200)]))
+    cells.write_h5ad(path, compression="gzip")
+    with h5py.File(path) as stored:
+        info = stored["X"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[info.byte_offset + 30 : info.byte_offset + 80] = b"\xff" * 50
+    path.write_bytes(bytes(content))
+
+
+def _huge_count(path: Path) -> None:
+    made(path, np.where(COUNTS > 2, 3e8, COUNTS).astype(np.float32))
+
+
+def _rnaseq_table(path: Path) -> None:
+    path.write_text("gene\tcell1\nA\t3\n")
+
+
+ODD: list[tuple[Callable[[Path], None], str]] = [
+    (_empty, "not an h5ad file: it has no obs"),
+    (_no_cells, "no cell is left"),
+    (_no_matrix, "no matrix 'X'; there are: none"),
+    (_no_index, r"a\.h5ad: obs: this table has no index"),
+    (_repeated_cells, "cell ids repeat, such as a"),
+    (_other_shape, "X is 30 x 13, but the tables name 30 cells and 12 genes"),
+    (_short_pointers, "a stored matrix is damaged"),
+    (_impossible_columns, "a stored matrix is damaged: it has 12 columns, and entries of column 99"),
+    (_codes_without_category, "a column of categories is damaged"),
+    (_unknown_encoding, "the encoding 'awkward-array' is unknown"),
+    (_text_matrix, "this looks like text instead of numbers"),
+    (_broken_chunk, r"a\.h5ad: damaged HDF5 file"),
+    (_huge_count, "above 16,777,216, and no count is"),
+    (_rnaseq_table, "not a readable HDF5 file"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), ODD, ids=[make.__name__ for make, _ in ODD])
+def test_what_is_wrong_is_said_in_one_message(
+    tmp_path: Path, make: Callable[[Path], None], words: str
+) -> None:
+    make(tmp_path / "a.h5ad")
+    with pytest.raises(LayerscopeError, match=words) as refusal:
+        prepared(tmp_path / "a.h5ad")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out" / "cells.h5ad").exists()
+
+
+def test_the_check_says_it_too(tmp_path: Path) -> None:
+    _text_matrix(tmp_path / "a.h5ad")
+    assert "text instead of numbers" in check(tmp_path / "a.h5ad", {})
