@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from layerscope.errors import DataError
+from layerscope.trajectory import neighbours_gpu
 from layerscope.trajectory.neighbours import METRICS, nearest_neighbours
 
 
@@ -94,6 +95,33 @@ def test_threads_change_nothing():
     one, two = (nearest_neighbours(matrix, 15, "cosine", threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.indices, two.indices)
     np.testing.assert_array_equal(one.distances, two.distances)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_candidates_by_torch_are_those_of_an_exact_search(device, monkeypatch):
+    if device == "cuda" and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("no CUDA device")
+    matrix = np.random.default_rng(6).normal(size=(300, 40)).astype(np.float32)
+    monkeypatch.setattr(neighbours_gpu, "BLOCK_BYTES", 4 * 300 * 70)
+    squared, indices = neighbours_gpu.candidates(matrix, 12, device)
+    order, apart = expected(matrix, 12, "euclidean")
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_allclose(squared, apart**2, atol=1e-4)
+
+
+def test_a_search_through_torch_is_the_search_through_faiss(monkeypatch):
+    matrix = np.random.default_rng(7).normal(size=(200, 30)).astype(np.float32)
+    through_faiss = nearest_neighbours(matrix, 15)
+    on_cpu = neighbours_gpu.candidates
+    monkeypatch.setattr(neighbours_gpu, "worthwhile", lambda *shape: True)
+    monkeypatch.setattr(neighbours_gpu, "candidates", lambda points, n: on_cpu(points, n, "cpu"))
+    through_torch = nearest_neighbours(matrix, 15)
+    np.testing.assert_array_equal(through_faiss.indices, through_torch.indices)
+    np.testing.assert_array_equal(through_faiss.distances, through_torch.distances)
+
+
+def test_small_searches_start_no_gpu():
+    assert not neighbours_gpu.worthwhile(2000, 768)
 
 
 def test_too_few_cells_and_missing_values_are_refused():

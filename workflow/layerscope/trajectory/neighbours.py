@@ -1,9 +1,9 @@
 """Exact nearest neighbours, the same for every number of threads.
 
-faiss finds candidates among centred vectors in float32; the candidates' distances are computed again from
-differences (which cancel nothing), and cells for which float32 products could have hidden a neighbour are
-searched once more in float64. Cells with identical values are searched once. Centring changes no distance
-and keeps the digits: a layer's vectors often point almost the same way.
+faiss (or a GPU) finds candidates among centred vectors in float32; the candidates' distances are computed
+again from differences (which cancel nothing), and cells for which float32 products could have hidden a
+neighbour are searched once more in float64. Cells with identical values are searched once. Centring changes
+no distance and keeps the digits: a layer's vectors often point almost the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import DataError
+from layerscope.trajectory import neighbours_gpu
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
@@ -137,6 +138,8 @@ class _Search:
         return indices, distances
 
     def _candidates(self, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        if neighbours_gpu.worthwhile(*self._points.shape):
+            return neighbours_gpu.candidates(self._points, n)
         logging.getLogger("faiss.loader").setLevel(logging.WARNING)
         import faiss
 
