@@ -1,0 +1,176 @@
+"""Cells to pretrain on, as the model itself will read them later, and random masks over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.cells.canonical import read_provenance, read_var
+from layerscope.errors import DataError
+from layerscope.extraction.cell_stream import CellStream
+from layerscope.models.base import FoundationModel, Sentences
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+FEWEST_CELLS = 20
+LENGTH_STEP = 8
+"""Numbers of visible genes are multiples of this, so that many cells of a batch have equally many tokens."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Some cells with a random part of their genes visible, and what is to be predicted.
+
+    Cells are ordered by their number of visible genes.
+
+    Attributes
+    ----------
+    cells
+        Their numbers in the corpus.
+    owner, gene, value, hidden
+        One per drawn token, by cell and gene: the cell's place in ``cells``, the gene, its value as the model
+        reads it, and whether the model must not see that value.
+    target
+        Value of every gene, 0 where it is not expressed, shape ``(n_cells, n_genes)``.
+    scored
+        Which genes are to be predicted: all that are not visible, expressed or not.
+    """
+
+    cells: Integers
+    owner: Integers
+    gene: Integers
+    value: Floats
+    hidden: NDArray[np.bool_]
+    target: Floats
+    scored: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Ragged cells: cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``.
+
+    Attributes
+    ----------
+    offsets
+        Shape ``(n_cells + 1,)``.
+    genes, values
+        Position in the vocabulary, and value as the model reads it, of each expressed gene.
+    depth
+        One number per cell that the model reads besides (a total count on the model's own scale); else zeros.
+    n_genes
+        Size of the vocabulary.
+    """
+
+    offsets: Integers
+    genes: Integers
+    values: Floats
+    depth: Floats
+    n_genes: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def means(self, cells: Integers) -> Floats:
+        """Mean value of every gene over some cells, 0 where a cell does not express it."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[cells] = True
+        kept = np.repeat(chosen, np.diff(self.offsets))
+        summed = np.bincount(self.genes[kept], weights=self.values[kept], minlength=self.n_genes)
+        return (summed / len(cells)).astype(np.float32)
+
+    def draw(self, cells: Integers, masked: float, most: int, rng: np.random.Generator) -> Draw:
+        """Mask the share ``masked`` of each cell's expressed genes and show at most ``most`` of the others.
+
+        Of the masked genes, as many are drawn as hidden tokens as keeps their ratio to the visible ones.
+        """
+        lengths = np.diff(self.offsets)[cells]
+        shown = np.minimum(np.maximum((lengths * (1 - masked)).astype(np.int64), 1), most)
+        shown = np.where(shown >= LENGTH_STEP, shown // LENGTH_STEP * LENGTH_STEP, shown)
+        order = np.argsort(shown, kind="stable")
+        cells, lengths, shown = cells[order], lengths[order], shown[order]
+
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.repeat(self.offsets[cells] - starts[:-1], lengths) + np.arange(starts[-1])
+        owner = np.repeat(np.arange(len(cells)), lengths)
+        genes, values = self.genes[entries], self.values[entries]
+        shuffled = np.lexsort((rng.random(len(entries)), owner))
+        rank = np.empty(len(entries), dtype=np.int64)
+        rank[shuffled] = np.arange(len(entries)) - starts[owner]
+        visible = rank < shown[owner]
+        drawn = rank < (shown + np.round(shown * masked / (1 - masked)).astype(np.int64))[owner]
+
+        target = np.zeros((len(cells), self.n_genes), dtype=np.float32)
+        target[owner, genes] = values
+        scored = np.ones(target.shape, dtype=bool)
+        scored[owner[visible], genes[visible]] = False
+        return Draw(cells, owner[drawn], genes[drawn], values[drawn], ~visible[drawn], target, scored)
+
+
+def gene_names(path: Path, family: str) -> list[str]:
+    """Names of a canonical file's genes that a model of this family is to know, each once.
+
+    scFoundation goes by symbols and Tahoe-X1 by Ensembl ids; either takes the other where there is
+    nothing else.
+    """
+    var = read_var(path)
+    wanted = ("symbol", "ensembl_id") if family == "scfoundation" else ("ensembl_id", "symbol")
+    column = next((var[name] for name in wanted if name in var), var.index)
+    return list(dict.fromkeys(name for name in column.astype(str).tolist() if name))
+
+
+def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
+    """Read a canonical file's cells through a model's own tokeniser.
+
+    Parameters
+    ----------
+    path
+        Canonical cells.
+    model
+        Its tokens have the columns ``ids`` and ``values``.
+    n_special
+        The token ids below this are not genes; nor are those beyond the vocabulary.
+
+    Raises
+    ------
+    DataError
+        If the file is not canonical, or has too few cells that can be read.
+    """
+    read_provenance(path)
+    genes, values, lengths, depth = [], [], [], []
+    stream = CellStream(path, model)
+    n_genes = len(model.vocabulary.genes)
+    for _, block in stream.blocks(np.arange(len(stream))):
+        sentences = model.tokenise(block)
+        place = np.asarray(sentences.tokens["ids"], dtype=np.int64) - n_special
+        is_gene = (place >= 0) & (place < n_genes)
+        readable = np.array([not reason for reason in sentences.refused], dtype=bool)
+        owner = np.repeat(np.arange(len(readable)), sentences.lengths)
+        kept = is_gene & readable[owner]
+        genes.append(place[kept])
+        values.append(np.asarray(sentences.tokens["values"], dtype=np.float32)[kept])
+        lengths.append(np.bincount(owner[kept], minlength=len(readable))[readable])
+        depth.append(_depth(sentences)[readable])
+    stream.close()
+    counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
+    if len(counted) < FEWEST_CELLS:
+        raise DataError(
+            f"{path}: {len(counted)} cells can be read; pretraining needs at least {FEWEST_CELLS}"
+        )
+    offsets = np.concatenate([[0], np.cumsum(counted)]).astype(np.int64)
+    return Corpus(offsets, np.concatenate(genes), np.concatenate(values), np.concatenate(depth), n_genes)
+
+
+def _depth(sentences: Sentences) -> Floats:
+    """Value of each cell's total-count token, 0 where the model has none."""
+    values = np.asarray(sentences.tokens["values"], dtype=np.float32)
+    if "total_count" not in sentences.cells:
+        return np.zeros(len(sentences.lengths), dtype=np.float32)
+    position = sentences.cells["total_count"]
+    found = position >= 0
+    depth = np.zeros(len(position), dtype=np.float32)
+    depth[found] = values[(sentences.offsets[:-1] + position)[found]]
+    return depth
