@@ -7,7 +7,15 @@ from choose_layers import main
 from layerscope.errors import ConfigError, DataError
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
-from layerscope.tables import Score, depth, read_scores, read_table, write_resamples, write_scores
+from layerscope.tables import (
+    Score,
+    depth,
+    read_resamples,
+    read_scores,
+    read_table,
+    write_resamples,
+    write_scores,
+)
 
 MODELS = {
     "big": {"kind": "foundation", "control": None, "of": None, "layers": 4, "title": "Big"},
@@ -28,7 +36,9 @@ class Study:
         self.shared = error * self.random.normal(size=500)
         self.own_error = own_error
 
-    def add(self, model, curve, condition="blood", task="trajectory", n_layers=4, metric="spearman"):
+    def add(
+        self, model, curve, condition="blood", task="trajectory", n_layers=4, metric="spearman", halves=None
+    ):
         for layer, value in curve.items():
             row = {"condition": condition, "model": model, "layer": layer, "depth": depth(layer, n_layers)}
             row |= {"task": task, "protocol": "paper", "metric": metric}
@@ -39,7 +49,11 @@ class Study:
             low, high = np.quantile(values, [0.025, 0.975])
             self.rows.append(Score(**row, estimate=value, ci_low=low, ci_high=high))
             path = self.folder / task / condition / "paper" / model / f"layer_{layer}.npz"
-            write_resamples(path, {metric: values})
+            stored = {metric: values}
+            if halves:
+                stored |= {f"{metric}@chosen_on": value + halves.normal(size=30)}
+                stored |= {f"{metric}@scored_on": value + halves.normal(size=30)}
+            write_resamples(path, stored)
             self.paths.append(path)
         return self
 
@@ -155,6 +169,92 @@ def test_a_model_without_any_score_is_said_to_have_none(study):
     assert row["recommendation"] == "No layer of big can be recommended for blood: constant layer."
 
 
+class Halves:
+    """Errors of scores on halves of the data."""
+
+    def __init__(self, error):
+        self.random, self.error = np.random.default_rng(2), error
+
+    def normal(self, size):
+        return self.error * self.random.normal(size=size)
+
+
+def test_the_choice_is_tried_out_on_halves(study):
+    row = study.add("big", CURVE, halves=Halves(0.001)).row()
+    assert (row["heldout_layer"], row["heldout_layer_share"]) == ("02", 1)
+    assert row["heldout_estimate"] == pytest.approx(0.7, abs=0.002)
+    assert row["heldout_gain"] == pytest.approx(0.2, abs=0.002)
+    assert abs(row["optimism"]) < 0.002
+
+
+def test_a_choice_that_brings_nothing_on_other_data_is_called_that(study):
+    halves = Halves(0.0)
+    study.add("big", CURVE | {"04": 0.6}, halves=halves)
+    for path in study.paths:
+        stored = read_resamples(path)
+        if path.name == "layer_04.npz":
+            stored["spearman@scored_on"] = stored["spearman@scored_on"] + 0.2
+            stored["spearman@chosen_on"] = stored["spearman@chosen_on"] - 0.2
+            write_resamples(path, stored)
+    words = study.row()["recommendation"]
+    assert "Chosen on one half of the data and scored on the other, it brings nothing (-0.05 against" in words
+
+
+def test_without_halves_the_choice_is_not_tried_out(study):
+    row = study.add("big", CURVE).row()
+    assert np.isnan(row["heldout_gain"])
+    assert row["heldout_layer"] == ""
+
+
+def test_p_values_are_corrected_for_all_conditions_of_a_task(study):
+    for condition, task in (("blood", "trajectory"), ("marrow", "trajectory"), ("Rest", "perturbation")):
+        study.add("big", CURVE, condition=condition, task=task)
+    table = study.choose().layers.set_index("condition")
+    alone, family = table["gain_p"], table["gain_p_family"]
+    np.testing.assert_allclose(family[["blood", "marrow"]], 2 * alone["blood"])
+    assert family["Rest"] == alone["Rest"]
+
+
+def test_the_curve_has_simultaneous_intervals_and_differences(study):
+    curve = study.add("big", CURVE).choose().curves.set_index("layer")
+    assert curve.index.tolist() == ["01", "02", "03", "04"]
+    assert (curve["simultaneous_low"] < curve["ci_low"]).all()
+    assert (curve["simultaneous_high"] > curve["ci_high"]).all()
+    np.testing.assert_allclose(curve["over_final"], [-0.2, 0.2, 0.19, 0.0], atol=1e-9)
+    np.testing.assert_allclose(curve["over_first"], [0.0, 0.4, 0.39, 0.2], atol=1e-9)
+    np.testing.assert_allclose(curve["over_official"], [-0.15, 0.25, 0.24, 0.05], atol=1e-9)
+    assert (curve.loc[["02", "03"], "over_final_low"] > 0).all()
+    assert np.isnan(curve.loc["04", "over_final_p"])
+    assert curve.loc["02", "over_final_p"] < 0.05 < curve.loc["01", "over_final_p"]
+    assert curve["in_confidence_set"].tolist() == [False, True, True, False]
+    assert curve["best_share"].sum() == pytest.approx(1)
+
+
+def test_a_best_layer_that_moves_is_said_to_move(study):
+    study.add("big", CURVE).add("big", CURVE | {"02": 0.3, "03": 0.31, "04": 0.6}, condition="marrow")
+    (row,) = study.choose().shifts.to_dict("records")
+    assert (row["condition"], row["other_condition"]) == ("blood", "marrow")
+    assert (row["best_layer"], row["other_best_layer"], row["layers_possible_in_both"]) == ("02", "04", "")
+    assert row["shift"] == pytest.approx(2 / 3)
+    assert 0 < row["shift_ci_low"] <= row["shift_ci_high"]
+    assert row["p_same_holm"] < 0.05
+    assert "it moves between the two" in row["sentence"]
+
+
+def test_a_shift_within_the_noise_is_no_evidence(study):
+    study.add("big", CURVE).add("big", CURVE | {"02": 0.695, "03": 0.7}, condition="marrow")
+    (row,) = study.choose().shifts.to_dict("records")
+    assert (row["best_layer"], row["other_best_layer"]) == ("02", "03")
+    assert row["p_same_holm"] > 0.05
+    assert row["layers_possible_in_both"] == "02,03"
+    assert "no evidence of a move: any of 2 layers may be the best in both" in row["sentence"]
+
+
+def test_conditions_of_different_tasks_are_not_compared(study):
+    study.add("big", CURVE).add("big", CURVE, condition="Rest", task="perturbation")
+    assert len(study.choose().shifts) == 0
+
+
 def test_every_condition_has_its_own_row(study):
     study.add("big", CURVE).add("big", CURVE, condition="Rest", task="perturbation")
     study.add("hvg_pca", {"official": 0.9}, condition="Rest", task="perturbation")
@@ -196,7 +296,10 @@ def test_the_script_reads_long_lists_from_a_file(study, tmp_path):
     (tmp_path / "files").write_text("\n".join(map(str, study.paths)) + "\n")
     models = '{"big": {"kind": "foundation", "layers": 4}, "hvg_pca": {"kind": "baseline", "layers": 0}}'
     arguments = ["--scores", f"{tmp_path}/scores.tsv", "--resamples", f"@{tmp_path}/files"]
-    main([*arguments, "--models", models, "--output", f"{tmp_path}/layers.tsv"])
+    tables = ["--curves", f"{tmp_path}/curves.tsv", "--shifts", f"{tmp_path}/shifts.tsv"]
+    main([*arguments, "--models", models, "--output", f"{tmp_path}/layers.tsv", *tables])
+    assert len(read_table(tmp_path / "curves.tsv")) == 4
+    assert len(read_table(tmp_path / "shifts.tsv")) == 0
     written = read_table(tmp_path / "layers.tsv", text=["best_layer", "final_layer", "confidence_set"])
     assert written["best_layer"].tolist() == ["02"]
     assert written["gain_ci_low"].iloc[0] == pytest.approx(expected.layers["gain_ci_low"].iloc[0])
