@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from layerscope.perturbation.influence import interval  # noqa: E402
-from layerscope.perturbation.many import (  # noqa: E402
+from layerscope.perturbation.influence import interval
+from layerscope.perturbation.many import (
     products,
     spearman_of_many,
     unit_ranks,
@@ -39,6 +39,14 @@ def timed(what: str) -> Iterator[None]:
     yield
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(f"{what:40s} {wall:8.1f} s {cpu:8.1f} CPU-s", flush=True)
+
+
+def noisy(truth: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
+    """A projection of the truth under noise of about its own size."""
+    values = truth @ random.normal(size=(TRUTH, width)).astype(np.float32)
+    for row in values:
+        row += 4 * random.standard_normal(width, dtype=np.float32)
+    return values
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,15 +66,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(n, TRUTH)).astype(np.float32)
     with timed("simulating profiles (no part of the task)"):
-        profiles = truth @ random.normal(size=(TRUTH, args.genes)).astype(np.float32)
-        for row in profiles:
-            row += 4 * random.standard_normal(args.genes, dtype=np.float32)
-    layer = truth @ random.normal(size=(TRUTH, args.dimensions)).astype(np.float32)
-    layer += 4 * random.standard_normal(layer.shape, dtype=np.float32)
+        profiles = noisy(truth, args.genes, random)
+    layer = noisy(truth, args.dimensions, random)
     layer /= np.linalg.norm(layer, axis=1, keepdims=True)
     start = time.perf_counter()
     with timed("ranking profiles"):
-        ranks = unit_ranks(lambda rows: profiles[rows], n, np.ones(args.genes, dtype=bool), args.threads)
+        ranks = unit_ranks(profiles.__getitem__, n, np.ones(args.genes, dtype=bool), args.threads)
     del profiles
     with timed("S_bio"):
         reference = upper_triangle(products(ranks, args.threads))
@@ -77,10 +82,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with timed("score, interval, 100 halves"):
         value, influence, _ = spearman_of_many(similarity, reference, n, halves, args.threads)
     low, high = interval(value, influence)
+    seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"score {value:.5f} ({low:.5f} to {high:.5f}); {time.perf_counter() - start:.0f} s; peak {peak:.1f} GB"
-    )
+    print(f"score {value:.5f} ({low:.5f} to {high:.5f}); {seconds:.0f} s; peak {peak:.1f} GB")
 
 
 if __name__ == "__main__":

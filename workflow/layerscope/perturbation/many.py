@@ -113,7 +113,7 @@ def spearman_of_many(
     halves
         True for the items of the first half, shape ``(n_splits, n_items)``.
     threads
-        Two are of use.
+        Vectors ranked, and blocks of rows summed, at the same time; the result does not depend on it.
 
     Returns
     -------
@@ -123,25 +123,27 @@ def spearman_of_many(
     """
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         (order_x, u), (order_y, v) = pool.map(_ranked, (x, y))
-        xx, yy, xy = float(u @ u), float(v @ v), float(u @ v)
-        if xx == 0 or yy == 0:
-            nothing = np.full(len(halves), np.nan)
-            return float("nan"), np.full(n_items, np.nan), (nothing, nothing)
-        correlation = xy / np.sqrt(xx * yy)
-        of_pair = u * v
-        for above in pool.map(_above, (order_x, order_y), (v, u)):
-            of_pair += above
-        of_pair /= np.sqrt(xx * yy)
-        for own, above, total in zip(
-            (u, v), pool.map(_above, (order_x, order_y), (u, v)), (xx, yy), strict=True
-        ):
-            above *= 2
-            above += own * own
-            above *= correlation / (2 * total)
-            of_pair -= above
+    xx, yy, xy = float(u @ u), float(v @ v), float(u @ v)
+    if xx == 0 or yy == 0:
+        nothing = np.full(len(halves), np.nan)
+        return float("nan"), np.full(n_items, np.nan), (nothing, nothing)
+    correlation = xy / np.sqrt(xx * yy)
+    # vectors of pairs fill most of the memory: one at a time
+    of_pair = u * v
+    of_pair += _above(order_x, v)
+    of_pair += _above(order_y, u)
+    of_pair /= np.sqrt(xx * yy)
+    for own, order, total in ((u, order_x, xx), (v, order_y, yy)):
+        above = _above(order, own)
+        above *= 2
+        above += own * own
+        above *= correlation / (2 * total)
+        of_pair -= above
+        del above
     influence = sum_by_item(of_pair, n_items)
-    within = tuple(_within(u, v, half) for half in (halves, ~halves))
-    return correlation, influence, (within[0], within[1])
+    del of_pair, order_x, order_y
+    within = _within(u, v, np.concatenate([halves, ~halves]), threads)
+    return correlation, influence, (within[: len(halves)], within[len(halves) :])
 
 
 def sum_by_item(of_pair: Array, n_items: int) -> Array:
@@ -197,19 +199,24 @@ def _rows(of_pair: Array, n_items: int) -> Iterator[Array]:
         start += n_items - 1 - item
 
 
-def _within(u: Array, v: Array, chosen: NDArray[np.bool_]) -> Array:
+def _within(u: Array, v: Array, chosen: NDArray[np.bool_], threads: int) -> Array:
     """Pearson correlation of two vectors of pairs over the pairs within each set of items."""
     n_items = chosen.shape[1]
     weights = chosen.astype(np.float64)
-    sums = np.zeros((5, len(chosen)))
-    pairs = zip(_rows(u, n_items), _rows(v, n_items), strict=True)
-    with threadpool_limits(1):
-        for rows in row_blocks(n_items):
-            x, y = np.zeros((2, rows.stop - rows.start, n_items))
-            for place in range(rows.start, rows.stop):
-                x[place - rows.start, place + 1 :], y[place - rows.start, place + 1 :] = next(pairs)
-            for total, moment in zip(sums, (x, y, x * y, x * x, y * y), strict=True):
-                total += np.einsum("si,is->s", weights[:, rows], moment @ weights.T)
+
+    def moments(rows: slice) -> Array:
+        x, y = np.zeros((2, rows.stop - rows.start, n_items))
+        for place in range(rows.start, rows.stop):
+            start = place * n_items - place * (place + 1) // 2
+            pairs = slice(start, start + n_items - 1 - place)
+            x[place - rows.start, place + 1 :], y[place - rows.start, place + 1 :] = u[pairs], v[pairs]
+        inside = weights[:, rows]
+        return np.array([np.einsum("si,is->s", inside, m @ weights.T) for m in (x, y, x * y, x * x, y * y)])
+
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        sums = np.zeros((5, len(chosen)))
+        for part in pool.map(moments, row_blocks(n_items)):
+            sums += part
     n = weights.sum(axis=1)
     n = n * (n - 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
