@@ -176,7 +176,7 @@ def _gradients(
     loss = objective.loss(shard)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     zeros = (torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True))
-    return float(loss), list(zeros)
+    return loss.item(), list(zeros)
 
 
 def sum_in_order(tensors: list[Tensor]) -> Tensor:
