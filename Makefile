@@ -14,8 +14,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 run: $(INSTALLED)
 	snakemake --cores $(CORES) $(ARGS)
 
+# unit tests share the cores; tests of the workflow run one at a time, each on two cores
 test: $(INSTALLED)
-	pytest $(ARGS)
+	OMP_NUM_THREADS=1 pytest -n auto tests/unit $(ARGS)
+	pytest tests/workflow $(ARGS)
 
 check: $(INSTALLED)
 	ruff check
