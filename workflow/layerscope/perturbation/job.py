@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError, DataError
@@ -76,22 +77,40 @@ def score_perturbation(
     DataError
         If the files do not belong together.
     """
+    with threadpool_limits(1):  # the last bits must not depend on the number of threads
+        rows, found = _score(
+            protocol, embeddings, layer, cells, reference, condition, model, settings, seed, design, threads
+        )
+    write_scores(output, rows)
+    write_resamples(resamples, found)
+
+
+def _score(
+    protocol: str,
+    embeddings: str | Path,
+    layer: str,
+    cells: str | Path,
+    reference: str | Path,
+    condition: str,
+    model: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    design: str | Path | None,
+    threads: int,
+) -> Scored:
     obs = read_obs(cells)
     about = {"condition": condition, "model": model, "layer": layer, "task": TASK, "protocol": protocol}
     if protocol == "strict":
         if design is None:
             raise ConfigError("protocol strict needs --design, the design of splits of these cells")
         strict = StrictSettings.read(settings)
-        rows, found = _strict(embeddings, layer, cells, obs, reference, design, about, strict, seed)
-    elif protocol in PROTOCOLS:
+        return _strict(embeddings, layer, cells, obs, reference, design, about, strict, seed)
+    if protocol in PROTOCOLS:
         chosen: PaperSettings | ReleasedSettings = (
             PaperSettings if protocol == "paper" else ReleasedSettings
         ).read(settings)
-        rows, found = _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed, threads)
-    else:
-        raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
-    write_scores(output, rows)
-    write_resamples(resamples, found)
+        return _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed, threads)
+    raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
 
 
 def _all_cells(

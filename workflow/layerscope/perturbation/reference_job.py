@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError, DataError
 from layerscope.perturbation.ceilings import ceiling_rows
@@ -55,12 +57,14 @@ def reference_perturbation(
         If the design is not one of these cells, or the cells do not allow the protocol.
     """
     if protocol == "released":
-        released_reference(cells, output, settings)
+        with threadpool_limits(1):  # the last bits must not depend on the number of threads
+            released_reference(cells, output, settings)
         write_scores(ceilings, [])
     elif protocol == "strict":
         if design is None:
             raise ConfigError("protocol strict needs --design, the design of splits of these cells")
-        _strict(cells, design, output, ceilings, condition, StrictSettings.read(settings), seed)
+        with threadpool_limits(1):
+            _strict(cells, design, output, ceilings, condition, StrictSettings.read(settings), seed)
     else:
         raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
 

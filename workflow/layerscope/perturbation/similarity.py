@@ -56,7 +56,8 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
     if flat.any():
         which = names[int(np.argmax(flat))]
         raise DataError(f"{profiles}: the profile of {which} does not vary over the {complete.sum()} genes")
-    similarity = products(ranks, threads) if len(names) > MANY else spearman_matrix(values)
+    with threadpool_limits(1):  # the last bits must not depend on the number of threads
+        similarity = products(ranks, threads) if len(names) > MANY else spearman_matrix(values)
     write_similarity(output, names, similarity)
 
 
@@ -123,8 +124,7 @@ def read_similarity(path: str | Path) -> tuple[list[str], NDArray[np.floating]]:
 
 
 def _symmetric(unit_rows: Array) -> Array:
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        product = np.clip(unit_rows @ unit_rows.T, -1.0, 1.0)
+    product = np.clip(unit_rows @ unit_rows.T, -1.0, 1.0)
     product = np.triu(product, 1)
     product += product.T
     np.fill_diagonal(product, 1.0)

@@ -200,14 +200,14 @@ def mantel(
         for matrices in (layer, reference)
     )
     left, right = left.reshape(-1, *left.shape[2:]), right[:, ::-1].reshape(-1, *right.shape[2:])
-    observed = np.einsum("kij,kij->", left, right)
+    observed = np.vdot(left, right)
     random = generator(seed, names, "mantel")
     canonical = np.argsort(np.asarray(names, dtype=np.str_), kind="stable")
     high = 1
     for _ in range(n_permutations):
         order = np.empty(len(names), dtype=np.int64)
         order[canonical] = canonical[random.permutation(len(names))]
-        high += bool((left * right[:, order][:, :, order]).sum() >= observed)
+        high += bool(np.vdot(left, right[:, order[:, None], order]) >= observed)
     return high / (n_permutations + 1)
 
 
