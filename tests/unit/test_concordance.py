@@ -68,6 +68,17 @@ def test_many_orders_are_many_single_orders():
         assert together.tau_b()[order] == alone.tau_b()[0]
 
 
+def test_an_item_may_be_left_out_of_each_order():
+    values = np.stack([cells(seed=seed)[0] for seed in range(3)])
+    time, strata = cells()[1], np.arange(300) % 2
+    found = order_concordance(values, time, strata, np.array([4, 17, -1]))
+    for order, item in enumerate((4, 17, None)):
+        kept = np.arange(300) != item
+        alone = order_concordance(values[order, kept], time[kept], strata[kept])
+        assert found.somers_d()[order] == pytest.approx(alone.somers_d()[0])
+        assert found.tau_b()[order] == pytest.approx(alone.tau_b()[0])
+
+
 def test_without_two_labels_there_is_no_concordance():
     found = order_concordance(np.arange(5.0), np.zeros(5, dtype=int), np.zeros(5, dtype=int))
     assert np.isnan(found.somers_d()).all()

@@ -125,13 +125,21 @@ def test_sisters_are_of_one_clone_and_of_different_times():
 
 def test_every_clone_counts_the_same_in_the_order_of_sisters():
     found = Sisters(np.array([0, 0, 0, 4]), np.array([1, 2, 3, 5]), np.array([0, 0, 0, 1]))
+    nobody = np.array([6])
     in_order = np.array([[0.0, 1, 1, 1, 1, 0]])
-    assert found.order(in_order)[0] == 0
+    assert found.order(in_order, nobody)[0] == 0
     half_reached = np.array([[0.0, 1, 1, np.inf, 0, 1]])
-    assert found.order(half_reached)[0] == pytest.approx((2 / 3 + 1) / 2)
+    assert found.order(half_reached, nobody)[0] == pytest.approx((2 / 3 + 1) / 2)
     few = found.among(np.array([0, 1, 4, 5]))
-    assert few.order(in_order[:, [0, 1, 4, 5]])[0] == 0
-    assert np.isnan(found.among(np.array([0, 5])).order(in_order[:, [0, 5]])[0])
+    assert few.order(in_order[:, [0, 1, 4, 5]], nobody)[0] == 0
+    assert np.isnan(found.among(np.array([0, 5])).order(in_order[:, [0, 5]], nobody)[0])
+
+
+def test_a_root_is_not_counted_among_its_sisters():
+    found = Sisters(np.array([0, 0, 2]), np.array([1, 2, 1]), np.array([0, 0, 0]))
+    pseudotime = np.array([[0.0, 0.5, 1.0]])
+    assert found.order(pseudotime, np.array([3]))[0] == pytest.approx(1 / 3)
+    assert found.order(pseudotime, np.array([0]))[0] == -1
 
 
 def test_few_clones_of_several_times_give_no_order_of_sisters():
@@ -192,6 +200,8 @@ def test_agreement_is_undefined_for_the_representation_that_made_the_reference()
     rows, _ = scores(layer(obs, fate), obs, source=COMPUTED, family="hvg_pca")
     assert rows["spearman"].status == "undefined"
     assert rows["time_somers_d"].status == "ok"
+    others, _ = scores(layer(obs, fate), obs, source=COMPUTED, family="log_all_genes")
+    assert others["spearman"].reason == "reference computed on hvg_pca"
 
 
 def test_refused_roots_and_cells_are_left_out():

@@ -22,12 +22,12 @@ class OrderConcordance:
     ordered
         Pairs with different finite values, shape ``(n_orders,)``.
     labelled
-        Pairs with different labels.
+        Pairs with different labels, shape ``(n_orders,)``.
     """
 
     agreeing: Floats
     ordered: Floats
-    labelled: float
+    labelled: Floats
 
     def somers_d(self) -> Floats:
         """Somers' D of the values given the labels: the share of concordant minus that of discordant pairs.
@@ -39,14 +39,16 @@ class OrderConcordance:
         -------
         Shape ``(n_orders,)``; NaN if no two items of a stratum have different labels.
         """
-        return _ratio(self.agreeing, np.full_like(self.agreeing, self.labelled))
+        return _ratio(self.agreeing, self.labelled)
 
     def tau_b(self) -> Floats:
         """Kendall's tau-b, shape ``(n_orders,)``; NaN if all labels or all values are tied."""
         return _ratio(self.agreeing, np.sqrt(self.labelled * self.ordered))
 
 
-def order_concordance(values: npt.ArrayLike, labels: Integers, strata: Integers) -> OrderConcordance:
+def order_concordance(
+    values: npt.ArrayLike, labels: Integers, strata: Integers, without: Integers | None = None
+) -> OrderConcordance:
     """Count the pairs of items of the same stratum in which values and labels go the same way.
 
     Parameters
@@ -57,10 +59,17 @@ def order_concordance(values: npt.ArrayLike, labels: Integers, strata: Integers)
         Ordered labels as whole numbers, shape ``(n_items,)``.
     strata
         Items of different strata are not compared, shape ``(n_items,)``.
+    without
+        An item to leave out of each order (-1 for none), shape ``(n_orders,)``.
     """
-    values = np.atleast_2d(np.asarray(values))
-    labelled = 0.0
-    agreeing, ordered = np.zeros((2, len(values)))
+    values = np.array(values, ndmin=2, dtype=np.float64)
+    agreeing, ordered, labelled = np.zeros((3, len(values)))
+    if without is not None:
+        left_out = np.flatnonzero(without >= 0)
+        items = without[left_out]
+        values[left_out, items] = np.inf
+        same = (strata[items][:, None] == strata) & (labels[items][:, None] != labels)
+        labelled[left_out] -= same.sum(axis=1)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         size = np.bincount(np.unique(labels[members], return_inverse=True)[1])

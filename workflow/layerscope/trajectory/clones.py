@@ -50,28 +50,35 @@ class Sisters:
         earlier, later = (np.searchsorted(cells, one[both]) for one in (self.earlier, self.later))
         return Sisters(earlier, later, self.clone[both], self.reason)
 
-    def order(self, pseudotimes: npt.NDArray[np.floating]) -> Floats:
+    def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
         """Mean over clones of the share of pairs in order minus that out of order.
 
-        Pairs with an unreachable cell are neither.
+        Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
+        out.
 
         Parameters
         ----------
         pseudotimes
             Shape ``(n_pseudotimes, n_cells)``.
+        roots
+            Place of the root cell of each pseudotime, shape ``(n_pseudotimes,)``.
 
         Returns
         -------
         Shape ``(n_pseudotimes,)``; NaN without pairs.
         """
-        if not self.clone.size:
-            return np.full(len(pseudotimes), np.nan)
         clone = np.unique(self.clone, return_inverse=True)[1]
-        size = np.bincount(clone)
-        earlier, later = pseudotimes[:, self.earlier], pseudotimes[:, self.later]
-        reached = np.isfinite(earlier) & np.isfinite(later)
-        signs = np.where(reached, (later > earlier).astype(float) - (later < earlier), 0)
-        return np.array([(np.bincount(clone, weights=one) / size).mean() for one in signs])
+        means = np.full(len(pseudotimes), np.nan)
+        for place, (values, root) in enumerate(zip(pseudotimes, roots, strict=True)):
+            earlier, later = values[self.earlier], values[self.later]
+            reached = np.isfinite(earlier) & np.isfinite(later)
+            sign = np.where(reached, (later > earlier).astype(float) - (later < earlier), 0)
+            counted = (self.earlier != root) & (self.later != root)
+            size = np.bincount(clone[counted])
+            sums = np.bincount(clone[counted], weights=sign[counted])
+            if size.any():
+                means[place] = (sums[size > 0] / size[size > 0]).mean()
+        return means
 
 
 def sisters_of(obs: pd.DataFrame) -> Sisters:

@@ -25,7 +25,7 @@ from layerscope.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fat
 from layerscope.trajectory.graph import graph_of
 from layerscope.trajectory.neighbours import nearest_neighbours
 from layerscope.trajectory.pseudotime import diffusion_pseudotime
-from layerscope.trajectory.references import NoRootError, Reference, root_cells
+from layerscope.trajectory.references import COMPUTED, NoRootError, Reference, root_cells
 from layerscope.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
@@ -87,15 +87,15 @@ class Observed:
             targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
         return cls(time, batch, sisters_of(obs), targets)
 
-    def scores(self, pseudotimes: npt.NDArray[np.floating], cells: Cells) -> dict[str, Floats]:
-        """Scores of pseudotimes of some cells.
+    def scores(self, found: Pseudotimes, cells: Cells) -> dict[str, Floats]:
+        """Scores of pseudotimes of some cells, each without its root (which is first by construction).
 
         Parameters
         ----------
-        pseudotimes
-            Shape ``(n_pseudotimes, n_cells)``; ``inf`` where unreachable.
+        found
+            Pseudotimes of these cells.
         cells
-            Indices of these cells among all.
+            Indices of these cells among all, sorted.
 
         Returns
         -------
@@ -103,13 +103,17 @@ class Observed:
         """
         timed = self.time[cells] >= 0
         time, batch = self.time[cells][timed], self.batch[cells][timed]
-        within = order_concordance(pseudotimes[:, timed], time, batch)
-        across = order_concordance(pseudotimes[:, timed], time, np.zeros_like(batch))
-        found = {SOMERS_D: within.somers_d(), TAU_B: within.tau_b(), SOMERS_D_ACROSS: across.somers_d()}
-        found[CLONE_ORDER] = self.sisters.among(cells).order(pseudotimes)
+        root = np.where(timed[found.roots], np.cumsum(timed)[found.roots] - 1, -1)
+        orders = found.matrix[:, timed]
+        within = order_concordance(orders, time, batch, root)
+        across = order_concordance(orders, time, np.zeros_like(batch), root)
+        scores = {SOMERS_D: within.somers_d(), TAU_B: within.tau_b(), SOMERS_D_ACROSS: across.somers_d()}
+        scores[CLONE_ORDER] = self.sisters.among(cells).order(found.matrix, found.roots)
+        others = found.matrix.copy()
+        others[np.arange(len(others)), found.roots] = np.inf
         for metric, target in self.targets.items():
-            found[metric] = np.array([correlation(one, target[cells]) for one in pseudotimes])
-        return found
+            scores[metric] = np.array([correlation(one, target[cells]) for one in others])
+        return scores
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,8 @@ class Pseudotimes:
     ----------
     matrix
         Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells.
+    roots
+        Place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``.
     neighbourhoods
         Numbers of neighbours of the graphs.
     components
@@ -162,6 +168,7 @@ class Pseudotimes:
     """
 
     matrix: npt.NDArray[np.float32]
+    roots: Cells
     neighbourhoods: tuple[int, ...]
     components: tuple[int, ...]
 
@@ -206,7 +213,7 @@ def pseudotimes(
         diffusion = diffusion_of(graph, settings.components, tolerance)
         values.append(diffusion_pseudotime(diffusion, roots, settings.dpt_components))
         components.append(graph.n_components)
-    return Pseudotimes(np.concatenate(values), widths, tuple(components))
+    return Pseudotimes(np.concatenate(values), np.tile(roots, len(widths)), widths, tuple(components))
 
 
 def score_strict(
@@ -252,7 +259,7 @@ def score_strict(
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
     observed = Observed.of(obs, reference)
-    scores = observed.scores(found.matrix, kept)
+    scores = observed.scores(found, kept)
     reasons = _reasons(scores, obs, observed, reference, subject)
     defined = [metric for metric in scores if not reasons[metric]]
     middle = (sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2],)
@@ -262,17 +269,19 @@ def score_strict(
         embedded_cells(matrix[cells], smallest)
         part_roots = roots.among(cells)
         of_part = pseudotimes(matrix[cells], part_roots, middle, settings, threads, TOLERANCE_ON_PARTS)
-        return {metric: _median(one) for metric, one in observed.scores(of_part.matrix, cells).items()}
+        return {metric: _median(one) for metric, one in observed.scores(of_part, cells).items()}
 
     splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     parts = on_parts(splits, defined, evaluate) if defined else {}
     scored = Scored()
-    remark = "; ".join([*remarks, *_remarks(found)])
+    remarks += _remarks(found)
     for metric, of_metric in scores.items():
         if without := reasons[metric]:
             scored.rows += unscored(subject, [metric], *without).rows
             continue
-        row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units), reason=remark)
+        said = f"reference {COMPUTED}" if metric == SPEARMAN and reference.source == COMPUTED else ""
+        row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units))
+        row = replace(row, reason="; ".join(part for part in (said, *remarks) if part))
         add_score(scored, row, _median(of_metric), parts[metric], splits, settings)
         for name, value in _details(metric, of_metric, found).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
