@@ -38,19 +38,19 @@ PRETRAINED_FILES = {
 }
 
 
-def shell_prefix():
+def shell_prefix(mirror):
     """Scripts import the package from beside the Snakefile, in whatever environment they run.
 
-    Without conda, they run with the Python that runs Snakemake, activated or not.
+    Without conda, they run with the Python that runs Snakemake, activated or not. The mirror of downloads is
+    passed on here, not as a parameter of jobs: another mirror must fetch nothing again.
     """
     methods = workflow.deployment_settings.deployment_method
     in_conda = any(method.name == "CONDA" for method in methods)
     python = "" if in_conda else f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
-    exports = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(WORKFLOW))}; {python}"
+    mirror = shlex.quote(mirror if isinstance(mirror, str) else as_json(mirror))
+    package = shlex.quote(str(WORKFLOW))
+    exports = f"set -euo pipefail; export PYTHONPATH={package} LAYERSCOPE_MIRROR={mirror}; {python}"
     return exports.replace("{", "{{").replace("}", "}}")
-
-
-shell.prefix(shell_prefix())
 
 
 def repository(path):
@@ -211,16 +211,19 @@ def dataset_source(wildcards):
 def slice_settings(wildcards):
     """Where a large file is, and which of its cells the conditions of the dataset ask for."""
     entry = config["datasets"][wildcards.dataset]
-    selection = {}
-    for condition in config["conditions"].values():
-        if condition["dataset"] == wildcards.dataset:
-            selection = condition.get("selection", {})
+    reading = ("kind", "columns", "control", "genes", "matrix")
+    settings = {key: entry[key] for key in reading if key in entry}
+    selections = [
+        condition.get("selection", {})
+        for condition in config["conditions"].values()
+        if condition["dataset"] == wildcards.dataset
+    ]
     return as_json(
-        {
+        settings
+        | {
             "url": entry["source"]["slice"],
-            "kind": entry["kind"],
             "dataset": wildcards.dataset,
-            "selection": selection | {"seed": config["seeds"]["selection"]},
+            "selection": (selections or [{}])[0] | {"seed": config["seeds"]["selection"]},
         }
     )
 
@@ -242,11 +245,10 @@ def source_file(wildcards):
 
 
 def remote_name(source):
-    """File name of a remote file."""
-    for kind in ("geo", "huggingface"):
-        if kind in source:
-            return os.path.basename(source[kind]["file"])
-    return os.path.basename(source["url"])
+    """Name that a remote file gets here; a gzipped h5ad is decompressed while it is fetched."""
+    address = source.get("url") or source.get("geo", source.get("huggingface"))["file"]
+    name = os.path.basename(address)
+    return name.removesuffix(".gz") if name.endswith(".h5ad.gz") else name
 
 
 def cells_settings(wildcards):

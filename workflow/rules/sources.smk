@@ -26,7 +26,8 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.file} of {wildcards.model}"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output:q} &> {log:q}"
+        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
 rule fetch_dataset:
@@ -54,7 +55,8 @@ rule fetch_dataset:
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output:q} &> {log:q}"
+        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
 rule slice_cells:
@@ -84,4 +86,5 @@ rule slice_cells:
         "Fetching the chosen cells of {wildcards.dataset}, and no others"
     shell:
         "python {input.script} --settings {params.settings:q} --output {output.cells:q}"
-        " --choice {output.choice:q} &> {log:q}"
+        " --choice {output.choice:q}"
+        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
