@@ -1,15 +1,15 @@
 """The scripts of the perturbation task take the options that the workflow gives them."""
 
+import pytest
+from perturbation_cells import experiment, write
+
 import compute_baseline
 import design_splits
 import differential_expression
 import perturbation_similarity
-import pytest
 import reference_perturbation
 import score_perturbation
 import sum_pseudobulk
-from perturbation_cells import experiment, write
-
 from layerscope.errors import ConfigError
 from layerscope.tables import read_scores
 
