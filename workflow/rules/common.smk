@@ -354,7 +354,8 @@ def geometry_files(wildcards):
 
 def further_tables():
     """Tables that the report shows as they are."""
-    return ["results/tables/geometry.tsv"] if config["geometry"]["run"] else []
+    geometry = ["results/tables/geometry.tsv"] if config["geometry"]["run"] else []
+    return ["results/tables/shifts.tsv", *geometry]
 
 
 def alignment_tables():

@@ -39,12 +39,14 @@ rule choose_layers:
         scores="results/tables/scores.tsv",
         resamples=score_files("npz"),
     output:
-        report(
+        layers=report(
             "results/tables/layers.tsv",
             caption="../report/layers.rst",
             category="Tables",
             labels={"table": "layer to use"},
         ),
+        curves="results/tables/curves.tsv",
+        shifts="results/tables/shifts.tsv",
     log:
         "logs/choose_layers.log",
     benchmark:
@@ -62,7 +64,8 @@ rule choose_layers:
         "Choosing layers"
     shell:
         "python {input.script} --scores {input.scores} --resamples {input.resamples}"
-        " --models {params.models:q} --output {output} &> {log}"
+        " --models {params.models:q} --output {output.layers}"
+        " --curves {output.curves} --shifts {output.shifts} &> {log}"
 
 
 rule compare_published:
