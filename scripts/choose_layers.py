@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.statistics.evidence import models_of
+from layerscope.statistics.evidence import models_of, resample_paths
 from layerscope.statistics.layer_choice import choose_layers
 from layerscope.tables import read_scores, write_table
 
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="bootstrap values, .npz; @FILE reads arguments, one per line",
     )
+    arguments.add_argument("--folder", type=Path, help="in place of --resamples: where they lie")
     arguments.add_argument(
         "--models", type=settings, required=True, help="JSON: model -> {kind, control, of, layers}"
     )
@@ -32,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, choose, write the table."""
     args = parser().parse_args(argv)
-    chosen = choose_layers(read_scores(args.scores), args.resamples, models_of(args.models))
+    scores = read_scores(args.scores)
+    resamples = resample_paths(args.folder, scores) if args.folder else args.resamples
+    chosen = choose_layers(scores, resamples, models_of(args.models))
     write_table(args.output, chosen.layers)
     for path, table in ((args.curves, chosen.curves), (args.shifts, chosen.shifts)):
         if path:

@@ -8,7 +8,7 @@ import pytest
 
 from gather_scores import main
 from layerscope.errors import ConfigError, DataError
-from layerscope.statistics.gather import gather
+from layerscope.statistics.gather import gather, score_paths
 from layerscope.tables import Score, read_scores, write_scores
 
 ABSENT = {
@@ -56,6 +56,26 @@ def test_both_forms_hold_the_same_and_the_same_bytes_again(files, tmp_path):
     table = read_scores(tmp_path / "one.tsv")
     pd.testing.assert_frame_equal(table, pd.read_parquet(tmp_path / "one.parquet"), check_dtype=False)
     assert len(table) == 5
+
+
+def test_runs_name_the_files_of_a_folder_and_no_others(tmp_path):
+    runs = [
+        {
+            "task": "trajectory",
+            "condition": "blood",
+            "protocol": "paper",
+            "model": "m",
+            "layers": ["01", "02"],
+        }
+    ]
+    folder = tmp_path / "trajectory" / "blood" / "paper" / "m"
+    for layer in ("01", "02", "03"):
+        write_scores(folder / f"layer_{layer}.tsv", [score(layer)])
+    output = ["--output", f"{tmp_path}/all.tsv", "--parquet", f"{tmp_path}/all.parquet"]
+    main(["--folder", str(tmp_path), "--runs", json.dumps(runs), *output])
+    assert read_scores(tmp_path / "all.tsv")["layer"].tolist() == ["01", "02"]
+    with pytest.raises(ConfigError, match="lacks 'layers'"):
+        score_paths(tmp_path, [{key: value for key, value in runs[0].items() if key != "layers"}])
 
 
 def test_what_could_not_be_run_is_a_row_with_its_reason(files):

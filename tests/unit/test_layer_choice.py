@@ -291,15 +291,19 @@ def test_models_without_kind_or_layers_are_refused():
         models_of({"big": {"kind": "foundation"}})
 
 
-def test_the_script_reads_long_lists_from_a_file(study, tmp_path):
+def test_the_script_reads_long_lists_from_a_file_or_a_folder(study, tmp_path):
     expected = study.add("big", CURVE).add("hvg_pca", {"official": 0.6}).choose()
     (tmp_path / "files").write_text("\n".join(map(str, study.paths)) + "\n")
     models = '{"big": {"kind": "foundation", "layers": 4}, "hvg_pca": {"kind": "baseline", "layers": 0}}'
     arguments = ["--scores", f"{tmp_path}/scores.tsv", "--resamples", f"@{tmp_path}/files"]
     tables = ["--curves", f"{tmp_path}/curves.tsv", "--shifts", f"{tmp_path}/shifts.tsv"]
-    main([*arguments, "--models", models, "--output", f"{tmp_path}/layers.tsv", *tables])
+    to = ["--output", f"{tmp_path}/layers.tsv"]
+    main([*arguments, "--models", models, *tables, *to])
     assert len(read_table(tmp_path / "curves.tsv")) == 4
     assert len(read_table(tmp_path / "shifts.tsv")) == 0
+    by_list = (tmp_path / "layers.tsv").read_bytes()
+    main(["--scores", f"{tmp_path}/scores.tsv", "--folder", str(tmp_path), "--models", models, *tables, *to])
+    assert (tmp_path / "layers.tsv").read_bytes() == by_list
     written = read_table(tmp_path / "layers.tsv", text=["best_layer", "final_layer", "confidence_set"])
     assert written["best_layer"].tolist() == ["02"]
     assert written["gain_ci_low"].iloc[0] == pytest.approx(expected.layers["gain_ci_low"].iloc[0])
