@@ -115,13 +115,13 @@ def test_no_layer_is_recommended_over_the_final_one_without_evidence(study):
 
 def test_a_final_layer_that_scores_highest_is_recommended(study):
     words = study.add("big", {"01": 0.3, "02": 0.4, "03": 0.4, "04": 0.5}).row()["recommendation"]
-    assert words.startswith("For blood, use the final layer of big (layer 04 of 4 (100% depth)): it scores")
+    assert words.startswith("For blood, use the final layer of big (layer 04 of 4): it scores")
 
 
 @pytest.mark.parametrize(
     ("baseline", "words"),
     [
-        (0.8, "The baseline hvg_pca is better (0.80): prefer it."),
+        (0.8, "The baseline hvg_pca is better (0.80): prefer it to any of these layers."),
         (0.701, "The baseline hvg_pca does as well (0.70)."),
         (0.1, "The best baseline, hvg_pca, reaches 0.10."),
     ],
@@ -142,6 +142,25 @@ def test_untrained_weights_that_do_as_well_are_named(study, control, words):
     study.add("big", CURVE).add("big_untrained_1", UNTRAINED)
     study.add("big_untrained_2", {"01": 0.1, "02": 0.1, "03": control, "04": 0.1})
     assert words in study.row()["recommendation"]
+
+
+def test_layers_are_compared_with_the_mean_of_untrained_seeds_at_the_same_layer(study):
+    study.add("big", CURVE).add("big_untrained_1", UNTRAINED | {"02": 0.68})
+    study.add("big_untrained_2", UNTRAINED | {"02": 0.74})
+    row = study.row()
+    assert row["untrained_same_layer_estimate"] == pytest.approx(0.71)
+    assert row["over_untrained_same_layer"] == pytest.approx(-0.01)
+    assert row["layers_above_untrained"] == "03,04"
+    curve = study.choose().curves.set_index("layer")
+    np.testing.assert_allclose(curve["over_untrained"], [-0.05, -0.01, 0.49, 0.3], atol=1e-9)
+    assert curve.loc["03", "over_untrained_low"] > 0
+
+
+def test_layers_that_untrained_weights_match_one_by_one_are_called_that(study):
+    words = study.add("big", CURVE).add("big_untrained_1", CURVE).row()["recommendation"]
+    assert (
+        "No layer is above the same layer of the untrained network, which reaches 0.70 at layer 02" in words
+    )
 
 
 def test_a_study_without_an_untrained_control_says_so(study):

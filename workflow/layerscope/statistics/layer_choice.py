@@ -13,7 +13,13 @@ import pandas as pd
 from layerscope.statistics.evidence import Comparison, Measured, Model, comparisons, controls_of, stacked
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.layer_curves import best_depths, best_shares, curve, differences_to
+from layerscope.statistics.layer_curves import (
+    best_depths,
+    best_shares,
+    curve,
+    differences_between,
+    mean_of,
+)
 from layerscope.statistics.multiple_testing import confidence_set, holm
 from layerscope.statistics.recommendation import recommend
 from layerscope.statistics.shifts import shifts
@@ -63,8 +69,10 @@ class LayerChoice:
         The best baseline, and best layer minus it.
     untrained, over_untrained
         The best layer of any untrained control, and best layer minus it.
-    untrained_same_layer
-        The best of the untrained controls at the best layer.
+    above_untrained
+        Layers above the mean of the untrained controls at the same layer (max-T over layers).
+    untrained_same_layer, over_same_layer
+        That mean at the best layer, and best layer minus it.
     """
 
     condition: str
@@ -94,7 +102,9 @@ class LayerChoice:
     over_baseline: Difference = field(default_factory=Difference)
     untrained: Measured | None = None
     over_untrained: Difference = field(default_factory=Difference)
+    above_untrained: tuple[str, ...] = ()
     untrained_same_layer: Measured | None = None
+    over_same_layer: Difference = field(default_factory=Difference)
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,11 @@ def choose_layers(
     found = corrected([choice(comparison, model, models) for comparison, model in asked])
     columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
     layers = pd.DataFrame([as_row(one) for one in found], columns=columns)
-    curves = [curve(comparison, model) for comparison, model in asked if comparison.layers(model)]
+    curves = [
+        curve(comparison, model, controls_of(models, model, "untrained"))
+        for comparison, model in asked
+        if comparison.layers(model)
+    ]
     return StudyChoice(
         layers.sort_values(ORDER, kind="stable", ignore_index=True),
         pd.concat(curves).sort_values([*ORDER, "layer"], kind="stable", ignore_index=True)
@@ -188,6 +202,7 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
     depth_low, depth_high = percentile_interval(best_depths(layers))
     baseline = comparison.best_of(other for other in models.values() if other.kind == "baseline")
     best_untrained = comparison.best_of(untrained, model.numbered())
+    twin = mean_of(comparison, untrained, best.layer)
     return replace(
         about,
         reason=reasons,
@@ -209,7 +224,9 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         over_baseline=difference(best, baseline),
         untrained=best_untrained,
         over_untrained=difference(best, best_untrained),
-        untrained_same_layer=comparison.best_of(untrained, [best.layer]),
+        above_untrained=above_twins(comparison, layers, untrained),
+        untrained_same_layer=twin,
+        over_same_layer=difference(best, twin),
     )
 
 
@@ -228,8 +245,15 @@ def smallest_p(layers: list[Measured], final: Measured | None) -> float:
         return NAN
     if len(layers) == 1:
         return 1.0
-    p_values = differences_to(layers, final)[1].p_greater
+    p_values = differences_between(layers, [final] * len(layers))[1].p_greater
     return float(np.nanmin(p_values)) if np.isfinite(p_values).any() else NAN
+
+
+def above_twins(comparison: Comparison, layers: list[Measured], untrained: list[Model]) -> tuple[str, ...]:
+    """Names of the layers above the mean of their untrained controls, corrected for the number of layers."""
+    twins = [mean_of(comparison, untrained, layer.layer) for layer in layers]
+    p_values = differences_between(layers, twins)[1].p_greater
+    return tuple(layer.layer for layer, p in zip(layers, p_values, strict=True) if p < 0.05)
 
 
 def try_out(layers: list[Measured], final: Measured | None) -> HeldOut:
@@ -289,9 +313,9 @@ def as_row(found: LayerChoice) -> dict[str, Any]:
         "best_untrained_layer": found.untrained.layer if found.untrained else "",
         **_numbers("best_untrained", found.untrained),
         **_difference("over_untrained", found.over_untrained),
-        "untrained_same_layer_estimate": (
-            found.untrained_same_layer.estimate if found.untrained_same_layer else NAN
-        ),
+        "layers_above_untrained": ",".join(found.above_untrained),
+        **_numbers("untrained_same_layer", found.untrained_same_layer),
+        **_difference("over_untrained_same_layer", found.over_same_layer),
         "recommendation": recommend(found),
     }
 

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.statistics.evidence import Comparison, Measured, Model, stacked
+from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.multiple_testing import MaxT, max_t, p_best
 from layerscope.tables import OFFICIAL
 
 Floats = npt.NDArray[np.float64]
-AGAINST = ("final", "first", "official")
+AGAINST = ("final", "first", "official", "untrained")
 
 
 def best_shares(layers: Sequence[Measured]) -> Floats:
@@ -36,8 +37,17 @@ def best_depths(layers: Sequence[Measured]) -> Floats:
     return depths
 
 
-def curve(comparison: Comparison, model: Model) -> pd.DataFrame:
+def curve(comparison: Comparison, model: Model, untrained: Sequence[Model] = ()) -> pd.DataFrame:
     """The curve of a model under one condition and protocol, one row per numbered layer.
+
+    Parameters
+    ----------
+    comparison
+        All scores of the condition.
+    model
+        Whose layers.
+    untrained
+        Its untrained controls; each layer is compared with their mean at the same layer.
 
     Returns
     -------
@@ -68,13 +78,14 @@ def curve(comparison: Comparison, model: Model) -> pd.DataFrame:
     values = stacked(layers)
     together = _nothing(len(layers)) if values is None else max_t(estimates, values)
     table["simultaneous_low"], table["simultaneous_high"] = together.low, together.high
-    named = {
-        "final": comparison.get(model.name, model.numbered()[-1]),
-        "first": comparison.get(model.name, "01"),
-        "official": comparison.get(model.name, OFFICIAL),
+    others: dict[str, list[Measured | None]] = {
+        "final": [comparison.get(model.name, model.numbered()[-1])] * len(layers),
+        "first": [comparison.get(model.name, "01")] * len(layers),
+        "official": [comparison.get(model.name, OFFICIAL)] * len(layers),
+        "untrained": [mean_of(comparison, untrained, layer.layer) for layer in layers],
     }
     for name in AGAINST:
-        differences, found = differences_to(layers, named[name])
+        differences, found = differences_between(layers, others[name])
         table[f"over_{name}"] = differences
         table[f"over_{name}_low"], table[f"over_{name}_high"] = found.low, found.high
         table[f"over_{name}_p"] = found.p_greater
@@ -85,21 +96,48 @@ def curve(comparison: Comparison, model: Model) -> pd.DataFrame:
     return table
 
 
-def differences_to(layers: Sequence[Measured], other: Measured | None) -> tuple[Floats, MaxT]:
-    """Differences of layers to one score, with simultaneous intervals; NaN for that score itself."""
-    n_layers = len(layers)
-    if other is None:
-        return np.full(n_layers, np.nan), _nothing(n_layers)
-    differences = np.array([layer.estimate - other.estimate for layer in layers])
-    compared = np.array([layer is not other for layer in layers])
-    result = _nothing(n_layers)
-    values = stacked([*layers, other])
-    if values is not None and compared.any():
-        found = max_t(differences[compared], (values[:, :-1] - values[:, [-1]])[:, compared])
-        for whole, part in ((result.low, found.low), (result.high, found.high)):
-            whole[compared] = part
-        result.p_greater[compared] = found.p_greater
+def differences_between(layers: Sequence[Measured], others: Sequence[Measured | None]) -> tuple[Floats, MaxT]:
+    """Differences of layers to one score each, with simultaneous intervals.
+
+    Parameters
+    ----------
+    layers, others
+        What is compared with what, of the same length; None where there is nothing to compare with.
+
+    Returns
+    -------
+    Differences, shape ``(n_layers,)``: NaN where there is no other, 0 to itself; and their inference,
+    NaN in both cases.
+    """
+    result = _nothing(len(layers))
+    differences = np.full(len(layers), np.nan)
+    places, these, those = [], [], []
+    for place, (layer, other) in enumerate(zip(layers, others, strict=True)):
+        if other is None:
+            continue
+        differences[place] = layer.estimate - other.estimate
+        if other is not layer:
+            places.append(place)
+            these.append(layer)
+            those.append(other)
+    values, other_values = stacked(these), stacked(those)
+    if values is not None and other_values is not None:
+        found = max_t(differences[places], values - other_values)
+        result.low[places], result.high[places] = found.low, found.high
+        result.p_greater[places] = found.p_greater
     return differences, result
+
+
+def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Measured | None:
+    """Mean score of several models (seeds of a control) at one layer, resample by resample."""
+    found = [one for model in models if (one := comparison.get(model.name, layer)) is not None]
+    if not found:
+        return None
+    estimate = float(np.mean([one.estimate for one in found]))
+    values = stacked(found)
+    resamples = None if values is None else values.mean(axis=1)
+    low, high = (np.nan, np.nan) if resamples is None else percentile_interval(resamples)
+    return Measured(found[0].model, layer, estimate, low, high, found[0].depth, resamples)
 
 
 def _nothing(n_layers: int) -> MaxT:

@@ -33,12 +33,13 @@ def recommend(found: LayerChoice) -> str:
 
 def _which(found: LayerChoice, best: Measured) -> str:
     score = f"{_number(best.estimate)}{_interval(best.ci_low, best.ci_high)}"
-    place = f"layer {best.layer} of {found.n_layers}{_depth(best.depth)}"
+    place = f"layer {best.layer} of {found.n_layers}"
+    deep = f"{place}{_depth(best.depth)}"
     if found.n_layers == 1:
         return f"{found.model} has one layer; on {found.condition} it scores {score}."
     if found.final is None:
         return (
-            f"For {found.condition}, the best layer of {found.model} is {place}, with {score}; "
+            f"For {found.condition}, the best layer of {found.model} is {deep}, with {score}; "
             "its final layer has no score to compare with."
         )
     if best.layer == found.final.layer:
@@ -49,18 +50,18 @@ def _which(found: LayerChoice, best: Measured) -> str:
     gain = f"{_number(found.gain.estimate, signed=True)}{_interval(found.gain.low, found.gain.high)}"
     if np.isnan(found.gain_p_family):
         return (
-            f"For {found.condition}, {place} of {found.model} scores highest, {score}; "
+            f"For {found.condition}, {deep} of {found.model} scores highest, {score}; "
             "whether that differs from the final layer could not be tested."
         )
     if found.gain_p_family < SIGNIFICANT:
         return (
-            f"For {found.condition}, use {place} of {found.model}: it scores {score}, "
+            f"For {found.condition}, use {deep} of {found.model}: it scores {score}, "
             f"{gain} against the final layer{_also_possible(found)}."
         )
     return (
         f"For {found.condition}, no layer of {found.model} is distinguishable from the final one, "
         f"which will do ({_number(found.final.estimate)}): "
-        f"the highest, {place}, scores {score}, {gain} against it."
+        f"the highest, {deep}, scores {score}, {gain} against it."
     )
 
 
@@ -94,7 +95,7 @@ def _against_baseline(found: LayerChoice) -> str:
         return ""
     score = _number(baseline.estimate)
     if _below(ahead):
-        return f"The baseline {baseline.model} is better ({score}): prefer it."
+        return f"The baseline {baseline.model} is better ({score}): prefer it to any of these layers."
     if _open(ahead):
         return f"The baseline {baseline.model} does as well ({score})."
     if ahead.low > 0:
@@ -107,6 +108,11 @@ def _against_untrained(found: LayerChoice) -> str:
     if control is None:
         return "No untrained control was run, so what training adds is not known."
     score = f"{_number(control.estimate)} at layer {control.layer}"
+    if found.over_same_layer.low <= 0 and not found.above_untrained:
+        return (
+            f"No layer is above the same layer of the untrained network, which reaches {score}: "
+            "training does not explain these scores."
+        )
     if _below(ahead):
         return f"Untrained weights do better ({score}): training does not explain this score."
     if _open(ahead):
