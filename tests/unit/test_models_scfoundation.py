@@ -20,7 +20,7 @@ from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import Sentences, pack
 from layerscope.models.scfoundation import ScFoundation
 from layerscope.models.scfoundation_files import convert, write_gene_list
-from layerscope.models.transformer import ROWS
+from layerscope.models.transformer import FEWEST
 
 STAGES = 5
 
@@ -37,10 +37,10 @@ def aligned():
         return stored["counts_aligned"]
 
 
-def forward(model: ScFoundation, sentences: Sentences, multiple: int = ROWS) -> list[np.ndarray]:
+def forward(model: ScFoundation, sentences: Sentences, at_least: int = FEWEST) -> list[np.ndarray]:
     """Hidden states of the tokens at every stage, the final norm last."""
     with torch.inference_mode():
-        batch = pack(sentences, multiple=multiple)
+        batch = pack(sentences, at_least=at_least)
         hidden = [h.clone() for _, h in model.layers(batch)]
         hidden.append(model.module.final(hidden[-1]))
     return [h[: sentences.offsets[-1]].numpy() for h in hidden]
@@ -164,7 +164,7 @@ def test_autograd_reaches_every_weight_and_gives_the_values_of_inference(aligned
     sentences.tokens["masked"] = masked
     out = model.module(pack(sentences))
     with torch.inference_mode():
-        calm = model.module(pack(sentences, multiple=ROWS))[: len(out)]
+        calm = model.module(pack(sentences, at_least=FEWEST))[: len(out)]
     torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
     out.square().sum().backward()
     without = [name for name, weight in model.module.named_parameters() if weight.grad is None]

@@ -26,7 +26,7 @@ from model_examples import (
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.models.base import Sentences, pack
 from layerscope.models.tahoe_x1 import TahoeX1, as_counts, binned
-from layerscope.models.transformer import ROWS
+from layerscope.models.transformer import FEWEST
 
 UNLIMITED = 100_000
 
@@ -44,7 +44,7 @@ def given_tokens(expected: dict[str, np.ndarray]) -> Sentences:
 def forward(model: TahoeX1, sentences: Sentences) -> list[np.ndarray]:
     """Hidden states of the tokens at every stage, the final norm last."""
     with torch.inference_mode():
-        hidden = [h.clone() for _, h in model.layers(pack(sentences, multiple=ROWS))]
+        hidden = [h.clone() for _, h in model.layers(pack(sentences, at_least=FEWEST))]
         hidden.append(model.module.final(hidden[-1]))
     return [h[: sentences.offsets[-1]].numpy() for h in hidden]
 
@@ -215,7 +215,7 @@ def test_autograd_reaches_every_weight_and_gives_the_values_of_inference():
     model, sentences = load_tahoe_x1(), given_tokens(golden("A/sampled"))
     out = model.module(pack(sentences))
     with torch.inference_mode():
-        calm = model.module(pack(sentences, multiple=ROWS))[: len(out)]
+        calm = model.module(pack(sentences, at_least=FEWEST))[: len(out)]
     torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
     out.square().sum().backward()
     assert all(weight.grad is not None for weight in model.module.parameters())

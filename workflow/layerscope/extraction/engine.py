@@ -26,7 +26,7 @@ from layerscope.extraction.cell_stream import CellStream
 from layerscope.extraction.progress import Progress
 from layerscope.extraction.shards import Finished, Shards
 from layerscope.models.base import FoundationModel, TokenBatch, pack
-from layerscope.models.transformer import ROWS
+from layerscope.models.transformer import FEWEST, STEP
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
@@ -119,8 +119,8 @@ class Engine:
     def _forward(self, window: Window, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """One forward pass: layer name to ``(len(cells), width)``."""
         with torch.inference_mode():
-            multiple = ROWS if self.device.type == "cpu" else 1
-            batch = pack(window.sentences, cells, device=self.device, multiple=multiple)
+            fill = {"multiple": STEP, "at_least": FEWEST} if self.device.type == "cpu" else {}
+            batch = pack(window.sentences, cells, device=self.device, **fill)
             pooled = dict(self._pooled(batch))
             layers = {
                 column.layer: pooled[column.layer].cpu().numpy().astype(column.dtype, copy=False)

@@ -168,6 +168,7 @@ def pack(
     *,
     device: torch.device | str = "cpu",
     multiple: int = 1,
+    at_least: int = 1,
 ) -> TokenBatch:
     """Pack chosen cells of ``sentences``, in the order given, into a batch.
 
@@ -179,8 +180,8 @@ def pack(
         Indices of the cells to take, each with at least one token; all of them by default.
     device
         Where the tensors go.
-    multiple
-        The number of rows is filled up with zeros to a multiple of this.
+    multiple, at_least
+        The number of rows is filled up with zeros to a multiple of the one and to the other.
 
     Returns
     -------
@@ -193,7 +194,7 @@ def pack(
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     n_tokens = int(offsets[-1])
     source = np.repeat(starts - offsets[:-1], lengths) + np.arange(n_tokens)
-    n_rows = -(-n_tokens // multiple) * multiple
+    n_rows = -(-max(n_tokens, at_least) // multiple) * multiple
 
     def tensor(column: npt.NDArray[Any], fill: int) -> Tensor:
         kind = np.float32 if np.issubdtype(column.dtype, np.floating) else np.int64

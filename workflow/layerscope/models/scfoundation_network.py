@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import Scratch, attention, by_rows, layer_norm, linear, plus, reusable
+from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 
@@ -112,13 +112,11 @@ class Block(nn.Module):
         projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
         wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
         narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        normed = self.scratch.take("normed", rows, width, x, x.dtype)
-        x = layer_norm(
-            plus(x, linear(context, projection.weight, projection.bias, narrow)), self.norm1, normed
-        )
+        x = self.norm1(plus(x, linear(context, projection.weight, projection.bias, narrow)))
         hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias, wide), inplace=True)
         update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
-        return layer_norm(plus(x, update), self.norm2, out)
+        result: Tensor = self.norm2(plus(x, update))
+        return result if out is None else out.copy_(result)
 
 
 class Encoder(nn.Module):

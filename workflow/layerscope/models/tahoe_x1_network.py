@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import Scratch, attention, by_rows, layer_norm, linear, plus, reusable
+from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": partial(functional.relu, inplace=True),
@@ -146,8 +146,7 @@ class Block(nn.Module):
         return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        normed = layer_norm(x, self.norm1, self.scratch.take("normed", len(x), x.shape[1], x, x.dtype))
-        return linear(normed, self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
+        return linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
 
     def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
         rows, width = x.shape
@@ -155,9 +154,8 @@ class Block(nn.Module):
         wide = self.scratch.take("wide", rows, len(self.up_proj.weight), x, dtype)
         narrow = self.scratch.take("narrow", rows, width, x, dtype)
         down = self.scratch.take("down", rows, width, x, dtype)
-        normed = self.scratch.take("normed", rows, width, x, x.dtype)
         x = plus(x, linear(context, projection.weight, projection.bias, narrow))
-        normed = layer_norm(x, self.norm2, normed)
+        normed = self.norm2(x)
         hidden = self.activation(linear(normed, self.up_proj.weight, self.up_proj.bias, wide))
         result = plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down))
         return result if out is None else out.copy_(result)

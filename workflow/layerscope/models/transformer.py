@@ -1,23 +1,26 @@
-"""What packed transformer encoders share: row-wise work in blocks of fixed size, attention cell by cell.
+"""What packed transformer encoders share: row-wise work in blocks of rows, attention cell by cell.
 
-On a CPU the rows go through matrix products in blocks of :data:`ROWS`, for two reasons. The intermediate
-values of a block stay in cache; and a BLAS library picks its kernel, and with it the order of its sums, by
-the shape of the product, so that one fixed shape gives a cell the same bits whatever else is in its batch. In
-training, and on a GPU, the whole matrix goes at once.
+On a CPU the rows go through matrix products in blocks of about :data:`BLOCK`, so that the intermediate values
+stay in cache. No product has fewer than :data:`FEWEST` rows: a BLAS library picks its kernel, and with it the
+order of its sums, by the shape of the product; from there on it is one kernel, and a cell's result has the
+same bits whatever else is in its batch. In training, and on a GPU, the whole matrix goes at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from layerscope.models.base import Span, TokenBatch
 
-ROWS = 512
+FEWEST = 512
+STEP = 64
+BLOCK = 1024
 DEPTH = 2048
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
@@ -50,7 +53,7 @@ def reusable(x: Tensor) -> bool:
 
 
 def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | None = None) -> Tensor:
-    """Apply a row-wise ``function`` to matrices of equally many rows, in blocks of :data:`ROWS`.
+    """Apply a row-wise ``function`` to matrices of equally many rows, in blocks of about :data:`BLOCK`.
 
     Parameters
     ----------
@@ -68,13 +71,20 @@ def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | No
     """
     if not reusable(matrices[0]):
         return function(*matrices)
-    blocks = [slice(start, start + ROWS) for start in range(0, len(matrices[0]), ROWS)]
+    blocks = blocks_of(len(matrices[0]))
     if out is None:
         parts = [function(*(matrix[block] for matrix in matrices)) for block in blocks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
     for block in blocks:
         function(*(matrix[block] for matrix in matrices), out=out[block])
     return out
+
+
+def blocks_of(n_rows: int) -> list[slice]:
+    """Cut rows into nearly equal blocks, none below :data:`FEWEST` unless there are fewer rows."""
+    count = max(round(n_rows / BLOCK), 1)
+    edges = [n_rows * i // count // STEP * STEP for i in range(count)]
+    return [slice(a, b) for a, b in pairwise([*edges, n_rows])]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
@@ -96,24 +106,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -
 def plus(x: Tensor, update: Tensor) -> Tensor:
     """``x + update``, in place of ``update`` where the precision is the same."""
     return update.add_(x) if update.dtype == x.dtype else x + update
-
-
-def layer_norm(x: Tensor, norm: nn.LayerNorm, out: Tensor | None = None) -> Tensor:
-    """Layer norm of ``x`` ``(n, width)``, which ``out`` is not."""
-    if out is None:
-        return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-    moments = x.new_empty((2, len(x), 1))
-    torch.ops.aten.native_layer_norm.out(
-        x,
-        norm.normalized_shape,
-        norm.weight,
-        norm.bias,
-        norm.eps,
-        out0=out,
-        out1=moments[0],
-        out2=moments[1],
-    )
-    return out
 
 
 def attention(qkv: Tensor, heads: int, batch: TokenBatch, out: Tensor | None = None) -> Tensor:
