@@ -17,8 +17,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--settings", required=True, help="url, kind, selection ...: JSON text, or a file")
     made.add_argument("--output", required=True, help="the slice to make (.h5ad)")
     made.add_argument("--choice", required=True, help="table of the choice to make (.tsv)")
-    made.add_argument("--mirror", help="prefix to put before every address, or JSON: prefixes and replacements")
-    made.add_argument("--attempts", type=int, default=ATTEMPTS, help="failures in a row after which to give up")
+    made.add_argument(
+        "--mirror", help="prefix to put before every address, or JSON: prefixes and replacements"
+    )
+    made.add_argument(
+        "--attempts", type=int, default=ATTEMPTS, help="failures in a row after which to give up"
+    )
     made.add_argument("--wait", type=float, default=FIRST_WAIT, help="seconds before the second attempt")
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.cells.genes import (
@@ -46,6 +46,7 @@ def test_mitochondrial_genes_are_found_in_both_cases() -> None:
     assert is_mitochondrial(pd.DataFrame({"ensembl_id": ENSEMBL})) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["A", "B", "A-1", "A-1-1", ""]), max_size=12))
 def test_unique_names_are_unique_and_first_come_keeps_its_name(names: list[str]) -> None:
     made = unique_names(names)

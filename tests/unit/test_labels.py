@@ -16,7 +16,7 @@ def test_numbers_in_labels_count() -> None:
     assert natural_order(["6", "2", "10"]) == ["2", "6", "10"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text("aB1 0.9é", max_size=5), unique=True, max_size=6))
 def test_the_natural_order_does_not_depend_on_how_labels_come(labels: list[str]) -> None:
     assert natural_order(labels) == natural_order(labels[::-1]) == natural_order(sorted(labels))

@@ -88,6 +88,7 @@ def test_a_damaged_matrix_is_refused(tmp_path: Path) -> None:
             stored_rows(stored["Y"])
 
 
+@settings(deadline=None)
 @given(n_rows=st.integers(0, 5000), size=st.integers(1, 500))
 def test_a_sample_is_spread_over_all_rows(n_rows: int, size: int) -> None:
     rows = sample_rows(n_rows, size)

@@ -17,6 +17,7 @@ def covered(ranges: np.ndarray) -> set[int]:
     return {byte for start, stop in ranges.tolist() for byte in range(start, stop)}
 
 
+@settings(deadline=None)
 @given(RANGES)
 def test_a_union_covers_the_same_bytes_once(ranges: np.ndarray) -> None:
     joined = union(ranges)
@@ -25,12 +26,12 @@ def test_a_union_covers_the_same_bytes_once(ranges: np.ndarray) -> None:
     assert (joined[1:, 0] > joined[:-1, 1]).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(RANGES, st.sampled_from([0.0, 0.05, 0.5, 10.0]), st.integers(1, 300), st.integers(1, 400))
 def test_what_is_asked_covers_what_is_wanted_within_the_waste(
     ranges: np.ndarray, waste: float, widest_gap: int, largest: int
 ) -> None:
-    asked = coalesce(ranges, waste, widest_gap, largest)
+    asked = coalesce(ranges, waste, widest_gap, largest, free_gap=0)
     wanted = covered(ranges)
     assert covered(asked) >= wanted
     sizes = asked[:, 1] - asked[:, 0]
@@ -42,10 +43,15 @@ def test_what_is_asked_covers_what_is_wanted_within_the_waste(
 
 def test_the_narrowest_gaps_are_read_over_first() -> None:
     ranges = np.array([[0, 100], [105, 200], [230, 330], [332, 400]])
-    assert coalesce(ranges, waste=0.01).tolist() == [[0, 100], [105, 200], [230, 400]]
-    assert coalesce(ranges, waste=0.03).tolist() == [[0, 200], [230, 400]]
-    assert coalesce(ranges, waste=1.0).tolist() == [[0, 400]]
-    assert coalesce(ranges, waste=1.0, widest_gap=10).tolist() == [[0, 200], [230, 400]]
+    assert coalesce(ranges, waste=0.01, free_gap=0).tolist() == [[0, 100], [105, 200], [230, 400]]
+    assert coalesce(ranges, waste=0.03, free_gap=0).tolist() == [[0, 200], [230, 400]]
+    assert coalesce(ranges, waste=1.0, free_gap=0).tolist() == [[0, 400]]
+    assert coalesce(ranges, waste=1.0, widest_gap=10, free_gap=0).tolist() == [[0, 200], [230, 400]]
+
+
+def test_gaps_shorter_than_a_requests_headers_cost_nothing() -> None:
+    ranges = np.array([[0, 10], [500, 510], [5000, 5010]])
+    assert coalesce(ranges).tolist() == [[0, 510], [5000, 5010]]
 
 
 def test_nothing_is_asked_for_nothing() -> None:

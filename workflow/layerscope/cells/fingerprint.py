@@ -182,10 +182,12 @@ def _multiples(rows: list[np.ndarray]) -> bool:
 
 
 def _whole(values: np.ndarray) -> bool:
-    """Whether the small ones of these values are whole numbers, up to single precision of their logarithm."""
+    """Whether these values are mostly small, and whole up to the single precision of their logarithms."""
     small = values[values < LARGEST_JUDGED]
+    if small.size < max(FEWEST_VALUES, values.size / 2):
+        return False
     off = np.abs(small - np.rint(small))
-    return small.size >= FEWEST_VALUES and bool((off <= 1e-4 * np.maximum(small, 1)).mean() > MOST_MULTIPLES)
+    return bool((off <= 1e-4 * np.maximum(small, 1)).mean() > MOST_MULTIPLES)
 
 
 def _is_scaled(sample: sparse.csr_matrix) -> bool:

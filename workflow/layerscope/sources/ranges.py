@@ -5,28 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 WASTE = 0.05
+FREE_GAP = 1 << 10
 WIDEST_GAP = 1 << 17
 LARGEST = 1 << 23
 
 
 def coalesce(
-    ranges: np.ndarray, waste: float = WASTE, widest_gap: int = WIDEST_GAP, largest: int = LARGEST
+    ranges: np.ndarray,
+    waste: float = WASTE,
+    widest_gap: int = WIDEST_GAP,
+    largest: int = LARGEST,
+    free_gap: int = FREE_GAP,
 ) -> np.ndarray:
     """Join ranges that lie near each other, and cut those that are too long for one request.
 
-    A request costs about as much time as the bytes of a small gap, so gaps are read over: the narrowest
-    first, until the unwanted bytes reach a share of the wanted ones.
+    A request costs about as much time as the bytes of a small gap, so gaps are read over: those that are no
+    longer than the headers of a request, and of the others the narrowest, until the unwanted bytes reach a
+    share of the wanted ones.
 
     Parameters
     ----------
     ranges
         First byte and the byte after the last, shape ``(n_ranges, 2)``, in any order, overlapping or not.
     waste
-        Unwanted bytes allowed, as a share of the wanted ones.
+        Unwanted bytes allowed beside those of free gaps, as a share of the wanted ones.
     widest_gap
         Gaps wider than this are never read over, in bytes.
     largest
         Bytes of the longest range that is asked for at once.
+    free_gap
+        Gaps up to this are always read over, in bytes.
 
     Returns
     -------
@@ -38,8 +46,9 @@ def coalesce(
     gaps = joined[1:, 0] - joined[:-1, 1]
     order = np.argsort(gaps, kind="stable")
     budget = waste * int((joined[:, 1] - joined[:, 0]).sum())
+    costly = np.where(gaps[order] > free_gap, gaps[order], 0)
     read_over = np.zeros(len(gaps), dtype=bool)
-    read_over[order] = (np.cumsum(gaps[order]) <= budget) & (gaps[order] <= widest_gap)
+    read_over[order] = (costly == 0) | ((np.cumsum(costly) <= budget) & (costly <= widest_gap))
     starts = joined[np.concatenate([[True], ~read_over]), 0]
     stops = joined[np.concatenate([~read_over, [True]]), 1]
     return _cut(starts, stops, largest)

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 BLOCK = 1 << 12
 WIDEST_BLOCK = 1 << 22
 EXACT = 1 << 15
-CONNECTIONS = 16
+CONNECTIONS = 32
 
 
 class RemoteFile(io.RawIOBase):
