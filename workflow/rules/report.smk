@@ -34,4 +34,5 @@ rule write_report:
 
 
 onsuccess:
-    print("The report is results/report.html; the tables are in results/tables.")
+    if os.path.exists("results/report.html"):
+        print("The report is results/report.html; the tables are in results/tables.")
