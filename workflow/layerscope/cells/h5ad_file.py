@@ -17,6 +17,10 @@ import pandas as pd
 from layerscope.errors import DataError
 
 
+class DamagedDataError(DataError):
+    """Part of a file cannot be what it says it is: it was cut off, or its bytes were changed."""
+
+
 def open_h5ad(path: str | Path) -> h5py.File:
     """Open an h5ad file for reading.
 
@@ -68,7 +72,7 @@ def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
     if isinstance(table, h5py.Dataset):
         return [_text(name) for name in table[(table.dtype.names or ("index",))[0]]]
     if index_name(table) not in table:
-        raise DataError(f"{_where(table)}: this table has no index (the names of its rows)")
+        raise DamagedDataError(f"{_where(table)}: this table has no index (the names of its rows)")
     return [_text(name) for name in _plain(table[index_name(table)])]
 
 
@@ -110,7 +114,7 @@ def _encoded(group: h5py.Group, name: str) -> Any:
         values = pd.Series(_plain(group["values"])).astype(object)
         values[np.asarray(group["mask"][()], dtype=bool)] = None
         return values.infer_objects()
-    raise DataError(f"{_where(group)}: column {name!r}: the encoding {encoding!r} is unknown")
+    raise DamagedDataError(f"{_where(group)}: column {name!r}: the encoding {encoding!r} is unknown")
 
 
 def _where(part: h5py.Group | h5py.Dataset) -> str:
@@ -122,7 +126,7 @@ def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool) -> pd
     try:
         return pd.Categorical.from_codes(codes, categories=categories, ordered=ordered)
     except ValueError as error:
-        raise DataError(f"a column of categories is damaged: {error}") from error
+        raise DamagedDataError(f"a column of categories is damaged: {error}") from error
 
 
 def _plain(stored: h5py.Dataset | h5py.Group) -> np.ndarray:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from layerscope.cells.h5ad_file import DamagedDataError
 from layerscope.errors import DataError
 
 ENTRIES_AT_ONCE = 1 << 22
@@ -84,7 +85,7 @@ class CsrRows:
         self.read_over = READ_OVER
         self.shape, self.dtype = shape, np.dtype(data.dtype)
         if len(self._starts) != shape[0] + 1 or not _rises(self._starts, data.shape[0]):
-            raise DataError(
+            raise DamagedDataError(
                 f"a stored matrix is damaged: {shape[0]} rows and {data.shape[0]} entries, "
                 f"but {len(self._starts)} row starts, of which the last is {self._starts[-1:].tolist()}"
             )
@@ -115,7 +116,7 @@ class CsrRows:
 
     def _demand_columns(self, columns: np.ndarray) -> None:
         if columns.size and not (columns.min() >= 0 and columns.max() < self.shape[1]):
-            raise DataError(
+            raise DamagedDataError(
                 f"a stored matrix is damaged: it has {self.shape[1]} columns, and entries of column "
                 f"{columns.min() if columns.min() < 0 else columns.max()}"
             )

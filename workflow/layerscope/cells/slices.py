@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from layerscope.cells.csr_writer import CsrWriter
 from layerscope.cells.h5ad_file import read_column, read_index, read_table
-from layerscope.cells.matrix import CsrRows, DenseRows, SliceableRows, stored_rows
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
+from layerscope.cells.remote_rows import DamagedError, RemoteRows, readable
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import write_record
@@ -30,7 +28,7 @@ from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, Mirror, address
 from layerscope.sources.disk import said_plainly
-from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
+from layerscope.sources.hdf5_ranges import open_hdf5
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.progress import size
 from layerscope.sources.remote_file import RemoteFile
@@ -42,8 +40,6 @@ READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
     "h5ad": h5ad.read_open,
     "cd4_perturbseq": cd4_perturbseq.read_open,
 }
-ROWS_AT_ONCE = 512
-LARGEST_VALUE = 1e30
 CHOICE_COLUMNS = (
     "perturbation",
     "is_control",
@@ -118,20 +114,6 @@ def _already_there(output: Path, choice: Path, source: Address, settings: CellSe
     return same and known.get("sha256") == sha256(output)
 
 
-class DamagedError(Exception):
-    """What came cannot be the tables of an h5ad file: the file is damaged, or the server sent wrong bytes."""
-
-
-@contextmanager
-def _readable(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DamagedError(f"{where}: its tables cannot be read ({type(error).__name__}: {error})") from error
-
-
 class Slice:
     """The chosen cells of one remote file.
 
@@ -147,9 +129,8 @@ class Slice:
 
     def __init__(self, remote: RemoteFile, source: Address, settings: CellSettings) -> None:
         self._remote, self._source, self._settings = remote, source, settings
-        self._whole = settings.values == "counts"  # noqa: PD011
         LOG.info("%s: %s; reading its tables", source.name, size(remote.size))
-        with _readable(source.fetched_from):
+        with readable(source.fetched_from):
             self._stored = open_hdf5(remote)
             self._demand_rows(settings.matrix)
             self._cells = READERS[settings.kind](self._stored, source.name, settings)
@@ -157,6 +138,8 @@ class Slice:
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
+        whole_numbers = settings.values == "counts"  # noqa: PD011
+        self._matrix = RemoteRows(remote, self._cells.matrix_name, whole_numbers)
 
     def _demand_rows(self, matrix: str | None) -> None:
         stored = self._stored.get({"raw": "raw/X"}.get(matrix or "X", matrix or "X"))
@@ -182,11 +165,10 @@ class Slice:
         """Fetch the rows and write the slice, the table of the choice, and the manifest."""
         if self._settings.recover_counts is not None:
             raise ConfigError("slice: counts cannot be recovered while slicing; drop `recover_counts` here")
-        ranges = self._ranges(self.rows)
         LOG.info(
             "%s: fetching %s cells of %s", self._source.name, f"{len(self.rows):,}", f"{len(self._passing):,}"
         )
-        self._remote.fetch(ranges, self._source.name)
+        n_bytes_of_rows = self._matrix.fetch(self.rows)
         with whole(output) as scratch, whole(choice) as table:
             with h5py.File(scratch, "w") as made:
                 self._write_matrix(made)
@@ -202,7 +184,7 @@ class Slice:
             etag=self._remote.version.etag,
             last_modified=self._remote.version.modified,
             n_bytes_of_file=self._remote.size,
-            n_bytes_of_rows=int((ranges[:, 1] - ranges[:, 0]).sum()),
+            n_bytes_of_rows=n_bytes_of_rows,
             n_bytes_moved=moved,
             n_bytes_of_earlier_runs=self._remote.store.resumed,
             n_requests=self._remote.transport.requests,
@@ -210,48 +192,12 @@ class Slice:
             settings=_as_json(self._settings),
         )
 
-    def _open_matrix(self) -> SliceableRows:
-        """The matrix, without anything that HDF5 may remember of it."""
-        self._reading = open_hdf5(self._remote)
-        matrix = stored_rows(self._reading[self._cells.matrix_name])
-        if not isinstance(matrix, CsrRows | DenseRows):
-            raise SourceError(f"{self._source.name}: its matrix is not stored by rows")
-        matrix.read_over = 0
-        return matrix
-
-    def _ranges(self, rows: np.ndarray) -> np.ndarray:
-        with _readable(self._source.fetched_from):
-            ranges = np.concatenate([row_ranges(*span) for span in self._open_matrix().spans(rows)])
-            if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
-                raise ValueError("rows that lie beyond the end of the file")
-        return ranges
-
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        matrix = self._open_matrix()
-        writer = CsrWriter(made.create_group(self._cells.matrix_name), matrix.shape[1])
-        for start in range(0, len(self.rows), ROWS_AT_ONCE):
-            rows = self.rows[start : start + ROWS_AT_ONCE]
-            try:
-                block = _sound_rows(matrix, rows, self._whole)
-            except (DataError, OSError) as error:
-                LOG.warning("%s: %s; fetching these rows once more", self._source.name, error)
-                matrix, block = self._once_more(rows)
-            writer.append(sparse.csr_matrix(block, dtype=np.float32))
+        writer = CsrWriter(made.create_group(self._cells.matrix_name), self._matrix.shape[1])
+        for block in self._matrix.blocks(self.rows):
+            writer.append(block)
         writer.finish()
-
-    def _once_more(self, rows: np.ndarray) -> tuple[SliceableRows, sparse.csr_matrix]:
-        ranges = self._ranges(rows)
-        self._remote.store.forget(ranges)
-        self._remote.fetch(ranges, self._source.name)
-        matrix = self._open_matrix()
-        try:
-            return matrix, _sound_rows(matrix, rows, self._whole)
-        except (DataError, OSError) as error:
-            raise SourceError(
-                f"{self._source.fetched_from}: {error}; and again when fetched once more: the file is "
-                "damaged, or the server sends wrong bytes"
-            ) from error
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
@@ -330,23 +276,3 @@ def _of_rows(column: pd.Series, rows: np.ndarray) -> pd.Series:
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     table.index.name = None
     return table
-
-
-def _sound_rows(matrix: SliceableRows, rows: np.ndarray, whole_numbers: bool) -> sparse.csr_matrix:
-    """Read rows, and refuse what no matrix of cells can hold.
-
-    Raises
-    ------
-    DataError
-        If values are not finite (or, where they must be, no counts), or a gene occurs twice in a cell.
-    """
-    block = sparse.vstack([block for _, block in matrix.blocks(rows)], format="csr")
-    if not np.isfinite(block.data).all() or np.abs(block.data).max(initial=0) > LARGEST_VALUE:
-        raise DataError("values that no matrix of cells holds")
-    if whole_numbers and ((block.data < 0) | (block.data != np.rint(block.data))).any():
-        raise DataError("values that are no counts")
-    ordered = block.sorted_indices()
-    cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    if ((np.diff(ordered.indices) == 0) & (np.diff(cells) == 0)).any():
-        raise DataError("a gene that occurs twice in a cell")
-    return block
