@@ -16,7 +16,7 @@ run: $(INSTALLED)
 
 # unit tests share the cores; tests of the workflow run one at a time, each on two cores
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 pytest -n auto tests/unit $(ARGS)
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile tests/unit $(ARGS)
 	pytest tests/workflow $(ARGS)
 
 check: $(INSTALLED)
