@@ -110,7 +110,8 @@ def test_what_came_before_a_break_is_not_asked_again(tmp_path: Path, seed: int) 
         asked = [request.start for request in server.requests]
         assert asked == sorted(asked)
         assert asked[-1] > 0
-        assert server.bytes_sent == len(CONTENT)
+        # what was on its way when a connection broke may be lost, and nothing else
+        assert len(CONTENT) <= server.bytes_sent <= len(CONTENT) + 65_536
 
 
 def test_giving_up_keeps_what_came_and_the_next_run_goes_on(tmp_path: Path) -> None:
