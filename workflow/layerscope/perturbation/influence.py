@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from layerscope.perturbation.pairs import Pairs
 from layerscope.statistics.ranks import average_ranks
@@ -69,15 +69,11 @@ def interval(estimate: float, influence: Array, bounded: bool = True) -> tuple[f
     -------
     Lower and upper bound, with Student's t of ``n_items - 1`` degrees of freedom.
     """
-    error = float(np.sqrt((influence**2).sum())) * float(stdtrit(len(influence) - 1, (1 + LEVEL) / 2))
+    error = np.sqrt((influence**2).sum()) * stdtrit(len(influence) - 1, (1 + LEVEL) / 2)
     if not np.isfinite(error):
         return float("nan"), float("nan")
-    if not bounded:
-        return estimate - error, estimate + error
-    if abs(estimate) >= 1:
-        return estimate, estimate
-    z, half = np.arctanh(estimate), error / (1 - estimate**2)
-    return float(np.tanh(z - half)), float(np.tanh(z + half))
+    low, high = _moved(estimate, np.array([-error, error]), bounded)
+    return float(low), float(high)
 
 
 def linear_resamples(
@@ -87,15 +83,28 @@ def linear_resamples(
     used: Sequence[str],
     seed: int,
     n_resamples: int,
+    bounded: bool = True,
 ) -> Array:
     """Values of the statistic in bootstrap resamples of the items, to first order, shape ``(n_resamples,)``.
 
-    The draws are those of :func:`layerscope.perturbation.pairs.resample`, so that differences are paired.
+    The draws are those of :func:`layerscope.perturbation.pairs.resample`, so that differences are paired; the
+    moves are stretched and taken on the scale that :func:`interval` has, so that both agree.
     """
     column = {name: index for index, name in enumerate(items)}
     columns = [column[name] for name in used]
+    stretch = stdtrit(len(used) - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
     drawn: Iterator[NDArray[np.int32]] = bootstrap_counts(seed, items, n_resamples)
-    return np.concatenate([estimate + (block[:, columns] - 1.0) @ influence for block in drawn])
+    moves = np.concatenate([(block[:, columns] - 1.0) @ influence for block in drawn])
+    return _moved(estimate, stretch * moves, bounded)
+
+
+def _moved(estimate: float, moves: Array, bounded: bool) -> Array:
+    """The statistic moved by so much to first order; a correlation on Fisher's z scale."""
+    if not bounded:
+        return np.asarray(estimate + moves)
+    if abs(estimate) >= 1:
+        return np.full(len(moves), estimate)
+    return np.asarray(np.tanh(np.arctanh(estimate) + moves / (1 - estimate**2)))
 
 
 def _centred_ranks(values: Array) -> tuple[Array, _Below]:

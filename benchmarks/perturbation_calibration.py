@@ -1,0 +1,124 @@
+"""Do the statistics of the perturbation task keep their promises? Simulated screens, protocol strict.
+
+Each study draws cells of perturbations in modules, their counts, and a model of several layers that see the
+same cells more or less well; nothing but noise differs between studies. Printed as ``calibration.py`` prints
+the trajectory's: how often an interval holds the true value, how often a layer is claimed to beat the final
+one where none does, and how often where one does.
+
+    python benchmarks/perturbation_calibration.py --studies 200 --processes 4 --output calibration.tsv
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from calibration import Scenario, Study, judge  # noqa: E402
+from scipy import sparse  # noqa: E402
+
+from layerscope.perturbation.design import make_design  # noqa: E402
+from layerscope.perturbation.effects import count_effects  # noqa: E402
+from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON  # noqa: E402
+from layerscope.perturbation.settings import StrictSettings  # noqa: E402
+from layerscope.perturbation.strict import METRIC, strict_scores  # noqa: E402
+from layerscope.perturbation.strict_reference import Expression, make_reference  # noqa: E402
+from layerscope.perturbation.sums import sum_layer  # noqa: E402
+from layerscope.tables import write_table  # noqa: E402
+
+SCENARIOS = (
+    Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
+    Scenario("cell labels shuffled", (0.3, 0.6, 1.0, 0.8, 0.5), shuffled=True),
+    Scenario("all layers equally good", (0.6, 0.6, 0.6, 0.6, 0.6)),
+    Scenario("a middle layer best", (0.3, 0.6, 1.0, 0.8, 0.5)),
+)
+SETTINGS = StrictSettings(
+    cells_per_perturbation=48, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=500, splits=20
+)
+MODULES, DIMENSIONS, GENES, CELLS, CONTROLS = 5, 8, 150, 60, 240
+WIDTH = 12
+
+
+def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings, seed: int) -> Study:
+    """Draw one study and score every layer by protocol strict."""
+    random = np.random.default_rng([11, SCENARIOS.index(scenario), seed])
+    fixed = np.random.default_rng(3)
+    modules = fixed.normal(size=(MODULES, DIMENSIONS))
+    program = 0.25 * fixed.normal(size=(DIMENSIONS, GENES))
+    rates = fixed.gamma(1.0, 1.5, GENES)
+    view = fixed.normal(size=(DIMENSIONS, WIDTH))
+    strength = random.gamma(2, 0.4, (n_perturbations, 1))
+    effects = modules[random.integers(0, MODULES, n_perturbations)] * strength
+    owner = np.repeat(np.arange(n_perturbations + 1), [CONTROLS, *[CELLS] * n_perturbations])
+    state = random.normal(size=(len(owner), DIMENSIONS))
+    hidden = np.vstack([np.zeros(DIMENSIONS), effects])[owner] + state
+    mean = random.lognormal(0, 0.3, (len(owner), 1)) * rates * np.exp(hidden @ program)
+    counts = sparse.csr_matrix(random.poisson(mean).astype(np.float64))
+    label = random.permutation(owner) if scenario.shuffled else owner
+    obs = pd.DataFrame(
+        {"perturbation": [f"study{seed}P{one:03d}" for one in label], "is_control": label == 0}
+    )
+    obs["replicate"] = random.integers(0, 3, len(obs)).astype(str)
+    obs.index = [f"study{seed}cell{cell}" for cell in range(len(obs))]
+    design = make_design(obs, settings, seed)
+    expression = Expression(counts, np.asarray(counts.sum(axis=1)).ravel(), count_effects)
+    reference = make_reference(expression, design, settings, seed)
+    shared = 2.0 * random.normal(size=(len(owner), WIDTH))
+    about = {"condition": "c", "model": "m", "layer": "01", "depth": 0.0}
+    about |= {"task": "perturbation", "protocol": "strict"}
+    scored = []
+    for signal in scenario.signal:
+        # every layer sees the same of a cell, more or less of it, and has noise of its own
+        matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
+        layer = sum_layer(matrix, design)
+        rows, found = strict_scores(layer, None, reference, design, settings, about, seed)
+        values = [found[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        scored.append((np.array([rows[0].estimate]), *values))
+    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
+
+
+def calibrate(n_studies: int, n_truth: int, n_perturbations: int, processes: int) -> pd.DataFrame:
+    """Simulate and judge all scenarios."""
+    quick = replace(SETTINGS, resamples=1, splits=1)
+    rows: list[dict[str, object]] = []
+    with ProcessPoolExecutor(processes) as pool:
+        for scenario in SCENARIOS:
+            draw = partial(simulate, scenario, n_perturbations)
+            further = pool.map(partial(draw, quick), range(10**6, 10**6 + n_truth), chunksize=4)
+            truth = np.mean([study.estimates[0] for study in further], axis=0)
+            studies = list(pool.map(partial(draw, SETTINGS), range(n_studies), chunksize=4))
+            found = judge(scenario, studies, truth)
+            rows += found
+            print(pd.DataFrame(found).to_string(index=False), flush=True)
+    return pd.DataFrame(rows)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line of this script."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--studies", type=int, default=200)
+    arguments.add_argument("--truth", type=int, default=1000, help="further studies for the true scores")
+    arguments.add_argument("--perturbations", type=int, default=24)
+    arguments.add_argument("--processes", type=int, default=4)
+    arguments.add_argument("--output", type=Path, help="table to write")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Simulate, judge, print and write."""
+    args = parser().parse_args(argv)
+    table = calibrate(args.studies, args.truth, args.perturbations, args.processes)
+    if args.output:
+        write_table(args.output, table)
+
+
+if __name__ == "__main__":
+    main()
