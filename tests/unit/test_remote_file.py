@@ -114,6 +114,23 @@ def test_a_server_without_ranges_is_refused_before_anything_comes(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_small_reads_are_compared_until_they_come_the_same_twice(tmp_path: Path) -> None:
+    wrong = {1, 2, 5}
+    with FaultServer({"/f": CONTENT}) as server, remote(server, tmp_path) as file:
+        server.reset_counts()
+        server.plan = lambda request: "wrong_bytes" if request.number in wrong else ""
+        for position in (5000, 90_000, 200_000):
+            file.seek(position)
+            assert file.read(100) == CONTENT[position : position + 100]
+
+
+def test_a_server_that_never_says_the_same_twice_is_refused(tmp_path: Path) -> None:
+    with FaultServer({"/f": CONTENT}) as server, remote(server, tmp_path) as file:
+        server.plan = lambda _: "wrong_bytes"
+        with pytest.raises(SourceError, match="the server sends other bytes each time"):
+            file.read(100)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with FaultServer({}) as server, pytest.raises(SourceError, match="no such file"):
         remote(server, tmp_path)

@@ -19,6 +19,7 @@ LOG = logging.getLogger(__name__)
 ROWS_AT_ONCE = 512
 LARGEST_VALUE = 1e30
 MOST_DOUBTS = 3
+MOST_ROUNDS = 3
 DAMAGE = (DamagedDataError, OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 
 
@@ -90,8 +91,7 @@ class RemoteRows:
             try:
                 block = self._read(part)
             except (DataError, OSError) as error:
-                LOG.warning("%s; fetching these rows once more", error)
-                block = self._once_more(part)
+                block = self._mended(part, error)
             else:
                 if self._doubts < MOST_DOUBTS and few_out_of_order(block):
                     block = self._compared(part, block)
@@ -119,27 +119,44 @@ class RemoteRows:
         demand_sound(block, self._whole_numbers)
         return block
 
-    def _once_more(self, rows: np.ndarray) -> sparse.csr_matrix:
+    def _mended(self, rows: np.ndarray, error: Exception) -> sparse.csr_matrix:
+        """Rows of which some came wrong: those are fetched once more, a few times if need be."""
+        for _ in range(MOST_ROUNDS):
+            wrong = [row for row in rows if not self._is_sound(row)]
+            LOG.warning("%s; fetching %d rows once more", error, len(wrong))
+            self._fetch_anew(np.array(wrong, dtype=np.int64))
+            try:
+                return self._read(rows)
+            except (DataError, OSError) as again:
+                error = again
+        raise SourceError(
+            f"{self._remote.url}: {error}; and again when fetched {MOST_ROUNDS} times more: the file is "
+            "damaged, or the server sends wrong bytes"
+        ) from error
+
+    def _is_sound(self, row: int) -> bool:
+        try:
+            self._read(np.array([row]))
+        except (DataError, OSError):
+            return False
+        return True
+
+    def _fetch_anew(self, rows: np.ndarray) -> None:
         ranges = self._ranges(rows)
         self._remote.store.forget(ranges)
         self._remote.fetch(ranges, "rows")
         self._matrix = self._open()
-        try:
-            return self._read(rows)
-        except (DataError, OSError) as error:
-            raise SourceError(
-                f"{self._remote.url}: {error}; and again when fetched once more: the file is damaged, or the "
-                "server sends wrong bytes"
-            ) from error
 
     def _compared(self, rows: np.ndarray, block: sparse.csr_matrix) -> sparse.csr_matrix:
         """Rows that look odd, but may be right: right if they come the same a second time."""
-        again = self._once_more(rows)
-        same = all(
-            np.array_equal(getattr(block, k), getattr(again, k)) for k in ("data", "indices", "indptr")
+        odd = rows[out_of_order(block)]
+        before = self._read(odd)
+        self._fetch_anew(odd)
+        after = self._read(odd)
+        self._doubts += all(
+            np.array_equal(getattr(before, k), getattr(after, k)) for k in ("data", "indices")
         )
-        self._doubts += same
-        return again
+        return self._read(rows)
 
 
 def demand_sound(block: sparse.csr_matrix, whole_numbers: bool) -> None:
@@ -162,10 +179,15 @@ def demand_sound(block: sparse.csr_matrix, whole_numbers: bool) -> None:
 
 def few_out_of_order(block: sparse.csr_matrix) -> bool:
     """Whether the genes of a few cells, but not of most, come out of order: a sign of wrong bytes."""
+    return bool(0 < len(out_of_order(block)) <= block.shape[0] / 2)
+
+
+def out_of_order(block: sparse.csr_matrix) -> np.ndarray:
+    """Positions of the cells whose genes come out of order."""
     falls = (np.diff(block.indices) < 0) & _same_cell(block)
-    cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[:-1][falls] if block.nnz else falls
-    n_cells = len(np.unique(cells))
-    return bool(0 < n_cells <= block.shape[0] / 2)
+    cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+    positions: np.ndarray = np.unique(cells[:-1][falls])
+    return positions
 
 
 def _same_cell(block: sparse.csr_matrix) -> np.ndarray:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ def slice_cells(
         for second in (False, True):
             with RemoteFile(source.fetched_from, store, patience=patience) as remote:
                 try:
-                    Slice(remote, source, chosen).write(output, Path(choice))
+                    with _survived(remote):
+                        cut = Slice(remote, source, chosen)
+                    cut.write(output, Path(choice))
                 except DamagedError as error:
                     remote.store.remove()
                     if second:
@@ -112,6 +115,27 @@ def _already_there(output: Path, choice: Path, source: Address, settings: CellSe
     known = read_manifest(output)
     same = known.get("url") == source.url and known.get("settings") == _as_json(settings)
     return same and known.get("sha256") == sha256(output)
+
+
+@contextmanager
+def _survived(remote: RemoteFile) -> Iterator[None]:
+    """Do not stumble twice over the same bytes while tables are read.
+
+    Wrong bytes can bring the HDF5 library, and with it the process, down. A mark tells with how many stored
+    bytes the tables were last begun and not ended; if those are all that is stored now, they are not trusted.
+    """
+    mark = remote.store.path.with_name(f"{remote.store.path.name}.reading")
+    stored = str(remote.store.stored)
+    if mark.is_file() and mark.read_text(encoding="ascii") == stored != "0":
+        LOG.warning(
+            "%s: the last two runs ended while reading its tables; fetching everything anew", remote.url
+        )
+        remote.store.forget(np.array([[0, remote.size]]))
+    mark.write_text(stored, encoding="ascii")
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 class Slice:

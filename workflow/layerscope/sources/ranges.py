@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-WASTE = 0.05
+WASTE = 0.03
 FREE_GAP = 1 << 10
 WIDEST_GAP = 1 << 17
 LARGEST = 1 << 23

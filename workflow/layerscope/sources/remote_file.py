@@ -18,7 +18,9 @@ from layerscope.sources.ranges import LARGEST, coalesce
 from layerscope.sources.transport import ChangedError, Patience, TransientError, Transport, Version
 
 LOG = logging.getLogger(__name__)
-BLOCK = 1 << 12
+BLOCK = 1 << 9
+ASKED_TWICE = 1 << 12
+MOST_ANSWERS = 6
 WIDEST_BLOCK = 1 << 22
 EXACT = 1 << 15
 CONNECTIONS = 32
@@ -27,8 +29,10 @@ CONNECTIONS = 32
 class RemoteFile(io.RawIOBase):
     """A file at an address that serves ranges.
 
-    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact.
-    Everything that came is kept in a :class:`RangeStore`, and never asked for again.
+    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact. The
+    smallest, which hold what tells where everything else is, are asked for twice and compared, for no
+    checksum covers parts of a file. Everything that came is kept in a :class:`RangeStore`, and never asked
+    for again.
 
     Parameters
     ----------
@@ -146,20 +150,35 @@ class RemoteFile(io.RawIOBase):
     def _keep(self, start: int, stop: int, progress: Progress | None = None) -> None:
         """Fetch a range and store it; what has come of it when that fails is stored too."""
         content = bytearray()
-        patience = self._patience.fresh()
         try:
-            while len(content) < stop - start:
-                try:
-                    self._ask(start, stop, content, patience)
-                except TransientError as error:
-                    patience.failed(error, self.url)
-                except ChangedError as error:
-                    raise SourceError(f"{error}. Run again: everything is fetched anew") from error
+            self._fill(start, stop, content)
         finally:
             with self._lock:
                 self.store.add(start, bytes(content))
                 if progress is not None:
                     progress.advance(len(content))
+
+    def _keep_compared(self, start: int, stop: int) -> None:
+        """Fetch a range until it comes the same twice, and store it."""
+        answers: set[bytes] = set()
+        for _ in range(MOST_ANSWERS):
+            content = bytearray()
+            self._fill(start, stop, content)
+            if bytes(content) in answers:
+                self.store.add(start, bytes(content))
+                return
+            answers.add(bytes(content))
+        raise SourceError(f"{self.url}: the server sends other bytes each time (from byte {start:,})")
+
+    def _fill(self, start: int, stop: int, content: bytearray) -> None:
+        patience = self._patience.fresh()
+        while len(content) < stop - start:
+            try:
+                self._ask(start, stop, content, patience)
+            except TransientError as error:
+                patience.failed(error, self.url)
+            except ChangedError as error:
+                raise SourceError(f"{error}. Run again: everything is fetched anew") from error
 
     def _ask(self, start: int, stop: int, content: bytearray, patience: Patience) -> None:
         first = start + len(content)
@@ -190,6 +209,9 @@ class RemoteFile(io.RawIOBase):
             last = min(max(first + self._block, stop), self.size)
             self._next = last
         for hole_first, hole_last in self.store.missing(first, last):
+            if hole_last - hole_first <= ASKED_TWICE:
+                self._keep_compared(hole_first, hole_last)
+                continue
             for cut in range(hole_first, hole_last, LARGEST):
                 self._keep(cut, min(cut + LARGEST, hole_last))
 
