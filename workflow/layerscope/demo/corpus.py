@@ -74,18 +74,21 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def means(self, cells: Integers) -> Floats:
-        """Mean value of every gene over some cells, 0 where a cell does not express it."""
+    def means(self, cells: Integers) -> tuple[Floats, Floats]:
+        """Share of some cells that express each gene, and its mean value in those; 0 where none does."""
         chosen = np.zeros(len(self), dtype=bool)
         chosen[cells] = True
         kept = np.repeat(chosen, np.diff(self.offsets))
+        times = np.bincount(self.genes[kept], minlength=self.n_genes)
         summed = np.bincount(self.genes[kept], weights=self.values[kept], minlength=self.n_genes)
-        return (summed / len(cells)).astype(np.float32)
+        means = summed / np.maximum(times, 1)
+        return (times / len(cells)).astype(np.float32), means.astype(np.float32)
 
     def draw(self, cells: Integers, masked: float, most: int, rng: np.random.Generator) -> Draw:
         """Mask the share ``masked`` of each cell's expressed genes and show at most ``most`` of the others.
 
-        Of the masked genes, as many are drawn as hidden tokens as keeps their ratio to the visible ones.
+        Of the masked genes half are drawn as hidden tokens (in proportion to the visible ones); the others
+        are left out altogether, so that a model which sees hidden tokens cannot count on seeing all there is.
         """
         lengths = np.diff(self.offsets)[cells]
         shown = np.minimum(np.maximum((lengths * (1 - masked)).astype(np.int64), 1), most)
@@ -101,7 +104,7 @@ class Corpus:
         rank = np.empty(len(entries), dtype=np.int64)
         rank[shuffled] = np.arange(len(entries)) - starts[owner]
         visible = rank < shown[owner]
-        drawn = rank < (shown + np.round(shown * masked / (1 - masked)).astype(np.int64))[owner]
+        drawn = rank < (shown + np.ceil(shown * masked / (1 - masked) / 2).astype(np.int64))[owner]
 
         target = np.zeros((len(cells), self.n_genes), dtype=np.float32)
         target[owner, genes] = values

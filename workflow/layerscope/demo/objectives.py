@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from layerscope.demo.corpus import Corpus, Draw
 from layerscope.models import scfoundation_files, tahoe_x1_files
@@ -29,7 +30,19 @@ FEED_FORWARD = 4
 
 @dataclass(frozen=True)
 class Inputs:
-    """One shard of a batch: tokens in, and the values to predict."""
+    """One shard of a batch.
+
+    Attributes
+    ----------
+    batch
+        Tokens in.
+    target
+        Value of every gene in every cell.
+    scored
+        Genes to predict from the cell's own tokens.
+    hidden
+        Rows of masked genes' tokens in the batch.
+    """
 
     batch: TokenBatch
     target: Tensor
@@ -43,8 +56,9 @@ class GeneDecoder(nn.Module):
     It starts from zero maps and each gene's mean value as bias, so that what is learned is how cells differ.
     """
 
-    def __init__(self, n_vectors: int, hidden: int, n_genes: int) -> None:
+    def __init__(self, n_vectors: int, hidden: int, n_genes: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         self.query = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(n_vectors))
         self.bias = nn.Parameter(torch.zeros(n_genes))
         for parameter in self.query.parameters():
@@ -53,7 +67,7 @@ class GeneDecoder(nn.Module):
     def forward(self, genes: Tensor, *vectors: Tensor) -> Tensor:
         """Embeddings ``[n_genes, hidden]`` and vectors ``[n_cells, hidden]`` to ``[n_cells, n_genes]``."""
         queries = [layer(vector) for layer, vector in zip(self.query, vectors, strict=True)]
-        return torch.addmm(self.bias, torch.stack(queries).sum(dim=0), genes.T)
+        return torch.addmm(self.bias, torch.stack(queries).sum(dim=0), genes.T, alpha=self.scale)
 
 
 class Objective(nn.Module, ABC):
@@ -71,8 +85,8 @@ class Objective(nn.Module, ABC):
     sees_masked: bool
 
     @abstractmethod
-    def start_from(self, means: Tensor) -> None:
-        """Let the heads begin with each gene's mean value (as the model reads it, zeros included)."""
+    def start_from(self, expressed: Tensor, means: Tensor) -> None:
+        """Let the heads begin with the share of cells that express each gene, and its mean value in those."""
 
     @abstractmethod
     def inputs(self, corpus: Corpus, draw: Draw, rng: np.random.Generator | None) -> Inputs:
@@ -123,8 +137,8 @@ class ScFoundationObjective(Objective):
             self.encoder.pos_emb.weight.mul_(self.pos_scale)
             self.encoder.token_emb.emb.weight.mul_(self.value_scale)
 
-    def start_from(self, means: Tensor) -> None:
-        self.decoder.bias.data.copy_(means)
+    def start_from(self, expressed: Tensor, means: Tensor) -> None:
+        self.decoder.bias.data.copy_(expressed * means)
 
     def inputs(self, corpus: Corpus, draw: Draw, rng: np.random.Generator | None) -> Inputs:
         low, usual, high = self.resolution
@@ -171,18 +185,30 @@ class ScFoundationObjective(Objective):
         scfoundation_files.write_release(folder, encoders, genes, self.heads())
 
 
-class TahoeX1Objective(Objective):
-    """Masked bins from the tokens of masked genes, and from the cell token.
+class CellTokenDecoder(nn.Module):
+    """What the cell token is asked: the bin of every gene, and whether it is expressed."""
 
-    As in Tahoe-X1 a masked gene is in the sentence with the value -1. Its bin is regressed twice: from its
-    own token (``expression_decoder``), and, with the unexpressed genes' (0), from the cell token by its
-    product with the gene's embedding (``mvc_decoder``). Bins count in fiftieths.
+    def __init__(self, hidden: int, n_genes: int) -> None:
+        super().__init__()
+        # the embeddings come from a norm and are sqrt(hidden) long
+        self.bin = GeneDecoder(1, hidden, n_genes, hidden**-0.5)
+        self.expressed = GeneDecoder(1, hidden, n_genes, hidden**-0.5)
+
+
+class TahoeX1Objective(Objective):
+    """Masked bins from the tokens of masked genes, and what the cell expresses from the cell token.
+
+    As in Tahoe-X1 a masked gene is in the sentence with the value -1, and its bin (in fiftieths) is regressed
+    twice: from its own token (``expression_decoder``), and from the cell token by a product with the gene's
+    embedding (``mvc_decoder.bin``). The bins of shallow cells, mostly 1, say little of a cell's state; so a
+    second such product (``mvc_decoder.expressed``) must tell which genes outside the sentence the cell
+    expresses: cross-entropy of a softmax over these genes, which does not ask for the cell's depth.
     """
 
     n_special, sees_masked = 3, True
     masked_value, cell_value, cell_id = -1.0, -2.0, 1
     n_bins = 50.0
-    gene_scale = 0.1
+    gene_scale, rarest = 0.1, 0.005
 
     def __init__(self, n_genes: int, layers: int, hidden: int, heads: int, seed: int) -> None:
         super().__init__()
@@ -197,13 +223,14 @@ class TahoeX1Objective(Objective):
         self.expression_decoder = nn.Sequential(
             nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 1)
         )
-        self.mvc_decoder = GeneDecoder(1, hidden, n_genes)
+        self.mvc_decoder = CellTokenDecoder(hidden, n_genes)
         with torch.no_grad():
             self.encoder.gene_encoder.embedding.weight.mul_(self.gene_scale)
         _draw_linear(self.expression_decoder, seed)
 
-    def start_from(self, means: Tensor) -> None:
-        self.mvc_decoder.bias.data.copy_(means / self.n_bins)
+    def start_from(self, expressed: Tensor, means: Tensor) -> None:
+        self.mvc_decoder.bin.bias.data.copy_(means / self.n_bins)
+        self.mvc_decoder.expressed.bias.data.copy_(expressed.clamp(min=self.rarest).log())
 
     def inputs(self, corpus: Corpus, draw: Draw, rng: np.random.Generator | None) -> Inputs:
         n_cells = len(draw.cells)
@@ -218,31 +245,40 @@ class TahoeX1Objective(Objective):
             cells={},
             offsets=np.concatenate([[0], np.cumsum(lengths + 1)]),
         )
-        hidden = torch.from_numpy(np.flatnonzero(np.insert(draw.hidden, starts, False)))
-        target = torch.from_numpy(draw.target / np.float32(self.n_bins))
-        return Inputs(batch, target, torch.from_numpy(draw.scored), hidden)
+        outside = draw.scored.copy()
+        outside[draw.owner, draw.gene] = False
+        hidden = np.flatnonzero(np.insert(draw.hidden, starts, False))
+        return Inputs(
+            batch,
+            torch.from_numpy(draw.target / np.float32(self.n_bins)),
+            torch.from_numpy(outside),
+            torch.from_numpy(hidden),
+        )
 
     def loss(self, inputs: Inputs) -> Tensor:
         states = self.encoder(inputs.batch)
-        predicted, truth, _ = self._from_tokens(states, inputs)
-        error = (self._from_cell(states, inputs) - inputs.target).square()
-        from_cell = (error * inputs.scored).sum() / inputs.scored.sum()
-        return (predicted - truth).square().mean() + from_cell
+        cells, genes = self._masked_genes(inputs)
+        truth = inputs.target[cells, genes]
+        token, encoder = states[inputs.batch.starts], self.encoder.gene_encoder
+        embedded = encoder.enc_norm(encoder.embedding.weight[self.n_special :])
+        by_token = (self.expression_decoder(states[inputs.hidden])[:, 0] - truth).square()
+        by_cell = (self.mvc_decoder.bin(embedded, token)[cells, genes] - truth).square()
+        outside = self.mvc_decoder.expressed(embedded, token).masked_fill(~inputs.scored, -torch.inf)
+        found = inputs.scored & (inputs.target > 0)
+        expressed = -functional.log_softmax(outside, dim=1)[found].sum() / found.sum().clamp(min=1)
+        masked: Tensor = (by_token + by_cell).sum() / max(len(truth), 1)
+        return masked + expressed
 
     def masked(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-        return self._from_tokens(self.encoder(inputs.batch), inputs)
+        cells, genes = self._masked_genes(inputs)
+        predicted = self.expression_decoder(self.encoder(inputs.batch)[inputs.hidden])[:, 0]
+        return predicted, inputs.target[cells, genes], genes
 
-    def _from_tokens(self, states: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-        rows = inputs.hidden
-        cells = torch.bucketize(rows, torch.as_tensor(inputs.batch.offsets[1:]), right=True)
-        genes = inputs.batch.tokens["ids"][rows] - self.n_special
-        return self.expression_decoder(states[rows])[:, 0], inputs.target[cells, genes], genes
-
-    def _from_cell(self, states: Tensor, inputs: Inputs) -> Tensor:
-        encoder = self.encoder.gene_encoder
-        genes = encoder.enc_norm(encoder.embedding.weight[self.n_special :])
-        predicted: Tensor = self.mvc_decoder(genes, states[inputs.batch.starts])
-        return predicted
+    def _masked_genes(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Cell and gene of each hidden token."""
+        ends = torch.as_tensor(inputs.batch.offsets[1:])
+        cells = torch.bucketize(inputs.hidden, ends, right=True)
+        return cells, inputs.batch.tokens["ids"][inputs.hidden] - self.n_special
 
     def write(self, folder: Path, genes: Sequence[str]) -> None:
         longest = len(genes) + 1

@@ -137,7 +137,7 @@ def _train(
     matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= SMALLEST_MATRIX]
     others = [p for p in parameters if all(p is not m for m in matrices)]
     muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, weight_decay=ADAM_DECAY, fused=True)
-    objective.start_from(torch.from_numpy(corpus.means(cells)))
+    objective.start_from(*map(torch.from_numpy, corpus.means(cells)))
     size, most = min(settings.batch, len(cells)), _visible(objective, settings)
     curve: list[list[float]] = []
     losses: list[float] = []

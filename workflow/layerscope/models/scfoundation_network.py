@@ -101,7 +101,7 @@ class Block(nn.Module):
         """``(n_rows, hidden_size)`` to the same shape."""
         rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
         qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch.take("context", rows, width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch)
         return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:

@@ -108,7 +108,7 @@ def plus(x: Tensor, update: Tensor) -> Tensor:
     return update.add_(x) if update.dtype == x.dtype else x + update
 
 
-def attention(qkv: Tensor, heads: int, batch: TokenBatch, out: Tensor | None = None) -> Tensor:
+def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> Tensor:
     """Full attention among the tokens of each cell, scaled by ``1 / sqrt(head size)``.
 
     Parameters
@@ -120,34 +120,43 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, out: Tensor | None = N
         Number of heads.
     batch
         Says which rows are a cell's. Neighbouring cells of one length share a kernel call; no mask is needed.
-    out
-        Where the result goes, if there is room for it.
+    scratch
+        Buffers.
 
     Returns
     -------
     Context, ``(n_rows, hidden)``, zero in rows that belong to no cell.
     """
+    width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
     if qkv.is_cuda and qkv.dtype in HALF:
         return _varlen(split, batch)
     rest = len(qkv) - int(batch.offsets[-1])
+    out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
     if out is None:
-        parts = [_within(split, span) for span in batch.spans]
-        return torch.cat([*parts, qkv.new_zeros((rest, qkv.shape[1] // 3))])
+        parts = [_within(split, span, scratch) for span in batch.spans]
+        return torch.cat([*parts, qkv.new_zeros((rest, width))])
     for span in batch.spans:
-        out[span.rows] = _within(split, span)
+        out[span.rows] = _within(split, span, scratch)
     out[len(qkv) - rest :] = 0
     return out
 
 
-def _within(split: Tensor, span: Span) -> Tensor:
+def _within(split: Tensor, span: Span, scratch: Scratch) -> Tensor:
     """Attention within each of some cells of one length."""
     cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
     query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
-    if span.length >= LONG and not query.requires_grad:
-        key, value = key.contiguous(), value.contiguous()
+    if span.length >= LONG:
+        key, value = (_contiguous(part, name, scratch) for part, name in ((key, "key"), (value, "value")))
     context = functional.scaled_dot_product_attention(query, key, value)
     return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)
+
+
+def _contiguous(part: Tensor, name: str, scratch: Scratch) -> Tensor:
+    """Keys or values head by head, as a CPU's products read them fastest where there are many."""
+    cells, heads, tokens, size = part.shape
+    buffer = scratch.take(name, cells * heads * tokens, size, part, part.dtype)
+    return part if buffer is None else buffer.view(part.shape).copy_(part)
 
 
 def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
