@@ -1,7 +1,7 @@
 """Peak memory of extraction: 200,000 cells through 13 layers, beside 5,000 of the same cells.
 
-Both runs are the script as a user runs it, with a scFoundation of 12 blocks, random weights and few genes (so that
-the forward pass takes minutes, not days); what is stored per cell and layer is what could pile up.
+Both runs are the script as a user runs it, with a scFoundation of 12 blocks, random weights and few genes (so
+that the forward pass takes minutes, not days); what is stored per cell and layer is what could pile up.
 
     python benchmarks/extraction_memory.py --hidden 128
 """
