@@ -64,7 +64,8 @@ def test_training_helps_or_the_report_says_that_it_does_not(layers: pd.DataFrame
         for model in rows.itertuples()
         if model.over_untrained_ci_low > 0 and model.best_ci_low > model.best_untrained_ci_high
     ]
-    assert better or rows.recommendation.str.contains("Untrained weights do as well").all()
+    # every way in which the report says so has these words
+    assert better or rows.recommendation.str.contains("training does not explain").all()
 
 
 @pytest.mark.parametrize("model", TRAINED)
