@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "--settings", required=True, help="the dataset's entry and the condition's: JSON text, or a file"
     )
     made.add_argument("--condition", required=True, help="name of the condition")
+    made.add_argument("--gene-names", help="table of symbols and Ensembl ids, where cells have only one")
     made.add_argument("--output", required=True, help="canonical cells to write (.h5ad)")
     made.add_argument("--summary", required=True, help="table of what each step removed (.tsv)")
     return made
@@ -27,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the cells."""
     args = parser().parse_args(argv)
-    prepare(args.input, settings(args.settings), args.condition, args.output, args.summary)
+    chosen = settings(args.settings)
+    prepare(args.input, chosen, args.condition, args.output, args.summary, args.gene_names)
 
 
 if __name__ == "__main__":

@@ -200,6 +200,15 @@ def _check_model(config: Config, model: str) -> None:
 def _check_source(config: Config, condition: str) -> None:
     name = config["conditions"][condition]["dataset"]
     _known(name, config["datasets"], f"conditions: {condition}: dataset", "dataset")
-    path = config["datasets"][name]["source"].get("path")
+    dataset = config["datasets"][name]
+    _demand_file(dataset["source"], f"datasets: {name}: source")
+    if "gene_names" in dataset:
+        table = dataset["gene_names"]
+        _known(table, config["gene_names"], f"datasets: {name}: gene_names", "table")
+        _demand_file(config["gene_names"][table], f"gene_names: {table}")
+
+
+def _demand_file(source: Mapping[str, Any], where: str) -> None:
+    path = source.get("path")
     if path and not Path(path).exists():
-        raise ConfigError(f"datasets: {name}: source: path: there is no file {path!r}")
+        raise ConfigError(f"{where}: path: there is no file {path!r}")

@@ -5,6 +5,7 @@ rule prepare_cells:
     input:
         script=repository("scripts/prepare_cells.py"),
         source=source_file,
+        gene_names=gene_names,
     output:
         cells="results/cells/{condition}/cells.h5ad",
         summary="results/cells/{condition}/summary.tsv",
@@ -21,8 +22,9 @@ rule prepare_cells:
     params:
         code=code("prepare_cells.py"),
         settings=cells_settings,
+        gene_names=gene_names_option,
     message:
         "Preparing the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --input {input.source:q} --settings {params.settings:q}"
+        "python {input.script} --input {input.source:q} --settings {params.settings:q} {params.gene_names}"
         " --condition {wildcards.condition} --output {output.cells} --summary {output.summary} &> {log}"

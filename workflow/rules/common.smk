@@ -208,6 +208,10 @@ def dataset_source(wildcards):
     return as_json(config["datasets"][wildcards.dataset]["source"])
 
 
+def gene_names_source(wildcards):
+    return as_json(config["gene_names"][wildcards.names])
+
+
 def slice_settings(wildcards):
     """Where a large file is, and which of its cells the conditions of the dataset ask for."""
     entry = config["datasets"][wildcards.dataset]
@@ -251,12 +255,26 @@ def remote_name(source):
     return name.removesuffix(".gz") if name.endswith(".h5ad.gz") else name
 
 
+def gene_names(wildcards):
+    """The table of gene names that a condition's dataset asks for, if it does."""
+    name = study.dataset(config, wildcards.condition).get("gene_names")
+    if name is None:
+        return []
+    source = config["gene_names"][name]
+    return source.get("path", f"resources/gene_names/{name}/{remote_name(source)}")
+
+
+def gene_names_option(wildcards):
+    names = gene_names(wildcards)
+    return shlex.join(["--gene-names", names]) if names else ""
+
+
 def cells_settings(wildcards):
     """What a reader needs to know to make a condition's cells, and nothing else."""
     condition = config["conditions"][wildcards.condition]
     dataset = study.dataset(config, wildcards.condition)
-    described = {"title", "citation", "licence", "source"}
-    settings = {key: value for key, value in dataset.items() if key not in described}
+    elsewhere = {"title", "citation", "licence", "source", "gene_names"}
+    settings = {key: value for key, value in dataset.items() if key not in elsewhere}
     settings |= {key: condition[key] for key in ("task", "subset", "exclude") if key in condition}
     settings["dataset"] = condition["dataset"]
     settings["quality"] = config["quality"] | condition.get("quality", {})

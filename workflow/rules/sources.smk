@@ -59,6 +59,35 @@ rule fetch_dataset:
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
+rule fetch_gene_names:
+    input:
+        script=repository("scripts/fetch_file.py"),
+    output:
+        "resources/gene_names/{names}/{file}",
+    log:
+        "logs/fetch_gene_names/{names}/{file}.log",
+    benchmark:
+        "logs/benchmarks/fetch_gene_names/{names}/{file}.tsv"
+    wildcard_constraints:
+        names=any_of(config["gene_names"]),
+    retries: 2
+    conda:
+        "../../envs/sources.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        downloads=1,
+    params:
+        code=code("fetch_file.py"),
+        settings=gene_names_source,
+    message:
+        "Fetching the table of gene names {wildcards.names}"
+    shell:
+        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
+
+
 rule slice_cells:
     input:
         script=repository("scripts/slice_cells.py"),

@@ -34,7 +34,7 @@ SYMBOL_COLUMNS = (
     "feature_name",
     "gene_short_name",
 )
-ENSEMBL_COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "ensembl", "ensembl_gene_id")
+ENSEMBL_COLUMNS = ("ensembl_id", "ensembl_gene_id", "gene_id", "gene_ids", "feature_id", "ensembl")
 
 
 def strip_version(name: str) -> str:

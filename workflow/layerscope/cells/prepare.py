@@ -14,6 +14,7 @@ from scipy import sparse
 
 from layerscope import __version__
 from layerscope.cells.canonical import CellsWriter
+from layerscope.cells.gene_names import GeneNames
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import StreamGuard, admit, judge
 from layerscope.cells.labels import natural_order
@@ -43,6 +44,7 @@ def prepare(
     condition: str,
     output: str | Path,
     summary: str | Path,
+    gene_names: str | Path | None = None,
 ) -> None:
     """Prepare the cells of one condition: read, guard, quality control, selection, canonical file, summary.
 
@@ -58,6 +60,9 @@ def prepare(
         Its name, for provenance.
     output, summary
         The canonical cells, and the table of what each step removed.
+    gene_names
+        Table of symbols and Ensembl ids, for inputs that have only one of them; see
+        :class:`layerscope.cells.gene_names.GeneNames`.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def prepare(
     """
     chosen = CellSettings.read(settings, f"condition {condition}")
     try:
-        _prepare(inputs, chosen, condition, Path(output), Path(summary))
+        _prepare(inputs, chosen, condition, Path(output), Path(summary), gene_names)
     except OSError as error:
         if error.errno is not None:
             raise
@@ -75,11 +80,18 @@ def prepare(
 
 
 def _prepare(
-    inputs: Sequence[str | Path], chosen: CellSettings, condition: str, output: Path, summary: Path
+    inputs: Sequence[str | Path],
+    chosen: CellSettings,
+    condition: str,
+    output: Path,
+    summary: Path,
+    gene_names: str | Path | None,
 ) -> None:
     sources = READERS[chosen.kind](inputs, chosen)
     if not sources:
         raise ConfigError(f"condition {condition}: no input file")
+    if gene_names is not None:
+        _complete_names(sources, GeneNames.read(gene_names))
     cells = Cells(sources, chosen, condition)
     cells.admit()
     cells.filter()
@@ -284,6 +296,12 @@ class Cells:
             totals[totals == 0] = 1
             values *= np.repeat(NORMALISED_TO / totals, np.diff(block.indptr))
         return sparse.csr_matrix((np.log1p(values), block.indices, block.indptr), shape=block.shape)
+
+
+def _complete_names(sources: Sequence[SourceCells], names: GeneNames) -> None:
+    for source in sources:
+        source.var, said = names.complete(source.var)
+        source.remarks += [said] if said else []
 
 
 def _demand_labels(sources: Sequence[SourceCells]) -> None:

@@ -1,0 +1,89 @@
+"""The other name of a gene, from a table in HGNC's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import prepare_cells
+from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.gene_names import GeneNames
+from layerscope.errors import DataError
+
+TABLE = """hgnc_id\tsymbol\tname\tprev_symbol\tensembl_gene_id
+HGNC:1\tTP53\ttumor protein\t\tENSG00000141510
+HGNC:2\tSEPTIN2\t"a name, quoted"\tSEPT2|NEDD5\tENSG00000168385
+HGNC:3\tMARCHF1\t\tMARCH1|SHARED\tENSG00000145416
+HGNC:4\tCD3E\t\tSHARED\tENSG00000198851.5
+HGNC:5\tNOID\t\tOLD1\t
+HGNC:6\tMT-ND1\t\tTP53\tENSG00000198888
+HGNC:7\tTWICE\t\t\tENSG00000000007
+HGNC:8\tTWICE\t\t\tENSG00000000008
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "hgnc_complete_set.txt"
+    path.write_text(TABLE, encoding="utf-8")
+    return path
+
+
+def ids_of(table: Path, *symbols: str) -> list[str]:
+    var = pd.DataFrame({"symbol": symbols}, index=list(symbols))
+    return GeneNames.read(table).complete(var)[0]["ensembl_id"].tolist()
+
+
+def test_a_symbol_of_today_has_its_gene_and_an_earlier_one_the_gene_that_alone_had_it(table: Path) -> None:
+    assert ids_of(table, "TP53", "SEPT2", "CD3E") == ["ENSG00000141510", "ENSG00000168385", "ENSG00000198851"]
+    assert ids_of(table, "SHARED", "NOID", "TWICE", "tp53", "TP53") == ["", "", "", "", "ENSG00000141510"]
+
+
+def test_a_gene_is_not_counted_under_two_symbols(table: Path) -> None:
+    assert ids_of(table, "SEPT2", "SEPTIN2") == ["", "ENSG00000168385"]
+
+
+def test_ensembl_ids_get_symbols(table: Path) -> None:
+    var = pd.DataFrame({"ensembl_id": ["ENSG00000198888", "ENSG00000099999"]}, index=["a", "b"])
+    completed, said = GeneNames.read(table).complete(var)
+    assert completed["symbol"].tolist() == ["MT-ND1", ""]
+    assert said == "symbols of 1 of 2 genes from hgnc_complete_set.txt"
+
+
+def test_what_has_both_names_stays_as_it_is(table: Path) -> None:
+    var = pd.DataFrame({"symbol": ["X"], "ensembl_id": ["ENSG00000000001"]}, index=["X"])
+    assert GeneNames.read(table).complete(var) == (var, "")
+
+
+def test_a_table_of_something_else_is_refused(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match="knows none of the 2 genes, such as 'Trp53', 'Cd3e'.*another species"
+    ):
+        ids_of(table, "Trp53", "Cd3e")
+    other = tmp_path / "other.tsv"
+    other.write_text("gene\tid\nTP53\t1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"other\.tsv: no column 'symbol'"):
+        GeneNames.read(other)
+
+
+def test_prepared_cells_carry_both_names(table: Path, tmp_path: Path) -> None:
+    symbols = ["TP53", "SEPT2", "CD3E", "MT-ND1", "LINC9"]
+    cells = anndata.AnnData(
+        sparse.csr_matrix(np.random.default_rng(0).poisson(2.0, (20, 5)).astype(np.float32)),
+        obs=pd.DataFrame(index=[f"c{i}" for i in range(20)]),
+        var=pd.DataFrame(index=symbols),
+    )
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    arguments = ["--input", str(tmp_path / "a.h5ad"), "--settings", "{}", "--condition", "toy"]
+    outputs = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
+    prepare_cells.main([*arguments, *outputs, "--gene-names", str(table)])
+    made = read_cells(tmp_path / "cells.h5ad")
+    assert made.var["symbol"].tolist() == symbols
+    assert made.var["ensembl_id"].tolist()[1:3] == ["ENSG00000168385", "ENSG00000198851"]
+    assert made.var["ensembl_id"].tolist()[4] == ""
+    assert "Ensembl ids of 4 of 5 genes from hgnc_complete_set.txt" in provenance(made)["seen"]

@@ -1,0 +1,135 @@
+"""The other name of a gene: Ensembl ids for symbols and symbols for Ensembl ids, from a published table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from layerscope.cells.genes import ENSEMBL_COLUMNS, SYMBOL_COLUMNS, strip_version
+from layerscope.cells.labels import among
+from layerscope.errors import DataError
+
+PREVIOUS = "prev_symbol"
+LISTED_BY = "|"
+
+
+@dataclass(frozen=True)
+class GeneNames:
+    """A table of genes.
+
+    Attributes
+    ----------
+    name
+        The file, for messages.
+    ensembl_ids
+        Symbol to Ensembl id: symbols in use today.
+    previous
+        The same for earlier symbols, those that one gene alone had and none has today.
+    """
+
+    name: str
+    ensembl_ids: Mapping[str, str]
+    previous: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: str | Path) -> GeneNames:
+        """Read a table in the layout of HGNC's complete set, or any with a column of each kind of name.
+
+        Parameters
+        ----------
+        path
+            Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``symbol``
+            and ``ensembl_gene_id`` or one of the usual other names of these columns; ``prev_symbol``, if
+            there is one, lists earlier symbols with ``|`` between them.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or no row has both names.
+        """
+        path = Path(path)
+        try:
+            separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{path.name}: no table of gene names can be read ({error})") from error
+        symbols = table[_column(table, SYMBOL_COLUMNS, path.name)].str.strip()
+        ids = table[_column(table, ENSEMBL_COLUMNS, path.name)].str.strip().map(strip_version)
+        named = (symbols != "") & (ids != "")
+        if not named.any():
+            raise DataError(f"{path.name}: no row names both a symbol and an Ensembl id")
+        current = _of_one_gene(zip(symbols[named], ids[named], strict=True))
+        earlier = table.loc[named, PREVIOUS] if PREVIOUS in table else pd.Series("", index=ids[named].index)
+        pairs = (
+            (symbol.strip(), ensembl_id)
+            for listed, ensembl_id in zip(earlier, ids[named], strict=True)
+            for symbol in listed.split(LISTED_BY)
+            if symbol.strip()
+        )
+        today = set(symbols)
+        previous = {symbol: gene for symbol, gene in _of_one_gene(pairs).items() if symbol not in today}
+        return cls(path.name, current, previous)
+
+    def complete(self, var: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+        """Add the kind of name that a table of genes lacks.
+
+        Names are compared as they are spelt. An earlier symbol counts only where the file does not also have
+        the gene under its symbol of today.
+
+        Parameters
+        ----------
+        var
+            Genes with ``symbol`` and/or ``ensembl_id``.
+
+        Returns
+        -------
+        The table with both columns ("" where the other name is not known), and a sentence about it; the table
+        as it is, and "", if it has both already.
+
+        Raises
+        ------
+        DataError
+            If not one gene is known: probably of another species.
+        """
+        if {"symbol", "ensembl_id"} <= set(var.columns):
+            return var, ""
+        if "symbol" in var:
+            added, known = "ensembl_id", self._ids_of(var["symbol"].tolist())
+        else:
+            names = {gene: symbol for symbol, gene in self.ensembl_ids.items()}
+            added, known = "symbol", [names.get(gene, "") for gene in var["ensembl_id"]]
+        found = sum(map(bool, known))
+        said = "Ensembl ids" if added == "ensembl_id" else "symbols"
+        if not found:
+            raise DataError(
+                f"{self.name}: knows none of the {len(var):,} genes, such as "
+                f"{', '.join(map(repr, var.iloc[:3, 0]))}; is it of another species? Mend `gene_names`"
+            )
+        sentence = f"{said} of {found:,} of {len(var):,} genes from {self.name}"
+        return var.assign(**{added: known}), sentence
+
+    def _ids_of(self, symbols: Sequence[str]) -> list[str]:
+        ids = [self.ensembl_ids.get(symbol, "") for symbol in symbols]
+        taken = set(ids)
+        earlier = [self.previous.get(symbol, "") for symbol in symbols]
+        return [
+            gene or ("" if former in taken else former) for gene, former in zip(ids, earlier, strict=True)
+        ]
+
+
+def _column(table: pd.DataFrame, usual: Sequence[str], where: str) -> str:
+    for name in usual:
+        if name in table.columns:
+            return name
+    raise DataError(f"{where}: no column {usual[0]!r}; {among(usual[0], list(table.columns))}")
+
+
+def _of_one_gene(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Names that stand for one gene, with that gene; those of several are left out."""
+    found: dict[str, set[str]] = {}
+    for name, gene in pairs:
+        found.setdefault(name, set()).add(gene)
+    return {name: genes.pop() for name, genes in found.items() if len(genes) == 1}
