@@ -46,6 +46,7 @@ def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: A
     given = {
         "totals": dense.sum(axis=1, dtype=float),
         "gene_columns": np.arange(dense.shape[1]),
+        "n_columns": np.ones(dense.shape[1], dtype=int),
         **more,
     }
     return CellBlock(

@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import StreamGuard, admit, judge, where_counts_are, words
+from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are, words
 from layerscope.cells.matrix import DenseRows
 from layerscope.errors import DataError
 
@@ -143,3 +143,16 @@ def test_one_bad_value_in_the_stream_is_found_and_named(value: float, values: st
     guard.check(np.array([0, 1, 2]), sparse.csr_matrix(np.ones((3, 5))))
     with pytest.raises(DataError, match=words):
         guard.check(np.array([10, 11, 12]), sparse.csr_matrix(block))
+
+
+def test_a_model_that_takes_fractions_takes_corrected_counts_and_says_so(counts: np.ndarray) -> None:
+    whole = judge(DenseRows(counts), np.arange(60))
+    assert admit_unlogged(whole, "f: X").startswith("raw counts: min 0, max")
+    corrected = judge(DenseRows(np.where(counts > 2, counts * 41.7, counts)), np.arange(60))
+    assert "which the model takes" in admit_unlogged(corrected, "f: X")
+
+
+def test_a_model_that_takes_fractions_refuses_logarithms(counts: np.ndarray) -> None:
+    found = judge(DenseRows(logged(counts)), np.arange(60))
+    with pytest.raises(DataError, match="in proportion to them, but this looks like natural log"):
+        admit_unlogged(found, "f: X")

@@ -79,3 +79,14 @@ def test_a_vocabulary_without_genes_or_with_repeats_is_refused():
         Vocabulary((), "genes.tsv")
     with pytest.raises(ModelError, match="twice in the vocabulary, MYC"):
         Vocabulary(("MYC", "CD34", "MYC"), "genes.tsv")
+
+
+def test_a_table_of_names_decides_alone_what_is_known():
+    names = {"ENSG00000000009": "ENSG00000000001", "ENSG00000000002": "ENSG00000000002", "x": "y"}
+    vocabulary = Vocabulary(ENSEMBL.genes, "tokens.pkl", names, ignore_case=True)
+    found = match(
+        vocabulary,
+        var_names=["ensg00000000009.3", "ENSG00000000001", "ENSG00000000002", "ENSG00000000009", "x"],
+    )
+    np.testing.assert_array_equal(found.index, [1, -1, 2, 1, -1])
+    np.testing.assert_array_equal(found.n_columns, [0, 2, 1, 0])

@@ -40,6 +40,7 @@ ACCEPTED: dict[str, tuple[Kind, ...]] = {
     "log_normalised": ("log_normalised", "perhaps_logged"),
     "normalised": ("normalised",),
 }
+UNLOGGED: tuple[Kind, ...] = ("counts", "normalised", "fractional", "perhaps_logged")
 TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
 
 
@@ -94,6 +95,36 @@ def admit(found: Fingerprint, values: str, where: str, remedy: str = "") -> str:
     raise DataError(
         f"{where}: the study says `values: {values}`, but this looks like {words(found)}: {found.seen()}. "
         f"{remedy or _say_so(found)}"
+    )
+
+
+def admit_unlogged(found: Fingerprint, where: str, remedy: str = "") -> str:
+    """Accept a sample that may be counts, corrected or scaled ones included, for a model that takes those.
+
+    Parameters
+    ----------
+    found
+        Of a sample of the matrix.
+    where
+        File and matrix, for the message.
+    remedy
+        Where the right values probably are.
+
+    Returns
+    -------
+    A sentence on what was seen, for log and provenance.
+
+    Raises
+    ------
+    DataError
+        If the sample shows logarithms, z-scores or the like.
+    """
+    if found.kind in UNLOGGED:
+        remark = "" if found.kind == "counts" else " (which the model takes; logarithms it would misread)"
+        return f"{words(found)}{remark}: {found.seen()}"
+    raise DataError(
+        f"{where}: the model needs counts or values in proportion to them, but this looks like "
+        f"{words(found)}: {found.seen()}. {remedy or 'Find the raw counts'}"
     )
 
 

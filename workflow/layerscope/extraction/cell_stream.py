@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.guard import StreamGuard, admit, judge, where_counts_are
+from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 PROVENANCE = "layerscope"
 UNCHECKED = "any"
+UNLOGGED = "counts, whole or not"
 
 
 class CellStream:
@@ -51,7 +53,8 @@ class CellStream:
     match
         How the genes were matched.
     values
-        What the matrix holds; ``"any"`` for a model that looks at ranks alone.
+        What the matrix holds; ``"any"`` for a model that looks at ranks alone, ``"counts, whole or not"`` for
+        one that takes fractions.
     provenance
         Of the cells; empty where the file carries none.
 
@@ -127,6 +130,7 @@ class CellStream:
             values=values,
             totals=totals,
             gene_columns=self.match.gene_columns,
+            n_columns=self.match.n_columns,
             obs={name: column[rows] for name, column in self._obs.items()},
             log_normalised=self.values == "log_normalised",
         )
@@ -142,12 +146,14 @@ class CellStream:
                 f"{self.path}: the values are {said!r}, but {self._model.family} as set up takes "
                 f"{' or '.join(accepted)}"
             )
-        found = judge(self._rows, np.arange(len(self.cell_ids)))
+        everything = np.arange(len(self.cell_ids))
+        found = judge(self._rows, everything)
+        unlogged = said == "counts" and self._model.takes_fractions
         if found.kind != "empty":
-            everything = np.arange(len(self.cell_ids))
             remedy = where_counts_are(self._file, self._name, everything) if said == "counts" else ""
-            log.info("values: %s", admit(found, said, f"{self.path}: {self._name}", remedy))
-        return said
+            check = admit_unlogged if unlogged else partial(admit, values=said)
+            log.info("values: %s", check(found, where=f"{self.path}: {self._name}", remedy=remedy))
+        return UNLOGGED if unlogged else said
 
     def _obs_column(self, name: str) -> npt.NDArray[Any]:
         obs = self._file["obs"]

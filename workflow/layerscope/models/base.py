@@ -46,6 +46,8 @@ class CellBlock:
     gene_columns
         First column of the file that names each gene of the vocabulary, -1 where none does: for models whose
         sentence follows the order of the file.
+    n_columns
+        How many columns of the file name each gene of the vocabulary.
     obs
         The columns of ``obs`` that the model asked for, each of length ``n_cells``.
     log_normalised
@@ -58,6 +60,7 @@ class CellBlock:
     values: npt.NDArray[np.float64]
     totals: npt.NDArray[np.float64]
     gene_columns: Integers
+    n_columns: Integers
     obs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     log_normalised: bool = False
 
@@ -234,6 +237,8 @@ class FoundationModel(ABC):
         What the cells' values may be, as set up: ``"counts"``, ``"log_normalised"``.
     rank_based
         Whether tokens depend on the order of a cell's values alone, so that any monotone transform will do.
+    takes_fractions
+        Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
     obs_columns
         Columns of ``obs`` that :meth:`tokenise` needs.
     weights
@@ -253,6 +258,7 @@ class FoundationModel(ABC):
     official_pooling: str
     accepts: tuple[str, ...]
     rank_based: bool = False
+    takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
     weights: Path
     settings: Mapping[str, Any]

@@ -30,10 +30,17 @@ class Vocabulary:
         Their names, as the checkpoint spells them; unique.
     source
         The file they were read from, for messages.
+    aliases
+        Where a checkpoint has a table of names, each with the gene that it means: genes are found by these
+        names alone, and a name that means no gene of the vocabulary is not known.
+    ignore_case
+        Whether names are found however they are capitalised.
     """
 
     genes: tuple[str, ...]
     source: str
+    aliases: Mapping[str, str] | None = None
+    ignore_case: bool = False
 
     def __post_init__(self) -> None:
         if not self.genes:
@@ -44,8 +51,18 @@ class Vocabulary:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Position of each gene; Ensembl ids are found without their version."""
-        return {strip_version(gene): i for i, gene in enumerate(self.genes)}
+        """Position of each gene by name, as :meth:`place` looks it up."""
+        place = {gene: i for i, gene in enumerate(self.genes)}
+        if self.aliases is None:
+            return {self._spelt(gene): i for gene, i in place.items()}
+        return {self._spelt(name): place[gene] for name, gene in self.aliases.items() if gene in place}
+
+    def place(self, name: str) -> int:
+        """Position of the gene that ``name`` means, -1 if none; an Ensembl id may carry a version."""
+        return self.index.get(self._spelt(name), -1)
+
+    def _spelt(self, name: str) -> str:
+        return strip_version(name.upper() if self.ignore_case else name)
 
     @cached_property
     def identifiers(self) -> Identifiers:
@@ -65,6 +82,8 @@ class GeneMatch:
         Position in the vocabulary of each column of the file, -1 where the model does not know it.
     gene_columns
         First column of the file for each gene of the vocabulary, -1 where there is none.
+    n_columns
+        How many columns of the file name each gene of the vocabulary.
     rate
         Share of the file's columns that the vocabulary knows.
     coverage
@@ -78,6 +97,7 @@ class GeneMatch:
     column: str
     index: npt.NDArray[np.int64]
     gene_columns: npt.NDArray[np.int64]
+    n_columns: npt.NDArray[np.int64]
     rate: float
     coverage: float
     summary: str
@@ -87,7 +107,7 @@ class GeneMatch:
 def match_genes(
     vocabulary: Vocabulary, names: Mapping[str, Sequence[str]], *, path: str, column: str | None = None
 ) -> GeneMatch:
-    """Find each column of a file of cells in a vocabulary: spelt exactly, but for an Ensembl version.
+    """Find each column of a file of cells in a vocabulary, spelt as the vocabulary wants it.
 
     Parameters
     ----------
@@ -109,7 +129,7 @@ def match_genes(
     if column is not None and column not in names:
         raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
     found = {
-        name: np.array([vocabulary.index.get(strip_version(gene), -1) for gene in genes], dtype=np.int64)
+        name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
         for name, genes in names.items()
         if column in (None, name)
     }
@@ -135,6 +155,7 @@ def match_genes(
         column=chosen,
         index=index,
         gene_columns=first,
+        n_columns=np.bincount(index[known], minlength=len(vocabulary.genes)),
         rate=rate,
         coverage=float((first >= 0).mean()),
         summary=f"{summary} ({rate:.0%})",
