@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fault_server import FaultServer
 from layerscope.errors import ConfigError, SourceError
 from layerscope.sources.fetch import fetch
 from layerscope.sources.progress import Progress, duration, size
+from layerscope.sources.transport import NoSuchFileError
 
 
 def test_the_script_fetches_through_a_mirror(tmp_path: Path) -> None:
@@ -24,6 +26,30 @@ def test_the_script_fetches_through_a_mirror(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "a.txt.manifest.json").read_text())
     assert manifest["url"].startswith("https://ftp.ncbi.nlm.nih.gov/geo/")
     assert manifest["fetched_from"].startswith("http://127.0.0.1")
+
+
+SUPPLEMENT = "/ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl"
+
+
+@pytest.mark.parametrize(("named", "there"), [("a.h5ad", "a.h5ad.gz"), ("a.h5ad.gz", "a.h5ad")])
+def test_a_file_at_geo_may_be_compressed_or_not(tmp_path: Path, named: str, there: str) -> None:
+    content = gzip.compress(b"cells") if there.endswith(".gz") else b"cells"
+    settings = {"geo": {"accession": "GSE276896", "file": named}}
+    with FaultServer({f"{SUPPLEMENT}/{there}": content}) as server:
+        fetch(settings, tmp_path / "a.h5ad", server.url)
+        assert (tmp_path / "a.h5ad").read_bytes() == b"cells"
+        n_requests = len(server.requests)
+        fetch(settings, tmp_path / "a.h5ad", server.url)
+        assert [request.path for request in server.requests[n_requests:]] == [f"{SUPPLEMENT}/{named}"]
+        with pytest.raises(NoSuchFileError, match=rf"suppl/{named}: no such file"):
+            fetch({**settings, "bytes": 5}, tmp_path / "b.h5ad", server.url)
+
+
+def test_a_file_at_geo_that_is_not_there_is_named_as_the_study_names_it(tmp_path: Path) -> None:
+    settings = {"geo": {"accession": "GSE276896", "file": "a.h5ad"}}
+    with FaultServer({}) as server, pytest.raises(NoSuchFileError, match=r"suppl/a\.h5ad: no such file"):
+        fetch(settings, tmp_path / "a.h5ad", server.url)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_local_path_replaces_the_download(tmp_path: Path) -> None:

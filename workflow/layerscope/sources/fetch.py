@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,9 @@ from layerscope.errors import ConfigError, SourceError
 from layerscope.sources.addresses import KINDS, Mirror, address
 from layerscope.sources.download import download
 from layerscope.sources.manifest import sha256
-from layerscope.sources.transport import Patience
+from layerscope.sources.transport import NoSuchFileError, Patience
+
+LOG = logging.getLogger(__name__)
 
 KNOWN = (*KINDS, "bytes", "sha256", "member", "licence", "accepted", "model", "mirror")
 
@@ -51,8 +54,27 @@ def fetch(
             f"{name}: its weights come under this licence: {licence}. If you accept it, add {name!r} to "
             "accepted_licences in the config; nothing was fetched"
         )
-    found = address(settings, mirror or settings.get("mirror"))
-    download(found, output, patience=patience, member=settings.get("member"))
+    through, member = mirror or settings.get("mirror"), settings.get("member")
+    try:
+        download(address(settings, through), output, patience=patience, member=member)
+    except NoSuchFileError as error:
+        other = _other_spelling(settings)
+        if other is None:
+            raise
+        LOG.warning("%s. GEO may keep it as %s; asking for that", error, other["geo"]["file"])
+        try:
+            download(address(other, through), output, patience=patience, member=member)
+        except NoSuchFileError:
+            raise error from None
+
+
+def _other_spelling(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same file at GEO, compressed or not, where nothing pins which of the two."""
+    if "geo" not in settings or "bytes" in settings or "sha256" in settings:
+        return None
+    file = str(settings["geo"]["file"])
+    renamed = file.removesuffix(".gz") if file.endswith(".gz") else f"{file}.gz"
+    return {**settings, "geo": {**settings["geo"], "file": renamed}}
 
 
 def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:

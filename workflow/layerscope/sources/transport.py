@@ -43,6 +43,10 @@ class TransientError(Exception):
         self.wait = wait
 
 
+class NoSuchFileError(SourceError):
+    """There is no file at an address."""
+
+
 class ChangedError(Exception):
     """The file at an address is not the one that was there before."""
 
@@ -296,7 +300,8 @@ def _demand_success(response: urllib3.BaseHTTPResponse, url: str, start: int) ->
     if status in (412, 416):
         raise ChangedError(f"{url}: there is no byte {start:,} in this file any more")
     meaning = {401: "no permission", 403: "no permission", 404: "no such file", 410: "no such file any more"}
-    raise SourceError(
+    kind = NoSuchFileError if status in (404, 410) else SourceError
+    raise kind(
         f"{url}: {meaning.get(status, 'refused')} (the server answered {status}). "
         "Check the address, or set a local `path`"
     )
