@@ -15,7 +15,7 @@ RUN = {"model": "m"}
 def finished(*rows: int, refused: dict[int, str] | None = None) -> Finished:
     numbers = np.array(rows, dtype=np.int64)
     layers = {c.layer: np.repeat(numbers[:, None], c.width, axis=1).astype(c.dtype) for c in COLUMNS}
-    return Finished(numbers, layers, refused=refused or {}, n_shortened=1)
+    return Finished(numbers, layers, refused=refused or {}, shortened=numbers[:1])
 
 
 def assembled(shards: Shards, n_cells: int, size: int) -> dict[str, np.ndarray]:

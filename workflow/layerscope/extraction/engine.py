@@ -24,7 +24,7 @@ from layerscope.errors import ModelError
 from layerscope.extraction.batches import Window, first_within, joined
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.extraction.progress import Progress
-from layerscope.extraction.shards import Finished, Shards
+from layerscope.extraction.shards import Finished, Sink
 from layerscope.models.base import FoundationModel, TokenBatch, pack
 from layerscope.models.transformer import FEWEST, STEP
 from layerscope.tables import OFFICIAL
@@ -48,7 +48,7 @@ class Engine:
         In the precision that is wanted, on ``device``.
     stream
         The cells.
-    shards
+    sink
         Where finished rows go.
     pooling
         How one vector is made of a cell's tokens at the numbered layers.
@@ -60,7 +60,7 @@ class Engine:
 
     model: FoundationModel
     stream: CellStream
-    shards: Shards
+    sink: Sink
     pooling: str
     device: torch.device
     token_budget: int
@@ -77,7 +77,7 @@ class Engine:
         ModelError
             If a cell does not fit into memory, or the model gives values that are not finite.
         """
-        done = self.shards.done(len(self.stream))
+        done = self.sink.done(len(self.stream))
         pending = np.flatnonzero(~done)
         progress = Progress(len(pending))
         with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
@@ -101,7 +101,7 @@ class Engine:
         """Run a window batch by batch; the refused cells come first, without layers."""
         if window.refused:
             nothing = np.zeros(0, dtype=np.int64)
-            empty = {c.layer: np.zeros((0, c.width), dtype=c.dtype) for c in self.shards.columns}
+            empty = {c.layer: np.zeros((0, c.width), dtype=c.dtype) for c in self.sink.columns}
             yield Finished(nothing, empty, refused=window.refused)
         order = window.by_length()
         while len(order):
@@ -113,8 +113,8 @@ class Engine:
                 self._halve(error, len(cells), int(lengths[0]))
                 continue
             order = order[len(cells) :]
-            shortened = int(window.sentences.shortened[cells].sum())
-            yield Finished(window.rows[cells], layers, n_shortened=shortened)
+            shortened = window.rows[cells[window.sentences.shortened[cells]]]
+            yield Finished(window.rows[cells], layers, shortened=shortened)
 
     def _forward(self, window: Window, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """One forward pass: layer name to ``(len(cells), width)``."""
@@ -124,7 +124,7 @@ class Engine:
             pooled = dict(self._pooled(batch))
             layers = {
                 column.layer: pooled[column.layer].cpu().numpy().astype(column.dtype, copy=False)
-                for column in self.shards.columns
+                for column in self.sink.columns
             }
         for name, matrix in layers.items():
             if not np.isfinite(matrix).all():
@@ -166,7 +166,7 @@ class Engine:
         if not self._waiting:
             return None
         waiting, self._waiting, self._since = self._waiting, [], time.monotonic()
-        return writer.submit(lambda: self.shards.append(_merged(waiting)))
+        return writer.submit(lambda: self.sink.append(_merged(waiting)))
 
 
 def _merged(parts: list[Finished]) -> Finished:
@@ -175,7 +175,7 @@ def _merged(parts: list[Finished]) -> Finished:
         rows=np.concatenate([part.rows for part in parts]),
         layers={name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers},
         refused={row: reason for part in parts for row, reason in part.refused.items()},
-        n_shortened=sum(part.n_shortened for part in parts),
+        shortened=np.concatenate([part.shortened for part in parts]),
     )
 
 

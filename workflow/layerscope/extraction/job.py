@@ -19,7 +19,7 @@ from layerscope.errors import ConfigError, ModelError
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.extraction.embeddings_file import EmbeddingsWriter
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine
-from layerscope.extraction.shards import Column, Shards
+from layerscope.extraction.shards import Column, Shards, Sink
 from layerscope.files import whole
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
@@ -105,6 +105,69 @@ def extract(weights: Path, cells: Path, output: Path, job: Extraction) -> None:
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it.
     """
+    run = prepare(weights, cells, job)
+    with Shards(output.with_name(f".partial.{output.name}.shards"), run.identity, run.columns) as shards:
+        run.into(shards)
+        _assemble(output, run, shards)
+        shards.remove()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model and a file of cells, ready to go.
+
+    Attributes
+    ----------
+    model, stream, pooling, device, budget
+        See :class:`~layerscope.extraction.engine.Engine`.
+    columns
+        The layers as they are kept.
+    provenance
+        How the layers are made.
+    identity
+        Whatever decides the result, as JSON; an interrupted run of another identity is not taken up.
+    """
+
+    model: FoundationModel
+    stream: CellStream
+    pooling: str
+    device: torch.device
+    budget: int
+    columns: list[Column]
+    provenance: dict[str, Any]
+    identity: dict[str, Any]
+
+    def into(self, sink: Sink) -> None:
+        """Run every cell that the sink does not have, and close the file of cells."""
+        Engine(self.model, self.stream, sink, self.pooling, self.device, self.budget).run()
+        self.stream.close()
+
+    def counted(self, refused: Mapping[int, str], n_shortened: int) -> dict[str, Any]:
+        """The provenance with what became of the cells, which is also logged.
+
+        Parameters
+        ----------
+        refused
+            Row to reason, of the cells without a representation.
+        n_shortened
+            How many cells lost tokens to a length limit.
+        """
+        reasons = Counter(refused[row] for row in sorted(refused))
+        for reason, n_cells in reasons.most_common():
+            example = self.stream.cell_ids[min(row for row in refused if refused[row] == reason)]
+            log.warning("refused cells: %d (such as %s): %s", n_cells, example, reason)
+        if n_shortened:
+            log.info("cells above the length limit, which keep a random subset: %d", n_shortened)
+        return {
+            **self.provenance,
+            "n_refused": len(refused),
+            "refused": dict(sorted(reasons.items())),
+            "n_shortened": n_shortened,
+        }
+
+
+def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
+    """Load a model and open a file of cells; parameters and errors as those of :func:`extract`."""
     if job.threads:
         torch.set_num_threads(job.threads)
     device = _device(job.device)
@@ -116,16 +179,22 @@ def extract(weights: Path, cells: Path, output: Path, job: Extraction) -> None:
         log.warning("warning: %s", stream.match.warning)
     columns = _columns(model, pooling, np.dtype(job.stored_dtype))
     provenance = _provenance(model, stream, job, pooling, device)
-    run = {**provenance, "cells_file": _identity(cells), "columns": [repr(column) for column in columns]}
     model.set_precision(DTYPES[job.dtype])
     model.module.eval().to(device)
-    folder = output.with_name(f".partial.{output.name}.shards")
-    with Shards(folder, run, columns) as shards:
-        budget = job.token_budget or TOKEN_BUDGET[device.type]
-        Engine(model, stream, shards, pooling, device, budget).run()
-        _assemble(output, stream.cell_ids, shards, provenance)
-        shards.remove()
-    stream.close()
+    return Run(
+        model=model,
+        stream=stream,
+        pooling=pooling,
+        device=device,
+        budget=job.token_budget or TOKEN_BUDGET[device.type],
+        columns=columns,
+        provenance=provenance,
+        identity={
+            **provenance,
+            "cells_file": _identity(cells),
+            "columns": [repr(column) for column in columns],
+        },
+    )
 
 
 def _model(weights: Path, job: Extraction) -> FoundationModel:
@@ -211,21 +280,11 @@ def _identity(cells: Path) -> dict[str, int]:
     return {"bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-def _assemble(output: Path, cell_ids: list[str], shards: Shards, provenance: Mapping[str, Any]) -> None:
+def _assemble(output: Path, run: Run, shards: Shards) -> None:
     """Write the embeddings file from the shards, and say how many cells were refused."""
+    cell_ids = run.stream.cell_ids
     refused = [shards.refused.get(row, "") for row in range(len(cell_ids))]
-    reasons = Counter(reason for reason in refused if reason)
-    for reason, n_cells in reasons.most_common():
-        example = cell_ids[refused.index(reason)]
-        log.warning("refused cells: %d (such as %s): %s", n_cells, example, reason)
-    if shards.n_shortened:
-        log.info("cells above the length limit, which keep a random subset: %d", shards.n_shortened)
-    counted = {
-        **provenance,
-        "n_refused": len(shards.refused),
-        "refused": dict(sorted(reasons.items())),
-        "n_shortened": shards.n_shortened,
-    }
+    counted = run.counted(shards.refused, shards.n_shortened)
     row_bytes = sum(column.width * column.dtype.itemsize for column in shards.columns)
     size = max(WINDOW_BYTES // row_bytes, 1)
     with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:

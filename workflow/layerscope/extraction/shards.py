@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,14 +52,34 @@ class Finished:
         Layer name to their representations; each ``(len(rows), width)``.
     refused
         Row to reason, of rows that are done because they cannot be: they are in no layer.
-    n_shortened
-        How many of ``rows`` lost tokens to a length limit.
+    shortened
+        Those of ``rows`` that lost tokens to a length limit.
     """
 
     rows: Rows
     layers: Mapping[str, npt.NDArray[Any]]
     refused: dict[int, str] = field(default_factory=dict)
-    n_shortened: int = 0
+    shortened: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+class Sink(Protocol):
+    """Where an engine leaves finished rows.
+
+    Attributes
+    ----------
+    columns
+        The layers that it takes.
+    """
+
+    columns: list[Column]
+
+    def done(self, n_cells: int) -> npt.NDArray[np.bool_]:
+        """Which of ``n_cells`` rows it has from an earlier run."""
+        ...
+
+    def append(self, finished: Finished) -> None:
+        """Take finished rows, in whatever order they come."""
+        ...
 
 
 class Shards:
@@ -134,10 +154,10 @@ class Shards:
                 "rows": len(finished.rows),
                 "crc32": checksum,
                 "refused": {str(row): reason for row, reason in finished.refused.items()},
-                "shortened": finished.n_shortened,
+                "shortened": len(finished.shortened),
             }
         )
-        self._count(path, finished.rows, finished.refused, finished.n_shortened)
+        self._count(path, finished.rows, finished.refused, len(finished.shortened))
 
     def windows(self, n_cells: int, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
         """Put the rows back in order: the first row of each window and its layers, NaN where refused."""
