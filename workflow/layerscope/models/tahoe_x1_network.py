@@ -157,8 +157,7 @@ class Block(nn.Module):
         x = plus(x, linear(context, projection.weight, projection.bias, narrow))
         normed = self.norm2(x)
         hidden = self.activation(linear(normed, self.up_proj.weight, self.up_proj.bias, wide))
-        result = plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down))
-        return result if out is None else out.copy_(result)
+        return plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down), out)
 
 
 class TransformerEncoder(nn.Module):

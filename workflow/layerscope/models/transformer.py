@@ -103,8 +103,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -
     return product
 
 
-def plus(x: Tensor, update: Tensor) -> Tensor:
-    """``x + update``, in place of ``update`` where the precision is the same."""
+def plus(x: Tensor, update: Tensor, out: Tensor | None = None) -> Tensor:
+    """``x + update``, into ``out`` if there is one, else in place of ``update`` where the precision is the same."""
+    if out is not None:
+        return torch.add(x, update, out=out)
     return update.add_(x) if update.dtype == x.dtype else x + update
 
 
@@ -147,16 +149,16 @@ def _within(split: Tensor, span: Span, scratch: Scratch) -> Tensor:
     cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
     query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
     if span.length >= LONG:
-        key, value = (_contiguous(part, name, scratch) for part, name in ((key, "key"), (value, "value")))
+        value = _contiguous(value, scratch)
     context = functional.scaled_dot_product_attention(query, key, value)
     return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)
 
 
-def _contiguous(part: Tensor, name: str, scratch: Scratch) -> Tensor:
-    """Keys or values head by head, as a CPU's products read them fastest where there are many."""
-    cells, heads, tokens, size = part.shape
-    buffer = scratch.take(name, cells * heads * tokens, size, part, part.dtype)
-    return part if buffer is None else buffer.view(part.shape).copy_(part)
+def _contiguous(value: Tensor, scratch: Scratch) -> Tensor:
+    """Values head by head, as a CPU's products read them fastest where there are many tokens."""
+    cells, heads, tokens, size = value.shape
+    buffer = scratch.take("value", cells * heads * tokens, size, value, value.dtype)
+    return value if buffer is None else buffer.view(value.shape).copy_(value)
 
 
 def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
