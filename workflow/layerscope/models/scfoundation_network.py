@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
+from layerscope.models.post_norm import Block, draw_as_pytorch
+from layerscope.models.transformer import Scratch, by_rows
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 
@@ -75,57 +76,16 @@ class ValueEmbedding(nn.Module):
         return weights @ self.emb.weight
 
 
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer under PyTorch's own names."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * hidden_size))
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-
-class Block(nn.Module):
-    """Post-norm transformer block with ReLU."""
-
-    def __init__(self, config: ScFoundationConfig, scratch: Scratch) -> None:
-        super().__init__()
-        self.heads, self.scratch = config.heads, scratch
-        self.self_attn = SelfAttention(config.hidden_size)
-        self.linear1 = nn.Linear(config.hidden_size, config.feed_forward)
-        self.linear2 = nn.Linear(config.feed_forward, config.hidden_size)
-        self.norm1 = nn.LayerNorm(config.hidden_size)
-        self.norm2 = nn.LayerNorm(config.hidden_size)
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
-
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias, out)
-
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
-        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        x = self.norm1(plus(x, linear(context, projection.weight, projection.bias, narrow)))
-        hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias, wide), inplace=True)
-        update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
-        result: Tensor = self.norm2(plus(x, update))
-        return result if out is None else out.copy_(result)
-
-
 class Encoder(nn.Module):
     """The blocks and the norm after them."""
 
     def __init__(self, config: ScFoundationConfig) -> None:
         super().__init__()
         scratch = Scratch()
-        self.transformer_encoder = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        self.transformer_encoder = nn.ModuleList(
+            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
+            for _ in range(config.n_layers)
+        )
         self.norm = nn.LayerNorm(config.hidden_size)
 
     @property
@@ -179,27 +139,11 @@ class ScFoundationEncoder(nn.Module):
     def set_precision(self, dtype: torch.dtype) -> None:
         """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
         for block in self.encoder.blocks:
-            for linear_layer in (block.self_attn, block.linear1, block.linear2):
-                linear_layer.to(dtype)
+            block.set_precision(dtype)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place."""
-        draw = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, nn.Linear):
-                    bound = module.in_features**-0.5
-                    module.weight.uniform_(-bound, bound, generator=draw)
-                    module.bias.uniform_(-bound, bound, generator=draw)
-                elif isinstance(module, nn.Embedding):
-                    module.weight.normal_(generator=draw)
-                elif isinstance(module, nn.LayerNorm):
-                    module.weight.fill_(1.0)
-                    module.bias.zero_()
-            for block in self.encoder.blocks:
-                nn.init.xavier_uniform_(block.self_attn.in_proj_weight, generator=draw)
-                block.self_attn.in_proj_bias.zero_()
-                block.self_attn.out_proj.bias.zero_()
+        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
 
 
 def fresh(config: ScFoundationConfig, seed: int) -> ScFoundationEncoder:

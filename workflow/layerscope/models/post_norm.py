@@ -1,0 +1,91 @@
+"""The block of PyTorch's own ``TransformerEncoderLayer``, post-norm with ReLU, over packed tokens.
+
+Parameters carry PyTorch's names, so that the state dict of such a layer goes in and out as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
+
+
+class SelfAttention(nn.Module):
+    """Parameters of an attention layer under PyTorch's own names."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * hidden_size))
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+
+class Block(nn.Module):
+    """Post-norm transformer block with ReLU.
+
+    Parameters
+    ----------
+    hidden_size, heads, feed_forward
+        Width, attention heads, and width of the feed-forward layer.
+    scratch
+        Buffers, which the blocks of a network share.
+    """
+
+    def __init__(self, hidden_size: int, heads: int, feed_forward: int, scratch: Scratch) -> None:
+        super().__init__()
+        self.heads, self.scratch = heads, scratch
+        self.self_attn = SelfAttention(hidden_size)
+        self.linear1 = nn.Linear(hidden_size, feed_forward)
+        self.linear2 = nn.Linear(feed_forward, hidden_size)
+        self.norm1 = nn.LayerNorm(hidden_size)
+        self.norm2 = nn.LayerNorm(hidden_size)
+
+    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
+        """``(n_rows, hidden_size)`` to the same shape."""
+        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
+        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch)
+        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
+
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias, out)
+
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = x.shape
+        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
+        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
+        narrow = self.scratch.take("narrow", rows, width, x, dtype)
+        x = self.norm1(plus(x, linear(context, projection.weight, projection.bias, narrow)))
+        hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias, wide), inplace=True)
+        update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
+        result: Tensor = self.norm2(plus(x, update))
+        return result if out is None else out.copy_(result)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the matrices in ``dtype``; the norms stay as they are."""
+        for linear_layer in (self.self_attn, self.linear1, self.linear2):
+            linear_layer.to(dtype)
+
+
+def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:
+    """Draw all linear layers, embeddings, norms and post-norm blocks of ``network`` by PyTorch's defaults."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                bound = module.in_features**-0.5
+                module.weight.uniform_(-bound, bound, generator=draw)
+                if module.bias is not None:
+                    module.bias.uniform_(-bound, bound, generator=draw)
+            elif isinstance(module, nn.Embedding):
+                module.weight.normal_(generator=draw)
+            elif isinstance(module, nn.LayerNorm):
+                module.weight.fill_(1.0)
+                module.bias.zero_()
+        for module in network.modules():
+            if isinstance(module, SelfAttention):
+                nn.init.xavier_uniform_(module.in_proj_weight, generator=draw)
+                module.in_proj_bias.zero_()
+                module.out_proj.bias.zero_()
