@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
+from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
 
 LFS_POINTER = b"version https://git-lfs"
 
@@ -31,7 +33,8 @@ def present(path: Path, what: str) -> Path:
     Raises
     ------
     ModelError
-        If it is absent, empty, or a Git-LFS pointer that stands for a file that was never fetched.
+        If it is absent or empty; or a Git-LFS pointer, a web page or an archive in the place of a file that
+        was never fetched or unpacked.
     """
     if not path.is_file():
         beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
@@ -43,7 +46,36 @@ def present(path: Path, what: str) -> Path:
         raise ModelError(f"{path}: the file is empty; fetch it again")
     if head == LFS_POINTER:
         raise ModelError(f"{path}: a Git-LFS pointer, not {what}; fetch the file itself (git lfs pull)")
+    kind = kind_of(path)
+    if kind == WEB_PAGE:
+        raise ModelError(f"{path}: a web page, not {what}; the server sent it instead: fetch the file again")
+    if kind in UNPACK:
+        raise ModelError(f"{path}: {kind} under a wrong name, not {what}; unpack it")
     return path
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON file that holds a mapping.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it is, for messages.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, not JSON, or holds something else.
+    """
+    try:
+        found = json.loads(present(path, what).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: {what} holds {type(found).__name__}, expected a mapping")
+    return found
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -57,7 +89,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(present(path, "the file of weights"))
     except SafetensorError as error:
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+        kind = kind_of(path)
+        other = f"{kind} under a wrong name" if kind not in ("", SAFETENSORS) else "fetch it again"
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); {other}") from error
 
 
 def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
@@ -79,6 +113,8 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
         ``trusted_sha256`` is given and differs.
     """
     present(path, "the file of weights")
+    if kind_of(path) == SAFETENSORS:
+        raise ModelError(f"{path}: {SAFETENSORS} under the name of {TORCH}; rename it")
     if trusted_sha256:
         found = sha256(path)
         if found != trusted_sha256.lower():

@@ -1,0 +1,122 @@
+"""Dictionaries of releases are read without running what is in them, and wrong files are recognised."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import tarfile
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from model_examples import GOLDEN
+from safetensors.torch import save_file
+
+from layerscope.errors import ModelError
+from layerscope.models.dictionaries import read_dictionary
+from layerscope.models.weights import present, read_checkpoint, read_json, read_safetensors
+
+WHAT = "the token dictionary"
+
+
+def stored(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content))
+    return path
+
+
+class Payload:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (os.system, ("exit 1",))
+
+
+@pytest.mark.parametrize("spelling", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+@pytest.mark.parametrize("kind", [np.int16, np.int64, np.float32, np.float64])
+def test_scalars_of_numpy_become_plain_numbers_however_their_module_is_spelt(tmp_path, spelling, kind):
+    content = pickle.dumps({"a": kind(3), "b": kind(4)}, protocol=3)
+    content = content.replace(b"numpy._core.multiarray", spelling)
+    assert spelling in content
+    found = read_dictionary(stored(tmp_path / "t.pkl", content), WHAT)
+    assert found == {"a": 3, "b": 4} and type(found["a"]) in (int, float)
+
+
+def test_big_endian_numbers_are_read_as_such(tmp_path):
+    numbers = np.array([1.5, 2.5], dtype=">f8")
+    content = pickle.dumps({"a": numbers[0]}, protocol=4)
+    assert read_dictionary(stored(tmp_path / "t.pkl", content), WHAT) == {"a": 1.5}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_dictionaries_of_any_protocol_are_read(tmp_path, protocol):
+    held = {"<pad>": 0, "ENSG00000000001": 1, "x": "y", "z": 1.5}
+    assert read_dictionary(stored(tmp_path / "t.pkl", pickle.dumps(held, protocol)), WHAT) == held
+
+
+def test_json_is_read_as_well(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"a": 1}))
+    assert read_dictionary(path, WHAT) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.dumps({"a": Payload()}), r"wants to import (posix|nt|os)\.system"),
+        (OrderedDict(a=1), r"wants to import collections\.OrderedDict"),
+        ({"a": np.ones(3)}, r"wants to import numpy\._?core\S* "),
+        ({"a": np.str_("b")}, "a NumPy type 'U1'"),
+        ([1, 2], "is not a dictionary of names"),
+        ({1: 2}, "is not a dictionary of names"),
+        (pickle.dumps({"a": 1})[:-3], "was not read"),
+        (b"", "the file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n", "Git-LFS pointer"),
+        (b"<!DOCTYPE html><html>quota exceeded</html>", "a web page, not the token dictionary"),
+        (gzip.compress(b"x"), "a gzip archive under a wrong name"),
+    ],
+)
+def test_anything_else_is_refused_and_named(tmp_path, content, message):
+    with pytest.raises(ModelError, match=message):
+        read_dictionary(stored(tmp_path / "t.pkl", content), WHAT)
+
+
+def packed(path, mode):
+    with tarfile.open(path, mode) as archive:
+        archive.addfile(tarfile.TarInfo("model.safetensors"), io.BytesIO())
+    return path
+
+
+def test_archives_under_a_wrong_name_are_recognised(tmp_path):
+    with pytest.raises(ModelError, match="a tar archive under a wrong name, not the file of weights; unpack"):
+        read_safetensors(packed(tmp_path / "a.safetensors", "w"))
+    with pytest.raises(ModelError, match="a gzip archive under a wrong name"):
+        read_checkpoint(packed(tmp_path / "b.pt", "w:gz"))
+    with zipfile.ZipFile(tmp_path / "c.pt", "w") as archive:
+        archive.writestr("scGPT_human/best_model.pt", b"x")
+    with pytest.raises(ModelError, match="a zip archive under a wrong name"):
+        read_checkpoint(tmp_path / "c.pt")
+
+
+def test_weights_of_one_format_under_the_name_of_another_are_recognised(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match="a safetensors file under the name of a PyTorch checkpoint"):
+        read_checkpoint(tmp_path / "model.pt")
+    torch.save({"a": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="a PyTorch checkpoint under a wrong name"):
+        read_safetensors(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[1]", "holds list")])
+def test_json_that_is_no_mapping_is_refused(tmp_path, text, message):
+    path = tmp_path / "args.json"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=f"args.json: the configuration {message}"):
+        read_json(path, "the configuration")
+
+
+def test_files_that_are_what_they_say_are_present():
+    for path in GOLDEN.rglob("*.safetensors"):
+        assert present(path, "the weights") == path
