@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.draws import cell_generator
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
@@ -114,7 +114,7 @@ class TahoeX1(FoundationModel):
             binned = self._binned(raw, block.gene_columns[genes])
             if len(genes) > room:
                 shortened[cell] = True
-                kept = np.sort(_generator(self.seed, cell_id).choice(len(genes), room, replace=False))
+                kept = np.sort(cell_generator(self.seed, cell_id).choice(len(genes), room, replace=False))
                 genes, binned = genes[kept], binned[kept]
             ids += [special_ids, self.gene_ids[genes]]
             values += [special_values, binned]
@@ -232,12 +232,6 @@ def binned(values: npt.NDArray[np.float32], n_edges: int) -> npt.NDArray[np.floa
     step = above - below
     edges = np.where(weight < 0.5, below + weight * step, above - step * (1 - weight))
     return (np.searchsorted(edges, values, side="left") + 1).astype(np.float32)
-
-
-def _generator(seed: int, cell_id: str) -> np.random.Generator:
-    """Random numbers that belong to a seed and a cell, wherever in a file it stands."""
-    digest = hashlib.sha256(cell_id.encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:16], "little")])
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> TahoeX1:

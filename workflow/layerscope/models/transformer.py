@@ -87,7 +87,13 @@ def blocks_of(n_rows: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise([*edges, n_rows])]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
+def by_enough_rows(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """Apply a row-wise ``function`` to a matrix that may have few rows, with the bits that many would give."""
+    fill = -(-max(len(matrix), FEWEST) // STEP) * STEP - len(matrix)
+    return by_rows(function, torch.cat([matrix, matrix.new_zeros((fill, *matrix.shape[1:]))]))[: len(matrix)]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias`` in the precision of the weight.
 
     On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one
@@ -97,7 +103,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -
     depth = weight.shape[1]
     if not reusable(x):
         return functional.linear(x, weight, bias)
-    product = torch.addmm(bias, x[:, :DEPTH], weight[:, :DEPTH].t(), out=out)
+    first = x[:, :DEPTH], weight[:, :DEPTH].t()
+    product = torch.mm(*first, out=out) if bias is None else torch.addmm(bias, *first, out=out)
     for start in range(DEPTH, depth, DEPTH):
         product.addmm_(x[:, start : start + DEPTH], weight[:, start : start + DEPTH].t())
     return product

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,30 +153,45 @@ def _refusal(path: Path, allowed: Sequence[Any]) -> str:
     return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
 
 
+def as_they_are(name: str) -> Sequence[str]:
+    """A parameter stored under its own name."""
+    return (name,)
+
+
 def load_strictly(
-    module: nn.Module, tensors: Mapping[str, Tensor], *, ignored: Sequence[str], path: Path
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    ignored: Sequence[str],
+    path: Path,
+    stored_as: Callable[[str], Sequence[str]] = as_they_are,
 ) -> None:
     """Put the tensors of a checkpoint into ``module`` as float32.
 
     Parameters
     ----------
     module
-        Its state dict names what is needed.
+        Its state dict says what is needed.
     tensors
-        What the checkpoint holds, under the module's names.
+        What the checkpoint holds.
     ignored
         Prefixes of what the checkpoint holds besides: heads that make no representation.
     path
         The checkpoint, for messages.
+    stored_as
+        Names in the checkpoint of the equal parts, stacked along the first dimension, that make a parameter
+        of the module; by default its own name.
 
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, or of another shape.
+        If a tensor is missing, unexpected, or of another shape; by its name in the checkpoint.
     """
     needed = module.state_dict()
-    missing = [name for name in needed if name not in tensors]
-    extra = [name for name in tensors if name not in needed and not name.startswith(tuple(ignored))]
+    parts = {name: stored_as(name) for name in needed}
+    wanted = {part for names in parts.values() for part in names}
+    missing = [part for names in parts.values() for part in names if part not in tensors]
+    extra = [name for name in tensors if name not in wanted and not name.startswith(tuple(ignored))]
     if missing or extra:
         found = [
             f"{len(names)} {kind} ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
@@ -184,10 +199,22 @@ def load_strictly(
             if names
         ]
         raise ModelError(f"{path}: tensors are not those of this architecture: {'; '.join(found)}")
-    for name, tensor in needed.items():
-        if tensor.shape != tensors[name].shape:
-            raise ModelError(
-                f"{path}: {name} has shape {tuple(tensors[name].shape)}, "
-                f"the configuration asks for {tuple(tensor.shape)}"
-            )
-    module.load_state_dict({name: tensors[name].float() for name in needed}, assign=True)
+    for name, names in parts.items():
+        rows, *rest = needed[name].shape
+        for part in names:
+            if tensors[part].shape != (rows // len(names), *rest):
+                raise ModelError(
+                    f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
+                    f"the configuration asks for {(rows // len(names), *rest)}"
+                )
+    whole = {
+        name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]
+        for name, names in parts.items()
+    }
+    module.load_state_dict({name: tensor.float() for name, tensor in whole.items()}, assign=True)
+
+
+def n_blocks(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    """How many blocks a checkpoint holds, whose tensors are named by a prefix and the block's number."""
+    numbers = {name[len(prefix) :].partition(".")[0] for name in tensors if name.startswith(prefix)}
+    return 1 + max((int(number) for number in numbers if number.isdigit()), default=-1)
