@@ -1,15 +1,18 @@
-"""The block of PyTorch's own ``TransformerEncoderLayer``, post-norm with ReLU, over packed tokens.
+"""The block of PyTorch's own ``TransformerEncoderLayer``, post-norm, over packed tokens; and stacks of it.
 
 Parameters carry PyTorch's names, so that the state dict of such a layer goes in and out as it is.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
+from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
 
 
@@ -24,7 +27,7 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Post-norm transformer block with ReLU.
+    """Post-norm transformer block.
 
     Parameters
     ----------
@@ -32,16 +35,29 @@ class Block(nn.Module):
         Width, attention heads, and width of the feed-forward layer.
     scratch
         Buffers, which the blocks of a network share.
+    activation
+        Of the feed-forward layer, one of :data:`layerscope.models.gene_value.ACTIVATIONS`.
+    eps
+        Of the norms.
     """
 
-    def __init__(self, hidden_size: int, heads: int, feed_forward: int, scratch: Scratch) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        feed_forward: int,
+        scratch: Scratch,
+        activation: str = "relu",
+        eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.heads, self.scratch = heads, scratch
+        self.activation = ACTIVATIONS[activation]
         self.self_attn = SelfAttention(hidden_size)
         self.linear1 = nn.Linear(hidden_size, feed_forward)
         self.linear2 = nn.Linear(feed_forward, hidden_size)
-        self.norm1 = nn.LayerNorm(hidden_size)
-        self.norm2 = nn.LayerNorm(hidden_size)
+        self.norm1 = nn.LayerNorm(hidden_size, eps=eps)
+        self.norm2 = nn.LayerNorm(hidden_size, eps=eps)
 
     def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
@@ -59,7 +75,7 @@ class Block(nn.Module):
         wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
         narrow = self.scratch.take("narrow", rows, width, x, dtype)
         x = self.norm1(plus(x, linear(context, projection.weight, projection.bias, narrow)))
-        hidden = functional.relu(linear(x, self.linear1.weight, self.linear1.bias, wide), inplace=True)
+        hidden = self.activation(linear(x, self.linear1.weight, self.linear1.bias, wide))
         update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
         result: Tensor = self.norm2(plus(x, update))
         return result if out is None else out.copy_(result)
@@ -68,6 +84,37 @@ class Block(nn.Module):
         """Hold the matrices in ``dtype``; the norms stay as they are."""
         for linear_layer in (self.self_attn, self.linear1, self.linear2):
             linear_layer.to(dtype)
+
+
+class PostNormEncoder(nn.Module, ABC):
+    """A network that embeds tokens and passes them through post-norm blocks, without a norm at the end."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[Block]:
+        """The blocks, first to last."""
+
+    @abstractmethod
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block, ``(n_rows, hidden_size)``."""
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
+        x = self.embed(batch)
+        yield 0, x
+        for layer, block in enumerate(self.blocks, start=1):
+            x = block(x, batch)
+            yield layer, x
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """The last block's output, ``(n_rows, hidden_size)``."""
+        *_, (_, x) = self.layers(batch)
+        return x
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
+        for block in self.blocks:
+            block.set_precision(dtype)
 
 
 def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:

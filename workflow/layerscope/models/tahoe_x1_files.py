@@ -16,7 +16,8 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.files import whole
-from layerscope.models.tahoe_x1_network import ACTIVATIONS, ChemistryConfig, TahoeX1Config, TahoeX1Encoder
+from layerscope.models.gene_value import ACTIVATIONS
+from layerscope.models.tahoe_x1_network import ChemistryConfig, TahoeX1Config, TahoeX1Encoder
 from layerscope.models.weights import present, read_checkpoint, read_safetensors
 
 SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"

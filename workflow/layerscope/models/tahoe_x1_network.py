@@ -6,23 +6,17 @@ in and out as it is. Autograd works through every method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
+from layerscope.models.gene_value import ACTIVATIONS, GeneEncoder, ValueEncoder
 from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": partial(functional.relu, inplace=True),
-    "gelu": functional.gelu,
-    "leaky_relu": functional.leaky_relu,
-}
 DRUG_POSITION = 1
 
 
@@ -65,37 +59,6 @@ class TahoeX1Config:
     max_value: float = 512.0
     norm_eps: float = 1e-5
     chemistry: ChemistryConfig | None = None
-
-
-class GeneEncoder(nn.Module):
-    """Gene table and norm."""
-
-    def __init__(self, config: TahoeX1Config) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(config.vocabulary_size, config.hidden_size)
-        self.enc_norm = nn.LayerNorm(config.hidden_size)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        out: Tensor = self.enc_norm(self.embedding(ids))
-        return out
-
-
-class ExpressionEncoder(nn.Module):
-    """Two-layer encoder of a token's value, with norm."""
-
-    def __init__(self, config: TahoeX1Config) -> None:
-        super().__init__()
-        self.max_value = config.max_value
-        self.activation = ACTIVATIONS[config.value_activation]
-        self.linear1 = nn.Linear(1, config.hidden_size)
-        self.linear2 = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """``(n,)`` to ``(n, hidden_size)``."""
-        hidden = self.activation(self.linear1(values.clamp(max=self.max_value)[:, None]))
-        out: Tensor = self.norm(self.linear2(hidden))
-        return out
 
 
 class DrugEncoder(nn.Module):
@@ -185,8 +148,8 @@ class TahoeX1Encoder(nn.Module):
     def __init__(self, config: TahoeX1Config) -> None:
         super().__init__()
         self.config = config
-        self.gene_encoder = GeneEncoder(config)
-        self.expression_encoder = ExpressionEncoder(config)
+        self.gene_encoder = GeneEncoder(config.vocabulary_size, config.hidden_size)
+        self.expression_encoder = ValueEncoder(config.hidden_size, config.max_value, config.value_activation)
         if config.chemistry is not None:
             self.chem_encoder = DrugEncoder(config.chemistry, config.hidden_size)
         self.transformer_encoder = TransformerEncoder(config)
