@@ -17,7 +17,7 @@ rule prepare_cells:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         code=code("prepare_cells.py"),

@@ -100,6 +100,15 @@ def code(script, *chosen):
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
+def growing(megabytes):
+    """Memory of a job: what the first attempt asks for, and as much again with every further attempt."""
+
+    def mem_mb(wildcards, attempt):
+        return megabytes * attempt
+
+    return mem_mb
+
+
 def any_of(names):
     """Wildcard constraint that matches these names and nothing else."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -16,7 +16,7 @@ rule simulate_cells:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=10,
     params:
         code=code("simulate_cells.py"),
@@ -45,7 +45,7 @@ rule pretrain_scfoundation:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         family="scfoundation",

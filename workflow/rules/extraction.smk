@@ -18,7 +18,7 @@ rule extract_layers:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
@@ -52,7 +52,7 @@ rule compute_baseline:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=60,
     params:
         code=code("compute_baseline.py"),
@@ -81,7 +81,7 @@ rule export_layer:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=15,
     params:
         code=code("export_layer.py"),

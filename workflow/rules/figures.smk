@@ -25,7 +25,7 @@ rule plot_scores:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("plot_scores.py"),
@@ -59,7 +59,7 @@ rule plot_layer_choice:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("plot_layer_choice.py"),
@@ -92,7 +92,7 @@ rule plot_published:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("plot_published.py"),

@@ -15,7 +15,7 @@ rule describe_geometry:
         "../../envs/geometry.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("describe_geometry.py"),
@@ -44,7 +44,7 @@ rule compare_layers:
         "../../envs/geometry.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("compare_layers.py"),
@@ -74,7 +74,7 @@ rule gather_geometry:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("gather_tables.py"),

@@ -17,7 +17,7 @@ rule sum_pseudobulk:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         code=code("sum_pseudobulk.py"),
@@ -44,7 +44,7 @@ rule differential_expression:
         "../../envs/singlecell.yaml"
     threads: 2
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=120,
     params:
         code=code("differential_expression.py"),
@@ -72,7 +72,7 @@ rule perturbation_similarity:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("perturbation_similarity.py"),
@@ -98,7 +98,7 @@ rule design_splits:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("design_splits.py"),
@@ -129,7 +129,7 @@ rule reference_perturbation:
         "../../envs/singlecell.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=120,
     params:
         code=code("reference_perturbation.py"),
@@ -162,7 +162,7 @@ rule score_perturbation:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("score_perturbation.py"),

@@ -17,7 +17,7 @@ rule fetch_weights:
         "../../envs/sources.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=720,
         downloads=1,
     params:
@@ -46,7 +46,7 @@ rule fetch_dataset:
         "../../envs/sources.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=720,
         downloads=1,
     params:
@@ -75,7 +75,7 @@ rule fetch_gene_names:
         "../../envs/sources.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=60,
         downloads=1,
     params:
@@ -105,7 +105,7 @@ rule slice_cells:
         "../../envs/sources.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=720,
         downloads=1,
     params:

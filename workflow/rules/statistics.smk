@@ -21,7 +21,7 @@ rule gather_scores:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("gather_scores.py"),
@@ -55,7 +55,7 @@ rule choose_layers:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("choose_layers.py"),
@@ -87,7 +87,7 @@ rule compare_published:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=15,
     params:
         code=code("compare_published.py"),

@@ -16,7 +16,7 @@ rule reference_pseudotime:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         code=code("reference_pseudotime.py"),
@@ -45,7 +45,7 @@ rule score_trajectory:
         "../../envs/scores.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         code=code("score_trajectory.py"),
