@@ -1,6 +1,7 @@
 # make run   - install what is pinned into .venv and run the study of config/config.yaml
 # make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
 # make test  - install likewise and run all tests
+# make rehearsal  - run the paper's configuration, download to report, against servers on 127.0.0.1 (needs nginx)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
@@ -9,7 +10,7 @@ INSTALLED := .venv/installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test check clean-results
+.PHONY: run test rehearsal check clean-results
 
 run: $(INSTALLED)
 	snakemake --cores $(CORES) $(ARGS)
@@ -18,6 +19,11 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile tests/unit $(ARGS)
 	pytest tests/workflow $(ARGS)
+
+# what it made stays under build/rehearsal, the report in run/results
+rehearsal: $(INSTALLED)
+	@PATH="$$PATH:/usr/sbin" command -v nginx > /dev/null || { echo "make rehearsal needs nginx, which is not installed. Debian, Ubuntu: apt-get install nginx-light"; exit 1; }
+	CORES=$(CORES) pytest -m rehearsal --durations=3 tests/rehearsal $(ARGS)
 
 check: $(INSTALLED)
 	ruff check

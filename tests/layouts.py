@@ -73,16 +73,25 @@ def write_gse276896(
         {
             "Timepoint": pd.Categorical(np.array(TIMES)[day]),
             "GFP": rng.random(n_cells),
+            "gfp_late": rng.random(n_cells),
             "Tissue": pd.Categorical(["CB"] * n_cells),
             "Batch": pd.Categorical(rng.choice(["1", "2"], n_cells)),
             "n_genes_by_counts": (counts > 0).sum(axis=1).astype(np.int32),
             "total_counts": total.astype(np.float32),
             "total_counts_mt": counts[:, mitochondrial].sum(axis=1).astype(np.float32),
             "pct_counts_mt": (100 * counts[:, mitochondrial].sum(axis=1) / total).astype(np.float32),
+            "S_score": rng.normal(0, 0.2, n_cells),
+            "G2M_score": rng.normal(0, 0.2, n_cells),
             "phase": pd.Categorical(rng.choice(["G1", "S", "G2M"], n_cells)),
+            "label_full": pd.Categorical(np.array(CELL_TYPES)[label]),
+            "label_red": pd.Categorical(np.array(CELL_TYPES)[label]),
             "clones": clone,
+            "time_label_full": pd.Categorical([f"{t}_{k}" for t, k in zip(day, label, strict=True)]),
+            "time_label_red": pd.Categorical([f"{t}_{k}" for t, k in zip(day, label, strict=True)]),
             "Meta clones": pd.Categorical([str(value) for value in clone]),
             "leiden": pd.Categorical([str(value) for value in label]),
+            "transferred_labels": pd.Categorical(np.array(CELL_TYPES)[label]),
+            "prediction_score_max": rng.random(n_cells).astype(np.float32),
             "dpt_pseudotime": (pseudotime / pseudotime.max()).astype(np.float32),
             "def_lab": pd.Categorical(np.array(CELL_TYPES)[label]),
         },
@@ -100,17 +109,29 @@ def write_gse276896(
     made.raw = full
     made.layers["seurat"] = made.X.copy()
     made.obsm["X_diffmap"] = np.column_stack([np.ones(n_cells), pseudotime]).astype(np.float32)
+    made.uns["log1p"] = {"base": None}
+    made.uns["def_lab_colors"] = np.array(["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728"])
+    made.uns["diffmap_evals"] = np.array([1.0, 0.99], dtype=np.float32)
     made.uns["iroot"] = int(np.argmin(np.where((day == 0) & (label == 0), pseudotime, np.inf)))
     made.write_h5ad(path)
     return counts
 
 
 def cd4_obs(
-    n_cells: int, targets: Sequence[str], seed: int, lanes: int = 4, unassigned: float = 0.26
+    n_cells: int,
+    targets: Sequence[str],
+    seed: int,
+    lanes: int = 4,
+    unassigned: float = 0.26,
+    controls: float = 0.08,
+    shares: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """The owners' table of cells: a quarter without guide, 8% non-targeting, some with several guides."""
+    """The owners' table of cells: a quarter without guide, some non-targeting, some with several guides.
+
+    ``shares`` are the targets' parts of the targeting cells, up to a factor.
+    """
     rng = np.random.default_rng([seed, 2])
-    share = 1 / np.arange(1, len(targets) + 1) ** 0.4
+    share = np.arange(1, len(targets) + 1) ** -0.4 if shares is None else np.asarray(shares, dtype=float)
     target = rng.choice(np.array(targets), n_cells, p=share / share.sum()).astype(object)
     guide = np.array(
         [f"{name}-{number}" for name, number in zip(target, rng.integers(1, 3, n_cells), strict=True)]
@@ -118,7 +139,8 @@ def cd4_obs(
     guide = guide.astype(object)
     kind = np.full(n_cells, "targeting", dtype=object)
     drawn = rng.random(n_cells)
-    control, several, none = drawn < 0.08, (drawn >= 0.08) & (drawn < 0.12), drawn > 1 - unassigned
+    control, none = drawn < controls, drawn > 1 - unassigned
+    several = (drawn >= controls) & (drawn < controls + 0.04)
     guide[control] = [f"NTC-{number}" for number in rng.integers(1, 6, control.sum())]
     target[control], kind[control] = "NTC", "non-targeting"
     guide[several], target[several], kind[several] = "multi_sgRNA", "multi_sgRNA", np.nan
@@ -152,16 +174,18 @@ def write_cd4_perturbseq(
     strength: float = 1.0,
     detected: float = 0.25,
     storage: dict[str, Any] | None = None,
+    **cells: Any,
 ) -> None:
     """Write a file in the layout of ``D1_Rest.assigned_guide.h5ad``, cell by cell, so that it may be large.
 
     ``X`` is CSR raw counts, contiguous and uncompressed unless ``storage`` (keywords of h5py's
     ``create_dataset``, such as ``chunks`` and ``compression``) says otherwise; gene names are Ensembl ids.
     Each target shifts the expression of its own set of genes; neighbouring targets share part of theirs.
+    ``cells`` are keywords of :func:`cd4_obs`.
     """
     rng = np.random.default_rng([seed, 3])
     names = list(genes) if genes is not None else symbols(200)
-    obs = cd4_obs(n_cells, targets, seed)
+    obs = cd4_obs(n_cells, targets, seed, **cells)
     base = np.log(detected) + rng.normal(0, 1.2, len(names))
     effects = {name: rng.normal(0, 1, len(names)) * (rng.random(len(names)) < 0.1) for name in targets}
     shifts = {
