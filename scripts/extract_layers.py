@@ -7,54 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.models.catalogue import CONTROLS, FAMILIES
-from layerscope.models.settings import assignments
+from layerscope.extraction.options import add_options, extraction
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    foundation = [name for name, family in FAMILIES.items() if family.foundation]
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--family", required=True, choices=foundation)
-    p.add_argument("--weights", required=True, type=Path, help="release folder of the family")
-    p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
+    add_options(p)
     p.add_argument("--output", required=True, type=Path, help="embeddings file (h5ad)")
-    p.add_argument("--model", default="", help="name for log and provenance")
-    p.add_argument("--layers", type=int, default=0, help="refuse a checkpoint with another number of layers")
-    p.add_argument("--pooling", default="", help="at the numbered layers; the family has a default")
-    p.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    p.add_argument("--stored-dtype", default="float32", choices=("float32", "float16"))
-    p.add_argument("--device", default="auto", choices=("cpu", "cuda", "auto"))
-    p.add_argument("--threads", type=int, default=0, help="CPU threads; does not change results")
-    p.add_argument("--token-budget", type=int, default=0, help="tokens of a batch")
-    p.add_argument("--control", default="", choices=("", *CONTROLS))
-    p.add_argument("--control-seed", type=int, default=0)
-    p.add_argument("--seed", type=int, default=0, help="of what tokenisation draws per cell")
-    p.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="settings")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run it."""
     args = parser().parse_args(argv)
-    from layerscope.extraction.job import Extraction, extract
+    from layerscope.extraction.job import extract
 
-    job = Extraction(
-        family=args.family,
-        name=args.model,
-        layers=args.layers,
-        pooling=args.pooling,
-        dtype=args.dtype,
-        stored_dtype=args.stored_dtype,
-        device=args.device,
-        threads=args.threads,
-        token_budget=args.token_budget,
-        control=args.control,
-        control_seed=args.control_seed,
-        seed=args.seed,
-        settings=assignments(args.set),
-    )
-    extract(args.weights, args.cells, args.output, job)
+    extract(args.weights, args.cells, args.output, extraction(args))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from perturbation_cells import experiment, write
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.files import whole
 from layerscope.perturbation.design import design_splits, make_design, read_design
 from layerscope.perturbation.job import score_perturbation
 from layerscope.perturbation.pairs import Pairs
@@ -19,7 +18,6 @@ from layerscope.perturbation.strict_reference import (
     read_reference,
 )
 from layerscope.perturbation.sums import sum_layer
-from layerscope.perturbation.sums_file import SumsWriter
 from layerscope.tables import read_resamples, read_scores
 
 SETTINGS = {"cells_per_perturbation": 48, "buckets": 4, "shuffles": 12, "permutations": 199, "resamples": 100}
@@ -97,14 +95,17 @@ def test_shuffled_labels_score_about_nothing_unless_the_cells_are_shared(study, 
 
 
 def test_noise_scores_nothing_and_its_interval_says_so(study, tmp_path):
+    """Bounds of 4 standard errors, which a correct score breaks in one of a thousand runs, and a leak in all."""
     cells = study[1]
-    estimates = []
+    rows = []
     for seed in range(8):
         noise = np.random.default_rng(seed).normal(size=(cells.n_obs, 12))
-        rows = score(study, noise, tmp_path)
-        estimates.append(rows.loc["spearman", "estimate"])
-        assert rows.loc["spearman", "ci_low"] < 0.02
-    assert abs(np.mean(estimates)) < 2 * np.std(estimates) / np.sqrt(8) + 0.01
+        rows.append(score(study, noise, tmp_path).loc["spearman"])
+    estimates = np.array([row["estimate"] for row in rows])
+    errors = np.array([(row["ci_high"] - row["ci_low"]) / 3.92 for row in rows])
+    assert abs(estimates.mean()) < 4 * np.sqrt((errors**2).sum()) / 8
+    assert (np.abs(estimates) < 4 * errors).all()
+    assert errors.max() < 0.15
 
 
 def test_more_cells_bring_more(tmp_path):
@@ -187,34 +188,6 @@ def test_refused_cells_are_left_out_and_a_lost_bucket_is_said(study, tmp_path):
 def test_a_constant_layer_has_no_score(study, tmp_path):
     rows = score(study, np.ones((study[1].n_obs, 4)), tmp_path)
     assert "constant layer" in rows.loc["spearman", "reason"]
-
-
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
-def test_kept_sums_score_as_stored_cells_do(study, tmp_path, protocol):
-    folder, cells = study
-    matrix = logged(cells)
-    matrix[5] = np.nan
-    design = read_design(folder / "design.npz")
-    with whole(tmp_path / "sums.h5") as scratch:
-        writer = SumsWriter(scratch, design, cells.obs, {"official": matrix.shape[1]})
-        for stretch in np.array_split(np.random.default_rng(0).permutation(len(matrix)), 7):
-            writer.add("official", stretch, matrix[stretch])
-        writer.finish({"model": "m", "n_layers": 0})
-    changes = {"protocol": protocol}
-    if protocol == "paper":
-        names, similarity = design.names, read_reference(folder / "reference.npz").similarity[-1, 0, 0]
-        np.savez(tmp_path / "paper.npz", names=np.array(names), values=similarity)
-        changes |= {"reference": tmp_path / "paper.npz", "settings": {"resamples": 50}}
-    stored = score(study, matrix, tmp_path, **changes)
-    kept = score(study, matrix, tmp_path, embeddings=tmp_path / "sums.h5", **changes)
-    numbers = ["estimate", "ci_low", "ci_high", "ceiling", "null_mean", "p_value", "n_cells"]
-    pd.testing.assert_frame_equal(stored[numbers], kept[numbers], rtol=1e-6, atol=1e-9)
-    if protocol == "strict":
-        other = make_design(cells.obs, StrictSettings.read(SETTINGS), seed=9)
-        with pytest.raises(DataError, match="another design"):
-            from layerscope.perturbation.sums_file import read_layer_sums
-
-            read_layer_sums(tmp_path / "sums.h5", "official", other)
 
 
 def test_crossnobis_distances_find_what_cosines_find(study, tmp_path):

@@ -22,7 +22,7 @@ from layerscope.perturbation.similarity import read_similarity
 from layerscope.perturbation.strict import strict_scores
 from layerscope.perturbation.strict_reference import read_reference
 from layerscope.perturbation.sums import sum_layer
-from layerscope.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
+from layerscope.perturbation.sums_reader import is_sums, read_everyone, read_layer_sums
 from layerscope.tables import Score, depth, write_resamples, write_scores
 
 Scored = tuple[list[Score], dict[str, NDArray[np.float64]]]

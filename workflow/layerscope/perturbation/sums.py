@@ -7,6 +7,7 @@ not on the number of cells. Scores from stored cells pass through the same sums.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,14 +76,23 @@ class Accumulator:
         """
         rows = np.asarray(matrix, dtype=np.float64)
         groups = np.where(np.isfinite(rows).all(axis=1), self._groups[:, cells], -1)
-        rows = np.where(np.isfinite(rows), rows, 0.0)
-        rows = unit_rows(rows) if self._unit_norm else rows
         labelling, cell = np.nonzero(groups >= 0)
-        owner = groups[labelling, cell] + labelling * self._n_groups
-        member = sparse.csr_matrix((np.ones(len(cell)), (owner, cell)), shape=(self._counts.size, len(rows)))
-        self._sums += member @ rows
-        self._squares += member[: self._n_groups] @ rows**2
-        self._counts += np.bincount(owner, minlength=self._counts.size).reshape(self._counts.shape)
+        if not len(cell):
+            return
+        # only cells and groups that there are: most cells of a large study are in no group
+        inside, cell = np.unique(cell, return_inverse=True)
+        rows = unit_rows(rows[inside]) if self._unit_norm else rows[inside]
+        owner = groups[labelling, inside[cell]] + labelling * self._n_groups
+        owners, place = np.unique(owner, return_inverse=True)
+        member = sparse.csr_matrix((np.ones(len(cell)), (place, cell)), shape=(len(owners), len(inside)))
+        self._sums[owners] += member @ rows
+        true = int(np.searchsorted(owners, self._n_groups))
+        self._squares[owners[:true]] += member[:true] @ rows**2
+        self._counts.reshape(-1)[owners] += np.bincount(place, minlength=len(owners))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has been summed so far, by name: views, not copies."""
+        return {"counts": self._counts, "sums": self._sums, "squares": self._squares}
 
     def finish(self) -> LayerSums:
         """The sums of all cells added."""

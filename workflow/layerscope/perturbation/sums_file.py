@@ -3,14 +3,15 @@
 HDF5. ``layers/{layer}/{as_they_are|unit_norm}`` hold ``counts``, ``sums`` and ``squares`` over the groups of
 a design, ``layers/{layer}/everyone`` the ``counts`` and ``sums`` of ALL cells of each perturbation (for
 protocol ``paper``), ``everyone`` the perturbations' names, ``uns/layerscope`` the provenance, and the
-attribute ``design`` the digest of the design.
+attribute ``design`` the digest of the design (empty, with ``everyone`` alone, where there was none). Read by
+:mod:`layerscope.perturbation.sums_reader`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.perturbation.centroids import GroupSums
+from layerscope.perturbation.centroids import unit_rows
 from layerscope.perturbation.design import Design
-from layerscope.perturbation.scores import AllCells
-from layerscope.perturbation.sums import Accumulator, LayerSums
+from layerscope.perturbation.sums import Accumulator
 
 KIND = "sums"
 AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
@@ -35,45 +35,60 @@ class SumsWriter:
 
     Parameters
     ----------
-    path
-        The file to make (a scratch path of :func:`layerscope.files.whole`).
-    design
-        The design of the condition's splits.
     obs
         The cells' table.
     widths
         Width of each layer by name.
+    design
+        The design of the condition's splits; without one the file serves the protocols that need none.
+
+    Raises
+    ------
+    DataError
+        If the design is not one of these cells.
     """
 
-    def __init__(
-        self, path: str | Path, design: Design, obs: pd.DataFrame, widths: Mapping[str, int]
-    ) -> None:
-        if obs.index.tolist() != design.cell_ids:
+    def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
+        cell_ids = obs.index.tolist()
+        if design is not None and cell_ids != design.cell_ids:
             raise DataError("the design of splits is not one of these cells; make it again")
-        self._path = path
         self._design = design
         self._names, item = everyone(obs)
-        one = Design(self._names, design.cell_ids, 1, 0, item[None, :].astype(np.int32))
-        self._layers = {
-            layer: {
-                AS_THEY_ARE: Accumulator(design, width),
-                UNIT_NORM: Accumulator(design, width, n_labellings=1, unit_norm=True),
-                EVERYONE: Accumulator(one, width),
-                EVERYONE_UNIT_NORM: Accumulator(one, width, unit_norm=True),
-            }
-            for layer, width in widths.items()
-        }
+        one = Design(self._names, cell_ids, 1, 0, item[None, :].astype(np.int32))
+        self._layers: dict[str, dict[str, Accumulator]] = {}
+        for layer, width in widths.items():
+            sums = {EVERYONE: Accumulator(one, width), EVERYONE_UNIT_NORM: Accumulator(one, width)}
+            if design is not None:
+                sums[AS_THEY_ARE] = Accumulator(design, width)
+                sums[UNIT_NORM] = Accumulator(design, width, n_labellings=1)
+            self._layers[layer] = sums
+
+    @property
+    def design_digest(self) -> str:
+        """What tells this design from another; empty without one."""
+        return digest(self._design) if self._design is not None else ""
 
     def add(self, layer: str, cells: NDArray[np.integer] | slice, matrix: NDArray[np.floating]) -> None:
         """Add cells of a layer: which, and their vectors (NaN where the model refused a cell)."""
-        for sums in self._layers[layer].values():
-            sums.add(cells, matrix)
+        rows = np.asarray(matrix, dtype=np.float64)
+        unit = unit_rows(rows)
+        for version, sums in self._layers[layer].items():
+            sums.add(cells, unit if version in (UNIT_NORM, EVERYONE_UNIT_NORM) else rows)
 
-    def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Write all sums; the same cells give the same bytes."""
-        with h5py.File(self._path, "w") as file:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has been summed so far, by ``layer/version/what``: views, to be saved or to be filled."""
+        return {
+            f"{layer}/{version}/{what}": array
+            for layer, versions in self._layers.items()
+            for version, sums in versions.items()
+            for what, array in sums.arrays().items()
+        }
+
+    def write(self, path: str | Path, provenance: Mapping[str, Any]) -> None:
+        """Write all sums to a scratch path of :func:`layerscope.files.whole`; equal sums, equal bytes."""
+        with h5py.File(path, "w") as file:
             file.attrs["kind"] = KIND
-            file.attrs["design"] = digest(self._design)
+            file.attrs["design"] = self.design_digest
             _write_text(file, "everyone", self._names)
             file.create_group("uns")
             text = json.dumps(dict(provenance), indent=1, sort_keys=True, allow_nan=False)
@@ -102,69 +117,6 @@ def digest(design: Design) -> str:
     found = hashlib.sha256(json.dumps(about).encode())
     found.update(np.ascontiguousarray(design.groups).tobytes())
     return found.hexdigest()
-
-
-def is_sums(path: str | Path) -> bool:
-    """Whether a file is a file of sums (and not of cells' embeddings)."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such embeddings file")
-    return h5py.is_hdf5(path) and _kind(path) == KIND
-
-
-def read_layer_sums(
-    path: str | Path, layer: str, design: Design
-) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
-    """Sums of a layer's cells, as they are and of unit length, and the provenance.
-
-    Raises
-    ------
-    DataError
-        If the file has no such layer, or was made with another design.
-    """
-    with h5py.File(path, "r") as file:
-        if file.attrs["design"] != digest(design):
-            raise DataError(
-                f"{path}: these sums were kept for another design of splits; extract the layers again"
-            )
-        stored = _layer(file, path, layer)
-        plain, unit = (
-            LayerSums(counts=one["counts"][()], sums=one["sums"][()], squares=one["squares"][()])
-            for one in (stored[AS_THEY_ARE], stored[UNIT_NORM])
-        )
-        return plain, unit, json.loads(file["uns/layerscope"].asstr()[()])
-
-
-def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[AllCells, dict[str, Any]]:
-    """Sums of all cells of the control and the named perturbations (none, if the file lacks one)."""
-    with h5py.File(path, "r") as file:
-        stored = _layer(file, path, layer)
-        place = {name: index + 1 for index, name in enumerate(file["everyone"].asstr()[()].tolist())}
-        known = [0, *(place[name] for name in names if name in place)]
-        rows = [0, *(1 + index for index, name in enumerate(names) if name in place)]
-        found = []
-        for version in (EVERYONE, EVERYONE_UNIT_NORM):
-            kept = {what: stored[version][what][()] for what in ("counts", "sums", "squares")}
-            counts = np.zeros(len(names) + 1, dtype=np.int64)
-            sums, squares = np.zeros((2, len(names) + 1, kept["squares"].shape[1]))
-            counts[rows], sums[rows], squares[rows] = (
-                kept["counts"][0, known],
-                kept["sums"][0, known],
-                kept["squares"][known],
-            )
-            found.append(GroupSums(counts=counts, sums=sums, squares=squares))
-        provenance: dict[str, Any] = json.loads(file["uns/layerscope"].asstr()[()])
-        return AllCells(as_they_are=found[0], unit_norm=found[1]), provenance
-
-
-def _kind(path: str | Path) -> str:
-    with h5py.File(path, "r") as file:
-        return str(file.attrs.get("kind", ""))
-
-
-def _layer(file: h5py.File, path: str | Path, layer: str) -> h5py.Group:
-    if layer not in file["layers"]:
-        raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(file['layers'])}")
-    return file["layers"][layer]
 
 
 def _write_text(file: h5py.File, name: str, values: Iterable[str]) -> None:

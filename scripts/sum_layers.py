@@ -1,0 +1,31 @@
+"""Run a foundation model over cells of a screen and keep sums over groups of cells, of every layer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope.command_line import run
+from layerscope.extraction.options import add_options, extraction
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description=__doc__)
+    add_options(p)
+    p.add_argument("--design", type=Path, help="strict: what design_splits.py wrote")
+    p.add_argument("--output", required=True, type=Path, help="file of sums (h5)")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run it."""
+    args = parser().parse_args(argv)
+    from layerscope.perturbation.sum_extraction import extract_sums
+
+    extract_sums(args.weights, args.cells, args.design, args.output, extraction(args))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,211 @@
+"""An extraction that keeps sums: the scores of stored cells, the same bytes after every interruption."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from model_examples import write_scfoundation
+from perturbation_cells import experiment, write
+
+import extract_layers
+import sum_layers
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import read_layers
+from layerscope.extraction.engine import Engine
+from layerscope.perturbation import sum_extraction
+from layerscope.perturbation.design import design_splits, make_design, read_design
+from layerscope.perturbation.job import score_perturbation
+from layerscope.perturbation.reference_job import reference_perturbation
+from layerscope.perturbation.settings import StrictSettings
+from layerscope.perturbation.strict_reference import read_reference
+from layerscope.perturbation.sums_file import SumsWriter
+from layerscope.perturbation.sums_reader import is_sums, read_layer_sums
+from layerscope.tables import read_resamples, read_scores
+
+ROOT = Path(__file__).parents[2]
+N_GENES = 40
+SETTINGS = {"cells_per_perturbation": 20, "buckets": 4, "shuffles": 3, "permutations": 99, "resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A small network, cells of a screen of which it refuses one, their design and their references."""
+    folder = tmp_path_factory.mktemp("kept")
+    write_scfoundation(folder / "weights", N_GENES)
+    cells = experiment(n_genes=N_GENES, cells_per_guide=12, effect=1.5)
+    counts = cells.X.tolil()
+    counts[7] = 0
+    cells = anndata.AnnData(
+        counts.tocsr(), cells.obs, pd.DataFrame({"symbol": cells.var_names}, index=cells.var_names)
+    )
+    write(folder / "cells.h5ad", cells)
+    design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
+    reference_perturbation(
+        protocol="strict",
+        cells=folder / "cells.h5ad",
+        design=folder / "design.npz",
+        output=folder / "strict.npz",
+        ceilings=folder / "ceilings.tsv",
+        condition="c",
+        settings=SETTINGS,
+        seed=1,
+    )
+    reference = read_reference(folder / "strict.npz")
+    np.savez(folder / "paper.npz", names=np.array(reference.names), values=reference.similarity[-1, 0, 0])
+    extract_layers.main([*options(folder), "--output", str(folder / "stored.h5ad")])
+    return folder
+
+
+def options(folder):
+    common = ["--family", "scfoundation", "--weights", str(folder / "weights"), "--device", "cpu"]
+    return [*common, "--cells", str(folder / "cells.h5ad"), "--model", "m", "--token-budget", "400"]
+
+
+def kept(folder, output, *more):
+    sum_layers.main([*options(folder), "--output", str(output), *more])
+    return output
+
+
+def with_design(folder):
+    return ["--design", str(folder / "design.npz")]
+
+
+def scores(folder, embeddings, layer, protocol, tmp_path):
+    score_perturbation(
+        protocol=protocol,
+        embeddings=embeddings,
+        layer=layer,
+        cells=folder / "cells.h5ad",
+        reference=folder / f"{protocol}.npz",
+        design=folder / "design.npz" if protocol == "strict" else None,
+        condition="c",
+        model="m",
+        settings=SETTINGS if protocol == "strict" else {"resamples": 50},
+        seed=3,
+        output=tmp_path / "scores.tsv",
+        resamples=tmp_path / "scores.npz",
+    )
+    return read_scores(tmp_path / "scores.tsv").set_index("metric"), read_resamples(tmp_path / "scores.npz")
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_kept_sums_score_as_stored_cells_do(study, tmp_path, protocol):
+    sums = kept(study, tmp_path / "sums.h5", *with_design(study))
+    assert is_sums(sums)
+    assert not is_sums(study / "stored.h5ad")
+    for layer in read_layers(study / "stored.h5ad"):
+        stored, stored_values = scores(study, study / "stored.h5ad", layer, protocol, tmp_path)
+        found, found_values = scores(study, sums, layer, protocol, tmp_path)
+        pd.testing.assert_frame_equal(stored, found, rtol=1e-6, atol=1e-9)
+        assert stored_values.keys() == found_values.keys()
+        for name, values in stored_values.items():
+            np.testing.assert_allclose(values, found_values[name], rtol=1e-6, atol=1e-9)
+    assert (stored["status"] == "ok").any()
+
+
+def test_sums_are_the_same_bytes_whatever_the_interruptions(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(sum_extraction, "STRETCH", 64)
+    monkeypatch.setattr("layerscope.extraction.engine.WINDOW_CELLS", 64)
+    monkeypatch.setattr("layerscope.extraction.engine.SHARD_BYTES", 1 << 14)
+    whole = kept(study, tmp_path / "whole.h5", *with_design(study)).read_bytes()
+    monkeypatch.setattr(sum_extraction, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(sum_extraction, "SAVE_SHARE", 1e9)
+    forward, calls = Engine._forward, []
+
+    def interrupted(self, window, cells):
+        calls.append(len(cells))
+        if len(calls) in (9, 21):
+            raise KeyboardInterrupt
+        return forward(self, window, cells)
+
+    monkeypatch.setattr(Engine, "_forward", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            kept(study, tmp_path / "again.h5", *with_design(study))
+        assert (tmp_path / ".partial.again.h5.npz").is_file()
+    assert kept(study, tmp_path / "again.h5", *with_design(study)).read_bytes() == whole
+    assert not (tmp_path / ".partial.again.h5.npz").exists()
+    # the cells of the stretches that were summed were not run again
+    assert sum(calls) < 2 * len(read_design(study / "design.npz").cell_ids)
+
+
+def test_sums_of_another_run_are_not_taken_up_and_damaged_ones_are_refused(study, tmp_path, caplog):
+    saved = tmp_path / ".partial.sums.h5.npz"
+    columns = []
+    writer = SumsWriter(experiment().obs, {})
+    sink = sum_extraction.SumsSink(saved, {"run": 1}, columns, writer, 10)
+    sink._n_summed = 5
+    sink._save()
+    assert sum_extraction.SumsSink(saved, {"run": 1}, columns, writer, 10).done(10).sum() == 5
+    with caplog.at_level("INFO"):
+        assert not sum_extraction.SumsSink(saved, {"run": 2}, columns, writer, 10).done(10).any()
+    assert "thrown away" in caplog.text
+    saved.write_bytes(saved.read_bytes()[:-30])
+    with pytest.raises(ConfigError, match="damaged"):
+        sum_extraction.SumsSink(saved, {"run": 1}, columns, writer, 10)
+
+
+def test_sums_of_another_design_or_without_one_are_refused_by_strict(study, tmp_path):
+    design = read_design(study / "design.npz")
+    sums = kept(study, tmp_path / "sums.h5", *with_design(study))
+    obs = experiment(n_genes=N_GENES, cells_per_guide=12, effect=1.5).obs
+    other = make_design(obs, StrictSettings.read(SETTINGS), seed=9)
+    with pytest.raises(DataError, match="another design"):
+        read_layer_sums(sums, "01", other)
+    with pytest.raises(DataError, match="no layer '09'"):
+        read_layer_sums(sums, "09", design)
+    bare = kept(study, tmp_path / "bare.h5")
+    with pytest.raises(DataError, match="without a design"):
+        read_layer_sums(bare, "01", design)
+    with_stored, _ = scores(study, study / "stored.h5ad", "01", "paper", tmp_path)
+    without, _ = scores(study, bare, "01", "paper", tmp_path)
+    pd.testing.assert_frame_equal(with_stored, without, rtol=1e-6)
+
+
+def test_cells_without_perturbations_have_no_sums(study, tmp_path):
+    cells = experiment(n_genes=N_GENES)
+    del cells.obs["is_control"]
+    write(tmp_path / "cells.h5ad", cells)
+    with pytest.raises(DataError, match="is_control"):
+        sum_layers.main(
+            [*options(study), "--cells", str(tmp_path / "cells.h5ad"), "--output", str(tmp_path / "x.h5")]
+        )
+
+
+def test_memory_does_not_grow_with_the_number_of_cells():
+    """Summing 40,000 cells takes at most 20 MB more than 4,000; their four layers have 164 MB."""
+    peaks = subprocess.check_output([sys.executable, "-c", PROBE, "4000", "40000"], cwd=ROOT).split()
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (int(peaks[1]) - int(peaks[0])) * unit < 20e6
+
+
+PROBE = textwrap.dedent(
+    """
+    import resource, sys
+    sys.path.insert(0, "workflow")
+    import numpy as np, pandas as pd
+    from pathlib import Path
+    from layerscope.extraction.shards import Column, Finished
+    from layerscope.perturbation.sum_extraction import SumsSink
+    from layerscope.perturbation.sums_file import SumsWriter
+
+    columns = [Column(f"{layer:02d}", 256, np.dtype(np.float32)) for layer in range(4)]
+    random = np.random.default_rng(0)
+    for n in map(int, sys.argv[1:]):
+        obs = pd.DataFrame({"perturbation": (np.arange(n) % 50).astype(str)}, index=np.arange(n).astype(str))
+        obs["is_control"] = obs["perturbation"] == "0"
+        sums = SumsWriter(obs, {column.layer: column.width for column in columns})
+        sink = SumsSink(Path("nowhere"), {}, columns, sums, n)
+        for start in range(0, n, 1000):
+            rows = np.arange(start, min(start + 1000, n))
+            block = random.normal(size=(len(rows), 256)).astype(np.float32)
+            sink.append(Finished(rows, {column.layer: block for column in columns}))
+        assert sink.done(n).all()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+)
