@@ -1,0 +1,117 @@
+"""What distances between cells say of their types: votes of the nearest neighbours, and silhouettes.
+
+Distances are computed block by block and used for all labellings at once; no table of all of them is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+BLOCK_VALUES = 8_000_000
+
+
+def neighbours_and_silhouettes(
+    vectors: Floats, labellings: Ints, folds: Ints, n_types: int, n_neighbours: int, metric: str
+) -> tuple[Ints, Floats]:
+    """Types that the nearest neighbours vote for, and silhouettes.
+
+    The neighbours of a cell are those nearest to it among the cells of all other folds; each has one vote,
+    and of types with equal votes the one whose nearest cell is nearer wins. The silhouette (Rousseeuw 1987)
+    of a cell is (b - a) / max(a, b), ``a`` its mean distance to the other cells of its type and ``b`` that to
+    the cells of the nearest other type; it looks at all cells.
+
+    Parameters
+    ----------
+    vectors
+        The layer, shape ``(n_cells, n_columns)``, all finite.
+    labellings
+        Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``.
+    folds
+        Fold of each cell.
+    n_neighbours
+        Votes per cell; all cells of the other folds where these are fewer.
+    metric
+        ``"cosine"`` (1 - cosine) or ``"euclidean"``. A cell without any value has cosine 0 with all others.
+
+    Returns
+    -------
+    Types voted for and silhouettes, each of the shape of ``labellings``.
+    """
+    n_cells = len(vectors)
+    fewest = n_cells - int(np.bincount(folds).max())
+    nearest = np.empty((n_cells, min(n_neighbours, fewest)), dtype=np.intp)
+    member = (labellings[:, :, None] == np.arange(n_types)).astype(np.float64)
+    stacked = member.transpose(1, 0, 2).reshape(n_cells, -1)
+    silhouettes = np.empty(labellings.shape)
+    for rows, distances in distance_blocks(vectors, metric):
+        sums = (distances @ stacked).reshape(len(distances), len(labellings), n_types)
+        silhouettes[:, rows] = _silhouettes(sums.transpose(1, 0, 2), labellings[:, rows], member.sum(axis=1))
+        distances[folds[rows, None] == folds] = np.inf
+        nearest[rows] = _smallest(distances, nearest.shape[1])
+    return np.array([_votes(labels[nearest], n_types) for labels in labellings]), silhouettes
+
+
+def distance_blocks(vectors: Floats, metric: str) -> Iterator[tuple[slice, Floats]]:
+    """Yield blocks of rows and their distances to all cells, shape ``(n_rows, n_cells)``."""
+    if metric == "cosine":
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.where(lengths > 0, lengths, 1)
+    # moving all cells alike changes no distance and keeps the digits
+    placed = vectors - vectors.mean(axis=0)
+    squares = (placed**2).sum(axis=1)
+    block = max(1, BLOCK_VALUES // len(vectors))
+    for start in range(0, len(vectors), block):
+        rows = slice(start, min(start + block, len(vectors)))
+        found = placed[rows] @ placed.T
+        found *= -2
+        found += squares[rows, None] + squares
+        np.maximum(found, 0, out=found)
+        found[np.arange(len(found)), np.arange(rows.start, rows.stop)] = 0
+        yield rows, np.sqrt(found) if metric == "euclidean" else found / 2
+
+
+def _smallest(distances: Floats, n: int) -> Ints:
+    """Columns of the ``n`` smallest values of each row, in their order."""
+    found = np.sort(np.argpartition(distances, n - 1, axis=1)[:, :n], axis=1)
+    order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(found, order, axis=1))
+
+
+def _votes(labels: Ints, n_types: int) -> Ints:
+    """Commonest type of each row, shape ``(n_cells, n_neighbours)``; of equals the one that comes first."""
+    n = labels.shape[1]
+    score = np.empty((len(labels), n_types))
+    for kind in range(n_types):
+        same = labels == kind
+        first = np.where(same.any(axis=1), same.argmax(axis=1), n)
+        score[:, kind] = same.sum(axis=1) - first / (n + 1)
+    return np.asarray(score.argmax(axis=1))
+
+
+def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
+    """Silhouettes of cells under several labellings.
+
+    Parameters
+    ----------
+    sums
+        Sum of each cell's distances to the cells of every type, shape ``(n_labellings, n_rows, n_types)``.
+    labels
+        Type of each cell, shape ``(n_labellings, n_rows)``.
+    sizes
+        Cells of every type, shape ``(n_labellings, n_types)``.
+    """
+    own = labels[:, :, None]
+    others = np.maximum(np.take_along_axis(sizes, labels, axis=1) - 1, 1)
+    inner = np.take_along_axis(sums, own, axis=2)[:, :, 0] / others
+    means = sums / np.where(sizes > 0, sizes, np.nan)[:, None, :]
+    np.put_along_axis(means, own, np.inf, axis=2)
+    outer = np.nanmin(means, axis=2)
+    larger = np.maximum(inner, outer)
+    alone = np.take_along_axis(sizes, labels, axis=1) < 2
+    found: Floats = np.where((larger > 0) & ~alone, (outer - inner) / np.where(larger > 0, larger, 1), 0.0)
+    return found
