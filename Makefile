@@ -36,7 +36,8 @@ check: $(INSTALLED)
 # file of torch is for Python 3.12 alone and is left out.
 $(INSTALLED): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; say which with make PYTHON=...")'
-	$(PYTHON) -m venv --clear .venv
+	rm -rf .venv  # a link is removed, not what it points to
+	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	.venv/bin/python -m compileall -q -j 0 -x 'py312_intrinsics' .venv/lib
 	touch $@
