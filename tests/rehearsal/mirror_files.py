@@ -1,7 +1,7 @@
-"""Synthetic files in the exact layouts of the real ones, laid out as the hosts serve them; nothing but size differs.
+"""Synthetic files in the exact layouts of the real ones, laid out as the hosts serve them; only sizes differ.
 
-Sizes are chosen so that the screen's largest file has 1.6% of its rows chosen, as the real one, and so that the
-configuration's own thresholds (200 genes per cell, 20 cells per perturbation) hold.
+Of the largest file 1.6% of the rows are chosen, as of the real one, and the configuration's own thresholds
+(200 genes per cell, 20 cells per perturbation) hold.
 """
 
 from __future__ import annotations

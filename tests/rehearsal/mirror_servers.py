@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mirror_files import BUCKET, FOLDER, Files
 
-NGINX_MISSING = """nginx is not installed; the rehearsal needs it to serve files by HTTPS as the real hosts do.
+NGINX_MISSING = """nginx is not installed; the rehearsal needs it in the place of the real hosts.
     Debian, Ubuntu:  apt-get install nginx-light
 """
 PART = 64 << 20

@@ -65,7 +65,7 @@ class Rehearsal:
         return {**os.environ, **proxies, **trusted, "PYTHONPATH": ""}
 
     def snakemake(self, *arguments: str) -> int:
-        """Run Snakemake on the paper's configuration, its output going to the log; returns its exit status."""
+        """Run Snakemake on the paper's configuration, talking to the log; returns its exit status."""
         command = [sys.executable, "-m", "snakemake", "--cores", self.cores]
         command += ["--configfile", CONFIGURATION, "mirror.yaml", *arguments]
         with self.log.open("ab") as output:
