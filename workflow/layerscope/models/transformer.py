@@ -88,7 +88,7 @@ def blocks_of(n_rows: int) -> list[slice]:
 
 
 def by_enough_rows(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
-    """Apply a row-wise ``function`` to a matrix that may have few rows, with the bits that many would give."""
+    """Apply a row-wise ``function`` to a matrix of perhaps few rows, with the bits that many would give."""
     fill = -(-max(len(matrix), FEWEST) // STEP) * STEP - len(matrix)
     return by_rows(function, torch.cat([matrix, matrix.new_zeros((fill, *matrix.shape[1:]))]))[: len(matrix)]
 
