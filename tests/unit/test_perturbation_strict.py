@@ -95,7 +95,7 @@ def test_shuffled_labels_score_about_nothing_unless_the_cells_are_shared(study, 
 
 
 def test_noise_scores_nothing_and_its_interval_says_so(study, tmp_path):
-    """Bounds of 4 standard errors, which a correct score breaks in one of a thousand runs, and a leak in all."""
+    """Within 4 standard errors: one in a thousand correct scores is not, and no score that leaks is."""
     cells = study[1]
     rows = []
     for seed in range(8):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from workflow_study import ROOT, Checkout
 
 RULE = re.compile(r"^(?:use )?rule (\w+)(?: as (\w+))?(?: with)?:\n((?:[ \n].*\n?)*)", re.MULTILINE)
@@ -54,6 +55,18 @@ def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
     assert jobs["score_perturbation"] == 3 * jobs["score_trajectory"]
     assert jobs["slice_cells"] == 3
     assert jobs["fetch_weights"] == 6
+
+
+def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:
+    stored = checkout.jobs()
+    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    name = checkout.write_config("sums.yaml", study | {"extraction": {"keep": "sums"}})
+    jobs = checkout.jobs("--configfile", name)
+    assert jobs["extract_layers"] + jobs["sum_layers"] == stored["extract_layers"]
+    # three of four conditions are screens; the trajectory needs its cells
+    assert jobs["sum_layers"] == 3 * jobs["extract_layers"]
+    assert jobs["score_perturbation"] == stored["score_perturbation"]
+    assert jobs["describe_geometry"] == stored["describe_geometry"] / 4
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,12 @@ def task(config: Config, condition: str) -> str:
     return str(config["conditions"][condition]["task"])
 
 
+def keeps_sums(config: Config, condition: str, model: str) -> bool:
+    """Whether of a model's layers only sums over groups of cells are kept for a condition."""
+    wanted = config["extraction"]["keep"] == "sums"
+    return wanted and task(config, condition) == "perturbation" and not is_baseline(config, model)
+
+
 def dataset(config: Config, condition: str) -> dict[str, Any]:
     """The dataset's entry behind a condition."""
     return dict(config["datasets"][config["conditions"][condition]["dataset"]])

@@ -174,6 +174,32 @@ def extraction_code(wildcards):
     return code("extract_layers.py", f"models/{study.family(config, wildcards.model)}.py")
 
 
+def sums_code(wildcards):
+    return code("sum_layers.py", f"models/{study.family(config, wildcards.model)}.py")
+
+
+def design_of_sums(wildcards):
+    """Which cells sums are taken of for protocol strict, if that is to be scored."""
+    if "strict" not in config["study"]["protocols"]["perturbation"]:
+        return []
+    return f"results/references/{wildcards.condition}/strict/design.npz"
+
+
+def option_of_sums(wildcards):
+    design = design_of_sums(wildcards)
+    return f"--design {design}" if design else ""
+
+
+def layers_file(wildcards):
+    """What holds a model's layers: its cells' embeddings, or sums over groups of them."""
+    kind, suffix = (
+        ("sums", "h5")
+        if study.keeps_sums(config, wildcards.condition, wildcards.model)
+        else ("embeddings", "h5ad")
+    )
+    return f"results/{kind}/{wildcards.condition}/{wildcards.model}.{suffix}"
+
+
 def extraction_threads(wildcards):
     """Small models run fastest one thread each; results do not depend on it."""
     trained = config["models"][study.trained_model(config, wildcards.model)]
@@ -370,23 +396,32 @@ def summary_files():
     return [f"results/cells/{condition}/summary.tsv" for condition in config["study"]["conditions"]]
 
 
+def described_runs():
+    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept."""
+    return [
+        (condition, model)
+        for condition, model in study.runs(config)
+        if config["geometry"]["run"]
+        and not study.is_baseline(config, model)
+        and not study.keeps_sums(config, condition, model)
+    ]
+
+
 def geometry_files(wildcards):
     """One table per condition and model of the study."""
     return [
-        f"results/geometry/{condition}/{model}/{wildcards.kind}.tsv"
-        for condition, model in study.runs(config)
-        if not study.is_baseline(config, model)
+        f"results/geometry/{condition}/{model}/{wildcards.kind}.tsv" for condition, model in described_runs()
     ]
 
 
 def further_tables():
     """Tables that the report shows as they are."""
-    geometry = ["results/tables/geometry.tsv"] if config["geometry"]["run"] else []
+    geometry = ["results/tables/geometry.tsv"] if described_runs() else []
     return ["results/tables/shifts.tsv", *geometry]
 
 
 def alignment_tables():
-    return ["results/tables/alignment.tsv"] if config["geometry"]["run"] else []
+    return ["results/tables/alignment.tsv"] if described_runs() else []
 
 
 def trained_on(model):

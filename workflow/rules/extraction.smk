@@ -36,6 +36,46 @@ rule extract_layers:
         " --seed {params.seed} --threads {threads} --output {output} &> {log}"
 
 
+# For screens too large to store (`extraction: keep: sums`): sums over groups of cells, and no cell.
+
+
+rule sum_layers:
+    input:
+        script=repository("scripts/sum_layers.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+        design=design_of_sums,
+        weights=ancient(weight_files),
+    output:
+        "results/sums/{condition}/{model}.h5",
+    log:
+        "logs/sum_layers/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/sum_layers/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(foundation_models()),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(8000),
+        runtime=720,
+        gpu=1,
+    params:
+        code=sums_code,
+        options=extraction_options,
+        design=option_of_sums,
+        dtype=config["extraction"]["dtype"],
+        device=config["extraction"]["device"],
+        budget=config["extraction"]["token_budget"],
+        seed=config["seeds"]["extraction"],
+    message:
+        "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
+    shell:
+        "python {input.script} --model {wildcards.model} {params.options} --cells {input.cells} {params.design}"
+        " --dtype {params.dtype} --device {params.device} --token-budget {params.budget}"
+        " --seed {params.seed} --threads {threads} --output {output} &> {log}"
+
+
 rule compute_baseline:
     input:
         script=repository("scripts/compute_baseline.py"),

@@ -147,7 +147,7 @@ rule reference_perturbation:
 rule score_perturbation:
     input:
         script=repository("scripts/score_perturbation.py"),
-        embeddings="results/embeddings/{condition}/{model}.h5ad",
+        embeddings=layers_file,
         cells="results/cells/{condition}/cells.h5ad",
         reference="results/references/{condition}/{protocol}/similarity.npz",
         design=design_of_splits,
