@@ -52,6 +52,10 @@ FAMILIES: Mapping[str, Family] = {
     "tahoe_x1": Family(
         module="layerscope.models.tahoe_x1", foundation=True, values=EITHER, identifiers="ensembl"
     ),
+    "scgpt": Family(module="layerscope.models.scgpt", foundation=True, values=EITHER, identifiers="symbol"),
+    "geneformer": Family(
+        module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),

@@ -1,0 +1,121 @@
+"""The encoder of Geneformer (Theodoris et al. 2023): BERT over a cell's genes in the order of their ranks.
+
+Parameters have names of their own; :func:`layerscope.models.geneformer_files.stored_as` gives the owners'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.post_norm import Block, PostNormEncoder
+from layerscope.models.transformer import Scratch, by_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneformerConfig:
+    """Sizes and constants of one encoder, all read from a release folder.
+
+    Attributes
+    ----------
+    vocabulary_size
+        Rows of the gene table, special tokens included.
+    n_positions, n_types
+        Rows of the position table and of the table of token types, of which the first type alone is used.
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    activation
+        Of the feed-forward layers.
+    norm_eps
+        Of all norms.
+    initial_scale
+        Standard deviation of the weights before training.
+    pad_id
+        Row of the gene table that stands for padding.
+    """
+
+    vocabulary_size: int
+    n_positions: int
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+    n_types: int = 2
+    activation: str = "relu"
+    norm_eps: float = 1e-12
+    initial_scale: float = 0.02
+    pad_id: int = 0
+
+
+class Embeddings(nn.Module):
+    """Tables of genes, positions and types, and the norm of their sum."""
+
+    def __init__(self, config: GeneformerConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocabulary_size, config.hidden_size)
+        self.position = nn.Embedding(config.n_positions, config.hidden_size)
+        self.token_type = nn.Embedding(config.n_types, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+
+    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """``(n,)`` and ``(n,)`` to ``(n, hidden_size)``."""
+        out: Tensor = self.norm(self.word(ids) + self.token_type.weight[0] + self.position(positions))
+        return out
+
+
+class GeneformerEncoder(PostNormEncoder):
+    """Everything of Geneformer that makes representations.
+
+    Batches have the token columns ``ids`` and ``positions``.
+    """
+
+    def __init__(self, config: GeneformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        scratch = Scratch()
+        self.stack = nn.ModuleList(
+            Block(
+                config.hidden_size,
+                config.heads,
+                config.feed_forward,
+                scratch,
+                config.activation,
+                config.norm_eps,
+            )
+            for _ in range(config.n_layers)
+        )
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.stack))
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block, ``(n_rows, hidden_size)``."""
+        return by_rows(self.embeddings, batch.tokens["ids"], batch.tokens["positions"])
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew as BERT does: normal of one scale, biases and padding zero, norms neutral."""
+        draw = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if "norm" in name:
+                    weight.fill_(1.0 if name.endswith("weight") else 0.0)
+                elif weight.dim() > 1:
+                    weight.normal_(0.0, self.config.initial_scale, generator=draw)
+                else:
+                    weight.zero_()
+            self.embeddings.word.weight[self.config.pad_id].zero_()
+
+
+def fresh(config: GeneformerConfig, seed: int) -> GeneformerEncoder:
+    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
+    encoder = GeneformerEncoder(config)
+    encoder.initialise(seed)
+    return encoder

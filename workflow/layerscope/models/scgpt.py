@@ -1,0 +1,178 @@
+"""scGPT: its tokens, its poolings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from layerscope.errors import ConfigError
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.draws import cell_generator
+from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
+from layerscope.models.scgpt_network import ScGptEncoder
+from layerscope.models.settings import Settings
+from layerscope.models.transformer import gathered, reduced
+from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.weights import load_strictly
+
+BINNINGS = ("random", "highest")
+
+
+class ScGpt(FoundationModel):
+    """A scGPT checkpoint.
+
+    Settings
+    --------
+    binning
+        A value that several quantiles of its cell equal may stand in any of their bins. ``random`` (default)
+        draws one, as the owners do, here from the seed and the cell's id; ``highest`` takes the highest, so
+        that nothing is drawn.
+    max_length
+        Tokens per cell at most, the cell token included; by default ``max_seq_length`` of ``args.json``. A
+        longer cell keeps a random subset of its genes, drawn from the seed and the cell's id.
+    """
+
+    family = "scgpt"
+    poolings = ("cls", "mean", "mean_genes", "max")
+    default_pooling = "cls"
+    official_pooling = "after the last block: cell token, divided by its L2 norm"
+    accepts = ("counts", "log_normalised")
+    rank_based = True
+    module: ScGptEncoder
+
+    def __init__(
+        self, module: ScGptEncoder, release: Release, folder: Path, settings: Settings, seed: int
+    ) -> None:
+        self.module, self.weights, self.seed = module, release.weights, seed
+        self.vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.cell_id, self.cell_value = release.tokens[CELL], release.pad_value
+        self.n_edges = release.n_bins - 1
+        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
+        self.official_layer = self.n_layers
+        self.binning = settings.take("binning", BINNINGS[0], BINNINGS)
+        self.max_length = settings.take("max_length", release.max_length)
+        if self.max_length < 2:
+            raise ConfigError(f"scgpt: max_length={self.max_length}; the cell token and a gene need 2")
+        self.settings = settings.resolved(without=("trust_sha256",))
+
+    def tokenise(self, block: CellBlock) -> Sentences:
+        """The cell token, then the expressed genes by id, with their values binned within the cell.
+
+        Bins are made of all expressed genes, before a long cell loses some. A cell without any is refused.
+        """
+        lengths = np.minimum(np.diff(block.offsets) + 1, self.max_length)
+        lengths[np.diff(block.offsets) == 0] = 0
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        ids = np.full(offsets[-1], self.cell_id, dtype=np.int64)
+        values = np.full(offsets[-1], self.cell_value, dtype=np.float32)
+        for cell in np.flatnonzero(lengths).tolist():
+            entries = slice(block.offsets[cell], block.offsets[cell + 1])
+            genes, bins = self._cell(block.genes[entries], block.values[entries], block.cell_ids[cell])
+            tokens = slice(offsets[cell] + 1, offsets[cell + 1])
+            ids[tokens], values[tokens] = self.gene_ids[genes], bins
+        return Sentences(
+            offsets=offsets,
+            tokens={"ids": ids, "values": values},
+            cells={},
+            refused=["" if length else "expresses no gene of the vocabulary" for length in lengths],
+            shortened=np.diff(block.offsets) + 1 > self.max_length,
+        )
+
+    def _cell(
+        self, genes: Integers, raw: npt.NDArray[np.float64], cell_id: str
+    ) -> tuple[Integers, npt.NDArray[np.int64]]:
+        """The genes that a cell keeps, and their bins."""
+        draw = cell_generator(self.seed, cell_id)
+        lowest, highest = possible_bins(raw.astype(np.float32), self.n_edges)
+        bins = highest
+        if self.binning == "random":
+            bins = np.ceil(highest - draw.random(len(genes)) * (highest - lowest)).astype(np.int64)
+        room = self.max_length - 1
+        if len(genes) <= room:
+            return genes, bins
+        kept = np.sort(draw.choice(len(genes), room, replace=False))
+        return genes[kept], bins[kept]
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        return self.module.layers(batch)
+
+    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        match pooling:
+            case "cls":
+                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+            case "mean" | "max":
+                return reduced(hidden, batch, pooling)
+            case "mean_genes":
+                return reduced(hidden, batch, "mean", first=1)
+        raise ConfigError(f"scgpt: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+
+    def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
+        return functional.normalize(self.pool(hidden, batch, "cls"), dim=1)
+
+    def widths(self, pooling: str) -> tuple[int, int]:
+        return self.hidden_size, self.hidden_size
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        self.module.set_precision(dtype)
+
+    def initialise(self, seed: int) -> None:
+        self.module.initialise(seed)
+
+    def gene_table(self) -> tuple[Tensor, Integers]:
+        return self.module.encoder.embedding.weight, self.gene_ids
+
+
+def possible_bins(
+    values: npt.NDArray[np.float32], n_edges: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The bins of a cell's values by the quantiles of the cell itself, as the owners' code makes them.
+
+    The edges are ``numpy.quantile(values, linspace(0, 1, n_edges))``. A value that equals no edge, or one,
+    has one bin: the number of edges that are not above it. One that equals several may have any of theirs.
+
+    Parameters
+    ----------
+    values
+        float32, at least one.
+    n_edges
+        Number of quantiles.
+
+    Returns
+    -------
+    One less than the lowest bin of each value where it equals several edges, and the number of edges below
+    it in any case; and the highest bin. A uniform draw ``u`` gives
+    ``ceil(highest - u * (highest - lowest))``.
+    """
+    edges = np.sort(np.quantile(values, np.linspace(0, 1, n_edges)))
+    return np.searchsorted(edges, values, side="left"), np.searchsorted(edges, values, side="right")
+
+
+def load(folder: Path, settings: Settings, seed: int = 0) -> ScGpt:
+    """Load a release folder.
+
+    Parameters
+    ----------
+    folder
+        Holds ``best_model.pt``, ``args.json``, ``vocab.json``.
+    settings
+        See :class:`ScGpt`; ``trust_sha256`` opts in to an unsafe checkpoint.
+    seed
+        Of the bins that are drawn, and of the genes that cells above the length limit keep.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, unsafe, or does not fit the others.
+    """
+    release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
+    with torch.device("meta"):
+        module = ScGptEncoder(release.config)
+    load_strictly(module, release.tensors, ignored=IGNORED, path=release.weights, stored_as=stored_as)
+    return ScGpt(module, release, folder, settings, seed)

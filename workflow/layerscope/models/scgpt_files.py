@@ -1,0 +1,210 @@
+"""scGPT on disk: the owners' folder of checkpoint, arguments and vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import ModelError
+from layerscope.models.scgpt_network import ScGptConfig
+from layerscope.models.weights import n_blocks, read_checkpoint, read_json
+
+CHECKPOINT, ARGUMENTS, VOCABULARY = "best_model.pt", "args.json", "vocab.json"
+CELL, END = "<cls>", "<eoc>"
+BLOCKS = "transformer_encoder.layers."
+IGNORED = (
+    "decoder.",
+    "mvc_decoder.",
+    "cls_decoder.",
+    "flag_encoder.",
+    "batch_encoder.",
+    "grad_reverse_discriminator.",
+)
+BATCH_NORM = ("bn.", "dsbn.")
+SPELLINGS = {
+    "self_attn._impl.": "self_attn.",
+    "self_attn.in_proj_weight": "self_attn.Wqkv.weight",
+    "self_attn.in_proj_bias": "self_attn.Wqkv.bias",
+}
+EXPECTED = {"input_emb_style": "continuous", "input_style": "binned"}
+OTHER_FORWARD = ("batchnorm", "batch_norm", "dsbn", "pre_norm")
+OFF = (None, False, "", "no", "none", "false", "False")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a release folder holds.
+
+    Attributes
+    ----------
+    weights
+        The file the tensors were read from.
+    config, tensors
+        The network; attention's tensors under one spelling.
+    tokens
+        Token to id, with the special tokens that the owners' code appends.
+    genes
+        The tokens that are genes, by ascending id.
+    n_bins, pad_value, max_length
+        How sentences were made: bins (one of which is for zeros), the cell token's value, tokens at most.
+    """
+
+    weights: Path
+    config: ScGptConfig
+    tensors: dict[str, Tensor]
+    tokens: Mapping[str, int]
+    genes: Sequence[str]
+    n_bins: int
+    pad_value: float
+    max_length: int
+
+
+def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
+    """Read a release folder.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or unsafe, or they do not fit each other.
+    """
+    weights = folder / CHECKPOINT
+    arguments = read_json(folder / ARGUMENTS, "the training arguments")
+    _demand_architecture(arguments, folder / ARGUMENTS)
+    tensors = spelt_alike(_tensors(weights, trusted_sha256), weights)
+    try:
+        tokens, genes = read_tokens(folder / VOCABULARY, str(arguments["pad_token"]))
+        return Release(
+            weights=weights,
+            config=config_of(arguments, tensors, tokens, folder),
+            tensors=tensors,
+            tokens=tokens,
+            genes=genes,
+            n_bins=int(arguments["n_bins"]),
+            pad_value=float(arguments["pad_value"]),
+            max_length=int(arguments["max_seq_length"]),
+        )
+    except KeyError as error:
+        raise ModelError(f"{folder / ARGUMENTS}: the training arguments lack {error.args[0]!r}") from error
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{folder / ARGUMENTS}: a training argument is not a number ({error})") from error
+
+
+def _tensors(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
+    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    if not isinstance(held, Mapping) or not all(isinstance(part, Tensor) for part in held.values()):
+        found = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
+        raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {found}")
+    return dict(held)
+
+
+def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Give attention's tensors one name each, whichever library stored them.
+
+    Raises
+    ------
+    ModelError
+        If two spellings of one tensor differ in their numbers, or the checkpoint normalises by batch.
+    """
+    found: dict[str, Tensor] = {}
+    for stored, tensor in tensors.items():
+        name = stored
+        for other, usual in SPELLINGS.items():
+            name = name.replace(other, usual)
+        if name in found and not torch.equal(found[name], tensor):
+            raise ModelError(f"{path}: {stored} and another spelling of {name} hold different numbers")
+        found[name] = tensor
+    by_batch = [name for name in found if name.startswith(BATCH_NORM)]
+    if by_batch:
+        raise ModelError(
+            f"{path}: {by_batch[0]}: fine-tuned with batch norm, which makes it another architecture"
+        )
+    return found
+
+
+def read_tokens(path: Path, pad: str) -> tuple[dict[str, int], list[str]]:
+    """Read ``vocab.json``; special tokens that it lacks are appended as the owners' code does.
+
+    Parameters
+    ----------
+    path
+        Token to id, in any order.
+    pad
+        The padding token.
+
+    Returns
+    -------
+    Token to id; and the tokens that are genes, by ascending id.
+
+    Raises
+    ------
+    ModelError
+        If an id is not a whole number, or two tokens share one.
+    """
+    tokens = read_json(path, "the vocabulary")
+    wrong = [token for token, place in tokens.items() if type(place) is not int]
+    if wrong:
+        raise ModelError(f"{path}: the id of {wrong[0]!r} is {tokens[wrong[0]]!r}, not a whole number")
+    for special in (pad, CELL, END):
+        tokens.setdefault(special, len(tokens))
+    if len(set(tokens.values())) != len(tokens):
+        raise ModelError(f"{path}: two tokens share an id")
+    genes = [token for token in tokens if token != pad and not (token[:1] == "<" and token[-1:] == ">")]
+    return tokens, sorted(genes, key=tokens.__getitem__)
+
+
+def config_of(
+    arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], tokens: Mapping[str, int], folder: Path
+) -> ScGptConfig:
+    """Sizes as the arguments state them, checked against the tensors and the vocabulary.
+
+    Raises
+    ------
+    ModelError
+        If they disagree.
+    """
+    config = ScGptConfig(
+        vocabulary_size=len(tokens),
+        hidden_size=int(arguments["embsize"]),
+        n_layers=int(arguments["nlayers"]),
+        heads=int(arguments["nheads"]),
+        feed_forward=int(arguments["d_hid"]),
+    )
+    depth = n_blocks(tensors, BLOCKS)
+    if config.n_layers != depth:
+        raise ModelError(
+            f"{folder}: {ARGUMENTS} says nlayers = {config.n_layers}, {CHECKPOINT} has {depth} blocks"
+        )
+    if config.heads < 1 or config.hidden_size % config.heads:
+        raise ModelError(f"{folder}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    table = tensors.get("encoder.embedding.weight")
+    if table is not None and len(table) != len(tokens):
+        raise ModelError(
+            f"{folder}: {VOCABULARY} has {len(tokens)} tokens, special ones included, but the gene table in "
+            f"{CHECKPOINT} has {len(table)} rows: they are not of one release"
+        )
+    if set(tokens.values()) != set(range(len(tokens))):
+        raise ModelError(f"{folder}: the ids in {VOCABULARY} do not count from 0 to {len(tokens) - 1}")
+    return config
+
+
+def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
+    """Refuse what this network would compute wrongly without a word."""
+    for name, needed in EXPECTED.items():
+        found = arguments.get(name, needed)
+        if found != needed:
+            raise ModelError(f"{path}: {name} is {found!r}; this architecture has {needed!r}")
+    for name, value in arguments.items():
+        if any(part in name.lower() for part in OTHER_FORWARD) and value not in OFF:
+            raise ModelError(f"{path}: {name} is {value!r}; this architecture is without")
+
+
+def stored_as(name: str) -> Sequence[str]:
+    """Where the checkpoint holds a parameter of the network."""
+    for stored, usual in (("in_proj_weight", "Wqkv.weight"), ("in_proj_bias", "Wqkv.bias")):
+        name = name.replace(f"self_attn.{stored}", f"self_attn.{usual}")
+    return (name,)

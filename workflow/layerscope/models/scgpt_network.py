@@ -1,0 +1,100 @@
+"""The encoder of scGPT (Cui et al. 2024): a post-norm transformer over a cell token and expressed genes.
+
+Parameters carry the names of the owners' release, but for attention's, which are PyTorch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.gene_value import GeneEncoder, ValueEncoder
+from layerscope.models.post_norm import Block, PostNormEncoder, draw_as_pytorch
+from layerscope.models.transformer import Scratch, by_rows
+
+MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
+GENE_SCALE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScGptConfig:
+    """Sizes of one encoder, all read from a release folder.
+
+    Attributes
+    ----------
+    vocabulary_size
+        Rows of the gene table, special tokens included.
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    """
+
+    vocabulary_size: int
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+
+
+class Blocks(nn.Module):
+    """The blocks, named as the owners name them."""
+
+    def __init__(self, config: ScGptConfig) -> None:
+        super().__init__()
+        scratch = Scratch()
+        self.layers = nn.ModuleList(
+            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
+            for _ in range(config.n_layers)
+        )
+
+
+class ScGptEncoder(PostNormEncoder):
+    """Everything of scGPT that makes representations; batches have the token columns ``ids``, ``values``."""
+
+    def __init__(self, config: ScGptConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = GeneEncoder(config.vocabulary_size, config.hidden_size)
+        self.value_encoder = ValueEncoder(config.hidden_size, MAX_VALUE, "relu")
+        self.transformer_encoder = Blocks(config)
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.transformer_encoder.layers))
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
+        return by_rows(self._tokens, batch.tokens["ids"], batch.tokens["values"])
+
+    def _tokens(self, ids: Tensor, values: Tensor) -> Tensor:
+        genes: Tensor = self.encoder(ids)
+        expression: Tensor = self.value_encoder(values)
+        return genes + expression
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew as the owners do: PyTorch's defaults, but gene embeddings small and uniform.
+
+        The owners' attention is one linear layer for queries, keys and values, drawn as any other.
+        """
+        draw = torch.Generator().manual_seed(seed)
+        draw_as_pytorch(self, draw)
+        bound = self.config.hidden_size**-0.5
+        with torch.no_grad():
+            self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
+            for block in self.blocks:
+                attention = block.self_attn
+                attention.in_proj_weight.uniform_(-bound, bound, generator=draw)
+                for bias in (attention.in_proj_bias, attention.out_proj.bias):
+                    bias.uniform_(-bound, bound, generator=draw)
+
+
+def fresh(config: ScGptConfig, seed: int) -> ScGptEncoder:
+    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
+    encoder = ScGptEncoder(config)
+    encoder.initialise(seed)
+    return encoder
