@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 WINDOW_CELLS = 2048
 TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
 SHARD_SECONDS = 20.0
-SHARD_BYTES = 64 << 20
+SHARD_BYTES = 16 << 20
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 

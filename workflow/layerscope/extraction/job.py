@@ -35,7 +35,7 @@ STORED_DTYPES = ("float32", "float16")
 DEVICES = ("cpu", "cuda", "auto")
 TRAINING = "provenance.json"
 STREAM_SETTINGS = ("matrix", "values", "gene_column")
-WINDOW_BYTES = 64 << 20
+WINDOW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)

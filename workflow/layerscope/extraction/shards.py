@@ -137,8 +137,10 @@ class Shards:
 
     def append(self, finished: Finished) -> None:
         """Write finished rows as a shard and name it in the journal."""
-        content = [finished.rows.astype(np.int64).tobytes()]
-        content += [finished.layers[c.layer].astype(c.dtype, copy=False).tobytes() for c in self.columns]
+        content = [memoryview(np.ascontiguousarray(finished.rows, dtype=np.int64)).cast("B")]
+        for column in self.columns:
+            matrix = np.ascontiguousarray(finished.layers[column.layer], dtype=column.dtype)
+            content.append(memoryview(matrix.reshape(-1).view(np.uint8)))
         path = self.folder / f"{len(self._shards):06d}.bin"
         checksum = 0
         with path.with_suffix(".partial").open("wb") as stream:
