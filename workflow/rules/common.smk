@@ -136,6 +136,15 @@ def foundation_models():
     return [name for name in config["models"] if not study.is_baseline(config, name)]
 
 
+def foundation_models_of_study():
+    """Models of the study with trained weights."""
+    return [
+        name
+        for name in config["study"]["models"]
+        if name in foundation_models() and "control" not in config["models"][name]
+    ]
+
+
 def baselines():
     return [name for name in config["models"] if study.is_baseline(config, name)]
 

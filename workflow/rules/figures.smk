@@ -102,3 +102,35 @@ rule plot_published:
     shell:
         "python {input.script} --published {input.published} --settings {params.settings:q}"
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
+
+
+# On request: what cells shared by layer and reference do to the scores of perturbations (needs protocol strict).
+
+
+rule plot_leak:
+    input:
+        script=repository("scripts/plot_leak.py"),
+        scores="results/tables/scores.tsv",
+    output:
+        svg="results/figures/leak.svg",
+        png="results/figures/leak.png",
+        pdf="results/figures/leak.pdf",
+    log:
+        "logs/plot_leak.log",
+    benchmark:
+        "logs/benchmarks/plot_leak.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=15,
+    params:
+        code=code("plot_leak.py"),
+        settings=as_json(figure_settings()),
+        models=foundation_models_of_study(),
+    message:
+        "Drawing the scores of shared cells beside those of disjoint ones"
+    shell:
+        "python {input.script} --scores {input.scores} --settings {params.settings:q}"
+        " --models {params.models} --output {output.svg} {output.png} {output.pdf} &> {log}"
