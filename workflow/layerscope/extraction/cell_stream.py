@@ -92,7 +92,7 @@ class CellStream:
         self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
         self.values = self._agreed(values or str(self.provenance.get("values", "")))
         self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
-        self._obs = {name: self._obs_column(name) for name in model.obs_columns}
+        self._obs = {name: self._obs_column(name) for name in (*model.obs_columns, *self._optional())}
 
     def __len__(self) -> int:
         return len(self.cell_ids)
@@ -154,6 +154,14 @@ class CellStream:
             check = admit_unlogged if unlogged else partial(admit, values=said)
             log.info("values: %s", check(found, where=f"{self.path}: {self._name}", remedy=remedy))
         return UNLOGGED if unlogged else said
+
+    def _optional(self) -> list[str]:
+        """The columns of ``obs`` that the model can do without, as far as they are there."""
+        stored = column_names(self._file["obs"])
+        for name in self._model.optional_obs_columns:
+            if name not in stored:
+                log.warning("warning: %s has no obs[%r], which the model would use", self.path, name)
+        return [name for name in self._model.optional_obs_columns if name in stored]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any]:
         obs = self._file["obs"]

@@ -239,8 +239,8 @@ class FoundationModel(ABC):
         Whether tokens depend on the order of a cell's values alone, so that any monotone transform will do.
     takes_fractions
         Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
-    obs_columns
-        Columns of ``obs`` that :meth:`tokenise` needs.
+    obs_columns, optional_obs_columns
+        Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there.
     weights
         The file that the weights were read from.
     settings
@@ -260,6 +260,7 @@ class FoundationModel(ABC):
     rank_based: bool = False
     takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
+    optional_obs_columns: tuple[str, ...] = ()
     weights: Path
     settings: Mapping[str, Any]
 

@@ -1,0 +1,132 @@
+"""Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
+
+On a CPU one head of one cell is done at a time, some queries at a time against the keys up to the last of
+them: scores stay in cache, and half of them are never made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from layerscope.models.base import Span, TokenBatch
+from layerscope.models.transformer import Scratch
+
+QUERIES = 128
+SCORES_AT_ONCE = 1 << 28
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What attention knows of the keys of a batch.
+
+    Attributes
+    ----------
+    bias
+        Added to every score of a key, float32 ``(n_rows,)``.
+    closed
+        Whether nothing may attend to the first token of each cell, bool ``(n_cells,)``.
+    """
+
+    bias: Tensor
+    closed: Tensor
+
+
+def capped_attention(
+    qkv: Tensor, heads: int, batch: TokenBatch, keys: Keys, softcap: float, scratch: Scratch
+) -> Tensor:
+    """Attention of each token to itself and the tokens before it in its cell.
+
+    The score of query and key is ``q . k / sqrt(head size) + bias``, and then, if ``softcap`` is above zero,
+    ``softcap * tanh(score / softcap)``.
+
+    Parameters
+    ----------
+    qkv
+        Queries, keys and values of the packed tokens, ``(n_rows, 3 * hidden)``: three blocks of columns, the
+        heads of each contiguous.
+    heads
+        Number of heads.
+    batch
+        Says which rows are a cell's.
+    keys
+        Bias, and the keys that are closed.
+    softcap
+        The cap; none if zero or below.
+    scratch
+        Buffers.
+
+    Returns
+    -------
+    Context, ``(n_rows, hidden)``: zero where a token may attend to nothing, and in rows of no cell.
+    """
+    width = qkv.shape[1] // 3
+    split = qkv.view(len(qkv), 3, heads, -1)
+    out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
+    if out is None:
+        parts = [_together(split, part, batch, keys, softcap) for part in _parts(batch, heads)]
+        return torch.cat([*parts, qkv.new_zeros((len(qkv) - int(batch.offsets[-1]), width))])
+    out[int(batch.offsets[-1]) :] = 0
+    for cell, closed in enumerate(keys.closed.tolist()):
+        rows = slice(int(batch.offsets[cell]), int(batch.offsets[cell + 1]))
+        _cell(split[rows], keys.bias[rows], closed, softcap, out[rows], scratch)
+    return out
+
+
+def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor, scratch: Scratch) -> None:
+    """Attention of one cell, into ``out``, head by head and some queries at a time."""
+    tokens, _, heads, size = split.shape
+    unit = softcap if softcap > 0 else 1.0
+    bias = (bias / unit).to(split.dtype)
+    future = torch.full((QUERIES, QUERIES), -math.inf, dtype=split.dtype).triu(1)
+    flat = scratch.take("scores", QUERIES, tokens, split, split.dtype)
+    assert flat is not None, "buffers are there in inference on a CPU"
+    for head in range(heads):
+        query, key, value = (part.contiguous() for part in split[:, :, head].unbind(1))
+        for start in range(0, tokens, QUERIES):
+            stop = min(start + QUERIES, tokens)
+            scores = flat.view(-1)[: (stop - start) * stop].view(stop - start, stop)
+            scale = 1 / (math.sqrt(size) * unit)
+            torch.addmm(bias[:stop], query[start:stop], key[:stop].t(), alpha=scale, out=scores)
+            if softcap > 0:
+                scores.tanh_().mul_(softcap)
+            scores[:, start:] += future[: stop - start, : stop - start]
+            if closed:
+                scores[:, 0] = -math.inf
+            weights = torch.softmax(scores, dim=-1)
+            torch.mm(weights, value[:stop], out=out[start:stop, head * size : (head + 1) * size])
+    if closed:
+        out[0] = 0
+
+
+def _parts(batch: TokenBatch, heads: int) -> list[Span]:
+    """The spans of a batch, cut so that the scores of a part fit into memory."""
+    parts = []
+    for span in batch.spans:
+        most = max(SCORES_AT_ONCE // (heads * span.length**2), 1)
+        for first in range(0, span.n_cells, most):
+            n_cells = min(most, span.n_cells - first)
+            parts.append(Span(span.start + first * span.length, n_cells, span.length))
+    return parts
+
+
+def _together(split: Tensor, span: Span, batch: TokenBatch, keys: Keys, softcap: float) -> Tensor:
+    """Attention of some cells of one length, all heads at once."""
+    cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
+    query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
+    bias = keys.bias[span.rows].view(span.n_cells, 1, 1, span.length)
+    scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[-1]) + bias
+    if softcap > 0:
+        scores = softcap * torch.tanh(scores / softcap)
+    first = int(torch.searchsorted(batch.starts, span.start))
+    shut = torch.ones((span.length, span.length), dtype=torch.bool, device=split.device).triu(1)
+    leading = torch.arange(span.length, device=split.device) == 0
+    closed = keys.closed[first : first + span.n_cells, None, None, None] & leading
+    scores = scores.masked_fill(shut | closed, -math.inf)
+    nothing = torch.isinf(scores).all(dim=-1, keepdim=True)
+    weights = torch.softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
+    context = weights.to(split.dtype) @ value
+    return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)

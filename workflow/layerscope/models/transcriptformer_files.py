@@ -1,0 +1,283 @@
+"""TranscriptFormer on disk: configuration, weights, and the vocabularies that number genes and assays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerscope.errors import ModelError
+from layerscope.models.gene_value import ACTIVATIONS
+from layerscope.models.transcriptformer_network import TranscriptFormerConfig
+from layerscope.models.weights import n_blocks, present, read_checkpoint, read_json, read_safetensors
+
+CONFIG, WEIGHTS, SAFETENSORS = "config.json", "model_weights.pt", "model_weights.safetensors"
+VOCABULARIES = "vocabs"
+TABLE = "gene_embeddings.embedding.weight"
+IGNORED = ("mu.", "gene_id_head.")
+START = "[START]"
+CLIP_COUNTS = 30.0  # what the owners' package takes where the configuration says nothing
+LAYERS = "transformer_encoder.encoder_layers."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a release folder holds.
+
+    Attributes
+    ----------
+    weights
+        The file the tensors were read from.
+    config, tensors
+        The network.
+    special, genes
+        Names of the special tokens and of the genes: by ascending token, one after the other.
+    source
+        Where the genes' names were read.
+    pad
+        The special token that fills up.
+    assays
+        Assay to row of its table; empty where sentences have none.
+    unknown_assay
+        The name that stands for an assay that is not known.
+    length
+        Genes of a sentence, the start included.
+    clip_counts
+        Counts are cut here.
+    least_genes
+        Genes that a cell must express.
+    """
+
+    weights: Path
+    config: TranscriptFormerConfig
+    tensors: dict[str, Tensor]
+    special: tuple[str, ...]
+    genes: tuple[str, ...]
+    source: str
+    pad: str
+    assays: Mapping[str, int]
+    unknown_assay: str
+    length: int
+    clip_counts: float
+    least_genes: int
+
+
+class _Section:
+    """Part of ``config.json``; what is missing or null has the default of the owners' package."""
+
+    def __init__(self, path: Path, held: Mapping[str, Any], name: str) -> None:
+        self._path, self._name = path, name
+        self._held = held.get(name)
+        if not isinstance(self._held, Mapping):
+            raise ModelError(f"{path}: not a TranscriptFormer configuration, it has no model.{name}")
+
+    def value(self, key: str, default: Any = None) -> Any:
+        found = self._held.get(key) if isinstance(self._held, Mapping) else None
+        if found is None and default is None:
+            raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
+        return default if found is None else found
+
+    def demand(self, key: str, needed: Any, default: Any) -> None:
+        """Refuse what this tokeniser would do wrongly without a word."""
+        if self.value(key, default) != needed:
+            raise ModelError(
+                f"{self._path}: model.{self._name}.{key} is {self.value(key, default)!r}; "
+                f"this tokeniser does {needed!r}"
+            )
+
+
+def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding: str = "") -> Release:
+    """Read a release folder.
+
+    Parameters
+    ----------
+    folder
+        Holds ``config.json``, ``model_weights.pt`` (or safetensors) and ``vocabs``.
+    trusted_sha256
+        Opt-in to an unsafe checkpoint, see :func:`layerscope.models.weights.read_checkpoint`.
+    pretrained_embedding
+        Files of protein embeddings of another species, relative to ``folder``, joined by commas: they take
+        the place of the checkpoint's genes. Special tokens keep the checkpoint's rows.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or unsafe, or they do not fit each other.
+    """
+    path = folder / CONFIG
+    held = read_json(path, "the configuration").get("model", {})
+    data, model = _Section(path, held, "data_config"), _Section(path, held, "model_config")
+    for key, needed, default in (
+        ("filter_to_vocabs", True, True),
+        ("pad_zeros", True, True),
+        ("normalize_to_scale", 0, 0),
+        ("sort_genes", False, False),
+        ("randomize_genes", False, False),
+    ):
+        data.demand(key, needed, default)
+    columns = _assay_columns(data, model, path)
+    weights, tensors = _read_weights(folder, trusted_sha256)
+    special = tuple(data.value("special_tokens"))
+    files = data.value("esm2_mappings")
+    genes = _genes([_vocabulary(folder, name) for name in files], special)
+    if TABLE in tensors and len(tensors[TABLE]) != len(special) + len(genes):
+        raise ModelError(
+            f"{weights}: the table of genes has {len(tensors[TABLE])} rows, but there are {len(special)} "
+            f"special tokens and {len(genes)} genes in {', '.join(files)}"
+        )
+    if pretrained_embedding:
+        files = pretrained_embedding.split(",")
+        genes, tensors[TABLE] = _other_species([folder / name for name in files], special, tensors[TABLE])
+    pad = str(data.value("gene_pad_token", "[PAD]"))
+    for token in (pad, START):
+        if token not in special:
+            raise ModelError(f"{path}: {token} is not among the special tokens, {', '.join(special)}")
+    unknown = str(data.value("aux_pad_token", "unknown"))
+    assays = _assays(folder, columns, unknown)
+    return Release(
+        weights=weights,
+        config=config_of(model, tensors, columns, assays, weights),
+        tensors=tensors,
+        special=special,
+        genes=genes,
+        source=", ".join(files),
+        pad=pad,
+        assays=assays,
+        unknown_assay=unknown,
+        length=int(model.value("seq_len")),
+        clip_counts=float(data.value("clip_counts", CLIP_COUNTS)),
+        least_genes=int(data.value("min_expressed_genes", 0)),
+    )
+
+
+def config_of(
+    model: _Section,
+    tensors: Mapping[str, Tensor],
+    columns: Sequence[str],
+    assays: Mapping[str, int],
+    path: Path,
+) -> TranscriptFormerConfig:
+    """Sizes from the tensors, constants from ``config.json``; both must agree.
+
+    Raises
+    ------
+    ModelError
+        If a key or tensor is missing, they disagree, or the architecture is another one.
+    """
+    column = columns[0] if columns else ""
+    table = f"aux_embeddings.{column}.weight"
+    try:
+        n_tokens, token_width = tensors[TABLE].shape
+        config = TranscriptFormerConfig(
+            n_tokens=n_tokens,
+            token_width=token_width,
+            n_assays=len(tensors[table]) if columns else 0,
+            assay_column=column,
+            hidden_size=len(tensors["gene_embeddings.mlp.layers.4.weight"]),
+            n_layers=n_blocks(tensors, LAYERS),
+            heads=int(model.value("num_heads")),
+            feed_forward=len(tensors[f"{LAYERS}0.linear1.weight"]),
+            activation=str(model.value("activation", "gelu")),
+            attention_bias=bool(model.value("attn_bias", f"{LAYERS}0.self_attn.linears.0.bias" in tensors)),
+            feed_forward_bias=bool(model.value("fw_bias", f"{LAYERS}0.linear1.bias" in tensors)),
+            softcap=float(model.value("softcap")),
+            log_counts_eps=float(model.value("log_counts_eps", 1e-6)),
+        )
+    except KeyError as error:
+        raise ModelError(f"{path}: not a TranscriptFormer checkpoint, it has no {error.args[0]!r}") from error
+    stated = {
+        "embed_dim": config.hidden_size,
+        "num_layers": config.n_layers,
+        "model_dim": config.feed_forward,
+    }
+    for name, is_ in stated.items():
+        if int(model.value(name, is_)) != is_:
+            raise ModelError(f"{path}: {CONFIG} says {name} = {model.value(name)}, the tensors {is_}")
+    if config.hidden_size % config.heads:
+        raise ModelError(f"{path}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    if config.activation not in ACTIVATIONS:
+        raise ModelError(f"{path}: activation {config.activation!r} is not one of {', '.join(ACTIVATIONS)}")
+    beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
+    if beyond:
+        raise ModelError(
+            f"{path}: {column}_vocab.json gives {beyond[0]!r} the row {assays[beyond[0]]}, but {table} has "
+            f"{config.n_assays} rows"
+        )
+    return config
+
+
+def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
+    """The columns of ``obs`` that sentences begin with: one or none."""
+    found = data.value("aux_cols", [])
+    columns = [found] if isinstance(found, str) else list(found)
+    if len(columns) > 1 or int(model.value("aux_len", len(columns))) != len(columns):
+        raise ModelError(
+            f"{path}: aux_cols = {columns} and aux_len = {model.value('aux_len', 0)}; this architecture has "
+            "one such token, or none"
+        )
+    return columns
+
+
+def _read_weights(folder: Path, trusted_sha256: str) -> tuple[Path, dict[str, Tensor]]:
+    path = folder / SAFETENSORS
+    if path.is_file() and not (folder / WEIGHTS).is_file():
+        return path, read_safetensors(path)
+    path = folder / WEIGHTS
+    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+        raise ModelError(f"{path}: not a state dict of TranscriptFormer: expected tensors by name")
+    return path, dict(held)
+
+
+def _vocabulary(folder: Path, name: str) -> Path:
+    """A file of the vocabularies, in their folder or beside the weights."""
+    beside = folder / name
+    return beside if beside.is_file() else folder / VOCABULARIES / name
+
+
+def _genes(files: Sequence[Path], special: Sequence[str]) -> tuple[str, ...]:
+    """Names of the genes by ascending token: file by file, of repeats the first."""
+    names = dict.fromkeys(name for path in files for name in _keys(path))
+    return tuple(name for name in names if name not in set(special))
+
+
+def _keys(path: Path) -> list[str]:
+    try:
+        with h5py.File(present(path, "the vocabulary of genes")) as file:
+            return [str(name) for name in file["keys"].asstr()[()]]
+    except (OSError, KeyError) as error:
+        raise ModelError(f"{path}: not a vocabulary of genes ({error}); fetch it again") from error
+
+
+def _other_species(
+    files: Sequence[Path], special: Sequence[str], table: Tensor
+) -> tuple[tuple[str, ...], Tensor]:
+    """Genes of another species, and the table with their vectors after the checkpoint's special tokens."""
+    genes = _genes(files, special)
+    vectors: dict[str, np.ndarray] = {}
+    for path in files:
+        with h5py.File(path) as file:
+            for name in _keys(path):
+                vectors.setdefault(name, file["arrays"][name][()])
+    other = torch.from_numpy(np.stack([vectors[name] for name in genes]).astype(np.float32))
+    if other.shape[1] != table.shape[1]:
+        raise ModelError(
+            f"{files[0]}: vectors of {other.shape[1]} numbers, but the checkpoint has {table.shape[1]}"
+        )
+    return genes, torch.cat([table[: len(special)].float(), other])
+
+
+def _assays(folder: Path, columns: Sequence[str], unknown: str) -> dict[str, int]:
+    if not columns:
+        return {}
+    path = _vocabulary(folder, f"{columns[0]}_vocab.json")
+    found = read_json(path, "the vocabulary of assays")
+    if unknown not in found or not all(isinstance(row, int) for row in found.values()):
+        raise ModelError(f"{path}: expected a mapping of assays to rows with {unknown!r} among them")
+    return found

@@ -1,0 +1,213 @@
+"""The encoder of TranscriptFormer (Pearce et al. 2025): causal blocks over an assay and a cell's genes.
+
+Parameters carry the names of the owners' release, but that queries, keys and values are one matrix
+(:func:`stored_as` says of which it is made). Autograd works through every method; the table of proteins is
+data, not weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.capped_attention import Keys, capped_attention
+from layerscope.models.gene_value import ACTIVATIONS
+from layerscope.models.post_norm import draw_as_pytorch
+from layerscope.models.token_table import TokenTable
+from layerscope.models.transformer import Scratch, by_rows, linear, plus, reusable
+
+IN_PROJECTION, OUT_PROJECTION = ".self_attn.in_proj.", ".self_attn.out_proj."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptFormerConfig:
+    """Sizes and constants of one encoder, all read from a release folder.
+
+    Attributes
+    ----------
+    n_tokens, token_width
+        Shape of the table of genes, special tokens included.
+    n_assays
+        Rows of the table of assays; 0 where a sentence has no assay.
+    assay_column
+        The name that the release has for it.
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    activation
+        Of the feed-forward layer.
+    attention_bias, feed_forward_bias
+        Whether these linear layers have biases.
+    softcap
+        Cap on attention's scores; none if zero or below.
+    log_counts_eps
+        Added to a count before its logarithm is added to the scores.
+    """
+
+    n_tokens: int
+    token_width: int
+    n_assays: int
+    assay_column: str
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+    activation: str = "gelu"
+    attention_bias: bool = False
+    feed_forward_bias: bool = False
+    softcap: float = 10.0
+    log_counts_eps: float = 1e-6
+
+
+def stored_as(name: str) -> list[str]:
+    """Names in a release of the parts, stacked, that make a parameter of this network."""
+    if IN_PROJECTION in name:
+        return [name.replace(IN_PROJECTION, f".self_attn.linears.{i}.") for i in range(3)]
+    return [name.replace(OUT_PROJECTION, ".self_attn.linears.3.")]
+
+
+class GeneEmbeddings(nn.Module):
+    """A table of proteins, and what makes genes' tokens of them."""
+
+    def __init__(self, config: TranscriptFormerConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.embedding = TokenTable(config.n_tokens, config.token_width)
+        layers = (nn.Linear(config.token_width, hidden), nn.ReLU(inplace=True), nn.LayerNorm(hidden))
+        self.mlp = nn.ModuleDict({"layers": nn.Sequential(*layers, nn.Identity(), nn.Linear(hidden, hidden))})
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """``(n,)`` to ``(n, hidden_size)``."""
+        out: Tensor = self.embedding(ids, self.project)
+        return out
+
+    def project(self, vectors: Tensor) -> Tensor:
+        """Rows of the table, ``(n, token_width)``, to ``(n, hidden_size)``."""
+        first, activation, norm, _, last = cast(nn.Sequential, self.mlp["layers"])
+        first, last = cast(nn.Linear, first), cast(nn.Linear, last)
+        hidden = norm(activation(linear(vectors, first.weight, first.bias)))
+        return linear(hidden, last.weight, last.bias)
+
+
+class SelfAttention(nn.Module):
+    """Parameters of an attention layer."""
+
+    def __init__(self, config: TranscriptFormerConfig) -> None:
+        super().__init__()
+        hidden, bias = config.hidden_size, config.attention_bias
+        self.in_proj = nn.Linear(hidden, 3 * hidden, bias=bias)
+        self.out_proj = nn.Linear(hidden, hidden, bias=bias)
+
+
+class Block(nn.Module):
+    """Transformer block whose residual stream is what its norms give, not what they are given."""
+
+    def __init__(self, config: TranscriptFormerConfig, scratch: Scratch) -> None:
+        super().__init__()
+        hidden, bias = config.hidden_size, config.feed_forward_bias
+        self.heads, self.softcap, self.scratch = config.heads, config.softcap, scratch
+        self.activation = ACTIVATIONS[config.activation]
+        self.self_attn = SelfAttention(config)
+        self.linear1 = nn.Linear(hidden, config.feed_forward, bias=bias)
+        self.linear2 = nn.Linear(config.feed_forward, hidden, bias=bias)
+        self.norm1 = nn.LayerNorm(hidden)
+        self.norm2 = nn.LayerNorm(hidden)
+
+    def forward(self, x: Tensor, batch: TokenBatch, keys: Keys) -> Tensor:
+        """``(n_rows, hidden_size)`` to the same shape."""
+        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
+        y = by_rows(self._normed, x, out=x if reusable(x) else None)
+        qkv = by_rows(self._qkv, y, out=self.scratch.take("qkv", rows, 3 * width, y, dtype))
+        context = capped_attention(qkv, self.heads, batch, keys, self.softcap, self.scratch)
+        return by_rows(self._after_attention, y, context, out=y if reusable(y) else None)
+
+    def _normed(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        normed: Tensor = self.norm1(x)
+        return normed if out is None else out.copy_(normed)
+
+    def _qkv(self, y: Tensor, out: Tensor | None = None) -> Tensor:
+        return linear(y, self.self_attn.in_proj.weight, self.self_attn.in_proj.bias, out)
+
+    def _after_attention(self, y: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = y.shape
+        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
+        wide = self.scratch.take("wide", rows, len(self.linear1.weight), y, dtype)
+        narrow = self.scratch.take("narrow", rows, width, y, dtype)
+        y = self.norm2(plus(y, linear(context, projection.weight, projection.bias, narrow)))
+        hidden = self.activation(linear(y, self.linear1.weight, self.linear1.bias, wide))
+        return plus(y, linear(hidden, self.linear2.weight, self.linear2.bias, narrow), out)
+
+
+class TransformerEncoder(nn.Module):
+    """The blocks."""
+
+    def __init__(self, config: TranscriptFormerConfig) -> None:
+        super().__init__()
+        scratch = Scratch()
+        self.encoder_layers = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.encoder_layers))
+
+
+class TranscriptFormerEncoder(nn.Module):
+    """Everything of TranscriptFormer that makes representations.
+
+    Batches have the token columns ``ids`` and ``counts``. Where there are assays, the first token of each
+    cell is overwritten by the one that the cell column ``assay`` says, which nothing attends to where
+    ``assay_known`` is false.
+    """
+
+    def __init__(self, config: TranscriptFormerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.gene_embeddings = GeneEmbeddings(config)
+        assays = {config.assay_column: nn.Embedding(config.n_assays, config.hidden_size)}
+        self.aux_embeddings = nn.ModuleDict(assays if config.n_assays else {})
+        self.transformer_encoder = TransformerEncoder(config)
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block, ``(n_rows, hidden_size)``."""
+        genes: Tensor = self.gene_embeddings(batch.tokens["ids"])
+        if not self.config.n_assays:
+            return genes
+        assays: Tensor = self.aux_embeddings[self.config.assay_column](batch.cells["assay"])
+        return genes.index_copy(0, batch.starts, assays)
+
+    def keys(self, batch: TokenBatch) -> Keys:
+        """What counts and assays tell attention."""
+        nothing = torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)
+        return Keys(
+            bias=torch.log1p(batch.tokens["counts"] + self.config.log_counts_eps),
+            closed=~batch.cells["assay_known"] if self.config.n_assays else nothing,
+        )
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
+        x, keys = self.embed(batch), self.keys(batch)
+        yield 0, x
+        for layer, block in enumerate(self.transformer_encoder.blocks, start=1):
+            x = block(x, batch, keys)
+            yield layer, x
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """The last block's output, ``(n_rows, hidden_size)``."""
+        *_, (_, x) = self.layers(batch)
+        return x
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
+        for block in self.transformer_encoder.blocks:
+            for linear_layer in (block.self_attn, block.linear1, block.linear2):
+                linear_layer.to(dtype)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""
+        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
+        self.gene_embeddings.embedding.forget()

@@ -1,0 +1,281 @@
+"""UCE: its tokens, its poolings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from layerscope.errors import ConfigError, DataError
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.draws import cell_generator
+from layerscope.models.settings import Settings
+from layerscope.models.transformer import gathered, reduced
+from layerscope.models.uce_files import (
+    IGNORED,
+    TABLE,
+    Genes,
+    config_of,
+    find_checkpoint,
+    read_genes,
+    read_weights,
+    release_folder,
+)
+from layerscope.models.uce_network import UCEEncoder
+from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.weights import load_strictly
+
+RIGHT_BRACKET, CELL = 2, 3  # of the owners' code; no file holds them
+HEADS, SAMPLE_SIZE = 20, 1024  # of both released checkpoints; no file holds them
+SPECIAL_OF_CELL, SPECIAL_OF_CHROMOSOME = 1, 2
+
+
+class UCE(FoundationModel):
+    """A UCE checkpoint of any size, for the genes of one species.
+
+    Settings
+    --------
+    species
+        As the release calls it: ``human`` (default), ``mouse``, ``zebrafish``, ...
+    sampling
+        How the ``sample_size`` genes of a sentence come from a cell. ``random`` (default) draws them with
+        replacement by ``log(1 + count)``, and the order of chromosomes, from the seed and the cell's id.
+        ``expected`` draws nothing: each gene comes as often as it is expected to (largest remainders, ties to
+        the earlier token), and chromosomes by ascending token.
+    draw_seed_column
+        Column of ``obs`` with a seed per cell for the owners' own stream of random numbers
+        (``numpy.random.seed``), in the order of the file's columns: repeats a recorded run of their code to
+        the token. Empty (default) for ours.
+    sample_size
+        Genes of a sentence, 1024 by default.
+    nhead
+        Attention heads, 20 by default.
+    chrom_token_offset
+        Token of the first chromosome; by default (-1) chromosomes are the last rows of the table.
+    unplaced_genes
+        Genes without a chromosome: ``refuse`` (default) the release, or ``drop`` them.
+    checkpoint, protein_embeddings
+        File names, where the folder leaves a choice.
+    """
+
+    family = "uce"
+    poolings = ("cls", "mean", "max")
+    default_pooling = "cls"
+    official_pooling = "decoder of the cell token, divided by its L2 norm"
+    accepts = ("counts",)
+    takes_fractions = True
+    module: UCEEncoder
+
+    def __init__(
+        self, module: UCEEncoder, genes: Genes, weights: Path, settings: Settings, seed: int
+    ) -> None:
+        self.module, self.genes, self.weights, self.seed = module, genes, weights, seed
+        self.vocabulary = Vocabulary(genes.names, str(genes.source), ignore_case=True)
+        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
+        self.official_layer = self.n_layers
+        self.sampling = settings.take("sampling", "random", ("random", "expected"))
+        self.sample_size = settings.take("sample_size", SAMPLE_SIZE)
+        self.draw_seed_column = settings.take("draw_seed_column", "")
+        self.obs_columns = (self.draw_seed_column,) if self.draw_seed_column else ()
+        shortest = SPECIAL_OF_CELL + SPECIAL_OF_CHROMOSOME + self.sample_size
+        if self.sample_size < 1 or shortest > module.config.n_positions:
+            raise ConfigError(
+                f"{weights}: a sentence of {self.sample_size} genes has at least {shortest} tokens, and "
+                f"positions are {module.config.n_positions}; set its genes with --set sample_size=N"
+            )
+        if self.draw_seed_column and self.sampling != "random":
+            raise ConfigError("uce: draw_seed_column seeds what sampling=random draws; set only one of them")
+        self.settings = settings.resolved(without=("trust_sha256", "checkpoint", "protein_embeddings"))
+
+    def tokenise(self, block: CellBlock) -> Sentences:
+        """The cell token; then per chromosome its token, its genes by where they begin, a right bracket.
+
+        Counts are cut to whole numbers. A cell without any count left is refused (the owners' code fails
+        there), and one whose genes lie on more chromosomes than there are positions for.
+        """
+        n_cells, longest = len(block.cell_ids), self.module.config.n_positions
+        sentences: list[Integers] = []
+        refused = [""] * n_cells
+        for cell in range(n_cells):
+            entries = slice(block.offsets[cell], block.offsets[cell + 1])
+            counts = np.trunc(block.values[entries])
+            genes = block.genes[entries][counts > 0]
+            sentence: Integers = np.zeros(0, dtype=np.int64)
+            if len(genes) == 0:
+                refused[cell] = "has no count of a gene of the vocabulary"
+            else:
+                sentence = self.sentence(*self._drawn(block, cell, genes, counts[counts > 0]))
+            if len(sentence) > longest:
+                refused[cell] = f"needs more tokens than the {longest} positions that the model has"
+                sentence = sentence[:0]
+            sentences.append(sentence)
+        lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        ids = np.concatenate(sentences) if sentences else np.zeros(0, dtype=np.int64)
+        return Sentences(
+            offsets=offsets,
+            tokens={"ids": ids, "positions": np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)},
+            cells={},
+            refused=refused,
+            shortened=np.zeros(n_cells, dtype=bool),
+        )
+
+    def _drawn(
+        self, block: CellBlock, cell: int, genes: Integers, counts: npt.NDArray[np.float64]
+    ) -> tuple[Integers, Integers]:
+        """The genes of a cell's sentence, with repeats, and its chromosomes in their order."""
+        if self.sampling == "expected":
+            return expected_sample(genes, np.log1p(counts), self.sample_size, self.genes.chromosomes)
+        if not self.draw_seed_column:
+            draw = cell_generator(self.seed, block.cell_ids[cell])
+            return random_sample(genes, np.log1p(counts), self.sample_size, self.genes.chromosomes, draw)
+        try:
+            owners = np.random.RandomState(int(block.obs[self.draw_seed_column][cell]))
+        except ValueError as error:
+            seed = block.obs[self.draw_seed_column][cell]
+            raise DataError(f"obs[{self.draw_seed_column!r}]: {seed!r} is no seed of NumPy's") from error
+        as_filed = np.argsort(block.gene_columns[genes], kind="stable")
+        weights = np.log1p(counts[as_filed].astype(np.float32))
+        return random_sample(genes[as_filed], weights, self.sample_size, self.genes.chromosomes, owners)
+
+    def sentence(self, drawn: Integers, chromosomes: Integers) -> Integers:
+        """The tokens of a sentence.
+
+        Parameters
+        ----------
+        drawn
+            Genes of the vocabulary, with repeats, in any order (which decides between genes that begin at the
+            same place).
+        chromosomes
+            Tokens of their chromosomes, in the order of the sentence.
+        """
+        rank = np.argsort(chromosomes)[np.searchsorted(np.sort(chromosomes), self.genes.chromosomes[drawn])]
+        order = np.lexsort((self.genes.starts[drawn], rank))
+        drawn, rank = drawn[order], rank[order]
+        ids = np.empty(
+            SPECIAL_OF_CELL + len(drawn) + SPECIAL_OF_CHROMOSOME * len(chromosomes), dtype=np.int64
+        )
+        ids[0] = CELL
+        ids[SPECIAL_OF_CELL + np.arange(len(drawn)) + SPECIAL_OF_CHROMOSOME * rank + 1] = self.genes.tokens[
+            drawn
+        ]
+        before = np.searchsorted(rank, np.arange(len(chromosomes)))
+        opening = SPECIAL_OF_CELL + before + SPECIAL_OF_CHROMOSOME * np.arange(len(chromosomes))
+        ids[opening] = chromosomes
+        ids[np.append(opening[1:], len(ids)) - 1] = RIGHT_BRACKET
+        return ids
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        return self.module.layers(batch)
+
+    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        match pooling:
+            case "cls":
+                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+            case "mean" | "max":
+                return reduced(hidden, batch, pooling)
+        raise ConfigError(f"uce: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+
+    def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
+        return functional.normalize(self.module.decoded(self.pool(hidden, batch, "cls")), dim=1)
+
+    def widths(self, pooling: str) -> tuple[int, int]:
+        return self.hidden_size, self.module.config.decoder[-1]
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        self.module.set_precision(dtype)
+
+    def initialise(self, seed: int) -> None:
+        self.module.initialise(seed)
+
+    def gene_table(self) -> tuple[Tensor, Integers]:
+        return self.module.pe_embedding.rows, self.genes.tokens
+
+
+def random_sample(
+    genes: Integers,
+    weights: npt.NDArray[np.floating],
+    size: int,
+    chromosomes: Integers,
+    draw: np.random.Generator | np.random.RandomState,
+) -> tuple[Integers, Integers]:
+    """Draw genes with replacement, and the order of their chromosomes, as the owners' code does.
+
+    Parameters
+    ----------
+    genes
+        Of one cell.
+    weights
+        In proportion to the chance of each; those of the owners are float32.
+    size
+        How many genes to draw.
+    chromosomes
+        Token of the chromosome of each gene of the vocabulary.
+    draw
+        Random numbers.
+
+    Returns
+    -------
+    The drawn genes, in the order drawn, and the distinct chromosomes, shuffled.
+    """
+    drawn = genes[draw.choice(len(genes), size=size, p=weights / weights.sum(), replace=True)]
+    order = np.unique(chromosomes[drawn])
+    draw.shuffle(order)
+    return drawn, order
+
+
+def expected_sample(
+    genes: Integers, weights: npt.NDArray[np.floating], size: int, chromosomes: Integers
+) -> tuple[Integers, Integers]:
+    """Each gene as often as it is expected in a random sample; chromosomes by ascending token.
+
+    Whole parts of the expected numbers first, then one more for those with the largest remainders (Hamilton's
+    apportionment), ties to the gene that stands first. Parameters and results as for :func:`random_sample`.
+    """
+    share = weights / weights.sum() * size
+    times = np.floor(share).astype(np.int64)
+    most = np.argsort(times - share, kind="stable")[: size - int(times.sum())]
+    times[most] += 1
+    drawn = np.repeat(genes, times)
+    return drawn, np.unique(chromosomes[drawn])
+
+
+def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
+    """Load a release folder.
+
+    Parameters
+    ----------
+    folder
+        Holds the weights (``4layer_model.torch`` or another), ``species_chrom.csv``, ``species_offsets.pkl``
+        and the species' file of ``protein_embeddings``; or has them in ``model_files``.
+    settings
+        See :class:`UCE`; ``trust_sha256`` opts in to an unsafe checkpoint.
+    seed
+        Of the genes that are drawn from a cell.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, unsafe, or does not fit the others.
+    """
+    folder = release_folder(folder)
+    path = find_checkpoint(folder, settings.take("checkpoint", ""))
+    tensors = read_weights(path, settings.take("trust_sha256", ""))
+    config = config_of(tensors, settings.take("nhead", HEADS), path)
+    with torch.device("meta"):
+        module = UCEEncoder(config)
+    load_strictly(module, tensors, ignored=IGNORED, path=path)
+    genes = read_genes(
+        folder,
+        settings.take("species", "human"),
+        tensors[TABLE],
+        proteins=settings.take("protein_embeddings", ""),
+        chromosome_offset=settings.take("chrom_token_offset", -1),
+        drop_unplaced=settings.take("unplaced_genes", "refuse", ("refuse", "drop")) == "drop",
+    )
+    return UCE(module, genes, path, settings, seed)

@@ -1,0 +1,299 @@
+"""UCE on disk: weights, the genes of a species in the order of their tokens, and where they lie."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+
+from layerscope.errors import ConfigError, ModelError
+from layerscope.models.dictionaries import read_dictionary
+from layerscope.models.uce_network import UCEConfig
+from layerscope.models.weights import n_blocks, present, read_checkpoint, read_safetensors
+
+log = logging.getLogger(__name__)
+
+TABLE = "pe_embedding.weight"
+IGNORED = ("binary_decoder.", "gene_embedding_layer.")
+NOT_WEIGHTS = "all_tokens.torch"
+CHROMOSOMES, OFFSETS = "species_chrom.csv", "species_offsets.pkl"
+PROTEINS, NEW_SPECIES = "protein_embeddings", "new_species_protein_embeddings.csv"
+FILES_OF = {  # how the owners name the files of the species that they call ...
+    "human": "Homo_sapiens",
+    "mouse": "Mus_musculus",
+    "frog": "Xenopus_tropicalis",
+    "zebrafish": "Danio_rerio",
+    "mouse_lemur": "Microcebus_murinus",
+    "pig": "Sus_scrofa",
+    "macaca_fascicularis": "Macaca_fascicularis",
+    "macaca_mulatta": "Macaca_mulatta",
+}
+STOCK = {145469: 143574}  # rows of the owners' table, and where its chromosomes begin
+COMPARED_ROWS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genes:
+    """The genes of a species.
+
+    Attributes
+    ----------
+    names
+        Symbols in capitals, by ascending token.
+    tokens
+        Token of each.
+    chromosomes
+        Token of each gene's chromosome.
+    starts
+        Where on its chromosome each begins.
+    source
+        The file that orders them.
+    """
+
+    names: tuple[str, ...]
+    tokens: npt.NDArray[np.int64]
+    chromosomes: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.float64]
+    source: Path
+
+
+def release_folder(folder: Path) -> Path:
+    """``folder`` itself, or the ``model_files`` in it, as the owners' repository has them."""
+    inner = folder / "model_files"
+    return inner if inner.is_dir() else folder
+
+
+def find_checkpoint(folder: Path, name: str) -> Path:
+    """The file of weights: the one named, or the only one there is.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or more than one.
+    """
+    if name:
+        return present(folder / name, "the file of weights")
+    found = sorted(
+        path
+        for pattern in ("*.torch", "*.safetensors")
+        for path in folder.glob(pattern)
+        if path.name != NOT_WEIGHTS
+    )
+    if len(found) != 1:
+        listed = ", ".join(path.name for path in found) or "none"
+        raise ModelError(
+            f"{folder}: expected one file of weights (*.torch or *.safetensors), found {listed}; "
+            "name it with --set checkpoint=FILE"
+        )
+    return found[0]
+
+
+def read_weights(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, mapped into memory.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, unsafe, or not a flat dictionary of tensors.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+        raise ModelError(f"{path}: not a state dict of UCE: expected tensors by name")
+    return dict(held)
+
+
+def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfig:
+    """Sizes from the tensors.
+
+    Raises
+    ------
+    ModelError
+        If a tensor that gives a size is missing.
+    ConfigError
+        If the number of heads does not divide the width.
+    """
+    try:
+        n_tokens, token_width = tensors[TABLE].shape
+        last = n_blocks(tensors, "decoder.") - 1
+        decoder = [len(tensors[f"decoder.{i}.0.weight"]) for i in range(last)]
+        config = UCEConfig(
+            n_tokens=n_tokens,
+            token_width=token_width,
+            hidden_size=len(tensors["encoder.0.weight"]),
+            n_layers=n_blocks(tensors, "transformer_encoder.layers."),
+            heads=heads,
+            feed_forward=len(tensors["transformer_encoder.layers.0.linear1.weight"]),
+            n_positions=len(tensors["pos_encoder.pe"]),
+            decoder=(*decoder, len(tensors[f"decoder.{last}.weight"])),
+        )
+    except KeyError as error:
+        raise ModelError(f"{path}: not a UCE checkpoint, it has no {error.args[0]!r}") from error
+    if config.hidden_size % heads:
+        raise ConfigError(
+            f"{path}: {heads} heads do not divide a width of {config.hidden_size}; the file does not say how "
+            "many there are: give their number with --set nhead=N"
+        )
+    return config
+
+
+def read_genes(
+    folder: Path, species: str, table: Tensor, *, proteins: str, chromosome_offset: int, drop_unplaced: bool
+) -> Genes:
+    """The genes of a species, their tokens and their places.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    species
+        As ``species_offsets.pkl`` and ``species_chrom.csv`` call it.
+    table
+        The checkpoint's table of tokens, ``(n_tokens, width)``.
+    proteins
+        The file of protein embeddings, which gives the order of tokens; found by the species' name if empty.
+    chromosome_offset
+        Token of the first chromosome; if negative, chromosomes are the table's last rows.
+    drop_unplaced
+        Whether genes without a chromosome or a start are left out instead of refused.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, or does not fit the others.
+    """
+    places, codes = _read_chromosomes(folder / CHROMOSOMES)
+    offset = _chromosome_offset(chromosome_offset, len(table), len(codes), folder / CHROMOSOMES)
+    first = _first_token(folder / OFFSETS, species)
+    path, vectors = _read_proteins(folder, species, proteins)
+    names = list(vectors)
+    if first + len(names) > offset:
+        raise ModelError(
+            f"{path}: {len(names)} genes from token {first} on run into the chromosomes, which begin at "
+            f"{offset}"
+        )
+    _demand_same_vectors(vectors, table[first : first + len(names)], path)
+    here = places[places["species"] == species].drop_duplicates("gene_symbol").set_index("gene_symbol")
+    here = here.reindex(names)
+    placed = (here["label"].notna() & here["start"].notna()).to_numpy()
+    if not placed.all():
+        _unplaced(list(np.array(names, dtype=object)[~placed]), drop_unplaced, folder)
+    return Genes(
+        names=tuple(np.array(names, dtype=object)[placed]),
+        tokens=first + np.flatnonzero(placed),
+        chromosomes=offset + here["label"][placed].map(codes).to_numpy(dtype=np.int64),
+        starts=here["start"][placed].to_numpy(dtype=np.float64),
+        source=path,
+    )
+
+
+def _read_chromosomes(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table of places with a column ``label`` (species and chromosome), and the code of each label."""
+    needed = ["species", "gene_symbol", "chromosome", "start"]
+    try:
+        table = pd.read_csv(present(path, "the table of chromosomes"), dtype=str)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not a table ({error}); fetch it again") from error
+    if not set(needed) <= set(table.columns):
+        raise ModelError(
+            f"{path}: expected the columns {', '.join(needed)}; found {', '.join(table.columns)}"
+        )
+    table["gene_symbol"] = table["gene_symbol"].str.upper()
+    table["start"] = pd.to_numeric(table["start"], errors="coerce")
+    table["label"] = table["species"] + "_" + table["chromosome"]
+    labels = sorted(table["label"].dropna().unique())
+    return table, {label: code for code, label in enumerate(labels)}
+
+
+def _chromosome_offset(given: int, n_tokens: int, n_chromosomes: int, path: Path) -> int:
+    """Token of the first chromosome: the one given, or so that chromosomes are the table's last rows."""
+    offset = given if given >= 0 else n_tokens - n_chromosomes
+    if not 0 <= offset <= n_tokens - n_chromosomes:
+        raise ModelError(
+            f"{path}: {n_chromosomes} chromosomes from token {offset} on do not fit the {n_tokens} rows of "
+            "the checkpoint's table"
+        )
+    if given < 0 and offset != STOCK.get(n_tokens, offset):
+        raise ModelError(
+            f"{path}: {n_chromosomes} chromosomes, where the owners' release has "
+            f"{n_tokens - STOCK[n_tokens]}: the file is cut off, or another one; fetch it again, or give the "
+            "token of the first chromosome with --set chrom_token_offset=N"
+        )
+    return offset
+
+
+def _first_token(path: Path, species: str) -> int:
+    offsets = read_dictionary(path, "the first token of each species")
+    if species not in offsets:
+        known = ", ".join(sorted(offsets))
+        raise ConfigError(f"{path}: no species {species!r}; choose one of {known} with --set species=NAME")
+    if not isinstance(offsets[species], int):
+        raise ModelError(f"{path}: the first token of {species} is {offsets[species]!r}, not a number")
+    return int(offsets[species])
+
+
+def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[str, Tensor]]:
+    """The file of proteins, and its vectors by symbol in capitals.
+
+    Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
+    """
+    path = folder / named if named else _find_proteins(folder, species)
+    held = read_checkpoint(present(path, "the protein embeddings"))
+    if not isinstance(held, Mapping) or not all(isinstance(vector, Tensor) for vector in held.values()):
+        raise ModelError(f"{path}: expected vectors by gene symbol")
+    vectors = {str(name).upper(): vector for name, vector in held.items()}
+    if len(vectors) < len(held):
+        log.warning(
+            "%s: %d symbols differ from another in capitals alone, and share its token",
+            path.name,
+            len(held) - len(vectors),
+        )
+    return path, vectors
+
+
+def _find_proteins(folder: Path, species: str) -> Path:
+    listed = folder / NEW_SPECIES
+    if listed.is_file() and listed.stat().st_size:
+        new = pd.read_csv(listed, dtype=str)
+        if {"species", "path"} <= set(new.columns) and species in set(new["species"]):
+            return folder / str(new.loc[new["species"] == species, "path"].iloc[0])
+    inner = folder / PROTEINS
+    beside = inner if inner.is_dir() else folder
+    found = sorted(beside.glob(f"{FILES_OF.get(species, species)}*.pt"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in sorted(beside.glob("*.pt"))) or "none"
+        raise ModelError(
+            f"{beside}: expected one file of protein embeddings of {species}; there are {names}. "
+            f"Name it with --set protein_embeddings=FILE (relative to {folder.name})"
+        )
+    return found[0]
+
+
+def _demand_same_vectors(vectors: Mapping[str, Tensor], rows: Tensor, path: Path) -> None:
+    """Refuse genes in another order than the checkpoint's: some vectors must be its rows."""
+    names: Sequence[str] = list(vectors)
+    for place in np.unique(np.linspace(0, len(names) - 1, COMPARED_ROWS).astype(int)):
+        vector, row = vectors[names[place]].float(), rows[place].float()
+        if vector.shape != row.shape or not torch.allclose(vector, row, rtol=1e-4, atol=1e-5):
+            raise ModelError(
+                f"{path}: the vector of {names[place]} is not the checkpoint's row of that token; the "
+                f"order of genes, or the offset in {OFFSETS}, belongs to another release"
+            )
+
+
+def _unplaced(names: Sequence[str], drop: bool, folder: Path) -> None:
+    found = f"{len(names)} genes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    if not drop:
+        raise ModelError(
+            f"{folder / CHROMOSOMES}: {found} have no chromosome or no start, and so no place in a sentence; "
+            "--set unplaced_genes=drop leaves them out"
+        )
+    log.warning("%s have no chromosome or no start and are left out", found)

@@ -1,0 +1,124 @@
+"""The encoder of UCE (Rosen et al. 2023): post-norm blocks over genes drawn from a cell, by chromosome.
+
+Parameters carry the names of the owners' release, so that a state dict goes in and out as it is. Autograd
+works through every method; the table of proteins and the table of positions are data, not weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from layerscope.models.base import TokenBatch
+from layerscope.models.post_norm import Block, PostNormEncoder, draw_as_pytorch
+from layerscope.models.token_table import TokenTable
+from layerscope.models.transformer import Scratch, by_enough_rows, linear
+
+SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
+
+
+@dataclass(frozen=True, kw_only=True)
+class UCEConfig:
+    """Sizes of one encoder, read from the tensors of a checkpoint, but for ``heads``, which no file holds.
+
+    Attributes
+    ----------
+    n_tokens, token_width
+        Shape of the table of tokens: four special ones, genes species by species, chromosomes.
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    n_positions
+        Tokens of a sentence at most.
+    decoder
+        Widths of the decoder's layers, the official embedding's last.
+    """
+
+    n_tokens: int
+    token_width: int
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+    n_positions: int
+    decoder: tuple[int, ...]
+
+
+class Positions(nn.Module):
+    """A fixed table of positions."""
+
+    pe: Tensor
+
+    def __init__(self, config: UCEConfig) -> None:
+        super().__init__()
+        self.register_buffer("pe", torch.zeros(config.n_positions, 1, config.hidden_size))
+
+
+class Blocks(nn.Module):
+    """The blocks, under PyTorch's name for them."""
+
+    def __init__(self, config: UCEConfig) -> None:
+        super().__init__()
+        scratch = Scratch()
+        self.layers = nn.ModuleList(
+            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
+            for _ in range(config.n_layers)
+        )
+
+
+class UCEEncoder(PostNormEncoder):
+    """Everything of UCE that makes representations.
+
+    Batches have the token columns ``ids`` and ``positions`` (counted from the cell's first token).
+    """
+
+    def __init__(self, config: UCEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pe_embedding = TokenTable(config.n_tokens, config.token_width)
+        self.encoder = nn.Sequential(
+            nn.Linear(config.token_width, config.hidden_size), nn.GELU(), nn.LayerNorm(config.hidden_size)
+        )
+        self.pos_encoder = Positions(config)
+        self.transformer_encoder = Blocks(config)
+        widths = (config.hidden_size, *config.decoder)
+        hidden = [
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.GELU()) for a, b in pairwise(widths[:-1])
+        ]
+        self.decoder = nn.Sequential(*hidden, nn.Linear(widths[-2], widths[-1]))
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.transformer_encoder.layers))
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
+        tokens: Tensor = self.pe_embedding(batch.tokens["ids"], self.project)
+        return tokens + self.pos_encoder.pe[batch.tokens["positions"], 0]
+
+    def project(self, vectors: Tensor) -> Tensor:
+        """A token's part of the input, from its row of the table: ``(n, token_width)`` to hidden size."""
+        to_hidden = cast(nn.Linear, self.encoder[0])
+        unit = functional.normalize(vectors, dim=1, eps=SMALLEST_NORM)
+        hidden: Tensor = self.encoder[2](self.encoder[1](linear(unit, to_hidden.weight, to_hidden.bias)))
+        scaled: Tensor = hidden * self.config.hidden_size**0.5
+        return scaled
+
+    def decoded(self, hidden: Tensor) -> Tensor:
+        """The decoder, row by row: ``(n, hidden_size)`` to ``(n, decoder[-1])``."""
+        return by_enough_rows(self.decoder, hidden)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place.
+
+        The vectors of proteins and chromosomes and the positions are data, not weights, and stay. (The
+        owners' builder copies one block to all layers; here each is drawn by itself.)
+        """
+        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
+        self.pe_embedding.forget()
