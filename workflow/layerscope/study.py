@@ -50,6 +50,7 @@ def complete(config: Config, schema: str | Path) -> dict[str, Any]:
     if error is not None:
         raise ConfigError(_explain(error))
     _fill_defaults(completed, rules, rules)
+    _share_cells(completed["conditions"])
     _check_names(completed)
     return completed
 
@@ -72,6 +73,11 @@ def family(config: Config, model: str) -> str:
 def is_baseline(config: Config, model: str) -> bool:
     """Whether a model is a baseline, which has no numbered layers."""
     return not config["models"][trained_model(config, model)].get("layers")
+
+
+def cells_of(config: Config, condition: str) -> str:
+    """The condition whose cells, and whose models' layers, a condition is scored on: itself mostly."""
+    return str(config["conditions"][condition].get("cells_of", condition))
 
 
 def task(config: Config, condition: str) -> str:
@@ -135,6 +141,35 @@ def _fill_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]
             value.setdefault(key, copy.deepcopy(inner["default"]))
         if key in value:
             _fill_defaults(value[key], inner, root)
+
+
+def _share_cells(conditions: dict[str, dict[str, Any]]) -> None:
+    """Give conditions that are scored on the cells of another that condition's dataset.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such condition, it has no cells of its own, or something is said about other cells.
+    """
+    for name, entry in conditions.items():
+        if "cells_of" not in entry:
+            continue
+        where, other = f"conditions: {name}: cells_of", entry["cells_of"]
+        _known(other, conditions, where, "condition")
+        if "cells_of" in conditions[other]:
+            raise ConfigError(
+                f"{where}: {other!r} has no cells of its own; name {conditions[other]['cells_of']!r}"
+            )
+        own = sorted(set(entry) - {"cells_of", "title", "task"})
+        if own:
+            raise ConfigError(
+                f"conditions: {name}: {own[0]!r} belongs to {other!r}, whose cells it is scored on"
+            )
+        if entry.get("task") == "perturbation":
+            raise ConfigError(
+                f"{where}: a condition of task perturbation chooses its own cells: name its 'dataset'"
+            )
+        entry["dataset"] = conditions[other]["dataset"]
 
 
 def _explain(error: ValidationError) -> str:

@@ -264,7 +264,7 @@ def slice_settings(wildcards):
     selections = [
         condition.get("selection", {})
         for condition in config["conditions"].values()
-        if condition["dataset"] == wildcards.dataset
+        if condition["dataset"] == wildcards.dataset and "cells_of" not in condition
     ]
     return as_json(
         settings
@@ -339,6 +339,25 @@ def trajectory_reference_settings(wildcards):
     return as_json(config["trajectory"][wildcards.protocol])
 
 
+def cell_type_settings(wildcards):
+    return as_json(config["cell_type"][wildcards.protocol] | config["resampling"])
+
+
+def cells_file(wildcards):
+    """The cells that a condition is scored on: its own, or those of the condition that it names."""
+    return f"results/cells/{study.cells_of(config, wildcards.condition)}/cells.h5ad"
+
+
+def embeddings_file(wildcards):
+    """A model's layers of the cells that a condition is scored on."""
+    return f"results/embeddings/{study.cells_of(config, wildcards.condition)}/{wildcards.model}.h5ad"
+
+
+def baseline_embeddings_file(wildcards):
+    """What a reference pseudotime is computed from, where it has to be computed."""
+    return f"results/embeddings/{study.cells_of(config, wildcards.condition)}/hvg_pca.h5ad"
+
+
 def perturbation_settings(wildcards):
     return as_json(config["perturbation"][wildcards.protocol] | config["resampling"])
 
@@ -402,18 +421,20 @@ def published_figures():
 
 
 def summary_files():
-    return [f"results/cells/{condition}/summary.tsv" for condition in config["study"]["conditions"]]
+    conditions = [study.cells_of(config, condition) for condition in config["study"]["conditions"]]
+    return [f"results/cells/{condition}/summary.tsv" for condition in dict.fromkeys(conditions)]
 
 
 def described_runs():
     """Pairs of condition and model whose layers have a shape to describe: where their cells are kept."""
-    return [
-        (condition, model)
+    described = [
+        (study.cells_of(config, condition), model)
         for condition, model in study.runs(config)
         if config["geometry"]["run"]
         and not study.is_baseline(config, model)
         and not study.keeps_sums(config, condition, model)
     ]
+    return list(dict.fromkeys(described))
 
 
 def geometry_files(wildcards):

@@ -4,8 +4,8 @@
 rule reference_pseudotime:
     input:
         script=repository("scripts/reference_pseudotime.py"),
-        cells="results/cells/{condition}/cells.h5ad",
-        baseline="results/embeddings/{condition}/hvg_pca.h5ad",
+        cells=cells_file,
+        baseline=baseline_embeddings_file,
     output:
         "results/references/{condition}/{protocol}/pseudotime.tsv",
     log:
@@ -31,8 +31,8 @@ rule reference_pseudotime:
 rule score_trajectory:
     input:
         script=repository("scripts/score_trajectory.py"),
-        embeddings="results/embeddings/{condition}/{model}.h5ad",
-        cells="results/cells/{condition}/cells.h5ad",
+        embeddings=embeddings_file,
+        cells=cells_file,
         reference="results/references/{condition}/{protocol}/pseudotime.tsv",
     output:
         scores="results/scores/trajectory/{condition}/{protocol}/{model}/layer_{layer}.tsv",

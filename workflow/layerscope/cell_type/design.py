@@ -48,7 +48,7 @@ class Design:
     folds
         Part of the cross-validation that each cell is tested in.
     random_folds
-        Folds that ignore donors, stratified by type; None where ``folds`` are such.
+        As many folds that ignore the groups, stratified by type; None where ``folds`` are such.
     shuffled
         Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``.
     unit, units
@@ -113,13 +113,14 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
     types = numbered(text(known, CELL_TYPE))
     n_types = _demand_types(types, remarks)
     chance = Chance(seed, known.index.tolist())
+    n_folds = len(np.unique(folds))
     unit, units = _units(known, by, settings.least_groups, remarks)
     return Design(
         cells=known["row"].to_numpy(dtype=np.intp),
         types=types,
         n_types=n_types,
         folds=folds,
-        random_folds=stratified_folds(types, kin(known), settings.folds, chance) if by else None,
+        random_folds=stratified_folds(types, kin(known), n_folds, chance) if by else None,
         shuffled=shuffles(known, types, folds, settings.shuffles, seed),
         unit=unit,
         units=units,

@@ -25,7 +25,7 @@ from layerscope.files import whole
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TEXT_COLUMNS = ("batch", "cell_type", "clone", "perturbation", "guide", "replicate")
+TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
 GENE_COLUMNS = ("symbol", "ensembl_id")

@@ -32,7 +32,8 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("clone", r"clone|barcode|lineage"),
     ("cell_type", r"cell_?type|annot|label|state|def_lab"),
     ("replicate", r"^rep"),
-    ("batch", r"batch|sample|donor|lane|library"),
+    ("donor", r"donor|patient|subject|individual"),
+    ("batch", r"batch|sample|lane|library"),
 )
 
 
@@ -199,7 +200,13 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
             f"{perturbation.name} may name perturbations, but no label looks like a control: set `control`"
         )
         perturbed = f"possible ({perturbation.name}, control {control!r})" if control else perturbed
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbed}"]
+    types = _first(columns, "cell_type")
+    typed = "needs a column of cell types; none looks like one"
+    if types is not None:
+        apart = _first(columns, "donor") or _first(columns, "batch")
+        tested = f"tested across {apart.name}" if apart else "no donor or batch to test across"
+        typed = f"possible ({types.name}, {tested})"
+    return [f"trajectory: {trajectory}", f"perturbation: {perturbed}", f"cell_type: {typed}"]
 
 
 def _models(kind: str | None, genes: pd.DataFrame, models: Mapping[str, Needs]) -> list[str]:

@@ -10,7 +10,12 @@ from layerscope.cells.labels import among, written
 from layerscope.errors import ConfigError
 
 KINDS = ("h5ad", "gse276896", "cd4_perturbseq", "10x")
-TASKS = ("trajectory", "perturbation")
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "trajectory": (),
+    "perturbation": ("perturbation",),
+    "cell_type": ("cell_type",),
+}
+"""The tasks, and the columns without which a condition of each cannot be prepared."""
 VALUES = ("counts", "log_normalised", "normalised")
 
 
@@ -153,7 +158,7 @@ class CellSettings(Section):
         _demand_choice(f"{where}: kind", read.kind, KINDS)
         _demand_choice(f"{where}: values", read.values, VALUES)
         if read.task is not None:
-            _demand_choice(f"{where}: task", read.task, TASKS)
+            _demand_choice(f"{where}: task", read.task, tuple(TASKS))
         return read
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
-from layerscope.figures.wording import PRIMARY
 from layerscope.tables import OFFICIAL, read_table
+from layerscope.tasks import primary_metrics
 
 Array = npt.NDArray[np.float64]
 
@@ -116,18 +116,19 @@ def select(
     task: str,
     protocol: str,
     metrics: Mapping[str, str],
-    default: str = PRIMARY,
+    default: str | None = None,
     source: str,
 ) -> pd.DataFrame:
     """Rows of one task, protocol and metric, and those that say why there is none.
 
-    The metric is that of ``metrics`` for the condition, or else ``default``.
+    The metric is that of ``metrics`` for the condition, or else ``default``, or else the task's own.
 
     Raises
     ------
     DataError
         If there are none, if a model is not described in the settings, or if a score stands there twice.
     """
+    default = default or primary_metrics(task, protocol)[0]
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
     metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
     # a score that could not be tried has no metric, and no layer
@@ -219,6 +220,12 @@ def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array])
     """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
     known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
     return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
+
+
+def chance_of(rows: pd.DataFrame, condition: str) -> float:
+    """Mean score under the null over all that is scored in a condition; NaN where the protocol has none."""
+    own = rows[(rows["condition"] == condition) & (rows["status"] == "ok")]
+    return float(own["null_mean"].mean())
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

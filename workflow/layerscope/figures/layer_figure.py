@@ -23,8 +23,9 @@ from layerscope.figures.layer_words import (
 from layerscope.figures.models import read_models
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
-from layerscope.figures.wording import PRIMARY, condition_order, condition_title
+from layerscope.figures.wording import condition_order, condition_title
 from layerscope.tables import read_scores
+from layerscope.tasks import primary_metrics
 
 PANEL_TITLE_SIZE = 9.0
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
@@ -72,7 +73,7 @@ def draw_scores(
         task=task,
         protocol=protocol,
         metrics={} if settings.get("metric") else choices.metrics,
-        default=str(settings.get("metric") or PRIMARY),
+        default=str(settings.get("metric") or primary_metrics(task, protocol)[0]),
         source=str(scores_path),
     )
     present = set(rows["model"])

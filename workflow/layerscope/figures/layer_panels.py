@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.patches import Patch
 
-from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
+from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, chance_of, curve
 from layerscope.figures.models import Model
 from layerscope.figures.sheet import width_of
 from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, spread
@@ -23,6 +23,7 @@ LABEL_SIZE = 6.5
 LABEL_INCHES = 0.12
 NUMBER_INCHES = 0.18
 CROSSED = "xxxx"
+CHANCE_DASHES = (0, (6, 2, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def draw_panel(
     axes.plot(
         [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
     )
+    draw_chance(axes, chance_of(rows, panel.condition))
     for name in panel.models:
         for band in bands(rows, panel.condition, models, name):
             draw_band(axes, band, style[name])
@@ -158,6 +160,12 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
         look = {"marker": "*", "markersize": 9} if official else {"marker": style.marker, "markersize": 4.5}
         axes.plot(x, points.estimate[index], color=style.colour, linestyle="", zorder=5, **look)
     mark_gaps(axes, points, style)
+
+
+def draw_chance(axes: Any, level: float) -> None:
+    """Draw the mean score under the null as a level line, if there is one."""
+    ends = [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08]
+    axes.plot(ends, [level, level], color="#333333", linestyle=CHANCE_DASHES, linewidth=0.8, zorder=0.6)
 
 
 def draw_signs(

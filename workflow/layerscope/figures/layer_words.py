@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import without_score
-from layerscope.figures.layer_panels import Panel, band_patch
+from layerscope.figures.layer_panels import CHANCE_DASHES, Panel, band_patch
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
 from layerscope.figures.wording import (
-    PRIMARY,
     SIMULATED,
     control_label,
     is_simulated,
@@ -24,6 +23,7 @@ from layerscope.figures.wording import (
     metric_meaning,
     task_title,
 )
+from layerscope.tasks import primary_metrics
 
 MOST_NOTES = 5
 
@@ -72,8 +72,12 @@ class Drawing:
     def label(self, condition: str | None = None) -> str:
         """Label of the metric of one condition, or of all if it is the same, else just "score"."""
         names = self.conditions if condition is None else [condition]
-        labels = {metric_label(self.task, self.metrics.get(name, PRIMARY)) for name in names}
+        labels = {metric_label(self.task, self.metric(name)) for name in names}
         return labels.pop() if len(labels) == 1 else "Score (metric: see each panel)"
+
+    def metric(self, condition: str) -> str:
+        """Metric of a condition; the task's own where no row has one."""
+        return self.metrics.get(condition, primary_metrics(self.task, self.protocol)[0])
 
     def has(self, kind: str) -> bool:
         """Whether a model of this kind has rows."""
@@ -118,6 +122,10 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
         entries.append(
             Line2D([], [], color=GREY, linestyle=(0, (1, 3)), linewidth=1.1, label="noise ceiling")
         )
+    if drawing.rows["null_mean"].notna().any():
+        entries.append(
+            Line2D([], [], color="#333333", linestyle=CHANCE_DASHES, linewidth=0.8, label="labels shuffled")
+        )
     if not without_score(drawing.rows).empty:
         entries.append(_sign("no score", "x", 4))
     return entries
@@ -158,7 +166,7 @@ def missing_notes(drawing: Drawing) -> list[str]:
 
 def caption_of(drawing: Drawing) -> str:
     """Write the caption: what is drawn, from which rows, and which cells are simulated."""
-    metrics = sorted({drawing.metrics.get(name, PRIMARY) for name in drawing.conditions})
+    metrics = sorted({drawing.metric(name) for name in drawing.conditions})
     labels = ", or ".join(metric_label(drawing.task, metric) for metric in metrics)
     parts = [
         f"{labels}, against the depth of the layer, protocol {drawing.protocol}.",
@@ -177,6 +185,8 @@ def caption_of(drawing: Drawing) -> str:
         parts.append("Level lines: baselines, with their 95% interval at the right end.")
     if drawing.rows["ceiling"].notna().any():
         parts.append("Widely dotted: noise ceiling.")
+    if drawing.rows["null_mean"].notna().any():
+        parts.append("Dash-dotted level line: mean score with shuffled labels.")
     n_missing = len(without_score(drawing.rows))
     if n_missing:
         parts.append(f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.")

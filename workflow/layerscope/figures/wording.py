@@ -6,53 +6,32 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from layerscope.tasks import TASKS, Metric
+
 SIMULATED = "simulated cells"
 
-TASK_TITLES = {
-    "trajectory": "How well each layer keeps the order of development",
-    "perturbation": "How well each layer keeps which perturbations act alike",
-}
-PRIMARY = "spearman"
-METRIC_LABELS = {
-    ("trajectory", "spearman"): "Spearman correlation with the reference pseudotime",
-    ("trajectory", "time_somers_d"): "Somers' D with the sampling times",
-    ("trajectory", "clone_order"): "Order of sister cells, by clone",
-    ("perturbation", "spearman"): "Spearman correlation with the similarity of effects",
-}
-METRIC_MEANING = {
-    ("trajectory", "spearman"): (
-        "The score is the agreement between the order of the cells along development in that layer and the "
-        "reference pseudotime: 1 is the same order, 0 is no relation."
-    ),
-    ("trajectory", "time_somers_d"): (
-        "The score is the agreement between the order of the cells along development in that layer and the "
-        "times at which they were sampled: 1 is the same order, 0 is no relation."
-    ),
-    ("trajectory", "clone_order"): (
-        "The score says whether sister cells that were sampled later come later along "
-        "development in that layer."
-    ),
-    ("perturbation", "spearman"): (
-        "The score is the agreement between the similarity of perturbations in that layer and the similarity "
-        "of their effects on gene expression: 1 is the same ranking of pairs, 0 is no relation."
-    ),
-}
 CONTROL_LABELS = {"untrained": "untrained weights", "gene_permuted": "gene identities permuted"}
 
 
 def task_title(task: str) -> str:
     """Headline of a task; a task without one gets its own name."""
-    return TASK_TITLES.get(task, f"Score of each layer: {plain(task)}")
+    return TASKS[task].title if task in TASKS else f"Score of each layer: {plain(task)}"
 
 
 def metric_label(task: str, metric: str) -> str:
     """Axis label of a metric of a task."""
-    return METRIC_LABELS.get((task, metric), plain(metric))
+    described = _described(task, metric)
+    return described.label if described else plain(metric)
 
 
 def metric_meaning(task: str, metric: str) -> str:
     """What a metric of a task says, in a sentence; nothing if it is not one of the primary ones."""
-    return METRIC_MEANING.get((task, metric), "")
+    described = _described(task, metric)
+    return described.meaning if described else ""
+
+
+def _described(task: str, metric: str) -> Metric | None:
+    return TASKS[task].metrics.get(metric) if task in TASKS else None
 
 
 def control_label(control: str) -> str:

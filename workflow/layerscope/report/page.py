@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.figures.published import TEXT as PUBLISHED_TEXT
 from layerscope.figures.wording import (
-    PRIMARY,
     condition_order,
     condition_title,
     is_simulated,
@@ -39,6 +38,7 @@ from layerscope.report.evidence import (
 from layerscope.report.grid import Grid, Source, grid_of
 from layerscope.report.pictures import picture
 from layerscope.tables import read_scores, read_table
+from layerscope.tasks import primary_metrics
 
 SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
 
@@ -112,6 +112,7 @@ def page_text(
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
     published_grid, published_words = published_table(_published(published), Source.beside(published, output))
+    primary = _primary(all_scores, all_layers)
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     return _template().render(
         title=str(settings.get("title") or "Report of a study"),
@@ -120,12 +121,12 @@ def page_text(
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answers(all_layers, settings, models, of_layers),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
-        meanings=_meanings(all_scores, all_layers),
+        meanings=_meanings(primary),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
         models=model_table(models),
         data=data_table(settings, all_scores),
-        scores=score_table(all_scores, of_scores, primary={PRIMARY, *all_layers["metric"]}),
+        scores=score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
         published=published_grid,
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
@@ -139,11 +140,20 @@ def page_text(
     )
 
 
-def _meanings(scores: pd.DataFrame, layers: pd.DataFrame) -> list[tuple[str, str]]:
+def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the primary metrics of the study say, each with its name."""
-    chosen = set(zip(layers["task"], layers["metric"], strict=True)) or {(t, PRIMARY) for t in scores["task"]}
-    named = [(f"{task}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(chosen)]
+    named = [
+        (f"{plain(task)}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(primary)
+    ]
     return [(name, meaning) for name, meaning in named if meaning]
+
+
+def _primary(scores: pd.DataFrame, layers: pd.DataFrame) -> set[tuple[str, str]]:
+    """Tasks with their primary metrics: those that layers were chosen by, or that they would be chosen by."""
+    if len(layers):
+        return set(zip(layers["task"], layers["metric"], strict=True))
+    runs = set(zip(scores["task"], scores["protocol"], strict=True))
+    return {(task, primary_metrics(task, protocol)[0]) for task, protocol in runs}
 
 
 def _template() -> Template:

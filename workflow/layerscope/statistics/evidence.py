@@ -14,10 +14,9 @@ import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import OFFICIAL, read_resamples
+from layerscope.tasks import primary_metrics
 
 Floats = npt.NDArray[np.float64]
-PRIMARY = {("trajectory", "strict"): ("time_somers_d", "clone_order", "spearman")}
-"""Primary metrics of a task's protocol, the first that a condition has; else it is ``spearman``."""
 KINDS = ("foundation", "baseline", "control")
 
 
@@ -58,7 +57,10 @@ def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
 
 @dataclass(frozen=True)
 class Measured:
-    """One score that exists: its row, and its bootstrap values (None where none are stored)."""
+    """One score that exists: its row, and its bootstrap values (None where none are stored).
+
+    ``chance`` is the mean score under the null, NaN where the protocol gives none.
+    """
 
     model: str
     layer: str
@@ -69,6 +71,7 @@ class Measured:
     resamples: Floats | None
     chosen_on: Floats | None = None
     scored_on: Floats | None = None
+    chance: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def comparisons(
     known = scores[scores["model"].isin(list(models))]
     for (task, condition, protocol), rows in known.groupby(["task", "condition", "protocol"], sort=True):
         measurable = rows[rows["status"] == "ok"]
-        candidates = PRIMARY.get((task, protocol), ("spearman",))
+        candidates = primary_metrics(task, protocol)
         metric = next((name for name in candidates if (measurable["metric"] == name).any()), candidates[0])
         of_metric = rows[rows["metric"].isin([metric, ""])]
         measured = {}
@@ -160,6 +163,7 @@ def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measure
         values.get(metric),
         values.get(f"{metric}@chosen_on"),
         values.get(f"{metric}@scored_on"),
+        row["null_mean"],
     )
 
 

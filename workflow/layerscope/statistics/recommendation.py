@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from layerscope.tasks import TASKS
+
 if TYPE_CHECKING:
     from layerscope.statistics.evidence import Measured
     from layerscope.statistics.layer_choice import Difference, LayerChoice
 
 SIGNIFICANT = 0.05
-WHAT = {
-    "trajectory": "the order of cells along the trajectory",
-    "perturbation": "which perturbations act alike",
-}
 
 
 def recommend(found: LayerChoice) -> str:
@@ -84,9 +82,11 @@ def _tried(found: LayerChoice) -> str:
 
 
 def _weak(best: Measured, task: str) -> list[str]:
-    if best.ci_low > 0 or np.isnan(best.ci_low):
+    if best.ci_low > np.fmax(best.chance, 0) or np.isnan(best.ci_low):
         return []
-    return [f"That is not distinguishable from 0: no layer is shown to keep {WHAT.get(task, 'the signal')}."]
+    keeps = TASKS[task].keeps if task in TASKS else "the signal"
+    nothing = f"what shuffled labels give ({_number(best.chance)})" if best.chance > 0 else "0"
+    return [f"That is not distinguishable from {nothing}: no layer is shown to keep {keeps}."]
 
 
 def _against_baseline(found: LayerChoice) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.cells.labels import among, natural_order, text
 from layerscope.cells.matrix import RowMatrix
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import TASKS, CellSettings
 from layerscope.errors import ConfigError, DataError
 
 Step = tuple[str, str, np.ndarray]
@@ -213,10 +213,9 @@ def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
         chosen.pop(name, None)
         if column is not None:
             chosen[name] = column
-    if settings.task == "perturbation" and "perturbation" not in chosen:
-        raise ConfigError(
-            f"{columns.name}: set `columns: perturbation`; {among('perturbation', columns.available)}"
-        )
+    for name in TASKS.get(settings.task or "", ()):
+        if name not in chosen:
+            raise ConfigError(f"{columns.name}: set `columns: {name}`; {among(name, columns.available)}")
     return chosen
 
 
