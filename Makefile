@@ -2,6 +2,7 @@
 # make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
 # make test  - install likewise and run all tests
 # make rehearsal  - run the paper's configuration, download to report, against servers on 127.0.0.1 (needs nginx)
+# make test-slurm - run the study through a SLURM of one node, with a killed job and one that lacks memory (needs root)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
@@ -10,7 +11,7 @@ INSTALLED := .venv/installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test rehearsal check clean-results
+.PHONY: run test rehearsal test-slurm check clean-results
 
 run: $(INSTALLED)
 	snakemake --cores $(CORES) $(ARGS)
@@ -24,6 +25,11 @@ test: $(INSTALLED)
 rehearsal: $(INSTALLED)
 	@PATH="$$PATH:/usr/sbin" command -v nginx > /dev/null || { echo "make rehearsal needs nginx, which is not installed. Debian, Ubuntu: apt-get install nginx-light"; exit 1; }
 	CORES=$(CORES) pytest -m rehearsal --durations=3 tests/rehearsal $(ARGS)
+
+# LAYERSCOPE_SLURM_STUDY=config/config.yaml runs the whole embedded study, not a part of it
+test-slurm: $(INSTALLED)
+	@PATH="$$PATH:/usr/sbin" command -v slurmctld munged > /dev/null || { echo "make test-slurm needs SLURM. Debian, Ubuntu: apt-get install --no-install-recommends slurm-wlm munge"; exit 1; }
+	PATH="$$PATH:/usr/sbin" pytest -m slurm tests/slurm $(ARGS)
 
 check: $(INSTALLED)
 	ruff check
