@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import re
 import socket
 import threading
@@ -17,6 +18,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+# every fault test draws its faults anew with another number here: LAYERSCOPE_FAULT_SEED=5 pytest tests/unit
+SHIFT = 1000 * int(os.environ.get("LAYERSCOPE_FAULT_SEED", "0"))
 
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 PIECE = 1 << 14
@@ -49,6 +53,11 @@ def random_faults(kinds: list[str], share: float, seed: int) -> Plan:
         return str(rng.choice(kinds)) if rng.random() < share else ""
 
     return plan
+
+
+def fault_seeds(*numbers: int) -> list[int]:
+    """Seeds of a test's faults: these numbers, shifted by what the environment says."""
+    return [SHIFT + number for number in numbers]
 
 
 def first(*faults: str) -> Plan:

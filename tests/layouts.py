@@ -173,6 +173,7 @@ def write_cd4_perturbseq(
     seed: int = 0,
     strength: float = 1.0,
     detected: float = 0.25,
+    spread: float = 0.5,
     storage: dict[str, Any] | None = None,
     **cells: Any,
 ) -> None:
@@ -181,6 +182,7 @@ def write_cd4_perturbseq(
     ``X`` is CSR raw counts, contiguous and uncompressed unless ``storage`` (keywords of h5py's
     ``create_dataset``, such as ``chunks`` and ``compression``) says otherwise; gene names are Ensembl ids.
     Each target shifts the expression of its own set of genes; neighbouring targets share part of theirs.
+    ``detected`` is the median gene's count, ``spread`` how much the cells' depths differ (both logarithmic).
     ``cells`` are keywords of :func:`cd4_obs`.
     """
     rng = np.random.default_rng([seed, 3])
@@ -196,7 +198,7 @@ def write_cd4_perturbseq(
     for start in range(0, n_cells, 1000):
         block = called[start : start + 1000]
         rates = np.array([base + shifts.get(name, 0.0) for name in block])
-        counts = rng.poisson(np.exp(rates) * rng.lognormal(0, 0.5, (len(block), 1)))
+        counts = rng.poisson(np.exp(rates) * rng.lognormal(0, spread, (len(block), 1)))
         rows = sparse.csr_matrix(counts)
         data.append(rows.data.astype(np.float32))
         indices.append(rows.indices.astype(np.int64))

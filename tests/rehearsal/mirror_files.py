@@ -32,9 +32,9 @@ GENE_LIST = "raw.githubusercontent.com/biomap-research/scFoundation/main/model/O
 SCFOUNDATION = "huggingface.co/genbio-ai/scFoundation/resolve/main"
 TAHOE_X1 = "huggingface.co/tahoebio/Tahoe-x1/resolve/main/1b-model"
 
-N_GENES, N_LISTED, N_VOCABULARY = 1_200, 19_264, 5_000
+N_GENES, N_LISTED, N_VOCABULARY = 1_000, 19_264, 5_000
 UNLISTED = 60
-WIDTH, HEADS = 16, 2
+WIDTH, HEADS = 16, 1
 
 # state: cells, targets, how the matrix is stored. 140 targets have about 25 cells that pass, the others few
 SCREENS: Mapping[str, tuple[int, int, dict[str, Any]]] = {
@@ -42,7 +42,7 @@ SCREENS: Mapping[str, tuple[int, int, dict[str, Any]]] = {
     "D1_Stim8hr": (60_000, 4_000, {"chunks": (4_000,)}),
     "D1_Stim48hr": (60_000, 4_000, {"chunks": (4_000,), "compression": "gzip", "compression_opts": 1}),
 }
-STRONG, CELLS_OF_STRONG, CONTROLS = 140, 24.0, 300
+STRONG, CELLS_OF_STRONG, CONTROLS = 140, 23.0, 300
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def write_files(folder: Path) -> Files:
 def _write_cord_blood(path: Path) -> None:
     path.parent.mkdir(parents=True)
     plain = path.with_suffix("")
-    write_gse276896(plain, n_cells=500, genes=symbols(N_GENES), seed=7, clones=40)
+    write_gse276896(plain, n_cells=300, genes=symbols(N_GENES), seed=7, clones=40)
     path.write_bytes(gzip.compress(plain.read_bytes(), compresslevel=1))
     plain.unlink()
 
@@ -102,7 +102,8 @@ def _write_screen(path: Path, seed: int, n_cells: int, n_targets: int, storage: 
         targets=[f"TARGET{i}" for i in range(n_targets)],
         seed=seed,
         strength=0.7,
-        detected=0.25,
+        detected=0.22,
+        spread=0.2,
         storage=storage,
         controls=CONTROLS / n_cells,
         shares=list(shares),

@@ -67,6 +67,7 @@ class Rehearsal:
     def snakemake(self, *arguments: str) -> int:
         """Run Snakemake on the paper's configuration, talking to the log; returns its exit status."""
         command = [sys.executable, "-m", "snakemake", "--cores", self.cores]
+        command += ["--set-threads", "extract_layers=1"]  # more are of no use to models of this width
         command += ["--configfile", CONFIGURATION, "mirror.yaml", *arguments]
         with self.log.open("ab") as output:
             run = subprocess.run(

@@ -107,7 +107,7 @@ def test_the_server_sent_little_more_than_the_rows(rehearsal: Rehearsal, state: 
             assert n_kept <= WANTED * n_rows
             allowed = ALLOWED * whole.stat().st_size + columns
     _say(
-        f"{state}: {n_kept:,} of {n_rows:,} rows ({n_kept / n_rows:.2%}); sent {sent.n_bytes / 1e6:.1f} MB of "
+        f"{state}: {n_kept:,} of {n_rows:,} rows, {n_kept / n_rows:.2%}; sent {sent.n_bytes / 1e6:.1f} MB of "
         f"{whole.stat().st_size / 1e6:.1f} MB in {sent.requests:,} requests; allowed {allowed / 1e6:.1f} MB"
     )
     assert sent.n_bytes <= allowed
@@ -181,7 +181,7 @@ def _bytes_of_columns(stored: h5py.File) -> int:
 
 
 def _bytes_of(values: h5py.Dataset) -> int:
-    """Text of variable length: a reference of 16 bytes, a header of 16, and the text padded to 8 in a heap."""
+    """Text of variable length: a reference of 16 bytes, a header of 16, and the text padded to 8."""
     if h5py.check_string_dtype(values.dtype) is None:
         return int(values.id.get_storage_size())
     return sum(16 + 16 + -(-len(text) // 8) * 8 for text in values[()])

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from fault_server import FaultServer, etag, first, random_faults
+from fault_server import SHIFT, FaultServer, etag, fault_seeds, first, random_faults
 from layerscope.errors import SourceError
 from layerscope.sources import disk, partial
 from layerscope.sources.addresses import Address
@@ -94,7 +94,7 @@ def test_a_file_that_is_there_and_wrong_is_fetched_anew(
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", fault_seeds(*range(12)))
 def test_whatever_fails_the_bytes_are_right(tmp_path: Path, seed: int) -> None:
     plan = random_faults(EVERYTHING, 0.7, seed)
     with FaultServer({"/file.bin": CONTENT}, plan, seed=seed) as server:
@@ -102,7 +102,7 @@ def test_whatever_fails_the_bytes_are_right(tmp_path: Path, seed: int) -> None:
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", fault_seeds(*range(6)))
 def test_what_came_before_a_break_is_not_asked_again(tmp_path: Path, seed: int) -> None:
     plan = first(*["drop"] * 5)
     with FaultServer({"/file.bin": CONTENT}, plan, seed=seed) as server:
@@ -115,7 +115,7 @@ def test_what_came_before_a_break_is_not_asked_again(tmp_path: Path, seed: int) 
 
 
 def test_giving_up_keeps_what_came_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    with FaultServer({"/file.bin": CONTENT}, first("drop", *["503"] * 50), seed=3) as server:
+    with FaultServer({"/file.bin": CONTENT}, first("drop", *["503"] * 50), seed=SHIFT + 3) as server:
         with pytest.raises(SourceError, match=r"given up after 4 failures in a row.*run again to go on"):
             got(server, tmp_path / "file.bin", attempts=4)
         assert not (tmp_path / "file.bin").exists()
@@ -282,7 +282,7 @@ def test_a_read_only_folder_is_said(
         got(server, tmp_path / "file.bin")
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", fault_seeds(1))
 def test_a_killed_process_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
     content = np.random.default_rng(seed).bytes(3_000_000)
     wait = float(np.random.default_rng(seed).uniform(0.1, 0.4))

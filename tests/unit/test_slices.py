@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fault_server import FaultServer, first, random_faults
+from fault_server import SHIFT, FaultServer, fault_seeds, first, random_faults
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.prepare import prepare
 from layerscope.cells.slices import slice_cells
@@ -131,7 +131,8 @@ def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], 
 
 
 @pytest.mark.parametrize(
-    ("layout", "seed"), [("contiguous", 0), ("contiguous", 1), ("gzip", 2), ("chunked", 3)]
+    ("layout", "seed"),
+    zip(["contiguous", "contiguous", "gzip", "chunked"], fault_seeds(0, 1, 2, 3), strict=True),
 )
 def test_whatever_fails_the_slice_is_right(
     originals: dict[str, Path], tmp_path: Path, layout: str, seed: int
@@ -157,7 +158,7 @@ def test_wrong_bytes_among_the_rows_are_fetched_once_more(
             server.plan = lambda request, start=start, seen=seen: (
                 seen.append(1) or "wrong_bytes" if request.start == start and not seen else ""
             )
-            server.seed = number
+            server.seed = SHIFT + number
             sliced(server, tmp_path / f"mended_{number}")
             mended = (tmp_path / f"mended_{number}" / "slice.h5ad").read_bytes()
             assert mended == (tmp_path / "right" / "slice.h5ad").read_bytes()
@@ -261,7 +262,7 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
     assert (tmp_path / "out" / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", fault_seeds(1))
 def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_path: Path, seed: int) -> None:
     with serving(originals["contiguous"]) as server:
         sliced(server, tmp_path / "right")
