@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+import torch
+from safetensors.torch import save_file
 from scipy import sparse
 
 from layerscope.extraction.embeddings_file import read_layer, read_layers
 from layerscope.extraction.job import Extraction, extract
-from layerscope.models import scfoundation, scfoundation_files, tahoe_x1, tahoe_x1_files
+from layerscope.models import (
+    geneformer,
+    geneformer_files,
+    scfoundation,
+    scfoundation_files,
+    scgpt,
+    scgpt_files,
+    tahoe_x1,
+    tahoe_x1_files,
+)
 from layerscope.models.base import CellBlock, Sentences
+from layerscope.models.geneformer_network import GeneformerConfig
+from layerscope.models.geneformer_network import fresh as fresh_geneformer
 from layerscope.models.scfoundation_network import ScFoundationConfig
 from layerscope.models.scfoundation_network import fresh as fresh_scfoundation
+from layerscope.models.scgpt_network import ScGptConfig
+from layerscope.models.scgpt_network import fresh as fresh_scgpt
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_network import TahoeX1Config
 from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
@@ -25,6 +42,9 @@ GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 SCFOUNDATION = GOLDEN / "scfoundation" / "A"
 TAHOE_A = GOLDEN / "tahoe_x1" / "A" / "1b-model"
 TAHOE_3B = GOLDEN / "tahoe_x1" / "C_3b_chem" / "3b-model"
+SCGPT = GOLDEN / "scgpt" / "A"
+GENEFORMER = GOLDEN / "geneformer" / "A"
+GENEFORMER_V1, GENEFORMER_V2 = (GENEFORMER / f"Geneformer-{v}-tiny" for v in ("V1", "V2"))
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 GENE_LIST = {"gene_list": "gene_index.tsv"}
 
@@ -38,6 +58,16 @@ def load_scfoundation(folder: Path = SCFOUNDATION, **settings: Any) -> scfoundat
 def load_tahoe_x1(folder: Path = TAHOE_A, seed: int = 0, **settings: Any) -> tahoe_x1.TahoeX1:
     """A Tahoe-X1 model; the golden one without chemistry by default."""
     return tahoe_x1.load(folder, Settings(settings, "tahoe_x1"), seed)
+
+
+def load_scgpt(folder: Path = SCGPT, seed: int = 0, **settings: Any) -> scgpt.ScGpt:
+    """A scGPT model; the golden one by default."""
+    return scgpt.load(folder, Settings(settings, "scgpt"), seed)
+
+
+def load_geneformer(folder: Path = GENEFORMER_V2, **settings: Any) -> geneformer.Geneformer:
+    """A Geneformer model; the golden one of V2 by default."""
+    return geneformer.load(folder, Settings(settings, "geneformer"))
 
 
 def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
@@ -107,6 +137,75 @@ def write_tahoe_x1(folder: Path, n_genes: int = 40, hidden: int = 16, max_length
     )
     genes = [f"ENSG{i:011d}" for i in range(n_genes)]
     tahoe_x1_files.write_release(folder, fresh_tahoe_x1(config, 7), genes, max_length=max_length)
+    return folder
+
+
+def as_stored(module: torch.nn.Module, stored_as: Callable[[str], Sequence[str]]) -> dict[str, torch.Tensor]:
+    """The tensors of a network under the names, and in the parts, that a release stores them in."""
+    parts = ((stored_as(name), tensor) for name, tensor in module.state_dict().items())
+    return {
+        name: part.clone()
+        for names, tensor in parts
+        for name, part in zip(names, tensor.chunk(len(names)), strict=True)
+    }
+
+
+def write_scgpt(folder: Path, n_genes: int = 40, hidden: int = 16, max_length: int = 24) -> Path:
+    """A small random scGPT release; genes are G0, G1 ..., special tokens between them."""
+    config = ScGptConfig(
+        vocabulary_size=n_genes + 3, hidden_size=hidden, n_layers=2, heads=2, feed_forward=3 * hidden
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(as_stored(fresh_scgpt(config, 7), scgpt_files.stored_as), folder / "best_model.pt")
+    tokens = ["<eoc>", "G0", "<cls>", "<pad>", *(f"G{i}" for i in range(1, n_genes))]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    sizes = {"embsize": hidden, "nheads": 2, "d_hid": 3 * hidden, "nlayers": 2}
+    values = {"n_bins": 11, "pad_value": -3, "pad_token": "<pad>", "max_seq_length": max_length}
+    (folder / "args.json").write_text(json.dumps({**sizes, **values}))
+    return folder
+
+
+def write_geneformer(
+    folder: Path, n_genes: int = 40, hidden: int = 16, max_length: int = 24, generation: int = 2
+) -> Path:
+    """A small random Geneformer with its dictionaries beside it; genes are ENSG00000000000 ..."""
+    special = ["<mask>", "<pad>", "<eos>", "<cls>"][: 2 * generation]
+    genes = [f"ENSG{i:011d}" for i in range(n_genes)]
+    config = GeneformerConfig(
+        vocabulary_size=n_genes + len(special),
+        n_positions=max_length,
+        hidden_size=hidden,
+        n_layers=2,
+        heads=2,
+        feed_forward=3 * hidden,
+        initial_scale=0.2,
+        pad_id=1,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = as_stored(fresh_geneformer(config, 7), geneformer_files.stored_as)
+    save_file(tensors, folder / "model.safetensors")
+    stated = {
+        "vocab_size": config.vocabulary_size,
+        "max_position_embeddings": max_length,
+        "hidden_size": hidden,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 3 * hidden,
+        "type_vocab_size": 2,
+        "hidden_act": "relu",
+        "layer_norm_eps": 1e-12,
+        "initializer_range": 0.2,
+        "pad_token_id": 1,
+    }
+    (folder / "config.json").write_text(json.dumps(stated))
+    medians = np.random.default_rng(3).uniform(0.5, 4, n_genes)
+    dictionaries: dict[str, dict[str, Any]] = {
+        "token_dictionary": {token: i for i, token in enumerate([*special, *genes])},
+        "gene_median_dictionary": dict(zip(genes, medians, strict=True)),
+        "ensembl_mapping_dict": {gene: gene for gene in genes},
+    }
+    for name, held in dictionaries.items():
+        (folder / f"{name}_gcX.pkl").write_bytes(pickle.dumps(held, protocol=4))
     return folder
 
 

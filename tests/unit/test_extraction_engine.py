@@ -22,8 +22,10 @@ from model_examples import (
     counts,
     golden_tahoe_counts,
     run_extraction,
+    write_geneformer,
     write_h5ad,
     write_scfoundation,
+    write_scgpt,
     write_tahoe_x1,
 )
 from scipy import sparse
@@ -35,19 +37,24 @@ from layerscope.extraction.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 N_GENES = 40
-FAMILIES = ("scfoundation", "tahoe_x1")
+WRITERS = {
+    "scfoundation": write_scfoundation,
+    "tahoe_x1": write_tahoe_x1,
+    "scgpt": write_scgpt,
+    "geneformer": write_geneformer,
+}
+SYMBOLS = ("scfoundation", "scgpt")
 
 
 def genes_of(family: str) -> list[str]:
-    return [f"G{i}" if family == "scfoundation" else f"ENSG{i:011d}" for i in range(N_GENES)]
+    return [f"G{i}" if family in SYMBOLS else f"ENSG{i:011d}" for i in range(N_GENES)]
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=WRITERS)
 def study(request, tmp_path):
     """A family with its weights and a file of 60 cells."""
     family = request.param
-    write = {"scfoundation": write_scfoundation, "tahoe_x1": write_tahoe_x1}[family]
-    weights = write(tmp_path / "weights", N_GENES)
+    weights = WRITERS[family](tmp_path / "weights", N_GENES)
     cells = write_h5ad(tmp_path / "cells.h5ad", counts(60, N_GENES), genes_of(family))
     return family, weights, cells, tmp_path
 
@@ -123,12 +130,13 @@ def test_columns_of_one_gene_are_summed_and_versions_are_nothing(study):
     family, _, _, folder = study
     matrix, genes = counts(60, N_GENES), genes_of(family)
     part = matrix // 3
-    names = [f"{gene}.{i}" if family == "tahoe_x1" else gene for i, gene in enumerate(genes)]
+    symbols = family in SYMBOLS
+    names = [gene if symbols else f"{gene}.{i}" for i, gene in enumerate(genes)]
     cells = write_h5ad(
         folder / "twice.h5ad",
         np.hstack([part, matrix - part]),
         [f"column{i}" for i in range(2 * N_GENES)],
-        **{"ensembl_id" if family == "tahoe_x1" else "symbol": [*genes, *names]},
+        **{"symbol" if symbols else "ensembl_id": [*genes, *names]},
     )
     one, other = all_layers(extracted(study)), all_layers(extracted(study, "twice_out.h5ad", cells))
     for layer in one:

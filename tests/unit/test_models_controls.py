@@ -3,13 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from model_examples import TAHOE_3B, load_scfoundation, load_tahoe_x1
+from model_examples import TAHOE_3B, load_geneformer, load_scfoundation, load_scgpt, load_tahoe_x1
 
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES, family, implementation
 from layerscope.models.controls import apply_control
 
-LOADERS = [load_scfoundation, load_tahoe_x1, lambda: load_tahoe_x1(TAHOE_3B)]
+LOADERS = [
+    load_scfoundation,
+    load_tahoe_x1,
+    lambda: load_tahoe_x1(TAHOE_3B),
+    load_scgpt,
+    load_geneformer,
+]
 
 
 def weights(model):
@@ -72,8 +78,9 @@ def test_a_control_that_is_not_known_is_refused():
 
 
 def test_the_catalogue_knows_its_families():
-    assert {name for name, found in FAMILIES.items() if found.foundation} == {"scfoundation", "tahoe_x1"}
-    for name in ("scfoundation", "tahoe_x1"):
+    foundation = [name for name, found in FAMILIES.items() if found.foundation]
+    assert {"scfoundation", "tahoe_x1", "scgpt", "geneformer"} <= set(foundation)
+    for name in foundation:
         assert callable(implementation(name).load)
     with pytest.raises(ConfigError, match="model family 'esm' is not known"):
         family("esm")

@@ -1,0 +1,409 @@
+"""Geneformer V1 and V2 give what their owners' code gives, and do not fail where that does."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_examples import (
+    GENEFORMER,
+    GENEFORMER_V1,
+    GENEFORMER_V2,
+    TOLERANCE,
+    block_of,
+    counts,
+    load_geneformer,
+    write_geneformer,
+)
+from safetensors.torch import load_file, save_file
+
+from layerscope.errors import ConfigError, DataError, ModelError
+from layerscope.models.base import CellBlock, Sentences, pack
+from layerscope.models.geneformer import Geneformer
+from layerscope.models.transformer import FEWEST
+from layerscope.models.vocabulary import match_genes
+
+GENERATIONS = {"v1": GENEFORMER_V1, "v2": GENEFORMER_V2}
+
+
+@pytest.fixture(params=GENERATIONS)
+def golden(request):
+    """A generation's model and its golden arrays."""
+    with np.load(GENEFORMER / f"golden_{request.param}.npz") as stored:
+        return load_geneformer(GENERATIONS[request.param]), {name: stored[name] for name in stored.files}
+
+
+def matched(model: Geneformer, matrix: np.ndarray, ids: np.ndarray) -> CellBlock:
+    """Counts over the columns of a file as a block over the vocabulary."""
+    match = match_genes(model.vocabulary, {"var_names": ids.tolist()}, path="cells.h5ad")
+    known = match.index >= 0
+    dense = np.zeros((len(matrix), len(model.vocabulary.genes)))
+    np.add.at(dense.T, match.index[known], matrix.T[known].astype(np.float64))
+    return block_of(dense, gene_columns=match.gene_columns, n_columns=match.n_columns)
+
+
+def given_tokens(model: Geneformer, ids: np.ndarray, mask: np.ndarray) -> Sentences:
+    """Sentences of the golden files' padded tokens."""
+    kept = mask.astype(bool)
+    lengths = kept.sum(axis=1)
+    n_special = len(model.special) // 2
+    return Sentences(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        tokens={"ids": ids[kept], "positions": np.broadcast_to(np.arange(kept.shape[1]), kept.shape)[kept]},
+        cells={"genes_end": lengths - n_special},
+        refused=[""] * len(lengths),
+        shortened=np.zeros(len(lengths), dtype=bool),
+    )
+
+
+def forward(model: Geneformer, sentences: Sentences) -> list[np.ndarray]:
+    """Hidden states of the tokens at every stage."""
+    with torch.inference_mode():
+        hidden = [h.clone() for _, h in model.layers(pack(sentences, at_least=FEWEST))]
+    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
+
+
+def padded(sentences: Sentences, width: int) -> np.ndarray:
+    rows = np.split(sentences.tokens["ids"], sentences.offsets[1:-1])
+    return np.array([np.pad(row, (0, width - len(row))) for row in rows])
+
+
+def test_tokens_are_those_of_the_owners_code_with_a_stable_sort(golden):
+    model, expected = golden
+    sentences = model.tokenise(matched(model, expected["counts"], expected["ensembl_ids"]))
+    np.testing.assert_array_equal(sentences.lengths, expected["length"])
+    ids = padded(sentences, expected["input_ids"].shape[1])
+    np.testing.assert_array_equal(ids, expected["input_ids_stable"])
+    assert np.flatnonzero(sentences.shortened).tolist() == [5, 7]
+    positions = np.concatenate([np.arange(length) for length in sentences.lengths])
+    np.testing.assert_array_equal(sentences.tokens["positions"], positions)
+
+
+def test_tokens_that_do_not_depend_on_the_order_of_columns_are_offered_and_differ_in_ties_alone(golden):
+    model, expected = golden
+    by_token = load_geneformer(model.weights.parent, ties="tokens")
+    order = np.random.default_rng(0).permutation(len(expected["ensembl_ids"]))
+    matrix, ids = expected["counts"], expected["ensembl_ids"]
+    one = by_token.tokenise(matched(by_token, matrix, ids))
+    other = by_token.tokenise(matched(by_token, matrix[:, order], ids[order]))
+    np.testing.assert_array_equal(one.tokens["ids"], other.tokens["ids"])
+    head = len(model.special) // 2
+    for i in range(len(matrix)):
+        ours = one.tokens["ids"][one.offsets[i] + head : one.offsets[i + 1] - head]
+        group = dict(zip(expected["rank_tokens"][i], expected["rank_tie_group"][i], strict=True))
+        ranked = expected["rank_tie_group"][i][: len(ours)]
+        assert [group[token] for token in ours] == ranked.tolist()
+
+
+def test_every_stage_of_every_cell_is_that_of_the_owners_code(golden):
+    model, expected = golden
+    kept = expected["attention_mask"].astype(bool)
+    stages = forward(model, given_tokens(model, expected["input_ids"], expected["attention_mask"]))
+    assert len(stages) == len(expected["hidden"])
+    for found, hidden in zip(stages, expected["hidden"], strict=True):
+        np.testing.assert_allclose(found, hidden[kept], **TOLERANCE)
+
+
+def test_poolings_are_those_of_the_owners_code(golden):
+    model, expected = golden
+    names = {"mean_genes": "cell_mean", "mean": "mean_all_tokens", "cls": "cls"}
+    with torch.inference_mode():
+        batch = pack(given_tokens(model, expected["input_ids"], expected["attention_mask"]))
+        for layer, hidden in model.layers(batch):
+            for pooling, name in names.items():
+                if name in expected:
+                    found = model.pool(hidden, batch, pooling).numpy()
+                    np.testing.assert_allclose(found, expected[name][layer], **TOLERANCE)
+
+
+def official(model, sentences):
+    with torch.inference_mode():
+        batch = pack(sentences)
+        states = {layer: hidden.clone() for layer, hidden in model.layers(batch)}
+        return model.official(states[model.official_layer], batch).numpy()
+
+
+@pytest.mark.parametrize("kind", ["cell", "cls"])
+@pytest.mark.parametrize(("layer", "name"), [(None, "m1"), (2, "m1"), (3, "0")])
+def test_the_official_embedding_is_named_by_its_block_and_not_by_its_distance_from_the_end(
+    golden, kind, layer, name
+):
+    model, expected = golden
+    if f"official_{kind}_layer_m1" not in expected:
+        with pytest.raises(ConfigError, match="official='cls'; choose one of cell"):
+            load_geneformer(model.weights.parent, official=kind)
+        return
+    chosen = {} if layer is None else {"official_layer": layer}
+    model = load_geneformer(model.weights.parent, official=kind, **chosen)
+    sentences = given_tokens(model, expected["input_ids"], expected["attention_mask"])
+    found = official(model, sentences)
+    np.testing.assert_allclose(found, expected[f"official_{kind}_layer_{name}"], **TOLERANCE)
+    assert model.official_pooling.startswith(f"after block {model.official_layer} of 3: ")
+
+
+def test_from_counts_to_the_cells_vector_it_is_the_owners_code(golden):
+    model, expected = golden
+    sentences = model.tokenise(matched(model, expected["counts"], expected["ensembl_ids"]))
+    with torch.inference_mode():
+        batch = pack(sentences)
+        for layer, hidden in model.layers(batch):
+            found = model.pool(hidden, batch, "mean_genes").numpy()
+            np.testing.assert_allclose(found, expected["cell_mean_stable"][layer], **TOLERANCE)
+
+
+def test_genes_are_found_by_the_mapping_alone_in_any_case_and_version(golden):
+    model, expected = golden
+    names = [f"{name.lower()}.{i}" for i, name in enumerate(expected["ensembl_ids"])]
+    found = match_genes(model.vocabulary, {"var_names": names}, path="cells.h5ad")
+    place = {gene: i for i, gene in enumerate(model.vocabulary.genes)}
+    wanted = [place.get(gene, -1) for gene in expected["mapped_ids"]]
+    np.testing.assert_array_equal(found.index, wanted)
+
+
+def test_symbols_are_refused_with_the_remedy(golden):
+    model, _ = golden
+    with pytest.raises(DataError, match=r"no Ensembl ids, which the model needs. Add a column 'ensembl_id'"):
+        match_genes(model.vocabulary, {"var_names": ["TP53", "GATA1"]}, path="cells.h5ad")
+
+
+def test_generations_differ_in_what_the_dictionaries_say():
+    one, two = load_geneformer(GENEFORMER_V1), load_geneformer(GENEFORMER_V2)
+    assert (one.special, two.special) == ((), (2, 3))
+    assert (one.max_length, two.max_length) == (40, 34)
+    assert (one.default_pooling, two.default_pooling) == ("mean_genes", "cls")
+    assert "cls" not in one.poolings
+    with pytest.raises(ConfigError, match="no pooling 'cls'; choose one of mean_genes"):
+        one.pool(torch.zeros(1, 32), pack(one.tokenise(block_of(np.ones((1, 70))))), "cls")
+
+
+def test_a_cell_without_a_known_gene_is_refused_and_one_gene_or_one_count_is_enough(golden):
+    model, _ = golden
+    dense = np.zeros((3, len(model.vocabulary.genes)))
+    dense[1, 3], dense[2, 5:7] = 1, (0.25, 0.75)
+    sentences = model.tokenise(block_of(dense))
+    n_special = len(model.special)
+    assert sentences.refused == ["expresses no gene of the vocabulary", "", ""]
+    assert sentences.lengths.tolist() == [0, 1 + n_special, 2 + n_special]
+    ids = sentences.tokens["ids"][: 1 + n_special].tolist()
+    assert ids == ([2, int(model.gene_ids[3]), 3] if n_special else [int(model.gene_ids[3])])
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
+    model = load_geneformer(max_length=20)
+    dense = counts(n_cells + 1, len(model.vocabulary.genes), seed)[:-1]
+    order = np.random.default_rng(seed).permutation(n_cells)
+    mixed = model.tokenise(block_of(dense[order]))
+    together = forward(model, mixed)
+    for place, i in enumerate(order):
+        alone = forward(model, model.tokenise(block_of(dense[[i]])))
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, all_[mixed.offsets[place] : mixed.offsets[place + 1]])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
+def test_a_cells_depth_changes_no_token(seed, factor):
+    model = load_geneformer()
+    dense = counts(6, len(model.vocabulary.genes), seed).astype(float)
+    one = model.tokenise(block_of(dense))
+    factor = 2.0 ** round(np.log2(factor))  # exact in floating point, so that ties stay ties
+    np.testing.assert_array_equal(model.tokenise(block_of(dense * factor)).tokens["ids"], one.tokens["ids"])
+
+
+def release(tmp_path):
+    """The golden release, to be changed."""
+    return shutil.copytree(GENEFORMER, tmp_path / "release")
+
+
+def test_a_whole_release_needs_the_models_name_if_it_holds_several(tmp_path):
+    folder = release(tmp_path)
+    with pytest.raises(ConfigError, match="holds Geneformer-V1-tiny, Geneformer-V2-tiny; choose one with"):
+        load_geneformer(folder)
+    assert load_geneformer(folder, model="Geneformer-V1-tiny").n_layers == 3
+    shutil.rmtree(folder / "Geneformer-V1-tiny")
+    assert load_geneformer(folder).special
+
+
+def test_dictionaries_may_lie_in_the_models_own_folder_and_be_json(tmp_path):
+    folder = release(tmp_path)
+    model, named = folder / "Geneformer-V2-tiny", "_gc104M"
+    for path in (folder / "geneformer").glob(f"*{named}.pkl"):
+        held = {
+            name: getattr(v, "item", lambda v=v: v)() for name, v in pickle.loads(path.read_bytes()).items()
+        }
+        (model / path.with_suffix(".json").name).write_text(json.dumps(held))
+    shutil.rmtree(folder / "geneformer")
+    one, other = load_geneformer(model), load_geneformer(GENEFORMER_V2)
+    np.testing.assert_array_equal(one.medians, other.medians)
+    assert one.vocabulary.aliases == other.vocabulary.aliases
+
+
+def test_dictionaries_of_another_generation_are_refused(tmp_path):
+    folder = release(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"68 rows, but of the token dictionaries .*gc30M.pkl has 72.*V1, V2"
+    ):
+        load_geneformer(folder / "Geneformer-V2-tiny", dictionaries="../geneformer/gene_dictionaries_30m")
+    shutil.rmtree(folder / "geneformer")
+    with pytest.raises(ModelError, match="no token_dictionary"):
+        load_geneformer(folder / "Geneformer-V2-tiny")
+
+
+def test_generations_of_equal_size_are_told_apart_by_their_special_tokens(tmp_path):
+    for generation, n_genes in ((1, 42), (2, 40)):
+        folder = write_geneformer(tmp_path / f"Geneformer-V{generation}-x", n_genes, generation=generation)
+        (tmp_path / "geneformer").mkdir(exist_ok=True)
+        for path in folder.glob("*.pkl"):
+            path.rename(tmp_path / "geneformer" / path.name.replace("gcX", f"gc{generation}"))
+    assert load_geneformer(tmp_path / "Geneformer-V1-x").special == ()
+    assert load_geneformer(tmp_path / "Geneformer-V2-x").special == (3, 2)
+    renamed = (tmp_path / "Geneformer-V2-x").rename(tmp_path / "mine")
+    with pytest.raises(ConfigError, match="all fit; choose with --set dictionaries=FOLDER"):
+        load_geneformer(renamed)
+
+
+def test_a_pointer_of_the_other_generation_does_no_harm_and_ones_own_is_named(tmp_path):
+    folder = release(tmp_path)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n"
+    (folder / "geneformer/gene_dictionaries_30m/token_dictionary_gc30M.pkl").write_bytes(pointer)
+    assert load_geneformer(folder / "Geneformer-V2-tiny").special
+    with pytest.raises(
+        ModelError, match=r"token_dictionary_gc30M.pkl: a Git-LFS pointer, not the token dictio"
+    ):
+        load_geneformer(folder / "Geneformer-V1-tiny")
+    (folder / "Geneformer-V2-tiny/model.safetensors").write_bytes(pointer)
+    with pytest.raises(ModelError, match=r"model.safetensors: a Git-LFS pointer, not the file of weights"):
+        load_geneformer(folder / "Geneformer-V2-tiny")
+
+
+def small(tmp_path, **config):
+    """A small release with another configuration (None takes a key away)."""
+    folder = write_geneformer(tmp_path / "model")
+    changed = {**json.loads((folder / "config.json").read_text()), **config}
+    kept = {name: value for name, value in changed.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, model.safetensors has 2"),
+        ({"num_attention_heads": 3}, "3 heads do not divide a width of 16"),
+        ({"hidden_act": "swish"}, "hidden_act 'swish' is not one of relu, gelu"),
+        ({"layer_norm_eps": None}, "lacks 'layer_norm_eps'"),
+        ({"pad_token_id": "none"}, "not a number"),
+        ({"model_type": "roberta"}, "model_type is 'roberta'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"vocab_size": 43}, "the gene table has 43 rows"),
+        ({"intermediate_size": 64}, r"intermediate.dense.weight has shape \(48, 16\), .* \(64, 16\)"),
+        ({"max_position_embeddings": 30}, r"position_embeddings.weight has shape \(24, 16\)"),
+    ],
+)
+def test_another_architecture_is_refused(tmp_path, config, message):
+    with pytest.raises(ModelError, match=message):
+        load_geneformer(small(tmp_path, **config))
+
+
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {k: v for k, v in t.items() if k != QUERY}, f"1 missing \\({QUERY}\\)"),
+        (lambda t: {**t, QUERY: torch.ones(16, 8)}, f"{QUERY} has shape \\(16, 8\\), .* \\(16, 16\\)"),
+        (lambda t: {**t, "bert.extra": torch.ones(1)}, r"1 unexpected \(bert.extra\)"),
+        (lambda t: {**t, "classifier.weight": torch.ones(2, 16)}, "fine-tuned to classify"),
+    ],
+)
+def test_tensors_are_loaded_strictly_and_named_as_in_the_file(tmp_path, change, message):
+    path = small(tmp_path) / "model.safetensors"
+    save_file(change(load_file(path)), path)
+    with pytest.raises(ModelError, match=message):
+        load_geneformer(path.parent)
+
+
+def test_heads_and_stored_positions_are_ignored_and_the_older_file_of_weights_is_read(tmp_path):
+    folder = small(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    extra = {"bert.embeddings.position_ids": torch.arange(24)[None], "cls.predictions.bias": torch.ones(44)}
+    torch.save({**tensors, **extra, "bert.pooler.dense.bias": torch.ones(16)}, folder / "pytorch_model.bin")
+    one = load_geneformer(folder)
+    (folder / "model.safetensors").unlink()
+    other = load_geneformer(folder)
+    assert other.weights.name == "pytorch_model.bin"
+    assert torch.equal(one.module.stack[0].linear1.weight, other.module.stack[0].linear1.weight)
+
+
+def changed_dictionary(folder, name, change):
+    path = folder / f"{name}_gcX.pkl"
+    path.write_bytes(pickle.dumps(change(pickle.loads(path.read_bytes()))))
+    return folder
+
+
+FIRST = "ENSG00000000000"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("token_dictionary", lambda d: {**d, FIRST: 5}, "do not count from 0 to 43, each once"),
+        ("token_dictionary", lambda d: {**d, FIRST: "4"}, "ids that are not whole numbers"),
+        (
+            "token_dictionary",
+            lambda d: {("<EOS>" if k == "<eos>" else k): v for k, v in d.items()},
+            "has one of <cls> and <eos>",
+        ),
+        ("gene_median_dictionary", lambda d: {**d, FIRST: 0.0}, f"1 genes .* no median above zero.*{FIRST}"),
+        (
+            "gene_median_dictionary",
+            lambda d: {k: v for k, v in d.items() if k != FIRST},
+            f"1 genes .* such as {FIRST}",
+        ),
+        ("ensembl_mapping_dict", lambda d: {**d, FIRST: 3}, "names what is no text"),
+    ],
+)
+def test_dictionaries_that_do_not_fit_each_other_are_refused(tmp_path, name, change, message):
+    with pytest.raises(ModelError, match=message):
+        load_geneformer(changed_dictionary(small(tmp_path), name, change))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "gene_median_dictionary_gcX.pkl"])
+def test_a_missing_file_is_named(tmp_path, name):
+    folder = small(tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}: .* is missing; the folder holds"):
+        load_geneformer(folder)
+
+
+@pytest.mark.parametrize("chosen", [{"max_length": 2}, {"max_length": 25}, {"official_layer": 3}])
+def test_settings_that_the_model_cannot_follow_are_refused(tmp_path, chosen):
+    with pytest.raises(ConfigError, match=f"{next(iter(chosen))}={next(iter(chosen.values()))}; the"):
+        load_geneformer(small(tmp_path), **chosen)
+
+
+def test_other_sizes_and_special_ids_load_as_well(tmp_path):
+    model = load_geneformer(write_geneformer(tmp_path, n_genes=7, hidden=8, max_length=5))
+    assert (model.hidden_size, model.max_length, model.special) == (8, 5, (3, 2))
+    sentences = model.tokenise(block_of(np.arange(7.0)[None]))
+    assert sentences.tokens["ids"][[0, -1]].tolist() == [3, 2]
+    scaled = np.arange(7.0) / model.medians
+    top = np.argsort(-scaled)[:3]
+    assert sentences.tokens["ids"][1:-1].tolist() == model.gene_ids[top].tolist()
+    assert sentences.shortened.tolist() == [True]
+
+
+def test_the_untrained_control_draws_as_bert_does():
+    model = load_geneformer()
+    model.initialise(0)
+    tables = model.module.embeddings
+    assert float(tables.word.weight.detach()[1:].std()) == pytest.approx(0.02, rel=0.1)
+    assert float(tables.word.weight.detach()[0].abs().max()) == 0
+    assert float(model.module.blocks[0].self_attn.in_proj_bias.detach().abs().max()) == 0

@@ -1,0 +1,339 @@
+"""scGPT gives what its owners' code gives, and does not fail where that does."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_examples import (
+    SCGPT,
+    TOLERANCE,
+    block_of,
+    counts,
+    load_scgpt,
+    over_vocabulary,
+    tokens_of,
+    write_scgpt,
+)
+
+from layerscope.errors import ConfigError, ModelError
+from layerscope.models.base import Sentences, pack
+from layerscope.models.scgpt import ScGpt, possible_bins
+from layerscope.models.transformer import FEWEST
+
+LONG = (5, 7)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(SCGPT / "golden.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def given_tokens(golden, prefix="token") -> Sentences:
+    kept = ~golden["pad_mask" if prefix == "token" else f"{prefix}_pad_mask"]
+    offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    return tokens_of(golden[f"{prefix}_ids"][kept], golden[f"{prefix}_values"][kept], offsets)
+
+
+def forward(model: ScGpt, sentences: Sentences) -> list[np.ndarray]:
+    """Hidden states of the tokens at every stage."""
+    with torch.inference_mode():
+        hidden = [h.clone() for _, h in model.layers(pack(sentences, at_least=FEWEST))]
+    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
+
+
+def tokenised(golden, **chosen) -> tuple[ScGpt, Sentences]:
+    model = load_scgpt(**chosen)
+    return model, model.tokenise(over_vocabulary(golden["counts"], golden["genes"], model.vocabulary.genes))
+
+
+def cell(sentences: Sentences, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and values of a cell's tokens."""
+    rows = slice(sentences.offsets[i], sentences.offsets[i + 1])
+    return sentences.tokens["ids"][rows], sentences.tokens["values"][rows]
+
+
+def test_tokens_are_those_of_the_owners_code(golden):
+    _, sentences = tokenised(golden)
+    np.testing.assert_array_equal(sentences.lengths, golden["n_tokens"])
+    assert np.flatnonzero(sentences.shortened).tolist() == list(LONG)
+    for i in range(len(golden["counts"])):
+        ids, values = cell(sentences, i)
+        theirs = golden["token_ids"][i][~golden["pad_mask"][i]]
+        assert (ids[0], values[0]) == (theirs[0], -2.0)
+        expressed = golden["gene_token"][(golden["counts"][i] > 0) & (golden["gene_token"] >= 0)]
+        assert len(set(ids)) == len(ids) and set(ids[1:]) <= set(expressed)
+        if i not in LONG:
+            assert set(ids) == set(theirs)
+
+
+@pytest.mark.parametrize("binning", ["random", "highest"])
+def test_values_are_bins_that_the_owners_code_may_draw(golden, binning):
+    _, sentences = tokenised(golden, binning=binning)
+    column = {token: i for i, token in enumerate(golden["gene_token"]) if token >= 0}
+    drawn = 0
+    for i in range(len(golden["counts"])):
+        ids, values = cell(sentences, i)
+        columns = [column[token] for token in ids[1:]]
+        lowest, highest = golden["bin_lo"][i, columns], golden["bin_hi"][i, columns]
+        assert (values[1:] >= lowest).all() and (values[1:] <= highest).all()
+        assert binning == "random" or (values[1:] == highest).all()
+        drawn += int((values[1:] < highest).sum())
+    assert (drawn > 0) == (binning == "random")
+
+
+def test_the_owners_stream_of_random_numbers_gives_the_owners_bins(golden):
+    stream = np.random.RandomState(13)
+    place = {token: i for i, token in enumerate(golden["gene_token"]) if token >= 0}
+    for i, row in enumerate(golden["counts"]):
+        columns = np.flatnonzero((row > 0) & (golden["gene_token"] >= 0))
+        lowest, highest = possible_bins(row[columns], 50)
+        drawn = np.ceil(highest - stream.random_sample(len(columns)) * (highest - lowest))
+        bins = dict(zip(columns.tolist(), drawn, strict=True))
+        kept = ~golden["pad_mask"][i]
+        tokens, values = golden["token_ids"][i][kept][1:], golden["token_values"][i][kept][1:]
+        assert [bins[place[token]] for token in tokens] == values.tolist()
+
+
+@pytest.mark.parametrize(("tokens", "stages"), [("token", "hidden"), ("probe", "probe_hidden")])
+def test_every_stage_of_every_cell_is_that_of_the_owners_code(golden, tokens, stages):
+    kept = ~golden["pad_mask" if tokens == "token" else "probe_pad_mask"]
+    found = forward(load_scgpt(), given_tokens(golden, tokens))
+    assert len(found) == len(golden[stages])
+    for ours, theirs in zip(found, golden[stages], strict=True):
+        np.testing.assert_allclose(ours, theirs[kept], **TOLERANCE)
+
+
+def test_poolings_and_the_official_embedding_are_those_of_the_owners_code(golden):
+    model = load_scgpt()
+    names = {"cls": "cls", "mean": "mean_tokens", "mean_genes": "mean_genes"}
+    with torch.inference_mode():
+        batch = pack(given_tokens(golden))
+        for layer, hidden in model.layers(batch):
+            for pooling, name in names.items():
+                found = model.pool(hidden, batch, pooling).numpy()
+                np.testing.assert_allclose(found, golden[name][layer], **TOLERANCE)
+        assert layer == model.official_layer
+        np.testing.assert_allclose(model.official(hidden, batch).numpy(), golden["official"], **TOLERANCE)
+
+
+def test_a_cell_without_a_known_gene_is_refused_and_one_gene_or_one_count_is_enough():
+    model = load_scgpt()
+    dense = np.zeros((3, 60))
+    dense[1, 3], dense[2, 5:7] = 1, (0.25, 0.75)
+    sentences = model.tokenise(block_of(dense))
+    assert sentences.refused == ["expresses no gene of the vocabulary", "", ""]
+    assert sentences.lengths.tolist() == [0, 2, 3]
+    assert all(np.isfinite(stage).all() for stage in forward_of_kept(model, sentences))
+
+
+def forward_of_kept(model, sentences):
+    with torch.inference_mode():
+        return [h.numpy() for _, h in model.layers(pack(sentences, np.array([1, 2])))]
+
+
+def test_what_is_drawn_belongs_to_the_cell_and_the_seed():
+    dense = np.ones((3, 60)) * np.arange(1, 61) % 7 + 1
+    one = load_scgpt(max_length=31).tokenise(block_of(dense, ["a", "b", "c"]))
+    part = load_scgpt(max_length=31).tokenise(block_of(dense[:2], ["c", "b"]))
+    for i, j in ((2, 0), (1, 1)):
+        for ours, theirs in zip(cell(one, i), cell(part, j), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(cell(one, 0)[0], cell(one, 1)[0])
+    other = load_scgpt(seed=1, max_length=31).tokenise(block_of(dense, ["a", "b", "c"]))
+    assert not np.array_equal(cell(one, 0)[0], cell(other, 0)[0])
+
+
+def test_bins_are_made_of_the_whole_cell_before_it_loses_genes():
+    dense = np.arange(1.0, 61)[None]
+    whole = load_scgpt(binning="highest", max_length=61).tokenise(block_of(dense, ["a"]))
+    short = load_scgpt(binning="highest", max_length=31).tokenise(block_of(dense, ["a"]))
+    value = dict(zip(*cell(whole, 0), strict=True))
+    assert short.lengths.tolist() == [31]
+    assert all(value[token] == bin_ for token, bin_ in zip(*cell(short, 0), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=300))
+def test_bins_count_the_quantiles_not_above_a_value(values):
+    values = np.array(values, dtype=np.float32)
+    edges = np.quantile(values, np.linspace(0, 1, 50))
+    lowest, highest = possible_bins(values, 50)
+    np.testing.assert_array_equal(highest, (edges[:, None] <= values).sum(axis=0))
+    np.testing.assert_array_equal(lowest, (edges[:, None] < values).sum(axis=0))
+    assert highest.min() >= 1 and highest.max() == 50
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 2000), min_size=2, max_size=300))
+def test_counts_and_their_logarithms_have_the_same_bins(values):
+    values = np.array(values, dtype=np.float64)
+    logged = np.log1p(values / values.sum() * 1e4).astype(np.float32)
+    for one, other in zip(
+        possible_bins(values.astype(np.float32), 50), possible_bins(logged, 50), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
+    model = load_scgpt(max_length=30)
+    dense = counts(n_cells + 1, 60, seed)[:-1]
+    ids = [f"cell{i}" for i in range(n_cells)]
+    order = np.random.default_rng(seed).permutation(n_cells)
+    mixed = model.tokenise(block_of(dense[order], [ids[i] for i in order]))
+    together = forward(model, mixed)
+    for place, i in enumerate(order):
+        alone = forward(model, model.tokenise(block_of(dense[[i]], [ids[i]])))
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, all_[mixed.offsets[place] : mixed.offsets[place + 1]])
+
+
+def copied(tmp_path, **arguments):
+    """The golden folder with other training arguments (None takes one away)."""
+    folder = shutil.copytree(SCGPT, tmp_path / "model")
+    changed = {**json.loads((folder / "args.json").read_text()), **arguments}
+    kept = {name: value for name, value in changed.items() if value is not None}
+    (folder / "args.json").write_text(json.dumps(kept))
+    return folder
+
+
+def changed_tensors(folder, change):
+    tensors = torch.load(folder / "best_model.pt", weights_only=True)
+    torch.save(change(tensors), folder / "best_model.pt")
+    return folder
+
+
+SPELLINGS = {
+    "flash": ("self_attn.", "self_attn._impl."),
+    "torch": ("self_attn.Wqkv.", "self_attn.in_proj_"),
+}
+
+
+@pytest.mark.parametrize("library", SPELLINGS)
+def test_attention_is_found_under_the_names_of_any_library(tmp_path, library):
+    folder = changed_tensors(
+        copied(tmp_path),
+        lambda tensors: {name.replace(*SPELLINGS[library]): part for name, part in tensors.items()},
+    )
+    one, other = load_scgpt().module.state_dict(), load_scgpt(folder).module.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_two_spellings_that_differ_are_refused(tmp_path):
+    name = "transformer_encoder.layers.1.self_attn.in_proj_bias"
+    folder = changed_tensors(copied(tmp_path), lambda tensors: {**tensors, name: torch.ones(96)})
+    with pytest.raises(ModelError, match=f"{name} and another spelling"):
+        load_scgpt(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nlayers": 4}, "says nlayers = 4, best_model.pt has 3 blocks"),
+        ({"nheads": 5}, "5 heads do not divide a width of 32"),
+        ({"embsize": 16}, r"has shape \(63, 32\), the configuration asks for \(63, 16\)"),
+        ({"d_hid": 64}, r"linear1.weight has shape \(48, 32\), the configuration asks for \(64, 32\)"),
+        ({"n_bins": None}, "lack 'n_bins'"),
+        ({"pad_value": "two"}, "not a number"),
+        ({"input_emb_style": "category"}, "input_emb_style is 'category'"),
+        ({"input_style": "log1p"}, "input_style is 'log1p'"),
+        ({"domain_spec_batchnorm": "dsbn"}, "domain_spec_batchnorm is 'dsbn'"),
+        ({"DSBN": True}, "DSBN is True"),
+        ({"pre_norm": True}, "pre_norm is True"),
+    ],
+)
+def test_another_architecture_or_tokeniser_is_refused(tmp_path, arguments, message):
+    with pytest.raises(ModelError, match=message):
+        load_scgpt(copied(tmp_path, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: {k: v for k, v in t.items() if "2.norm1" not in k},
+            r"2 missing \(.*layers.2.norm1.weight",
+        ),
+        (lambda t: {**t, "value_encoder.extra": torch.ones(1)}, r"1 unexpected \(value_encoder.extra\)"),
+        (
+            lambda t: {**t, "dsbn.bns.0.weight": torch.ones(1)},
+            "dsbn.bns.0.weight: fine-tuned with batch norm",
+        ),
+        (lambda t: {"model": t}, r"expected tensors by name \(a state dict\); it holds model"),
+        (lambda t: {**t, "batch_encoder.embedding.weight": torch.ones(3, 32)}, None),
+    ],
+)
+def test_tensors_are_loaded_strictly_and_heads_are_ignored(tmp_path, change, message):
+    folder = changed_tensors(copied(tmp_path), change)
+    if message is None:
+        assert load_scgpt(folder).n_layers == 3
+        return
+    with pytest.raises(ModelError, match=message):
+        load_scgpt(folder)
+
+
+def change_tokens(folder, **tokens):
+    path = folder / "vocab.json"
+    changed = {**json.loads(path.read_text()), **tokens}
+    path.write_text(json.dumps({name: place for name, place in changed.items() if place is not None}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ({"EXTRA": 63}, "vocab.json has 64 tokens, special ones included, but the gene table .* 63 rows"),
+        ({"CCP49": None}, "62 tokens"),
+        ({"CCP49": 1}, "two tokens share an id"),
+        ({"CCP49": 77}, "do not count from 0 to 62"),
+        ({"CCP49": "0"}, "the id of 'CCP49' is '0', not a whole number"),
+    ],
+)
+def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(tmp_path, tokens, message):
+    with pytest.raises(ModelError, match=message):
+        load_scgpt(change_tokens(copied(tmp_path), **tokens))
+
+
+def test_special_tokens_that_the_vocabulary_lacks_are_appended_as_the_owners_do(tmp_path):
+    folder = change_tokens(copied(tmp_path), **dict.fromkeys(["<pad>", "<cls>", "<eoc>"]))
+    model = load_scgpt(folder)
+    assert model.cell_id == 61
+    assert model.vocabulary.genes == load_scgpt().vocabulary.genes
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "args.json", "vocab.json"])
+def test_a_missing_file_is_named(tmp_path, name):
+    folder = write_scgpt(tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}: .* is missing; the folder holds"):
+        load_scgpt(folder)
+
+
+def test_other_sizes_orders_and_constants_load_as_well(tmp_path):
+    model = load_scgpt(write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4))
+    assert (model.hidden_size, model.max_length, model.n_edges, model.cell_id) == (8, 4, 10, 2)
+    assert model.vocabulary.genes == ("G0", "G1", "G2", "G3", "G4")
+    sentences = model.tokenise(block_of(np.ones((1, 5))))
+    ids, values = cell(sentences, 0)
+    assert len(ids) == 4 and set(ids[1:]) <= {1, 4, 5, 6, 7} and values[0] == -3
+    assert model.vocabulary.identifiers == "symbol"
+
+
+def test_a_limit_that_leaves_no_room_for_a_gene_is_refused():
+    with pytest.raises(ConfigError, match="max_length=1"):
+        load_scgpt(max_length=1)
+
+
+def test_the_untrained_control_draws_as_the_owners_do():
+    model = load_scgpt()
+    model.initialise(0)
+    assert float(model.module.encoder.embedding.weight.detach().abs().max()) <= 0.1
+    attention = model.module.blocks[0].self_attn
+    assert 0 < float(attention.in_proj_bias.detach().abs().max()) <= 32**-0.5
+    assert float(attention.in_proj_weight.detach().abs().max()) <= 32**-0.5
