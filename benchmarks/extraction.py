@@ -5,10 +5,12 @@ pass (every layer pooled); a plain loop over single cells through ``torch.nn.Tra
 inference mode with PyTorch's fast path on, as scFoundation's owners run it; and plain matrix products of the
 shapes that the model has: those of its linear layers, and these with the products inside attention. Printed
 are CPU-seconds per cell, floating-point operations per cell (those of the blocks' matrix products and
-attention), GFLOP/s of CPU time, their ratios, and peak memory.
+attention), GFLOP/s and tokens/s of CPU time, their ratios, and peak memory. The models are those of
+``extraction_models.py``.
 
     python benchmarks/extraction.py --family scfoundation --cells 4 --rounds 3 --threads 1
     python benchmarks/extraction.py --family tahoe_x1 --size 70m --cells 4 --rounds 3 --threads 1
+    python benchmarks/extraction.py --family geneformer --size v2_104m --cells 4 --rounds 3 --threads 1
 """
 
 from __future__ import annotations
@@ -18,69 +20,34 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import torch
+from extraction_models import MODELS, RealSize, build
 from torch import Tensor, nn
 
 from layerscope.extraction.batches import first_within
-from layerscope.models import scfoundation_network, tahoe_x1_network
 from layerscope.models.base import Sentences, TokenBatch, pack
+from layerscope.models.scfoundation_network import ScFoundationEncoder
 from layerscope.models.transformer import FEWEST, STEP, gathered
 
 T = TypeVar("T")
-Encoder = scfoundation_network.ScFoundationEncoder | tahoe_x1_network.TahoeX1Encoder
 SHORTEST, LONGEST = 1200, 2400
-TAHOE_SIZES = {"70m": (512, 12, 8, "relu"), "1b": (2048, 24, 16, "relu"), "3b": (2560, 32, 20, "gelu")}
-SCFOUNDATION_GENES, TAHOE_VOCABULARY = 19264, 62720
 
 
-@dataclass
-class Shape:
-    """What decides the number of operations."""
-
-    hidden: int
-    layers: int
-    heads: int
-
-    def operations(self, tokens: int) -> float:
-        """Floating-point operations of the blocks for a cell."""
-        return self.layers * (24.0 * tokens * self.hidden**2 + 4.0 * tokens**2 * self.hidden)
-
-
-def build(family: str, size: str) -> tuple[Encoder, Shape]:
-    """A model of real size with random weights."""
-    if family == "scfoundation":
-        config = scfoundation_network.ScFoundationConfig(
-            n_genes=SCFOUNDATION_GENES, hidden_size=768, n_layers=12, heads=12, feed_forward=3072
-        )
-        return scfoundation_network.fresh(config, 0).eval(), Shape(768, 12, 12)
-    hidden, layers, heads, activation = TAHOE_SIZES[size]
-    tahoe = tahoe_x1_network.TahoeX1Config(
-        vocabulary_size=TAHOE_VOCABULARY,
-        hidden_size=hidden,
-        n_layers=layers,
-        heads=heads,
-        feed_forward=4 * hidden,
-        activation=activation,
-        value_activation=activation,
-    )
-    return tahoe_x1_network.fresh(tahoe, 0).eval(), Shape(hidden, layers, heads)
-
-
-def sentences(n_cells: int, family: str, seed: int = 0) -> Sentences:
-    """Cells of 1,200 to 2,400 tokens, longest first."""
+def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
+    """Cells of 1,200 to 2,400 tokens, longest first; shorter where the model cuts them."""
     draw = np.random.default_rng(seed)
     lengths = np.sort(draw.integers(SHORTEST, LONGEST + 1, n_cells))[::-1]
-    n_genes = SCFOUNDATION_GENES if family == "scfoundation" else TAHOE_VOCABULARY
-    ids = [np.sort(draw.choice(n_genes, length, replace=False)) for length in lengths]
+    lengths = np.minimum(lengths, model.longest)
+    ids = [np.sort(draw.choice(model.n_ids, length, replace=False)) for length in lengths]
     return Sentences(
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         tokens={
             "ids": np.concatenate(ids),
             "values": draw.uniform(0.5, 6, lengths.sum()).astype(np.float32),
+            "positions": np.concatenate([np.arange(length) for length in lengths]),
         },
         cells={},
         refused=[""] * n_cells,
@@ -88,7 +55,7 @@ def sentences(n_cells: int, family: str, seed: int = 0) -> Sentences:
     )
 
 
-def ours(model: Encoder, cells: Sentences, budget: int) -> list[Tensor]:
+def ours(model: RealSize, cells: Sentences, budget: int) -> list[Tensor]:
     """One vector per cell and layer, batch by batch."""
     out: list[Tensor] = []
     order = np.arange(len(cells.offsets) - 1)
@@ -97,7 +64,7 @@ def ours(model: Encoder, cells: Sentences, budget: int) -> list[Tensor]:
             chosen = order[: first_within(cells.lengths[order], budget)]
             order = order[len(chosen) :]
             batch = pack(cells, chosen, multiple=STEP, at_least=FEWEST)
-            out.append(torch.stack([last_token(hidden, batch) for _, hidden in model.layers(batch)]))
+            out.append(torch.stack([last_token(hidden, batch) for _, hidden in model.encoder.layers(batch)]))
     return out
 
 
@@ -106,7 +73,7 @@ def last_token(hidden: Tensor, batch: TokenBatch) -> Tensor:
     return gathered(hidden, batch, torch.as_tensor(np.diff(batch.offsets) - 1))
 
 
-def torch_layers(model: scfoundation_network.ScFoundationEncoder) -> nn.ModuleList:
+def torch_layers(model: ScFoundationEncoder) -> nn.ModuleList:
     """The same blocks as PyTorch's own layers, with the same weights."""
     config = model.config
     made = nn.ModuleList()
@@ -119,9 +86,7 @@ def torch_layers(model: scfoundation_network.ScFoundationEncoder) -> nn.ModuleLi
     return made.eval()
 
 
-def plain_loop(
-    model: scfoundation_network.ScFoundationEncoder, layers: nn.ModuleList, cells: Sentences
-) -> list[Tensor]:
+def plain_loop(model: ScFoundationEncoder, layers: nn.ModuleList, cells: Sentences) -> list[Tensor]:
     """Cell by cell through PyTorch's layers, with a padding mask as the owners' code passes."""
     with torch.inference_mode():
         out = []
@@ -136,15 +101,17 @@ def plain_loop(
         return out
 
 
-def products(shape: Shape, tokens: int, attention: bool) -> Callable[[], float]:
+def products(model: RealSize, tokens: int, attention: bool) -> Callable[[], float]:
     """Plain matrix products of one block's shapes; calling gives their number of operations.
 
     Those of its linear layers alone, or those of attention (without its softmax) as well, head by head.
     """
-    hidden, head = shape.hidden, shape.hidden // shape.heads
-    shapes = [(tokens, a * hidden, b * hidden) for a, b in ((1, 3), (1, 1), (1, 4), (4, 1))]
+    hidden, wide, head = model.hidden, model.feed_forward, model.hidden // model.heads
+    shapes = [
+        (tokens, a, b) for a, b in ((hidden, 3 * hidden), (hidden, hidden), (hidden, wide), (wide, hidden))
+    ]
     if attention:
-        shapes += [(tokens, head, tokens), (tokens, tokens, head)] * shape.heads
+        shapes += [(tokens, head, tokens), (tokens, tokens, head)] * model.heads
     pairs = [(torch.randn(rows, depth), torch.randn(depth, columns)) for rows, depth, columns in shapes]
 
     def run() -> float:
@@ -165,34 +132,34 @@ def cpu_seconds(run: Callable[[], T]) -> tuple[float, T]:
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--family", choices=("scfoundation", "tahoe_x1"), default="scfoundation")
-    p.add_argument("--size", choices=tuple(TAHOE_SIZES), default="70m", help="of Tahoe-X1")
+    p.add_argument("--family", choices=tuple(MODELS), default="scfoundation")
+    p.add_argument("--size", default="", help="of a family that has several: 70m, v2_104m, ...")
     p.add_argument("--cells", type=int, default=4, help="cells per round")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--token-budget", type=int, default=8192)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    model, shape = build(args.family, args.size)
-    cells = sentences(args.cells, args.family)
-    operations = sum(shape.operations(int(tokens)) for tokens in cells.lengths)
+    model = build(args.family, args.size)
+    cells = sentences(args.cells, model)
+    operations = sum(model.operations(int(tokens)) for tokens in cells.lengths)
     typical = int(np.mean(cells.lengths))
-    linear, every = products(shape, typical, attention=False), products(shape, typical, attention=True)
-    compare = isinstance(model, scfoundation_network.ScFoundationEncoder)
-    layers = torch_layers(model) if compare else nn.ModuleList()
+    linear, every = products(model, typical, attention=False), products(model, typical, attention=True)
+    theirs = model.encoder if isinstance(model.encoder, ScFoundationEncoder) else None
+    layers = torch_layers(theirs) if theirs else nn.ModuleList()
     rounds: list[dict[str, float]] = []
     with torch.inference_mode():
         linear()
         every()
-        ours(model, sentences(1, args.family, seed=1), args.token_budget)
+        ours(model, sentences(1, model, seed=1), args.token_budget)
     for _ in range(args.rounds):
         spent: dict[str, float] = {}
         spent["engine"], result = cpu_seconds(lambda: ours(model, cells, args.token_budget))
         spent["linear"] = seconds_per_operation(linear, operations / 10) * operations
         spent["every"] = seconds_per_operation(every, operations / 10) * operations
-        if compare:
-            spent["loop"], theirs = cpu_seconds(lambda: plain_loop(model, layers, cells))
-            apart = (torch.cat(result, dim=1) - torch.cat(theirs, dim=1)).abs().max()
+        if theirs:
+            spent["loop"], states = cpu_seconds(lambda: plain_loop(theirs, layers, cells))
+            apart = (torch.cat(result, dim=1) - torch.cat(states, dim=1)).abs().max()
             assert float(apart) < 1e-3, f"the loop gives other values ({float(apart)})"
         rounds.append(spent)
     report(args, cells, operations, rounds)
@@ -217,9 +184,10 @@ def report(
 
     def line(what: str, which: str) -> None:
         seconds = median(lambda spent: spent[which])
-        print(f"{what:32}{seconds / args.cells:8.2f} CPU-s/cell {operations / seconds / 1e9:8.1f} GFLOP/s")
+        rates = f"{operations / seconds / 1e9:8.1f} GFLOP/s {cells.lengths.sum() / seconds:9.0f} tokens/s"
+        print(f"{what:32}{seconds / args.cells:8.2f} CPU-s/cell {rates}")
 
-    name = args.family if args.family == "scfoundation" else f"{args.family} {args.size}"
+    name = f"{args.family} {args.size}".strip()
     tokens = f"{cells.lengths.min()}-{cells.lengths.max()}"
     print(f"{name}: {args.cells} cells of {tokens} tokens, {args.threads} thread(s), float32, random weights")
     print(f"operations per cell: {operations / args.cells / 1e9:.1f} GFLOP; medians of {len(rounds)} rounds")
