@@ -157,7 +157,7 @@ class Run:
             example = self.stream.cell_ids[min(row for row in refused if refused[row] == reason)]
             log.warning("refused cells: %d (such as %s): %s", n_cells, example, reason)
         if n_shortened:
-            log.info("cells above the length limit, which keep a random subset: %d", n_shortened)
+            log.info("cells above the length limit, which lose genes to it: %d", n_shortened)
         return {
             **self.provenance,
             "n_refused": len(refused),
