@@ -30,7 +30,14 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--control", default="", choices=("", *CONTROLS))
     p.add_argument("--control-seed", type=int, default=0)
     p.add_argument("--seed", type=int, default=0, help="of what tokenisation draws per cell")
-    p.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="settings")
+    p.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the family, see docs/models.md",
+    )
 
 
 def extraction(args: argparse.Namespace) -> Extraction:
