@@ -14,13 +14,19 @@ import pytest
 import torch
 from model_examples import (
     GENE_LIST,
+    GENEFORMER,
+    GENEFORMER_V1,
+    GENEFORMER_V2,
     GOLDEN,
     SCFOUNDATION,
+    SCGPT,
     TAHOE_A,
     TOLERANCE,
     all_layers,
     counts,
     golden_tahoe_counts,
+    load_scgpt,
+    over_vocabulary,
     run_extraction,
     write_geneformer,
     write_h5ad,
@@ -34,6 +40,7 @@ import layerscope.extraction.engine as engine_module
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer, read_provenance
 from layerscope.extraction.engine import Engine
+from layerscope.models.base import pack
 
 ROOT = Path(__file__).parents[2]
 N_GENES = 40
@@ -83,6 +90,37 @@ def test_golden_cells_through_the_whole_engine(tmp_path):
             np.testing.assert_allclose(found, e["pool_cls"][:, layer], **TOLERANCE)
         found = read_layer(path, "official").matrix[:11]
         np.testing.assert_allclose(found, e["cell_emb_official"], **TOLERANCE)
+
+
+@pytest.mark.parametrize(("generation", "last"), [("v1", "cell_mean"), ("v2", "cls")])
+def test_golden_cells_of_geneformer_through_the_whole_engine(tmp_path, generation, last):
+    with np.load(GENEFORMER / f"golden_{generation}.npz") as e:
+        cells = write_h5ad(tmp_path / "cells.h5ad", e["counts"], e["ensembl_ids"])
+        weights = {"v1": GENEFORMER_V1, "v2": GENEFORMER_V2}[generation]
+        path = run_extraction(weights, cells, tmp_path / "out.h5ad", "geneformer")
+        assert read_provenance(path)["values"] == "counts, whole or not"
+        for layer in range(4):
+            found = read_layer(path, f"{layer:02d}").matrix
+            np.testing.assert_allclose(found, e[f"{last}_stable"][layer], **TOLERANCE)
+        found = read_layer(path, "official").matrix
+        np.testing.assert_allclose(found, e[f"{last}_stable"][2], **TOLERANCE)
+
+
+def test_golden_cells_of_scgpt_through_the_whole_engine(tmp_path):
+    with np.load(SCGPT / "golden.npz") as e:
+        cells = write_h5ad(tmp_path / "cells.h5ad", e["counts"], e["genes"])
+        chosen = {"binning": "highest"}
+        path = run_extraction(SCGPT, cells, tmp_path / "out.h5ad", "scgpt", settings=chosen)
+        model = load_scgpt(**chosen)
+        vocabulary = over_vocabulary(e["counts"], e["genes"], model.vocabulary.genes)
+        with torch.inference_mode():
+            batch = pack(model.tokenise(vocabulary))
+            for layer, hidden in model.layers(batch):
+                found = read_layer(path, f"{layer:02d}").matrix
+                np.testing.assert_allclose(found, model.pool(hidden, batch, "cls").numpy(), **TOLERANCE)
+            official = model.official(hidden, batch).numpy()
+        np.testing.assert_allclose(read_layer(path, "official").matrix, official, **TOLERANCE)
+    assert read_provenance(path)["settings"]["binning"] == "highest"
 
 
 @pytest.mark.parametrize("pooling", ["", "mean_genes"])

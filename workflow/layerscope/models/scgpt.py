@@ -31,8 +31,8 @@ class ScGpt(FoundationModel):
     --------
     binning
         A value that several quantiles of its cell equal may stand in any of their bins. ``random`` (default)
-        draws one, as the owners do, here from the seed and the cell's id; ``highest`` takes the highest, so
-        that nothing is drawn.
+        draws one, as the owners do, here from the seed and the cell's id; ``highest`` takes the highest, and
+        draws none.
     max_length
         Tokens per cell at most, the cell token included; by default ``max_seq_length`` of ``args.json``. A
         longer cell keeps a random subset of its genes, drawn from the seed and the cell's id.
