@@ -16,7 +16,7 @@ rule extract_layers:
         model=any_of(foundation_models()),
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: extraction_threads
     resources:
         mem_mb=growing(8000),
         runtime=720,
@@ -55,7 +55,7 @@ rule sum_layers:
         model=any_of(foundation_models()),
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: extraction_threads
     resources:
         mem_mb=growing(8000),
         runtime=720,
