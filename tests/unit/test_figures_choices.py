@@ -14,7 +14,8 @@ from layerscope.errors import DataError
 from layerscope.figures.curves import Choices, layer_choices
 from layerscope.figures.layer_choice import TEXT, draw_layer_choice
 from layerscope.figures.published import draw_published
-from layerscope.statistics.layer_choice import LayerChoice, as_row
+from layerscope.statistics.choice import LayerChoice
+from layerscope.statistics.layer_choice import as_row
 from layerscope.tables import write_scores, write_table
 
 

@@ -113,6 +113,18 @@ def test_no_layer_is_recommended_over_the_final_one_without_evidence(study):
     assert words.startswith("For blood, no layer of big is distinguishable from the final one, which will do")
 
 
+def test_a_large_gain_that_is_uncertain_is_not_called_little(tmp_path):
+    study = Study(tmp_path, own_error=0.1)
+    words = study.add("big", {"01": 0.3, "02": 0.6, "03": 0.4, "04": 0.5}).row()["recommendation"]
+    high = study.row()["gain_ci_high"]
+    assert high > 0.3
+    assert words.startswith(
+        "For blood, no layer of big is distinguishable from the final one (0.50): the highest"
+    )
+    assert f"against it; a gain of up to {high:.2f} cannot be excluded." in words
+    assert "will do" not in words
+
+
 def test_a_final_layer_that_scores_highest_is_recommended(study):
     words = study.add("big", {"01": 0.3, "02": 0.4, "03": 0.4, "04": 0.5}).row()["recommendation"]
     assert words.startswith("For blood, use the final layer of big (layer 04 of 4): it scores")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from layerscope.statistics.choice import Difference, LayerChoice
+from layerscope.statistics.evidence import Measured
 from layerscope.tasks import TASKS
 
-if TYPE_CHECKING:
-    from layerscope.statistics.evidence import Measured
-    from layerscope.statistics.layer_choice import Difference, LayerChoice
-
 SIGNIFICANT = 0.05
+LITTLE = 0.05
+"""A gain below this is little: where no more can be expected of another layer, the final one will do."""
 
 
 def recommend(found: LayerChoice) -> str:
@@ -56,11 +54,17 @@ def _which(found: LayerChoice, best: Measured) -> str:
             f"For {found.condition}, use {deep} of {found.model}: it scores {score}, "
             f"{gain} against the final layer{_also_possible(found)}."
         )
+    will_do = ", which will do" if found.gain.high < LITTLE else ""
     return (
-        f"For {found.condition}, no layer of {found.model} is distinguishable from the final one, "
-        f"which will do ({_number(found.final.estimate)}): "
-        f"the highest, {deep}, scores {score}, {gain} against it."
+        f"For {found.condition}, no layer of {found.model} is distinguishable from the final one{will_do} "
+        f"({_number(found.final.estimate)}): "
+        f"the highest, {deep}, scores {score}, {gain} against it{_not_excluded(found.gain)}."
     )
+
+
+def _not_excluded(gain: Difference) -> str:
+    """What the interval of a gain that could not be shown leaves possible, where that is not little."""
+    return f"; a gain of up to {_number(gain.high)} cannot be excluded" if gain.high >= LITTLE else ""
 
 
 def _also_possible(found: LayerChoice) -> str:
