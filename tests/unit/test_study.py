@@ -29,7 +29,7 @@ def config() -> dict[str, Any]:
     return read("models.yaml", "datasets.yaml", "config.yaml")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "paper.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "cell_types.yaml", "paper.yaml"])
 def test_the_studies_of_the_repository_are_complete(name: str) -> None:
     completed = study.complete(read("models.yaml", "datasets.yaml", name), SCHEMA)
     assert study.runs(completed)
@@ -101,6 +101,33 @@ def test_a_missing_file_is_named(config: dict[str, Any]) -> None:
     config["conditions"]["mine"] = {"dataset": "mine", "task": "trajectory"}
     config["study"]["conditions"] = ["mine"]
     with pytest.raises(ConfigError, match=r"datasets: mine: source: path: there is no file 'absent.h5ad'"):
+        study.complete(config, SCHEMA)
+
+
+def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any]) -> None:
+    config["study"]["conditions"] = ["simulated_cell_types"]
+    completed = study.complete(config, SCHEMA)
+    assert study.cells_of(completed, "simulated_cell_types") == "simulated_differentiation"
+    assert study.cells_of(completed, "simulated_Rest") == "simulated_Rest"
+    assert study.is_simulated(completed, "simulated_cell_types")
+    assert completed["study"]["protocols"]["cell_type"] == ["strict"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"cells_of": "simulated_diff"}, "unknown condition 'simulated_diff'"),
+        ({"cells_of": "simulated_cell_types"}, "has no cells of its own; name 'simulated_differentiation'"),
+        ({"cells_of": "simulated_Rest", "subset": {"batch": ["b"]}}, "'subset' belongs to 'simulated_Rest'"),
+        ({"cells_of": "simulated_Rest", "task": "perturbation"}, "task perturbation chooses its own cells"),
+        ({"cells_of": "simulated_Rest", "dataset": "simulated_atlas"}, "exactly one of these keys"),
+    ],
+)
+def test_cells_that_cannot_be_shared_are_refused(
+    config: dict[str, Any], entry: dict[str, Any], words: str
+) -> None:
+    config["conditions"]["mine"] = {"task": "cell_type"} | entry
+    with pytest.raises(ConfigError, match=words):
         study.complete(config, SCHEMA)
 
 

@@ -109,6 +109,7 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
     else:
         folds = stratified_folds(types, kin(known), settings.folds, chance)
         how = f"no {' or '.join(settings.grouped_by) or 'grouping'}: folds stratified by cell type"
+        how += ", clones kept together" if _n_labels(known, CLONE) else ""
     known, folds = _in_two_folds(known, folds, by, remarks)
     types = numbered(text(known, CELL_TYPE))
     n_types = _demand_types(types, remarks)

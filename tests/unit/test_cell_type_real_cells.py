@@ -1,0 +1,65 @@
+"""Cell types of measured cells, where their files are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import pandas as pd
+import pytest
+
+from layerscope.cell_type.job import score_file
+from layerscope.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE
+from layerscope.cell_type.settings import CellTypeSettings
+from layerscope.cells.canonical import write_cells
+from layerscope.tables import Score
+
+DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+MYELOID, LINES = DATA / "paul15_counts_240.h5ad", DATA / "norman_mcfaline_devel.h5ad"
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"the folder of small real data sets is not at {DATA}"
+)
+
+
+def score(folder: Path, source: Path, columns: dict[str, str], baseline: str) -> dict[str, Score]:
+    """Rows of a baseline by metric, from a file and its own names of the columns."""
+    from layerscope.models.baselines import compute_baseline
+
+    stored = anndata.read_h5ad(source)
+    obs = pd.DataFrame(
+        {standard: stored.obs[name].astype(str) for standard, name in columns.items()}, index=stored.obs_names
+    )
+    values = "log_normalised" if source == LINES else "counts"
+    described = {"condition": "real", "dataset": "real", "task": "cell_type", "values": values}
+    var = pd.DataFrame({"symbol": stored.var_names.to_numpy()}, index=stored.var_names)
+    write_cells(folder / "cells.h5ad", anndata.AnnData(stored.X, obs, var), described)
+    compute_baseline(baseline, folder / "cells.h5ad", folder / "embeddings.h5ad", {}, seed=1)
+    rows, _ = score_file(
+        "strict",
+        folder / "embeddings.h5ad",
+        "official",
+        folder / "cells.h5ad",
+        "real",
+        baseline,
+        CellTypeSettings.of({"shuffles": 5, "resamples": 200, "splits": 10}),
+        seed=1,
+    )
+    return {row.metric: row for row in rows}
+
+
+@pytest.mark.parametrize(("baseline", "low", "high"), [("hvg_pca", 0.6, 0.8), ("qc_only", 0.05, 0.4)])
+def test_myeloid_types_are_told_apart_by_genes_not_by_quality(
+    tmp_path: Path, baseline: str, low: float, high: float
+) -> None:
+    row = score(tmp_path, MYELOID, {"cell_type": "cell_type"}, baseline)[PROBE_MACRO_F1]
+    assert row.reason == "no donor or batch: folds stratified by cell type"
+    assert row.n_cells == 2660
+    assert low < row.ci_low < row.estimate < row.ci_high < high
+    assert row.null_mean < 0.2
+
+
+def test_lines_that_each_come_from_one_laboratory_cannot_be_tested_across_them(tmp_path: Path) -> None:
+    rows = score(tmp_path, LINES, {"cell_type": "cell_type", "batch": "dataset"}, "hvg_pca")
+    for metric in (PROBE_MACRO_F1, SILHOUETTE):
+        assert rows[metric].status == "undefined"
+        assert "left out for lying in one fold of batches: A172, T98G, U87MG" in rows[metric].reason

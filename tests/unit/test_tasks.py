@@ -1,0 +1,89 @@
+"""The tasks are described once, and every part of the house knows the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from cell_type_cells import ABOUT
+
+from layerscope import tasks
+from layerscope.cell_type.scores import PROBE_MACRO_F1
+from layerscope.cell_type.settings import PROTOCOLS, CellTypeSettings
+from layerscope.cells.settings import TASKS as PREPARED
+from layerscope.figures.wording import metric_label, metric_meaning, task_title
+from layerscope.statistics.evidence import models_of
+from layerscope.statistics.layer_choice import choose_layers
+from layerscope.tables import Score, write_resamples
+
+SCHEMA = yaml.safe_load(
+    (Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+)
+LAYERS = ("01", "02", "03", "04")
+MODELS = {"big": {"kind": "foundation", "layers": 4}}
+
+
+def test_the_schema_the_cells_and_the_words_know_the_same_tasks() -> None:
+    known = set(tasks.TASKS)
+    assert set(SCHEMA["$defs"]["condition"]["properties"]["task"]["enum"]) == known
+    assert set(SCHEMA["properties"]["study"]["properties"]["protocols"]["properties"]) == known
+    assert known <= set(SCHEMA["properties"])
+    assert set(PREPARED) == known
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_every_primary_metric_of_a_task_has_its_words(task: str) -> None:
+    assert task_title(task).startswith("How well each layer")
+    for protocol in SCHEMA["properties"][task]["properties"]:
+        for metric in tasks.primary_metrics(task, protocol):
+            assert metric_label(task, metric) != metric.replace("_", " ")
+            assert metric_meaning(task, metric).startswith("The score")
+
+
+def test_the_settings_of_cell_types_are_the_schemas() -> None:
+    schema = SCHEMA["properties"]["cell_type"]["properties"]["strict"]["properties"]
+    ours = asdict(CellTypeSettings())
+    assert set(schema) == set(ours) - {"resamples", "splits"}
+    for name, entry in schema.items():
+        default = ours[name]
+        assert entry["default"] == (list(default) if isinstance(default, tuple) else default), name
+    protocols = SCHEMA["properties"]["study"]["properties"]["protocols"]["properties"]["cell_type"]
+    assert tuple(protocols["items"]["enum"]) == PROTOCOLS
+    assert tasks.primary_metrics("cell_type", "strict") == (PROBE_MACRO_F1,)
+
+
+def study(folder: Path, curve: list[float], null_mean: float) -> pd.Series:
+    """The row of the layer choice of a model with this curve."""
+    random = np.random.default_rng(0)
+    rows, files = [], []
+    for layer, estimate in zip(LAYERS, curve, strict=True):
+        values = estimate + random.normal(0, 0.02, 500)
+        path = folder / f"cell_type/blood/strict/big/layer_{layer}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        halves = {f"{PROBE_MACRO_F1}{end}": values[:20] for end in ("@chosen_on", "@scored_on")}
+        write_resamples(path, {PROBE_MACRO_F1: values} | halves)
+        files.append(path)
+        row = Score(**(ABOUT | {"model": "big", "layer": layer}), metric=PROBE_MACRO_F1, null_mean=null_mean)
+        rows.append(replace(row, estimate=estimate, ci_low=estimate - 0.04, ci_high=estimate + 0.04))
+    table = pd.DataFrame([asdict(row) for row in rows])
+    return choose_layers(table, files, models_of(MODELS)).layers.iloc[0]
+
+
+def test_layers_are_chosen_by_a_tasks_own_metric(tmp_path: Path) -> None:
+    found = study(tmp_path, [0.5, 0.9, 0.6, 0.5], null_mean=0.1)
+    assert (found["metric"], found["best_layer"]) == (PROBE_MACRO_F1, "02")
+    assert found["confidence_set"] == "02"
+    assert np.isfinite(found["heldout_gain"])
+    assert found["recommendation"].startswith("For blood, use layer 02 of 4 (50% depth) of big")
+
+
+def test_a_score_that_shuffled_labels_reach_is_called_chance(tmp_path: Path) -> None:
+    words = study(tmp_path, [0.30, 0.31, 0.32, 0.31], null_mean=0.3)["recommendation"]
+    assert (
+        "not distinguishable from what shuffled labels give (0.30): no layer is shown to keep cell types"
+        in words
+    )
