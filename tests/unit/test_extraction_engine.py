@@ -231,7 +231,7 @@ def test_what_a_checkpoint_was_trained_on_is_passed_on(study):
     assert read_provenance(extracted(study))["trained_on"] == "simulated atlas"
 
 
-@pytest.mark.parametrize("control", ["untrained", "gene_permuted"])
+@pytest.mark.parametrize("control", ["untrained", "gene_permuted", "values_permuted"])
 def test_controls_go_through_the_same_engine(study, control):
     trained = all_layers(extracted(study))
     one = extracted(study, "one.h5ad", control=control, control_seed=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class CellStream:
         one that takes fractions.
     provenance
         Of the cells; empty where the file carries none.
+    change
+        What happens to a block of cells before the model sees it (a control's ablation), if anything.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class CellStream:
         gene_column: str = "",
     ) -> None:
         self.path, self._model = path, model
+        self.change: Callable[[CellBlock], CellBlock] | None = None
         self._file = open_h5ad(path)
         self._name = {"raw": "raw/X"}.get(matrix, matrix)
         if self._name not in self._file:
@@ -111,7 +114,8 @@ class CellStream:
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
-            yield part, self._known(part, block)
+            cells = self._known(part, block)
+            yield part, cells if self.change is None else self.change(cells)
 
     def _known(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
         n_cells = len(rows)

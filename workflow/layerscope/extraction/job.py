@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from layerscope.extraction.shards import Column, Shards, Sink
 from layerscope.files import whole
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
-from layerscope.models.controls import apply_control
+from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
 from layerscope.models.settings import Settings
 from layerscope.models.weights import sha256
 from layerscope.tables import OFFICIAL
@@ -63,7 +64,7 @@ class Extraction:
     token_budget
         Tokens of a batch; 0 for the device's default. Does not change results on a CPU.
     control, control_seed
-        ``untrained`` or ``gene_permuted``, or empty; and the seed of its draw.
+        One of :data:`~layerscope.models.catalogue.CONTROLS`, or empty; and the seed of its draw.
     seed
         Of what tokenisation draws per cell.
     settings
@@ -174,6 +175,8 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     model = _model(weights, job)
     pooling = _pooling(model, job.pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
+    if job.control == VALUES_PERMUTED:
+        stream.change = partial(permute_values, seed=job.control_seed)
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("warning: %s", stream.match.warning)

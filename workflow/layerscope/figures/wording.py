@@ -10,7 +10,11 @@ from layerscope.tasks import TASKS, Metric
 
 SIMULATED = "simulated cells"
 
-CONTROL_LABELS = {"untrained": "untrained weights", "gene_permuted": "gene identities permuted"}
+CONTROL_LABELS = {
+    "untrained": "untrained weights",
+    "gene_permuted": "gene identities permuted",
+    "values_permuted": "values permuted among expressed genes",
+}
 
 
 def task_title(task: str) -> str:

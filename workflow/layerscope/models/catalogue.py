@@ -12,7 +12,7 @@ from types import ModuleType
 
 from layerscope.errors import ConfigError
 
-CONTROLS = ("untrained", "gene_permuted")
+CONTROLS = ("untrained", "gene_permuted", "values_permuted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,10 @@ FAMILIES: Mapping[str, Family] = {
     "geneformer": Family(
         module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
+    "transcriptformer": Family(
+        module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
+    ),
+    "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
