@@ -244,6 +244,12 @@ def test_dictionaries_may_lie_in_the_models_own_folder_and_be_json(tmp_path):
     assert one.vocabulary.aliases == other.vocabulary.aliases
 
 
+def test_a_models_own_dictionaries_come_before_those_of_its_neighbours(tmp_path):
+    write_geneformer(tmp_path / "geneformer")
+    own = write_geneformer(tmp_path / "mine")
+    assert load_geneformer(own).vocabulary.source == str(own / "token_dictionary_gcX.pkl")
+
+
 def test_dictionaries_of_another_generation_are_refused(tmp_path):
     folder = release(tmp_path)
     with pytest.raises(

@@ -176,8 +176,8 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
     folder
         The model's.
     given
-        Folder of the dictionaries, from ``folder``; empty to look in ``folder``, in its folder
-        ``geneformer``, and in the folder ``geneformer`` beside it, as the release has them.
+        Folder of the dictionaries, from ``folder``; empty to look in ``folder``, else in its folder
+        ``geneformer``, else in the folder ``geneformer`` beside it, as the release has them.
     n_tokens
         Rows of the model's gene table, which the token dictionary must have as many tokens as.
 
@@ -221,14 +221,16 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
 
 
 def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
-    """Token dictionaries in some folders or one folder deeper; JSON where there are both."""
-    found: dict[Path, Path] = {}
-    for suffix in SUFFIXES:
-        for root in roots:
+    """Token dictionaries in the first folder that has any, itself or one deeper; JSON before pickles."""
+    for root in roots:
+        found: dict[Path, Path] = {}
+        for suffix in SUFFIXES:
             for pattern in (f"{TOKENS}*{suffix}", f"*/{TOKENS}*{suffix}"):
                 for path in sorted(root.glob(pattern)):
-                    found.setdefault(path.resolve().with_suffix(""), path)
-    return list(found.values())
+                    found.setdefault(path.with_suffix(""), path)
+        if found:
+            return list(found.values())
+    return []
 
 
 def _of_generation(fitting: Mapping[Path, Mapping[str, int]], folder: Path) -> Path:

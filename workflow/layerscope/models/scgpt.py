@@ -90,10 +90,10 @@ class ScGpt(FoundationModel):
     ) -> tuple[Integers, npt.NDArray[np.int64]]:
         """The genes that a cell keeps, and their bins."""
         draw = cell_generator(self.seed, cell_id)
-        lowest, highest = possible_bins(raw.astype(np.float32), self.n_edges)
+        below, highest = possible_bins(raw.astype(np.float32), self.n_edges)
         bins = highest
         if self.binning == "random":
-            bins = np.ceil(highest - draw.random(len(genes)) * (highest - lowest)).astype(np.int64)
+            bins = np.ceil(highest - draw.random(len(genes)) * (highest - below)).astype(np.int64)
         room = self.max_length - 1
         if len(genes) <= room:
             return genes, bins
@@ -146,9 +146,8 @@ def possible_bins(
 
     Returns
     -------
-    One less than the lowest bin of each value where it equals several edges, and the number of edges below
-    it in any case; and the highest bin. A uniform draw ``u`` gives
-    ``ceil(highest - u * (highest - lowest))``.
+    How many edges lie below each value; and how many do not lie above it, which is its highest bin. With a
+    uniform draw ``u`` a bin is ``ceil(highest - u * (highest - below))``.
     """
     edges = np.sort(np.quantile(values, np.linspace(0, 1, n_edges)))
     return np.searchsorted(edges, values, side="left"), np.searchsorted(edges, values, side="right")
