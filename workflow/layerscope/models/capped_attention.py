@@ -1,13 +1,16 @@
 """Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
 
-On a CPU one head of one cell is done at a time, some queries at a time against the keys up to the last of
-them: scores stay in cache, and half of them are never made.
+On a CPU some heads of one cell are done at a time, some queries at a time against the keys up to the last of
+them: scores stay in cache, and half of them are never made. Sums over keys are cut at multiples of
+:data:`KEYS`, no product has a single row, and none is scaled on the way: a BLAS library would otherwise sum
+or round otherwise with another number of threads.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,7 +18,7 @@ from torch import Tensor
 from layerscope.models.base import Span, TokenBatch
 from layerscope.models.transformer import Scratch
 
-QUERIES = 128
+QUERIES, KEYS, HEADS_PER_THREAD = 128, 256, 4
 SCORES_AT_ONCE = 1 << 28
 
 
@@ -77,29 +80,43 @@ def capped_attention(
 
 
 def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor, scratch: Scratch) -> None:
-    """Attention of one cell, into ``out``, head by head and some queries at a time."""
+    """Attention of one cell, into ``out``, some heads and some queries at a time."""
     tokens, _, heads, size = split.shape
     unit = softcap if softcap > 0 else 1.0
     bias = (bias / unit).to(split.dtype)
-    future = torch.full((QUERIES, QUERIES), -math.inf, dtype=split.dtype).triu(1)
-    flat = scratch.take("scores", QUERIES, tokens, split, split.dtype)
-    assert flat is not None, "buffers are there in inference on a CPU"
-    for head in range(heads):
-        query, key, value = (part.contiguous() for part in split[:, :, head].unbind(1))
-        for start in range(0, tokens, QUERIES):
-            stop = min(start + QUERIES, tokens)
-            scores = flat.view(-1)[: (stop - start) * stop].view(stop - start, stop)
-            scale = 1 / (math.sqrt(size) * unit)
-            torch.addmm(bias[:stop], query[start:stop], key[:stop].t(), alpha=scale, out=scores)
+    future = torch.full((QUERIES + 1, QUERIES + 1), -math.inf, dtype=split.dtype).triu(1)
+    context = out.view(tokens, heads, size)
+    at_once = HEADS_PER_THREAD * torch.get_num_threads()
+    for first in range(0, heads, at_once):
+        some = slice(first, min(first + at_once, heads))
+        query, key, value = (part.transpose(0, 1).contiguous() for part in split[:, :, some].unbind(1))
+        query = query / (math.sqrt(size) * unit)
+        flat = scratch.take("scores", len(query) * (QUERIES + 1), tokens, split, split.dtype)
+        assert flat is not None, "buffers are there in inference on a CPU"
+        for start, stop in _query_blocks(tokens):
+            shape = len(query), stop - start, stop
+            scores = flat.view(-1)[: math.prod(shape)].view(shape)
+            keys = key[:, :stop].transpose(1, 2)
+            torch.baddbmm(bias[:stop], query[:, start:stop], keys, out=scores)
             if softcap > 0:
                 scores.tanh_().mul_(softcap)
-            scores[:, start:] += future[: stop - start, : stop - start]
+            scores[:, :, start:] += future[: stop - start, : stop - start]
             if closed:
-                scores[:, 0] = -math.inf
+                scores[:, :, 0] = -math.inf
             weights = torch.softmax(scores, dim=-1)
-            torch.mm(weights, value[:stop], out=out[start:stop, head * size : (head + 1) * size])
+            total = torch.bmm(weights[:, :, :KEYS], value[:, : min(KEYS, stop)])
+            for place in range(KEYS, stop, KEYS):
+                part = slice(place, min(place + KEYS, stop))
+                total.baddbmm_(weights[:, :, part], value[:, part])
+            context[start:stop, some] = total.transpose(0, 1)
     if closed:
         out[0] = 0
+
+
+def _query_blocks(tokens: int) -> list[tuple[int, int]]:
+    """Stretches of queries, none of a single one unless there is but one."""
+    edges = [*range(0, max(tokens - 1, 1), QUERIES), tokens]
+    return list(pairwise(edges))
 
 
 def _parts(batch: TokenBatch, heads: int) -> list[Span]:

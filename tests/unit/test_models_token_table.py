@@ -1,0 +1,115 @@
+"""A table of tokens stays in its memory map; what is made of a token is made once, with the same bits."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from layerscope.models.token_table import TokenTable
+from layerscope.models.weights import load_strictly, read_checkpoint
+
+N_TOKENS, WIDTH = 60, 24
+
+
+class Network(nn.Module):
+    def __init__(self, n_tokens=N_TOKENS, width=WIDTH):
+        super().__init__()
+        self.table = TokenTable(n_tokens, width)
+        self.linear = nn.Linear(width, 8)
+        self.seen = 0
+
+    def forward(self, ids):
+        return self.table(ids, self.project)
+
+    def project(self, vectors):
+        self.seen += len(vectors)
+        return torch.tanh(self.linear(vectors))
+
+
+def network():
+    torch.manual_seed(0)
+    made = Network()
+    with torch.no_grad():
+        made.table.weight.normal_()
+    return made
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.integers(0, N_TOKENS - 1), min_size=1, max_size=30), min_size=1, max_size=4))
+def test_a_token_has_the_same_bits_whichever_batches_came_before(batches):
+    one = network()
+    with torch.inference_mode():
+        for batch in batches:
+            found = one(torch.tensor(batch))
+        np.testing.assert_array_equal(found.numpy(), network()(torch.tensor(batches[-1])).numpy())
+
+
+def test_each_token_is_worked_out_once():
+    one = network()
+    with torch.no_grad():
+        one(torch.tensor([1, 2, 2, 3]))
+        seen = one.seen
+        one(torch.tensor([3, 1, 1]))
+        assert one.seen == seen
+        one(torch.tensor([3, 4]))
+        assert one.seen > seen
+    one.table.forget()
+    with torch.no_grad():
+        before = one(torch.tensor([1]))
+        one.linear.weight += 1
+        assert torch.equal(one(torch.tensor([1])), before)
+        one.table.forget()
+        assert not torch.equal(one(torch.tensor([1])), before)
+
+
+def test_gradients_reach_what_projects_and_nothing_is_kept():
+    one = network()
+    out = one(torch.tensor([5, 5, 6]))
+    out.sum().backward()
+    assert one.linear.weight.grad is not None and one.table.weight.grad is None
+    with torch.no_grad():
+        torch.testing.assert_close(one(torch.tensor([5, 5, 6])), out.detach())
+
+
+def test_rows_dealt_out_anew_go_with_their_tokens_even_after_a_run():
+    one = network()
+    with torch.no_grad():
+        before = one(torch.arange(N_TOKENS))
+        one.table.rows[:] = torch.roll(torch.arange(N_TOKENS), 1)
+        assert torch.equal(one(torch.arange(N_TOKENS)), torch.roll(before, 1, 0))
+
+
+def test_the_table_stays_on_the_host_in_the_precision_of_the_file():
+    one = network()
+    weight = one.table.weight
+    one.to(torch.float64)
+    assert one.table.weight is weight and one.linear.weight.dtype == torch.float64
+
+
+def mapped_bytes(path: Path) -> int:
+    """Bytes of a file that are in this process's memory, by the kernel's account."""
+    found, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0] and len(words) >= 5:
+            inside = line.endswith(str(path))
+        elif inside and words[0] == "Rss:":
+            found += 1024 * int(words[1])
+    return found
+
+
+def test_only_the_rows_of_tokens_that_occur_are_read_into_memory(tmp_path):
+    n_tokens, width = 40_000, 256
+    path = tmp_path / "large.torch"
+    held = {"table.weight": torch.ones(n_tokens, width), "linear.weight": torch.ones(8, width)}
+    torch.save({**held, "linear.bias": torch.zeros(8)}, path)
+    with torch.device("meta"):
+        one = Network(n_tokens, width)
+    load_strictly(one, read_checkpoint(path), ignored=(), path=path)
+    with torch.inference_mode():
+        one(torch.arange(3000, 4000))
+    assert path.stat().st_size > 40e6
+    assert 1e6 < mapped_bytes(path) < 3e6

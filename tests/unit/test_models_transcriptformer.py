@@ -1,0 +1,387 @@
+"""TranscriptFormer gives what its owners' code gives, whatever stands beside a cell."""
+
+import json
+import math
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_examples import TOLERANCE, all_layers, block_of, counts, run_extraction, write_h5ad
+from transcriptformer_examples import (
+    SETS,
+    golden,
+    golden_block,
+    golden_counts,
+    load_transcriptformer,
+    write_transcriptformer,
+)
+
+import layerscope.extraction.engine as engine_module
+from layerscope.errors import ConfigError, DataError, ModelError
+from layerscope.extraction.embeddings_file import read_layer, read_provenance
+from layerscope.models.base import Sentences, TokenBatch, pack
+from layerscope.models.capped_attention import Keys, capped_attention
+from layerscope.models.controls import apply_control
+from layerscope.models.transcriptformer import TranscriptFormer
+from layerscope.models.transformer import FEWEST, Scratch
+
+N_GENES = 40
+
+
+def forward(model: TranscriptFormer, sentences: Sentences) -> list[np.ndarray]:
+    """Hidden states of the tokens at every stage."""
+    with torch.inference_mode():
+        hidden = [h.clone() for _, h in model.layers(pack(sentences, at_least=FEWEST))]
+    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
+
+
+def of_cell(values: np.ndarray, sentences: Sentences, cell: int) -> np.ndarray:
+    return values[sentences.offsets[cell] : sentences.offsets[cell + 1]]
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_vocabulary_and_tokens_are_those_of_the_owners_code(folder):
+    model, expected = load_transcriptformer(folder), golden(folder)
+    names = [*model.release.special, *model.vocabulary.genes]
+    assert {str(t): int(i) for t, i in zip(expected["vocab_tokens"], expected["vocab_ids"], strict=True)} == {
+        name: place for place, name in enumerate(names)
+    }
+    sentences = model.tokenise(golden_block(model, expected))
+    np.testing.assert_array_equal(sentences.cells["assay"], expected["aux_tokens"][:, 0])
+    np.testing.assert_array_equal(sentences.cells["assay_known"], expected["key_mask"][:, 0])
+    clipped = np.hstack([np.ones((len(expected["gene_counts"]), 1)), expected["gene_counts"]])
+    for cell, valid in enumerate(expected["pool_mask"].sum(axis=1)):
+        ids = of_cell(sentences.tokens["ids"], sentences, cell)
+        np.testing.assert_array_equal(ids[1:], expected["shifted_tokens"][cell, :valid])
+        np.testing.assert_array_equal(
+            of_cell(sentences.tokens["counts"], sentences, cell)[1:], clipped[cell, :valid]
+        )
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_every_stage_of_every_cell_and_every_pooling_are_those_of_the_owners_code(folder):
+    model, expected = load_transcriptformer(folder), golden(folder)
+    sentences = model.tokenise(golden_block(model, expected))
+    assert not any(sentences.refused)
+    with torch.inference_mode():
+        batch = pack(sentences, at_least=FEWEST)
+        for layer, hidden in model.layers(batch):
+            for cell, length in enumerate(sentences.lengths):
+                found = of_cell(hidden.numpy(), sentences, cell)
+                np.testing.assert_allclose(found, expected[f"h{layer}"][cell, :length], **TOLERANCE)
+            for pooling, name in (("official", "pooled"), ("mean", "pooled_valid_mean")):
+                found = model.pool(hidden, batch, pooling).numpy()
+                np.testing.assert_allclose(found, expected[name][:, layer], **TOLERANCE)
+        found = model.official(hidden, batch).numpy()
+    np.testing.assert_allclose(found, expected["cell_embedding"], **TOLERANCE)
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_golden_cells_through_the_whole_engine(folder, tmp_path):
+    expected = golden(folder)
+    cells = write_h5ad(
+        tmp_path / "c.h5ad",
+        golden_counts(expected),
+        expected["input_gene_ids"],
+        obs={"assay": expected["assay"].astype(object)},
+    )
+    path = run_extraction(folder, cells, tmp_path / "o.h5ad", "transcriptformer", token_budget=60)
+    for layer in range(expected["pooled"].shape[1]):
+        found = read_layer(path, f"{layer:02d}").matrix
+        np.testing.assert_allclose(found, expected["pooled"][:, layer], **TOLERANCE)
+    np.testing.assert_allclose(read_layer(path, "official").matrix, expected["cell_embedding"], **TOLERANCE)
+    assert read_provenance(path)["n_shortened"] == 3
+
+
+@pytest.mark.parametrize("folder", [f for f in SETS if "ood_cell_embedding_ids_fixed" in golden(f)])
+def test_another_species_keeps_the_special_tokens_of_the_checkpoint(folder):
+    expected = golden(folder)
+    other = ",".join(str(path.relative_to(folder)) for path in (folder / "all_embeddings").glob("*.h5"))
+    model = load_transcriptformer(folder, pretrained_embedding=other)
+    sentences = model.tokenise(golden_block(model, expected))
+    with torch.inference_mode():
+        batch = pack(sentences, at_least=FEWEST)
+        *_, (_, hidden) = model.layers(batch)
+        found = model.official(hidden, batch).numpy()
+    np.testing.assert_allclose(found, expected["ood_cell_embedding_ids_fixed"], **TOLERANCE)
+    assert np.abs(found - expected["ood_cell_embedding_as_released"]).max() > 0.1
+
+
+def test_budget_windows_and_threads_change_no_byte_and_order_none_by_the_order_of_tokens(
+    tmp_path, monkeypatch
+):
+    weights, matrix = write_transcriptformer(tmp_path / "weights", N_GENES), counts(30, N_GENES)
+    genes = np.array([f"ENSG{i:011d}" for i in range(N_GENES)])
+    obs = {"platform": np.array(["x", "y", "never seen"] * 10, dtype=object)}
+    cells = write_h5ad(tmp_path / "cells.h5ad", matrix, genes, obs=obs)
+    job = {"settings": {"gene_order": "vocabulary"}}
+    first = run_extraction(weights, cells, tmp_path / "o.h5ad", "transcriptformer", **job)
+    before = torch.get_num_threads()
+    for name, more in {"budget": {"token_budget": 37}, "threads": {"threads": 3}}.items():
+        other = run_extraction(weights, cells, tmp_path / f"{name}.h5ad", "transcriptformer", **job, **more)
+        assert other.read_bytes() == first.read_bytes()
+    torch.set_num_threads(before)
+    monkeypatch.setattr(engine_module, "WINDOW_CELLS", 7)
+    draw = np.random.default_rng(1)
+    order, columns = draw.permutation(30), draw.permutation(N_GENES)
+    mixed = write_h5ad(
+        tmp_path / "mixed.h5ad",
+        matrix[np.ix_(order, columns)],
+        [f"{gene}.{i}" for i, gene in enumerate(genes[columns])],
+        [f"cell{i}" for i in order],
+        obs={"platform": obs["platform"][order]},
+    )
+    one = all_layers(first)
+    by_tokens = all_layers(run_extraction(weights, mixed, tmp_path / "m.h5ad", "transcriptformer", **job))
+    as_filed = all_layers(run_extraction(weights, mixed, tmp_path / "f.h5ad", "transcriptformer"))
+    for layer in one:
+        np.testing.assert_array_equal(one[layer][order], by_tokens[layer])
+    assert np.abs(one["official"][order] - as_filed["official"]).max() > 1e-3
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
+    model = load_transcriptformer()
+    dense = counts(n_cells, len(model.vocabulary.genes), seed)
+    assays = np.random.default_rng(seed).choice(["Smart-seq2", "unknown"], n_cells).astype(object)
+    together = model.tokenise(block_of(dense, obs={"assay": assays}))
+    states = forward(model, together)
+    for cell in range(n_cells):
+        block = block_of(dense[[cell]], obs={"assay": assays[[cell]]})
+        alone = forward(load_transcriptformer(), model.tokenise(block))
+        for one, all_ in zip(alone, states, strict=True):
+            np.testing.assert_array_equal(one, of_cell(all_, together, cell))
+
+
+def plain_attention(qkv, heads, offsets, bias, closed, softcap):
+    """The formula, cell by cell, in float64."""
+    width = qkv.shape[1] // 3
+    out = np.zeros((len(qkv), width))
+    for cell, (a, b) in enumerate(pairwise(offsets)):
+        q, k, v = (qkv[a:b].double().numpy().reshape(b - a, 3, heads, -1)[:, i] for i in range(3))
+        for head in range(heads):
+            score = q[:, head] @ k[:, head].T / math.sqrt(q.shape[2]) + bias[a:b].double().numpy()
+            score = softcap * np.tanh(score / softcap) if softcap > 0 else score
+            allowed = np.tril(np.ones_like(score)) > 0
+            allowed[:, 0] &= not closed[cell]
+            weight = np.where(allowed, np.exp(score - score.max()), 0)
+            total = weight.sum(axis=1, keepdims=True)
+            context = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0) @ v[:, head]
+            out[a:b, head * q.shape[2] : (head + 1) * q.shape[2]] = context
+    return out
+
+
+@pytest.mark.parametrize("softcap", [3.0, 0.0])
+@pytest.mark.parametrize("grad", [True, False])
+def test_attention_is_its_formula_for_short_and_long_cells_with_and_without_buffers(softcap, grad):
+    torch.manual_seed(0)
+    lengths = [1, 2, 2, 129, 129, 300]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    qkv, bias = torch.randn(600, 3 * 8) * 2, torch.rand(600)
+    closed = torch.tensor([True, False, True, False, True, True])
+    batch = TokenBatch(tokens={"ids": torch.zeros(600, dtype=torch.int64)}, cells={}, offsets=offsets)
+    with torch.set_grad_enabled(grad):
+        found = capped_attention(qkv, 2, batch, Keys(bias, closed), softcap, Scratch())
+    expected = plain_attention(qkv, 2, offsets, bias, closed.tolist(), softcap)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert not found[0].any() and not found[offsets[-1] :].any()
+
+
+@pytest.mark.parametrize("heads", [1, 3, 16])
+def test_threads_change_no_bit_of_long_cells(heads):
+    torch.manual_seed(0)
+    qkv, bias = torch.randn(1153, 3 * 32 * heads), torch.rand(1153)
+    batch = TokenBatch(
+        tokens={"ids": torch.zeros(1153, dtype=torch.int64)}, cells={}, offsets=np.array([0, 1153])
+    )
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            keys = Keys(bias, torch.tensor([False]))
+            found.append(capped_attention(qkv, heads, batch, keys, 10.0, Scratch()).clone())
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_names_ids_and_sizes_come_from_the_files(tmp_path, bias):
+    model = load_transcriptformer(write_transcriptformer(tmp_path, bias=bias))
+    assert (model.start, model.pad, model.first_gene, model.clip_counts) == (1, 2, 4, 7)
+    assert model.optional_obs_columns == ("platform",)
+    assert model.module.config.attention_bias is bias
+    dense = np.zeros((1, N_GENES))
+    dense[0, 3] = 50
+    sentences = model.tokenise(block_of(dense, obs={"platform": np.array(["y"], dtype=object)}))
+    assert sentences.tokens["ids"].tolist() == [2, 1, 7]
+    assert sentences.tokens["counts"].tolist() == [1, 1, 7]
+    assert sentences.cells["assay"].tolist() == [1]
+
+
+def test_a_file_without_the_assay_is_taken_as_unknown_with_a_warning_or_may_be_told(tmp_path, caplog):
+    weights = write_transcriptformer(tmp_path / "w")
+    genes = [f"ENSG{i:011d}" for i in range(N_GENES)]
+    matrix = counts(6, N_GENES)
+    bare = write_h5ad(tmp_path / "bare.h5ad", matrix, genes)
+
+    def official(cells, name, **chosen):
+        path = run_extraction(weights, cells, tmp_path / name, "transcriptformer", settings=chosen)
+        return read_layer(path, "official").matrix
+
+    unknown = official(bare, "1.h5ad")
+    assert "has no obs['platform'], which the model would use" in caplog.text
+    for name, values, chosen in (("n/a", "n/a", {}), ("y", "y", {}), ("y by another column", "y", {"n": 1})):
+        column = "kit" if chosen else "platform"
+        with_it = write_h5ad(tmp_path / f"{column}.h5ad", matrix, genes, obs={column: [values] * 6})
+        found = official(with_it, "2.h5ad", **({"assay_column": "kit"} if chosen else {}))
+        told = unknown if values == "n/a" else official(bare, "3.h5ad", assay="y")
+        np.testing.assert_array_equal(found, told, err_msg=name)
+    assert not np.array_equal(unknown, told)
+    with pytest.raises(DataError, match="needs obs\\['kit'\\]"):
+        official(bare, "4.h5ad", assay_column="kit")
+    with pytest.raises(ConfigError, match="assay='z'; choose one of"):
+        official(bare, "5.h5ad", assay="z")
+
+
+def test_cells_that_express_too_few_genes_are_refused_where_it_is_asked_for(tmp_path):
+    dense = counts(3, len(load_transcriptformer().vocabulary.genes))
+    obs = {"assay": np.array(["unknown"] * 3, dtype=object)}
+    sentences = load_transcriptformer(min_expressed_genes=1).tokenise(block_of(dense, obs=obs))
+    message = "expresses 0 genes of the vocabulary, fewer than min_expressed_genes = 1"
+    assert sentences.refused == ["", "", message]
+    by_default = load_transcriptformer().tokenise(block_of(dense, obs=obs))
+    assert by_default.refused == ["", "", ""] and by_default.lengths[-1] == 2
+    folder = write_transcriptformer(tmp_path, min_expressed_genes=3)
+    assert load_transcriptformer(folder).least_genes == 3
+
+
+def test_symbols_where_ensembl_ids_are_needed_are_an_error_that_says_so(tmp_path):
+    cells = write_h5ad(tmp_path / "c.h5ad", np.ones((2, 3)), ["GATA1", "SPI1", "CD34"])
+    weights = write_transcriptformer(tmp_path / "w")
+    with pytest.raises(DataError, match="no Ensembl ids, which the model needs"):
+        run_extraction(weights, cells, tmp_path / "o.h5ad", "transcriptformer")
+
+
+def test_autograd_reaches_every_weight_and_gives_the_values_of_inference():
+    model = load_transcriptformer()
+    sentences = model.tokenise(golden_block(model, golden(SETS[0])))
+    out = model.module(pack(sentences))
+    with torch.inference_mode():
+        calm = model.module(pack(sentences, at_least=FEWEST))[: len(out)]
+    torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
+    out.square().sum().backward()
+    trained = [weight for weight in model.module.parameters() if weight.requires_grad]
+    assert len(trained) == len(list(model.module.parameters())) - 1  # the proteins are data
+    assert all(weight.grad is not None for weight in trained)
+
+
+def test_controls_change_weights_or_whose_protein_a_gene_has_and_no_token():
+    trained, untrained, permuted = (load_transcriptformer() for _ in range(3))
+    block = golden_block(trained, golden(SETS[0]))
+    sentences = trained.tokenise(block)
+    expected = forward(trained, sentences)
+    apply_control(untrained, "untrained", 1)
+    apply_control(permuted, "gene_permuted", 1)
+    for control in (untrained, permuted):
+        np.testing.assert_array_equal(control.tokenise(block).tokens["ids"], sentences.tokens["ids"])
+        assert np.abs(forward(control, sentences)[-1] - expected[-1]).max() > 0.05
+    first = forward(permuted, sentences)[0]
+    special = sentences.tokens["ids"] < trained.first_gene
+    np.testing.assert_array_equal(first[special], expected[0][special])
+    table = "gene_embeddings.embedding.weight"
+    before, after = trained.module.state_dict(), untrained.module.state_dict()
+    changed = {
+        name for name in before if before[name].dim() > 1 and not torch.equal(before[name], after[name])
+    }
+    assert {name for name in before if before[name].dim() > 1} - changed == {table}
+
+
+@pytest.fixture
+def release(tmp_path):
+    return shutil.copytree(SETS[0], tmp_path / "release")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda held: held.pop("gene_embeddings.mlp.layers.2.bias"), r"1 missing \(gene_embeddings.mlp"),
+        (
+            lambda held: held.pop("transformer_encoder.encoder_layers.1.self_attn.linears.1.weight"),
+            r"1 missing \(transformer_encoder.encoder_layers.1.self_attn.linears.1.weight\)",
+        ),
+        (lambda held: held.update(extra=torch.ones(1)), r"1 unexpected \(extra\)"),
+        (
+            lambda held: held.update({"transformer_encoder.encoder_layers.0.norm1.bias": torch.ones(5)}),
+            r"norm1.bias has shape \(5,\)",
+        ),
+        (lambda held: held.pop("aux_embeddings.assay.weight"), "it has no 'aux_embeddings.assay.weight'"),
+        (
+            lambda held: held.update({"gene_embeddings.embedding.weight": torch.ones(60, 20)}),
+            "has 60 rows, but there are 7 special tokens and 56 genes",
+        ),
+    ],
+)
+def test_missing_surplus_and_misshapen_tensors_are_named(release, change, message):
+    held = torch.load(release / "model_weights.pt", weights_only=True)
+    change(held)
+    torch.save(held, release / "model_weights.pt")
+    with pytest.raises(ModelError, match=message):
+        load_transcriptformer(release)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("data_config", {"sort_genes": True}, "sort_genes is True"),
+        ("data_config", {"normalize_to_scale": 10000}, "normalize_to_scale is 10000"),
+        ("data_config", {"filter_to_vocabs": False}, "filter_to_vocabs is False"),
+        ("data_config", {"aux_cols": ["assay", "tissue"]}, "has one such token, or none"),
+        ("data_config", {"special_tokens": ["[PAD]"]}, "the table of genes has 63 rows"),
+        ("data_config", {"gene_pad_token": "[NONE]"}, r"\[NONE\] is not among the special tokens"),
+        ("data_config", {"aux_pad_token": "none"}, "with 'none' among them"),
+        ("data_config", {"esm2_mappings": ["pan_gene.h5"]}, "pan_gene.h5: .* is missing"),
+        ("model_config", {"num_layers": 4}, "says num_layers = 4, the tensors 3"),
+        ("model_config", {"model_dim": 32}, "says model_dim = 32, the tensors 48"),
+        ("model_config", {"num_heads": 5}, "5 heads do not divide"),
+        ("model_config", {"num_heads": None}, "model_config has no 'num_heads'"),
+        ("model_config", {"activation": "swish"}, "'swish' is not one of"),
+        ("model_config", {"attn_bias": True}, "linears.0.bias"),
+    ],
+)
+def test_another_architecture_or_tokeniser_is_refused(release, section, values, message):
+    stated = json.loads((release / "config.json").read_text())
+    stated["model"][section].update(values)
+    (release / "config.json").write_text(json.dumps(stated))
+    with pytest.raises(ModelError, match=message):
+        load_transcriptformer(release)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{}", "it has no model.data_config"),
+        ("config.json", b"{", "not valid JSON"),
+        ("model_weights.pt", b"", "the file is empty"),
+        ("model_weights.pt", b"\x1f\x8b" + bytes(600), "gzip archive under a wrong name"),
+        ("vocabs/homo_sapiens_gene.h5", b"version https://git-lfs.github.com/spec/v1\n", "Git-LFS pointer"),
+        ("vocabs/homo_sapiens_gene.h5", b"\x89HDF\r\n\x1a\n", "not a vocabulary of genes"),
+        ("vocabs/assay_vocab.json", b'{"unknown": "0"}', "mapping of assays to rows"),
+        ("vocabs/assay_vocab.json", b'{"unknown": 4}', "gives 'unknown' the row 4"),
+    ],
+)
+def test_what_is_no_such_file_is_recognised(release, name, content, message):
+    (release / name).write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        load_transcriptformer(release)
+
+
+def test_vocabularies_may_lie_beside_the_weights(release):
+    for path in (release / "vocabs").iterdir():
+        path.rename(release / path.name)
+    assert load_transcriptformer(release).vocabulary.genes == load_transcriptformer().vocabulary.genes

@@ -1,0 +1,356 @@
+"""UCE gives what its owners' code gives for a cell by itself, and does not fail where that does."""
+
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_examples import TOLERANCE, all_layers, block_of, counts, run_extraction, write_h5ad
+from uce_examples import (
+    DRAW_SEED,
+    SETS,
+    SMALL,
+    constants,
+    golden,
+    golden_block,
+    golden_counts,
+    load_uce,
+    write_uce,
+)
+
+import layerscope.extraction.engine as engine_module
+from layerscope.errors import ConfigError, ModelError
+from layerscope.extraction.embeddings_file import read_layer, read_provenance
+from layerscope.models.base import Sentences, pack
+from layerscope.models.controls import apply_control
+from layerscope.models.transformer import FEWEST
+from layerscope.models.uce import UCE, expected_sample
+
+N_GENES = 40
+
+
+def forward(model: UCE, sentences: Sentences) -> list[np.ndarray]:
+    """Hidden states of the tokens at every stage, the decoder's output last."""
+    with torch.inference_mode():
+        hidden = [h.clone() for _, h in model.layers(pack(sentences, at_least=FEWEST))]
+        hidden.append(model.module.decoded(hidden[-1]))
+    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
+
+
+def of_cell(values: np.ndarray, sentences: Sentences, cell: int) -> np.ndarray:
+    return values[sentences.offsets[cell] : sentences.offsets[cell + 1]]
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_tokens_are_those_of_the_owners_code_by_its_own_stream_of_random_numbers(folder):
+    model, expected = load_uce(folder, draw_seed_column=DRAW_SEED), golden(folder)
+    sentences = model.tokenise(golden_block(model, expected))
+    assert sentences.refused == [""] * len(expected["lengths"])
+    for cell, length in enumerate(expected["lengths"]):
+        np.testing.assert_array_equal(
+            of_cell(sentences.tokens["ids"], sentences, cell), expected["tokens"][cell, :length]
+        )
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_genes_their_tokens_and_places_are_those_of_the_release(folder):
+    model, expected = load_uce(folder), golden(folder)
+    places = [model.vocabulary.place(str(gene)) for gene in expected["kept_genes"]]
+    np.testing.assert_array_equal(model.genes.tokens[places], expected["kept_token_ids"])
+    np.testing.assert_array_equal(
+        model.genes.chromosomes[places] - expected["chrom_token_offset"], expected["kept_chrom_codes"]
+    )
+    np.testing.assert_array_equal(model.genes.starts[places], expected["kept_starts"])
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_every_stage_of_every_cell_is_that_of_the_cell_alone(folder):
+    model, expected = load_uce(folder, draw_seed_column=DRAW_SEED), golden(folder)
+    sentences = model.tokenise(golden_block(model, expected))
+    stages = forward(model, sentences)
+    names = [*(f"h{layer}" for layer in range(model.n_layers + 1)), "decoded"]
+    for found, name in zip(stages, names, strict=True):
+        for cell, length in enumerate(expected["lengths"]):
+            theirs = expected[f"alone_{name}"][cell, :length]
+            np.testing.assert_allclose(of_cell(found, sentences, cell), theirs, **TOLERANCE)
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_golden_cells_through_the_whole_engine(folder, tmp_path):
+    expected = golden(folder)
+    matrix = golden_counts(expected)
+    seeds = int(expected["draw_seed"]) + np.arange(len(matrix))
+    cells = write_h5ad(tmp_path / "c.h5ad", matrix, expected["input_genes"], obs={DRAW_SEED: seeds})
+    chosen = {**constants(expected), "draw_seed_column": DRAW_SEED}
+    path = run_extraction(folder, cells, tmp_path / "o.h5ad", "uce", settings=chosen, token_budget=100)
+    for layer in range(expected["alone_cls"].shape[1]):
+        np.testing.assert_allclose(
+            read_layer(path, f"{layer:02d}").matrix, expected["alone_cls"][:, layer], **TOLERANCE
+        )
+    official = read_layer(path, "official").matrix
+    np.testing.assert_allclose(official, expected["cell_embedding_alone"], **TOLERANCE)
+    theirs_in_a_batch = expected["cell_embedding_batch12"]  # padding is attended to
+    assert np.abs(official - theirs_in_a_batch).max() > 1e-2
+
+
+@pytest.mark.parametrize("sampling", ["random", "expected"])
+def test_budget_windows_threads_and_order_change_no_bit(tmp_path, monkeypatch, sampling):
+    weights, matrix = write_uce(tmp_path / "weights", N_GENES), counts(30, N_GENES)
+    genes = np.array([f"g{i}" for i in range(N_GENES)])
+    cells = write_h5ad(tmp_path / "cells.h5ad", matrix, genes)
+    chosen = {"settings": {**SMALL, "sampling": sampling}}
+    first = run_extraction(weights, cells, tmp_path / "o.h5ad", "uce", **chosen)
+    before = torch.get_num_threads()
+    for name, job in {"budget": {"token_budget": 37}, "threads": {"threads": 3}}.items():
+        other = run_extraction(weights, cells, tmp_path / f"{name}.h5ad", "uce", **chosen, **job)
+        assert other.read_bytes() == first.read_bytes()
+    torch.set_num_threads(before)
+    monkeypatch.setattr(engine_module, "WINDOW_CELLS", 7)
+    draw = np.random.default_rng(1)
+    order, columns = draw.permutation(30), draw.permutation(N_GENES)
+    ids = [f"cell{i}" for i in order]
+    mixed = write_h5ad(tmp_path / "mixed.h5ad", matrix[np.ix_(order, columns)], genes[columns], ids)
+    one = all_layers(first)
+    other = all_layers(run_extraction(weights, mixed, tmp_path / "mixed_o.h5ad", "uce", **chosen))
+    for layer in one:
+        np.testing.assert_array_equal(one[layer][order], other[layer])
+    provenance = read_provenance(first)
+    assert provenance["n_refused"] == 1
+    assert provenance["refused"] == {"has no count of a gene of the vocabulary": 1}
+    assert one["official"].shape[1] == 15
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
+    model = load_uce()
+    dense = counts(n_cells + 1, len(model.vocabulary.genes), seed)[:-1]
+    together = model.tokenise(block_of(dense))
+    states = forward(model, together)
+    for cell in range(n_cells):
+        alone = forward(load_uce(), model.tokenise(block_of(dense[[cell]], [f"cell{cell}"])))
+        for one, all_ in zip(alone, states, strict=True):
+            np.testing.assert_array_equal(one, of_cell(all_, together, cell))
+
+
+def test_genes_are_drawn_by_the_seed_and_the_cells_id_alone():
+    dense = np.ones((2, len(load_uce().vocabulary.genes)))
+
+    def tokens(seed, ids):
+        return load_uce(seed=seed).tokenise(block_of(dense[: len(ids)], ids)).tokens["ids"].tolist()
+
+    assert tokens(0, ["a", "b"])[: len(tokens(0, ["a"]))] == tokens(0, ["a"])
+    assert tokens(0, ["a"]) != tokens(0, ["b"])
+    assert tokens(0, ["a"]) != tokens(1, ["a"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.integers(1, 60))
+def test_the_sample_without_chance_has_each_gene_as_often_as_expected(values, size):
+    genes, weights = np.arange(len(values)), np.log1p(np.array(values, dtype=float))
+    drawn, order = expected_sample(genes, weights, size, genes % 3)
+    times = np.bincount(drawn, minlength=len(values))
+    assert times.sum() == size
+    assert (np.abs(times - weights / weights.sum() * size) < 1).all()
+    np.testing.assert_array_equal(order, np.unique(drawn % 3))
+
+
+def test_counts_are_cut_to_whole_numbers_and_cells_without_any_are_refused():
+    model = load_uce(sampling="expected")
+    dense = np.zeros((3, len(model.vocabulary.genes)))
+    dense[0, :2], dense[1, :2], dense[2, :2] = (2, 1), (2.9, 1.5), (0.9, 0)
+    sentences = model.tokenise(block_of(dense))
+    np.testing.assert_array_equal(
+        of_cell(sentences.tokens["ids"], sentences, 0), of_cell(sentences.tokens["ids"], sentences, 1)
+    )
+    assert sentences.refused == ["", "", "has no count of a gene of the vocabulary"]
+
+
+def test_cells_on_more_chromosomes_than_positions_are_refused_each_by_itself(tmp_path):
+    model = load_uce(write_uce(tmp_path / "w"), sample_size=16, sampling="expected")
+    dense = np.zeros((2, N_GENES))
+    dense[0], dense[1, 0] = 1, 5
+    sentences = model.tokenise(block_of(dense))
+    assert sentences.refused == ["needs more tokens than the 24 positions that the model has", ""]
+    assert sentences.lengths.tolist() == [0, 19]
+
+
+def test_more_genes_than_positions_are_refused_with_the_remedy():
+    with pytest.raises(ConfigError, match=r"at least 1027 tokens.*sample_size=N"):
+        load_uce(sample_size=1024)
+
+
+def test_autograd_reaches_every_weight_and_gives_the_values_of_inference():
+    model = load_uce()
+    sentences = model.tokenise(block_of(counts(4, len(model.vocabulary.genes))[:-1]))
+    out = model.module.decoded(model.module(pack(sentences)))
+    with torch.inference_mode():
+        calm = model.module.decoded(model.module(pack(sentences, at_least=FEWEST)))[: len(out)]
+    torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
+    out.square().sum().backward()
+    trained = [weight for weight in model.module.parameters() if weight.requires_grad]
+    assert len(trained) == len(list(model.module.parameters())) - 1  # the proteins are data
+    assert all(weight.grad is not None for weight in trained)
+
+
+def test_controls_change_weights_or_whose_protein_a_gene_has_and_no_token():
+    trained, untrained, permuted = load_uce(), load_uce(), load_uce()
+    block = block_of(counts(6, len(trained.vocabulary.genes))[:-1])
+    sentences = trained.tokenise(block)
+    expected = forward(trained, sentences)
+    apply_control(untrained, "untrained", 1)
+    apply_control(permuted, "gene_permuted", 1)
+    for control in (untrained, permuted):
+        np.testing.assert_array_equal(control.tokenise(block).tokens["ids"], sentences.tokens["ids"])
+        assert np.abs(forward(control, sentences)[-1] - expected[-1]).max() > 0.05
+    special = np.isin(sentences.tokens["ids"], trained.genes.tokens, invert=True)
+    first = forward(permuted, sentences)[0]
+    np.testing.assert_array_equal(first[special], expected[0][special])
+    assert torch.equal(untrained.module.pe_embedding.weight, trained.module.pe_embedding.weight)
+    assert not torch.equal(untrained.module.decoder[3].weight, trained.module.decoder[3].weight)
+    apply_control(trained, "untrained", 1)  # after a run: nothing of it is kept
+    np.testing.assert_array_equal(forward(trained, sentences)[0], forward(untrained, sentences)[0])
+
+
+@pytest.fixture
+def release(tmp_path):
+    return shutil.copytree(SETS[0], tmp_path / "release") / "model_files"
+
+
+def load_from(release, **settings):
+    return load_uce(release.parent, **settings)
+
+
+def change_weights(release, change):
+    path = next(release.glob("*layer_model.torch"))
+    held = torch.load(path, weights_only=True)
+    change(held)
+    torch.save(held, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda held: held.pop("encoder.2.bias"), r"1 missing \(encoder.2.bias\)"),
+        (lambda held: held.update(extra=torch.ones(1)), r"1 unexpected \(extra\)"),
+        (lambda held: held.update({"decoder.1.1.bias": torch.ones(5)}), r"decoder.1.1.bias has shape \(5,\)"),
+        (lambda held: held.pop("pe_embedding.weight"), "it has no 'pe_embedding.weight'"),
+        (lambda held: held.update(n=3), "not a state dict of UCE"),
+    ],
+)
+def test_missing_surplus_and_misshapen_tensors_are_named(release, change, message):
+    change_weights(release, change)
+    with pytest.raises(ModelError, match=message):
+        load_from(release)
+
+
+def test_chromosome_rows_are_found_at_the_end_of_the_table_and_may_be_named(release):
+    expected = int(golden(SETS[0])["chrom_token_offset"])
+    named = load_from(release, chrom_token_offset=expected)
+    np.testing.assert_array_equal(named.genes.chromosomes, load_from(release).genes.chromosomes)
+    with pytest.raises(ModelError, match="do not fit the"):
+        load_from(release, chrom_token_offset=expected + 1)
+    with pytest.raises(ModelError, match="run into the chromosomes"):
+        load_from(release, chrom_token_offset=40)
+
+
+def test_heads_that_no_file_holds_must_divide_the_width(release):
+    with pytest.raises(ConfigError, match=r"7 heads do not divide a width of 32.*nhead=N"):
+        load_from(release, nhead=7)
+
+
+def test_genes_in_another_order_than_the_checkpoint_s_are_refused(release):
+    path = next((release / "protein_embeddings").glob("Homo*"))
+    held = torch.load(path, weights_only=True)
+    torch.save(dict(reversed(held.items())), path)
+    with pytest.raises(ModelError, match="is not the checkpoint's row of that token"):
+        load_from(release)
+
+
+def test_symbols_that_collide_in_capitals_share_the_first_place(release, caplog):
+    path = next((release / "protein_embeddings").glob("Homo*"))
+    held = torch.load(path, weights_only=True)
+    torch.save({**held, next(iter(held)).lower(): next(iter(held.values()))}, path)
+    expected = golden(SETS[0])
+    model = load_from(release)
+    assert "1 symbols differ from another in capitals alone" in caplog.text
+    places = [model.vocabulary.place(str(gene)) for gene in expected["kept_genes"]]
+    np.testing.assert_array_equal(model.genes.tokens[places], expected["kept_token_ids"])
+
+
+@pytest.mark.parametrize("column", ["chromosome", "start"])
+def test_genes_without_a_place_are_refused_or_dropped_on_demand(release, column, caplog):
+    path = release / "species_chrom.csv"
+    table = pd.read_csv(path, dtype=str)
+    human = table.index[table["species"] == "human"][2]
+    name = table.loc[human, "gene_symbol"]
+    table.loc[human, column] = None
+    table.to_csv(path, index=False)
+    with pytest.raises(ModelError, match=f"1 genes \\({name}\\) have no chromosome.*unplaced_genes=drop"):
+        load_from(release)
+    model, whole = load_from(release, unplaced_genes="drop"), load_uce()
+    assert "are left out" in caplog.text
+    kept = [place for place, gene in enumerate(whole.genes.names) if gene != name]
+    assert model.genes.names == tuple(np.array(whole.genes.names)[kept])
+    for part in ("tokens", "chromosomes", "starts"):
+        np.testing.assert_array_equal(getattr(model.genes, part), getattr(whole.genes, part)[kept])
+
+
+def test_a_table_of_chromosomes_that_is_cut_off_shows_in_a_release_of_known_size(release, monkeypatch):
+    import layerscope.models.uce_files as files
+
+    expected = int(golden(SETS[0])["chrom_token_offset"])
+    monkeypatch.setattr(files, "STOCK", {len(load_uce().module.pe_embedding.weight): expected})
+    load_from(release)
+    path = release / "species_chrom.csv"
+    table = pd.read_csv(path, dtype=str)
+    table[~((table["species"] == "mouse") & (table["chromosome"] == "2"))].to_csv(path, index=False)
+    with pytest.raises(ModelError, match="the file is cut off"):
+        load_from(release)
+
+
+class Payload:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("species_offsets.pkl", pickle.dumps({"human": Payload()}), "wants to import builtins.print"),
+        ("species_offsets.pkl", b"", "the file is empty"),
+        ("species_offsets.pkl", pickle.dumps({"human": "x"}), "is 'x', not a number"),
+        ("species_chrom.csv", b"version https://git-lfs.github.com/spec/v1\n", "Git-LFS pointer"),
+        ("species_chrom.csv", b"a,b\n1,2\n", "expected the columns species, gene_symbol"),
+        ("3layer_model.torch", b"\x1f\x8b" + bytes(600), "gzip archive under a wrong name"),
+        ("3layer_model.torch", b"<!DOCTYPE html><html>", "a web page"),
+    ],
+)
+def test_what_is_no_such_file_is_recognised(release, name, content, message):
+    (release / name).write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        load_from(release)
+
+
+def test_a_choice_of_files_or_species_must_be_made(release):
+    shutil.copy(release / "3layer_model.torch", release / "other.torch")
+    with pytest.raises(ModelError, match=r"found 3layer_model.torch, other.torch; name it with --set"):
+        load_from(release)
+    assert load_from(release, checkpoint="other.torch").n_layers == 3
+    with pytest.raises(ConfigError, match="no species 'yeti'; choose one of human, mouse"):
+        load_from(release, checkpoint="other.torch", species="yeti")
+    mouse = load_from(release, checkpoint="other.torch", species="mouse")
+    assert mouse.vocabulary.genes[0].startswith("GM")
+    assert mouse.genes.tokens[0] == 4
+
+
+def test_genes_named_by_ensembl_ids_are_an_error_that_says_so(tmp_path):
+    from layerscope.errors import DataError
+
+    cells = write_h5ad(tmp_path / "c.h5ad", np.ones((2, 3)), [f"ENSG{i:011d}" for i in range(3)])
+    with pytest.raises(DataError, match="Ensembl ids where symbols are needed"):
+        run_extraction(write_uce(tmp_path / "w"), cells, tmp_path / "o.h5ad", "uce", settings=SMALL)

@@ -1,0 +1,120 @@
+"""Golden and small random TranscriptFormer releases, and cells for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from model_examples import GOLDEN, block_of
+from scipy import sparse
+
+from layerscope.models import transcriptformer
+from layerscope.models.base import CellBlock
+from layerscope.models.settings import Settings
+from layerscope.models.transcriptformer_network import (
+    TranscriptFormerConfig,
+    TranscriptFormerEncoder,
+    stored_as,
+)
+
+SETS = sorted(path.parent for path in (GOLDEN / "transcriptformer").glob("*/golden.npz"))
+
+
+def golden(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of a golden set."""
+    with np.load(folder / "golden.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def load_transcriptformer(
+    folder: Path = SETS[0], seed: int = 0, **settings: Any
+) -> transcriptformer.TranscriptFormer:
+    """A TranscriptFormer model; the first golden one by default."""
+    return transcriptformer.load(folder, Settings(settings, "transcriptformer"), seed)
+
+
+def golden_counts(expected: dict[str, np.ndarray]) -> np.ndarray:
+    """Cells x input genes, dense."""
+    parts = (expected[f"counts_{name}"] for name in ("data", "indices", "indptr"))
+    return sparse.csr_matrix(tuple(parts), shape=tuple(expected["counts_shape"])).toarray()
+
+
+def golden_block(model: transcriptformer.TranscriptFormer, expected: dict[str, np.ndarray]) -> CellBlock:
+    """Golden counts over the vocabulary."""
+    matrix = golden_counts(expected)
+    dense = np.zeros((len(matrix), len(model.vocabulary.genes)))
+    columns = np.full(dense.shape[1], -1)
+    for column, gene in enumerate(expected["input_gene_ids"]):
+        place = model.vocabulary.place(str(gene))
+        if place >= 0:
+            dense[:, place], columns[place] = matrix[:, column], column
+    return block_of(dense, gene_columns=columns, obs={"assay": expected["assay"].astype(object)})
+
+
+def write_transcriptformer(
+    folder: Path, n_genes: int = 40, hidden: int = 16, length: int = 24, bias: bool = False, **data: Any
+) -> Path:
+    """A small random release with other special tokens, another name for the assay, and two species' files.
+
+    Genes are ENSG00000000000 ..., in any order.
+    """
+    special = ["[MASK]", "[START]", "<none>", "[CELL]"]
+    draw = np.random.default_rng(5)
+    config = TranscriptFormerConfig(
+        n_tokens=len(special) + n_genes,
+        token_width=12,
+        n_assays=3,
+        assay_column="platform",
+        hidden_size=hidden,
+        n_layers=2,
+        heads=2,
+        feed_forward=3 * hidden,
+        activation="relu",
+        attention_bias=bias,
+        feed_forward_bias=bias,
+        softcap=0,
+    )
+    encoder = TranscriptFormerEncoder(config)
+    encoder.initialise(7)
+    with torch.no_grad():
+        table = draw.normal(size=(config.n_tokens, config.token_width)).astype(np.float32)
+        encoder.gene_embeddings.embedding.weight.copy_(torch.from_numpy(table))
+    (folder / "vocabs").mkdir(parents=True)
+    tensors = {
+        name: part.clone()
+        for parameter, tensor in encoder.state_dict().items()
+        for name, part in zip(stored_as(parameter), tensor.chunk(len(stored_as(parameter))), strict=True)
+    }
+    torch.save({**tensors, "mu.bias": torch.zeros(1)}, folder / "model_weights.pt")
+    genes = [f"ENSG{i:011d}" for i in draw.permutation(n_genes)]
+    half = n_genes // 2
+    for name, keys in (("b_gene.h5", genes[:half]), ("a_gene.h5", [genes[0], *genes[half:]])):
+        with h5py.File(folder / "vocabs" / name, "w") as file:
+            file["keys"] = np.array(keys, dtype="S")
+    (folder / "vocabs" / "platform_vocab.json").write_text(json.dumps({"x": 0, "n/a": 2, "y": 1}))
+    stated = {
+        "data_config": {
+            "aux_cols": ["platform"],
+            "aux_pad_token": "n/a",
+            "gene_pad_token": "<none>",
+            "special_tokens": special,
+            "esm2_mappings": ["b_gene.h5", "a_gene.h5"],
+            "clip_counts": 7,
+            **data,
+        },
+        "model_config": {
+            "num_heads": 2,
+            "activation": "relu",
+            "attn_bias": bias,
+            "fw_bias": bias,
+            "softcap": 0,
+            "seq_len": length,
+            "log_counts_eps": 1e-6,
+        },
+    }
+    (folder / "config.json").write_text(json.dumps({"model": stated}))
+    return folder
