@@ -36,11 +36,12 @@ N_GENES, N_LISTED, N_VOCABULARY = 1_000, 19_264, 5_000
 UNLISTED = 60
 WIDTH, HEADS = 16, 1
 
-# state: cells, targets, how the matrix is stored. 140 targets have about 25 cells that pass, the others few
-SCREENS: Mapping[str, tuple[int, int, dict[str, Any]]] = {
-    "D1_Rest": (175_000, 12_000, {}),
-    "D1_Stim8hr": (60_000, 4_000, {"chunks": (4_000,)}),
-    "D1_Stim48hr": (60_000, 4_000, {"chunks": (4_000,), "compression": "gzip", "compression_opts": 1}),
+# state: cells, targets, median gene's count, how the matrix is stored. 140 targets have about 25 cells that
+# pass, the others few
+SCREENS: Mapping[str, tuple[int, int, float, dict[str, Any]]] = {
+    "D1_Rest": (190_000, 12_000, 0.3, {}),
+    "D1_Stim8hr": (60_000, 4_000, 0.22, {"chunks": (4_000,)}),
+    "D1_Stim48hr": (60_000, 4_000, 0.22, {"chunks": (4_000,), "compression": "gzip", "compression_opts": 1}),
 }
 STRONG, CELLS_OF_STRONG, CONTROLS = 140, 23.0, 300
 
@@ -75,8 +76,8 @@ def write_files(folder: Path) -> Files:
     _write_scfoundation(files)
     _write_tahoe_x1(files)
     files.objects.mkdir(parents=True)
-    for number, (state, (n_cells, n_targets, storage)) in enumerate(SCREENS.items()):
-        _write_screen(files.objects / f"{state}.assigned_guide.h5ad", number, n_cells, n_targets, storage)
+    for number, (state, screen) in enumerate(SCREENS.items()):
+        _write_screen(files.objects / f"{state}.assigned_guide.h5ad", number, *screen)
     return files
 
 
@@ -88,7 +89,9 @@ def _write_cord_blood(path: Path) -> None:
     plain.unlink()
 
 
-def _write_screen(path: Path, seed: int, n_cells: int, n_targets: int, storage: dict[str, Any]) -> None:
+def _write_screen(
+    path: Path, seed: int, n_cells: int, n_targets: int, detected: float, storage: dict[str, Any]
+) -> None:
     """One state of the screen; the few strong targets have the cells that a perturbation needs."""
     targeting = 0.66 * n_cells  # a quarter have no guide, 4% several
     strong = CELLS_OF_STRONG / targeting
@@ -102,7 +105,7 @@ def _write_screen(path: Path, seed: int, n_cells: int, n_targets: int, storage: 
         targets=[f"TARGET{i}" for i in range(n_targets)],
         seed=seed,
         strength=0.7,
-        detected=0.22,
+        detected=detected,
         spread=0.2,
         storage=storage,
         controls=CONTROLS / n_cells,

@@ -57,7 +57,7 @@ def test_counts_per_million_are_told_from_their_total() -> None:
 
 
 def test_integers_stored_as_floats_are_counts_and_so_are_integers() -> None:
-    for dtype in (np.float32, np.float64, np.int32, np.uint16, bool):
+    for dtype in (np.float32, np.float64, np.int32, np.uint16):
         assert fingerprint(sparse.csr_matrix(counts().astype(dtype))).kind == "counts"
 
 
@@ -101,3 +101,21 @@ def test_what_was_seen_is_said_in_numbers() -> None:
     assert seen.startswith("min 0, max ")
     assert "100% of" in seen
     assert "a few: " in seen
+
+
+def test_presence_alone_is_no_count() -> None:
+    assert fingerprint(sparse.csr_matrix(counts() > 0)).kind == "binary"
+    assert fingerprint(sparse.csr_matrix(np.ones((5, 3)))).kind == "counts"
+
+
+def test_rounded_normalised_values_are_told_from_counts_of_equal_totals() -> None:
+    assert fingerprint(sparse.csr_matrix(np.rint(normalised(counts())))).kind == "rounded"
+    rng = np.random.default_rng(1)
+    share = rng.dirichlet(np.full(400, 0.3))
+    downsampled = rng.multinomial(1000, share, size=60).astype(np.float32)
+    assert fingerprint(sparse.csr_matrix(downsampled)).kind == "counts"
+
+
+def test_counts_with_rounding_errors_are_told() -> None:
+    off = counts() * (1 + 1e-7)
+    assert fingerprint(sparse.csr_matrix(off)).kind == "nearly_whole"

@@ -61,6 +61,63 @@ def test_numbers_of_time_match_however_they_are_written(tmp_path: Path) -> None:
         assert cells.obs["is_root"].sum() == 10
 
 
+def test_numbers_written_as_text_are_the_same_times(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.h5ad", day=["2.0", "10", "2"] * 10)
+    cells = prepared(source, columns={"time": "day"}, root={"time": [2]})
+    assert list(cells.obs["time"].cat.categories) == ["2", "10"]
+    assert cells.obs["is_root"].sum() == 20
+
+
+def test_labels_that_differ_by_spaces_alone_are_one(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.h5ad", kind=pd.Categorical(["A", "A ", " B"] * 10))
+    cells = prepared(source, columns={"cell_type": "kind"}, root={"cell_type": "A"})
+    assert set(cells.obs["cell_type"]) == {"A", "B"}
+    assert cells.obs["is_root"].sum() == 20
+
+
+def test_unused_categories_are_no_labels(tmp_path: Path) -> None:
+    target = pd.Categorical(["a", "b"] * 15, categories=["a", "b", "ctrl"])
+    source = made(tmp_path / "a.h5ad", target=target)
+    settings = {"task": "perturbation", "columns": {"perturbation": "target"}, "control": "ctrl"}
+    with pytest.raises(DataError, match="no cell is labelled 'ctrl' in column 'target'; there are: a, b"):
+        prepared(source, **settings)
+
+
+def test_names_of_genes_are_trimmed(tmp_path: Path) -> None:
+    cells = anndata.AnnData(sparse.csr_matrix(COUNTS))
+    cells.var_names = [f" GENE{i} " for i in range(12)]
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    assert prepared(tmp_path / "a.h5ad").var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
+
+
+def test_unsorted_and_repeated_entries_add_up(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.h5ad")
+    with h5py.File(source, "r+") as stored:
+        x = stored["X"]
+        data, columns, starts = (x[name][()] for name in ("data", "indices", "indptr"))
+        rows = np.repeat(np.arange(30), np.diff(starts))
+        halves = np.concatenate([data - np.floor(data / 2), np.floor(data / 2)])
+        order = np.argsort(np.tile(rows, 2), kind="stable")[::-1]
+        order = order[np.argsort(np.tile(rows, 2)[order], kind="stable")]
+        for name, values in (
+            ("data", halves[order]),
+            ("indices", np.tile(columns, 2)[order].astype(np.int64)),
+            ("indptr", 2 * starts.astype(np.int64)),
+        ):
+            del x[name]
+            x[name] = values
+    assert np.array_equal(prepared(source).X.toarray(), COUNTS)
+
+
+def test_words_are_no_pseudotime(tmp_path: Path) -> None:
+    columns = {"reference_pseudotime": "dpt"}
+    source = made(tmp_path / "a.h5ad", dpt=["0.5", "", "inf"] * 10)
+    assert prepared(source, columns=columns).obs["reference_pseudotime"].tolist()[::2][:2] == [0.5, np.inf]
+    source = made(tmp_path / "b.h5ad", dpt=["early", "late", "0.5"] * 10)
+    with pytest.raises(DataError, match=r"'dpt' must hold numbers, found 'early', 'late'\. Mend"):
+        prepared(source, columns=columns)
+
+
 def test_old_files_keep_raw_under_another_name(tmp_path: Path) -> None:
     source = made(tmp_path / "a.h5ad", np.log1p(COUNTS))
     with h5py.File(source, "r+") as stored, h5py.File(made(tmp_path / "raw.h5ad")) as raw:
@@ -78,6 +135,10 @@ def _empty(path: Path) -> None:
 
 def _no_cells(path: Path) -> None:
     made(path, COUNTS[:0])
+
+
+def _no_genes(path: Path) -> None:
+    made(path, COUNTS[:, :0])
 
 
 def _no_matrix(path: Path) -> None:
@@ -156,7 +217,8 @@ def _rnaseq_table(path: Path) -> None:
 
 ODD: list[tuple[Callable[[Path], None], str]] = [
     (_empty, "not an h5ad file: it has no obs"),
-    (_no_cells, "no cell is left"),
+    (_no_cells, r"there are no cells in a\.h5ad"),
+    (_no_genes, r"a\.h5ad: there are no genes"),
     (_no_matrix, "no matrix 'X'; there are: none"),
     (_no_index, r"a\.h5ad: obs: this table has no index"),
     (_repeated_cells, "cell ids repeat, such as a"),

@@ -144,7 +144,7 @@ def test_cells_of_the_same_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_subset_that_leaves_nothing_says_what_was_asked(tmp_path: Path) -> None:
     source = write(tmp_path / "a.h5ad", counts(), batch=["x", "y"] * 30, kind=["p", "q"] * 30)
-    with pytest.raises(DataError, match=r"no cell is left after the step subset \(none ; batch x; kind q\)"):
+    with pytest.raises(DataError, match=r"after the step subset \(batch x: 30 left; kind q: 0 left\)"):
         prepared(source, tmp_path, subset={"batch": "x", "kind": "q"})
     with pytest.raises(DataError, match=r"no cell is left after the step quality.*min_genes_per_cell 999"):
         prepared(source, tmp_path, quality={"min_genes_per_cell": 999})

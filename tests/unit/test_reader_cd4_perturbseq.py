@@ -68,3 +68,28 @@ def test_another_layout_is_refused_by_the_column_that_lacks(tmp_path: Path) -> N
     cells.write_h5ad(tmp_path / FILE)
     with pytest.raises(DataError, match="no column 'guide_type' in obs; did you mean 'guide_id' or"):
         prepared(tmp_path / FILE, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [str, int, float])
+def test_flags_are_read_however_they_are_written(tmp_path: Path, kind: type) -> None:
+    write_cd4_perturbseq(tmp_path / FILE)
+    plain = prepared(tmp_path / FILE, tmp_path).obs_names
+    cells = anndata.read_h5ad(tmp_path / FILE)
+    flags = cells.obs["low_quality"].astype(kind)
+    cells.obs["low_quality"] = flags.str.upper() if kind is str else flags
+    cells.obs["guide_type"] = cells.obs["guide_type"].cat.rename_categories(str.title)
+    cells.write_h5ad(tmp_path / FILE)
+    assert prepared(tmp_path / FILE, tmp_path).obs_names.equals(plain)
+
+
+def test_flags_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / FILE)
+    cells = anndata.read_h5ad(tmp_path / FILE)
+    cells.obs["guide_type"] = "sgRNA"
+    cells.write_h5ad(tmp_path / FILE)
+    with pytest.raises(DataError, match="names no guide targeting or non-targeting; there are: sgRNA"):
+        prepared(tmp_path / FILE, tmp_path)
+    cells.obs["low_quality"] = "bad"
+    cells.write_h5ad(tmp_path / FILE)
+    with pytest.raises(DataError, match="'low_quality' must hold true or false, found bad"):
+        prepared(tmp_path / FILE, tmp_path)

@@ -43,3 +43,18 @@ def test_other_totals_are_refused_with_the_share() -> None:
         recovered(values, np.array([3.0, 7.3]))
     with pytest.raises(DataError, match="100% of 4 values"):
         recovered(values, np.array([np.nan, np.nan]))
+
+
+def test_multiples_of_counts_are_refused_although_they_are_whole() -> None:
+    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
+    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e6)
+    with pytest.raises(
+        DataError, match=r"adds up to 100 times the cells' totals.*normalised to 1e\+06, not 10000"
+    ):
+        recovered(values, counts.sum(axis=1))
+
+
+def test_genes_may_have_been_left_out_after_normalisation() -> None:
+    counts = np.array([[1.0, 2, 5], [3, 0, 4]])
+    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    assert np.array_equal(recovered(values[:, :2], counts.sum(axis=1)), counts[:, :2])

@@ -83,7 +83,8 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         for part in ("obs", "var"):
             if part not in stored:
                 raise DataError(f"{path.name}: not an h5ad file: it has no {part}")
-        n_cells = len(read_index(stored["obs"]))
+        cell_ids = read_index(stored["obs"])
+        n_cells = len(cell_ids)
         found = {name: _judge(stored, name, n_cells) for name in matrices(stored)}
         columns = [_column(stored, name) for name in column_names(stored["obs"])]
         best = _best(found)
@@ -93,7 +94,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         remedy = where_counts_are(stored, "", np.arange(n_cells))
     kind = _values(found[key]) if key in found else None
     sections = {
-        f"{path.name}: {n_cells:,} cells x {len(genes):,} genes": [],
+        f"{path.name}: {n_cells:,} cells x {len(genes):,} genes": _repeats(cell_ids),
         "Values": [*_said(found), *([remedy] if remedy and kind != "counts" else [])],
         "Genes": _genes(genes),
         "Columns of the cells (what each may be is a guess by its name)": [
@@ -106,6 +107,11 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
     return "\n\n".join(
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
     )
+
+
+def _repeats(cell_ids: Sequence[str]) -> list[str]:
+    repeats = len(cell_ids) - len(set(cell_ids))
+    return [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
 
 
 def _judge(stored: h5py.File, name: str, n_cells: int) -> Fingerprint:

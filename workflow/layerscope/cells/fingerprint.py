@@ -29,6 +29,9 @@ Kind = Literal[
     "not_finite",
     "perhaps_logged",
     "fractional",
+    "nearly_whole",
+    "binary",
+    "rounded",
     "text",
     "empty",
 ]
@@ -40,6 +43,8 @@ FEWEST_VALUES = 5
 LARGEST_MULTIPLE = 30.0
 LARGEST_JUDGED = 300.0
 FEWEST_ODD = 0.5
+ROUNDING = 2e-6
+ENOUGH_ONES = 2000
 LARGEST_LOGGED = 30.0
 
 Inverse = Callable[[np.ndarray], np.ndarray]
@@ -80,9 +85,9 @@ class Fingerprint:
     def seen(self) -> str:
         """Say what was seen: smallest, largest, share of non-integers, a few values."""
         if self.kind == "text":
-            return "text instead of numbers"
+            return "numbers written as text, or words"
         if not self.n_values:
-            return "nothing but zeros"
+            return "no value is other than 0"
         share = 100 * self.n_fractional / self.n_values
         few = ", ".join(f"{value:.4g}" for value in self.examples)
         return (
@@ -136,13 +141,24 @@ def _kind(
     if values.min() < 0:
         return ("scaled" if _is_scaled(sample) else "negative"), 0.0
     if whole:
-        return "counts", 0.0
+        return _whole_kind(rows, values)
     return _positive_kind(rows, values)
+
+
+def _whole_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, float]:
+    """Counts, unless they are ones alone, or the same total was given to all cells and then rounded."""
+    if values.size >= ENOUGH_ONES and values.max() == 1:
+        return "binary", 0.0
+    if np.median([row.min() for row in rows]) > 1 and _constant_total(rows):
+        return "rounded", _constant_total(rows)
+    return "counts", 0.0
 
 
 def _positive_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, float]:
     largest = values.max()
     odd = values[values != np.rint(values)]
+    if (np.abs(odd - np.rint(odd)) <= ROUNDING * np.rint(odd)).all():
+        return "nearly_whole", 0.0
     if largest < LARGEST_LOGGED and (_whole(np.expm1(odd)) or _whole(np.exp2(odd) - 1)):
         return "log_counts", 0.0
     if _whole(odd**2):

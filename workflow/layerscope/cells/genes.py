@@ -133,6 +133,9 @@ def identify(
     DataError
         If a column is missing or does not hold what it is said to.
     """
+    index = [name.strip() for name in index]
+    if not index:
+        raise DataError(f"{where}: there are no genes")
     chosen = {**_guess(index, var), **{name: column for name, column in mapping.items() if column}}
     for name in [name for name, column in mapping.items() if column is None]:
         chosen.pop(name, None)

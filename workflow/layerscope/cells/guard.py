@@ -13,7 +13,7 @@ from scipy import sparse
 from layerscope.cells.fingerprint import LARGEST_LOGGED, Fingerprint, Kind, fingerprint
 from layerscope.cells.h5ad_file import column_names, read_column
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
-from layerscope.cells.recovery import undo
+from layerscope.cells.recovery import RecoveredCounts
 from layerscope.errors import DataError
 
 SAMPLE = 400
@@ -32,6 +32,9 @@ WORDS: dict[Kind, str] = {
     "not_finite": "values that are not finite numbers (NaN or infinite)",
     "perhaps_logged": "small non-integers of a transformation that cannot be told",
     "fractional": "non-integers that are no counts (corrected counts, TPM or the like)",
+    "nearly_whole": "whole numbers but for rounding errors",
+    "binary": "ones alone: counts of which only their presence was kept",
+    "rounded": "normalised values that were rounded",
     "text": "text instead of numbers",
     "empty": "nothing but zeros",
 }
@@ -40,7 +43,14 @@ ACCEPTED: dict[str, tuple[Kind, ...]] = {
     "log_normalised": ("log_normalised", "perhaps_logged"),
     "normalised": ("normalised",),
 }
-UNLOGGED: tuple[Kind, ...] = ("counts", "normalised", "fractional", "perhaps_logged")
+UNLOGGED: tuple[Kind, ...] = (
+    "counts",
+    "normalised",
+    "fractional",
+    "perhaps_logged",
+    "nearly_whole",
+    "rounded",
+)
 TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
 
 
@@ -130,6 +140,10 @@ def admit_unlogged(found: Fingerprint, where: str, remedy: str = "") -> str:
 
 def _say_so(found: Fingerprint) -> str:
     fits = [values for values, kinds in ACCEPTED.items() if found.kind in kinds]
+    if found.kind == "nearly_whole":
+        return "If they are counts, round them (numpy.rint) and store them again"
+    if found.kind == "text":
+        return "Store the values as numbers"
     if not fits:
         return "No model can use such values; find the raw counts"
     limit = " (then only the models that take such values run)" if fits != ["counts"] else ""
@@ -176,10 +190,12 @@ def _recoverable(
 ) -> bool:
     chosen = rows[sample_rows(len(rows), SAMPLE)]
     totals = pd.to_numeric(read_column(stored["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
-    return not any(
-        undo(block, totals[part], per, logged)[1].any()
-        for part, block in stored_rows(stored[name]).blocks(chosen)
-    )
+    try:
+        for _ in RecoveredCounts(stored_rows(stored[name]), totals, per, logged).blocks(chosen):
+            pass
+    except DataError:
+        return False
+    return True
 
 
 def matrices(stored: h5py.File) -> list[str]:

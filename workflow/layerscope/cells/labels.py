@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 LISTED = 30
+WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 MISSING = ("", "nan", "NaN", "None", "<NA>")
 
 
@@ -52,10 +53,11 @@ def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
 
 
 def written(value: object) -> str:
-    """Write a label: trimmed, a whole number without ``.0``."""
+    """Write a label: trimmed, a whole number without ``.0``, be it a number or text (``2.0``)."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value).strip()
+    label = str(value).strip()
+    return label.partition(".")[0] if WHOLE.fullmatch(label) else label
 
 
 def _label(value: object, missing: set[str]) -> str:

@@ -147,8 +147,12 @@ class Cells:
 
     def _demand_some(self, step: str) -> None:
         if not self.summary.kept.any():
+            if not len(self.obs):
+                raise DataError(f"condition {self.condition}: there are no cells in {self.sources[0].name}")
             said = "; ".join(
-                f"{row['filter']} {row['threshold']}" for row in self.summary.rows if row["group"] == "all"
+                f"{row['filter']} {row['threshold']}: {row['cells_after']:,} left"
+                for row in self.summary.rows
+                if row["group"] == "all" and row["filter"] != "none"
             )
             raise DataError(f"condition {self.condition}: no cell is left after the step {step} ({said})")
 

@@ -67,8 +67,9 @@ class RecoveredCounts:
         Raises
         ------
         DataError
-            If a recovered value is no whole number (see :func:`undo`); the message gives the share of such
-            values.
+            If a recovered value is no whole number (see :func:`undo`; the message gives the share of such
+            values), or a cell's counts add up to more than its total: whole multiples of counts would pass
+            for counts if only the values were looked at.
         """
         for part, block in self._matrix.blocks(rows):
             raw, off = undo(block, self._totals[part], self._per, self._logged)
@@ -80,4 +81,18 @@ class RecoveredCounts:
                     f"{self._per:g}, such as {few}. Find the raw counts, or set `values: log_normalised` "
                     "(then only models that take such values run)"
                 )
+            self._demand_total(part, raw, block.indptr)
             yield part, sparse.csr_matrix((np.rint(raw), block.indices, block.indptr), shape=block.shape)
+
+    def _demand_total(self, rows: np.ndarray, raw: np.ndarray, indptr: np.ndarray) -> None:
+        cells = np.repeat(np.arange(len(rows)), np.diff(indptr))
+        sums = np.bincount(cells, weights=np.rint(raw), minlength=len(rows))
+        totals = self._totals[rows]
+        above = sums > totals * (1 + TOLERANCE) + 1
+        if above.any():
+            ratio = float(np.median(sums[above] / np.maximum(totals[above], 1)))
+            raise DataError(
+                f"{self._where}: what is recovered adds up to {ratio:.4g} times the cells' totals, so these are "
+                f"no counts. Perhaps the values were normalised to {self._per * ratio:g}, not {self._per:g}: "
+                "set `recover_counts: per`"
+            )

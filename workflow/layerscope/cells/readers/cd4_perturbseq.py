@@ -16,7 +16,7 @@ import pandas as pd
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, file_name
+from layerscope.cells.readers.source import Columns, SourceCells, file_name, flag
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import read_record
 from layerscope.errors import DataError
@@ -45,7 +45,7 @@ def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCel
     donor, _ = donor_and_state(name)
     columns = h5ad.stored_columns(stored, name)
     flags = owners_flags(columns)
-    control = columns.labels("guide_type", KEY) == NON_TARGETING
+    control = guide_types(columns) == NON_TARGETING
     filled = replace(settings, columns={**COLUMNS, **settings.columns}, control=(), task=None)
     cells = h5ad.read_open(stored, name, filled)
     cells.obs["is_control"] = control
@@ -72,11 +72,11 @@ def donor_and_state(name: str) -> tuple[str, str]:
 
 def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
     """The owners' flags as steps that leave cells out: good quality, one guide, of a known type."""
-    low = pd.Index(columns.labels("low_quality", KEY))
+    low = flag(columns, "low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
     guides = pd.Index(columns.labels("guide_id", KEY))
-    types = pd.Index(columns.labels("guide_type", KEY))
+    types = pd.Index(guide_types(columns))
     return [
-        ("low_quality", "false", low.isin(["False", "false", "0"])),
+        ("low_quality", "false", ~low),
         ("guide_id", "one guide", ~guides.isin(["", SEVERAL_GUIDES])),
         (
             "guide_type",
@@ -84,3 +84,23 @@ def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
             types.isin([TARGETING, NON_TARGETING]),
         ),
     ]
+
+
+def guide_types(columns: Columns) -> np.ndarray:
+    """Type of each cell's guide in the owners' words, whatever the case they are written in.
+
+    Raises
+    ------
+    DataError
+        If no cell's guide is of a type that is known.
+    """
+    types = columns.labels("guide_type", KEY)
+    known = {
+        label: label.casefold() for label in set(types) if label.casefold() in (TARGETING, NON_TARGETING)
+    }
+    if not known:
+        raise DataError(
+            f"{columns.name}: column 'guide_type' names no guide {TARGETING} or {NON_TARGETING}; "
+            f"there are: {', '.join(sorted(set(types) - {''})[:10]) or 'none'}"
+        )
+    return np.array([known.get(label, label) for label in types], dtype=object)

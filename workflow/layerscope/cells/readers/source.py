@@ -190,11 +190,9 @@ def standard_obs(
             labels = columns.labels(column, key, settings.missing)
             made[name] = _time(labels, used, settings, columns.name) if name == "time" else labels
         elif name == "reference_pseudotime":
-            made[name] = pd.to_numeric(columns.column(column, key), errors="coerce").to_numpy(
-                dtype=np.float64
-            )
+            made[name] = _numbers(columns, column, key)
         elif name in FLAG_COLUMNS:
-            made[name] = _flag(columns, column, key)
+            made[name] = flag(columns, column, key)
         else:
             made[name] = columns.column(column, key).to_numpy()
     obs = pd.DataFrame(made, index=pd.Index(cell_ids, dtype=object))
@@ -231,7 +229,21 @@ def _time(labels: np.ndarray, used: np.ndarray, settings: CellSettings, where: s
     return pd.Categorical(labels, categories=order, ordered=True)
 
 
-def _flag(columns: Columns, column: str, key: str) -> np.ndarray:
+def _numbers(columns: Columns, column: str, key: str) -> np.ndarray:
+    labels = columns.labels(column, key)
+    found = pd.to_numeric(columns.column(column, key).astype(object), errors="coerce")
+    numbers: np.ndarray = found.to_numpy(dtype=np.float64)
+    odd = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
+    if odd:
+        raise DataError(
+            f"{columns.name}: column {column!r} must hold numbers, found {', '.join(map(repr, odd[:3]))}. "
+            f"Mend `{key}`"
+        )
+    return numbers
+
+
+def flag(columns: Columns, column: str, key: str) -> np.ndarray:
+    """Read a column of true and false, however they are written; missing is false."""
     values = columns.labels(column, key)
     flags = {"true": True, "1": True, "false": False, "0": False, "": False}
     unknown = sorted({str(value) for value in values if str(value).casefold() not in flags})
