@@ -328,6 +328,31 @@ def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalis
         run_extraction(weights, cells, tmp_path / "p.h5ad", "scfoundation", settings=flag)
 
 
+def test_geneformer_takes_scaled_counts_for_counts_and_refuses_logarithms(tmp_path):
+    weights = write_geneformer(tmp_path / "weights", N_GENES)
+    raw, genes = counts(60, N_GENES)[:-1], genes_of("geneformer")
+    scaled = raw / raw.sum(axis=1, keepdims=True) * 2.0**20
+    one, other = (
+        all_layers(
+            run_extraction(
+                weights,
+                write_h5ad(tmp_path / f"{name}.h5ad", matrix, genes),
+                tmp_path / f"{name}_out.h5ad",
+                "geneformer",
+            )
+        )
+        for name, matrix in (("raw", raw), ("scaled", scaled))
+    )
+    for layer in one:
+        np.testing.assert_array_equal(one[layer], other[layer])
+    logged = write_h5ad(tmp_path / "logged.h5ad", np.log1p(scaled), genes)
+    with pytest.raises(DataError, match="values in proportion to them, but this looks like natural log"):
+        run_extraction(weights, logged, tmp_path / "o.h5ad", "geneformer")
+    with pytest.raises(ConfigError, match="takes counts"):
+        chosen = {"values": "log_normalised"}
+        run_extraction(weights, logged, tmp_path / "o.h5ad", "geneformer", settings=chosen)
+
+
 def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
     weights = write_tahoe_x1(tmp_path / "weights", N_GENES)
     raw = counts(60, N_GENES)[:-1]
