@@ -92,7 +92,7 @@ class RecoveredCounts:
         if above.any():
             ratio = float(np.median(sums[above] / np.maximum(totals[above], 1)))
             raise DataError(
-                f"{self._where}: what is recovered adds up to {ratio:.4g} times the cells' totals, so these are "
-                f"no counts. Perhaps the values were normalised to {self._per * ratio:g}, not {self._per:g}: "
-                "set `recover_counts: per`"
+                f"{self._where}: what is recovered adds up to {ratio:.4g} times the cells' totals, so these "
+                f"are no counts. Perhaps the values were normalised to {self._per * ratio:g}, not "
+                f"{self._per:g}: set `recover_counts: per`"
             )
