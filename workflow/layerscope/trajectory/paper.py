@@ -36,6 +36,7 @@ from layerscope.trajectory.scores import (
     unscored,
 )
 from layerscope.trajectory.settings import TrajectorySettings
+from layerscope.trajectory.variants import varied_rows
 
 
 def score_paper(
@@ -66,8 +67,9 @@ def score_paper(
 
     Returns
     -------
-    Rows ``spearman``, ``spearman_true_pseudotime`` (if the cells have one) and ``share_unreachable``, with
-    status ``undefined`` or ``not_available`` and a reason where a number does not exist.
+    Rows ``spearman``, ``spearman_true_pseudotime`` (if the cells have one), ``spearman_centred``,
+    ``spearman_unit_norm`` and ``share_unreachable``, with status ``undefined`` or ``not_available`` and a
+    reason where a number does not exist.
     """
     targets = {SPEARMAN: reference.pseudotime}
     if obs is not None and "true_pseudotime" in obs:
@@ -100,7 +102,8 @@ def add_correlations(
     """Add the correlations of a layer's pseudotime with target pseudotimes, metric by metric.
 
     A correlation with a reference (metric ``spearman``) is undefined for the representation that it was
-    computed from. The root is in both parts of every split.
+    computed from. The root is in both parts of every split. The same correlation of the layer centred, and of
+    cells of unit length, is added without intervals (:mod:`layerscope.trajectory.variants`).
     """
     estimates = {metric: correlation(pseudotime, target) for metric, target in targets.items()}
     reasons = {SPEARMAN: made_the_reference(reference, subject)}
@@ -124,6 +127,13 @@ def add_correlations(
         row = replace(subject.row(metric), n_cells=n_cells, n_items=len(splits.units))
         row = replace(row, reason="; ".join([*said, *remarks]))
         add_score(scored, row, estimates[metric], parts[metric], splits, settings)
+
+    def again(other: npt.NDArray[np.floating]) -> float:
+        found, _ = layer_pseudotime(other, reference.root, settings, threads)
+        return correlation(found, targets[SPEARMAN])
+
+    (score,) = (row for row in scored.rows if row.metric == SPEARMAN)
+    scored.rows += varied_rows(score, matrix, settings.metric, again)
 
 
 def _undefined(subject: Subject, metric: str, reason: str) -> list[Score]:

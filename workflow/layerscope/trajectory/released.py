@@ -127,7 +127,8 @@ def score_released(
 
     Returns
     -------
-    Rows ``spearman`` (pseudotime with the reference pseudotime), ``neighbourhood_overlap`` (mean share of a
+    Rows ``spearman`` (pseudotime with the reference pseudotime; also ``spearman_centred`` and
+    ``spearman_unit_norm``), ``neighbourhood_overlap`` (mean share of a
     cell's neighbours in the reference's representation that are its neighbours in the layer),
     ``spearman_pair_distances`` (distance in the layer with difference of reference pseudotime) and
     ``share_unreachable``.

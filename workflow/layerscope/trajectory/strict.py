@@ -47,6 +47,7 @@ from layerscope.trajectory.scores import (
     unscored,
 )
 from layerscope.trajectory.settings import StrictSettings
+from layerscope.trajectory.variants import varied_rows
 
 SOMERS_D = "time_somers_d"
 TAU_B = "time_tau_b"
@@ -285,6 +286,13 @@ def score_strict(
         add_score(scored, row, _median(of_metric), parts[metric], splits, settings)
         for name, value in _details(metric, of_metric, found).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
+
+    def again(other: npt.NDArray[np.floating]) -> float:
+        varied = pseudotimes(other[kept], roots.among(kept), settings.neighbourhoods, settings, threads)
+        return _median(observed.scores(varied, kept)[SOMERS_D])
+
+    (score,) = (row for row in scored.rows if row.metric == SOMERS_D)
+    scored.rows += varied_rows(score, matrix, settings.metric, again)
     add_fates(scored, matrix, obs, subject, settings)
     unreached = np.where(np.isfinite(found.matrix), 0.0, np.inf)
     scored.rows.append(share_unreachable(subject, unreached))
