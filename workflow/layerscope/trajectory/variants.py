@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.floating]
 def centred(matrix: Matrix) -> Matrix:
     """The layer minus its mean over the cells that were not refused; shape as it comes, float64."""
     usable = np.isfinite(matrix).all(axis=1)
-    return matrix.astype(np.float64) - matrix[usable].mean(axis=0, dtype=np.float64)
+    return np.asarray(matrix.astype(np.float64) - matrix[usable].mean(axis=0, dtype=np.float64))
 
 
 def unit_norm(matrix: Matrix) -> Matrix:
