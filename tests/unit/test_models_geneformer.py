@@ -221,6 +221,24 @@ def release(tmp_path):
     return shutil.copytree(GENEFORMER, tmp_path / "release")
 
 
+def test_ties_follow_the_columns_but_for_genes_of_several_columns_which_come_last(tmp_path):
+    model = load_geneformer(write_geneformer(tmp_path, n_genes=5))
+    model.medians[:] = 1
+    block = block_of(
+        np.ones((1, 5)),
+        gene_columns=np.array([4, 0, 1, 3, 2]),
+        n_columns=np.array([1, 2, 1, 2, 1]),
+    )
+    sentences = model.tokenise(block)
+    assert sentences.tokens["ids"][1:-1].tolist() == model.gene_ids[[2, 4, 0, 1, 3]].tolist()
+
+
+def test_every_norm_has_the_configurations_epsilon(tmp_path):
+    model = load_geneformer(small(tmp_path, layer_norm_eps=0.25))
+    norms = [part for part in model.module.modules() if isinstance(part, torch.nn.LayerNorm)]
+    assert [norm.eps for norm in norms] == [0.25] * 5
+
+
 def test_a_whole_release_needs_the_models_name_if_it_holds_several(tmp_path):
     folder = release(tmp_path)
     with pytest.raises(ConfigError, match="holds Geneformer-V1-tiny, Geneformer-V2-tiny; choose one with"):
