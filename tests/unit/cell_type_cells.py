@@ -21,7 +21,7 @@ ABOUT: dict[str, Any] = {
     "task": "cell_type",
     "protocol": "strict",
 }
-QUICK = {"resamples": 100, "splits": 20, "shuffles": 10}
+QUICK = {"resamples": 100, "splits": 20, "shuffles": 10, "refits": 5}
 
 
 def cells(n_cells: int = 240, n_types: int = 3, n_donors: int = 6, seed: int = 0) -> pd.DataFrame:

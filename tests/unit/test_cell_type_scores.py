@@ -140,7 +140,8 @@ def test_votes_and_silhouettes_are_scikit_learns(metric: str) -> None:
     random = np.random.default_rng(4)
     vectors, folds = random.normal(size=(90, 5)), np.arange(90) % 3
     labellings = random.integers(0, 3, (2, 90))
-    votes, silhouettes = neighbours_and_silhouettes(vectors, labellings, folds, 3, 1, metric)
+    once = np.ones(labellings.shape)
+    votes, silhouettes = neighbours_and_silhouettes(vectors, labellings, once, folds, 3, 1, metric)
     for labels, voted, silhouette in zip(labellings, votes, silhouettes, strict=True):
         np.testing.assert_allclose(silhouette, silhouette_samples(vectors, labels, metric=metric), atol=1e-9)
         for fold in range(3):
@@ -152,8 +153,28 @@ def test_votes_and_silhouettes_are_scikit_learns(metric: str) -> None:
 def test_of_equal_votes_the_nearest_wins() -> None:
     vectors = np.array([[0.0], [1.0], [2.0], [-1.5], [-3.0]])
     labellings = np.array([[0, 1, 0, 0, 1]])
-    votes, _ = neighbours_and_silhouettes(vectors, labellings, np.array([0, 1, 1, 1, 1]), 2, 4, "euclidean")
+    folds, once = np.array([0, 1, 1, 1, 1]), np.ones(labellings.shape)
+    votes, _ = neighbours_and_silhouettes(vectors, labellings, once, folds, 2, 4, "euclidean")
     assert votes[0, 0] == 1
+
+
+def test_a_cell_that_counts_twice_is_two_cells() -> None:
+    random = np.random.default_rng(7)
+    vectors, folds, labels = random.normal(size=(60, 3)), np.arange(60) % 3, random.integers(0, 3, 60)
+    counts = random.integers(0, 3, 60)
+    twice = np.repeat(np.arange(60), counts)
+    votes, silhouettes = neighbours_and_silhouettes(
+        vectors, labels[None], counts[None].astype(float), folds, 3, 5, "euclidean"
+    )
+    for fold in range(3):
+        test, train = np.flatnonzero(folds == fold), twice[folds[twice] != fold]
+        for cell in test:
+            near = np.argsort(np.linalg.norm(vectors[train] - vectors[cell], axis=1), kind="stable")[:5]
+            sizes = np.bincount(labels[train][near], minlength=3)
+            assert sizes[votes[0, cell]] == sizes.max()
+    cell = int(np.flatnonzero(counts == 1)[0])
+    expected = silhouette_samples(vectors[twice], labels[twice])[list(twice).index(cell)]
+    assert silhouettes[0, cell] == pytest.approx(expected)
 
 
 def test_many_columns_are_turned_without_changing_a_prediction() -> None:
@@ -174,9 +195,10 @@ def test_many_columns_are_turned_without_changing_a_prediction() -> None:
 def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
     vectors, labels = np.random.default_rng(6).normal(size=(80, 40)), np.arange(80) % 2
     folds = np.arange(80) % 4
-    before, _ = probe_predictions(vectors, labels[None], folds, 0.01)
+    once = np.ones((1, 80))
+    before, _ = probe_predictions(vectors, labels[None], once, folds, 0.01)
     labels = np.where(folds == 2, 1 - labels, labels)
-    after, _ = probe_predictions(vectors, labels[None], folds, 0.01)
+    after, _ = probe_predictions(vectors, labels[None], once, folds, 0.01)
     np.testing.assert_array_equal(before[0, folds == 2], after[0, folds == 2])
 
 

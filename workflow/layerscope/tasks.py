@@ -80,9 +80,9 @@ TASKS: Mapping[str, Task] = {
         keeps="cell types apart",
         metrics={
             "probe_macro_f1": Metric(
-                "Macro F1 of a linear probe on unseen donors or batches",
-                "The score says how well a linear probe, fitted to that layer in the cells of some donors or "
-                "batches, names the types of the cells of the others: F1 averaged over cell types, 1 is "
+                "Macro F1 of a linear probe",
+                "The score says how well a linear probe, fitted to that layer in some cells, names the types "
+                "of cells of other donors or batches (where there are any): F1 averaged over cell types, 1 is "
                 "every cell right; chance is what shuffled labels give, not 0.",
             ),
         },

@@ -13,10 +13,18 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 BLOCK_VALUES = 8_000_000
+REACH = 4
+"""Neighbours listed per vote, since a resample leaves some out."""
 
 
 def neighbours_and_silhouettes(
-    vectors: Floats, labellings: Ints, folds: Ints, n_types: int, n_neighbours: int, metric: str
+    vectors: Floats,
+    labellings: Ints,
+    weights: Floats,
+    folds: Ints,
+    n_types: int,
+    n_neighbours: int,
+    metric: str,
 ) -> tuple[Ints, Floats]:
     """Types that the nearest neighbours vote for, and silhouettes.
 
@@ -31,6 +39,9 @@ def neighbours_and_silhouettes(
         The layer, shape ``(n_cells, n_columns)``, all finite.
     labellings
         Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``.
+    weights
+        How often each cell counts, as a neighbour and among the cells of a type, whole numbers, shape of
+        ``labellings``. A cell is compared with the others alone.
     folds
         Fold of each cell.
     n_neighbours
@@ -44,16 +55,21 @@ def neighbours_and_silhouettes(
     """
     n_cells = len(vectors)
     fewest = n_cells - int(np.bincount(folds).max())
-    nearest = np.empty((n_cells, min(n_neighbours, fewest)), dtype=np.intp)
-    member = (labellings[:, :, None] == np.arange(n_types)).astype(np.float64)
+    nearest = np.empty((n_cells, min(REACH * n_neighbours, fewest)), dtype=np.intp)
+    member = (labellings[:, :, None] == np.arange(n_types)) * weights[:, :, None]
     stacked = member.transpose(1, 0, 2).reshape(n_cells, -1)
     silhouettes = np.empty(labellings.shape)
     for rows, distances in distance_blocks(vectors, metric):
-        sums = (distances @ stacked).reshape(len(distances), len(labellings), n_types)
-        silhouettes[:, rows] = _silhouettes(sums.transpose(1, 0, 2), labellings[:, rows], member.sum(axis=1))
+        sums = (distances @ stacked).reshape(len(distances), len(labellings), n_types).transpose(1, 0, 2)
+        sizes = np.repeat(member.sum(axis=1)[:, None], len(distances), axis=1) - member[:, rows]
+        silhouettes[:, rows] = _silhouettes(sums, labellings[:, rows], sizes)
         distances[folds[rows, None] == folds] = np.inf
         nearest[rows] = _smallest(distances, nearest.shape[1])
-    return np.array([_votes(labels[nearest], n_types) for labels in labellings]), silhouettes
+    voted = [
+        _votes(labels[nearest], weight[nearest], n_types, n_neighbours)
+        for labels, weight in zip(labellings, weights, strict=True)
+    ]
+    return np.array(voted), silhouettes
 
 
 def distance_blocks(vectors: Floats, metric: str) -> Iterator[tuple[slice, Floats]]:
@@ -82,19 +98,24 @@ def _smallest(distances: Floats, n: int) -> Ints:
     return np.asarray(np.take_along_axis(found, order, axis=1))
 
 
-def _votes(labels: Ints, n_types: int) -> Ints:
-    """Commonest type of each row, shape ``(n_cells, n_neighbours)``; of equals the one that comes first."""
-    n = labels.shape[1]
+def _votes(labels: Ints, weights: Floats, n_types: int, n_neighbours: int) -> Ints:
+    """Commonest type among the nearest of each row; of equals the one that comes first.
+
+    ``labels`` and ``weights`` are those of the neighbours from near to far, shape ``(n_cells, n_listed)``;
+    each has as many votes as its weight, until ``n_neighbours`` votes are cast.
+    """
+    before = np.cumsum(weights, axis=1) - weights
+    votes = np.clip(n_neighbours - before, 0, weights)
     score = np.empty((len(labels), n_types))
     for kind in range(n_types):
-        same = labels == kind
-        first = np.where(same.any(axis=1), same.argmax(axis=1), n)
-        score[:, kind] = same.sum(axis=1) - first / (n + 1)
+        own = np.where(labels == kind, votes, 0)
+        first = np.where(own.any(axis=1), (own > 0).argmax(axis=1), labels.shape[1])
+        score[:, kind] = own.sum(axis=1) - first / (labels.shape[1] + 1)
     return np.asarray(score.argmax(axis=1))
 
 
 def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
-    """Silhouettes of cells under several labellings.
+    """Silhouettes of cells under several labellings; 0 for a cell whose type no other cell has.
 
     Parameters
     ----------
@@ -103,15 +124,14 @@ def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
     labels
         Type of each cell, shape ``(n_labellings, n_rows)``.
     sizes
-        Cells of every type, shape ``(n_labellings, n_types)``.
+        Other cells of every type, as ``sums``.
     """
     own = labels[:, :, None]
-    others = np.maximum(np.take_along_axis(sizes, labels, axis=1) - 1, 1)
-    inner = np.take_along_axis(sums, own, axis=2)[:, :, 0] / others
-    means = sums / np.where(sizes > 0, sizes, np.nan)[:, None, :]
+    means = sums / np.where(sizes > 0, sizes, np.nan)
+    inner = np.take_along_axis(means, own, axis=2)[:, :, 0]
     np.put_along_axis(means, own, np.inf, axis=2)
-    outer = np.nanmin(means, axis=2)
-    larger = np.maximum(inner, outer)
-    alone = np.take_along_axis(sizes, labels, axis=1) < 2
-    found: Floats = np.where((larger > 0) & ~alone, (outer - inner) / np.where(larger > 0, larger, 1), 0.0)
+    outer = np.fmin.reduce(means, axis=2)
+    larger = np.fmax(inner, outer)
+    defined = np.isfinite(inner) & np.isfinite(outer) & (larger > 0)
+    found: Floats = np.where(defined, (outer - inner) / np.where(defined, larger, 1), 0.0)
     return found

@@ -13,7 +13,9 @@ STEPS = 1000
 TOLERANCE = 1e-4
 
 
-def probe_predictions(vectors: Floats, labellings: Ints, folds: Ints, penalty: float) -> tuple[Ints, int]:
+def probe_predictions(
+    vectors: Floats, labellings: Ints, weights: Floats, folds: Ints, penalty: float
+) -> tuple[Ints, int]:
     """Predict every cell's type by a probe that was fitted to the cells of all other folds.
 
     Multinomial logistic regression with a ridge penalty (scikit-learn, L-BFGS), on columns standardised by
@@ -25,6 +27,8 @@ def probe_predictions(vectors: Floats, labellings: Ints, folds: Ints, penalty: f
         The layer, shape ``(n_cells, n_columns)``, all finite.
     labellings
         Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``.
+    weights
+        How often each cell counts in training, shape of ``labellings``.
     folds
         Fold of each cell.
     penalty
@@ -40,8 +44,10 @@ def probe_predictions(vectors: Floats, labellings: Ints, folds: Ints, penalty: f
     for fold in np.unique(folds):
         test = folds == fold
         train_vectors, test_vectors = standardised(vectors[~test], vectors[test])
-        for labels, found in zip(labellings, predicted, strict=True):
-            found[test], converged = _fitted(train_vectors, labels[~test], test_vectors, penalty)
+        for labels, weight, found in zip(labellings, weights, predicted, strict=True):
+            found[test], converged = _fitted(
+                train_vectors, labels[~test], weight[~test], test_vectors, penalty
+            )
             unfinished += not converged
     return predicted, unfinished
 
@@ -54,7 +60,7 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """
     mean = train.mean(axis=0)
     spread = train.std(axis=0)
-    varying = spread > 1e-9 * max(float(np.abs(train).max()), 1e-300)
+    varying = spread > 1e-9 * np.abs(train).max(axis=0)
     scale = spread[varying]
     train, test = ((part[:, varying] - mean[varying]) / scale for part in (train, test))
     if train.shape[1] <= len(train):
@@ -65,14 +71,16 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     return turned, (test @ train.T) @ (axes[:, kept] / np.sqrt(values[kept]))
 
 
-def _fitted(train: Floats, labels: Ints, test: Floats, penalty: float) -> tuple[Ints, bool]:
+def _fitted(train: Floats, labels: Ints, weight: Floats, test: Floats, penalty: float) -> tuple[Ints, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    drawn = weight > 0 if weight.any() else np.ones(len(weight), dtype=bool)
+    train, labels, weight = train[drawn], labels[drawn], weight[drawn]
     if (labels == labels[0]).all():
         return np.full(len(test), labels[0]), True
-    model = LogisticRegression(C=1 / (penalty * len(train)), tol=TOLERANCE, max_iter=STEPS)
+    model = LogisticRegression(C=1 / (penalty * max(weight.sum(), 1)), tol=TOLERANCE, max_iter=STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
-        model.fit(train, labels)
+        model.fit(train, labels, weight)
     return np.asarray(model.predict(test), dtype=np.intp), bool((model.n_iter_ < STEPS).all())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
 SILHOUETTE = "silhouette"
 RANDOM_FOLDS = "probe_macro_f1_random_folds"
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
+Measures = tuple[Measure, list[Measure], list[Measure]]
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
 """Endings of the names under which a metric's values on the two halves of each split are stored."""
 
@@ -40,10 +41,8 @@ class Layer:
     ----------
     vectors
         Shape ``(n_cells, n_columns)``, float64.
-    types, folds, unit
+    types, folds, unit, shuffled
         As in the design, of these cells.
-    labellings
-        The true types, and under them those of every shuffle, shape ``(1 + n_shuffles, n_cells)``.
     random_folds
         As in the design.
     """
@@ -52,7 +51,7 @@ class Layer:
     types: Ints
     folds: Ints
     unit: Ints
-    labellings: Ints
+    shuffled: Ints
     random_folds: Ints | None
 
 
@@ -91,17 +90,17 @@ def score_layer(
         If the layer is constant, or the model refused so many cells that a type is missing.
     """
     layer, remarks = _embedded(matrix, design)
-    measures, failed = _measures(layer, design, settings)
-    if failed:
-        remarks.append(f"{failed} fits of the probe did not converge")
     draws = bootstrap_counts(seed, design.units, settings.resamples)
     counts = np.concatenate([*draws, np.empty((0, len(design.units)), dtype=np.int32)])
+    measures, failed = _measures(layer, design, settings, counts[: settings.refits])
+    if failed:
+        remarks.append(f"{failed} fits of the probe did not converge")
     first, second = _halves(design, settings.splits, seed)
-    common = {**about, "seed": seed, "n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
     everyone = np.ones(len(design.units))
+    common = {**about, "seed": seed, "n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
     rows, found = [], {}
-    for metric, (measure, *null) in measures.items():
-        estimate, values = float(measure(everyone)), measure(counts)
+    for metric, (measure, null, refits) in measures.items():
+        estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
         low, high = percentile_interval(values)
         null_mean, p_value = _null(estimate, np.array([float(one(everyone)) for one in null]))
         row = Score(
@@ -118,6 +117,32 @@ def score_layer(
         found[metric] = values
         found[metric + CHOSEN_ON], found[metric + SCORED_ON] = measure(first), measure(second)
     return rows, found
+
+
+def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
+    """Values of a score in resamples of the units that are tested, and of those that trained.
+
+    Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
+    training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
+    what they lose is given back.
+
+    Parameters
+    ----------
+    measure
+        Score of the predictions.
+    refits
+        Scores of the predictions after training on resampled cells; without any, the predictions stay.
+    counts
+        How often each unit is tested, shape ``(n_resamples, n_units)``.
+    """
+    if not refits:
+        return measure(counts)
+    everyone = np.ones(counts.shape[1])
+    values = np.empty(len(counts))
+    for turn, refit in enumerate(refits):
+        values[turn :: len(refits)] = refit(counts[turn :: len(refits)])
+    lost = measure(everyone) - np.mean([refit(everyone) for refit in refits])
+    return np.asarray(np.minimum(values + lost, 1))
 
 
 def unscored(about: Mapping[str, Any], none: NoScoreError, seed: int) -> Scored:
@@ -146,32 +171,41 @@ def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Layer, 
         types=types,
         folds=folds,
         unit=design.unit[kept],
-        labellings=np.vstack([design.types, design.shuffled])[:, kept],
+        shuffled=design.shuffled[:, kept],
         random_folds=None if design.random_folds is None else design.random_folds[kept],
     )
     return layer, [f"{n_refused} refused cells left out"] if n_refused else []
 
 
 def _measures(
-    layer: Layer, design: Design, settings: CellTypeSettings
-) -> tuple[dict[str, list[Measure]], int]:
-    """Per metric the score of the true labels, then that of every shuffle; and fits that did not converge."""
-    n_units, n_types = len(design.units), design.n_types
-    probed, failed = probe_predictions(layer.vectors, layer.labellings, layer.folds, settings.penalty)
+    layer: Layer, design: Design, settings: CellTypeSettings, draws: npt.NDArray[np.int32]
+) -> tuple[dict[str, Measures], int]:
+    """Per metric its score: as it is, under every shuffle, and after every refit; and fits that failed."""
+    n_units, n_types, n_shuffles = len(design.units), design.n_types, len(layer.shuffled)
+    labellings = np.vstack([layer.types, layer.shuffled, np.tile(layer.types, (len(draws), 1))])
+    weights = np.ones(labellings.shape)
+    weights[1 + n_shuffles :] = draws[:, layer.unit]
+    probed, failed = probe_predictions(layer.vectors, labellings, weights, layer.folds, settings.penalty)
     voted, silhouettes = neighbours_and_silhouettes(
-        layer.vectors, layer.labellings, layer.folds, n_types, settings.neighbours, settings.metric
+        layer.vectors, labellings, weights, layer.folds, n_types, settings.neighbours, settings.metric
     )
-    measures: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
-    for types, probe, votes, silhouette in zip(layer.labellings, probed, voted, silhouettes, strict=True):
-        measures[PROBE_MACRO_F1].append(macro_f1(types, probe, layer.unit, n_units, n_types))
-        measures[PROBE_ACCURACY].append(accuracy(types, probe, layer.unit, n_units))
-        measures[KNN_MACRO_F1].append(macro_f1(types, votes, layer.unit, n_units, n_types))
-        measures[KNN_ACCURACY].append(accuracy(types, votes, layer.unit, n_units))
-        measures[SILHOUETTE].append(mean_of(silhouette, layer.unit, n_units))
+    found: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
+    for types, probe, votes, silhouette in zip(labellings, probed, voted, silhouettes, strict=True):
+        found[PROBE_MACRO_F1].append(macro_f1(types, probe, layer.unit, n_units, n_types))
+        found[PROBE_ACCURACY].append(accuracy(types, probe, layer.unit, n_units))
+        found[KNN_MACRO_F1].append(macro_f1(types, votes, layer.unit, n_units, n_types))
+        found[KNN_ACCURACY].append(accuracy(types, votes, layer.unit, n_units))
+        found[SILHOUETTE].append(mean_of(silhouette, layer.unit, n_units))
+    measures = {
+        name: (all_[0], all_[1 : 1 + n_shuffles], all_[1 + n_shuffles :]) for name, all_ in found.items()
+    }
     if layer.random_folds is not None:
-        one = layer.labellings[:1]
-        leaking, more = probe_predictions(layer.vectors, one, layer.random_folds, settings.penalty)
-        measures[RANDOM_FOLDS] = [macro_f1(one[0], leaking[0], layer.unit, n_units, n_types)]
+        chosen = np.array([0, *range(1 + n_shuffles, len(labellings))])
+        leaking, more = probe_predictions(
+            layer.vectors, labellings[chosen], weights[chosen], layer.random_folds, settings.penalty
+        )
+        first, *rest = [macro_f1(layer.types, one, layer.unit, n_units, n_types) for one in leaking]
+        measures[RANDOM_FOLDS] = (first, [], rest)
         failed += more
     return measures, failed
 

@@ -18,6 +18,7 @@ SMALLEST = {
     "most_cells": 20,
     "neighbours": 1,
     "shuffles": 0,
+    "refits": 0,
     "resamples": 0,
     "splits": 0,
 }
@@ -46,8 +47,10 @@ class CellTypeSettings:
         Of the k-nearest-neighbour vote and, the metric alone, of the silhouette.
     shuffles
         Shuffles of the labels, each with everything re-run.
+    refits
+        Bootstrap resamples of the training cells, each with everything re-run.
     resamples
-        Bootstrap resamples of the cells (or groups).
+        Bootstrap resamples of the tested cells (or groups).
     splits
         Random halves, for a layer chosen on one and scored on the other.
     """
@@ -61,6 +64,7 @@ class CellTypeSettings:
     neighbours: int = 15
     metric: str = "cosine"
     shuffles: int = 20
+    refits: int = 20
     resamples: int = 1000
     splits: int = 100
 
