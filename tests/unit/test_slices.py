@@ -132,7 +132,7 @@ def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], 
 
 @pytest.mark.parametrize(
     ("layout", "seed"),
-    zip(["contiguous", "contiguous", "gzip", "chunked"], fault_seeds(0, 1, 2, 3), strict=True),
+    list(zip(["contiguous", "contiguous", "gzip", "chunked"], fault_seeds(0, 1, 2, 3), strict=True)),
 )
 def test_whatever_fails_the_slice_is_right(
     originals: dict[str, Path], tmp_path: Path, layout: str, seed: int
