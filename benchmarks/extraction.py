@@ -42,11 +42,13 @@ def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
     lengths = np.sort(draw.integers(SHORTEST, LONGEST + 1, n_cells))[::-1]
     lengths = np.minimum(lengths, model.longest)
     ids = [np.sort(draw.choice(model.n_ids, length, replace=False)) for length in lengths]
+    values = draw.uniform(0.5, 6, lengths.sum()).astype(np.float32)
     return Sentences(
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         tokens={
             "ids": np.concatenate(ids),
-            "values": draw.uniform(0.5, 6, lengths.sum()).astype(np.float32),
+            "values": values,
+            "counts": values,
             "positions": np.concatenate([np.arange(length) for length in lengths]),
         },
         cells={},
