@@ -21,6 +21,7 @@ LOG = logging.getLogger(__name__)
 BLOCK = 1 << 9
 ASKED_TWICE = 1 << 12
 MOST_ANSWERS = 6
+MOST_WHOLE_ANSWERS = 5  # one server behind a balancer may ignore ranges
 WIDEST_BLOCK = 1 << 22
 EXACT = 1 << 15
 CONNECTIONS = 32
@@ -71,18 +72,20 @@ class RemoteFile(io.RawIOBase):
 
     def _look(self) -> Version:
         patience = self._patience.fresh()
-        while True:
+        whole_answers = 0
+        while whole_answers < MOST_WHOLE_ANSWERS:
             try:
                 version, ranges, _ = self.transport.version(self.url)
             except TransientError as error:
                 patience.failed(error, self.url)
                 continue
-            if not ranges or version.size is None:
-                raise SourceError(
-                    f"{self.url}: this server does not serve ranges, and the whole file would have to be "
-                    "fetched. Fetch it yourself and set a local `path`, or use a mirror that serves ranges"
-                )
-            return version
+            if ranges and version.size is not None:
+                return version
+            whole_answers += 1
+        raise SourceError(
+            f"{self.url}: this server does not serve ranges, and the whole file would have to be fetched. "
+            "Fetch it yourself and set a local `path`, or use a mirror that serves ranges"
+        )
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
