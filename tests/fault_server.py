@@ -205,9 +205,9 @@ def _handler(server: FaultServer) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, body: bytes) -> None:
             for at in range(0, len(body), PIECE):
-                self.wfile.write(body[at : at + PIECE])
-                with server.lock:
+                with server.lock:  # counted first: whoever has read the bytes finds them counted
                     server.bytes_sent += len(body[at : at + PIECE])
+                self.wfile.write(body[at : at + PIECE])
                 if server.seconds_per_piece:
                     time.sleep(server.seconds_per_piece)
 
