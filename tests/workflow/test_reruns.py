@@ -33,6 +33,13 @@ def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) ->
     assert jobs == own | geometry | FINAL
 
 
+def test_another_question_about_the_same_cells_extracts_nothing_again(plan: Plan) -> None:
+    conditions = [*STUDY["study"]["conditions"], "simulated_cell_types"]
+    jobs = plan(study=STUDY["study"] | {"conditions": conditions})
+    assert jobs.pop("score_cell_type") >= 2 * 8 + 2 * 10
+    assert jobs == FINAL | {"plot_scores": 3}
+
+
 def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -> None:
     assert plan(models={"another": {"control": "untrained", "of": "embedded_tahoe_x1", "seed": 7}}) == {}
 

@@ -89,6 +89,22 @@ def test_the_page_is_whole_and_needs_no_network(finished: Checkout) -> None:
     assert page.rstrip().endswith("</html>")
 
 
+def test_cell_types_are_told_apart_by_genes_and_not_by_quality(finished: Checkout) -> None:
+    conditions = {"conditions": ["simulated_cell_types"]}
+    config = finished.write_config("types.yaml", STUDY | {"study": STUDY["study"] | conditions})
+    folder = "results/scores/cell_type/simulated_cell_types/strict"
+    targets = [f"{folder}/{model}/layer_official.tsv" for model in ("hvg_pca", "qc_only")]
+    run = finished.snakemake(*targets, "--configfile", config)
+    assert run.returncode == 0, run.stdout
+    by_genes, by_quality = (
+        row(read_scores(finished.folder / target), metric="probe_macro_f1") for target in targets
+    )
+    assert by_genes.ci_low > 0.75
+    assert by_quality.ci_high < 0.25
+    assert by_genes.null_mean < 0.15
+    assert "each of 2 batches tested by the others" in by_genes.reason
+
+
 def test_one_layer_is_exported_ready_for_scanpy(finished: Checkout) -> None:
     target = "results/embeddings/simulated_differentiation/embedded_tahoe_x1/layer_04.h5ad"
     run = finished.snakemake(target, "--configfile", "study.yaml")

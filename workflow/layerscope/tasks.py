@@ -82,8 +82,8 @@ TASKS: Mapping[str, Task] = {
             "probe_macro_f1": Metric(
                 "Macro F1 of a linear probe",
                 "The score says how well a linear probe, fitted to that layer in some cells, names the types "
-                "of cells of other donors or batches (where there are any): F1 averaged over cell types, 1 is "
-                "every cell right; chance is what shuffled labels give, not 0.",
+                "of cells of other donors or batches (where there are any): F1 averaged over cell types, 1 "
+                "is every cell right; chance is what shuffled labels give, not 0.",
             ),
         },
     ),

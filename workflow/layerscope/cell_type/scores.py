@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
 from layerscope.cell_type.design import Design, NoScoreError
 from layerscope.cell_type.distances import neighbours_and_silhouettes
 from layerscope.cell_type.measures import Measure, accuracy, macro_f1, mean_of
 from layerscope.cell_type.probe import probe_predictions
 from layerscope.cell_type.settings import CellTypeSettings
-from layerscope.statistics.intervals import percentile_interval
+from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
@@ -28,6 +29,7 @@ KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
 SILHOUETTE = "silhouette"
 RANDOM_FOLDS = "probe_macro_f1_random_folds"
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
+UPPER = (1 + LEVEL) / 2
 Measures = tuple[Measure, list[Measure], list[Measure]]
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
 """Endings of the names under which a metric's values on the two halves of each split are stored."""
@@ -124,7 +126,8 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
 
     Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
     training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
-    what they lose is given back.
+    what they lose is given back. For few units the values are spread as Student's t is wider than the normal
+    distribution.
 
     Parameters
     ----------
@@ -135,14 +138,16 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     counts
         How often each unit is tested, shape ``(n_resamples, n_units)``.
     """
-    if not refits:
-        return measure(counts)
-    everyone = np.ones(counts.shape[1])
+    n_units = counts.shape[1]
+    everyone = np.ones(n_units)
+    estimate = measure(everyone)
+    used = refits or [measure]
     values = np.empty(len(counts))
-    for turn, refit in enumerate(refits):
-        values[turn :: len(refits)] = refit(counts[turn :: len(refits)])
-    lost = measure(everyone) - np.mean([refit(everyone) for refit in refits])
-    return np.asarray(np.minimum(values + lost, 1))
+    for turn, refit in enumerate(used):
+        values[turn :: len(used)] = refit(counts[turn :: len(used)])
+    centre = np.mean([refit(everyone) for refit in used])
+    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER) / ndtri(UPPER)
+    return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
 def unscored(about: Mapping[str, Any], none: NoScoreError, seed: int) -> Scored:
@@ -200,12 +205,11 @@ def _measures(
         name: (all_[0], all_[1 : 1 + n_shuffles], all_[1 + n_shuffles :]) for name, all_ in found.items()
     }
     if layer.random_folds is not None:
-        chosen = np.array([0, *range(1 + n_shuffles, len(labellings))])
         leaking, more = probe_predictions(
-            layer.vectors, labellings[chosen], weights[chosen], layer.random_folds, settings.penalty
+            layer.vectors, labellings[:1], weights[:1], layer.random_folds, settings.penalty
         )
-        first, *rest = [macro_f1(layer.types, one, layer.unit, n_units, n_types) for one in leaking]
-        measures[RANDOM_FOLDS] = (first, [], rest)
+        leaky = macro_f1(layer.types, leaking[0], layer.unit, n_units, n_types)
+        measures[RANDOM_FOLDS] = (leaky, [], [])
         failed += more
     return measures, failed
 
