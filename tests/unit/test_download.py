@@ -306,3 +306,11 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path: Path, seed: int) -> Non
         assert [request.start for request in server.requests] == [had]
     assert (tmp_path / "file.bin").read_bytes() == content
     assert left_in(tmp_path) == ["file.bin", "file.bin.manifest.json"]
+
+
+def test_a_wrong_md5_is_refused_and_a_right_one_is_not(server: FaultServer, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=f"expected the MD5 {'0' * 32}, found {MD5}"):
+        got(server, tmp_path / "wrong.bin", md5="0" * 32)
+    assert left_in(tmp_path) == []
+    got(server, tmp_path / "file.bin", md5=MD5)
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import fetch_file
 from fault_server import FaultServer
 from layerscope.errors import ConfigError, SourceError
 from layerscope.sources.fetch import fetch
+from layerscope.sources.manifest import md5
 from layerscope.sources.progress import Progress, duration, size
 from layerscope.sources.transport import NoSuchFileError
 
@@ -86,6 +88,20 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, settings: dict[str, Any
     with pytest.raises((ConfigError, SourceError), match=words):
         fetch(settings, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_taken_out_of_an_archive_that_is_here(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    (tmp_path / "config.json").write_text("{}")
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "config.json", "model/config.json")
+    source = {"path": str(archive), "member": "model/config.json"}
+    fetch({**source, "md5": md5(archive)}, tmp_path / "out" / "config.json")
+    assert (tmp_path / "out" / "config.json").read_text() == "{}"
+    with pytest.raises(SourceError, match="expected the MD5 0000"):
+        fetch({**source, "md5": "0" * 32}, tmp_path / "out" / "config.json")
+    with pytest.raises(SourceError, match=r"no member .x.; there are model/config\.json"):
+        fetch({**source, "member": "x"}, tmp_path / "out" / "x")
 
 
 def test_progress_is_said_in_words() -> None:

@@ -29,7 +29,7 @@ class Address:
         Its address as its owners publish it.
     fetched_from
         The address that is asked, a mirror's perhaps.
-    size, sha256
+    size, sha256, md5
         What it must have, where the study says so.
     """
 
@@ -37,6 +37,7 @@ class Address:
     fetched_from: str
     size: int | None = None
     sha256: str | None = None
+    md5: str | None = None
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     ----------
     source
         ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
-        ``huggingface: {repo, revision, file}``; ``bytes`` and ``sha256`` beside it.
+        ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it.
     through
         A mirror, see :func:`mirrored`.
 
@@ -72,7 +73,8 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
         )
     if urlsplit(url).scheme not in ("https", "http", "s3") or not urlsplit(url).netloc:
         raise ConfigError(f"source: {url!r} is no https://, http:// or s3:// address")
-    return Address(https_url(url), mirrored(url, through), source.get("bytes"), source.get("sha256"))
+    expected = (source.get(key) for key in ("bytes", "sha256", "md5"))
+    return Address(https_url(url), mirrored(url, through), *expected)
 
 
 def geo_url(accession: str, file: str) -> str:

@@ -165,6 +165,8 @@ def _wrong(address: Address, part: Partial, headers: Mapping[str, str]) -> str:
     """Say what is wrong with the bytes that came; ``""`` if nothing shows."""
     if address.size is not None and part.size != address.size:
         return f"the study says {address.size:,} bytes, {part.size:,} came"
+    if address.md5 and md5(part.path) != address.md5:
+        return f"expected the MD5 {address.md5}, found {md5(part.path)}"
     expected = address.sha256 or _linked_sha256(headers)
     if expected:
         found = sha256(part.path)

@@ -10,13 +10,14 @@ from typing import Any
 
 from layerscope.errors import ConfigError, SourceError
 from layerscope.sources.addresses import KINDS, Mirror, address
+from layerscope.sources.archives import extract_member
 from layerscope.sources.download import download
-from layerscope.sources.manifest import sha256
+from layerscope.sources.manifest import md5, sha256
 from layerscope.sources.transport import NoSuchFileError, Patience
 
 LOG = logging.getLogger(__name__)
 
-KNOWN = (*KINDS, "bytes", "sha256", "member", "licence", "accepted", "model", "mirror")
+KNOWN = (*KINDS, "bytes", "sha256", "md5", "member", "licence", "accepted", "model", "mirror")
 
 
 def fetch(
@@ -27,11 +28,11 @@ def fetch(
     Parameters
     ----------
     settings
-        One of ``path``, ``url``, ``geo``, ``huggingface``; ``bytes`` and ``sha256``, which are checked;
-        ``member``, the file to take out of an archive; and for weights ``model``, ``licence`` and whether it
-        has been ``accepted``.
+        One of ``path``, ``url``, ``geo``, ``huggingface``; ``bytes``, ``sha256`` and ``md5``, which are
+        checked; ``member``, the file to take out of an archive; and for weights ``model``, ``licence`` and
+        whether it has been ``accepted``.
     output
-        The file to make. A local ``path`` is linked to, not copied.
+        The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``.
     mirror
         See :func:`layerscope.sources.addresses.mirrored`; ``mirror`` in the settings does the same.
     patience
@@ -70,7 +71,7 @@ def fetch(
 
 def _other_spelling(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The same file at GEO, compressed or not, where nothing pins which of the two."""
-    if "geo" not in settings or "bytes" in settings or "sha256" in settings:
+    if "geo" not in settings or {"bytes", "sha256", "md5"} & set(settings):
         return None
     file = str(settings["geo"]["file"])
     renamed = file.removesuffix(".gz") if file.endswith(".gz") else f"{file}.gz"
@@ -85,7 +86,12 @@ def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:
         raise SourceError(f"{path}: expected {expected:,} bytes, found {found:,}")
     if "sha256" in settings and sha256(path) != settings["sha256"]:
         raise SourceError(f"{path}: expected the SHA-256 {settings['sha256']}, found {sha256(path)}")
+    if "md5" in settings and md5(path) != settings["md5"]:
+        raise SourceError(f"{path}: expected the MD5 {settings['md5']}, found {md5(path)}")
     output.parent.mkdir(parents=True, exist_ok=True)
+    if "member" in settings:
+        extract_member(path, settings["member"], output)
+        return
     if output.resolve() != path.resolve():
         output.unlink(missing_ok=True)
         output.symlink_to(os.path.abspath(path))  # noqa: PTH100 (keep links of the user's own as they are)
