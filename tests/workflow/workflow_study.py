@@ -35,6 +35,7 @@ FINAL = {
     "gather_scores": 1,
     "choose_layers": 1,
     "compare_published": 1,
+    "answer_referee": 1,
     "plot_scores": 2,
     "plot_layer_choice": 1,
     "write_report": 1,

@@ -447,7 +447,25 @@ def geometry_files(wildcards):
 def further_tables():
     """Tables that the report shows as they are."""
     geometry = ["results/tables/geometry.tsv"] if described_runs() else []
-    return ["results/tables/shifts.tsv", *geometry]
+    return ["results/tables/shifts.tsv", *ceiling_tables(), *geometry]
+
+
+def ceiling_files():
+    """Noise ceilings of each condition that has any: protocol strict of the perturbation task."""
+    return [
+        f"results/references/{condition}/strict/ceilings.tsv"
+        for condition in config["study"]["conditions"]
+        if study.task(config, condition) == "perturbation"
+        and "strict" in config["study"]["protocols"]["perturbation"]
+    ]
+
+
+def ceiling_tables():
+    return ["results/tables/ceilings.tsv"] if ceiling_files() else []
+
+
+def ceilings_option():
+    return f"--ceilings {ceiling_tables()[0]}" if ceiling_tables() else ""
 
 
 def alignment_tables():
@@ -509,12 +527,21 @@ def figure_settings():
     }
 
 
+def studied_settings():
+    """What the numbers of the study depend on beside its conditions, models and seeds."""
+    kinds = ("quality", "extraction", "pretraining", "resampling", *studied_tasks())
+    return {kind: config[kind] for kind in kinds}
+
+
+def referee_settings():
+    """What the objections of a referee are answered with beside the tables."""
+    return {"models": model_descriptions(), "config": studied_settings()}
+
+
 def report_settings():
     """What the report says beside the tables."""
-    studied = {key: config[key] for key in ("study", "quality", "extraction", "pretraining", "resampling")}
-    studied |= {key: config[key] for key in studied_tasks()}
     return figure_settings() | {
-        "config": studied,
+        "config": {"study": config["study"]} | studied_settings(),
         "seeds": config["seeds"],
         "versions": package_versions(),
     }

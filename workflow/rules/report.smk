@@ -10,6 +10,7 @@ rule write_report:
         summaries=summary_files(),
         figures=figure_files("svg"),
         tables=further_tables(),
+        referee="results/tables/referee.tsv",
     output:
         "results/report.html",
     log:
@@ -30,7 +31,7 @@ rule write_report:
     shell:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
-        " --figures {input.figures} --tables {input.tables} --output {output} &> {log}"
+        " --figures {input.figures} --tables {input.tables} --referee {input.referee} --output {output} &> {log}"
 
 
 onsuccess:

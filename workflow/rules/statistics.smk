@@ -95,3 +95,64 @@ rule compare_published:
         "Comparing with the published scores"
     shell:
         "python {input.script} --scores {input.scores} --output {output} &> {log}"
+
+
+rule gather_ceilings:
+    input:
+        script=repository("scripts/gather_tables.py"),
+        tables=ceiling_files(),
+    output:
+        "results/tables/ceilings.tsv",
+    log:
+        "logs/gather_ceilings.log",
+    benchmark:
+        "logs/benchmarks/gather_ceilings.tsv"
+    conda:
+        "../../envs/scores.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=15,
+    params:
+        code=code("gather_tables.py"),
+    message:
+        "Gathering the noise ceilings"
+    shell:
+        "python {input.script} --tables {input.tables} --output {output} &> {log}"
+
+
+rule answer_referee:
+    input:
+        script=repository("scripts/answer_referee.py"),
+        scores="results/tables/scores.tsv",
+        layers="results/tables/layers.tsv",
+        curves="results/tables/curves.tsv",
+        ceilings=ceiling_tables(),
+        summaries=summary_files(),
+    output:
+        report(
+            "results/tables/referee.tsv",
+            caption="../report/referee.rst",
+            category="Tables",
+            labels={"table": "objections of a referee"},
+        ),
+    log:
+        "logs/answer_referee.log",
+    benchmark:
+        "logs/benchmarks/answer_referee.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=15,
+    params:
+        code=code("answer_referee.py"),
+        settings=as_json(referee_settings()),
+        ceilings=ceilings_option(),
+    message:
+        "Answering a referee's objections"
+    shell:
+        "python {input.script} --settings {params.settings:q} --scores {input.scores}"
+        " --layers {input.layers} --curves {input.curves} {params.ceilings}"
+        " --summaries {input.summaries} --output {output} &> {log}"

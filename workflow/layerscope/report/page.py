@@ -37,6 +37,7 @@ from layerscope.report.evidence import (
 )
 from layerscope.report.grid import Grid, Source, grid_of
 from layerscope.report.pictures import picture
+from layerscope.report.referee import COLUMNS
 from layerscope.tables import read_scores, read_table
 from layerscope.tasks import primary_metrics
 
@@ -53,6 +54,7 @@ def write_report(
     summaries: Sequence[str | Path] = (),
     figures: Sequence[str | Path] = (),
     tables: Sequence[str | Path] = (),
+    referee: str | Path | None = None,
 ) -> None:
     """Write the report of a study.
 
@@ -74,6 +76,8 @@ def write_report(
         SVG files, in the order of the page.
     tables
         Further tables to show as they are.
+    referee
+        What a referee would object, and what answers it (:mod:`layerscope.report.referee`).
 
     Raises
     ------
@@ -91,6 +95,7 @@ def write_report(
         summaries=summaries,
         figures=figures,
         tables=tables,
+        referee=referee,
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
@@ -106,6 +111,7 @@ def page_text(
     summaries: Sequence[str | Path],
     figures: Sequence[str | Path],
     tables: Sequence[str | Path],
+    referee: str | Path | None = None,
 ) -> str:
     """Compose the page; see :func:`write_report`."""
     models = read_models(settings)
@@ -133,10 +139,14 @@ def page_text(
         remarks=remark_table(all_scores, of_scores),
         warnings=warnings(settings, all_scores, models),
         tables=[_further(path, output) for path in tables],
+        referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
         config=_as_yaml(settings.get("config")),
-        sources=_sources([scores, layers, published, *summaries, *tables, *figures], output),
+        sources=_sources(
+            [scores, layers, published, *([referee] if referee else []), *summaries, *tables, *figures],
+            output,
+        ),
     )
 
 
@@ -220,6 +230,18 @@ def _further(path: str | Path, output: str | Path) -> Grid:
         caption=name.replace("_", " ").capitalize(),
         source=Source.beside(path, output),
         filterable=True,
+    )
+
+
+def _referee(path: str | Path, output: str | Path) -> Grid:
+    table = read_table(path, text=[name for name in COLUMNS if name != "number"])
+    # empty where everything was answered
+    shown = [name for name in COLUMNS if name == "number" or (table[name] != "").any()]
+    return grid_of(
+        table[shown],
+        key="referee-table",
+        caption="Objections, and the output that answers each",
+        source=Source.beside(path, output),
     )
 
 
