@@ -23,7 +23,7 @@ from uce_examples import (
 )
 
 import layerscope.extraction.engine as engine_module
-from layerscope.errors import ConfigError, ModelError
+from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer, read_provenance
 from layerscope.models.base import Sentences, pack
 from layerscope.models.controls import apply_control
@@ -290,11 +290,16 @@ def test_genes_without_a_place_are_refused_or_dropped_on_demand(release, column,
     name = table.loc[human, "gene_symbol"]
     table.loc[human, column] = None
     table.to_csv(path, index=False)
-    with pytest.raises(ModelError, match=f"1 genes \\({name}\\) have no chromosome.*unplaced_genes=drop"):
-        load_from(release)
-    model, whole = load_from(release, unplaced_genes="drop"), load_uce()
-    assert "are left out" in caplog.text
-    kept = [place for place, gene in enumerate(whole.genes.names) if gene != name]
+    model, whole = load_from(release), load_uce()
+    dense, columns = np.ones((1, len(model.vocabulary.genes))), np.arange(len(model.vocabulary.genes))
+    with pytest.raises(DataError, match=rf"1 genes of the cells \({name}\) have no chromosome.*=drop"):
+        model.tokenise(block_of(dense))
+    place = model.vocabulary.place(name)
+    dense[:, place], columns[place] = 0, -1
+    assert model.tokenise(block_of(dense, gene_columns=columns)).refused == [""]  # a file without that gene
+    model = load_from(release, unplaced_genes="drop")
+    assert "1 genes have no chromosome or no start: left out" in caplog.text
+    kept = [at for at, gene in enumerate(whole.genes.names) if gene != name]
     assert model.genes.names == tuple(np.array(whole.genes.names)[kept])
     for part in ("tokens", "chromosomes", "starts"):
         np.testing.assert_array_equal(getattr(model.genes, part), getattr(whole.genes, part)[kept])
@@ -349,8 +354,6 @@ def test_a_choice_of_files_or_species_must_be_made(release):
 
 
 def test_genes_named_by_ensembl_ids_are_an_error_that_says_so(tmp_path):
-    from layerscope.errors import DataError
-
     cells = write_h5ad(tmp_path / "c.h5ad", np.ones((2, 3)), [f"ENSG{i:011d}" for i in range(3)])
     with pytest.raises(DataError, match="Ensembl ids where symbols are needed"):
         run_extraction(write_uce(tmp_path / "w"), cells, tmp_path / "o.h5ad", "uce", settings=SMALL)

@@ -19,6 +19,7 @@ from layerscope.models.transformer import gathered, reduced
 from layerscope.models.uce_files import (
     IGNORED,
     TABLE,
+    UNPLACED,
     Genes,
     config_of,
     find_checkpoint,
@@ -58,7 +59,8 @@ class UCE(FoundationModel):
     chrom_token_offset
         Token of the first chromosome; by default (-1) chromosomes are the last rows of the table.
     unplaced_genes
-        Genes without a chromosome: ``refuse`` (default) the release, or ``drop`` them.
+        Genes that the release places on no chromosome: ``refuse`` (default) files of cells that have them, or
+        ``drop`` them.
     checkpoint, protein_embeddings
         File names, where the folder leaves a choice.
     """
@@ -97,7 +99,14 @@ class UCE(FoundationModel):
 
         Counts are cut to whole numbers. A cell without any count left is refused (the owners' code fails
         there), and one whose genes lie on more chromosomes than there are positions for.
+
+        Raises
+        ------
+        DataError
+            If the file of cells has a gene that the release does not place (the owners' code fails there, or
+            gives the gene another token's chromosome), or no seed of its own where it should.
         """
+        self._demand_places(block)
         n_cells, longest = len(block.cell_ids), self.module.config.n_positions
         sentences: list[Integers] = []
         refused = [""] * n_cells
@@ -124,6 +133,16 @@ class UCE(FoundationModel):
             refused=refused,
             shortened=np.zeros(n_cells, dtype=bool),
         )
+
+    def _demand_places(self, block: CellBlock) -> None:
+        unplaced = np.flatnonzero((self.genes.chromosomes == UNPLACED) & (block.gene_columns >= 0))
+        if len(unplaced):
+            names = ", ".join(self.genes.names[place] for place in unplaced[:3])
+            more = ", ..." if len(unplaced) > 3 else ""
+            raise DataError(
+                f"uce: {len(unplaced)} genes of the cells ({names}{more}) have no chromosome or no start in the "
+                "release, and so no place in a sentence; leave them out with --set unplaced_genes=drop"
+            )
 
     def _drawn(
         self, block: CellBlock, cell: int, genes: Integers, counts: npt.NDArray[np.float64]

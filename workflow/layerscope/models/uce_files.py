@@ -37,6 +37,7 @@ FILES_OF = {  # how the owners name the files of the species that they call ...
 }
 STOCK = {145469: 143574}  # rows of the owners' table, and where its chromosomes begin
 COMPARED_ROWS = 16
+UNPLACED = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Genes:
     tokens
         Token of each.
     chromosomes
-        Token of each gene's chromosome.
+        Token of each gene's chromosome; :data:`UNPLACED` where that, or where the gene begins, is not known.
     starts
         Where on its chromosome each begins.
     source
@@ -62,6 +63,19 @@ class Genes:
     chromosomes: npt.NDArray[np.int64]
     starts: npt.NDArray[np.float64]
     source: Path
+
+    def placed(self) -> Genes:
+        """The genes that have a place."""
+        kept = np.flatnonzero(self.chromosomes != UNPLACED)
+        if len(kept) < len(self.names):
+            log.warning("%d genes have no chromosome or no start: left out", len(self.names) - len(kept))
+        return Genes(
+            names=tuple(self.names[place] for place in kept),
+            tokens=self.tokens[kept],
+            chromosomes=self.chromosomes[kept],
+            starts=self.starts[kept],
+            source=self.source,
+        )
 
 
 def release_folder(folder: Path) -> Path:
@@ -163,7 +177,7 @@ def read_genes(
     chromosome_offset
         Token of the first chromosome; if negative, chromosomes are the table's last rows.
     drop_unplaced
-        Whether genes without a chromosome or a start are left out instead of refused.
+        Whether genes without a chromosome or a start are left out.
 
     Raises
     ------
@@ -184,15 +198,15 @@ def read_genes(
     here = places[places["species"] == species].drop_duplicates("gene_symbol").set_index("gene_symbol")
     here = here.reindex(names)
     placed = (here["label"].notna() & here["start"].notna()).to_numpy()
-    if not placed.all():
-        _unplaced(list(np.array(names, dtype=object)[~placed]), drop_unplaced, folder)
-    return Genes(
-        names=tuple(np.array(names, dtype=object)[placed]),
-        tokens=first + np.flatnonzero(placed),
-        chromosomes=offset + here["label"][placed].map(codes).to_numpy(dtype=np.int64),
-        starts=here["start"][placed].to_numpy(dtype=np.float64),
+    chromosomes = here["label"].map(codes).fillna(0).to_numpy(dtype=np.int64)
+    genes = Genes(
+        names=tuple(names),
+        tokens=first + np.arange(len(names)),
+        chromosomes=np.where(placed, offset + chromosomes, UNPLACED),
+        starts=here["start"].to_numpy(dtype=np.float64),
         source=path,
     )
+    return genes.placed() if drop_unplaced else genes
 
 
 def _read_chromosomes(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -287,13 +301,3 @@ def _demand_same_vectors(vectors: Mapping[str, Tensor], rows: Tensor, path: Path
                 f"{path}: the vector of {names[place]} is not the checkpoint's row of that token; the "
                 f"order of genes, or the offset in {OFFSETS}, belongs to another release"
             )
-
-
-def _unplaced(names: Sequence[str], drop: bool, folder: Path) -> None:
-    found = f"{len(names)} genes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-    if not drop:
-        raise ModelError(
-            f"{folder / CHROMOSOMES}: {found} have no chromosome or no start, and so no place in a sentence; "
-            "--set unplaced_genes=drop leaves them out"
-        )
-    log.warning("%s have no chromosome or no start and are left out", found)
