@@ -111,7 +111,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = 
 
 
 def plus(x: Tensor, update: Tensor, out: Tensor | None = None) -> Tensor:
-    """``x + update``, into ``out`` if there is one, else in place of ``update`` where the precision is the same."""
+    """``x + update``: into ``out``, if there is one, else in place of ``update`` in the same precision."""
     if out is not None:
         return torch.add(x, update, out=out)
     return update.add_(x) if update.dtype == x.dtype else x + update

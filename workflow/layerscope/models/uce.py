@@ -140,8 +140,8 @@ class UCE(FoundationModel):
             names = ", ".join(self.genes.names[place] for place in unplaced[:3])
             more = ", ..." if len(unplaced) > 3 else ""
             raise DataError(
-                f"uce: {len(unplaced)} genes of the cells ({names}{more}) have no chromosome or no start in the "
-                "release, and so no place in a sentence; leave them out with --set unplaced_genes=drop"
+                f"uce: {len(unplaced)} genes of the cells ({names}{more}) have no chromosome or no start in "
+                "the release, and so no place in a sentence; leave them out with --set unplaced_genes=drop"
             )
 
     def _drawn(
