@@ -7,6 +7,7 @@ Only the mirror's prefix differs from the real run; see ``Rehearsal.changes``.
 
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_the_paper_runs_from_download_to_report(rehearsal: Rehearsal) -> None:
     results = rehearsal.folder / "results"
     page = (results / "report.html").read_text(encoding="utf-8")
     study = yaml.safe_load((ROOT / CONFIGURATION).read_text(encoding="utf-8"))["study"]
-    assert study["title"] in page
+    assert study["title"] in html.unescape(page)
     for table in ("scores", "layers", "published", "shifts", "geometry", "alignment"):
         assert (results / f"tables/{table}.tsv").stat().st_size > 200, table
     figures = {path.stem for path in (results / "figures").glob("*.svg")}
