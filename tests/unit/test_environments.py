@@ -1,0 +1,111 @@
+"""Each rule's conda environment holds what its script imports, at the version that requirements.txt pins."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "workflow/layerscope"
+RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+
+# what is imported under another name than it is installed under
+INSTALLED_AS = {
+    "faiss": "faiss-cpu",
+    "jinja2": "jinja2",
+    "skdim": "scikit-dimension",
+    "sklearn": "scikit-learn",
+    "torch": "pytorch",
+    "yaml": "pyyaml",
+}
+ON_PYPI = {"pytorch": "torch"}
+
+# imported where it is there, and said to be missing where it is not
+OPTIONAL = {"rsatoolbox"}
+# modules that look whether a package is there before they import it
+LOOKS_FIRST = {"layerscope.trajectory.neighbours_gpu"}
+
+
+def environment(name: str) -> dict[str, str]:
+    """Package to version, empty where the environment leaves it open."""
+    listed: list[str] = []
+    for entry in yaml.safe_load((ROOT / "envs" / name).read_text(encoding="utf-8"))["dependencies"]:
+        listed += entry["pip"] if isinstance(entry, dict) else [entry]
+    pairs = [re.split(r"\s*={1,2}\s*", entry.strip(), maxsplit=1) for entry in listed]
+    return {name.lower(): (version[0] if version else "") for name, *version in pairs}
+
+
+def rules() -> Iterator[tuple[str, str, str]]:
+    """Rule, script and environment of every rule that runs a script."""
+    for path in RULES:
+        for body in re.split(r"\n(?=rule )", path.read_text(encoding="utf-8")):
+            name, script = re.search(r"^rule (\w+)", body, re.M), re.search(r"scripts/(\w+\.py)", body)
+            conda = re.search(r'envs/(\w+\.yaml)"', body)
+            if name and script and conda:
+                yield name[1], script[1], conda[1]
+
+
+@cache
+def imported_by(path: Path) -> frozenset[str]:
+    """Modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def module_file(module: str) -> Path | None:
+    """File of a module of the package."""
+    base = PACKAGE.parent / Path(*module.split("."))
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+def needed(script: Path) -> set[str]:
+    """Packages that a script imports, itself or through the modules of the package that it uses."""
+    packages: set[str] = set()
+    waiting, seen = [script], set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module in imported_by(path):
+            top = module.split(".")[0]
+            if top == "layerscope":
+                file = None if module in LOOKS_FIRST else module_file(module)
+                waiting += [file] if file else []
+            elif top not in sys.stdlib_module_names:
+                packages.add(INSTALLED_AS.get(top, top))
+    return packages - OPTIONAL
+
+
+RULES_WITH_SCRIPTS = list(rules())
+
+
+def test_every_rule_is_looked_at() -> None:
+    assert len(RULES_WITH_SCRIPTS) >= 25
+
+
+@pytest.mark.parametrize(("rule", "script", "env"), RULES_WITH_SCRIPTS, ids=lambda value: str(value))
+def test_what_a_rule_imports_is_in_its_environment(rule: str, script: str, env: str) -> None:
+    missing = needed(ROOT / "scripts" / script) - set(environment(env))
+    assert not missing, f"{rule}: envs/{env} lacks {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
+def test_versions_are_those_of_the_pinned_requirements(path: Path) -> None:
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8").lower()
+    pinned = dict(re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)", text, re.M))
+    for package, version in environment(path.name).items():
+        if version and package not in ("python", "pip"):
+            assert pinned[ON_PYPI.get(package, package)] == version, package
