@@ -150,6 +150,13 @@ def test_a_control_has_the_layers_of_its_model(config: dict[str, Any]) -> None:
     assert study.layers(completed, "hvg_pca") == ["official"]
 
 
+def test_of_several_seeds_of_a_control_all_but_the_first_are_repetitions(config: dict[str, Any]) -> None:
+    named = [f"embedded_tahoe_x1_untrained_{seed}" for seed in (3, 2)]
+    config["study"]["models"] = ["embedded_tahoe_x1", *named, "embedded_tahoe_x1_gene_permuted", "hvg_pca"]
+    repetitions = [study.is_repetition(config, model) for model in config["study"]["models"]]
+    assert repetitions == [False, True, False, False, False]
+
+
 def keys_of(schema: Any) -> set[str]:
     """Every property that a schema names, at any depth."""
     if isinstance(schema, list):

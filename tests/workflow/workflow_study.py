@@ -38,6 +38,7 @@ FINAL = {
     "answer_referee": 1,
     "plot_scores": 2,
     "plot_layer_choice": 1,
+    "plot_geometry": 2,
     "write_report": 1,
 }
 

@@ -80,6 +80,16 @@ def cells_of(config: Config, condition: str) -> str:
     return str(config["conditions"][condition].get("cells_of", condition))
 
 
+def is_repetition(config: Config, model: str) -> bool:
+    """Whether a model is a control of which the study has another, of a lower seed."""
+    own = config["models"][model]
+    others = [config["models"][name] for name in config["study"]["models"]]
+    return "control" in own and any(
+        (other.get("control"), other.get("of")) == (own["control"], own["of"]) and other["seed"] < own["seed"]
+        for other in others
+    )
+
+
 def task(config: Config, condition: str) -> str:
     """The task of a condition."""
     return str(config["conditions"][condition]["task"])

@@ -410,9 +410,13 @@ def figure_files(*suffixes):
     ]
     return [
         f"results/figures/{figure}.{suffix}"
-        for figure in [*scores, "layer_choice", *published_figures()]
+        for figure in [*scores, "layer_choice", *geometry_figures(), *published_figures()]
         for suffix in suffixes or ("svg", "png", "pdf")
     ]
+
+
+def geometry_figures():
+    return ["geometry", "alignment"] if described_runs() else []
 
 
 def published_figures():
@@ -426,12 +430,16 @@ def summary_files():
 
 
 def described_runs():
-    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept."""
+    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept.
+
+    Of several seeds of a control, the first is enough.
+    """
     described = [
         (study.cells_of(config, condition), model)
         for condition, model in study.runs(config)
         if config["geometry"]["run"]
         and not study.is_baseline(config, model)
+        and not study.is_repetition(config, model)
         and not study.keeps_sums(config, condition, model)
     ]
     return list(dict.fromkeys(described))

@@ -134,3 +134,38 @@ rule plot_leak:
     shell:
         "python {input.script} --scores {input.scores} --settings {params.settings:q}"
         " --models {params.models} --output {output.svg} {output.png} {output.pdf} &> {log}"
+
+
+rule plot_geometry:
+    input:
+        script=repository("scripts/plot_geometry.py"),
+        table="results/tables/{figure}.tsv",
+    output:
+        svg="results/figures/{figure}.svg",
+        png=report(
+            "results/figures/{figure}.png",
+            caption="../report/geometry.rst",
+            category="Figures",
+            labels={"task": "all", "protocol": "{figure}"},
+        ),
+        pdf="results/figures/{figure}.pdf",
+    log:
+        "logs/plot_geometry/{figure}.log",
+    benchmark:
+        "logs/benchmarks/plot_geometry/{figure}.tsv"
+    wildcard_constraints:
+        figure="geometry|alignment",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=15,
+    params:
+        code=code("plot_geometry.py"),
+        settings=as_json(figure_settings()),
+    message:
+        "Drawing the {wildcards.figure} of layers"
+    shell:
+        "python {input.script} --figure {wildcards.figure} --table {input.table}"
+        " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"

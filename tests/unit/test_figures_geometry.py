@@ -1,0 +1,79 @@
+"""The figures of the geometry show every measure of every model, and which layers are alike."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerscope.errors import DataError
+from layerscope.figures.geometry import SHOWN
+from layerscope.tables import depth, layer_names, write_table
+from plot_geometry import main
+
+CONDITIONS = ("Rest", "Stim48hr")
+MODELS = {
+    "big": {"kind": "foundation", "layers": 3, "title": "The big one"},
+    "big_untrained_1": {"kind": "control", "control": "untrained", "of": "big", "layers": 3},
+    "hvg_pca": {"kind": "baseline"},
+}
+SETTINGS = {"title": "A study that was never run", "models": MODELS, "simulated": True}
+
+
+def geometry():
+    rows = [
+        {"condition": condition, "model": model, "layer": layer, "depth": depth(layer, 3)}
+        | {"n_cells": 100, "reason": ""}
+        | {measure: 1.0 + place for place, measure in enumerate(SHOWN)}
+        for condition in CONDITIONS
+        for model in ("big", "big_untrained_1")
+        for layer in layer_names(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def alignment():
+    layers = layer_names(3)
+    against = [("big", layer) for layer in layers] + [("hvg_pca", "official")]
+    rows = [
+        {"condition": condition, "model": "big", "layer": layer, "other_model": other, "other_layer": name}
+        | {"cka": np.nan if layer == "00" else 0.5, "n_cells": 100}
+        for condition in CONDITIONS
+        for layer in layers
+        for other, name in against
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn(folder, figure, table, settings=SETTINGS, name="figure.svg"):
+    write_table(folder / "table.tsv", table)
+    arguments = ["--figure", figure, "--table", str(folder / "table.tsv")]
+    main([*arguments, "--settings", json.dumps(settings), "--output", str(folder / name)])
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def test_every_measure_condition_and_model_is_named(tmp_path):
+    text = drawn(tmp_path, "geometry", geometry())
+    for words in (*SHOWN.values(), "Rest (simulated cells)", "Stim48hr (simulated cells)", "The big one"):
+        assert words in text
+    assert "untrained weights: big" in text
+
+
+def test_the_map_shows_every_layer_and_what_it_is_compared_with(tmp_path):
+    text = drawn(tmp_path, "alignment", alignment())
+    assert text.count(">0.5<") == len(CONDITIONS) * 4 * 6
+    assert text.count(">-<") == len(CONDITIONS) * 6
+    assert "hvg_pca" in text and "The big one" in text
+
+
+@pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])
+def test_the_same_table_gives_the_same_bytes(tmp_path, figure, table):
+    one = drawn(tmp_path, figure, table(), name="one.svg")
+    assert drawn(tmp_path, figure, table(), name="other.svg") == one
+
+
+def test_a_table_without_a_measure_or_of_an_unknown_model_is_refused(tmp_path):
+    with pytest.raises(DataError, match="'anisotropy' is missing"):
+        drawn(tmp_path, "geometry", geometry().drop(columns="anisotropy"))
+    with pytest.raises(DataError, match="'model' has big,"):
+        drawn(tmp_path, "geometry", geometry(), {"models": {"hvg_pca": {"kind": "baseline"}}})

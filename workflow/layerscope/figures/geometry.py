@@ -1,0 +1,193 @@
+"""The shape of layers: measures against depth, and maps of which layers hold the same geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from layerscope.errors import DataError
+from layerscope.figures.models import Model, read_models
+from layerscope.figures.sheet import Words, sheet
+from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, look, save
+from layerscope.figures.wording import condition_order, condition_title, control_label
+from layerscope.tables import OFFICIAL, read_table
+
+SHOWN = {
+    "effective_rank": "Effective rank (RankMe)",
+    "participation_ratio": "Participation ratio",
+    "intrinsic_dimension": "Intrinsic dimension (TwoNN)",
+    "anisotropy": "Anisotropy (mean cosine)",
+    "total_variance": "Total variance",
+    "mean_norm": "Mean norm",
+}
+LOGARITHMIC = ("total_variance", "mean_norm")
+TEXT = ("condition", "model", "layer")
+SHAPE_TITLE = "The shape of each layer"
+SHAPE_CAPTION = (
+    "One row a condition. Effective rank, participation ratio and intrinsic dimension say how many "
+    "directions a layer uses; anisotropy near 1 says that all its vectors point the same way. "
+    "Pale broken lines are the controls of the model of the same colour. "
+    "Total variance and mean norm are on logarithmic axes."
+)
+ALIKE_TITLE = "Layers that hold the same geometry"
+ALIKE_CAPTION = (
+    "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared with "
+    "beside itself (below the line): 1 is the same geometry up to rotation and scale, 0 is none in common."
+)
+
+
+def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
+    """Draw the measures of :data:`SHOWN` against depth, a row of panels for each condition.
+
+    Parameters
+    ----------
+    path
+        Table of the geometry (``geometry.tsv``).
+    outputs
+        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
+    settings
+        ``models`` (see :func:`layerscope.figures.models.read_models`); titles as for the other figures.
+
+    Raises
+    ------
+    ConfigError
+        If the settings describe no models.
+    DataError
+        If the table lacks a column, has no rows, or rows of a model that the settings do not describe.
+    """
+    table = _read(path, {"depth", *SHOWN})
+    models = _described(table, settings, path)
+    style = _styles(models)
+    conditions = condition_order(settings, table["condition"])
+    legend = [_entry(model, *style[model.name]) for model in models]
+    words = Words(title=SHAPE_TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
+    with look():
+        figure, grid = sheet(len(conditions), len(SHOWN), (1.62, 1.35), words, header=0.5)
+        for row, condition in enumerate(conditions):
+            here = table[table["condition"] == condition]
+            for column, (measure, title) in enumerate(SHOWN.items()):
+                axes = grid[row][column]
+                for model in models:
+                    _line(axes, here[here["model"] == model.name], measure, *style[model.name])
+                if measure in LOGARITHMIC:
+                    axes.set_yscale("log")
+                    axes.minorticks_off()
+                axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+                axes.set_xlim(-0.05, 1.05)
+                axes.set_title(title, fontsize=7, fontweight="normal")
+                axes.set_xlabel("Depth" if row == len(conditions) - 1 else "")
+            words_of = condition_title(settings, condition)
+            grid[row][0].text(
+                0, 1.2, words_of, transform=grid[row][0].transAxes, fontsize=8.5, fontweight="bold"
+            )
+        save(figure, outputs, title=SHAPE_TITLE, caption=SHAPE_CAPTION)
+
+
+def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
+    """Draw the CKA of every two layers of each trained model, a row of maps for each model.
+
+    Parameters, errors: as those of :func:`draw_shape`, of the table ``alignment.tsv``.
+    """
+    table = _read(path, {"other_model", "other_layer", "cka"})
+    models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
+    conditions = condition_order(settings, table["condition"])
+    notes = [] if models else ["No foundation model was described."]
+    words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
+    with look():
+        figure, grid = sheet(max(1, len(models)), len(conditions), (2.0, 2.1), words)
+        for row, model in enumerate(models):
+            for column, condition in enumerate(conditions):
+                axes = grid[row][column]
+                own = table[(table["condition"] == condition) & (table["model"] == model.name)]
+                _map(axes, own, model.name)
+                if column:
+                    axes.set_yticklabels([])
+                axes.set_title(condition_title(settings, condition) if row == 0 else "", fontsize=7.5)
+                axes.set_ylabel(model.title if column == 0 else "", fontsize=7)
+                axes.set_xlabel("Layer" if row == len(models) - 1 else "")
+        save(figure, outputs, title=ALIKE_TITLE, caption=ALIKE_CAPTION)
+
+
+def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
+    table = read_table(path, text=[*TEXT, "other_model", "other_layer"])
+    missing = sorted(({*TEXT} | columns) - set(table))
+    if missing or table.empty:
+        found = f"column {missing[0]!r} is missing" if missing else "there are no rows"
+        raise DataError(f"{path}: {found}; expected a table of the geometry of layers")
+    return table
+
+
+def _described(table: pd.DataFrame, settings: Mapping[str, Any], path: str | Path) -> list[Model]:
+    models = read_models(settings)
+    unknown = sorted(set(table["model"]) - set(models))
+    if unknown:
+        raise DataError(f"{path}: column 'model' has {unknown[0]}, which the settings do not describe")
+    return [model for model in models.values() if (table["model"] == model.name).any()]
+
+
+def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
+    """Colour of each model, its own or that of the model it controls for, and dashes (None: a full line)."""
+    trained = [model.name for model in models if model.kind == "foundation"]
+    trained += sorted({model.of for model in models if model.kind == "control"} - set(trained))
+    colours = {name: CURVES[place % len(CURVES)] for place, name in enumerate(trained)}
+    kinds = sorted({model.control for model in models if model.kind == "control"})
+    dashes = {kind: BASELINE_DASHES[place % len(BASELINE_DASHES)] for place, kind in enumerate(kinds)}
+    return {model.name: (colours[model.of or model.name], dashes.get(model.control)) for model in models}
+
+
+def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
+    if dashes is None:
+        return Line2D([], [], color=style.colour, marker=style.marker, markersize=3.5, label=model.title)
+    label = f"{control_label(model.control)}: {model.of}"
+    return Line2D([], [], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes, label=label)
+
+
+def _line(axes: Any, rows: pd.DataFrame, measure: str, style: CurveStyle, dashes: Any) -> None:
+    rows = rows[rows["depth"].notna()].sort_values("depth")
+    if dashes is None:
+        axes.plot(rows["depth"], rows[measure], color=style.colour, marker=style.marker, markersize=2.8)
+    else:
+        axes.plot(rows["depth"], rows[measure], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes)
+
+
+def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
+    """One map: layers against layers, and below a line against the other representations."""
+    layers = sorted(set(rows["layer"]))
+    others = sorted(set(rows.loc[rows["other_model"] != model, "other_model"]))
+    against = [(model, layer) for layer in layers]
+    against += [
+        (other, layer)
+        for other in others
+        for layer in sorted(set(rows.loc[rows["other_model"] == other, "other_layer"]))
+    ]
+    values = rows.pivot_table(
+        index=["other_model", "other_layer"], columns="layer", values="cka", dropna=False
+    )
+    shown = values.reindex(index=pd.MultiIndex.from_tuples(against), columns=layers).to_numpy(
+        dtype=np.float64
+    )
+    axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
+    if others:
+        axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
+    names = [_short(layer) for layer in layers]
+    beside = [
+        other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in against[len(layers) :]
+    ]
+    axes.set_xticks(range(len(layers)), names, fontsize=5.5)
+    axes.set_yticks(range(len(against)), [*names, *beside], fontsize=5.5)
+    small = len(layers) <= 12
+    for (row, column), value in np.ndenumerate(shown):
+        if small and np.isfinite(value):
+            colour = "black" if value > 0.6 else "white"
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=4.2, color=colour)
+        elif not np.isfinite(value):
+            axes.text(column, row, "-", ha="center", va="center", fontsize=5, color=GREY)
+
+
+def _short(layer: str) -> str:
+    return "off." if layer == OFFICIAL else str(int(layer))
