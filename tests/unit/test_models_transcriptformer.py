@@ -5,6 +5,7 @@ import math
 import shutil
 from itertools import pairwise
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -322,6 +323,10 @@ def release(tmp_path):
         ),
         (lambda held: held.pop("aux_embeddings.assay.weight"), "it has no 'aux_embeddings.assay.weight'"),
         (
+            lambda held: held.pop("gene_embeddings.embedding.weight"),
+            "it has no 'gene_embeddings.embedding.we",
+        ),
+        (
             lambda held: held.update({"gene_embeddings.embedding.weight": torch.ones(60, 20)}),
             "has 60 rows, but there are 7 special tokens and 56 genes",
         ),
@@ -366,6 +371,7 @@ def test_another_architecture_or_tokeniser_is_refused(release, section, values, 
     ("name", "content", "message"),
     [
         ("config.json", b"{}", "it has no model.data_config"),
+        ("config.json", b'{"model": 3}', "it has no model.data_config"),
         ("config.json", b"{", "not valid JSON"),
         ("model_weights.pt", b"", "the file is empty"),
         ("model_weights.pt", b"\x1f\x8b" + bytes(600), "gzip archive under a wrong name"),
@@ -379,6 +385,18 @@ def test_what_is_no_such_file_is_recognised(release, name, content, message):
     (release / name).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         load_transcriptformer(release)
+
+
+def test_files_of_another_species_must_hold_its_vectors_in_the_width_of_the_checkpoint(release, tmp_path):
+    path = tmp_path / "other_gene.h5"
+    with h5py.File(path, "w") as file:
+        file["keys"] = np.array(["ENSG00000000001"], dtype="S")
+    with pytest.raises(ModelError, match="expected a vector in `arrays` for each gene"):
+        load_transcriptformer(release, pretrained_embedding=str(path))
+    with h5py.File(path, "a") as file:
+        file["arrays/ENSG00000000001"] = np.ones(7)
+    with pytest.raises(ModelError, match="vectors of 7 numbers, but the checkpoint has 20"):
+        load_transcriptformer(release, pretrained_embedding=str(path))
 
 
 def test_vocabularies_may_lie_beside_the_weights(release):

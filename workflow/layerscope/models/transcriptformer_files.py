@@ -73,12 +73,14 @@ class _Section:
 
     def __init__(self, path: Path, held: Mapping[str, Any], name: str) -> None:
         self._path, self._name = path, name
-        self._held = held.get(name)
-        if not isinstance(self._held, Mapping):
+        found = held["model"].get(name) if isinstance(held.get("model"), Mapping) else None
+        if not isinstance(found, Mapping):
             raise ModelError(f"{path}: not a TranscriptFormer configuration, it has no model.{name}")
+        self._held = found
 
     def value(self, key: str, default: Any = None) -> Any:
-        found = self._held.get(key) if isinstance(self._held, Mapping) else None
+        """What the section says, or ``default``; without one, it must say something."""
+        found = self._held.get(key)
         if found is None and default is None:
             raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
         return default if found is None else found
@@ -111,7 +113,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
         If a file is missing, damaged or unsafe, or they do not fit each other.
     """
     path = folder / CONFIG
-    held = read_json(path, "the configuration").get("model", {})
+    held = read_json(path, "the configuration")
     data, model = _Section(path, held, "data_config"), _Section(path, held, "model_config")
     for key, needed, default in (
         ("filter_to_vocabs", True, True),
@@ -126,7 +128,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     special = tuple(data.value("special_tokens"))
     files = data.value("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
-    if TABLE in tensors and len(tensors[TABLE]) != len(special) + len(genes):
+    if TABLE not in tensors:
+        raise ModelError(f"{weights}: not a TranscriptFormer checkpoint, it has no {TABLE!r}")
+    if len(tensors[TABLE]) != len(special) + len(genes):
         raise ModelError(
             f"{weights}: the table of genes has {len(tensors[TABLE])} rows, but there are {len(special)} "
             f"special tokens and {len(genes)} genes in {', '.join(files)}"
@@ -263,7 +267,10 @@ def _other_species(
     vectors: dict[str, np.ndarray] = {}
     for path in files:
         with h5py.File(path) as file:
-            for name in _keys(path):
+            names = _keys(path)
+            if "arrays" not in file or not set(names) <= set(file["arrays"]):
+                raise ModelError(f"{path}: expected a vector in `arrays` for each gene in `keys`")
+            for name in names:
                 vectors.setdefault(name, file["arrays"][name][()])
     other = torch.from_numpy(np.stack([vectors[name] for name in genes]).astype(np.float32))
     if other.shape[1] != table.shape[1]:
