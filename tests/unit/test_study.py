@@ -29,11 +29,31 @@ def config() -> dict[str, Any]:
     return read("models.yaml", "datasets.yaml", "config.yaml")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "cell_types.yaml", "paper.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "referee.yaml", "cell_types.yaml", "paper.yaml"])
 def test_the_studies_of_the_repository_are_complete(name: str) -> None:
     completed = study.complete(read("models.yaml", "datasets.yaml", name), SCHEMA)
     assert study.runs(completed)
     assert completed["resampling"]["resamples"] == 1000
+
+
+def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
+    entries = read("models.yaml", "datasets.yaml", "referee.yaml")
+    studied = study.complete(entries, SCHEMA)["study"]
+    assert all(set(names) >= {"paper", "released", "strict"} for names in studied["protocols"].values())
+    for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
+        controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
+        assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {
+            1,
+            2,
+            3,
+            4,
+            5,
+        }
+        assert {control["control"] for control in controls} == {
+            "untrained",
+            "gene_permuted",
+            "values_permuted",
+        }
 
 
 def test_completing_leaves_the_argument_alone(config: dict[str, Any]) -> None:
