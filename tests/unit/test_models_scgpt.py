@@ -168,15 +168,17 @@ def test_bins_count_the_quantiles_not_above_a_value(values):
     assert highest.min() >= 1 and highest.max() == 50
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 2000), min_size=2, max_size=300))
-def test_counts_and_their_logarithms_have_the_same_bins(values):
-    values = np.array(values, dtype=np.float64)
-    logged = np.log1p(values / values.sum() * 1e4).astype(np.float32)
-    for one, other in zip(
-        possible_bins(values.astype(np.float32), 50), possible_bins(logged, 50), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
+def test_counts_and_their_logarithms_have_the_same_bins_but_for_rounding_on_an_edge():
+    draw = np.random.default_rng(0)
+    apart, n_values = 0, 0
+    for size in range(2, 400):
+        values = 1.0 + draw.poisson(draw.gamma(0.5, 6, size))
+        logged = np.log1p(values / values.sum() * 1e4)
+        one, other = (possible_bins(kind.astype(np.float32), 50) for kind in (values, logged))
+        apart += int(((one[0] != other[0]) | (one[1] != other[1])).sum())
+        n_values += size
+        assert max(np.abs(one[0] - other[0]).max(), np.abs(one[1] - other[1]).max()) <= 1
+    assert apart < 1e-3 * n_values
 
 
 @settings(max_examples=8, deadline=None)

@@ -134,6 +134,8 @@ def possible_bins(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The bins of a cell's values by the quantiles of the cell itself, as the owners' code makes them.
 
+    A monotone transform of the values has the same bins, but for rounding where an edge meets a value.
+
     The edges are ``numpy.quantile(values, linspace(0, 1, n_edges))``. A value that equals no edge, or one,
     has one bin: the number of edges that are not above it. One that equals several may have any of theirs.
 
