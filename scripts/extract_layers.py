@@ -15,6 +15,14 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__)
     add_options(p)
     p.add_argument("--output", required=True, type=Path, help="embeddings file (h5ad)")
+    p.add_argument(
+        "--shard",
+        nargs=2,
+        type=int,
+        default=(1, 1),
+        metavar=("NUMBER", "OF"),
+        help="this stretch of the cells alone; merge_shards.py joins all of them",
+    )
     return p
 
 
@@ -23,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     from layerscope.extraction.job import extract
 
-    extract(args.weights, args.cells, args.output, extraction(args))
+    extract(args.weights, args.cells, args.output, extraction(args), tuple(args.shard))
 
 
 if __name__ == "__main__":

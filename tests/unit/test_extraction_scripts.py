@@ -8,6 +8,7 @@ from model_examples import SCFOUNDATION, all_layers, counts, write_h5ad, write_s
 import convert_weights
 import export_layer
 import extract_layers
+import merge_shards
 from layerscope.errors import ConfigError, DataError
 
 N_GENES = 40
@@ -71,3 +72,28 @@ def test_settings_that_cannot_be_read_are_refused(text):
                 *text.split(),
             ]
         )
+
+
+def test_shards_are_merged_to_the_bytes_of_one_run(tmp_path):
+    weights = write_scfoundation(tmp_path / "weights", N_GENES)
+    cells = write_h5ad(tmp_path / "cells.h5ad", counts(10, N_GENES), [f"G{i}" for i in range(N_GENES)])
+    common = ["--family", "scfoundation", "--weights", str(weights), "--cells", str(cells), "--device", "cpu"]
+    extract_layers.main([*common, "--output", str(tmp_path / "whole.h5ad")])
+    shards = [str(tmp_path / f"{i}.h5ad") for i in (1, 2, 3)]
+    for number, shard in enumerate(shards, start=1):
+        extract_layers.main([*common, "--output", shard, "--shard", str(number), "3"])
+    merge_shards.main(["--shards", *shards, "--output", str(tmp_path / "merged.h5ad")])
+    assert (tmp_path / "merged.h5ad").read_bytes() == (tmp_path / "whole.h5ad").read_bytes()
+
+
+def test_shards_that_are_not_all_or_not_alike_are_refused(embeddings, tmp_path):
+    cells, path = embeddings
+    common = ["--family", "scfoundation", "--weights", str(tmp_path / "weights"), "--cells", str(cells)]
+    half = str(tmp_path / "half.h5ad")
+    extract_layers.main([*common, "--device", "cpu", "--output", half, "--shard", "1", "2"])
+    with pytest.raises(DataError, match="5 of 10 cells"):
+        merge_shards.main(["--shards", half, "--output", "x.h5ad"])
+    with pytest.raises(DataError, match="other model, settings than"):
+        merge_shards.main(["--shards", half, str(path), "--output", "x.h5ad"])
+    with pytest.raises(ConfigError, match="shard 11 of 11: there are 10 cells"):
+        extract_layers.main([*common, "--output", half, "--shard", "11", "11"])

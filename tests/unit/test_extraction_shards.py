@@ -19,7 +19,7 @@ def finished(*rows: int, refused: dict[int, str] | None = None) -> Finished:
 
 
 def assembled(shards: Shards, n_cells: int, size: int) -> dict[str, np.ndarray]:
-    parts = [layers for _, layers in shards.windows(n_cells, size)]
+    parts = [layers for _, layers in shards.windows(range(n_cells), size)]
     return {c.layer: np.concatenate([part[c.layer] for part in parts]) for c in COLUMNS}
 
 

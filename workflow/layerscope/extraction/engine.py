@@ -67,8 +67,13 @@ class Engine:
     _waiting: list[Finished] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
 
-    def run(self) -> None:
+    def run(self, cells: range | None = None) -> None:
         """Run every cell that is not done yet.
+
+        Parameters
+        ----------
+        cells
+            Rows to run; all by default.
 
         Raises
         ------
@@ -78,7 +83,8 @@ class Engine:
             If a cell does not fit into memory, or the model gives values that are not finite.
         """
         done = self.sink.done(len(self.stream))
-        pending = np.flatnonzero(~done)
+        rows = np.arange(len(self.stream)) if cells is None else np.asarray(cells)
+        pending = rows[~done[rows]]
         progress = Progress(len(pending))
         with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
             stored: Future[None] | None = None

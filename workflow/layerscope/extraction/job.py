@@ -86,7 +86,9 @@ class Extraction:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def extract(weights: Path, cells: Path, output: Path, job: Extraction) -> None:
+def extract(
+    weights: Path, cells: Path, output: Path, job: Extraction, shard: tuple[int, int] = (1, 1)
+) -> None:
     """Write the embeddings file of a model for a file of cells; an interrupted run goes on where it was.
 
     Parameters
@@ -100,6 +102,9 @@ def extract(weights: Path, cells: Path, output: Path, job: Extraction) -> None:
         finished is kept in a hidden folder beside it.
     job
         What and how.
+    shard
+        ``(2, 5)`` runs the second of five nearly equal stretches of the cells, and the file holds these
+        alone; :func:`layerscope.extraction.merge.merge` makes of all five what one run makes.
 
     Raises
     ------
@@ -107,10 +112,25 @@ def extract(weights: Path, cells: Path, output: Path, job: Extraction) -> None:
         If the settings, the cells or the weights do not allow it.
     """
     run = prepare(weights, cells, job)
-    with Shards(output.with_name(f".partial.{output.name}.shards"), run.identity, run.columns) as shards:
-        run.into(shards)
-        _assemble(output, run, shards)
+    rows = stretch(len(run.stream), *shard)
+    identity = {**run.identity, "shard": list(shard)}
+    with Shards(output.with_name(f".partial.{output.name}.shards"), identity, run.columns) as shards:
+        run.into(shards, rows)
+        _assemble(output, run, shards, rows)
         shards.remove()
+
+
+def stretch(n_cells: int, number: int, count: int) -> range:
+    """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such stretch.
+    """
+    if not 1 <= number <= count <= n_cells:
+        raise ConfigError(f"shard {number} of {count}: there are {n_cells} cells; expected 1 to {count}")
+    return range(n_cells * (number - 1) // count, n_cells * number // count)
 
 
 @dataclass(frozen=True)
@@ -138,9 +158,9 @@ class Run:
     provenance: dict[str, Any]
     identity: dict[str, Any]
 
-    def into(self, sink: Sink) -> None:
-        """Run every cell that the sink does not have, and close the file of cells."""
-        Engine(self.model, self.stream, sink, self.pooling, self.device, self.budget).run()
+    def into(self, sink: Sink, cells: range | None = None) -> None:
+        """Run every cell (or those rows) that the sink does not have, and close the file of cells."""
+        Engine(self.model, self.stream, sink, self.pooling, self.device, self.budget).run(cells)
         self.stream.close()
 
     def counted(self, refused: Mapping[int, str], n_shortened: int) -> dict[str, Any]:
@@ -283,17 +303,17 @@ def _identity(cells: Path) -> dict[str, int]:
     return {"bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-def _assemble(output: Path, run: Run, shards: Shards) -> None:
+def _assemble(output: Path, run: Run, shards: Shards, rows: range) -> None:
     """Write the embeddings file from the shards, and say how many cells were refused."""
-    cell_ids = run.stream.cell_ids
-    refused = [shards.refused.get(row, "") for row in range(len(cell_ids))]
+    cell_ids = run.stream.cell_ids[rows.start : rows.stop]
+    refused = [shards.refused.get(row, "") for row in rows]
     counted = run.counted(shards.refused, shards.n_shortened)
     row_bytes = sum(column.width * column.dtype.itemsize for column in shards.columns)
     size = max(WINDOW_BYTES // row_bytes, 1)
     with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
         for column in shards.columns:
             writer.add(column.layer, column.width, column.dtype)
-        for start, layers in shards.windows(len(cell_ids), size):
+        for start, layers in shards.windows(rows, size):
             for name, matrix in layers.items():
-                writer.fill(name, start, matrix)
+                writer.fill(name, start - rows.start, matrix)
         writer.finish(refused, counted)

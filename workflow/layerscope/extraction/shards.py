@@ -137,10 +137,9 @@ class Shards:
 
     def append(self, finished: Finished) -> None:
         """Write finished rows as a shard and name it in the journal."""
-        content = [memoryview(np.ascontiguousarray(finished.rows, dtype=np.int64)).cast("B")]
+        content = [np.ascontiguousarray(finished.rows, dtype=np.int64).data]
         for column in self.columns:
-            matrix = np.ascontiguousarray(finished.layers[column.layer], dtype=column.dtype)
-            content.append(memoryview(matrix.reshape(-1).view(np.uint8)))
+            content.append(np.ascontiguousarray(finished.layers[column.layer], dtype=column.dtype).data)
         path = self.folder / f"{len(self._shards):06d}.bin"
         checksum = 0
         with path.with_suffix(".partial").open("wb") as stream:
@@ -161,16 +160,16 @@ class Shards:
         )
         self._count(path, finished.rows, finished.refused, len(finished.shortened))
 
-    def windows(self, n_cells: int, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
-        """Put the rows back in order: the first row of each window and its layers, NaN where refused."""
+    def windows(self, cells: range, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+        """Put rows back in order: the first row of each window and its layers, NaN where refused."""
         touching: dict[int, list[Path]] = {}
         for path, rows in self._shards:
-            for window in np.unique(rows // size):
+            for window in np.unique((rows - cells.start) // size):
                 touching.setdefault(int(window), []).append(path)
-        for start in range(0, n_cells, size):
-            stop = min(start + size, n_cells)
+        for window, start in enumerate(cells[::size]):
+            stop = min(start + size, cells.stop)
             layers = {c.layer: np.full((stop - start, c.width), np.nan, dtype=c.dtype) for c in self.columns}
-            for path in touching.get(start // size, []):
+            for path in touching.get(window, []):
                 rows, stored = self._read(path)
                 inside = (rows >= start) & (rows < stop)
                 for name, matrix in stored.items():

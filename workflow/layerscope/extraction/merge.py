@@ -1,0 +1,95 @@
+"""Embeddings files of stretches of cells become one, as a single run would have written it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import REFUSED, EmbeddingsWriter, key, read_layers, read_provenance
+from layerscope.files import whole
+
+WINDOW_ROWS = 4096
+COUNTED = ("n_refused", "refused", "n_shortened")
+
+
+def merge(shards: Sequence[str | Path], output: str | Path) -> None:
+    """Join the embeddings files of all stretches of a file of cells.
+
+    Parameters
+    ----------
+    shards
+        Files that :func:`layerscope.extraction.job.extract` made, first stretch to last.
+    output
+        The embeddings file to make; the same bytes as of one run over all cells.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or was made in another way than the others, or if cells are missing.
+    """
+    provenances = [read_provenance(path) for path in shards]
+    layers = read_layers(shards[0])
+    for path, provenance in zip(shards, provenances, strict=True):
+        differing = sorted(
+            name
+            for name in provenance.keys() | provenances[0].keys()
+            if name not in COUNTED and provenance.get(name) != provenances[0].get(name)
+        )
+        if differing or read_layers(path) != layers:
+            what = ", ".join(differing) or "layers"
+            raise DataError(f"{path}: other {what} than {shards[0]}; delete the shards and extract again")
+    cell_ids, refused = _cells(shards)
+    if len(cell_ids) != provenances[0]["n_cells"]:
+        raise DataError(
+            f"{shards[0]} and {len(shards) - 1} others hold {len(cell_ids)} of "
+            f"{provenances[0]['n_cells']} cells; give every shard"
+        )
+    with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
+        start = 0
+        for path in shards:
+            for matrices in _windows(path, layers):
+                if start == 0:
+                    for name, matrix in matrices.items():
+                        writer.add(name, matrix.shape[1], matrix.dtype)
+                for name, matrix in matrices.items():
+                    writer.fill(name, start, matrix)
+                start += len(next(iter(matrices.values())))
+        writer.finish(refused, provenances[0] | _counts(provenances))
+
+
+def _cells(shards: Sequence[str | Path]) -> tuple[list[str], list[str]]:
+    """Names of all cells, and why each of them was refused."""
+    cell_ids: list[str] = []
+    refused: list[str] = []
+    for path in shards:
+        with h5py.File(path, "r") as file:
+            cell_ids += file["obs"]["_index"].asstr()[()].tolist()
+            refused += file["obs"][REFUSED].asstr()[()].tolist()
+    return cell_ids, refused
+
+
+def _windows(path: str | Path, layers: Sequence[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Some rows of every layer at a time."""
+    with h5py.File(path, "r") as file:
+        stored = {layer: file["obsm"][key(layer)] for layer in layers}
+        for start in range(0, len(stored[layers[0]]), WINDOW_ROWS):
+            yield {layer: np.asarray(found[start : start + WINDOW_ROWS]) for layer, found in stored.items()}
+
+
+def _counts(provenances: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is counted over cells, of all shards together."""
+    reasons: Counter[str] = Counter()
+    for provenance in provenances:
+        reasons.update(provenance["refused"])
+    return {
+        "n_refused": sum(provenance["n_refused"] for provenance in provenances),
+        "refused": dict(sorted(reasons.items())),
+        "n_shortened": sum(provenance["n_shortened"] for provenance in provenances),
+    }
