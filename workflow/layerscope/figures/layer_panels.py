@@ -22,7 +22,7 @@ LABEL_POSITION = 1.4
 LABEL_SIZE = 6.5
 LABEL_INCHES = 0.12
 NUMBER_INCHES = 0.18
-CROSSED = "xxxx"
+CROSSED, DOTTED = "xxxx", "...."
 CHANCE_DASHES = (0, (6, 2, 1, 2))
 
 
@@ -249,8 +249,8 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
 
 
 def band_hatch(control: str, style: CurveStyle) -> str:
-    """Hatch of a control's band: untrained weights in the model's own direction, other kinds crossed."""
-    return style.hatch if control == "untrained" else CROSSED
+    """Hatch of a control's band: untrained weights in the model's own direction, others crossed or dotted."""
+    return {"untrained": style.hatch, "values_permuted": DOTTED}.get(control, CROSSED)
 
 
 def band_patch(control: str, style: CurveStyle, label: str) -> Patch:
