@@ -227,7 +227,20 @@ def extraction_options(wildcards):
         options += ["--set", f"{key}={value}"]
     if "control" in control:
         options += ["--control", control["control"], "--control-seed", str(control["seed"])]
+    if "shard" in wildcards.keys():
+        options += ["--shard", wildcards.shard, wildcards.shards]
     return shlex.join(options)
+
+
+def in_shards():
+    """Whether several jobs share the extraction of a condition by a model."""
+    return config["extraction"]["shards"] > 1
+
+
+def shard_files(wildcards):
+    """The parts of an embeddings file, first to last."""
+    folder, count = f"results/shards/{wildcards.condition}/{wildcards.model}", config["extraction"]["shards"]
+    return [f"{folder}/{number}-of-{count}.h5ad" for number in range(1, count + 1)]
 
 
 # --- sources --------------------------------------------------------------------------------------------------

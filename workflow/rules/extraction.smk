@@ -13,7 +13,7 @@ rule extract_layers:
     benchmark:
         "logs/benchmarks/extract_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(foundation_models()),
+        model=any_of([] if in_shards() else foundation_models()),
     conda:
         "../../envs/torch.yaml"
     threads: extraction_threads
@@ -34,6 +34,48 @@ rule extract_layers:
         "python {input.script} --model {wildcards.model} {params.options} --cells {input.cells}"
         " --dtype {params.dtype} --device {params.device} --token-budget {params.budget}"
         " --seed {params.seed} --threads {threads} --output {output} &> {log}"
+
+
+# A large condition may be shared among jobs (`extraction: shards`): a stretch of its cells each, then joined.
+
+
+use rule extract_layers as extract_shard with:
+    output:
+        temp("results/shards/{condition}/{model}/{shard}-of-{shards}.h5ad"),
+    log:
+        "logs/extract_shard/{condition}/{model}/{shard}-of-{shards}.log",
+    benchmark:
+        "logs/benchmarks/extract_shard/{condition}/{model}/{shard}-of-{shards}.tsv"
+    wildcard_constraints:
+        model=any_of(foundation_models()),
+    message:
+        "Extracting every layer of {wildcards.model} for {wildcards.condition}, part {wildcards.shard} of {wildcards.shards}"
+
+
+rule merge_shards:
+    input:
+        script=repository("scripts/merge_shards.py"),
+        shards=shard_files,
+    output:
+        "results/embeddings/{condition}/{model}.h5ad",
+    log:
+        "logs/merge_shards/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/merge_shards/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(foundation_models() if in_shards() else []),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=120,
+    params:
+        code=code("merge_shards.py"),
+    message:
+        "Joining the parts of {wildcards.model} for {wildcards.condition}"
+    shell:
+        "python {input.script} --shards {input.shards} --output {output} &> {log}"
 
 
 # For screens too large to store (`extraction: keep: sums`): sums over groups of cells, and no cell.
