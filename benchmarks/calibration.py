@@ -1,9 +1,8 @@
 """Do the statistics keep their promises? Simulated studies whose truth is known, scored by protocol strict.
 
-Each study draws cells along a branchless trajectory (three sampling times, two batches, sisters that sit
-close together) and a model of several layers that follow it more or less well; nothing but noise differs
-between studies. Printed, and written if asked: how often an interval holds the true value, how often a layer
-is claimed to beat the final one where none does, and how often where one does.
+One command for both tasks; ``trajectory_calibration.py`` and ``perturbation_calibration.py`` draw and score
+the studies. Printed, and written if asked: how often an interval holds the true value, how often a layer is
+claimed to beat the final one where none does, and how often where one does.
 
     python benchmarks/calibration.py --studies 200 --processes 4 --output calibration.tsv
 
@@ -14,39 +13,35 @@ cells as a study has, since a diffusion pseudotime of more cells is a better one
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+import numpy as np  # noqa: E402
+import numpy.typing as npt  # noqa: E402
+import pandas as pd  # noqa: E402
 
-from layerscope.statistics.held_out import held_out
-from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.multiple_testing import confidence_set, max_t
-from layerscope.tables import write_table
-from layerscope.trajectory.references import Reference
-from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.trajectory.settings import StrictSettings
-from layerscope.trajectory.strict import SOMERS_D, score_strict
+from layerscope.statistics.held_out import held_out  # noqa: E402
+from layerscope.statistics.intervals import percentile_interval  # noqa: E402
+from layerscope.statistics.multiple_testing import confidence_set, max_t  # noqa: E402
+from layerscope.tables import write_table  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
-
-N_DIMENSIONS = 20
-NOISE, SHARED_NOISE = 0.3, 0.4
-SISTERS = 4
-SETTINGS = StrictSettings(neighbourhoods=(15, 30), roots=20, resamples=500)
+TASKS = {"perturbation": "perturbation_calibration", "trajectory": "trajectory_calibration"}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How well each layer follows the trajectory, and whether the labels have been shuffled."""
+    """How much each layer has of the truth, and whether the labels have been shuffled."""
 
     name: str
     signal: tuple[float, ...]
@@ -58,14 +53,6 @@ class Scenario:
         return self.shuffled or max(self.signal) == self.signal[-1]
 
 
-SCENARIOS = (
-    Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
-    Scenario("time labels shuffled", (0.3, 0.6, 1.0, 0.8, 0.5), shuffled=True),
-    Scenario("all layers equally good", (0.6, 0.6, 0.6, 0.6, 0.6)),
-    Scenario("a middle layer best", (0.3, 0.6, 1.0, 0.8, 0.5)),
-)
-
-
 @dataclass(frozen=True)
 class Study:
     """Scores of one simulated study: estimates, resamples and values on halves, layer by layer."""
@@ -74,39 +61,6 @@ class Study:
     resamples: Floats
     chosen_on: Floats
     scored_on: Floats
-
-
-def simulate(scenario: Scenario, n_cells: int, settings: StrictSettings, seed: int) -> Study:
-    """Draw one study and score every layer by protocol strict."""
-    random = np.random.default_rng([7, SCENARIOS.index(scenario), seed])
-    founder = np.repeat(random.random(-(-n_cells // SISTERS)), SISTERS)[:n_cells]
-    position = np.clip(founder + 0.1 * random.normal(size=n_cells), 0, 1)
-    labels = np.array(["early", "middle", "late"])
-    time = np.clip((3 * (position + 0.15 * random.normal(size=n_cells))).astype(int), 0, 2)
-    clones = np.array([f"clone{cell // SISTERS}" for cell in range(n_cells)])
-    obs = pd.DataFrame(
-        {
-            "time": pd.Categorical(labels[time], categories=labels, ordered=True),
-            "batch": np.where(random.random(n_cells) < 0.5, "one", "two"),
-            "is_root": position < 0.2,
-            "clone": clones,
-        },
-        index=[f"study{seed}cell{cell}" for cell in range(n_cells)],
-    )
-    if scenario.shuffled:
-        obs = obs.iloc[random.permutation(n_cells)].set_index(obs.index)
-    path = np.cos(np.outer(position, np.linspace(1, 6, N_DIMENSIONS)) + np.arange(N_DIMENSIONS))
-    shared = SHARED_NOISE * random.normal(size=path.shape)
-    reference = Reference(list(obs.index), position, 0, "simulated", "simulated")
-    subject = Subject(condition="c", model="m", layer="01", depth=0.0, seed=1, protocol="strict")
-    scored = []
-    for signal in scenario.signal:
-        matrix = signal * path + shared + NOISE * random.normal(size=path.shape)
-        found = score_strict(matrix.astype(np.float32), reference, obs, subject, settings)
-        estimate = next(row.estimate for row in found.rows if row.metric == SOMERS_D)
-        kept = [found.resamples[SOMERS_D + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
-        scored.append((np.array([estimate]), *kept))
-    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
 
 
 def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[dict[str, object]]:
@@ -140,7 +94,10 @@ def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[d
         ("optimism of the highest of all layers", np.mean(optimism), "reported"),
     ]
     if np.abs(truth).max() < 0.02:
+        means = np.array([study.estimates.mean() for study in studies])
+        away = means.mean() / (means.std(ddof=1) / np.sqrt(len(means)))
         rows.insert(0, ("estimate within 2 standard errors of 0", np.mean(within), ">= 0.95"))
+        rows.insert(1, ("mean of all studies, in its standard errors", away, "-2 to 2"))
     return [
         {
             "scenario": scenario.name,
@@ -153,33 +110,40 @@ def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[d
     ]
 
 
-def calibrate(n_studies: int, n_truth: int, n_cells: int, processes: int) -> pd.DataFrame:
-    """Simulate and judge all scenarios."""
-    quick = replace(SETTINGS, halvings=0, resamples=0)
+def calibrate(task: str, n_studies: int, n_truth: int, processes: int) -> pd.DataFrame:
+    """Simulate and judge all scenarios of a task."""
+    simulated = import_module(TASKS[task])
     rows: list[dict[str, object]] = []
     with ProcessPoolExecutor(processes) as pool:
-        for scenario in SCENARIOS:
-            further = pool.map(partial(simulate, scenario, n_cells, quick), range(10**6, 10**6 + n_truth))
+        for scenario in simulated.SCENARIOS:
+            draw = partial(simulated.simulate, scenario, simulated.SIZE)
+            further = pool.map(partial(draw, simulated.QUICK), range(10**6, 10**6 + n_truth), chunksize=4)
             truth = np.mean([study.estimates[0] for study in further], axis=0)
-            studies = list(pool.map(partial(simulate, scenario, n_cells, SETTINGS), range(n_studies)))
-            rows += judge(scenario, studies, truth)
-            print(pd.DataFrame(rows[-7:]).to_string(index=False), flush=True)
+            studies = list(pool.map(partial(draw, simulated.SETTINGS), range(n_studies)))
+            found = judge(scenario, studies, truth)
+            rows += [{"task": task, **row} for row in found]
+            print(pd.DataFrame(rows[-len(found) :]).to_string(index=False), flush=True)
     return pd.DataFrame(rows)
 
 
-def main() -> None:
-    """Read the arguments, simulate, print the table and write it if asked."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--studies", type=int, default=200)
-    arguments.add_argument(
-        "--truth", type=int, default=1000, help="further studies that the true scores come from"
+def parser() -> argparse.ArgumentParser:
+    """Command line of this script."""
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--cells", type=int, default=400)
+    arguments.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    arguments.add_argument("--studies", type=int, default=200)
+    arguments.add_argument("--truth", type=int, default=1000, help="further studies for the true scores")
     arguments.add_argument("--processes", type=int, default=4)
-    arguments.add_argument("--output", type=Path)
-    args = arguments.parse_args()
-    table = calibrate(args.studies, args.truth, args.cells, args.processes)
-    print(table.to_string(index=False))
+    arguments.add_argument("--output", type=Path, help="table to write")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Simulate, judge, print and write."""
+    args = parser().parse_args(argv)
+    tables = [calibrate(task, args.studies, args.truth, args.processes) for task in args.tasks]
+    table = pd.concat(tables, ignore_index=True)
     if args.output:
         write_table(args.output, table)
 

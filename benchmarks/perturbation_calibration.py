@@ -1,28 +1,20 @@
-"""Do the statistics of the perturbation task keep their promises? Simulated screens, protocol strict.
+"""Simulated screens, for ``calibration.py``.
 
 Each study draws cells of perturbations in modules, their counts, and a model of several layers that see the
-same cells more or less well; nothing but noise differs between studies. Printed as ``calibration.py`` prints
-the trajectory's: how often an interval holds the true value, how often a layer is claimed to beat the final
-one where none does, and how often where one does.
-
-    python benchmarks/perturbation_calibration.py --studies 200 --processes 4 --output calibration.tsv
+same cells more or less well; nothing but noise differs between studies. Scored by protocol strict.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from calibration import Scenario, Study, judge  # noqa: E402
+from calibration import Scenario, Study  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from layerscope.perturbation.design import make_design  # noqa: E402
@@ -32,7 +24,6 @@ from layerscope.perturbation.settings import StrictSettings  # noqa: E402
 from layerscope.perturbation.strict import METRIC, strict_scores  # noqa: E402
 from layerscope.perturbation.strict_reference import Expression, make_reference  # noqa: E402
 from layerscope.perturbation.sums import sum_layer  # noqa: E402
-from layerscope.tables import write_table  # noqa: E402
 
 SCENARIOS = (
     Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
@@ -43,6 +34,8 @@ SCENARIOS = (
 SETTINGS = StrictSettings(
     cells_per_perturbation=48, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=500, splits=20
 )
+QUICK = replace(SETTINGS, resamples=1, splits=1)
+SIZE = 24  # perturbations
 MODULES, DIMENSIONS, GENES, CELLS, CONTROLS = 5, 8, 150, 60, 240
 WIDTH = 12
 
@@ -83,42 +76,3 @@ def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings,
         values = [found[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([rows[0].estimate]), *values))
     return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
-
-
-def calibrate(n_studies: int, n_truth: int, n_perturbations: int, processes: int) -> pd.DataFrame:
-    """Simulate and judge all scenarios."""
-    quick = replace(SETTINGS, resamples=1, splits=1)
-    rows: list[dict[str, object]] = []
-    with ProcessPoolExecutor(processes) as pool:
-        for scenario in SCENARIOS:
-            draw = partial(simulate, scenario, n_perturbations)
-            further = pool.map(partial(draw, quick), range(10**6, 10**6 + n_truth), chunksize=4)
-            truth = np.mean([study.estimates[0] for study in further], axis=0)
-            studies = list(pool.map(partial(draw, SETTINGS), range(n_studies), chunksize=4))
-            found = judge(scenario, studies, truth)
-            rows += found
-            print(pd.DataFrame(found).to_string(index=False), flush=True)
-    return pd.DataFrame(rows)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Command line of this script."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--studies", type=int, default=200)
-    arguments.add_argument("--truth", type=int, default=1000, help="further studies for the true scores")
-    arguments.add_argument("--perturbations", type=int, default=24)
-    arguments.add_argument("--processes", type=int, default=4)
-    arguments.add_argument("--output", type=Path, help="table to write")
-    return arguments
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Simulate, judge, print and write."""
-    args = parser().parse_args(argv)
-    table = calibrate(args.studies, args.truth, args.perturbations, args.processes)
-    if args.output:
-        write_table(args.output, table)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,69 @@
+"""Simulated studies of the trajectory task, for ``calibration.py``.
+
+Each study draws cells along a branchless trajectory (three sampling times, two batches, sisters that sit
+close together) and a model of several layers that follow it more or less well; nothing but noise differs
+between studies. Scored by protocol strict.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from calibration import Scenario, Study  # noqa: E402
+
+from layerscope.trajectory.references import Reference  # noqa: E402
+from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject  # noqa: E402
+from layerscope.trajectory.settings import StrictSettings  # noqa: E402
+from layerscope.trajectory.strict import SOMERS_D, score_strict  # noqa: E402
+
+SCENARIOS = (
+    Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
+    Scenario("time labels shuffled", (0.3, 0.6, 1.0, 0.8, 0.5), shuffled=True),
+    Scenario("all layers equally good", (0.6, 0.6, 0.6, 0.6, 0.6)),
+    Scenario("a middle layer best", (0.3, 0.6, 1.0, 0.8, 0.5)),
+)
+SETTINGS = StrictSettings(neighbourhoods=(15, 30), roots=20, resamples=500)
+QUICK = replace(SETTINGS, halvings=0, resamples=0)
+SIZE = 400  # cells
+N_DIMENSIONS = 20
+NOISE, SHARED_NOISE = 0.3, 0.4
+SISTERS = 4
+
+
+def simulate(scenario: Scenario, n_cells: int, settings: StrictSettings, seed: int) -> Study:
+    """Draw one study and score every layer by protocol strict."""
+    random = np.random.default_rng([7, SCENARIOS.index(scenario), seed])
+    founder = np.repeat(random.random(-(-n_cells // SISTERS)), SISTERS)[:n_cells]
+    position = np.clip(founder + 0.1 * random.normal(size=n_cells), 0, 1)
+    labels = np.array(["early", "middle", "late"])
+    time = np.clip((3 * (position + 0.15 * random.normal(size=n_cells))).astype(int), 0, 2)
+    clones = np.array([f"clone{cell // SISTERS}" for cell in range(n_cells)])
+    obs = pd.DataFrame(
+        {
+            "time": pd.Categorical(labels[time], categories=labels, ordered=True),
+            "batch": np.where(random.random(n_cells) < 0.5, "one", "two"),
+            "is_root": position < 0.2,
+            "clone": clones,
+        },
+        index=[f"study{seed}cell{cell}" for cell in range(n_cells)],
+    )
+    if scenario.shuffled:
+        obs = obs.iloc[random.permutation(n_cells)].set_index(obs.index)
+    path = np.cos(np.outer(position, np.linspace(1, 6, N_DIMENSIONS)) + np.arange(N_DIMENSIONS))
+    shared = SHARED_NOISE * random.normal(size=path.shape)
+    reference = Reference(list(obs.index), position, 0, "simulated", "simulated")
+    subject = Subject(condition="c", model="m", layer="01", depth=0.0, seed=1, protocol="strict")
+    scored = []
+    for signal in scenario.signal:
+        matrix = signal * path + shared + NOISE * random.normal(size=path.shape)
+        found = score_strict(matrix.astype(np.float32), reference, obs, subject, settings)
+        estimate = next(row.estimate for row in found.rows if row.metric == SOMERS_D)
+        kept = [found.resamples[SOMERS_D + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        scored.append((np.array([estimate]), *kept))
+    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
