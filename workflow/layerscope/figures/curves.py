@@ -59,7 +59,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """Range of a control's scores over its seeds, layer by layer; of a single seed, its 95% interval."""
+    """Range of a control's scores over its seeds, layer by layer; of a single seed, its 95% interval.
+
+    ``middle`` is the mean of the estimates over the seeds.
+    """
 
     control: str
     of: str
@@ -68,6 +71,7 @@ class Band:
     position: Array
     low: Array
     high: Array
+    middle: Array
 
 
 @dataclass(frozen=True)
@@ -211,9 +215,17 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
                 position=np.array([at[layer] for layer in layers]),
                 low=np.fmin.reduce(low),
                 high=np.fmax.reduce(high),
+                middle=_mean(_by_layer(layers, curves, [c.estimate for c in curves])),
             )
         )
     return found
+
+
+def _mean(values: Array) -> Array:
+    """Mean over the curves that have a layer, shape ``(n_layers,)``; NaN where none has."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
 def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array]) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, chance_of, curve
@@ -22,7 +23,7 @@ LABEL_POSITION = 1.4
 LABEL_SIZE = 6.5
 LABEL_INCHES = 0.12
 NUMBER_INCHES = 0.18
-CROSSED, DOTTED = "xxxx", "...."
+UNTRAINED = "untrained"
 CHANCE_DASHES = (0, (6, 2, 1, 2))
 
 
@@ -232,36 +233,50 @@ def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
 
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
-    """Draw the range of a control over its seeds, hatched."""
+    """Draw the range of untrained networks over their seeds, hatched; other controls as thin lines."""
+    if band.control != UNTRAINED:
+        _draw_permuted(axes, band, style)
+        return
     look: dict[str, Any] = {
         "facecolor": "#e6e6e6",
         "edgecolor": style.colour,
         "alpha": 0.55,
-        "hatch": band_hatch(band.control, style),
+        "hatch": style.hatch,
         "linewidth": 0.5,
         "zorder": 1,
     }
-    inner = np.array([layer not in ("00", OFFICIAL) for layer in band.layers], dtype=bool)
+    inner = _blocks(band)
     axes.fill_between(band.position[inner], band.low[inner], band.high[inner], **look)
     for index in np.flatnonzero(~inner):
         x = band.position[index]
         axes.fill_between([x - 0.035, x + 0.035], band.low[index], band.high[index], **look)
 
 
-def band_hatch(control: str, style: CurveStyle) -> str:
-    """Hatch of a control's band: untrained weights in the model's own direction, others crossed or dotted."""
-    return {"untrained": style.hatch, "values_permuted": DOTTED}.get(control, CROSSED)
+def _draw_permuted(axes: Any, band: Band, style: CurveStyle) -> None:
+    dashes = permuted_dashes(band.control)
+    look: dict[str, Any] = {"color": style.colour, "alpha": 0.75, "zorder": 2}
+    inner = _blocks(band)
+    axes.plot(band.position[inner], band.middle[inner], linestyle=dashes, linewidth=1.0, **look)
+    axes.vlines(band.position, band.low, band.high, linewidth=0.4, **look)
+    axes.plot(band.position[~inner], band.middle[~inner], linestyle="", marker="_", markersize=5, **look)
 
 
-def band_patch(control: str, style: CurveStyle, label: str) -> Patch:
-    """Legend entry of a control's band."""
+def _blocks(band: Band) -> npt.NDArray[np.bool_]:
+    return np.array([layer not in ("00", OFFICIAL) for layer in band.layers], dtype=bool)
+
+
+def permuted_dashes(control: str) -> Any:
+    """Dashes of a control that is not ``untrained``, by its kind."""
+    return BASELINE_DASHES[{"values_permuted": 4}.get(control, 2)]
+
+
+def control_entry(control: str, style: CurveStyle, label: str) -> Patch | Line2D:
+    """Legend entry of a control."""
+    if control != UNTRAINED:
+        dashes = permuted_dashes(control)
+        return Line2D([], [], color=style.colour, alpha=0.75, linewidth=1.0, linestyle=dashes, label=label)
     return Patch(
-        facecolor="#e6e6e6",
-        edgecolor=style.colour,
-        alpha=0.7,
-        hatch=band_hatch(control, style),
-        linewidth=0.5,
-        label=label,
+        facecolor="#e6e6e6", edgecolor=style.colour, alpha=0.7, hatch=style.hatch, linewidth=0.5, label=label
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import without_score
-from layerscope.figures.layer_panels import CHANCE_DASHES, Panel, band_patch
+from layerscope.figures.layer_panels import CHANCE_DASHES, Panel, control_entry
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
 from layerscope.figures.wording import (
@@ -104,14 +104,14 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
     if drawing.split:
         kinds = sorted({model.control for model in models.values() if model.kind == "control"})
         entries += [
-            band_patch(kind, CURVES[0], f"{control_label(kind)} (range over seeds)") for kind in kinds
+            control_entry(kind, CURVES[0], f"{control_label(kind)} (range over seeds)") for kind in kinds
         ]
     else:
         for name, own in style.items():
             entries.append(curve_entry(models[name].title, own))
             for control, n_seeds in control_seeds(models, name).items():
                 seeds = f"range of {n_seeds} seeds" if n_seeds > 1 else "one seed, 95% interval"
-                entries.append(band_patch(control, own, f"{name}, {control_label(control)} ({seeds})"))
+                entries.append(control_entry(control, own, f"{name}, {control_label(control)} ({seeds})"))
     if style:
         entries += [_sign("official embedding", "*", 8), _sign("best layer", "o", 8, "none")]
     if drawing.alike:
@@ -178,8 +178,8 @@ def caption_of(drawing: Drawing) -> str:
         parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     if drawing.has("control"):
         parts.append(
-            "Hatched: controls of the same architecture, from the lowest seed to the highest; of a single "
-            "seed, its 95% interval."
+            "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
+            "single seed, its 95% interval. Thin broken lines: other controls, likewise."
         )
     if drawing.has("baseline"):
         parts.append("Level lines: baselines, with their 95% interval at the right end.")
