@@ -103,7 +103,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         wait_for("SLURM", ["sinfo", "--noheader", "--format=%T"], 60, "idle")
         yield folder
     finally:
-        subprocess.run(["scancel", "--user=root"], check=False, capture_output=True)
+        subprocess.run(["scancel", "--full", "--user=root"], check=False, capture_output=True)
+        wait_for("the end of all jobs", ["sh", "-c", "! squeue --noheader | grep -q ."], 60)
         for process in reversed(started):
             process.terminate()
         for process in reversed(started):

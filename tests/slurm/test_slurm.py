@@ -1,4 +1,4 @@
-"""The study through a real SLURM: one job is killed, one lacks memory; the tables are those of one machine."""
+"""The study through a real SLURM: one job is killed, one lacks memory; tables are those of one machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_study import ROOT, STUDY, Checkout, copy_repository
+from workflow_study import ROOT, Checkout, copy_repository
 
 pytestmark = pytest.mark.slurm
 PROFILE = "workflow/profiles/slurm-ci"
 TABLES = ("scores.tsv", "layers.tsv", "published.tsv")
+
+SMALL: dict[str, object] = {
+    "study": {
+        "title": "One condition of the embedded study",
+        "conditions": ["simulated_differentiation"],
+        "models": ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "hvg_pca", "qc_only"],
+    },
+    # each condition and model is extracted by two jobs
+    "extraction": {"shards": 2},
+}
 
 # less than preparing cells takes on the first attempt, ten times as much on the second
 TOO_LITTLE = "prepare_cells:mem_mb=200 if attempt == 1 else 2000"
@@ -26,14 +36,14 @@ TOO_LITTLE = "prepare_cells:mem_mb=200 if attempt == 1 else 2000"
 def study() -> dict[str, object]:
     """``LAYERSCOPE_SLURM_STUDY`` names the file of the study; by default it is a part of the embedded one."""
     named = os.environ.get("LAYERSCOPE_SLURM_STUDY")
-    return yaml.safe_load((ROOT / named).read_text(encoding="utf-8")) if named else STUDY
+    return yaml.safe_load((ROOT / named).read_text(encoding="utf-8")) if named else SMALL
 
 
 @pytest.fixture(scope="module")
 def alone(study: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a run on this machine, without SLURM."""
+    """Results of a run on this machine, without SLURM, and with each extraction in one piece."""
     checkout = copy_repository(tmp_path_factory.mktemp("alone"))
-    name = checkout.write_config("study.yaml", study)
+    name = checkout.write_config("study.yaml", {**study, "extraction": {"shards": 1}})
     run = checkout.snakemake("--configfile", name, cores=len(os.sched_getaffinity(0)))
     assert run.returncode == 0, run.stdout[-8000:]
     return checkout.folder / "results"
@@ -90,7 +100,7 @@ def test_a_killed_job_and_one_out_of_memory_are_run_again(on_slurm: tuple[Checko
     _, said, killed = on_slurm
     assert killed
     failed = [line for line in said.splitlines() if line.startswith("Error in rule ")]
-    assert any("extract_layers" in line for line in failed), failed
+    assert any("extract_" in line for line in failed), failed
     assert any("prepare_cells" in line for line in failed), failed
     assert "Trying to restart job" in said
 
@@ -110,7 +120,7 @@ def test_extraction_asked_for_the_gpu(on_slurm: tuple[Checkout, str, str], clust
         text=True,
         check=True,
     ).stdout.splitlines()
-    extraction = [job for job in jobs if "extract_layers" in job]
+    extraction = [job for job in jobs if "extract_" in job]
     assert extraction
     assert all("gpu" in job.split("|")[1] for job in extraction), extraction
     others = [job for job in jobs if "prepare_cells" in job]
