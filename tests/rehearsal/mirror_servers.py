@@ -1,7 +1,7 @@
 """Real servers on 127.0.0.1 in the place of the real hosts: nginx for HTTPS, moto for the bucket behind it.
 
 What was sent is read from nginx's own log. moto reads a whole object for every range that it is asked for, so
-nginx asks it for large slices and keeps them; whoever asks nginx notices nothing of that.
+nginx asks it for large slices, once, and keeps them; whoever asks nginx notices nothing of that.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ http {{
         ssl_certificate_key {folder}/key.pem;
         root {hosts};
         location /{bucket}.s3.amazonaws.com/ {{
-            slice 32m;
+            slice 256m;
             rewrite ^/([^/]+)\\.s3\\.amazonaws\\.com/(.*)$ /$1/$2 break;
             proxy_pass http://127.0.0.1:{bucket_port};
             proxy_set_header Range $slice_range;
@@ -70,8 +70,8 @@ http {{
             proxy_cache_key $uri$slice_range;
             proxy_cache_valid 200 206 1d;
             proxy_cache_lock on;
-            proxy_cache_lock_timeout 60s;
         }}
+        location = /ready {{ return 204; }}
 {redirects}
     }}
 }}
@@ -125,7 +125,8 @@ class Servers:
         self._wait(f"http://127.0.0.1:{self._bucket_port}/")
         self._fill_bucket()
         self._start("nginx", [program, "-p", str(self._folder), "-c", str(self._folder / "nginx.conf")])
-        self._wait(f"{self.mirror}/")
+        self._wait(f"{self.mirror}/ready")
+        self._fill_cache()
         (self._folder / "access.log").write_text("", encoding="utf-8")
         return self
 
@@ -185,6 +186,15 @@ class Servers:
         for path in sorted(self.files.objects.iterdir()):
             public = {"ACL": "public-read"}
             client.upload_file(str(path), BUCKET, f"{FOLDER}/{path.name}", ExtraArgs=public, Config=parts)
+
+    def _fill_cache(self) -> None:
+        """Let nginx ask the bucket for every object once."""
+        pool = urllib3.PoolManager(ca_certs=str(self.certificate))
+        for path in sorted(self.files.objects.iterdir()):
+            url = f"{self.mirror}/{BUCKET}.s3.amazonaws.com/{FOLDER}/{path.name}"
+            with pool.request("GET", url, preload_content=False) as answer:
+                received = sum(map(len, answer.stream(1 << 22)))
+            assert received == path.stat().st_size, (path.name, received)
 
 
 def _until(ready: Callable[[], bool], what: str) -> None:
