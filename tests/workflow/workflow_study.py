@@ -67,7 +67,7 @@ class Checkout:
 
     def jobs(self, *arguments: str) -> dict[str, int]:
         """Number of jobs per rule that a dry run lists."""
-        run = self.snakemake("--dry-run", "--quiet", "host", *arguments)
+        run = self.snakemake("--quiet", "host", "--dry-run", *arguments)
         assert run.returncode == 0, run.stdout
         if "Job stats" not in run.stdout:
             return {}
