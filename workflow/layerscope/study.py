@@ -8,6 +8,8 @@ complete configuration.
 from __future__ import annotations
 
 import copy
+import math
+import posixpath
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,12 +18,31 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 from layerscope.tables import layer_names
 
 Config = Mapping[str, Any]
+NAMED = 30
+
+
+def _is_whole(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# 15.0 is no whole number to the steps that get it, and NaN and infinity are no thresholds
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_whole, "number": _is_number}
+    ),
+)
 
 
 def complete(config: Config, schema: str | Path) -> dict[str, Any]:
@@ -46,7 +67,7 @@ def complete(config: Config, schema: str | Path) -> dict[str, Any]:
     """
     rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
     completed: dict[str, Any] = copy.deepcopy(dict(config))
-    error = best_match(Draft202012Validator(rules).iter_errors(completed))
+    error = best_match(_Validator(rules).iter_errors(completed))
     if error is not None:
         raise ConfigError(_explain(error))
     _fill_defaults(completed, rules, rules)
@@ -188,7 +209,7 @@ def _explain(error: ValidationError) -> str:
     found = error.instance
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         allowed = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(found) - set(allowed))[0]
+        unknown = sorted(set(found) - set(allowed), key=str)[0]
         return f"{where}: unknown key {unknown!r}{_hint(unknown, allowed)}; allowed: {', '.join(allowed)}"
     if error.validator == "enum":
         return (
@@ -198,18 +219,20 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in found]
         return f"{where}: the key {missing[0]!r} is missing"
+    if error.validator == "uniqueItems":
+        return f"{where}: an entry stands twice in {found!r}; name each once"
     if error.validator == "type":
         return f"{where}: found {found!r}, expected a value of type {error.validator_value}"
     if error.validator == "oneOf":
         keys = [key for choice in error.validator_value for key in choice.get("required", [])]
-        stated = ", ".join(found) or "none"
+        stated = ", ".join(map(str, found)) or "none"
         return f"{where}: exactly one of these keys is needed: {', '.join(keys)}; found: {stated}"
     expected = error.schema.get("description") if isinstance(error.schema, dict) else None
     return f"{where}: found {found!r}, expected {expected}" if expected else f"{where}: {error.message}"
 
 
-def _hint(found: str, allowed: Iterable[str]) -> str:
-    near = get_close_matches(found, list(allowed), n=1)
+def _hint(found: object, allowed: Iterable[str]) -> str:
+    near = get_close_matches(str(found), list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -217,7 +240,8 @@ def _known(name: str, among: Iterable[str], where: str, kind: str) -> None:
     among = sorted(among)
     if name not in among:
         raise ConfigError(
-            f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among)}"
+            f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among[:NAMED])}"
+            + (f" and {len(among) - NAMED} more" if len(among) > NAMED else "")
         )
 
 
@@ -263,3 +287,6 @@ def _demand_file(source: Mapping[str, Any], where: str) -> None:
     path = source.get("path")
     if path and not Path(path).exists():
         raise ConfigError(f"{where}: path: there is no file {path!r}")
+    place = source.get("huggingface") or source.get("geo") or {"file": source.get("url")}
+    if place["file"] is not None and posixpath.basename(place["file"]) in ("", ".", ".."):
+        raise ConfigError(f"{where}: {place['file']!r} does not end in the name of a file")

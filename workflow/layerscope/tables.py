@@ -7,13 +7,16 @@ the report need to know no task by name.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from pandas.errors import EmptyDataError, ParserError
 
 from layerscope.errors import DataError
 from layerscope.files import whole
@@ -93,9 +96,47 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1)."""
-    table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
+    """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1).
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, no table, or was cut off.
+    """
+    table = _read(path, dtype=dict.fromkeys(text, str), na_values=[""])
     return table.fillna(dict.fromkeys(text, ""))
+
+
+def _read(path: str | Path, **options: Any) -> pd.DataFrame:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    with path.open("rb") as stream:
+        if not stream.seek(0, os.SEEK_END):
+            raise DataError(f"{path}: the table is empty. Delete it and run again")
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)
+    try:
+        table = pd.read_csv(path, sep="\t", keep_default_na=False, **options)
+    except (EmptyDataError, ParserError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: not a table of tab-separated text ({reason}). Delete it and run again"
+        ) from error
+    if last != b"\n":
+        raise DataError(f"{path}: the table was cut off in its last row. Delete it and run again")
+    return table
+
+
+def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a table read from a file if one of these columns holds something other than numbers."""
+    for name in columns:
+        if table[name].dtype.kind not in "iuf":
+            odd = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
+            found = repr(odd.iloc[0]) if len(odd) else str(table[name].dtype)
+            raise DataError(
+                f"{path}: column {name!r} must hold numbers, found {found}. Delete it and run again"
+            )
 
 
 def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
@@ -106,7 +147,7 @@ def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
     DataError
         If the columns of two tables differ.
     """
-    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
+    tables = [_read(path, dtype=str) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if list(table.columns) != list(tables[0].columns):
             raise DataError(
@@ -127,7 +168,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the columns are not those of :class:`Score`.
+        If it is no whole table, its columns are not those of :class:`Score`, or words stand for numbers.
     """
     table = read_table(path, text=TEXT_COLUMNS)
     if tuple(table.columns) != SCORE_COLUMNS:
@@ -135,6 +176,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
             f"{path}: expected the columns {', '.join(SCORE_COLUMNS)}; found {', '.join(table.columns)}. "
             "Delete the file and run again"
         )
+    demand_numbers(path, table, [name for name in SCORE_COLUMNS if name not in TEXT_COLUMNS])
     return table
 
 
@@ -151,6 +193,17 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
 
 
 def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
-    """Read what :func:`write_resamples` wrote."""
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
+    """Read what :func:`write_resamples` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, or is not such a file, or was changed.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with np.load(path) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, BadZipFile) as error:
+        raise DataError(f"{path}: not whole bootstrap values ({error}); delete it and run again") from error

@@ -18,7 +18,7 @@ PACKAGE = WORKFLOW / "layerscope"
 sys.path.insert(0, str(WORKFLOW))
 
 import layerscope
-from layerscope import study
+from layerscope import study, study_file
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 
@@ -61,6 +61,8 @@ def repository(path):
 def completed(config):
     """The configuration, checked and with its defaults filled in."""
     try:
+        for file in workflow.configfiles:
+            study_file.read_study(file)
         return study.complete(config, WORKFLOW / "schemas" / "config.schema.yaml")
     except ConfigError as error:
         raise WorkflowError(f"configuration: {error}") from None

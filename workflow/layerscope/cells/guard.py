@@ -200,8 +200,16 @@ def _recoverable(
 
 def matrices(stored: h5py.File) -> list[str]:
     """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = [name for name in ("X", "raw/X", "raw.X") if name in stored]
-    return names + [f"layers/{name}" for name in stored.get("layers", {})]
+    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in stored.get("layers", {}))]
+    return [name for name in names if name in stored and _is_there(stored, name)]
+
+
+def _is_there(stored: h5py.File, name: str) -> bool:
+    """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
+    try:
+        return stored[name] is not None
+    except (KeyError, OSError, RuntimeError):
+        return False
 
 
 def matrix_key(name: str) -> str:

@@ -70,6 +70,8 @@ def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
         If the table has none.
     """
     if isinstance(table, h5py.Dataset):
+        if not table.dtype.names:
+            raise DamagedDataError(f"{_where(table)}: expected a table, found an array of {table.dtype}")
         return [_text(name) for name in table[(table.dtype.names or ("index",))[0]]]
     if index_name(table) not in table:
         raise DamagedDataError(f"{_where(table)}: this table has no index (the names of its rows)")
@@ -84,6 +86,17 @@ def read_column(table: h5py.Group | h5py.Dataset, name: str) -> pd.Series:
     DataError
         If the column's encoding is not one that anndata has used for columns, or it is damaged.
     """
+    column = _column(table, name)
+    if isinstance(table, h5py.Group) and isinstance(index := table.get(index_name(table)), h5py.Dataset):
+        n_rows = len(index)
+        if len(column) != n_rows:
+            raise DamagedDataError(
+                f"{_where(table)}: column {name!r} has {len(column)} rows, the table {n_rows}: it is damaged"
+            )
+    return column
+
+
+def _column(table: h5py.Group | h5py.Dataset, name: str) -> pd.Series:
     if isinstance(table, h5py.Dataset):
         return pd.Series(_plain_array(table[name]), name=name)
     stored = table[name]

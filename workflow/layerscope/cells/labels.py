@@ -10,18 +10,24 @@ import numpy as np
 import pandas as pd
 
 LISTED = 30
+LETTERS = 80
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 MISSING = ("", "nan", "NaN", "None", "<NA>")
 
 
 def among(name: str, available: Iterable[object]) -> str:
     """Say what there is instead of ``name``: near matches first, then everything (the first thirty)."""
-    names = [str(choice) for choice in available]
+    names = [shortened(str(choice)) for choice in available]
     folded = {choice.casefold(): choice for choice in reversed(names)}
-    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name.casefold()[:LETTERS], folded, n=3, cutoff=0.6)
     near = f"did you mean {' or '.join(repr(folded[match]) for match in close)}? " if close else ""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"{near}there are: {', '.join(names[:LISTED]) or 'none'}{more}"
+
+
+def shortened(label: str) -> str:
+    """A label as a message can hold it, be it a million letters long."""
+    return label if len(label) <= LETTERS else f"{label[: LETTERS // 2]}... ({len(label):,} letters)"
 
 
 def natural_order(labels: Iterable[str]) -> list[str]:

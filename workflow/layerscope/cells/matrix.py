@@ -71,6 +71,8 @@ class CsrRows:
         If the arrays do not fit together; and, while rows are read, if a column number is impossible.
     """
 
+    name = "a stored matrix"
+
     def __init__(
         self,
         data: Any,
@@ -84,9 +86,12 @@ class CsrRows:
         self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
         self.read_over = READ_OVER
         self.shape, self.dtype = shape, np.dtype(data.dtype)
-        if len(self._starts) != shape[0] + 1 or not _rises(self._starts, data.shape[0]):
+        if isinstance(data, h5py.Dataset):
+            self.name = f"{Path(data.file.filename).name}: {data.parent.name.lstrip('/')}: {self.name}"
+        n_entries = min(data.shape[0], indices.shape[0])
+        if len(self._starts) != shape[0] + 1 or not _rises(self._starts, n_entries):
             raise DamagedDataError(
-                f"a stored matrix is damaged: {shape[0]} rows and {data.shape[0]} entries, "
+                f"{self.name} is damaged: {shape[0]} rows and {n_entries} entries, "
                 f"but {len(self._starts)} row starts, of which the last is {self._starts[-1:].tolist()}"
             )
 
@@ -117,7 +122,7 @@ class CsrRows:
     def _demand_columns(self, columns: np.ndarray) -> None:
         if columns.size and not (columns.min() >= 0 and columns.max() < self.shape[1]):
             raise DamagedDataError(
-                f"a stored matrix is damaged: it has {self.shape[1]} columns, and entries of column "
+                f"{self.name} is damaged: it has {self.shape[1]} columns, and entries of column "
                 f"{columns.min() if columns.min() < 0 else columns.max()}"
             )
 
@@ -272,6 +277,9 @@ def stored_rows(stored: h5py.Group | h5py.Dataset) -> RowMatrix:
     kind = (found.decode() if isinstance(found, bytes) else str(found)).removesuffix("_matrix")
     if kind not in ("csr", "csc"):
         raise DataError(f"{where}: expected a dense, CSR or CSC matrix, found {kind!r}")
+    missing = [part for part in ("data", "indices", "indptr") if part not in stored]
+    if missing:
+        raise DamagedDataError(f"{where}: a stored matrix is damaged: it has no {missing[0]}")
     n_rows, n_columns = stored.attrs["shape"] if "shape" in stored.attrs else stored.attrs["h5sparse_shape"]
     shape = (int(n_rows), int(n_columns))
     if kind == "csr":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -183,5 +184,6 @@ def _demand_choice(where: str, value: Any, allowed: Sequence[str]) -> None:
 
 def _demand_number(where: str, value: Any, whole: bool = False) -> None:
     allowed = int if whole else int | float
-    if value is not None and (isinstance(value, bool) or not isinstance(value, allowed) or value < 0):
+    is_number = isinstance(value, allowed) and not isinstance(value, bool) and 0 <= value < math.inf
+    if value is not None and not is_number:
         raise ConfigError(f"{where}: expected a {'whole ' if whole else ''}number from 0, found {value!r}")

@@ -3,14 +3,16 @@
 It is an AnnData without ``X``, written and read here with h5py alone, since the steps that score a layer run
 hundreds of times: ``obsm["layer_00"]`` ... ``obsm["official"]`` (cells x width), ``obs_names`` the cells in
 the order of the file they came from, ``obs["refused"]`` why a cell has no representation (its rows are NaN),
-and ``uns["layerscope"]`` the provenance as JSON. Nothing in it tells when or where it was made: the same run
-gives the same bytes.
+and ``uns["layerscope"]`` the provenance as JSON. Each layer has the attribute ``crc32``, the checksum of its
+bytes, so that a layer that a disk has changed is not taken for numbers. Nothing in it tells when or where it
+was made: the same run gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +28,9 @@ from layerscope.tables import OFFICIAL
 
 PROVENANCE = "layerscope"
 REFUSED = "refused"
+CHECKSUM = "crc32"
+ROWS_AT_ONCE = 4096
+AGAIN = "delete it and extract again"
 
 
 @dataclass(frozen=True)
@@ -68,17 +73,61 @@ def read_layer(path: str | Path, layer: str) -> Layer:
     Raises
     ------
     DataError
-        If the file is missing or no embeddings file, or has no such layer.
+        If the file is missing or no embeddings file, has no such layer, or its bytes were changed.
     """
     with _open(path) as file:
-        if key(layer) not in file["obsm"]:
+        if layer not in _layers(file):
             raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
+        stored = file["obsm"][key(layer)]
+        cell_ids = file["obs"]["_index"].asstr()[()].tolist()
+        if stored.ndim != 2 or len(stored) != len(cell_ids):
+            raise DataError(
+                f"{path}: layer {layer!r} has the shape {stored.shape}, expected a row for each of "
+                f"{len(cell_ids)} cells; {AGAIN}"
+            )
+        matrix = stored[()]
+        _demand_checksum(path, layer, stored, _crc(matrix))
         return Layer(
-            cell_ids=file["obs"]["_index"].asstr()[()].tolist(),
-            matrix=file["obsm"][key(layer)][()].astype(np.float32, copy=False),
-            provenance=json.loads(file["uns"][PROVENANCE].asstr()[()]),
+            cell_ids=cell_ids,
+            matrix=matrix.astype(np.float32, copy=False),
+            provenance=_provenance(file, path),
             refused=file["obs"][REFUSED].asstr()[()].tolist(),
         )
+
+
+def windows(path: str | Path, layers: Sequence[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yield some rows of every layer at a time, as they are stored.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file; after the last rows, if bytes of a layer were changed.
+    """
+    with _open(path) as file:
+        stored = {layer: file["obsm"][key(layer)] for layer in layers}
+        checksums = dict.fromkeys(layers, 0)
+        for start in range(0, len(stored[layers[0]]), ROWS_AT_ONCE):
+            rows = {layer: np.asarray(found[start : start + ROWS_AT_ONCE]) for layer, found in stored.items()}
+            checksums = {layer: _crc(rows[layer], checksums[layer]) for layer in layers}
+            yield rows
+        for layer in layers:
+            _demand_checksum(path, layer, stored[layer], checksums[layer])
+
+
+def _crc(rows: npt.NDArray[Any], before: int = 0) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows).data, before)
+
+
+def _checksum(stored: h5py.Dataset) -> int:
+    checksum = 0
+    for start in range(0, len(stored), ROWS_AT_ONCE):
+        checksum = _crc(stored[start : start + ROWS_AT_ONCE], checksum)
+    return checksum
+
+
+def _demand_checksum(path: str | Path, layer: str, stored: h5py.Dataset, found: int) -> None:
+    if CHECKSUM in stored.attrs and int(stored.attrs[CHECKSUM]) != found:
+        raise DataError(f"{path}: layer {layer!r} is damaged: its bytes are not those written; {AGAIN}")
 
 
 def read_layers(path: str | Path) -> list[str]:
@@ -102,8 +151,15 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         If the file is missing or no embeddings file.
     """
     with _open(path) as file:
+        return _provenance(file, path)
+
+
+def _provenance(file: h5py.File, path: str | Path) -> dict[str, Any]:
+    try:
         found: dict[str, Any] = json.loads(file["uns"][PROVENANCE].asstr()[()])
-        return found
+    except (json.JSONDecodeError, TypeError) as error:
+        raise DataError(f"{path}: uns[{PROVENANCE!r}] is not JSON ({error}); {AGAIN}") from error
+    return found
 
 
 def _open(path: str | Path) -> h5py.File:
@@ -112,10 +168,17 @@ def _open(path: str | Path) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise DataError(f"{path}: not a whole HDF5 file ({error}); delete it and extract again") from error
+        raise DataError(f"{path}: not a whole HDF5 file ({error}); {AGAIN}") from error
     if "obsm" not in file or PROVENANCE not in file.get("uns", {}):
         file.close()
         raise DataError(f"{path}: not an embeddings file: obsm or uns[{PROVENANCE!r}] is missing")
+    missing = [name for name in ("_index", REFUSED) if name not in file.get("obs", {})]
+    if missing:
+        file.close()
+        raise DataError(
+            f"{path}: not an embeddings file: obs[{missing[0]!r}] is missing; name what extract_layers.py or "
+            "compute_baseline.py wrote, and if this is it, extract again"
+        )
     return file
 
 
@@ -161,6 +224,7 @@ class EmbeddingsWriter:
     def __init__(self, path: Path, cell_ids: Sequence[str]) -> None:
         self._file = h5py.File(path, "w", track_order=False)
         self._cell_ids = list(cell_ids)
+        self._checksums: dict[str, tuple[int, int]] = {}
         _tag(self._file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
             _tag(self._file.create_group(name), "dict", "0.1.0")
@@ -175,17 +239,28 @@ class EmbeddingsWriter:
 
     def add(self, layer: str, width: int, dtype: npt.DTypeLike = np.float32) -> None:
         """Make room for a layer, cells x ``width``; every row of it is to be filled."""
+        self._checksums[layer] = (0, 0)
         dataset = self._file["obsm"].create_dataset(
             key(layer), (len(self._cell_ids), width), dtype, fill_time="never"
         )
         _tag(dataset, "array", "0.2.0")
 
     def fill(self, layer: str, start: int, matrix: npt.NDArray[Any]) -> None:
-        """Write the rows of a layer from ``start`` on."""
-        self._file["obsm"][key(layer)][start : start + len(matrix)] = matrix
+        """Write the rows of a layer from ``start`` on; fastest in their order."""
+        stored = self._file["obsm"][key(layer)]
+        n_written, checksum = self._checksums[layer]
+        rows = np.ascontiguousarray(matrix, dtype=stored.dtype)
+        stored[start : start + len(rows)] = rows
+        in_order = start == n_written
+        self._checksums[layer] = (n_written + len(rows), _crc(rows, checksum)) if in_order else (-1, 0)
 
     def finish(self, refused: Sequence[str], provenance: Mapping[str, Any]) -> None:
-        """Write what is known at the end: the reasons of refused cells, and the provenance."""
+        """Write what is known at the end: checksums, the reasons of refused cells, and the provenance."""
+        for layer, (n_written, checksum) in self._checksums.items():
+            stored = self._file["obsm"][key(layer)]
+            if n_written != len(stored):
+                checksum = _checksum(stored)
+            stored.attrs[CHECKSUM] = np.uint32(checksum)
         _table(self._file.create_group("obs"), {"_index": self._cell_ids, REFUSED: list(refused)})
         _table(self._file.create_group("var"), {"_index": []})
         text = json.dumps(provenance, indent=1, sort_keys=True, allow_nan=False)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
-import numpy.typing as npt
 
 from layerscope.errors import DataError
-from layerscope.extraction.embeddings_file import REFUSED, EmbeddingsWriter, key, read_layers, read_provenance
+from layerscope.extraction.embeddings_file import (
+    REFUSED,
+    EmbeddingsWriter,
+    read_layers,
+    read_provenance,
+    windows,
+)
 from layerscope.files import whole
 
-WINDOW_ROWS = 4096
 COUNTED = ("n_refused", "refused", "n_shortened")
 
 
@@ -54,7 +57,7 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> None:
     with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
         start = 0
         for path in shards:
-            for matrices in _windows(path, layers):
+            for matrices in windows(path, layers):
                 if start == 0:
                     for name, matrix in matrices.items():
                         writer.add(name, matrix.shape[1], matrix.dtype)
@@ -73,14 +76,6 @@ def _cells(shards: Sequence[str | Path]) -> tuple[list[str], list[str]]:
             cell_ids += file["obs"]["_index"].asstr()[()].tolist()
             refused += file["obs"][REFUSED].asstr()[()].tolist()
     return cell_ids, refused
-
-
-def _windows(path: str | Path, layers: Sequence[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Some rows of every layer at a time."""
-    with h5py.File(path, "r") as file:
-        stored = {layer: file["obsm"][key(layer)] for layer in layers}
-        for start in range(0, len(stored[layers[0]]), WINDOW_ROWS):
-            yield {layer: np.asarray(found[start : start + WINDOW_ROWS]) for layer, found in stored.items()}
 
 
 def _counts(provenances: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -99,6 +99,9 @@ def differential_expression(
     chosen = PaperSettings.read(settings)
     open_h5ad(pseudobulk).close()
     samples = anndata.read_h5ad(pseudobulk)
+    missing = [name for name in ("perturbation", "is_control", "n_cells") if name not in samples.obs]
+    if missing:
+        raise DataError(f"{pseudobulk}: not pseudobulks (no column {missing[0]!r}); make them of these cells")
     tested = np.asarray(samples.X.sum(axis=0) >= max(chosen.min_counts_per_gene, 1))
     if not tested.any():
         raise DataError(

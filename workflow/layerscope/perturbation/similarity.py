@@ -120,6 +120,8 @@ def read_similarity(path: str | Path) -> tuple[list[str], NDArray[np.floating]]:
         raise DataError(
             f"{path}: {len(names)} names for a matrix of shape {values.shape}; delete it, run again"
         )
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: similarities that are not finite numbers; delete it and run again")
     return names, values
 
 

@@ -14,7 +14,7 @@ from layerscope.cells.canonical import ROOT_CELL, read_obs
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
-from layerscope.tables import OFFICIAL, read_table, write_table
+from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
 from layerscope.trajectory.graph import neighbour_graph
 from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 from layerscope.trajectory.settings import TrajectorySettings
@@ -191,6 +191,7 @@ def read_reference(path: str | Path) -> Reference:
         raise DataError(
             f"{path}: expected cells with the columns {', '.join(COLUMNS)}. Delete it and run again"
         )
+    demand_numbers(path, table, ["pseudotime", "is_root"])
     cell_ids, source = table["cell_id"].tolist(), table["source"].iloc[0]
     if source.startswith(UNAVAILABLE):
         return Reference.missing(cell_ids, source.removeprefix(UNAVAILABLE))

@@ -96,13 +96,25 @@ def root_cell(stored: h5py.File, cell_ids: Sequence[str]) -> str | None:
     """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
     uns = stored.get("uns", {})
     if "iroot_cell" in uns:
-        return str(uns["iroot_cell"].asstr()[()])
+        named = uns["iroot_cell"]
+        if not h5py.check_string_dtype(named.dtype):
+            raise DataError(f"{_name(stored)}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
+        return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
-    position = int(np.asarray(uns["iroot"][()]).item())
+    found = np.asarray(uns["iroot"][()])
+    if found.size != 1 or found.dtype.kind not in "iuf" or found.item() != np.rint(found.item()):
+        said = found.item() if found.size == 1 else found.tolist()
+        said = said.decode(errors="replace") if isinstance(said, bytes) else said
+        raise DataError(f"{_name(stored)}: uns['iroot'] must be the number of a cell, found {said!r}")
+    position = int(found.item())
     if not 0 <= position < len(cell_ids):
-        raise DataError(f"{stored.filename}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
+        raise DataError(f"{_name(stored)}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
     return cell_ids[position]
+
+
+def _name(stored: h5py.File) -> str:
+    return file_name(str(stored.filename))
 
 
 def _matrix_name(stored: h5py.File, matrix: str | None, name: str) -> str:

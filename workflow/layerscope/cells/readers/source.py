@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
-from layerscope.cells.labels import among, natural_order, text
+from layerscope.cells.labels import among, natural_order, shortened, text
 from layerscope.cells.matrix import RowMatrix
 from layerscope.cells.settings import TASKS, CellSettings
 from layerscope.errors import ConfigError, DataError
@@ -151,7 +151,7 @@ class Columns:
         for label in wanted:
             if label not in present:
                 choices = among(label, natural_order(value for value in present if value))
-                found = f"{self.name}: no cell is labelled {label!r} in column {column!r}"
+                found = f"{self.name}: no cell is labelled {shortened(label)!r} in column {column!r}"
                 self.absent[key, label] = f"{found}; {choices}. Mend `{key}`"
 
 
@@ -235,10 +235,8 @@ def _numbers(columns: Columns, column: str, key: str) -> np.ndarray:
     numbers: np.ndarray = found.to_numpy(dtype=np.float64)
     odd = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
     if odd:
-        raise DataError(
-            f"{columns.name}: column {column!r} must hold numbers, found {', '.join(map(repr, odd[:3]))}. "
-            f"Mend `{key}`"
-        )
+        few = ", ".join(repr(shortened(label)) for label in odd[:3])
+        raise DataError(f"{columns.name}: column {column!r} must hold numbers, found {few}. Mend `{key}`")
     return numbers
 
 
@@ -248,9 +246,9 @@ def flag(columns: Columns, column: str, key: str) -> np.ndarray:
     flags = {"true": True, "1": True, "false": False, "0": False, "": False}
     unknown = sorted({str(value) for value in values if str(value).casefold() not in flags})
     if unknown:
+        few = ", ".join(map(shortened, unknown[:3]))
         raise DataError(
-            f"{columns.name}: column {column!r} must hold true or false, found {', '.join(unknown[:3])}. "
-            f"Mend `{key}`"
+            f"{columns.name}: column {column!r} must hold true or false, found {few}. Mend `{key}`"
         )
     return np.array([flags[str(value).casefold()] for value in values], dtype=bool)
 

@@ -1,0 +1,107 @@
+"""Configurations with one thing wrong."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from bad_ground import bad
+
+STUDY: dict[str, Any] = {
+    "study": {"title": "Mine", "conditions": ["mine"], "models": ["hvg_pca"]},
+    "datasets": {"mine": {"kind": "h5ad", "source": {"path": "screen.h5ad"}, "values": "counts"}},
+    "conditions": {"mine": {"dataset": "mine", "task": "perturbation"}},
+}
+HOSTILE = {
+    "unicode": "модель",
+    "space": "a b",
+    "path": "../x",
+    "shell": "$(touch x)",
+    "semicolon": "a;touch x",
+    "newline": "abc\n",
+    "long": "x" * 101,
+}
+
+
+def setting(name: str, *place: object) -> None:
+    """Register the study with one key set to something else: the keys down to it, then the value."""
+
+    def build(at: Path) -> None:
+        config = copy.deepcopy(STUDY)
+        *parents, last, value = place
+        part: Any = config
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[last] = value
+        (at / "mine.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+    build.__name__ = name
+    bad(build)
+
+
+def text(name: str, content: str | bytes | None) -> None:
+    """Register a file of some content, or none."""
+
+    def build(at: Path) -> None:
+        if content is not None:
+            (at / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    build.__name__ = name
+    bad(build)
+
+
+text("config_missing", None)
+text("config_empty", "# nothing yet\n")
+text("config_list", "- study\n- models\n")
+text("config_not_yaml", "study: {title: [\n")
+text("config_tab", "study:\n\ttitle: x\n")
+text("config_binary", b"\x89HDF\r\n\x1a\n\xff\xfe")
+text("config_python_object", "study: !!python/object/apply:os.system ['touch x']\n")
+text("config_key_twice", yaml.safe_dump(STUDY) + "study: {title: another}\n")
+text(
+    "config_nested_key_twice",
+    yaml.safe_dump(STUDY | {"seeds": {"resampling": 1}}).replace(
+        "  resampling: 1", "  resampling: 1\n  resampling: 2"
+    ),
+)
+
+setting("config_unknown_key", "studdy", {})
+setting("config_number_as_key", 1, {})
+setting("config_number_as_key_of_quality", "quality", 1, 5)
+setting("config_text_for_mapping", "study", "all of them")
+setting("config_null_models", "models", None)
+setting("config_text_for_number", "seeds", "resampling", "one")
+setting("config_fraction_for_whole_number", "trajectory", "paper", "neighbours", 15.0)
+setting("config_true_for_number", "resampling", "resamples", True)
+setting("config_negative_seed", "seeds", "resampling", -1)
+setting("config_no_resamples", "resampling", "resamples", 0)
+setting("config_nan", "quality", "max_mitochondrial_percent", float("nan"))
+setting("config_infinite", "cell_type", "strict", "penalty", float("inf"))
+setting("config_unknown_model", "study", "models", ["hvg_pka"])
+setting("config_unknown_condition", "study", "conditions", ["mne"])
+setting("config_condition_twice", "study", "conditions", ["mine", "mine"])
+setting("config_unknown_protocol", "study", "protocols", {"trajectory": ["papre"]})
+setting("config_unknown_device", "extraction", "device", "tpu")
+setting("config_missing_file", "datasets", "mine", "source", {"path": "../absent.h5ad"})
+setting(
+    "config_two_sources", "datasets", "mine", "source", {"path": "screen.h5ad", "url": "https://a.org/b.h5ad"}
+)
+setting("config_unknown_matrix", "datasets", "mine", "matrix", "Y")
+setting("config_empty_control", "datasets", "mine", "control", [])
+setting(
+    "config_control_of_nothing", "models", "hvg_pca", {"control": "untrained", "of": "nothing", "seed": 1}
+)
+setting("config_mirror_list", "mirror", ["https://a.org"])
+setting("config_address_without_file", "datasets", "mine", "source", {"url": "https://a.org/cells/"})
+setting("config_address_leaves_folder", "datasets", "mine", "source", {"url": "https://a.org/.."})
+setting(
+    "config_weights_leave_folder",
+    "models",
+    "new",
+    {"family": "scgpt", "layers": 2, "weights": {"fetch": {"../../x": {"url": "https://a.org/x"}}}},
+)
+for kind, hostile in HOSTILE.items():
+    setting(f"config_condition_named_{kind}", "conditions", hostile, {"dataset": "mine"})
+    setting(f"config_model_named_{kind}", "models", hostile, {"family": "hvg_pca"})

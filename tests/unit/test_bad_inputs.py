@@ -1,0 +1,73 @@
+"""Bad inputs, run through the steps as a user runs them: each ends as the table says, none as a traceback."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import bad_cells
+import bad_columns
+import bad_configs
+import bad_embeddings
+import bad_screens
+import bad_tables
+import pytest
+from bad_ground import BUILDERS, STEPS, table, write_good
+
+from layerscope.errors import LayerscopeError
+from layerscope.tables import read_scores
+
+TABLE = table()
+CORPUS = (bad_cells, bad_columns, bad_configs, bad_embeddings, bad_screens, bad_tables)
+PRIMARY = ("spearman", "probe_macro_f1")
+LONGEST = 1500
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    write_good(folder)
+    return folder
+
+
+def test_the_table_and_the_builders_are_the_same_corpus() -> None:
+    assert [row["name"] for row in TABLE if row["name"] not in BUILDERS] == []
+    assert sorted(BUILDERS) == sorted(row["name"] for row in TABLE)
+    assert len(TABLE) >= 60
+    assert {BUILDERS[row["name"]].__module__ for row in TABLE} == {module.__name__ for module in CORPUS}
+    assert {row["outcome"] for row in TABLE} == {"refused", "undefined", "not_available", "right"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("row", TABLE, ids=[row["name"] for row in TABLE])
+def test_a_bad_input_ends_as_the_table_says(
+    row: dict[str, str], good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(good, at)
+    out.mkdir()
+    monkeypatch.chdir(at)
+    options = BUILDERS[row["name"]](at) or {}
+    check = options.pop("check", None)
+    before = sorted(tmp_path.rglob("*"))
+    words = row["words"].split(" | ")
+    if row["outcome"] == "refused":
+        with pytest.raises(LayerscopeError) as refusal:
+            STEPS[row["step"]](at, out, options)
+        message = str(refusal.value)
+        assert [word for word in words if word not in message] == [], message
+        assert len(message) <= LONGEST
+        assert len(message.splitlines()) <= 2, message
+        assert sorted(tmp_path.rglob("*")) == before, "a file was left"
+        return
+    STEPS[row["step"]](at, out, options)
+    assert not list(out.rglob(".*")), "a scratch file was left"
+    if row["outcome"] == "right":
+        assert check is not None
+        check(out)
+        return
+    rows = read_scores(out / "scores.tsv")
+    primary = rows[rows["metric"].isin(PRIMARY)]
+    assert primary["status"].tolist() == [row["outcome"]]
+    assert primary[["estimate", "ci_low", "ci_high"]].isna().all(axis=None)
+    assert [word for word in words if word not in primary["reason"].iloc[0]] == [], primary["reason"].iloc[0]
