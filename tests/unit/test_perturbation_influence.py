@@ -4,7 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from layerscope.perturbation.influence import interval, linear_resamples, spearman_influence
+from layerscope.perturbation.influence import (
+    interval,
+    linear_resamples,
+    spearman_influence,
+    standard_error,
+)
 from layerscope.perturbation.pairs import Pairs, resample
 from layerscope.statistics.ranks import WeightedSpearman
 
@@ -38,6 +43,15 @@ def test_influence_is_the_derivative_in_the_weight_of_an_item(seed, n, tied):
     assert influence.sum() == pytest.approx(0, abs=1e-9)
 
 
+@given(values=st.lists(st.floats(-100, 100), min_size=4, max_size=12))
+def test_the_standard_error_of_a_mean_over_pairs_is_that_of_the_mean_of_items(values):
+    items, pairs = np.array(values), Pairs(len(values))
+    of_pair = items[pairs.first] + items[pairs.second]
+    by_item = pairs.by_item(of_pair) / (len(items) - 1)
+    influence = 2 / len(items) * (by_item - of_pair.mean())
+    assert standard_error(influence) == pytest.approx(2 * items.std(ddof=1) / np.sqrt(len(items)), abs=1e-9)
+
+
 def test_a_constant_vector_has_no_correlation():
     pairs = Pairs(5)
     value, influence = spearman_influence(np.ones(10), np.arange(10.0), pairs)
@@ -56,7 +70,7 @@ def test_intervals_cover_the_true_value():
         x, y = (pairs.of(matrix) for matrix in similarities(1000 + seed, n, False))
         low, high = interval(*spearman_influence(x, y, pairs))
         covered.append(low <= truth <= high)
-    assert 0.91 < np.mean(covered) < 0.985
+    assert 0.92 < np.mean(covered) < 0.985
 
 
 def test_linear_resamples_are_the_bootstrap_to_first_order():

@@ -1,10 +1,10 @@
 """Intervals of pair statistics by the infinitesimal jackknife.
 
 How a statistic changes when one perturbation counts a little more is had in closed form from one sort per
-vector; its sum of squares is the statistic's variance (Jaeckel 1972; Efron 1982, chapter 6). Resampling
-perturbations with replacement instead repeats perturbations, whose copies share their noise: for noisy
-similarities that bootstrap overstates the variance by a third. Simulations stand in
-``docs/methods/perturbation.md``.
+vector; its sum of squares is the statistic's variance (Jaeckel 1972; Efron 1982, chapter 6), but for a factor
+that matters where perturbations are few (:func:`standard_error`). Resampling perturbations with replacement
+instead repeats perturbations, whose copies share their noise: for noisy similarities that bootstrap
+overstates the variance by a third. Simulations stand in ``docs/methods/perturbation.md``.
 """
 
 from __future__ import annotations
@@ -53,6 +53,21 @@ def spearman_influence(x: Array, y: Array, pairs: Pairs) -> tuple[float, Array]:
     return correlation, pairs.by_item(of_pair)
 
 
+def standard_error(influence: Array) -> float:
+    """Standard error of a statistic of pairs from the influences of its items.
+
+    The influences are centred on the sample, and every pair is shared by two items. For a statistic that is
+    linear in its items their sum of squares is therefore only ``(n - 2)**2 / (n (n - 1))`` of the variance,
+    88% for 24 items, 97% for 100; this is made good, as by the jackknife of a U-statistic (Arvesen 1969).
+
+    Parameters
+    ----------
+    influence
+        Derivative of the statistic in the weight of every item, shape ``(n_items,)``, three items or more.
+    """
+    return float(np.sqrt((influence**2).sum()) * _enlarged(len(influence)))
+
+
 def interval(estimate: float, influence: Array, bounded: bool = True) -> tuple[float, float]:
     """Interval of 95% from the influences of the items.
 
@@ -69,7 +84,7 @@ def interval(estimate: float, influence: Array, bounded: bool = True) -> tuple[f
     -------
     Lower and upper bound, with Student's t of ``n_items - 1`` degrees of freedom.
     """
-    error = np.sqrt((influence**2).sum()) * stdtrit(len(influence) - 1, (1 + LEVEL) / 2)
+    error = standard_error(influence) * stdtrit(len(influence) - 1, (1 + LEVEL) / 2)
     if not np.isfinite(error):
         return float("nan"), float("nan")
     low, high = _moved(estimate, np.array([-error, error]), bounded)
@@ -92,10 +107,14 @@ def linear_resamples(
     """
     column = {name: index for index, name in enumerate(items)}
     columns = [column[name] for name in used]
-    stretch = stdtrit(len(used) - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
+    stretch = _enlarged(len(used)) * stdtrit(len(used) - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
     drawn: Iterator[NDArray[np.int32]] = bootstrap_counts(seed, items, n_resamples)
     moves = np.concatenate([(block[:, columns] - 1.0) @ influence for block in drawn])
     return _moved(estimate, stretch * moves, bounded)
+
+
+def _enlarged(n_items: int) -> float:
+    return float(np.sqrt(n_items * (n_items - 1)) / (n_items - 2))
 
 
 def _moved(estimate: float, moves: Array, bounded: bool) -> Array:
