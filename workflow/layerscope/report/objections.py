@@ -160,7 +160,7 @@ def ablation(study: Outputs) -> Answer | str:
         return "models: MODEL_values_permuted"
     return Answer(
         says="with each cell's values dealt out among the genes that it expresses, layer 01 loses "
-        f"{lost.median():.3f} (median of {len(lost)}; {lost.min():.3f} to {lost.max():.3f}): what it keeps "
+        f"{_plain(lost.median())} (median of {len(lost)}; {_plain(lost.min())} to {_plain(lost.max())}): what it keeps "
         "comes from which genes are expressed, not from how strongly",
         number=float(lost.median()),
         file=study.paths["scores"],
@@ -226,6 +226,11 @@ def figures(study: Outputs) -> Answer | str:
         file=study.paths["figures"],
         column="",
     )
+
+
+def _plain(value: float) -> str:
+    """A number with three decimals, never ``-0.000``."""
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def _leaves(value: Any) -> int:

@@ -21,7 +21,7 @@ from layerscope.report.objections import OBJECTIONS
 from layerscope.report.outputs import KEY, Outputs
 from layerscope.tables import TEXT_COLUMNS, read_scores, read_table, write_table
 
-COLUMNS = ("objection", "status", "answer", "number", "file", "column", "configure")
+COLUMNS = ("objection", "status", "answer", "configure", "number", "file", "column")
 ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
@@ -31,10 +31,10 @@ def referee(study: Outputs) -> pd.DataFrame:
     for objection, answer in OBJECTIONS.items():
         found = answer(study)
         if isinstance(found, str):
-            rows.append((objection, NOT_RUN, "", np.nan, "", "", found))
+            rows.append((objection, NOT_RUN, "", found, np.nan, "", ""))
             continue
         status = IN_PART if found.configure else ANSWERED
-        rows.append((objection, status, found.says, found.number, found.file, found.column, found.configure))
+        rows.append((objection, status, found.says, found.configure, found.number, found.file, found.column))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
