@@ -53,10 +53,26 @@ def peak(folder: Path, n_cells: int) -> tuple[float, float, int]:
     start = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    highest = 0
+    while process.poll() is None:
+        highest = high_water_mark(process.pid) or highest
+        time.sleep(0.2)
+    if process.returncode:
         raise SystemExit(f"extraction of {n_cells} cells failed")
-    return usage.ru_maxrss / 2**20, time.monotonic() - start, output.stat().st_size
+    return highest / 2**20, time.monotonic() - start, output.stat().st_size
+
+
+def high_water_mark(process: int) -> int:
+    """Most memory that a process has held, in KiB; 0 once it has ended.
+
+    What ``wait4`` tells of a child would not do: it is never less than what its parent held.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) if found else 0
 
 
 def main() -> None:
