@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import logging
@@ -10,13 +11,16 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import yaml
 
 from layerscope.errors import ConfigError, LayerscopeError
+from layerscope.files import SCRATCH
 
 LONGEST_PATH = 1000
+HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
 # what a disk or its owner refuses, with the remedy; any other failure of the system is a defect
 REFUSALS = {
     errno.ENOSPC: "the disk is full: make room, and run again",
@@ -25,6 +29,10 @@ REFUSALS = {
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "no permission: change it, or choose another folder",
     errno.EPERM: "not permitted: choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed: move it, or choose another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it, or choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed: move it, or choose another name",
+    errno.ENAMETOOLONG: "the name is too long for the file system: choose a shorter one",
     errno.EIO: "the disk failed to read or write: look at it, and run again",
     errno.ESTALE: "the shared file system lost the file: run again",
 }
@@ -36,33 +44,52 @@ def run(main: Callable[[], None]) -> None:
     So does what the disk refuses: it is full, read-only, not permitted or broken.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    sys.excepthook = _said_and_left
     try:
         main()
     except LayerscopeError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         refusal = refused(error)
         if refusal is None:
             raise
         sys.exit(f"error: {refusal}")
 
 
-def refused(error: OSError) -> str | None:
+def refused(error: BaseException) -> str | None:
     """What the disk refused and what to do, in one line; None if that was not what happened.
 
-    HDF5 names neither the file nor, always, the number of the error: it is found among the errors that led to
-    this one, and in the words.
+    HDF5 may give the number of the error, and the file, in its words alone.
     """
     chain: BaseException | None = error
     while chain is not None:
-        if isinstance(chain, OSError):
-            stated = re.search(r"errno = (\d+)", str(chain))
-            number = chain.errno or (int(stated[1]) if stated else None)
-            if number in REFUSALS:
-                where = f"{chain.filename}: " if chain.filename else ""
-                return f"{where}{REFUSALS[number]} ({os.strerror(number)})"
+        stated = HDF5_REFUSED.search(str(chain))
+        number = getattr(chain, "errno", None) or (int(stated[2]) if stated else None)
+        if number in REFUSALS:
+            where = getattr(chain, "filename", None) or (stated[1] if stated else None)
+            return f"{str(where).replace(SCRATCH, '')}: {REFUSALS[number]}" if where else REFUSALS[number]
         chain = chain.__cause__ or chain.__context__
     return None
+
+
+def _said_and_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of an exception that nobody caught what the disk refused, and end at once.
+
+    HDF5 cannot close a file that it could not write: it complains of every part of it, where no one can catch
+    it, and crashes in the end. So files stay open here, and the scratch file is removed by the name that HDF5
+    gives.
+    """
+    refusal = refused(error)
+    if refusal is None:
+        sys.__excepthook__(kind, error, trace)
+        return
+    stated = HDF5_REFUSED.search(str(error))
+    if stated and Path(stated[1]).name.startswith(SCRATCH):
+        Path(stated[1]).unlink(missing_ok=True)
+    print(f"error: {refusal}", file=sys.stderr, flush=True)
+    logging.shutdown()
+    atexit._run_exitfuncs()  # temporary folders are removed
+    os._exit(1)
 
 
 def settings(text: str) -> dict[str, Any]:

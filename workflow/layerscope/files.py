@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SCRATCH = ".partial."
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -23,10 +25,14 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".partial.{path.name}")
+    scratch = path.with_name(f"{SCRATCH}{path.name}")
     scratch.unlink(missing_ok=True)
     try:
         yield scratch
         scratch.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk, say, for the message
+        raise
     finally:
         scratch.unlink(missing_ok=True)
