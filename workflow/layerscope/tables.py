@@ -131,7 +131,7 @@ def _read(path: str | Path, **options: Any) -> pd.DataFrame:
 def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
     """Refuse a table read from a file if one of these columns holds something other than numbers."""
     for name in columns:
-        if table[name].dtype.kind not in "iuf":
+        if len(table) and table[name].dtype.kind not in "iuf":
             odd = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
             found = repr(odd.iloc[0]) if len(odd) else str(table[name].dtype)
             raise DataError(
