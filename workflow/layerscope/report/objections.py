@@ -160,8 +160,8 @@ def ablation(study: Outputs) -> Answer | str:
         return "models: MODEL_values_permuted"
     return Answer(
         says="with each cell's values dealt out among the genes that it expresses, layer 01 loses "
-        f"{_plain(lost.median())} (median of {len(lost)}; {_plain(lost.min())} to {_plain(lost.max())}): what it keeps "
-        "comes from which genes are expressed, not from how strongly",
+        f"{_plain(lost.median())} (median of {len(lost)}; {_plain(lost.min())} to {_plain(lost.max())}): "
+        "what it keeps comes from which genes are expressed, not from how strongly",
         number=float(lost.median()),
         file=study.paths["scores"],
         column="estimate of the models ..._values_permuted (layer 01)",
