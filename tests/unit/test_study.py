@@ -29,7 +29,9 @@ def config() -> dict[str, Any]:
     return read("models.yaml", "datasets.yaml", "config.yaml")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "referee.yaml", "cell_types.yaml", "paper.yaml", "scale.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "referee.yaml", "cell_types.yaml", "paper.yaml", "scale.yaml"]
+)
 def test_the_studies_of_the_repository_are_complete(name: str) -> None:
     completed = study.complete(read("models.yaml", "datasets.yaml", name), SCHEMA)
     assert study.runs(completed)
