@@ -10,7 +10,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 STEPS = 1000
-TOLERANCE = 1e-4
+TOLERANCE, TOLERANCE_REPEATED = 1e-4, 1e-3
+"""Largest gradient at the end of a fit: of the first labelling, and of the many that are beside it."""
 
 
 def probe_predictions(
@@ -26,7 +27,7 @@ def probe_predictions(
     vectors
         The layer, shape ``(n_cells, n_columns)``, all finite.
     labellings
-        Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``.
+        Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``: the true one first.
     weights
         How often each cell counts in training, shape of ``labellings``.
     folds
@@ -40,13 +41,14 @@ def probe_predictions(
     :data:`STEPS` steps.
     """
     predicted = np.empty_like(labellings)
+    tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(labellings) - 1)]
     unfinished = 0
     for fold in np.unique(folds):
         test = folds == fold
         train_vectors, test_vectors = standardised(vectors[~test], vectors[test])
-        for labels, weight, found in zip(labellings, weights, predicted, strict=True):
+        for labels, weight, tolerance, found in zip(labellings, weights, tolerances, predicted, strict=True):
             found[test], converged = _fitted(
-                train_vectors, labels[~test], weight[~test], test_vectors, penalty
+                train_vectors, labels[~test], weight[~test], test_vectors, penalty, tolerance
             )
             unfinished += not converged
     return predicted, unfinished
@@ -71,7 +73,9 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     return turned, (test @ train.T) @ (axes[:, kept] / np.sqrt(values[kept]))
 
 
-def _fitted(train: Floats, labels: Ints, weight: Floats, test: Floats, penalty: float) -> tuple[Ints, bool]:
+def _fitted(
+    train: Floats, labels: Ints, weight: Floats, test: Floats, penalty: float, tolerance: float
+) -> tuple[Ints, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -79,7 +83,7 @@ def _fitted(train: Floats, labels: Ints, weight: Floats, test: Floats, penalty: 
     train, labels, weight = train[drawn], labels[drawn], weight[drawn]
     if (labels == labels[0]).all():
         return np.full(len(test), labels[0]), True
-    model = LogisticRegression(C=1 / (penalty * max(weight.sum(), 1)), tol=TOLERANCE, max_iter=STEPS)
+    model = LogisticRegression(C=1 / (penalty * max(weight.sum(), 1)), tol=tolerance, max_iter=STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
         model.fit(train, labels, weight)
