@@ -22,8 +22,9 @@ from layerscope.tables import write_scores
 
 YEAR = 365 * 24 * 3600
 HDF5 = (
-    "Can't decrement id ref count (file write failed: time = Sat Nov 21 06:21:15 2026\n, filename = "
-    "'/data/.partial.cells.h5ad', file descriptor = 5, errno = 28, error message = 'No space left on device')"
+    "Can't decrement id ref count (file write failed: time = Sat Nov 21 06:21:15 2026\n, "
+    "filename = '/data/.partial.0a1b2c3d.cells.h5ad', file descriptor = 5, "
+    "errno = 28, error message = 'No space left on device')"
 )
 
 
@@ -157,6 +158,28 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     assert [found.name for found in tmp_path.iterdir()] == ["scores.tsv"]
     assert path.read_text(encoding="utf-8") == "kept\n"
+
+
+def test_who_outlived_a_kill_cannot_spoil_what_another_began(tmp_path: Path) -> None:
+    path = tmp_path / "scores.tsv"
+    with contextlib.suppress(FileNotFoundError), whole(path) as orphan:
+        orphan.write_text("old", encoding="utf-8")
+        with whole(path) as scratch:
+            scratch.write_text("new, half", encoding="utf-8")
+            assert not orphan.exists()
+            scratch.write_text("new, whole\n", encoding="utf-8")
+    assert [(found.name, found.read_text(encoding="utf-8")) for found in tmp_path.iterdir()] == [
+        ("scores.tsv", "new, whole\n")
+    ]
+
+
+def test_what_a_kill_left_goes_with_the_next_writer_and_nothing_else_does(tmp_path: Path) -> None:
+    for name in (".partial.0a1b2c3d.a.tsv", ".partial.0a1b2c3d.my.a.tsv", ".partial.a.tsv", "a.tsv"):
+        (tmp_path / name).write_text("old", encoding="utf-8")
+    with whole(tmp_path / "a.tsv") as scratch:
+        scratch.write_text("new", encoding="utf-8")
+    names = {".partial.0a1b2c3d.my.a.tsv", ".partial.a.tsv", "a.tsv"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 @pytest.mark.parametrize("years", [-40, 30], ids=["long ago", "in the future"])

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from layerscope.errors import ConfigError, LayerscopeError
-from layerscope.files import SCRATCH
+from layerscope.files import final_name
 
 LONGEST_PATH = 1000
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
@@ -67,7 +67,7 @@ def refused(error: BaseException) -> str | None:
         number = getattr(chain, "errno", None) or (int(stated[2]) if stated else None)
         if number in REFUSALS:
             where = getattr(chain, "filename", None) or (stated[1] if stated else None)
-            return f"{str(where).replace(SCRATCH, '')}: {REFUSALS[number]}" if where else REFUSALS[number]
+            return f"{final_name(str(where))}: {REFUSALS[number]}" if where else REFUSALS[number]
         chain = chain.__cause__ or chain.__context__
     return None
 
@@ -84,7 +84,7 @@ def _said_and_left(kind: type[BaseException], error: BaseException, trace: Trace
         sys.__excepthook__(kind, error, trace)
         return
     stated = HDF5_REFUSED.search(str(error))
-    if stated and Path(stated[1]).name.startswith(SCRATCH):
+    if stated and final_name(stated[1]) != stated[1]:
         Path(stated[1]).unlink(missing_ok=True)
     print(f"error: {refusal}", file=sys.stderr, flush=True)
     logging.shutdown()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SCRATCH = ".partial."
+SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.(?=[^/]*$)")
 
 
 @contextmanager
@@ -21,12 +23,16 @@ def whole(path: str | Path) -> Iterator[Path]:
     Yields
     ------
     The path to write to, with the suffixes of ``path`` (so that format-by-suffix writers work). It is removed
-    if the block raises; after a kill it is left behind under a hidden name that no later step reads.
+    if the block raises; after a kill it is left behind under a hidden name that no later step reads, and is
+    removed by the next who writes to ``path``. The name is of this writer alone: a process that outlived the
+    kill of the workflow that started it can neither finish nor spoil what another has begun since.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{SCRATCH}{path.name}")
-    scratch.unlink(missing_ok=True)
+    for left in path.parent.iterdir():
+        if left.name.endswith(path.name) and SCRATCH.sub("", left.name) == path.name != left.name:
+            left.unlink(missing_ok=True)
+    scratch = path.with_name(f".partial.{secrets.token_hex(4)}.{path.name}")
     try:
         yield scratch
         scratch.replace(path)
@@ -36,3 +42,8 @@ def whole(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def final_name(scratch: str) -> str:
+    """The path that a scratch path was to become; any other path as it is."""
+    return SCRATCH.sub("", scratch)

@@ -110,7 +110,9 @@ class Shards:
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._journal.close()
-            raise ConfigError(f"{folder}: another process is extracting to the same output") from error
+            raise ConfigError(
+                f"{folder}: another process is extracting to the same output; wait until it ends, or end it"
+            ) from error
         head = json.dumps(run, sort_keys=True)
         self._shards: list[tuple[Path, Rows]] = []
         lines = self._whole_lines()
