@@ -22,7 +22,7 @@ SMALL: dict[str, object] = {
     "study": {
         "title": "One condition of the embedded study",
         "conditions": ["simulated_differentiation"],
-        "models": ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "hvg_pca", "qc_only"],
+        "models": ["embedded_tahoe_x1", "hvg_pca"],
     },
     # each condition and model is extracted by two jobs
     "extraction": {"shards": 2},
