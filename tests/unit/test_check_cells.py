@@ -40,6 +40,25 @@ def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
     assert "symbols and Ensembl ids" in said
 
 
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["annotation", "donor_id", "sample"], "cell_type: possible (annotation, tested across donor_id)"),
+        (["annotation", "sample"], "cell_type: possible (annotation, tested across sample)"),
+        (["annotation"], "cell_type: possible (annotation, no donor or batch to test across)"),
+        (["sample"], "cell_type: needs a column of cell types; none looks like one"),
+    ],
+)
+def test_cell_types_and_what_they_are_tested_across_are_found(
+    tmp_path: Path, columns: list[str], words: str
+) -> None:
+    cells = anndata.AnnData(np.random.default_rng(0).poisson(1.0, (60, 40)).astype(np.float32))
+    for column in columns:
+        cells.obs[column] = [f"{column} {k}" for k in np.arange(60) % 3]
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    assert words in check(tmp_path / "a.h5ad", FAMILIES)
+
+
 def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
     scaled = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
     anndata.AnnData(scaled).write_h5ad(tmp_path / "a.h5ad")
