@@ -206,3 +206,71 @@ def model_cells_without_known_genes(at: Path) -> Options:
 @bad
 def baseline_of_raw_file(at: Path) -> None:
     made(at)
+
+
+# --- files that are only described --------------------------------------------------------------------------
+
+
+def says(*words: str) -> Options:
+    """What is said holds these words, and can be read on a screen."""
+
+    def check(out: Path) -> None:
+        said = (out / "said.txt").read_text(encoding="utf-8")
+        assert [word for word in words if word not in said] == []
+        assert max(map(len, said.splitlines())) < 1000
+
+    return {"check": check}
+
+
+@bad
+def described_text(at: Path) -> None:
+    (at / "mine.h5ad").write_text("gene\tcell1\n", encoding="utf-8")
+
+
+@bad
+def described_without_obs(at: Path) -> None:
+    with h5py.File(made(at), "r+") as stored:
+        del stored["obs"]
+
+
+@bad
+def described_obs_is_a_matrix(at: Path) -> None:
+    with h5py.File(made(at), "r+") as stored:
+        del stored["obs"]
+        stored["obs"] = np.zeros((60, 2))
+
+
+@bad
+def described_column_is_a_group(at: Path) -> None:
+    with h5py.File(made(at), "r+") as stored:
+        del stored["obs/guide"]
+        stored.create_group("obs/guide")["values"] = np.arange(60)
+
+
+@bad
+def described_cut_matrix(at: Path) -> None:
+    from scipy import sparse
+
+    with h5py.File(made(at, sparse.csr_matrix(COUNTS)), "r+") as stored:
+        kept = stored["X/data"][:50]
+        del stored["X/data"]
+        stored["X/data"] = kept
+
+
+@bad
+def described_gigantic_labels(at: Path) -> Options:
+    made(at, target=np.where(TARGETS == "A", "x" * 1_000_000, TARGETS))
+    return says("60 cells x 40 genes", "(1,000,000 letters)", "X: raw counts")
+
+
+@bad
+def described_without_matrix(at: Path) -> Options:
+    with h5py.File(made(at), "r+") as stored:
+        del stored["X"]
+    return says("there is no matrix", "none: no matrix holds counts")
+
+
+@bad
+def described_of_nan(at: Path) -> Options:
+    made(at, np.full((60, 40), np.nan, dtype=np.float32))
+    return says("not finite", "none: no matrix holds counts")

@@ -6,7 +6,9 @@ is called with the folder where a right result is expected.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 from collections.abc import Callable
 from functools import cache
@@ -166,7 +168,9 @@ def run_prepare(at: Path, out: Path, options: Options) -> None:
 
 
 def run_check(at: Path, out: Path, options: Options) -> None:
-    check_cells.main([str(at / options.get("file", "mine.h5ad"))])
+    with io.StringIO() as said, contextlib.redirect_stdout(said):
+        check_cells.main([str(at / "mine.h5ad")])
+        (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
 
 
 def run_extract(at: Path, out: Path, options: Options) -> None:

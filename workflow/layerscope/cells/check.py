@@ -16,7 +16,7 @@ from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, is_mitochondrial, organism
 from layerscope.cells.guard import ACCEPTED, judge, matrices, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
-from layerscope.cells.labels import natural_order, text
+from layerscope.cells.labels import natural_order, shortened, text
 from layerscope.cells.matrix import stored_rows
 from layerscope.cells.readers.h5ad import genes_of
 from layerscope.errors import DataError
@@ -175,9 +175,9 @@ def _line(column: Column) -> str:
     guess = f"  [{column.perhaps}?]" if column.perhaps else ""
     if column.numeric:
         return f"{column.name}: numbers{guess}"
-    shown = ", ".join(f"{label} ({size:,})" for label, size in column.sizes.items() if size)
+    shown = ", ".join(f"{shortened(label)} ({size:,})" for label, size in column.sizes.items() if size)
     if len(column.sizes) > 6:
-        largest = ", ".join(f"{label} ({size:,})" for label, size in column.sizes.iloc[:4].items())
+        largest = ", ".join(f"{shortened(label)} ({size:,})" for label, size in column.sizes.iloc[:4].items())
         shown = f"{len(column.sizes):,} labels: {largest} ..."
     return f"{column.name}: {shown or 'empty'}{guess}"
 
