@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import numpy as np
 
-from layerscope.perturbation.influence import interval, spearman_influence
+from layerscope.perturbation.influence import interval, spearman_influence, standard_error
 from layerscope.perturbation.pairs import Pairs, resample
 from layerscope.perturbation.similarity import cosine_matrix
 from layerscope.statistics.intervals import percentile_interval
@@ -55,7 +55,7 @@ def simulate(n: int, noise: float, studies: int) -> dict[str, float]:
         bounds = percentile_interval(values), interval(value, influence)
         covered.append([low <= truth <= high for low, high in bounds])
         estimates.append(value)
-        errors.append(np.sqrt((influence**2).sum()))
+        errors.append(standard_error(influence))
         spreads.append(values.std())
     bootstrap, jackknife = np.mean(covered, axis=0)
     return {

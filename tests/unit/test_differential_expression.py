@@ -161,3 +161,23 @@ def test_no_gene_with_counts_is_refused(tmp_path):
         differential_expression(
             tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", {"min_counts_per_gene": 10**9}
         )
+
+
+def test_genes_that_start_without_dispersion_end_where_pydeseq2_does():
+    """There rounding decides, in the last bit of the fitted means, whether the optimiser keeps its start."""
+    from pydeseq2.default_inference import DefaultInference
+
+    random = np.random.default_rng(4)
+    group = np.repeat(np.arange(12), 3)
+    design, size = OneWay.of_groups(group).design(), np.exp(random.normal(0, 0.4, len(group)))
+    rates = np.exp(random.normal(3, 1.5, 60))
+    counts = random.poisson(size[:, None] * rates * np.exp(random.normal(0, 0.2, (12, 60)))[group])
+    found = []
+    for inference in (OneWayInference(), DefaultInference(n_cpus=1)):
+        mu = inference.lin_reg_mu(counts, size, design, 0.5)
+        found.append(inference.alpha_mle(counts, design, mu, np.full(60, 1e-8), 1e-8, 36.0))
+    (ours, converged), (theirs, theirs_converged) = found
+    assert (theirs > 1e-4).any()
+    assert (theirs < 1e-7).any()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+    np.testing.assert_array_equal(converged, theirs_converged)

@@ -135,7 +135,7 @@ def descend(score: DispersionScore, start: Array, bounds: tuple[float, float]) -
 
 
 def as_pydeseq2(
-    score: DispersionScore, gene: int, start: float, bounds: tuple[float, float]
+    score: DispersionScore, gene: int, means: Array, start: float, bounds: tuple[float, float]
 ) -> tuple[float, bool]:
     """Fit one gene as PyDESeq2 does, in the same floating-point arithmetic.
 
@@ -151,6 +151,8 @@ def as_pydeseq2(
         Of a block of genes, without a prior.
     gene
         The gene within the block.
+    means
+        Its fitted means, to the last bit PyDESeq2's, shape ``(n_samples,)``.
     start
         Log dispersion to start from.
     bounds
@@ -161,7 +163,7 @@ def as_pydeseq2(
     The log dispersion, and whether L-BFGS-B converged.
     """
     counts = np.ascontiguousarray(score.counts[:, gene])
-    mu = np.ascontiguousarray(score.mu[:, gene])
+    mu = np.ascontiguousarray(means)
 
     def sums(values: Array) -> Array:
         return score.layout.sums(values[:, None])[:, 0]

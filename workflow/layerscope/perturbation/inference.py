@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydeseq2.default_inference import DefaultInference
-from pydeseq2.utils import irls_solver
+from pydeseq2.utils import fit_lin_mu, irls_solver
 from scipy.stats import norm
 
 from layerscope.perturbation import one_way
@@ -54,11 +55,15 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         super().__init__(n_cpus=1)
         self.threads = threads
         self.n_handed_over = 0
+        self._linear: Callable[[Array], Array] | None = None
 
     def lin_reg_mu(self, counts: Array, size_factors: Array, design_matrix: Array, min_mu: float) -> Array:
         """Fitted means of the linear model: group means of normalised counts, at least ``min_mu``."""
         layout = OneWay.of_design(design_matrix)
         size = np.asarray(size_factors, dtype=np.float64)[:, None]
+        self._linear = partial(
+            fit_lin_mu, size_factors=size[:, 0], design_matrix=np.asarray(design_matrix), min_mu=min_mu
+        )
         return np.asarray(np.maximum(size * _group_means(layout, counts / size), min_mu))
 
     def fit_rough_dispersions(self, normed_counts: Array, design_matrix: Array) -> Array:
@@ -101,7 +106,10 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
             )
             found, converged = descend(score, start[genes], bounds), np.ones(score.n_genes, dtype=bool)
             for gene in np.flatnonzero(start[genes] < NOISY):
-                found[gene], converged[gene] = as_pydeseq2(score, int(gene), start[genes][gene], bounds)
+                means = self._linear(counts[:, genes][:, gene]) if self._linear else score.mu[:, gene]
+                found[gene], converged[gene] = as_pydeseq2(
+                    score, int(gene), means, start[genes][gene], bounds
+                )
             return np.exp(found), converged
 
         dispersions, converged = zip(*self._over_genes(fit, counts.shape[1]), strict=True)
