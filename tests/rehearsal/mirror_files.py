@@ -97,7 +97,8 @@ def _write_screen(
     strong = CELLS_OF_STRONG / targeting
     others = (1 - STRONG * strong) / (n_targets - STRONG)
     shares = np.full(n_targets, others)
-    shares[np.random.default_rng(1).choice(n_targets, STRONG, replace=False)] = strong
+    chosen = np.random.default_rng(1).choice(n_targets, STRONG, replace=False)
+    shares[chosen] = strong
     write_cd4_perturbseq(
         path,
         n_cells,
@@ -108,6 +109,7 @@ def _write_screen(
         detected=detected,
         spread=0.2,
         storage=storage,
+        drawn=[f"TARGET{i}" for i in chosen],
         controls=CONTROLS / n_cells,
         shares=list(shares),
     )
