@@ -26,6 +26,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     if the block raises; after a kill it is left behind under a hidden name that no later step reads, and is
     removed by the next who writes to ``path``. The name is of this writer alone: a process that outlived the
     kill of the workflow that started it can neither finish nor spoil what another has begun since.
+    A format that stores the name of its file (PyTorch's) is to be written through a stream.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

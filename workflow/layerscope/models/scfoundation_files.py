@@ -151,8 +151,9 @@ def write_release(
         }
         for name, encoder in encoders.items()
     }
-    with whole(folder / CHECKPOINT) as scratch:
-        torch.save(stored, scratch)
+    # a stream, since of a path PyTorch stores the name
+    with whole(folder / CHECKPOINT) as scratch, scratch.open("wb") as stream:
+        torch.save(stored, stream)
     write_gene_list(folder / GENE_LIST, genes)
 
 
