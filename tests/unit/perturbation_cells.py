@@ -26,7 +26,8 @@ def experiment(
     names = [f"P{index:02d}" for index in range(n_modules * per_module)]
     module = {name: f"M{index // per_module}" for index, name in enumerate(names)}
     direction = {
-        m: random.normal(0, effect, n_genes) * (random.random(n_genes) < 0.4) for m in sorted(set(module.values()))
+        m: random.normal(0, effect, n_genes) * (random.random(n_genes) < 0.4)
+        for m in sorted(set(module.values()))
     }
     rows, obs = [], []
     for name in ["non-targeting", *names]:
