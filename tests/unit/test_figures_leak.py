@@ -28,7 +28,8 @@ def test_the_figure_names_models_layers_and_scores(scores, tmp_path):
     assert all(f">{one.label}<" in text for one in SERIES)
     assert all(f">{layer}<" in text for layer in ("00", "01", "02"))
     assert ">official<" not in text
-    assert "small: screen" in text
+    assert ">small<" in text
+    assert ">screen<" in text
     assert "other" not in text
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
-from layerscope.figures.sheet import Words, sheet
+from layerscope.figures.sheet import Words, sheet, wrapped
 from layerscope.figures.style import CURVES, GREY, look, save
 from layerscope.figures.wording import condition_order, condition_title
 from layerscope.tables import OFFICIAL, read_scores
@@ -23,6 +23,8 @@ CAPTION = (
     "true labels (filled signs) and with the cells' labels shuffled within lanes (open signs, with the 95% "
     "interval of their mean). Without labels there is nothing to find: an open sign away from zero is a leak."
 )
+PANEL = (2.3, 1.7)
+SIZE, LINE = 7.0, 0.13
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,23 @@ def draw_leak(
     values = np.concatenate([rows["estimate"].to_numpy(dtype=np.float64), extent.ravel(), [0.0]])
     legend = [Line2D([], [], **_sign(one), label=one.label) for one in SERIES]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
+    titles = {
+        (name, condition): [
+            *wrapped(str((settings.get("models", {}).get(name) or {}).get("title") or name), PANEL[0], SIZE),
+            *wrapped(condition_title(settings, condition), PANEL[0], SIZE),
+        ]
+        for name in names
+        for condition in conditions
+    }
+    header = 0.1 + LINE * max(map(len, titles.values()))
     with look():
-        figure, grid = sheet(len(names), len(conditions), (2.3, 1.7), words)
+        figure, grid = sheet(len(names), len(conditions), PANEL, words, header)
         for row, name in enumerate(names):
             for column, condition in enumerate(conditions):
                 axes = grid[row][column]
                 axes.set_ylim(np.nanmin(values) - 0.04, np.nanmax(values) + 0.04)
                 _draw(axes, rows[(rows["condition"] == condition) & (rows["model"] == name)])
-                title = str((settings.get("models", {}).get(name) or {}).get("title") or name)
-                axes.set_title(f"{title}: {condition_title(settings, condition)}", fontsize=7, wrap=True)
+                axes.set_title("\n".join(titles[name, condition]), fontsize=SIZE)
                 axes.set_xlabel("Layer" if row == len(names) - 1 else "")
                 axes.set_ylabel("Spearman correlation" if column == 0 else "")
         save(figure, outputs, title=TITLE, caption=CAPTION)
