@@ -62,8 +62,8 @@ class Killer(threading.Thread):
                 try:
                     words = (process / "cmdline").read_bytes().decode().split("\0")
                     here = (process / "cwd").resolve() == self.folder
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # it has ended meanwhile
+                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                    continue  # it has ended meanwhile, or is another's
                 if here and "python" in words[0] and any(w.endswith("extract_layers.py") for w in words[1:2]):
                     time.sleep(1)
                     os.kill(int(process.name), signal.SIGKILL)
