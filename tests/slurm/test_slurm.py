@@ -30,6 +30,8 @@ SMALL: dict[str, object] = {
 
 # less than preparing cells takes on the first attempt, ten times as much on the second
 TOO_LITTLE = "prepare_cells:mem_mb=200 if attempt == 1 else 2000"
+# resources on the command line take the place of all that the profile sets
+SMALL_NODE = ["extract_layers:mem_mb=2000 * attempt", "extract_shard:mem_mb=2000 * attempt"]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,15 @@ def on_slurm(
     name = checkout.write_config("study.yaml", study)
     killer = Killer(checkout.folder)
     killer.start()
-    arguments = ["--workflow-profile", PROFILE, "--set-resources", TOO_LITTLE, "--configfile", name]
+    arguments = [
+        "--workflow-profile",
+        PROFILE,
+        "--set-resources",
+        TOO_LITTLE,
+        *SMALL_NODE,
+        "--configfile",
+        name,
+    ]
     run = subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=checkout.folder,
