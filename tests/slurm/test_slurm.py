@@ -125,17 +125,17 @@ def test_the_tables_are_those_of_one_machine(
 
 def test_extraction_asked_for_the_gpu(on_slurm: tuple[Checkout, str, str], cluster: Path) -> None:
     jobs = subprocess.run(
-        ["squeue", "--states=all", "--noheader", "--format=%k|%b|%T"],
+        ["squeue", "--states=all", "--noheader", "--Format=Comment:300,tres-per-job:40"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.splitlines()
     extraction = [job for job in jobs if "extract_" in job]
     assert extraction
-    assert all("gpu" in job.split("|")[1] for job in extraction), extraction
+    assert all("gpu:1" in job.split()[-1] for job in extraction), extraction
     others = [job for job in jobs if "prepare_cells" in job]
     assert others
-    assert not any("gpu" in job.split("|")[1] for job in others), others
+    assert not any("gpu:1" in job.split()[-1] for job in others), others
 
 
 def test_nothing_is_left_to_be_done(on_slurm: tuple[Checkout, str, str]) -> None:
