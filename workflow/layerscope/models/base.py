@@ -284,9 +284,9 @@ class FoundationModel(ABC):
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         """The cell embedding that the model's owners publish, from the states of layer ``official_layer``."""
 
-    @abstractmethod
     def widths(self, pooling: str) -> tuple[int, int]:
         """Width of what :meth:`pool` gives by that pooling, and of what :meth:`official` gives."""
+        return self.hidden_size, self.hidden_size
 
     @abstractmethod
     def set_precision(self, dtype: torch.dtype) -> None:

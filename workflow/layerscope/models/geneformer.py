@@ -150,9 +150,6 @@ class Geneformer(FoundationModel):
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, self.official_kind)
 
-    def widths(self, pooling: str) -> tuple[int, int]:
-        return self.hidden_size, self.hidden_size
-
     def set_precision(self, dtype: torch.dtype) -> None:
         self.module.set_precision(dtype)
 

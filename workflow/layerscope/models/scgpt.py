@@ -116,9 +116,6 @@ class ScGpt(FoundationModel):
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return functional.normalize(self.pool(hidden, batch, "cls"), dim=1)
 
-    def widths(self, pooling: str) -> tuple[int, int]:
-        return self.hidden_size, self.hidden_size
-
     def set_precision(self, dtype: torch.dtype) -> None:
         self.module.set_precision(dtype)
 

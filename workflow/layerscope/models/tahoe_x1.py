@@ -169,9 +169,6 @@ class TahoeX1(FoundationModel):
         cell = gathered(hidden, batch, torch.zeros_like(batch.starts))
         return functional.normalize(self.module.transformer_encoder.norm(cell), dim=1)
 
-    def widths(self, pooling: str) -> tuple[int, int]:
-        return self.hidden_size, self.hidden_size
-
     def set_precision(self, dtype: torch.dtype) -> None:
         self.module.set_precision(dtype)
 

@@ -141,9 +141,6 @@ class TranscriptFormer(FoundationModel):
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, "official")
 
-    def widths(self, pooling: str) -> tuple[int, int]:
-        return self.hidden_size, self.hidden_size
-
     def set_precision(self, dtype: torch.dtype) -> None:
         self.module.set_precision(dtype)
 
