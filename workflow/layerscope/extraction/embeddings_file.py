@@ -95,6 +95,35 @@ def read_layer(path: str | Path, layer: str) -> Layer:
         )
 
 
+def read_cells(path: str | Path) -> tuple[list[str], list[str]]:
+    """Names of the cells of an embeddings file, and per cell why it has no representation (empty if it has).
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file.
+    """
+    with _open(path) as file:
+        return file["obs"]["_index"].asstr()[()].tolist(), file["obs"][REFUSED].asstr()[()].tolist()
+
+
+def read_rows(path: str | Path, layer: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """Some rows of a layer, float32, shape ``(len(rows), width)``; ``rows`` in increasing order.
+
+    No other row is read. So the checksum, which is that of all rows, is not looked at.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file, or has no such layer.
+    """
+    with _open(path) as file:
+        if layer not in _layers(file):
+            raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
+        found: npt.NDArray[np.float32] = np.asarray(file["obsm"][key(layer)][rows], dtype=np.float32)
+        return found
+
+
 def windows(path: str | Path, layers: Sequence[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Yield some rows of every layer at a time, as they are stored.
 
