@@ -6,31 +6,22 @@ same cells more or less well; nothing but noise differs between studies. Scored 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
+import numpy as np
+import pandas as pd
+from calibration import Scenario, Study, scenarios
+from scipy import sparse
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from calibration import Scenario, Study  # noqa: E402
-from scipy import sparse  # noqa: E402
+from layerscope.perturbation.design import make_design
+from layerscope.perturbation.effects import count_effects
+from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON
+from layerscope.perturbation.settings import StrictSettings
+from layerscope.perturbation.strict import METRIC, strict_scores
+from layerscope.perturbation.strict_reference import Expression, make_reference
+from layerscope.perturbation.sums import sum_layer
 
-from layerscope.perturbation.design import make_design  # noqa: E402
-from layerscope.perturbation.effects import count_effects  # noqa: E402
-from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON  # noqa: E402
-from layerscope.perturbation.settings import StrictSettings  # noqa: E402
-from layerscope.perturbation.strict import METRIC, strict_scores  # noqa: E402
-from layerscope.perturbation.strict_reference import Expression, make_reference  # noqa: E402
-from layerscope.perturbation.sums import sum_layer  # noqa: E402
-
-SCENARIOS = (
-    Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
-    Scenario("cell labels shuffled", (0.3, 0.6, 1.0, 0.8, 0.5), shuffled=True),
-    Scenario("all layers equally good", (0.6, 0.6, 0.6, 0.6, 0.6)),
-    Scenario("a middle layer best", (0.3, 0.6, 1.0, 0.8, 0.5)),
-)
+SCENARIOS = scenarios("cell labels")
 SETTINGS = StrictSettings(
     cells_per_perturbation=48, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=500, splits=20
 )

@@ -7,27 +7,18 @@ between studies. Scored by protocol strict.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
+import numpy as np
+import pandas as pd
+from calibration import Scenario, Study, scenarios
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from calibration import Scenario, Study  # noqa: E402
+from layerscope.trajectory.references import Reference
+from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject
+from layerscope.trajectory.settings import StrictSettings
+from layerscope.trajectory.strict import SOMERS_D, score_strict
 
-from layerscope.trajectory.references import Reference  # noqa: E402
-from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject  # noqa: E402
-from layerscope.trajectory.settings import StrictSettings  # noqa: E402
-from layerscope.trajectory.strict import SOMERS_D, score_strict  # noqa: E402
-
-SCENARIOS = (
-    Scenario("no signal in any layer", (0.0, 0.0, 0.0, 0.0, 0.0)),
-    Scenario("time labels shuffled", (0.3, 0.6, 1.0, 0.8, 0.5), shuffled=True),
-    Scenario("all layers equally good", (0.6, 0.6, 0.6, 0.6, 0.6)),
-    Scenario("a middle layer best", (0.3, 0.6, 1.0, 0.8, 0.5)),
-)
+SCENARIOS = scenarios("time labels")
 SETTINGS = StrictSettings(neighbourhoods=(15, 30), roots=20, resamples=500)
 QUICK = replace(SETTINGS, halvings=0, resamples=0)
 SIZE = 400  # cells
