@@ -1,20 +1,17 @@
-"""Align every layer of a model with its other layers and with other models (debiased linear CKA)."""
+"""Align every layer of a model with its other layers (debiased linear CKA)."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.geometry.job import compare_layers
+from layerscope.geometry.comparison import compare_layers
 
 
 def parser() -> argparse.ArgumentParser:
     """Command line of this script."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--embeddings", type=Path, required=True, help="all layers of the model")
-    arguments.add_argument(
-        "--others", type=Path, nargs="*", default=[], help="baselines, other models, .h5ad"
-    )
     arguments.add_argument("--condition", required=True, help="name for the rows")
     arguments.add_argument("--model", required=True, help="name for the rows")
     arguments.add_argument("--settings", type=settings, default={}, help="JSON text, or a YAML or JSON file")

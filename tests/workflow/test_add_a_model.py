@@ -64,7 +64,8 @@ def test_only_the_new_models_jobs_and_the_final_tables_would_run(extended: Check
     n_scores = LAYERS + 2
     own = {"fetch_weights": 2, "extract_layers": 2}
     own |= {"score_trajectory": n_scores, "score_perturbation": n_scores}
-    geometry = {"describe_geometry": 2, "compare_layers": 2, "gather_geometry": 2}
+    geometry = {"describe_geometry": 2, "compare_layers": 2}
+    geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert extended.jobs("--configfile", "extended.yaml") == own | geometry | FINAL
 
 

@@ -23,13 +23,15 @@ def test_a_second_run_has_nothing_to_do(finished: Checkout) -> None:
 
 def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("hellinger_svd"))
-    assert jobs == {"compute_baseline": 2, "score_trajectory": 1, "score_perturbation": 1} | FINAL
+    own = {"compute_baseline": 2, "score_trajectory": 1, "score_perturbation": 1}
+    assert jobs == own | {"compare_with_baselines": 1} | FINAL
 
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
     own = {"extract_layers": 2, "score_trajectory": 8, "score_perturbation": 8}
-    geometry = {"describe_geometry": 2, "compare_layers": 2, "gather_geometry": 2}
+    geometry = {"describe_geometry": 2, "compare_layers": 2}
+    geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL
 
 
@@ -46,7 +48,7 @@ def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -
 
 def test_another_resampling_seed_runs_the_scores_and_what_follows(plan: Plan) -> None:
     jobs = plan(seeds={"resampling": 2})
-    geometry = {"describe_geometry", "compare_layers", "gather_geometry"}
+    geometry = {"describe_geometry", "compare_layers", "gather_geometry", "compare_with_baselines"}
     assert set(jobs) == {"score_trajectory", "score_perturbation", *geometry, *FINAL}
 
 

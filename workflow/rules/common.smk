@@ -460,11 +460,25 @@ def described_runs():
     return list(dict.fromkeys(described))
 
 
-def geometry_files(wildcards):
+def geometry_files(kind):
     """One table per condition and model of the study."""
-    return [
-        f"results/geometry/{condition}/{model}/{wildcards.kind}.tsv" for condition, model in described_runs()
+    return [f"results/geometry/{condition}/{model}/{kind}.tsv" for condition, model in described_runs()]
+
+
+def described_embeddings():
+    """The layers that have a shape to describe, in the order of their tables."""
+    return [f"results/embeddings/{condition}/{model}.h5ad" for condition, model in described_runs()]
+
+
+def baselines_beside():
+    """The study's baselines of the cells of which layers have a shape."""
+    conditions = {condition for condition, _ in described_runs()}
+    files = [
+        f"results/embeddings/{study.cells_of(config, condition)}/{model}.h5ad"
+        for condition, model in study.runs(config)
+        if study.is_baseline(config, model) and study.cells_of(config, condition) in conditions
     ]
+    return list(dict.fromkeys(files))
 
 
 def further_tables():

@@ -33,7 +33,6 @@ rule compare_layers:
     input:
         script=repository("scripts/compare_layers.py"),
         embeddings="results/embeddings/{condition}/{model}.h5ad",
-        baseline="results/embeddings/{condition}/hvg_pca.h5ad",
     output:
         "results/geometry/{condition}/{model}/alignment.tsv",
     log:
@@ -53,23 +52,54 @@ rule compare_layers:
     message:
         "Comparing the layers of {wildcards.model} with each other on {wildcards.condition}"
     shell:
-        "python {input.script} --embeddings {input.embeddings} --others {input.embeddings} {input.baseline}"
-        " --condition {wildcards.condition} --model {wildcards.model} --settings {params.settings:q}"
-        " --seed {params.seed} --output {output} &> {log}"
+        "python {input.script} --embeddings {input.embeddings} --condition {wildcards.condition}"
+        " --model {wildcards.model} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output} &> {log}"
+
+
+# One job for all, so that another baseline compares no model's layers with each other again.
+
+
+rule compare_with_baselines:
+    input:
+        script=repository("scripts/compare_with_baselines.py"),
+        tables=geometry_files("alignment"),
+        embeddings=described_embeddings(),
+        baselines=baselines_beside(),
+    output:
+        "results/tables/alignment.tsv",
+    log:
+        "logs/compare_with_baselines.log",
+    benchmark:
+        "logs/benchmarks/compare_with_baselines.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        code=code("compare_with_baselines.py"),
+        settings=as_json({"alignment_cells": config["geometry"]["alignment_cells"]}),
+        seed=config["seeds"]["resampling"],
+    message:
+        "Comparing layers with the baselines"
+    shell:
+        "python {input.script} --tables {input.tables} --embeddings {input.embeddings}"
+        " --baselines {input.baselines} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output} &> {log}"
 
 
 rule gather_geometry:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=geometry_files,
+        tables=geometry_files("geometry"),
     output:
-        "results/tables/{kind}.tsv",
+        "results/tables/geometry.tsv",
     log:
-        "logs/gather_geometry/{kind}.log",
+        "logs/gather_geometry.log",
     benchmark:
-        "logs/benchmarks/gather_geometry/{kind}.tsv"
-    wildcard_constraints:
-        kind="geometry|alignment",
+        "logs/benchmarks/gather_geometry.tsv"
     conda:
         "../../envs/scores.yaml"
     threads: 1
@@ -79,6 +109,6 @@ rule gather_geometry:
     params:
         code=code("gather_tables.py"),
     message:
-        "Gathering the {wildcards.kind} of layers"
+        "Gathering the geometry of layers"
     shell:
         "python {input.script} --tables {input.tables} --output {output} &> {log}"

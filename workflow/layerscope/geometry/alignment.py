@@ -16,6 +16,8 @@ from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 MIN_CELLS = 4
+CELLS_PER_DIMENSION = 4
+"""At this number of cells and more, products of columns are cheaper than products of cells."""
 
 
 def debiased_cka(representations: Sequence[Array], others: Sequence[Array] | None = None) -> Array:
@@ -32,40 +34,69 @@ def debiased_cka(representations: Sequence[Array], others: Sequence[Array] | Non
     -------
     Shape ``(len(representations), len(others))``; NaN where a representation does not vary.
     """
-    left = [_Kernel(one) for one in representations]
-    right = left if others is None else [_Kernel(one) for one in others]
+    left = [Kernel(one) for one in representations]
+    right = left if others is None else [Kernel(one) for one in others]
+    return alignment(left, right)
+
+
+def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Array:
+    """Debiased linear CKA of kernels of the same cells, shape ``(len(left), len(right))``."""
     found = np.full((len(left), len(right)), np.nan)
-    for row, one in enumerate(left):
-        for column, other in enumerate(right):
-            if others is None and column < row:
-                found[row, column] = found[column, row]
-            elif one.own > 0 and other.own > 0:
-                found[row, column] = one.criterion(other) / np.sqrt(one.own * other.own)
+    with threadpool_limits(1):  # the last bits must not depend on the number of threads
+        for row, one in enumerate(left):
+            for column, other in enumerate(right):
+                if left is right and column < row:
+                    found[row, column] = found[column, row]
+                elif one.own > 0 and other.own > 0:
+                    found[row, column] = one.criterion(other) / np.sqrt(one.own * other.own)
     return found
 
 
-class _Kernel:
-    """A linear kernel of cells without its diagonal, and what the unbiased criterion needs of it."""
+class Kernel:
+    """The linear kernel of cells, and what the unbiased criterion needs of it.
+
+    Of few dimensions the cells are kept, of many (:data:`CELLS_PER_DIMENSION`) the matrix of their products,
+    cells x cells: whichever makes a comparison cheaper. So memory is cells x cells at most, however wide a
+    representation is.
+
+    Parameters
+    ----------
+    cells
+        Cells x dimensions, every entry finite; 4 cells at least.
+    """
 
     def __init__(self, cells: Array) -> None:
-        if len(cells) < MIN_CELLS:
-            raise ValueError(f"debiased CKA needs {MIN_CELLS} cells, found {len(cells)}")
+        n, dimensions = cells.shape
+        if n < MIN_CELLS:
+            raise ValueError(f"debiased CKA needs {MIN_CELLS} cells, found {n}")
         centred = cells - cells.mean(axis=0)
         scale = np.abs(centred).max(initial=0.0)
         constant = scale <= 1e-6 * np.abs(cells).max(initial=0.0)
+        centred = np.zeros((n, 1)) if constant else centred / scale
+        self.diagonal = np.einsum("ij,ij->i", centred, centred)
+        self.narrow = dimensions * CELLS_PER_DIMENSION <= n
         with threadpool_limits(1):
-            self.matrix = (
-                (centred / scale) @ (centred / scale).T if not constant else np.zeros((len(cells),) * 2)
-            )
-        np.fill_diagonal(self.matrix, 0.0)
-        self.rows = self.matrix.sum(axis=0)
-        self.total = float(self.rows.sum())
-        self.own = self.criterion(self)
+            self.matrix = centred if self.narrow else centred @ centred.T
+            self.own = self.criterion(self)
 
-    def criterion(self, other: _Kernel) -> float:
-        """The unbiased Hilbert-Schmidt independence criterion (Song et al. 2012, equation 5)."""
-        n = len(self.matrix)
-        trace = float(np.einsum("ij,ij->", self.matrix, other.matrix))
-        totals = self.total * other.total / ((n - 1) * (n - 2))
-        rows = 2.0 * float(self.rows @ other.rows) / (n - 2)
-        return (trace + totals - rows) / (n * (n - 3))
+    def criterion(self, other: Kernel) -> float:
+        """The unbiased Hilbert-Schmidt independence criterion (Song et al. 2012, equation 5).
+
+        Of the kernels without their diagonals. The rows of a centred kernel sum to zero; without its diagonal
+        they sum to minus that.
+        """
+        n = len(self.diagonal)
+        products = float(self.diagonal @ other.diagonal)
+        trace = self._trace(other) - products
+        totals = float(self.diagonal.sum() * other.diagonal.sum()) / ((n - 1) * (n - 2))
+        return (trace + totals - 2.0 * products / (n - 2)) / (n * (n - 3))
+
+    def _trace(self, other: Kernel) -> float:
+        """Trace of the product of two kernels, their diagonals with them."""
+        if self.narrow and other.narrow:
+            return float(np.square(self.matrix.T @ other.matrix).sum())
+        if self.narrow:
+            return float(np.vdot(other.matrix @ self.matrix, self.matrix))
+        if other.narrow:
+            return other._trace(self)
+        return float(np.vdot(self.matrix, other.matrix))

@@ -1,0 +1,143 @@
+"""Tables of alignment: one row per pair of layers, and one per layer and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from layerscope.chance import Chance
+from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_rows
+from layerscope.geometry.alignment import MIN_CELLS, Kernel, alignment
+from layerscope.geometry.settings import GeometrySettings
+from layerscope.tables import OFFICIAL, read_table, write_table
+
+Places = NDArray[np.intp]
+Kernels = Mapping[tuple[str, str], Kernel]
+"""By model and layer."""
+TEXT = ("condition", "model", "layer", "other_model", "other_layer")
+
+
+def compare_layers(
+    embeddings: str | Path,
+    condition: str,
+    model: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    output: str | Path,
+) -> None:
+    """Align every layer of a model with every other and write a table.
+
+    Parameters
+    ----------
+    embeddings
+        All layers of the model.
+    condition, model
+        Names for the rows.
+    settings
+        See :class:`~layerscope.geometry.settings.GeometrySettings`.
+    seed
+        Seed of the sample of cells.
+    output
+        The table to make: ``condition``, ``model``, ``layer``, ``other_model``, ``other_layer``, ``cka``,
+        ``n_cells``.
+
+    Raises
+    ------
+    DataError
+        If the model accepts too few cells, or bytes of a layer were changed.
+    """
+    size = GeometrySettings.read(settings).alignment_cells
+    cells = _sample([embeddings], seed, size)
+    own = {
+        (model, layer): Kernel(read_layer(embeddings, layer).matrix[cells].astype(np.float64))
+        for layer in read_layers(embeddings)
+    }
+    write_table(output, pd.DataFrame(_rows(condition, own, own, len(cells))))
+
+
+def compare_with_baselines(
+    tables: Sequence[str | Path],
+    embeddings: Sequence[str | Path],
+    baselines: Sequence[str | Path],
+    settings: Mapping[str, Any],
+    seed: int,
+    output: str | Path,
+) -> None:
+    """Align every layer of all models with the baselines, and write one table with what the models have.
+
+    Of an embeddings file only the sampled rows are read, a layer at a time: memory does not grow with the
+    number of cells, nor with that of layers or models. Whether a file is as it was written has been looked
+    at by what made the models' tables, and by the scores.
+
+    Parameters
+    ----------
+    tables
+        What :func:`compare_layers` made of each model.
+    embeddings
+        The models' layers, in the same order: ``.../CONDITION/MODEL.h5ad``.
+    baselines
+        Embeddings of the baselines, likewise; a model is aligned with those of its condition.
+    settings, seed
+        As for :func:`compare_layers`.
+    output
+        The table to make, with the columns of ``tables``: of each model its own rows and then one per layer
+        and baseline.
+
+    Raises
+    ------
+    DataError
+        If files of a condition are not of the same cells, or too few cells are accepted by all.
+    """
+    size = GeometrySettings.read(settings).alignment_cells
+    found: list[pd.DataFrame] = []
+    sampled: tuple[list[Path], bytes] | None = None
+    for table, path in zip(tables, map(Path, embeddings), strict=True):
+        found.append(read_table(table, text=TEXT))
+        beside = [Path(one) for one in baselines if Path(one).parent == path.parent]
+        if not beside:
+            continue
+        cells = _sample([path, *beside], seed, size)
+        if sampled != (beside, cells.tobytes()):  # models that accept the same cells share the kernels
+            sampled = (beside, cells.tobytes())
+            others = {(one.stem, OFFICIAL): _kernel(one, OFFICIAL, cells) for one in beside}
+        for layer in read_layers(path):
+            own = {(path.stem, layer): _kernel(path, layer, cells)}
+            found.append(pd.DataFrame(_rows(path.parent.name, own, others, len(cells))))
+    write_table(output, pd.concat(found, ignore_index=True))
+
+
+def _rows(condition: str, own: Kernels, others: Kernels, n_cells: int) -> list[dict[str, Any]]:
+    left = list(own.values())
+    found = alignment(left, left if others is own else list(others.values()))
+    return [
+        dict(zip(TEXT, (condition, *one, *other), strict=True)) | {"cka": float(cka), "n_cells": n_cells}
+        for one, values in zip(own, found, strict=True)
+        for other, cka in zip(others, values, strict=True)
+    ]
+
+
+def _kernel(path: str | Path, layer: str, cells: Places) -> Kernel:
+    return Kernel(read_rows(path, layer, cells).astype(np.float64))
+
+
+def _sample(files: Sequence[str | Path], seed: int, size: int) -> Places:
+    """Places of some of the cells that all files have representations of, whatever the cells' order."""
+    cell_ids, refused = read_cells(files[0])
+    accepted = np.array([not reason for reason in refused], dtype=bool)
+    for path in files[1:]:
+        own, refused = read_cells(path)
+        if own != cell_ids:
+            raise DataError(f"{path}: not the cells of {files[0]}; compare representations of the same cells")
+        accepted &= np.array([not reason for reason in refused], dtype=bool)
+    order = Chance(seed, cell_ids).keys(0).argsort(kind="stable")
+    sample = np.sort(order[accepted[order]][:size])
+    if len(sample) < MIN_CELLS:
+        whose = "all models" if len(files) > 1 else "the model"
+        raise DataError(f"{files[0]}: {len(sample)} cells are accepted by {whose}; {MIN_CELLS} are needed")
+    return np.asarray(sample)
