@@ -405,6 +405,16 @@ def score_files(suffix):
     ]
 
 
+def leak_scores():
+    """Scores by protocol strict of the screens' layers, which the study need not ask for."""
+    return [
+        f"results/scores/perturbation/{condition}/strict/{model}/layer_{layer}.tsv"
+        for condition, model in study.runs(config)
+        if study.task(config, condition) == "perturbation" and model in foundation_models_of_study()
+        for layer in study.layers(config, model)
+    ]
+
+
 def unavailable_scores():
     return as_json(
         [
