@@ -43,6 +43,8 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
     studied = study.complete(entries, SCHEMA)["study"]
     everything = {"paper", "released", "strict"}
     assert all(everything == set(studied["protocols"][task]) for task in ("trajectory", "perturbation"))
+    tasks = {entries["conditions"][condition]["task"] for condition in studied["conditions"]}
+    assert tasks == set(studied["protocols"]) == {"trajectory", "perturbation", "cell_type"}
     for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
         controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
         assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {
