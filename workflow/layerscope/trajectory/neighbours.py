@@ -1,14 +1,15 @@
 """Exact nearest neighbours, the same for every number of threads.
 
-faiss (or a GPU) finds candidates among centred vectors in float32; the candidates' distances are computed
-again from differences (which cancel nothing), and cells for which float32 products could have hidden a
-neighbour are searched once more in float64. Cells with identical values are searched once. Centring changes
-no distance and keeps the digits: a layer's vectors often point almost the same way.
+Products of centred vectors in float32 (:mod:`layerscope.trajectory.candidates`, or a GPU) find candidates;
+the candidates' distances are computed again from differences (which cancel nothing), and cells for which
+float32 products could have hidden a neighbour are searched once more in float64. Cells with identical values
+are searched once. Centring changes no distance and keeps the digits: a layer's vectors often point almost the
+same way.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,14 +18,14 @@ import numpy.typing as npt
 
 from layerscope.errors import DataError
 from layerscope.trajectory import neighbours_gpu
+from layerscope.trajectory.candidates import Candidates, offer_all_pairs
+from layerscope.trajectory.points import HELD_VALUES, CentredChords, Points
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 EXTRA_CANDIDATES = 4
-HELD_VALUES = 4_000_000
-"""Values held at once beside the points themselves."""
-CHUNK = 32
-"""Squares added up in float32 before their sums are in float64."""
+DOUBT = 80 * float(np.finfo(np.float32).eps)
+"""Error of a squared distance that comes from float32 products, in units of the points' squared norms."""
 
 
 @dataclass(frozen=True)
@@ -47,45 +48,82 @@ class Neighbours:
         return Neighbours(self.indices[:, :k], self.distances[:, :k])
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A search among some of the cells.
+
+    Attributes
+    ----------
+    cells
+        Their rising indices.
+    k
+        Neighbours per cell, itself included; more than 1, at most the number of these cells.
+    centred
+        Whether the mean of these cells is subtracted first.
+    """
+
+    cells: npt.NDArray[np.int64]
+    k: int
+    centred: bool = False
+
+
 def nearest_neighbours(
     matrix: npt.ArrayLike, k: int, metric: Metric = "cosine", threads: int = 1
 ) -> Neighbours:
     """Find the ``k`` nearest cells of every cell exactly, the cell itself counted as the first.
 
     ``k`` counts the cell itself, as ``n_neighbors`` of scanpy and UMAP does: k = 15 means 14 others.
+    Parameters and errors are those of :func:`search_neighbours`.
+    """
+    values = np.asarray(matrix)
+    (found,) = search_neighbours(values, [Wanted(np.arange(len(values)), k)], metric, threads)
+    return found
+
+
+def search_neighbours(
+    matrix: npt.ArrayLike, wanted: Sequence[Wanted], metric: Metric = "cosine", threads: int = 1
+) -> list[Neighbours]:
+    """Carry out several searches among the same cells, which costs little more than the largest of them.
 
     Parameters
     ----------
     matrix
         Cells x features, finite.
-    k
-        Neighbours per cell, itself included; more than 1, at most the number of cells.
+    wanted
+        The searches.
     metric
         ``"cosine"`` (a cell without any value is at distance 1 from all but its duplicates) or
         ``"euclidean"``.
     threads
         Threads of the search. The result does not depend on it.
 
+    Returns
+    -------
+    Neighbours as places among the cells of each search.
+
     Raises
     ------
     DataError
         If there are fewer than ``k`` cells, or a value is not finite.
     ValueError
-        If ``metric`` or ``k`` is none of the above.
+        If ``metric`` or a ``k`` is none of the above.
     """
     values = np.ascontiguousarray(matrix)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    if metric not in METRICS or k < 2:
-        raise ValueError(f"no neighbours for metric {metric!r} and k = {k}")
-    if len(values) < k:
-        raise DataError(f"{k} neighbours asked for, but there are only {len(values)} cells")
+    for one in wanted:
+        if metric not in METRICS or one.k < 2:
+            raise ValueError(f"no neighbours for metric {metric!r} and k = {one.k}")
+        if len(one.cells) < one.k:
+            raise DataError(f"{one.k} neighbours asked for, but there are only {len(one.cells)} cells")
     if not np.isfinite(values).all():
         raise DataError("neighbours need finite values: leave refused cells out")
     first, copy_of = _distinct_rows(values)
-    search = _Search(values[first], metric, threads)
-    found, squared = search.nearest(min(k, len(first)))
-    return _expand(found, squared, first, copy_of, k, metric)
+    distinct = values if len(first) == len(values) else values[first]
+    plain = Points(distinct, unit=metric == "cosine")
+    searches = [_Search(one, values, distinct, copy_of, plain, metric) for one in wanted]
+    found = _candidates(searches, plain, threads)
+    return [one.neighbours(*near) for one, near in zip(searches, found, strict=True)]
 
 
 def _distinct_rows(
@@ -99,119 +137,134 @@ def _distinct_rows(
 
 
 class _Search:
-    """Search among distinct rows; distances are squared Euclidean or 1 - cosine (half the squared chord)."""
+    """One search: among which distinct rows, as which points.
 
-    def __init__(self, values: npt.NDArray[np.floating], metric: Metric, threads: int) -> None:
-        self._cosine = metric == "cosine"
-        self._threads = threads
-        scale = np.ones(len(values))
-        if self._cosine:
-            scale = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
-            if (scale == 0).any():
-                # a row without direction (there is one at most) points where no other does
-                values = np.column_stack([values, (scale == 0).astype(values.dtype)])
-                scale[scale == 0] = 1
-        width = -(-values.shape[1] // CHUNK) * CHUNK
-        self._points = np.zeros((len(values), width), dtype=np.float32)
-        centre = (1 / scale) @ values / len(values)
-        per_block = max(1, HELD_VALUES // width)
-        for start in range(0, len(values), per_block):
-            block = slice(start, start + per_block)
-            self._points[block, : values.shape[1]] = values[block] / scale[block, None] - centre
+    Attributes
+    ----------
+    points
+        All distinct rows as points.
+    members
+        Rising indices of the points searched among.
+    n_candidates
+        Candidates needed for each of them.
+    restate
+        Distances of these points from those of the rows as they are; None where they are the same, or where
+        float32 does not carry that far.
+    """
 
-    def nearest(self, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        n_points = len(self._points)
-        n_candidates = min(k + EXTRA_CANDIDATES, n_points)
-        rough, candidates = self._candidates(n_candidates)
-        distances = self._again(np.arange(n_points), candidates)
-        indices, distances = _sorted_first(np.arange(n_points), candidates, distances, k)
-        if n_candidates < n_points:
-            # on the scale of squared chords; float32 products err by some units in the last place
-            norms = np.einsum("ij,ij->i", self._points, self._points, dtype=np.float64)
-            doubt = 5 * 16 * np.finfo(np.float32).eps * norms
-            chord = distances[:, -1] * (2 if self._cosine else 1)
-            unsure = np.flatnonzero(rough[:, -1] - doubt <= chord * (1 + 1e-5))
-            at_once = max(1, HELD_VALUES // n_points)
+    def __init__(
+        self,
+        wanted: Wanted,
+        values: npt.NDArray[np.floating],
+        distinct: npt.NDArray[np.floating],
+        copy_of: npt.NDArray[np.int64],
+        plain: Points,
+        metric: Metric,
+    ) -> None:
+        self._k, self._cosine = wanted.k, metric == "cosine"
+        self.members, first, copies = np.unique(copy_of[wanted.cells], return_index=True, return_inverse=True)
+        # ties go by the first cell that has a row, counted among the cells of this search
+        self._first, self._copy_of = first, copies
+        self._n = min(wanted.k, len(first))
+        self.n_candidates = min(self._n + EXTRA_CANDIDATES, len(first))
+        self.points, self.restate = plain, None
+        self._doubt = DOUBT * plain.norms[self.members]
+        if wanted.centred and self._cosine:
+            inside = np.zeros((len(values), 1), dtype=bool)
+            inside[wanted.cells] = True
+            self.points = Points(distinct, True, values.mean(axis=0, dtype=np.float64, where=inside))
+            if len(first) == len(distinct):
+                self.restate = CentredChords.of(plain, self.points)
+            self._doubt = DOUBT * self.points.norms[self.members]
+            if self.restate:
+                self._doubt += 2 * DOUBT * self.restate.ratio**2
+
+    def neighbours(self, rough: npt.NDArray[np.float32], near: npt.NDArray[np.integer]) -> Neighbours:
+        """Neighbours from candidates: squared distances, rising, and places among the members."""
+        rows = np.arange(len(self.members))
+        indices, squared = self._nearest(rows, near)
+        if self.n_candidates < len(rows):
+            unsure = np.flatnonzero(rough[:, -1] - self._doubt <= squared[:, -1] * (1 + 1e-5))
+            at_once = max(1, HELD_VALUES // len(rows))
             for start in range(0, unsure.size, at_once):
-                rows = unsure[start : start + at_once]
-                indices[rows], distances[rows] = self._thorough(rows, k)
-        return indices, distances
+                some = unsure[start : start + at_once]
+                indices[some], squared[some] = self._thorough(some)
+        distances = squared / 2 if self._cosine else np.sqrt(squared)
+        return _expand(indices, distances, self._first, self._copy_of, self._k)
 
-    def _candidates(self, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        if neighbours_gpu.worthwhile(*self._points.shape):
-            return neighbours_gpu.candidates(self._points, n)
-        logging.getLogger("faiss.loader").setLevel(logging.WARNING)
-        import faiss
-
-        before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(self._threads)
-        try:
-            index = faiss.IndexFlatL2(self._points.shape[1])
-            index.add(self._points)
-            rough, candidates = index.search(self._points, n)
-        finally:
-            faiss.omp_set_num_threads(before)
-        return rough, candidates
-
-    def _again(
-        self, rows: npt.NDArray[np.int64], candidates: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
-        """Distances of each row to its candidates from differences, shape of ``candidates``."""
-        distances = np.empty(candidates.shape)
-        n_candidates, width = candidates.shape[1], self._points.shape[1]
-        per_block = max(1, HELD_VALUES // (n_candidates * width))
-        for start in range(0, len(rows), per_block):
-            block = slice(start, start + per_block)
-            apart = self._points[candidates[block]]
-            apart -= self._points[rows[block], None]
-            apart = apart.reshape(-1, n_candidates, width // CHUNK, CHUNK)
-            distances[block] = np.einsum("ijkl,ijkl->ijk", apart, apart).sum(axis=2, dtype=np.float64)
-        return distances / 2 if self._cosine else distances
-
-    def _thorough(
-        self, rows: npt.NDArray[np.int64], k: int
+    def _nearest(
+        self, rows: npt.NDArray[np.int64], near: npt.NDArray[np.integer]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Neighbours of a few rows among all points, in float64; ties at the boundary go by index."""
-        points = self._points.astype(np.float64)
-        norms = np.einsum("ij,ij->i", points, points)
-        rough = norms[rows, None] + norms - 2 * points[rows] @ points.T
-        width = np.partition(rough, k - 1, axis=1)[:, k - 1]
+        """The nearest among candidates: places among the members, and squared distances."""
+        squared = self.points.apart(self.members[rows], self.members[near])
+        return _sorted_first(self._first[rows], self._first[near], near, squared, self._n)
+
+    def _thorough(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Neighbours of a few rows among all members, in float64; ties at the boundary go by index."""
+        here = self.points.at[self.members[rows]].astype(np.float64)
+        norms = self.points.norms[self.members]
+        rough = np.empty((len(rows), len(norms)))
+        per_block = max(1, HELD_VALUES // here.shape[1])
+        for start in range(0, len(norms), per_block):
+            block = slice(start, start + per_block)
+            others = self.points.at[self.members[block]].astype(np.float64)
+            rough[:, block] = norms[rows, None] + norms[block] - 2 * here @ others.T
+        width = np.partition(rough, self._n - 1, axis=1)[:, self._n - 1]
         # the centred points are float32: what they round off is searched with
-        slack = 1e-5 * width + 1e-6 * np.sqrt(width * norms[rows]) + 1e-12 * norms[rows]
-        indices = np.empty((len(rows), k), dtype=np.int64)
-        distances = np.empty((len(rows), k))
-        for place in range(len(rows)):
-            near = np.flatnonzero(rough[place] <= width[place] + slack[place])[None, :]
-            here = rows[place : place + 1]
-            indices[place], distances[place] = _sorted_first(here, near, self._again(here, near), k)
-        return indices, distances
+        slack = 1e-5 * width + 1e-6 * np.sqrt(np.maximum(width, 0) * norms[rows]) + 1e-12 * norms[rows]
+        indices = np.empty((len(rows), self._n), dtype=np.int64)
+        squared = np.empty((len(rows), self._n))
+        for place, row in enumerate(rows):
+            near = np.flatnonzero(rough[place] <= width[place] + slack[place])
+            (indices[place],), (squared[place],) = self._nearest(np.array([row]), near[None])
+        return indices, squared
+
+
+def _candidates(
+    searches: Sequence[_Search], plain: Points, threads: int
+) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.integer]]]:
+    """Candidates of all searches: from one pass over the rows as they are, or a pass of their own."""
+    if neighbours_gpu.worthwhile(*plain.at.shape):
+        return [neighbours_gpu.candidates(one.points.at[one.members], one.n_candidates) for one in searches]
+    kept = [Candidates(one.members, one.n_candidates, one.restate) for one in searches]
+    shared = [one.points is plain or one.restate is not None for one in searches]
+    offer_all_pairs(
+        plain.at,
+        plain.norms,
+        [one for one, is_shared in zip(kept, shared, strict=True) if is_shared],
+        threads,
+    )
+    for one, is_shared, of in zip(kept, shared, searches, strict=True):
+        if not is_shared:
+            offer_all_pairs(of.points.at, of.points.norms, [one], threads)
+    return [one.found() for one in kept]
 
 
 def _sorted_first(
     rows: npt.NDArray[np.int64],
-    candidates: npt.NDArray[np.int64],
+    ties: npt.NDArray[np.int64],
+    candidates: npt.NDArray[np.integer],
     distances: npt.NDArray[np.float64],
     k: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Sort candidates by distance, ties by index, the row itself before all."""
-    keyed = np.where(candidates == rows[:, None], -1.0, distances)
-    order = np.lexsort((candidates, keyed), axis=1)[:, :k]
+    """The first ``k`` candidates by distance, ties by what ``ties`` says, the row itself before all."""
+    keyed = np.where(ties == rows[:, None], -1.0, distances)
+    order = np.lexsort((ties, keyed), axis=1)[:, :k]
     kept = np.take_along_axis(candidates, order, axis=1)
-    return kept, np.maximum(np.take_along_axis(distances, order, axis=1), 0)
+    return kept.astype(np.int64), np.maximum(np.take_along_axis(distances, order, axis=1), 0)
 
 
 def _expand(
     found: npt.NDArray[np.int64],
-    squared: npt.NDArray[np.float64],
+    distances: npt.NDArray[np.float64],
     first: npt.NDArray[np.int64],
     copy_of: npt.NDArray[np.int64],
     k: int,
-    metric: Metric,
 ) -> Neighbours:
     """Turn neighbours among distinct rows into neighbours among cells."""
-    distances = squared if metric == "cosine" else np.sqrt(squared)
     if len(first) == len(copy_of):
-        return Neighbours(found, distances.astype(np.float32))
+        cell = np.argsort(first)
+        return Neighbours(first[found[cell]], distances[cell].astype(np.float32))
     by_row = np.argsort(copy_of, kind="stable")
     members = np.split(by_row, np.cumsum(np.bincount(copy_of))[:-1])
     repeated = np.bincount(copy_of) > 1
@@ -221,11 +274,8 @@ def _expand(
         if found.shape[1] == k and not repeated[found[row]].any():
             indices[cells[0]], spread[cells[0]] = first[found[row]], distances[row]
             continue
-        near = np.concatenate([members[other] for other in found[row]])
-        how_far = np.repeat(distances[row], [len(members[other]) for other in found[row]])
+        near = np.concatenate([members[other] for other in found[row]])[None]
+        how_far = np.repeat(distances[row], [len(members[other]) for other in found[row]])[None]
         for cell in cells:
-            here = np.full(1, cell)
-            indices[cell], spread[cell] = (
-                kept[0] for kept in _sorted_first(here, near[None], how_far[None], k)
-            )
+            (indices[cell],), (spread[cell],) = _sorted_first(np.array([cell]), near, near, how_far, k)
     return Neighbours(indices, spread.astype(np.float32))
