@@ -70,9 +70,11 @@ class Kernel:
         if n < MIN_CELLS:
             raise ValueError(f"debiased CKA needs {MIN_CELLS} cells, found {n}")
         centred = cells - cells.mean(axis=0)
-        scale = np.abs(centred).max(initial=0.0)
-        constant = scale <= 1e-6 * np.abs(cells).max(initial=0.0)
-        centred = np.zeros((n, 1)) if constant else centred / scale
+        scale = _largest(centred)
+        if scale <= 1e-6 * _largest(cells):
+            centred = np.zeros((n, 1))
+        else:
+            centred /= scale
         self.diagonal = np.einsum("ij,ij->i", centred, centred)
         self.narrow = dimensions * CELLS_PER_DIMENSION <= n
         with threadpool_limits(1):
@@ -100,3 +102,8 @@ class Kernel:
         if other.narrow:
             return other._trace(self)
         return float(np.vdot(self.matrix, other.matrix))
+
+
+def _largest(values: Array) -> float:
+    """The largest absolute value, without a copy of all of them."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
