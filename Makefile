@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: run test rehearsal test-slurm check clean-results
 
 run: $(INSTALLED)
-	snakemake --cores $(CORES) $(ARGS)
+	snakemake --quiet reason --cores $(CORES) $(ARGS)
 
 # unit tests share the cores; tests of the workflow run one at a time, each on two cores
 test: $(INSTALLED)

@@ -37,7 +37,7 @@ def test_the_figure_names_its_models_conditions_and_baselines(tmp_path):
         "rank_normal_pca 0.43",
     ):
         assert words in svg
-    assert "tahoe_x1_1b, untrained weights (range of 5 seeds)" in svg
+    assert "same network, untrained weights (range of 5 seeds)" in svg
 
 
 def test_simulated_cells_are_called_so_in_title_panel_and_caption(tmp_path):
@@ -49,9 +49,22 @@ def test_simulated_cells_are_called_so_in_title_panel_and_caption(tmp_path):
 
 def test_missing_scores_are_noted_with_their_reason(tmp_path):
     svg = draw(tmp_path, "perturbation")
-    assert "No score: D1_Rest, Scfoundation, layers 5-6: the layer is constant: no correlation exists" in svg
-    assert "No score: D1_Stim8hr, log_all_genes: needs raw counts" in svg
+    assert "No score: Scfoundation, layers 5-6 (D1_Rest): the layer is constant: no correlation exists" in svg
+    assert "No score: log_all_genes (D1_Stim8hr): needs raw counts" in svg
     assert "3 scores could not be had; they are gaps marked by a cross, not zeros." in svg
+
+
+def test_the_same_gap_of_several_conditions_is_one_note(tmp_path):
+    gone = {"D1_Rest": ("05",), "D1_Stim8hr": ("05",), "D1_Stim48hr": ("05", "06")}
+    rows = [
+        replace(row, status="undefined", reason="constant")
+        if row.model == "tahoe_x1_1b" and row.layer in gone.get(row.condition, ())
+        else row
+        for row in example.scores(seeds=1)
+    ]
+    svg = draw(tmp_path, "perturbation", rows=rows)
+    assert "Tahoe X1 1B, layer 5 (D1_Rest, D1_Stim8hr): constant" in svg
+    assert "Tahoe X1 1B, layers 5-6 (D1_Stim48hr): constant" in svg
 
 
 def test_the_same_table_gives_the_same_bytes_whatever_the_order_of_its_rows(tmp_path):
@@ -73,7 +86,7 @@ def test_a_study_without_controls_baselines_or_scores_is_still_drawn(tmp_path):
         if row.model == "scfoundation"
     ]
     svg = draw(tmp_path, "trajectory", rows=rows)
-    assert "No score: simulated_differentiation, Scfoundation, layers 0-12, official: none" in svg
+    assert "No score: Scfoundation, layers 0-12, official (simulated_differentiation): none" in svg
     assert "Hatched" not in svg
 
 
@@ -116,7 +129,7 @@ def test_a_noise_ceiling_and_every_kind_of_control_are_drawn_where_there_are(tmp
     ]
     svg = draw(tmp_path, "perturbation", rows=rows, settings=settings)
     assert ">noise ceiling<" in svg
-    assert "scfoundation, gene identities permuted (one seed, 95% interval)" in svg
+    assert "same network, gene identities permuted (one seed, 95% interval)" in svg
     assert "Widely dotted: noise ceiling." in svg
 
 
@@ -139,7 +152,7 @@ def test_many_reasons_are_cut_and_the_cut_is_stated(tmp_path):
         for row in example.scores(seeds=1)
     ]
     svg = draw(tmp_path, "trajectory", rows=rows)
-    assert "No score: simulated_differentiation, Scfoundation, layer 3: reason 03" in svg
+    assert "No score: Scfoundation, layer 3 (simulated_differentiation): reason 03" in svg
     assert "... and 10 more; all reasons stand in the table of scores" in svg
 
 

@@ -35,18 +35,19 @@ def test_a_figure_is_the_same_bytes_each_time_and_carries_its_caption(tmp_path):
             figure, grid = sheet(1, 1, (2, 1), Words(title="A title", notes=["A note"]))
             grid[0][0].fill_between([0, 1], [0, 1], hatch="//")
             outputs = [tmp_path / attempt / f"figure.{kind}" for kind in ("svg", "png", "pdf")]
-            save(figure, outputs, title="A title", caption="What <it> shows")
+            save(figure, outputs, title="A title", caption="What <it> shows", table=tmp_path / "scores.tsv")
     for kind in ("svg", "png", "pdf"):
         first, second = (tmp_path / attempt / f"figure.{kind}" for attempt in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
     svg = (tmp_path / "first" / "figure.svg").read_text()
     assert "What &lt;it&gt; shows" in svg
+    assert "../scores.tsv" in svg
     assert "<dc:date>" not in svg
 
 
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="svg, png, pdf; found the suffix 'jpg'"):
-        save(Figure(), [tmp_path / "figure.jpg"], title="", caption="")
+        save(Figure(), [tmp_path / "figure.jpg"], title="", caption="", table="")
 
 
 def test_a_legend_takes_the_columns_that_fit():

@@ -172,16 +172,13 @@ def test_a_study_without_foundation_models_answers_nothing_that_it_cannot():
 
 def read_empty():
     scores = pd.DataFrame(columns=list(Score.__dataclass_fields__))
-    layers = choose_layers(scores, [], {}).layers
-    curves = pd.DataFrame(
-        columns=["condition", "task", "protocol", "model", "layer", "over_final", "over_final_low"]
-    )
+    chosen = choose_layers(scores, [], {})
     models = read_models({"models": {"hvg_pca": {"kind": "baseline"}}})
     paths = dict.fromkeys(("scores", "layers", "curves", "ceilings", "summaries", "report", "figures"), "")
     return Outputs(
         scores=scores.astype({"layer": str, "metric": str, "model": str, "status": str}),
-        layers=layers.astype({"confidence_set": str, "task": str}),
-        curves=curves,
+        layers=chosen.layers.astype({"confidence_set": str, "task": str}),
+        curves=chosen.curves,
         ceilings=pd.DataFrame(),
         summaries={},
         models=models,

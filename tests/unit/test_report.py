@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import example_tables as example
+import pandas as pd
 import pytest
 
 import plot_layer_choice
@@ -15,13 +16,15 @@ import write_report
 from layerscope.errors import ConfigError, DataError
 from layerscope.report.answers import first_sentence
 from layerscope.report.formats import column_texts, count, interval, number, signed
-from layerscope.report.grid import MOST_ROWS
+from layerscope.report.grid import MOST_ROWS, without_constant, without_empty
+from layerscope.report.page import breakable
+from layerscope.report.warned import COLUMNS as WARNING_COLUMNS
 from layerscope.tables import Score, write_scores, write_table
 
 ROWS = example.scores(seeds=1)
 LAYERS = example.layers(ROWS)
 PUBLISHED = example.published(ROWS)
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 
 
 class Page(HTMLParser):
@@ -133,10 +136,11 @@ def test_rows_of_all_scores_name_their_line(study):
     page = study()
     lines = (study.results / "tables/scores.tsv").read_text().splitlines()
     hints = re.findall(
-        r'<tr title="tables/scores.tsv, line (\d+)"><th scope="row">([^<]+)</th><td>([^<]+)</td>', page
+        r'<tr title="tables/scores.tsv, line (\d+)"><th scope="row">(.+?)</th><td>(.+?)</td>', page
     )
     assert len(hints) == len(lines) - 1
-    for at, condition, model in hints[::97]:
+    for at, *named in hints[::97]:
+        condition, model = (re.sub("<[^>]*>", "", name) for name in named)
         assert lines[int(at) - 1].startswith(f"{condition}\t{model}\t")
 
 
@@ -187,7 +191,13 @@ def test_the_page_is_the_same_bytes_for_the_same_tables(study):
 
 
 def test_missing_scores_remarks_and_warnings_are_listed(study):
-    text = Page(study(warnings=["12 cells were refused"])).text
+    warned = study.results / "tables/warnings.tsv"
+    rows = [("extract layers", f"D1_Rest, {model}", "12 cells were refused", "x.log") for model in "ab"]
+    write_table(warned, pd.DataFrame(rows, columns=list(WARNING_COLUMNS)))
+    text = Page(study(extra=("--warnings", str(warned)))).text
+    assert "1 warning was given" in text
+    assert "D1_Rest, a; D1_Rest, b" in text
+    assert "tables/warnings.tsv" in text
     assert "the layer is constant: no correlation exists" in text
     assert "needs raw counts" in text
     assert "reference computed on hvg_pca" in text
@@ -195,13 +205,39 @@ def test_missing_scores_remarks_and_warnings_are_listed(study):
     assert "No warnings." not in text
 
 
-def test_a_model_without_an_untrained_control_is_a_warning(study):
-    models = {
-        name: entry for name, entry in example.settings()["models"].items() if entry["kind"] != "control"
-    }
-    rows = [row for row in ROWS if row.model in models]
-    text = Page(study(rows=rows, models=models)).text
-    assert "tahoe_x1_1b has no untrained control: what its training adds is not known." in text
+def test_no_warnings_and_warnings_that_nobody_gathered_are_told_apart(study):
+    warned = study.results / "tables/warnings.tsv"
+    write_table(warned, pd.DataFrame([], columns=list(WARNING_COLUMNS)))
+    assert "No warnings: nothing is in" in study(extra=("--warnings", str(warned)))
+    assert "Warnings were not gathered." in study()
+
+
+def test_a_baseline_that_is_better_than_every_layer_stands_out(study):
+    better = "The baseline hvg_pca is better (0.90): prefer it to any of these layers."
+    weak = "That is not distinguishable from 0: no layer is shown to keep it."
+    layers = LAYERS.copy().assign(recommendation=f"Use layer 7. {weak} {better} It ends here.")
+    page = study(layers=layers)
+    assert f'<p class="prefer">{better}</p>' in page
+    assert f'<p class="rest">{weak} It ends here.</p>' in page
+
+
+def test_a_figure_names_the_table_of_its_numbers(study):
+    text = Page(study()).text
+    assert re.search(r"Its numbers: tables/layers.tsv. The picture: figures/choice.svg", text)
+
+
+def test_long_names_may_be_broken_and_numbers_may_not():
+    broken = str(breakable("results/a_b, 1,884 of 01,02,<3"))
+    assert broken == "<span>results/<wbr>a_<wbr>b, 1,884 of 01,<wbr>02,&lt;3</span>"
+    assert breakable("1,234,567") == "1,234,567"
+
+
+def test_what_every_row_says_is_said_once_and_empty_columns_are_left_out():
+    table = pd.DataFrame({"a": ["x", "x"], "b": ["", ""], "c": ["y", "z"], "n": [1, 1]})
+    shown, words = without_constant(without_empty(table))
+    assert list(shown) == ["c", "n"]
+    assert words == "In every row: a x."
+    assert list(without_constant(table.head(1))[0]) == list(table)
 
 
 def test_cells_per_filter_are_shown_with_groups_apart(study):
@@ -250,7 +286,7 @@ def test_a_study_without_a_foundation_model_says_so(study):
     assert "all layers" in text
 
 
-def test_a_condition_without_any_score_is_a_warning_and_keeps_its_reason(study):
+def test_a_condition_without_any_score_keeps_its_reason(study):
     rows = [
         replace(row, status="not_available", reason="needs raw counts")
         if row.condition == "D1_Rest" and row.model not in example.BASELINES
@@ -263,7 +299,7 @@ def test_a_condition_without_any_score_is_a_warning_and_keeps_its_reason(study):
     lost.loc[lost["condition"] == "D1_Rest", numbers] = float("nan")
     lost.loc[lost["condition"] == "D1_Rest", "status"] = "not_available"
     text = Page(study(rows=rows, layers=lost)).text
-    assert "D1_Rest: no foundation model has a score." in text
+    assert "needs raw counts" in text
     assert "nan" not in text.lower().replace("finance", "")
 
 

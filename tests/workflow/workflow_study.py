@@ -36,6 +36,7 @@ FINAL = {
     "choose_layers": 1,
     "compare_published": 1,
     "answer_referee": 1,
+    "gather_warnings": 1,
     "plot_scores": 2,
     "plot_layer_choice": 1,
     "plot_geometry": 2,

@@ -9,10 +9,11 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -20,6 +21,8 @@ from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.files import final_name
 
 LONGEST_PATH = 1000
+# how a line of a log begins that says what a reader of the results should know
+WARNING = "warning: "
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
 # what a disk or its owner refuses, with the remedy; any other failure of the system is a defect
 REFUSALS = {
@@ -41,9 +44,14 @@ REFUSALS = {
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``; a :class:`LayerscopeError` becomes one message and exit status 1.
 
-    So does what the disk refuses: it is full, read-only, not permitted or broken.
+    So does what the disk refuses: it is full, read-only, not permitted or broken. A warning, be it logged or
+    given by a library, is one line that begins with :data:`WARNING`.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    messages = logging.StreamHandler(sys.stderr)
+    messages.setFormatter(_Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[messages])
+    logging.getLogger("layerscope").setLevel(logging.INFO)  # what libraries tell stays unsaid
+    warnings.showwarning = _warned
     sys.excepthook = _said_and_left
     try:
         main()
@@ -54,6 +62,32 @@ def run(main: Callable[[], None]) -> None:
         if refusal is None:
             raise
         sys.exit(f"error: {refusal}")
+
+
+class _Lines(logging.Formatter):
+    """Messages as they are; warnings on one line, after :data:`WARNING`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One message."""
+        message = super().format(record)
+        return message if record.levelno < logging.WARNING else WARNING + " ".join(message.split())
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log the warning of a library: where in its code it stands is of no use to a reader.
+
+    Notices for those who write code (deprecations) are logged, but not as warnings.
+    """
+    for_users = issubclass(category, (UserWarning, RuntimeWarning))
+    level = logging.WARNING if for_users else logging.INFO
+    logging.getLogger(__name__).log(level, "%s: %s", category.__name__, message)
 
 
 def refused(error: BaseException) -> str | None:

@@ -515,6 +515,11 @@ def ceilings_option():
     return f"--ceilings {ceiling_tables()[0]}" if ceiling_tables() else ""
 
 
+def geometry_tables():
+    """What is made last of the shape of layers."""
+    return ["results/tables/geometry.tsv", *alignment_tables()] if described_runs() else []
+
+
 def alignment_tables():
     return ["results/tables/alignment.tsv"] if described_runs() else []
 
@@ -583,6 +588,11 @@ def studied_settings():
 def referee_settings():
     """What the objections of a referee are answered with beside the tables."""
     return {"models": model_descriptions(), "config": studied_settings()}
+
+
+def warning_settings():
+    """What tells which warnings the scores imply."""
+    return {"models": model_descriptions(), "order": config["study"]["conditions"]}
 
 
 def report_settings():

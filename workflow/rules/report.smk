@@ -11,6 +11,7 @@ rule write_report:
         figures=figure_files("svg"),
         tables=further_tables(),
         referee="results/tables/referee.tsv",
+        warnings="results/tables/warnings.tsv",
     output:
         "results/report.html",
     log:
@@ -31,9 +32,13 @@ rule write_report:
     shell:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
-        " --figures {input.figures} --tables {input.tables} --referee {input.referee} --output {output} &> {log}"
+        " --figures {input.figures} --tables {input.tables} --referee {input.referee}"
+        " --warnings {input.warnings} --output {output} &> {log}"
 
 
 onsuccess:
-    if os.path.exists("results/report.html"):
-        print("The report is results/report.html; the tables are in results/tables.")
+    print(summary_of_run(complete=True))
+
+
+onerror:
+    print(summary_of_run(complete=False))

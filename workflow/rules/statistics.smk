@@ -156,3 +156,39 @@ rule answer_referee:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --curves {input.curves} {params.ceilings}"
         " --summaries {input.summaries} --output {output} &> {log}"
+
+
+# What the logs say of jobs that did not run this time counts as well: the table is the same for the same numbers.
+
+
+rule gather_warnings:
+    input:
+        script=repository("scripts/gather_warnings.py"),
+        scores="results/tables/scores.tsv",
+        geometry=geometry_tables(),
+    output:
+        report(
+            "results/tables/warnings.tsv",
+            caption="../report/warnings.rst",
+            category="Tables",
+            labels={"table": "warnings"},
+        ),
+    log:
+        "logs/gather_warnings.log",
+    benchmark:
+        "logs/benchmarks/gather_warnings.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=15,
+    params:
+        code=code("gather_warnings.py"),
+        settings=as_json(warning_settings()),
+        logs=logs_of_numbers(),
+    message:
+        "Gathering the warnings"
+    shell:
+        "python {input.script} --folder logs --logs {params.logs} --scores {input.scores}"
+        " --settings {params.settings:q} --output {output} &> {log}"

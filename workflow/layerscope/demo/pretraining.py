@@ -94,7 +94,7 @@ def pretrain(
     condition = str(described.get("condition", cells.stem))
     if compared["model"] >= 0.95 * compared["gene_means"]:
         log.warning(
-            "warning: masked values are predicted hardly better (%.3f) than by each gene's mean (%.3f): the "
+            "masked values are predicted hardly better (%.3f) than by each gene's mean (%.3f): the "
             "layers have learned little; raise pretraining.steps, or take more cells",
             compared["model"],
             compared["gene_means"],

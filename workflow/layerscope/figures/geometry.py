@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model, read_models
-from layerscope.figures.sheet import Words, sheet
+from layerscope.figures.sheet import Words, sheet, wrapped
 from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, look, save
 from layerscope.figures.wording import condition_order, condition_title, control_label
 from layerscope.tables import OFFICIAL, read_table
@@ -34,10 +34,12 @@ SHAPE_CAPTION = (
     "Pale broken lines are the controls of the model of the same colour. "
     "Total variance and mean norm are on logarithmic axes."
 )
+ALIKE_PANEL = (2.0, 2.1)
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
-    "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared with "
-    "beside itself (below the line): 1 is the same geometry up to rotation and scale, 0 is none in common."
+    "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared "
+    "with beside itself (below the line): 1 (yellow) is the same geometry up to rotation and scale, 0 (dark "
+    "blue) is none in common. A dash: not defined, because the layer is the same for every cell."
 )
 
 
@@ -85,7 +87,7 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
             grid[row][0].text(
                 0, 1.2, words_of, transform=grid[row][0].transAxes, fontsize=8.5, fontweight="bold"
             )
-        save(figure, outputs, title=SHAPE_TITLE, caption=SHAPE_CAPTION)
+        save(figure, outputs, title=SHAPE_TITLE, caption=SHAPE_CAPTION, table=path)
 
 
 def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
@@ -98,8 +100,10 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     conditions = condition_order(settings, table["condition"])
     notes = [] if models else ["No foundation model was described."]
     words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
+    titles = [wrapped(condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
+    header = 0.18 + 0.12 * max(map(len, titles))
     with look():
-        figure, grid = sheet(max(1, len(models)), len(conditions), (2.0, 2.1), words)
+        figure, grid = sheet(max(1, len(models)), len(conditions), ALIKE_PANEL, words, header=header)
         for row, model in enumerate(models):
             for column, condition in enumerate(conditions):
                 axes = grid[row][column]
@@ -107,10 +111,11 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
                 _map(axes, own, model.name)
                 if column:
                     axes.set_yticklabels([])
-                axes.set_title(condition_title(settings, condition) if row == 0 else "", fontsize=7.5)
-                axes.set_ylabel(model.title if column == 0 else "", fontsize=7)
+                axes.set_title("\n".join(titles[column]) if row == 0 else "", fontsize=7.5)
+                named = "\n".join(wrapped(model.title, ALIKE_PANEL[1], 7))
+                axes.set_ylabel(named if column == 0 else "", fontsize=7)
                 axes.set_xlabel("Layer" if row == len(models) - 1 else "")
-        save(figure, outputs, title=ALIKE_TITLE, caption=ALIKE_CAPTION)
+        save(figure, outputs, title=ALIKE_TITLE, caption=ALIKE_CAPTION, table=path)
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:

@@ -92,7 +92,7 @@ def draw_layer_choice(
             1, 1, (8.6, ROW_INCHES * max(1, len(rows) + len(conditions))), words, header=0.1, left=0.12
         )
         _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
-        save(figure, outputs, title=TITLE, caption=caption)
+        save(figure, outputs, title=TITLE, caption=caption, table=path)
 
 
 def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], with_protocol: bool) -> None:

@@ -91,7 +91,8 @@ def draw_scores(
         settings=settings,
     )
     with look():
-        save(_figure(drawing), outputs, title=title_of(drawing), caption=caption_of(drawing))
+        figure = _figure(drawing)
+        save(figure, outputs, title=title_of(drawing), caption=caption_of(drawing), table=scores_path)
 
 
 def _figure(drawing: Drawing) -> Figure:

@@ -213,6 +213,7 @@ def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
             fontsize=7.5,
             fontweight="bold",
             color=style.colour,
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
             zorder=7,
         )
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import without_score
-from layerscope.figures.layer_panels import CHANCE_DASHES, Panel, control_entry
+from layerscope.figures.layer_panels import CHANCE_DASHES, UNTRAINED, Panel, control_entry
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
 from layerscope.figures.wording import (
@@ -111,7 +111,9 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
             entries.append(curve_entry(models[name].title, own))
             for control, n_seeds in control_seeds(models, name).items():
                 seeds = f"range of {n_seeds} seeds" if n_seeds > 1 else "one seed, 95% interval"
-                entries.append(control_entry(control, own, f"{name}, {control_label(control)} ({seeds})"))
+                entries.append(
+                    control_entry(control, own, f"same network, {control_label(control)} ({seeds})")
+                )
     if style:
         entries += [_sign("official embedding", "*", 8), _sign("best layer", "o", 8, "none")]
     if drawing.alike:
@@ -154,10 +156,14 @@ def missing_notes(drawing: Drawing) -> list[str]:
     """Say which scores are missing and why, in at most a few lines."""
     missing = without_score(drawing.rows)
     notes = []
-    for (condition, model, reason), group in missing.groupby(["condition", "model", "reason"], sort=True):
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for (model, reason, condition), group in missing.groupby(["model", "reason", "condition"], sort=True):
+        where.setdefault((model, layer_ranges(group["layer"]), reason), []).append(condition)
+    for (model, layers, reason), conditions in where.items():
         about = drawing.models[model]
-        layers = "" if about.kind == "baseline" else f", {layer_ranges(group['layer'])}"
-        notes.append(f"No score: {condition}, {about.title}{layers}: {reason or 'no reason given'}")
+        named = about.title if about.kind == "baseline" else f"{about.title}, {layers}"
+        places = ", ".join(name for name in drawing.conditions if name in conditions)
+        notes.append(f"No score: {named} ({places}): {reason or 'no reason given'}")
     if len(notes) > MOST_NOTES:
         more = len(notes) - MOST_NOTES + 1
         notes[MOST_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
@@ -176,11 +182,14 @@ def caption_of(drawing: Drawing) -> str:
     ]
     if drawing.alike:
         parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
-    if drawing.has("control"):
+    controls = {model.control for model in drawing.models.values() if model.kind == "control"}
+    if UNTRAINED in controls:
         parts.append(
             "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
-            "single seed, its 95% interval. Thin broken lines: other controls, likewise."
+            "single seed, its 95% interval."
         )
+    if controls - {UNTRAINED}:
+        parts.append("Thin broken lines: other controls, likewise.")
     if drawing.has("baseline"):
         parts.append("Level lines: baselines, with their 95% interval at the right end.")
     if drawing.rows["ceiling"].notna().any():

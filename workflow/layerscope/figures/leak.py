@@ -106,7 +106,7 @@ def draw_leak(
                 axes.set_title("\n".join(titles[name, condition]), fontsize=SIZE)
                 axes.set_xlabel("Layer" if row == len(names) - 1 else "")
                 axes.set_ylabel("Spearman correlation" if column == 0 else "")
-        save(figure, outputs, title=TITLE, caption=CAPTION)
+        save(figure, outputs, title=TITLE, caption=CAPTION, table=path)
 
 
 def _draw(axes: Any, rows: pd.DataFrame) -> None:

@@ -72,7 +72,7 @@ def draw_published(
                 axes.set_title(f"{title}: {condition_title(settings, condition)}", fontsize=8)
                 axes.set_xlabel("Depth (0 = first, 1 = last block)" if row == len(models) - 1 else "")
                 axes.set_ylabel("Spearman correlation" if column == 0 else "")
-        save(figure, outputs, title=TITLE, caption=f"{CAPTION} {notes[0]}")
+        save(figure, outputs, title=TITLE, caption=f"{CAPTION} {notes[0]}", table=path)
 
 
 def read_published(path: str | Path) -> pd.DataFrame:

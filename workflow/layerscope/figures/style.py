@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,10 +87,13 @@ def look() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, outputs: Sequence[str | Path], *, title: str, caption: str) -> None:
+def save(
+    figure: Figure, outputs: Sequence[str | Path], *, title: str, caption: str, table: str | Path
+) -> None:
     """Write a figure to every output, in the format of its suffix, without dates or random identifiers.
 
-    The files carry ``title`` and ``caption`` as metadata; the report takes them from there.
+    The files carry ``title``, ``caption`` and the path of the ``table`` that they show, as seen from their
+    own folder; the report takes them from there.
 
     Raises
     ------
@@ -103,14 +107,15 @@ def save(figure: Figure, outputs: Sequence[str | Path], *, title: str, caption: 
                 f"{output}: figures are written as {', '.join(FORMATS)}; found the suffix {kind!r}"
             )
         with whole(output) as scratch:
-            figure.savefig(scratch, format=kind, dpi=200, metadata=_metadata(kind, title, caption))
+            beside = Path(os.path.relpath(table, output.parent)).as_posix()
+            figure.savefig(scratch, format=kind, dpi=200, metadata=_metadata(kind, title, caption, beside))
 
 
-def _metadata(kind: str, title: str, caption: str) -> dict[str, str | None]:
+def _metadata(kind: str, title: str, caption: str, table: str) -> dict[str, str | None]:
     if kind == "svg":
-        return {"Title": title, "Description": caption, "Date": None, "Creator": None}
+        return {"Title": title, "Description": caption, "Source": table, "Date": None, "Creator": None}
     if kind == "png":
-        return {"Title": title, "Description": caption, "Software": None}
+        return {"Title": title, "Description": caption, "Source": table, "Software": None}
     return {"Title": title, "Subject": caption, "CreationDate": None, "Creator": None, "Producer": None}
 
 

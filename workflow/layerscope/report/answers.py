@@ -11,19 +11,30 @@ from typing import Any
 import pandas as pd
 
 from layerscope.figures.models import Model
-from layerscope.figures.wording import SIMULATED, condition_order, condition_title, is_simulated, layer_ranges
+from layerscope.figures.wording import (
+    SIMULATED,
+    condition_order,
+    condition_title,
+    is_simulated,
+    layer_ranges,
+    metric_label,
+)
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 
+# the sentence of a recommendation that advises against every layer
+PREFER = re.compile(r"The baseline [^:]* is better [^:]*: prefer it to any of these layers\.")
 STRICTEST = ("strict", "paper", "released")
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What is recommended for one model: one sentence, and what qualifies it."""
+    """What is recommended for one model: one sentence, what to prefer to it, and what qualifies it."""
 
     model: str
+    title: str
     first: str
+    prefer: str
     rest: str
     hint: str
 
@@ -36,6 +47,7 @@ class Answer:
     title: str
     task: str
     protocol: str
+    score: str
     simulated: bool
     best: Advice
     others: tuple[Advice, ...]
@@ -62,6 +74,7 @@ def answers(
                 title=condition_title(settings, condition),
                 task=rows["task"].iloc[0],
                 protocol=protocol,
+                score=metric_label(rows["task"].iloc[0], rows["metric"].iloc[0]),
                 simulated=is_simulated(settings, condition),
                 best=advice[0],
                 others=tuple(advice[1:]),
@@ -84,8 +97,12 @@ def first_sentence(text: str) -> tuple[str, str]:
 
 def _advice(row: Mapping[str, Any], models: Mapping[str, Model], hint: str) -> Advice:
     first, rest = first_sentence(row["recommendation"])
-    title = models[row["model"]].title if row["model"] in models else row["model"]
-    return Advice(title, first, rest, f"{hint}, column recommendation")
+    stated = PREFER.search(rest)
+    prefer = stated[0] if stated else ""
+    rest = " ".join(rest.replace(prefer, "", 1).split()) if prefer else rest
+    name = row["model"]
+    title = models[name].title if name in models else name
+    return Advice(name, title, first, prefer, rest, f"{hint}, column recommendation")
 
 
 COLUMNS = (

@@ -9,7 +9,7 @@ import pandas as pd
 
 from layerscope.figures.models import Model
 from layerscope.figures.wording import condition_order, control_label, is_simulated, layer_ranges, natural
-from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of
+from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of, without_constant, without_empty
 
 SCORE_LABELS = {
     "estimate": "score",
@@ -18,7 +18,7 @@ SCORE_LABELS = {
     "n_cells": "cells",
     "n_items": "items",
 }
-UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metric", "reason"]
+UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metrics", "reason"]
 
 
 def model_table(models: Mapping[str, Model]) -> Grid:
@@ -39,7 +39,9 @@ def model_table(models: Mapping[str, Model]) -> Grid:
     rank = {"foundation": 0, "control": 1, "baseline": 2}
     places = [(rank[model.kind], natural(model.name)) for model in models.values()]
     table = table.iloc[sorted(range(len(table)), key=places.__getitem__)]
-    return grid_of(table, key="models", caption="Models, what each was trained on, and its licence")
+    return grid_of(
+        without_empty(table), key="models", caption="Models, what each was trained on, and its licence"
+    )
 
 
 def _training(model: Model) -> str:
@@ -70,7 +72,7 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
             }
         )
     table = pd.DataFrame(rows).astype({"most cells scored": "Int64"})
-    return grid_of(table, key="data", caption="Conditions and their data")
+    return grid_of(without_empty(table), key="data", caption="Conditions and their data")
 
 
 def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid:
@@ -81,27 +83,33 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
         shown = scores[scores["metric"].isin({*primary, ""})]
         kept = f"{len(shown):,} of {len(scores):,} rows"
         note = f"Only the metrics {', '.join(sorted(primary))}: {kept}; the file has all metrics."
-    shown = shown[columns]
-    return grid_of(
-        shown.drop(
+    shown, same = without_constant(
+        shown[columns].drop(
             columns=[name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]
-        ),
+        )
+    )
+    return grid_of(
+        shown,
         key="scores",
         caption="All scores",
         source=source,
         labels=SCORE_LABELS,
         choices=("condition", "model", "protocol", "metric", "status"),
         filterable=True,
-        note=note,
+        note=f"{note} {same}".strip(),
     )
 
 
 def unavailable_table(scores: pd.DataFrame, source: Source) -> Grid:
     """Scores that do not exist, and why."""
     missing = scores[scores["status"] != "ok"]
-    keys = ["status", "condition", "model", "protocol", "metric", "reason"]
+    keys = ["status", "condition", "model", "protocol", "reason"]
     rows = [
-        {**dict(zip(keys, values, strict=True)), "layers": layer_ranges(group["layer"]) or "all layers"}
+        {
+            **dict(zip(keys, values, strict=True)),
+            "layers": layer_ranges(group["layer"]) or "all layers",
+            "metrics": ", ".join(dict.fromkeys(group["metric"])),
+        }
         for values, group in missing.groupby(keys, sort=True)
     ]
     return grid_of(
@@ -132,10 +140,11 @@ def remark_table(scores: pd.DataFrame, source: Source) -> Grid:
     )
 
 
-def _listed(models: pd.Series, most: int = 4) -> str:
-    names = sorted(set(models), key=natural)
+def _listed(texts: pd.Series, most: int = 4) -> str:
+    names = sorted(set(texts), key=natural)
     more = len(names) - most
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
+    between = "; " if any("," in name for name in names) else ", "
+    return between.join(names) if more <= 0 else f"{between.join(names[:most])} and {more} more"
 
 
 def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid, str]:
@@ -158,19 +167,20 @@ def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid, str]
     return grid, f"{words}."
 
 
-def warnings(settings: Mapping[str, Any], scores: pd.DataFrame, models: Mapping[str, Model]) -> list[str]:
-    """What a reader should know before trusting a number: given warnings, and those that the tables imply."""
-    given = settings.get("warnings") or ()
-    found = [given] if isinstance(given, str) else [str(warning) for warning in given]
-    foundation = [model.name for model in models.values() if model.kind == "foundation"]
-    for name in foundation:
-        if not any(model.of == name and model.control == "untrained" for model in models.values()):
-            found.append(f"{name} has no untrained control: what its training adds is not known.")
-    for name in condition_order(settings, scores["condition"]):
-        rows = scores[(scores["condition"] == name) & scores["model"].isin(foundation)]
-        if len(rows) and not (rows["status"] == "ok").any():
-            found.append(f"{name}: no foundation model has a score.")
-    return found
+def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
+    """What was warned of: a row for each warning, with all that it is about."""
+    rows = [
+        {"warning": warning, "step": step, "about": _listed(group["of"]), "times": len(group)}
+        for (step, warning), group in warned.groupby(["step", "warning"], sort=False)
+    ]
+    return grid_of(
+        pd.DataFrame(rows, columns=["warning", "step", "about", "times"]),
+        key="warnings",
+        caption="Warnings",
+        source=source,
+        lines=False,
+        filterable=len(rows) > 20,
+    )
 
 
 def pairs(mapping: Any) -> list[tuple[str, str]]:

@@ -134,6 +134,22 @@ def grid_of(
     return Grid(key, caption, columns, rows, source, note, filterable)
 
 
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns in which nothing stands."""
+    return table[[name for name in table if not (table[name].isna() | (table[name] == "")).all()]]
+
+
+def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The table without columns that say the same in every row, and in words what they say."""
+    if len(table) < 2:
+        return table, ""
+    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    first = table.iloc[0]
+    same = [name for name in texts if first[name] and (table[name] == first[name]).all()]
+    said = ", ".join(f"{name.replace('_', ' ')} {table[name].iloc[0]}" for name in same)
+    return table.drop(columns=same), f"In every row: {said}." if said else ""
+
+
 def _kind(values: pd.Series) -> str:
     if pd.api.types.is_numeric_dtype(values):
         return "n"

@@ -132,6 +132,8 @@ def training(study: Outputs) -> Answer | str:
 
 def harder_task(study: Outputs) -> Answer | str:
     """Does the first layer keep its place where layer and reference share no cell?"""
+    if study.curves.empty:
+        return "a foundation model; study: protocols: perturbation: [paper, strict]"
     rows = study.curves[
         (study.curves["task"] == "perturbation")
         & (study.curves["layer"] == "01")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from layerscope.errors import DataError
 from layerscope.figures.layer_choice import read_layers
@@ -33,14 +34,22 @@ from layerscope.report.evidence import (
     remark_table,
     score_table,
     unavailable_table,
-    warnings,
+    warning_table,
 )
-from layerscope.report.grid import Grid, Source, grid_of
+from layerscope.report.formats import column_texts
+from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
+from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
 from layerscope.tasks import primary_metrics
 
+FURTHER = {
+    "shifts": "Whether the best layer moves between conditions (shift of its depth, 95% interval)",
+    "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
+    "geometry": "The shape of each layer",
+}
+FURTHER_LABELS = {"n_cells": "cells", "shift_ci_low": "from", "shift_ci_high": "to", "sentence": "in words"}
 SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
 
 
@@ -55,6 +64,7 @@ def write_report(
     figures: Sequence[str | Path] = (),
     tables: Sequence[str | Path] = (),
     referee: str | Path | None = None,
+    warnings: str | Path | None = None,
 ) -> None:
     """Write the report of a study.
 
@@ -66,7 +76,7 @@ def write_report(
         ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
         ``licence`` and ``citation`` are shown too). Optional: ``title``, ``simulated``, ``conditions``
         (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``, ``licence``), ``order``,
-        ``config``, ``versions``, ``seeds``, ``warnings``, ``written`` (a date to print; without it the page
+        ``config``, ``versions``, ``seeds``, ``written`` (a date to print; without it the page
         is the same bytes for the same tables).
     scores, layers, published
         The tables of the study.
@@ -78,6 +88,8 @@ def write_report(
         Further tables to show as they are.
     referee
         What a referee would object, and what answers it (:mod:`layerscope.report.referee`).
+    warnings
+        What the jobs warned of (:mod:`layerscope.report.warned`).
 
     Raises
     ------
@@ -96,6 +108,7 @@ def write_report(
         figures=figures,
         tables=tables,
         referee=referee,
+        warnings=warnings,
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
@@ -112,6 +125,7 @@ def page_text(
     figures: Sequence[str | Path],
     tables: Sequence[str | Path],
     referee: str | Path | None = None,
+    warnings: str | Path | None = None,
 ) -> str:
     """Compose the page; see :func:`write_report`."""
     models = read_models(settings)
@@ -137,14 +151,18 @@ def page_text(
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
         remarks=remark_table(all_scores, of_scores),
-        warnings=warnings(settings, all_scores, models),
+        warnings=warning_table(read_warnings(warnings), Source.beside(warnings, output))
+        if warnings
+        else None,
         tables=[_further(path, output) for path in tables],
         referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
         config=_as_yaml(settings.get("config")),
         sources=_sources(
-            [scores, layers, published, *([referee] if referee else []), *summaries, *tables, *figures],
+            [scores, layers, published]
+            + [path for path in (referee, warnings) if path]
+            + [*summaries, *tables, *figures],
             output,
         ),
     )
@@ -173,8 +191,15 @@ def _template() -> Template:
     )
     # the style and script are ours; everything else is escaped
     environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
+    environment.filters["breakable"] = breakable
     environment.globals["script"] = Markup((folder / "page.js").read_text(encoding="utf-8"))
     return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+
+
+def breakable(text: str) -> Markup:
+    """Text of which long names may go on in the next line after an underscore, slash or comma."""
+    marked = re.sub(r"(?<=[_/])(?=\w)|(?<=,)(?=\w)(?!\d{3}\b)", "<wbr>", str(escape(text)))
+    return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
 
 
 def _published(path: str | Path) -> pd.DataFrame:
@@ -204,7 +229,7 @@ def _summary(
     table = read_table(path)
     grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
     of_all = table[~grouped].drop(columns=["group"], errors="ignore")
-    of_all = of_all[[name for name in of_all if not (of_all[name].isna() | (of_all[name] == "")).all()]]
+    of_all = without_empty(of_all)
     source, title = Source.beside(path, output), condition_title(settings, condition)
     key = f"cells-{condition}"
     whole_table = grid_of(of_all, key=key, caption=title, source=source, labels=SUMMARY_LABELS)
@@ -224,12 +249,15 @@ def _summary(
 
 def _further(path: str | Path, output: str | Path) -> Grid:
     name = Path(path).stem
+    table, note = without_constant(without_empty(read_table(path)))
     return grid_of(
-        read_table(path),
+        table,
         key=f"table-{name}",
-        caption=name.replace("_", " ").capitalize(),
+        caption=FURTHER.get(name, name.replace("_", " ").capitalize()),
         source=Source.beside(path, output),
+        labels=FURTHER_LABELS,
         filterable=True,
+        note=note,
     )
 
 
@@ -237,11 +265,14 @@ def _referee(path: str | Path, output: str | Path) -> Grid:
     table = read_table(path, text=[name for name in COLUMNS if name != "number"])
     # empty where everything was answered
     shown = [name for name in COLUMNS if name == "number" or (table[name] != "").any()]
+    # shares, scores and counts stand in one column: each is printed as what it is
+    numbers = [text for value in table["number"] for text in column_texts(pd.Series([value]))]
     return grid_of(
-        table[shown],
+        table.assign(number=numbers)[shown],
         key="referee-table",
         caption="Objections, and the output that answers each",
         source=Source.beside(path, output),
+        labels={"configure": "to answer it, configure"},
     )
 
 

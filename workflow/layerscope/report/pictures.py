@@ -15,13 +15,14 @@ DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page."""
+    """A figure of the page, and the table that it shows, if it names one."""
 
     key: str
     title: str
     caption: str
     data: str
     source: Source
+    table: Source | None
 
 
 def picture(path: str | Path, page: str | Path) -> Picture:
@@ -41,12 +42,14 @@ def picture(path: str | Path, page: str | Path) -> Picture:
         raise DataError(
             f"{path}: not an SVG figure (its root is {root.tag!r}); give the .svg that the plot wrote"
         )
+    table = _first(root, "source")
     return Picture(
         key=f"figure-{Path(path).stem}",
         title=_first(root, "title") or Path(path).stem.replace("_", " "),
         caption=_first(root, "description"),
         data="data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii"),
         source=Source.beside(path, page),
+        table=Source.beside(Path(path).parent / table, page) if table else None,
     )
 
 
