@@ -56,7 +56,7 @@ def test_every_measure_condition_and_model_is_named(tmp_path):
     text = drawn(tmp_path, "geometry", geometry())
     for words in (*SHOWN.values(), "Rest (simulated cells)", "Stim48hr (simulated cells)", "The big one"):
         assert words in text
-    assert "untrained weights: big" in text
+    assert "same network, untrained weights" in text
 
 
 def test_the_map_shows_every_layer_and_what_it_is_compared_with(tmp_path):
@@ -77,3 +77,12 @@ def test_a_table_without_a_measure_or_of_an_unknown_model_is_refused(tmp_path):
         drawn(tmp_path, "geometry", geometry().drop(columns="anisotropy"))
     with pytest.raises(DataError, match="'model' has big,"):
         drawn(tmp_path, "geometry", geometry(), {"models": {"hvg_pca": {"kind": "baseline"}}})
+
+
+@pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])
+def test_a_caption_says_which_cells_are_simulated_and_the_file_which_table_it_shows(tmp_path, figure, table):
+    text = drawn(tmp_path, figure, table())
+    assert "Simulated cells, not an experiment: Rest, Stim48hr." in text
+    assert "table.tsv" in text
+    real = drawn(tmp_path, figure, table(), settings=SETTINGS | {"simulated": False})
+    assert "simulated" not in real.lower()

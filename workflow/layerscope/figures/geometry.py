@@ -14,7 +14,7 @@ from layerscope.errors import DataError
 from layerscope.figures.models import Model, read_models
 from layerscope.figures.sheet import Words, sheet, wrapped
 from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, look, save
-from layerscope.figures.wording import condition_order, condition_title, control_label
+from layerscope.figures.wording import condition_order, condition_title, control_label, simulated_note
 from layerscope.tables import OFFICIAL, read_table
 
 SHOWN = {
@@ -66,6 +66,7 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
     models = _described(table, settings, path)
     style = _styles(models)
     conditions = condition_order(settings, table["condition"])
+    caption = SHAPE_CAPTION + simulated_note(settings, conditions)
     legend = [_entry(model, *style[model.name]) for model in models]
     words = Words(title=SHAPE_TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
     with look():
@@ -87,7 +88,7 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
             grid[row][0].text(
                 0, 1.2, words_of, transform=grid[row][0].transAxes, fontsize=8.5, fontweight="bold"
             )
-        save(figure, outputs, title=SHAPE_TITLE, caption=SHAPE_CAPTION, table=path)
+        save(figure, outputs, title=SHAPE_TITLE, caption=caption, table=path)
 
 
 def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
@@ -98,6 +99,7 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     table = _read(path, {"other_model", "other_layer", "cka"})
     models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
     conditions = condition_order(settings, table["condition"])
+    caption = ALIKE_CAPTION + simulated_note(settings, conditions)
     notes = [] if models else ["No foundation model was described."]
     words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
     titles = [wrapped(condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
@@ -115,7 +117,7 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
                 named = "\n".join(wrapped(model.title, ALIKE_PANEL[1], 7))
                 axes.set_ylabel(named if column == 0 else "", fontsize=7)
                 axes.set_xlabel("Layer" if row == len(models) - 1 else "")
-        save(figure, outputs, title=ALIKE_TITLE, caption=ALIKE_CAPTION, table=path)
+        save(figure, outputs, title=ALIKE_TITLE, caption=caption, table=path)
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
@@ -148,7 +150,7 @@ def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
 def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
     if dashes is None:
         return Line2D([], [], color=style.colour, marker=style.marker, markersize=3.5, label=model.title)
-    label = f"{control_label(model.control)}: {model.of}"
+    label = f"same network, {control_label(model.control)}"
     return Line2D([], [], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes, label=label)
 
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from layerscope.errors import DataError
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, look, save
-from layerscope.figures.wording import condition_order, condition_title, is_simulated, layer_ranges
+from layerscope.figures.wording import condition_order, condition_title, layer_ranges, simulated_note
 from layerscope.tables import depth, read_table
 
 TEXT = (
@@ -81,10 +81,7 @@ def draw_layer_choice(
         .sort_values(["model", "protocol"])
         .to_dict("records")
     ]
-    simulated = [name for name in conditions if is_simulated(settings, name)]
-    caption = (
-        f"{CAPTION} Simulated cells, not an experiment: {', '.join(simulated)}." if simulated else CAPTION
-    )
+    caption = CAPTION + simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
     with look():

@@ -21,6 +21,7 @@ from layerscope.figures.wording import (
     layer_ranges,
     metric_label,
     metric_meaning,
+    simulated_note,
     task_title,
 )
 from layerscope.tasks import primary_metrics
@@ -199,7 +200,5 @@ def caption_of(drawing: Drawing) -> str:
     n_missing = len(without_score(drawing.rows))
     if n_missing:
         parts.append(f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.")
-    simulated = [name for name in drawing.conditions if is_simulated(drawing.settings, name)]
-    if simulated:
-        parts.append(f"Simulated cells, not an experiment: {', '.join(simulated)}.")
+    parts.append(simulated_note(drawing.settings, drawing.conditions).strip())
     return " ".join(part for part in parts if part)

@@ -82,6 +82,12 @@ def is_simulated(settings: Mapping[str, Any], condition: str) -> bool:
     return bool(simulated.get(condition) or entry.get("simulated"))
 
 
+def simulated_note(settings: Mapping[str, Any], conditions: Iterable[str]) -> str:
+    """What a caption says where cells are simulated; nothing where none are."""
+    simulated = [name for name in conditions if is_simulated(settings, name)]
+    return f" Simulated cells, not an experiment: {', '.join(simulated)}." if simulated else ""
+
+
 def condition_order(settings: Mapping[str, Any], present: Iterable[str]) -> list[str]:
     """Order conditions as ``order`` of the settings says, then by name with numbers by value (8hr, 48hr)."""
     wanted = [str(name) for name in settings.get("order") or ()]
