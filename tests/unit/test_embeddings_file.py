@@ -18,13 +18,13 @@ MATRIX = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 def written(path):
-    with EmbeddingsWriter(path, CELLS) as writer:
+    with EmbeddingsWriter(path, len(CELLS)) as writer:
         writer.add("00", 2)
         writer.add("official", 1, np.float16)
         writer.fill("00", 1, MATRIX[1:])
         writer.fill("00", 0, MATRIX[:1])
         writer.fill("official", 0, MATRIX[:, :1])
-        writer.finish(["", "too short", ""], {"model": "m", "n": 3})
+        writer.finish(CELLS, {1: "too short"}, {"model": "m", "n": 3})
     return path
 
 

@@ -18,7 +18,6 @@ RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 
 # what is imported under another name than it is installed under
 INSTALLED_AS = {
-    "faiss": "faiss-cpu",
     "jinja2": "jinja2",
     "skdim": "scikit-dimension",
     "sklearn": "scikit-learn",

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from layerscope.errors import DataError
 from layerscope.trajectory import neighbours_gpu
-from layerscope.trajectory.neighbours import METRICS, nearest_neighbours
+from layerscope.trajectory.neighbours import METRICS, Wanted, nearest_neighbours, search_neighbours
 
 
 def distances(matrix, metric):
@@ -88,6 +88,40 @@ def test_every_cell_is_its_own_first_neighbour_and_distances_rise(matrix, k, met
     assert all(len(set(row)) == k for row in found.indices)
     assert (np.diff(found.distances[:, 1:], axis=1) >= 0).all()
     np.testing.assert_allclose(found.distances, expected(matrix, k, metric)[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "case", ["all pointing one way", "of very different lengths", "one cell at the mean"]
+)
+def test_centred_cells_are_found_from_the_distances_of_the_cells_as_they_are(case):
+    random = np.random.default_rng(8)
+    matrix = random.normal(size=(700, 24)).astype(np.float32)
+    if case == "all pointing one way":
+        matrix += 40
+    if case == "of very different lengths":
+        matrix *= np.exp(2 * random.normal(size=(700, 1))).astype(np.float32)
+    if case == "one cell at the mean":
+        matrix[0] = matrix[1:].mean(axis=0, dtype=np.float64)
+    everyone = np.arange(700)
+    (found,) = search_neighbours(matrix, [Wanted(everyone, 15, centred=True)])
+    indices, apart = expected(matrix - matrix.mean(axis=0, dtype=np.float64), 15, "cosine")
+    agreement = (found.indices == indices).mean()
+    assert agreement == 1 if case == "of very different lengths" else agreement > 0.995
+    usual = slice(1, None)  # the direction of a cell at the mean is what float32 left of it
+    np.testing.assert_allclose(found.distances[usual], apart[usual], rtol=1e-3, atol=1e-6)
+
+
+def test_searches_made_together_are_the_searches_made_alone():
+    """Some of the cells are copies of each other, whichever of them a part holds."""
+    random = np.random.default_rng(9)
+    matrix = random.normal(size=(400, 6)).astype(np.float32)
+    matrix[200:] = matrix[random.permutation(200)]
+    parts = [np.sort(random.choice(400, size, replace=False)) for size in (40, 150, 300)]
+    together = search_neighbours(matrix, [Wanted(part, 12) for part in parts])
+    for part, found in zip(parts, together, strict=True):
+        alone = nearest_neighbours(matrix[part], 12)
+        np.testing.assert_array_equal(found.indices, alone.indices)
+        np.testing.assert_allclose(found.distances, alone.distances, atol=1e-6)
 
 
 def test_threads_change_nothing():

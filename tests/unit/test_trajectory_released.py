@@ -8,13 +8,14 @@ from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.cells.canonical import write_cells
 from layerscope.statistics.ranks import spearman
+from layerscope.trajectory.layer_search import search_layer
 from layerscope.trajectory.released import (
     neighbourhoods,
     released_reference,
     score_released,
     twice_log_normalised_components,
 )
-from layerscope.trajectory.scores import Subject
+from layerscope.trajectory.scores import Subject, pseudotime_of
 from layerscope.trajectory.settings import ReleasedSettings
 
 SETTINGS = ReleasedSettings(resamples=200, halvings=10)
@@ -133,7 +134,6 @@ def test_cells_without_times_have_no_reference_and_say_so(tmp_path):
 def test_the_spearman_is_scipys(reference):
     known, obs, fate = reference
     rows, _ = scores(known, layer(obs, fate))
-    from layerscope.trajectory.scores import layer_pseudotime
-
-    pseudotime, _ = layer_pseudotime(layer(obs, fate), known.root, SETTINGS)
+    search = search_layer(layer(obs, fate), SETTINGS.neighbours, SETTINGS.metric)
+    pseudotime, _ = pseudotime_of(search.whole, known.root, len(obs), SETTINGS)
     assert rows["spearman"].estimate == pytest.approx(stats.spearmanr(pseudotime, known.pseudotime).statistic)

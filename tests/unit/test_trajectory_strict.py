@@ -7,6 +7,7 @@ from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.statistics.concordance import order_concordance
 from layerscope.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
+from layerscope.trajectory.neighbours import nearest_neighbours
 from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.trajectory.scores import Subject
 from layerscope.trajectory.settings import StrictSettings
@@ -222,7 +223,7 @@ def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
     decompose = shared.diffusion_map
     monkeypatch.setattr(shared, "diffusion_map", lambda *args: calls.append(1) or decompose(*args))
     obs, fate = cells()
-    found = pseudotimes(layer(obs, fate), np.arange(30), (10, 15), SETTINGS)
+    found = pseudotimes(nearest_neighbours(layer(obs, fate), 15), np.arange(30), (10, 15), SETTINGS)
     assert found.matrix.shape == (60, N_CELLS)
     assert len(calls) == 2
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from layerscope.tables import Score
-from layerscope.trajectory.scores import UndefinedPseudotimeError
-from layerscope.trajectory.variants import centred, unit_norm, varied_rows
+from layerscope.trajectory.layer_search import UndefinedPseudotimeError, search_layer, unit_length
+from layerscope.trajectory.variants import varied_rows
 
-LAYER = np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, np.nan], [6.0, 8.0]], dtype=np.float32)
 ROW = Score(
     condition="blood",
     model="big",
@@ -23,43 +22,73 @@ ROW = Score(
 )
 
 
-def test_refused_cells_do_not_enter_the_mean():
-    np.testing.assert_allclose(centred(LAYER)[[0, 1, 3]], [[0, 0], [-3, -4], [3, 4]])
-    assert np.isnan(centred(LAYER)[2]).all()
-
-
 def test_cells_get_unit_length_and_nothing_stays_nothing():
-    np.testing.assert_allclose(unit_norm(LAYER)[[0, 1, 3]], [[0.6, 0.8], [0, 0], [0.6, 0.8]])
+    layer = np.array([[3.0, 4.0], [0.0, 0.0], [6.0, 8.0]], dtype=np.float32)
+    np.testing.assert_allclose(unit_length(layer), [[0.6, 0.8], [0, 0], [0.6, 0.8]])
 
 
-def test_both_rows_are_scored_without_an_interval():
-    centred_row, unit_row = varied_rows(ROW, LAYER, "euclidean", lambda matrix: float(np.nanmax(matrix)))
-    assert (centred_row.metric, centred_row.estimate) == ("spearman_centred", 4.0)
-    assert (unit_row.metric, unit_row.estimate) == ("spearman_unit_norm", pytest.approx(0.8))
-    assert np.isnan([centred_row.ci_low, unit_row.ci_high]).all()
+def layer_with_refused_cells():
+    layer = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32) + 3
+    layer[[7, 30]] = np.nan
+    return layer
 
 
-def test_cosine_distances_do_not_see_length():
-    asked = []
-    _, unit_row = varied_rows(ROW, LAYER, "cosine", lambda matrix: asked.append(1) or 0.1)
-    assert len(asked) == 1
-    assert (unit_row.estimate, unit_row.status) == (0.5, "ok")
-    assert "do not see the length" in unit_row.reason
+def test_for_cosine_distances_the_layer_is_centred_without_its_refused_cells():
+    layer = layer_with_refused_cells()
+    found = search_layer(layer, 10, "cosine")
+    kept = layer[np.isfinite(layer).all(axis=1)].astype(np.float64)
+    alone = search_layer(kept - kept.mean(axis=0), 10, "cosine").whole.neighbours
+    np.testing.assert_array_equal(found.varied.neighbours.indices, alone.indices)
+    np.testing.assert_allclose(found.varied.neighbours.distances, alone.distances, rtol=1e-4, atol=1e-6)
+    assert (found.whole.neighbours.indices != alone.indices).any()
+    assert found.remarks == ["2 refused cells left out"]
+
+
+def test_for_euclidean_distances_cells_get_unit_length():
+    layer = layer_with_refused_cells()
+    found = search_layer(layer, 10, "euclidean")
+    by_cosine = search_layer(layer, 10, "cosine")
+    np.testing.assert_array_equal(found.varied.neighbours.indices, by_cosine.whole.neighbours.indices)
+
+
+def test_a_part_is_searched_as_if_it_were_alone():
+    layer = layer_with_refused_cells()
+    part = np.arange(5, 40)
+    found = search_layer(layer, 15, "cosine", [part, part[:10]], 8)
+    alone = search_layer(layer[part], 8, "cosine").whole
+    np.testing.assert_array_equal(found.parts[0].cells, part[alone.cells])
+    np.testing.assert_array_equal(found.parts[0].neighbours.indices, alone.neighbours.indices)
+    assert "9 of 60 cells have an embedding; at least 20 are needed" in str(found.parts[1])
+
+
+@pytest.mark.parametrize(
+    ("metric", "varied", "seen"),
+    [
+        ("cosine", "spearman_centred", "spearman_unit_norm"),
+        ("euclidean", "spearman_unit_norm", "spearman_centred"),
+    ],
+)
+def test_the_variation_that_distances_do_not_see_is_the_score_itself(metric, varied, seen):
+    rows = {row.metric: row for row in varied_rows(ROW, metric, lambda: 0.1)}
+    assert list(rows) == ["spearman_centred", "spearman_unit_norm"]
+    assert (rows[varied].estimate, rows[varied].reason) == (0.1, "")
+    assert (rows[seen].estimate, rows[seen].status) == (0.5, "ok")
+    assert "do not see" in rows[seen].reason
+    assert np.isnan([rows[varied].ci_low, rows[seen].ci_high]).all()
 
 
 def test_without_a_score_there_is_nothing_to_vary():
     row = Score(**{**ROW.__dict__, "estimate": np.nan, "status": "undefined", "reason": "constant layer"})
-    rows = varied_rows(row, LAYER, "euclidean", lambda _: 1.0)
+    rows = varied_rows(row, "euclidean", lambda: 1.0)
     assert {(one.status, one.reason) for one in rows} == {("undefined", "constant layer")}
 
 
 def test_a_varied_layer_without_a_pseudotime_says_so():
-    def score(_):
+    def score():
         raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
 
-    rows = varied_rows(ROW, LAYER, "euclidean", score)
-    assert {one.status for one in rows} == {"undefined"}
-    assert np.isnan([one.estimate for one in rows]).all()
-    assert all("constant" in one.reason for one in rows)
-    (centred_row, _) = varied_rows(ROW, LAYER, "cosine", lambda _: float("nan"))
-    assert "no correlation" in centred_row.reason
+    centred, _ = varied_rows(ROW, "cosine", score)
+    assert (centred.status, np.isnan(centred.estimate)) == ("undefined", True)
+    assert "constant" in centred.reason
+    centred, _ = varied_rows(ROW, "cosine", lambda: float("nan"))
+    assert "no correlation" in centred.reason

@@ -14,23 +14,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
+from layerscope.trajectory.layer_search import LayerSearch, Part, UndefinedPseudotimeError, search_layer
 from layerscope.trajectory.references import COMPUTED, Reference
 from layerscope.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     SPEARMAN_TRUTH,
     TOLERANCE_ON_PARTS,
-    Cells,
     Floats,
     Scored,
     Subject,
-    UndefinedPseudotimeError,
     add_score,
     correlation,
-    layer_pseudotime,
     made_the_reference,
     on_parts,
+    parts_of,
+    pseudotime_of,
     share_unreachable,
     splits_of,
     unscored,
@@ -77,27 +78,30 @@ def score_paper(
     metrics = [*targets, SHARE_UNREACHABLE]
     if reference.unavailable:
         return unscored(subject, metrics, "not_available", reference.unavailable)
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
+    parts = parts_of(splits, [reference.root])
     try:
-        pseudotime, remarks = layer_pseudotime(matrix, reference.root, settings, threads)
+        search = search_layer(matrix, settings.neighbours, settings.metric, parts, threads=threads)
+        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
+    remarks = [*search.remarks, *remarks]
     scored = Scored()
-    add_correlations(scored, matrix, pseudotime, targets, reference, subject, settings, remarks, obs, threads)
+    add_correlations(scored, search, pseudotime, targets, reference, subject, settings, splits, remarks)
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
 
 
 def add_correlations(
     scored: Scored,
-    matrix: npt.NDArray[np.floating],
+    search: LayerSearch,
     pseudotime: Floats,
     targets: Mapping[str, Floats],
     reference: Reference,
     subject: Subject,
     settings: TrajectorySettings,
+    splits: Splits,
     remarks: list[str],
-    obs: pd.DataFrame | None,
-    threads: int,
 ) -> None:
     """Add the correlations of a layer's pseudotime with target pseudotimes, metric by metric.
 
@@ -109,14 +113,11 @@ def add_correlations(
     reasons = {SPEARMAN: made_the_reference(reference, subject)}
     defined = [metric for metric in targets if not np.isnan(estimates[metric]) and not reasons.get(metric)]
 
-    def evaluate(cells: Cells) -> dict[str, float]:
-        cells = np.union1d(cells, [reference.root])
-        root = int(np.searchsorted(cells, reference.root))
-        found, _ = layer_pseudotime(matrix[cells], root, settings, threads, TOLERANCE_ON_PARTS)
-        return {metric: correlation(found, targets[metric][cells]) for metric in defined}
+    def evaluate(part: Part) -> dict[str, float]:
+        found, _ = pseudotime_of(part, reference.root, len(pseudotime), settings, TOLERANCE_ON_PARTS)
+        return {metric: correlation(found, targets[metric]) for metric in defined}
 
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
-    parts = on_parts(splits, defined, evaluate) if defined else {}
+    parts = on_parts(search.parts, defined, evaluate) if defined else {}
     for metric, target in targets.items():
         n_cells = int((np.isfinite(pseudotime) & np.isfinite(target)).sum())
         if metric not in defined:
@@ -128,12 +129,12 @@ def add_correlations(
         row = replace(row, reason="; ".join([*said, *remarks]))
         add_score(scored, row, estimates[metric], parts[metric], splits, settings)
 
-    def again(other: npt.NDArray[np.floating]) -> float:
-        found, _ = layer_pseudotime(other, reference.root, settings, threads)
+    def again() -> float:
+        found, _ = pseudotime_of(search.varied, reference.root, len(pseudotime), settings)
         return correlation(found, targets[SPEARMAN])
 
     (score,) = (row for row in scored.rows if row.metric == SPEARMAN)
-    scored.rows += varied_rows(score, matrix, settings.metric, again)
+    scored.rows += varied_rows(score, settings.metric, again)
 
 
 def _undefined(subject: Subject, metric: str, reason: str) -> list[Score]:

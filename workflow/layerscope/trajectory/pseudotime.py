@@ -7,16 +7,15 @@ so that the numbers are the same; many roots share one eigen-decomposition.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
-from threadpoolctl import ThreadpoolController
 
 from layerscope.errors import DataError
 from layerscope.trajectory.graph import NeighbourGraph
+from layerscope.trajectory.threads import blas_threads
 
 N_COMPONENTS = 15
 N_COMPONENTS_DPT = 10
@@ -76,7 +75,7 @@ def diffusion_map(
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
     start = np.random.RandomState(0).standard_normal(n_cells)
-    with _threads().limit(limits=1, user_api="blas"):
+    with blas_threads(1):
         values, vectors = eigsh(
             matrix,
             k=min(n_cells - 1, n_components),
@@ -86,12 +85,6 @@ def diffusion_map(
             ncv=min(n_cells, 4 * n_components) if tolerance else None,
         )
     return DiffusionMap(values[::-1].astype(np.float32), vectors[:, ::-1].astype(np.float32), graph.component)
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """The process's thread pools, looked up once."""
-    return ThreadpoolController()
 
 
 def diffusion_pseudotime(

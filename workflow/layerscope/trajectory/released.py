@@ -30,6 +30,7 @@ from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_counts, generator
 from layerscope.tables import Score
 from layerscope.trajectory.graph import neighbour_graph
+from layerscope.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
 from layerscope.trajectory.neighbours import nearest_neighbours
 from layerscope.trajectory.paper import add_correlations
 from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
@@ -39,10 +40,10 @@ from layerscope.trajectory.scores import (
     SPEARMAN,
     Scored,
     Subject,
-    UndefinedPseudotimeError,
-    embedded_cells,
-    layer_pseudotime,
+    parts_of,
+    pseudotime_of,
     share_unreachable,
+    splits_of,
     unscored,
 )
 from layerscope.trajectory.settings import ReleasedSettings
@@ -136,15 +137,22 @@ def score_released(
     metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
     if reference.unavailable:
         return unscored(subject, metrics, "not_available", reference.unavailable)
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
+    parts = parts_of(splits, [reference.root])
     try:
-        pseudotime, remarks = layer_pseudotime(matrix, reference.root, settings, threads)
-        kept, _ = embedded_cells(matrix, settings.neighbours + 1)
+        # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
+        search = search_layer(
+            matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours, threads
+        )
+        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
+    remarks = [*search.remarks, *remarks]
     scored = Scored()
     targets = {SPEARMAN: reference.pseudotime}
-    add_correlations(scored, matrix, pseudotime, targets, reference, subject, settings, remarks, obs, threads)
-    scored.rows.append(_overlap(scored, matrix, kept, reference, subject, settings))
+    add_correlations(scored, search, pseudotime, targets, reference, subject, settings, splits, remarks)
+    kept = search.whole.cells
+    scored.rows.append(_overlap(scored, search.whole, reference, subject, settings))
     scored.rows.append(_pair_distances(scored, matrix, kept, reference, subject, settings))
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
@@ -152,8 +160,7 @@ def score_released(
 
 def _overlap(
     scored: Scored,
-    matrix: npt.NDArray[np.floating],
-    kept: npt.NDArray[np.intp],
+    whole: Part,
     reference: Reference,
     subject: Subject,
     settings: ReleasedSettings,
@@ -161,8 +168,8 @@ def _overlap(
     """Row of the overlap of neighbourhoods, whose bootstrap draws cells with their neighbourhoods."""
     if reference.neighbours is None:
         raise ValueError("a reference of protocol released has neighbourhoods")
-    here = kept[neighbourhoods(matrix[kept], settings)]
-    n_cells = len(matrix)
+    kept, n_cells = whole.cells, len(reference.cell_ids)
+    here = kept[whole.neighbours.indices[:, 1:]]
     own, known = (
         (kept[:, None] * n_cells + columns).ravel() for columns in (here, reference.neighbours[kept])
     )

@@ -19,19 +19,17 @@ from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
-from layerscope.trajectory.graph import NeighbourGraph, neighbour_graph
+from layerscope.trajectory.graph import NeighbourGraph, graph_of
+from layerscope.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
 from layerscope.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
 from layerscope.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.trajectory.settings import TrajectorySettings
 
 Floats = npt.NDArray[np.float64]
-Cells = npt.NDArray[np.intp]
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
 SHARE_UNREACHABLE = "share_unreachable"
-MINIMUM_CELLS = 20
-"""Fewer cells than this with both pseudotimes give no score."""
 MOST_CELLS = 2000
 """Cells in a part of a split; halves of larger data are not searched whole for an interval."""
 TOLERANCE_ON_PARTS = 1e-4
@@ -74,32 +72,6 @@ class Scored:
     resamples: dict[str, Floats] = field(default_factory=dict)
 
 
-class UndefinedPseudotimeError(Exception):
-    """A layer has no pseudotime; the message says why. Caught where rows are made, never a failure."""
-
-
-def embedded_cells(
-    matrix: npt.NDArray[np.floating], neighbours: int
-) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """Indices of the cells that were not refused, and a remark if some were.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If they are too few for a graph, or all the same.
-    """
-    kept = np.flatnonzero(np.isfinite(matrix).all(axis=1))
-    needed = max(MINIMUM_CELLS, neighbours + 1)
-    if len(kept) < needed:
-        raise UndefinedPseudotimeError(
-            f"{len(kept)} of {len(matrix)} cells have an embedding; at least {needed} are needed"
-        )
-    if (matrix[kept] == matrix[kept[0]]).all():
-        raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
-    n_refused = len(matrix) - len(kept)
-    return kept, [f"{n_refused} refused cells left out"] if n_refused else []
-
-
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
     """Diffusion map of a graph (see :func:`layerscope.trajectory.pseudotime.diffusion_map`).
 
@@ -116,33 +88,43 @@ def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.
         ) from error
 
 
-def layer_pseudotime(
-    matrix: npt.NDArray[np.floating],
-    root: int,
-    settings: TrajectorySettings,
-    threads: int = 1,
-    tolerance: float = 0.0,
+def pseudotime_of(
+    part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
 ) -> tuple[Floats, list[str]]:
-    """Diffusion pseudotime of a layer from one root.
+    """Diffusion pseudotime of searched cells from one root.
+
+    Parameters
+    ----------
+    part
+        The cells and their neighbours.
+    root
+        Index of the root among all ``n_cells`` cells of the condition.
+    n_cells
+        Number of these.
+    settings
+        Neighbours and components.
+    tolerance
+        Relative error of the eigenvalues.
 
     Returns
     -------
-    Pseudotime, shape ``(n_cells,)``: NaN for refused cells, ``inf`` for cells that the root cannot reach; and
-    remarks on what was left out.
+    Pseudotime, shape ``(n_cells,)``: NaN for cells that are not in the part, ``inf`` for cells that the root
+    cannot reach; and remarks on what was left out.
 
     Raises
     ------
     UndefinedPseudotimeError
-        If the layer has no pseudotime.
+        If the cells have no pseudotime.
     """
-    kept, remarks = embedded_cells(matrix, settings.neighbours)
-    if root not in kept:
+    place = int(np.searchsorted(part.cells, root))
+    if place == len(part.cells) or part.cells[place] != root:
         raise UndefinedPseudotimeError("the root cell was refused by the model")
-    graph = neighbour_graph(matrix[kept], settings.neighbours, settings.metric, threads)
+    graph = graph_of(part.neighbours.first(settings.neighbours))
     diffusion = diffusion_of(graph, settings.components, tolerance)
-    found = diffusion_pseudotime(diffusion, [int(np.searchsorted(kept, root))], settings.dpt_components)[0]
-    pseudotime = np.full(len(matrix), np.nan)
-    pseudotime[kept] = found
+    found = diffusion_pseudotime(diffusion, [place], settings.dpt_components)[0]
+    pseudotime = np.full(n_cells, np.nan)
+    pseudotime[part.cells] = found
+    remarks = []
     if graph.n_components > 1:
         share = np.isinf(found).mean()
         remarks.append(f"{share:.1%} of cells unreachable (graph of {graph.n_components} components)")
@@ -165,30 +147,40 @@ def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_sp
     return Splits.of(units, seed, n_splits, MOST_CELLS)
 
 
+def parts_of(splits: Splits, also: Sequence[int] = ()) -> list[Cells]:
+    """Indices of the cells in the first parts of all splits, then in the second; ``also`` in every part."""
+    more = np.asarray(also, dtype=np.intp)
+    return [np.union1d(np.flatnonzero(part), more) for part in (*splits.first, *splits.second)]
+
+
 def on_parts(
-    splits: Splits, metrics: Iterable[str], evaluate: Callable[[Cells], Mapping[str, float]]
+    parts: Sequence[Part | UndefinedPseudotimeError],
+    metrics: Iterable[str],
+    evaluate: Callable[[Part], Mapping[str, float]],
 ) -> dict[str, tuple[Floats, Floats]]:
     """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime.
 
     Parameters
     ----------
-    splits
-        The parts.
+    parts
+        As :func:`parts_of` has them, searched.
     metrics
         Metrics to keep.
     evaluate
-        Gives all metrics' scores on some cells, whose indices it gets.
+        Gives all metrics' scores on some cells.
     """
-    found = {metric: np.full((2, len(splits.first)), np.nan) for metric in metrics}
-    for side, parts in enumerate((splits.first, splits.second)):
-        for split, part in enumerate(parts):
-            try:
-                scores = evaluate(np.flatnonzero(part))
-            except UndefinedPseudotimeError:
-                continue
-            for metric, values in found.items():
-                values[side, split] = scores[metric]
-    return {metric: (values[0], values[1]) for metric, values in found.items()}
+    found = {metric: np.full(len(parts), np.nan) for metric in metrics}
+    for number, part in enumerate(parts):
+        if isinstance(part, UndefinedPseudotimeError):
+            continue
+        try:
+            scores = evaluate(part)
+        except UndefinedPseudotimeError:
+            continue
+        for metric, values in found.items():
+            values[number] = scores[metric]
+    half = len(parts) // 2
+    return {metric: (values[:half], values[half:]) for metric, values in found.items()}
 
 
 def add_score(

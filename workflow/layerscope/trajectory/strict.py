@@ -23,7 +23,8 @@ from layerscope.statistics.concordance import order_concordance
 from layerscope.statistics.resampling import generator
 from layerscope.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.trajectory.graph import graph_of
-from layerscope.trajectory.neighbours import nearest_neighbours
+from layerscope.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
+from layerscope.trajectory.neighbours import Neighbours
 from layerscope.trajectory.pseudotime import diffusion_pseudotime
 from layerscope.trajectory.references import COMPUTED, NoRootError, Reference, root_cells
 from layerscope.trajectory.scores import (
@@ -31,17 +32,15 @@ from layerscope.trajectory.scores import (
     SPEARMAN,
     SPEARMAN_TRUTH,
     TOLERANCE_ON_PARTS,
-    Cells,
     Floats,
     Scored,
     Subject,
-    UndefinedPseudotimeError,
     add_score,
     correlation,
     diffusion_of,
-    embedded_cells,
     made_the_reference,
     on_parts,
+    parts_of,
     share_unreachable,
     splits_of,
     unscored,
@@ -175,27 +174,24 @@ class Pseudotimes:
 
 
 def pseudotimes(
-    matrix: npt.NDArray[np.floating],
+    neighbours: Neighbours,
     roots: Cells,
     neighbourhoods: tuple[int, ...],
     settings: StrictSettings,
-    threads: int = 1,
     tolerance: float = 0.0,
 ) -> Pseudotimes:
-    """Pseudotimes of cells: one neighbour search, one eigen-decomposition per graph, all roots from it.
+    """Pseudotimes of cells: one eigen-decomposition per graph, all roots from it.
 
     Parameters
     ----------
-    matrix
-        Cells x hidden, finite.
+    neighbours
+        Neighbours of the cells, enough for the largest graph.
     roots
-        Indices of the root cells.
+        Places of the root cells.
     neighbourhoods
-        Numbers of neighbours; those that the cells are too few for are left out.
+        Numbers of neighbours of the graphs.
     settings
-        Metric and components.
-    threads
-        Threads of the neighbour search.
+        Components.
     tolerance
         Relative error of the eigenvalues.
 
@@ -206,15 +202,14 @@ def pseudotimes(
     """
     if not roots.size:
         raise UndefinedPseudotimeError("all root cells were refused by the model")
-    widths = tuple(k for k in neighbourhoods if k < len(matrix))
-    search = nearest_neighbours(matrix, max(widths), settings.metric, threads)
     values, components = [], []
-    for width in widths:
-        graph = graph_of(search.first(width))
+    for width in neighbourhoods:
+        graph = graph_of(neighbours.first(width))
         diffusion = diffusion_of(graph, settings.components, tolerance)
         values.append(diffusion_pseudotime(diffusion, roots, settings.dpt_components))
         components.append(graph.n_components)
-    return Pseudotimes(np.concatenate(values), np.tile(roots, len(widths)), widths, tuple(components))
+    every_root = np.tile(roots, len(neighbourhoods))
+    return Pseudotimes(np.concatenate(values), every_root, neighbourhoods, tuple(components))
 
 
 def score_strict(
@@ -253,29 +248,29 @@ def score_strict(
     roots, reason = root_set(obs, settings, subject.seed)
     if reason:
         return unscored(subject, metrics, "not_available", reason)
-    smallest = min(settings.neighbourhoods)
+    n_embedded = int(np.isfinite(matrix).all(axis=1).sum())
+    graphs = tuple(k for k in settings.neighbourhoods if k < n_embedded) or settings.neighbourhoods
+    middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     try:
-        kept, remarks = embedded_cells(matrix, smallest)
-        found = pseudotimes(matrix[kept], roots.among(kept), settings.neighbourhoods, settings, threads)
+        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle, threads)
+        kept = search.whole.cells
+        found = pseudotimes(search.whole.neighbours, roots.among(kept), graphs, settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
     observed = Observed.of(obs, reference)
     scores = observed.scores(found, kept)
     reasons = _reasons(scores, obs, observed, reference, subject)
     defined = [metric for metric in scores if not reasons[metric]]
-    middle = (sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2],)
 
-    def evaluate(cells: Cells) -> dict[str, float]:
-        cells = kept[np.isin(kept, cells)]
-        embedded_cells(matrix[cells], smallest)
-        part_roots = roots.among(cells)
-        of_part = pseudotimes(matrix[cells], part_roots, middle, settings, threads, TOLERANCE_ON_PARTS)
-        return {metric: _median(one) for metric, one in observed.scores(of_part, cells).items()}
+    def evaluate(part: Part) -> dict[str, float]:
+        part_roots = roots.among(part.cells)
+        of_part = pseudotimes(part.neighbours, part_roots, (middle,), settings, TOLERANCE_ON_PARTS)
+        return {metric: _median(one) for metric, one in observed.scores(of_part, part.cells).items()}
 
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
-    parts = on_parts(splits, defined, evaluate) if defined else {}
+    parts = on_parts(search.parts, defined, evaluate) if defined else {}
     scored = Scored()
-    remarks += _remarks(found)
+    remarks = [*search.remarks, *_remarks(found)]
     for metric, of_metric in scores.items():
         if without := reasons[metric]:
             scored.rows += unscored(subject, [metric], *without).rows
@@ -287,12 +282,12 @@ def score_strict(
         for name, value in _details(metric, of_metric, found).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
 
-    def again(other: npt.NDArray[np.floating]) -> float:
-        varied = pseudotimes(other[kept], roots.among(kept), settings.neighbourhoods, settings, threads)
+    def again() -> float:
+        varied = pseudotimes(search.varied.neighbours, roots.among(kept), graphs, settings)
         return _median(observed.scores(varied, kept)[SOMERS_D])
 
     (score,) = (row for row in scored.rows if row.metric == SOMERS_D)
-    scored.rows += varied_rows(score, matrix, settings.metric, again)
+    scored.rows += varied_rows(score, settings.metric, again)
     add_fates(scored, matrix, obs, subject, settings)
     unreached = np.where(np.isfinite(found.matrix), 0.0, np.inf)
     scored.rows.append(share_unreachable(subject, unreached))
