@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model, read_models
-from layerscope.figures.sheet import Words, sheet, wrapped
+from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
 from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, look, save
 from layerscope.figures.wording import condition_order, condition_title, control_label, simulated_note
 from layerscope.tables import OFFICIAL, read_table
@@ -35,6 +35,7 @@ SHAPE_CAPTION = (
     "Total variance and mean norm are on logarithmic axes."
 )
 ALIKE_PANEL = (2.0, 2.1)
+ALIKE_LABEL = 5.5
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
     "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared "
@@ -105,7 +106,8 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     titles = [wrapped(condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
     header = 0.18 + 0.12 * max(map(len, titles))
     with look():
-        figure, grid = sheet(max(1, len(models)), len(conditions), ALIKE_PANEL, words, header=header)
+        panel, left = _room(table, models)
+        figure, grid = sheet(max(1, len(models)), len(conditions), panel, words, header=header, left=left)
         for row, model in enumerate(models):
             for column, condition in enumerate(conditions):
                 axes = grid[row][column]
@@ -114,7 +116,7 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
                 if column:
                     axes.set_yticklabels([])
                 axes.set_title("\n".join(titles[column]) if row == 0 else "", fontsize=7.5)
-                named = "\n".join(wrapped(model.title, ALIKE_PANEL[1], 7))
+                named = "\n".join(wrapped(model.title, panel[1], 7))
                 axes.set_ylabel(named if column == 0 else "", fontsize=7)
                 axes.set_xlabel("Layer" if row == len(models) - 1 else "")
         save(figure, outputs, title=ALIKE_TITLE, caption=caption, table=path)
@@ -162,6 +164,17 @@ def _line(axes: Any, rows: pd.DataFrame, measure: str, style: CurveStyle, dashes
         axes.plot(rows["depth"], rows[measure], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes)
 
 
+def _room(table: pd.DataFrame, models: Sequence[Model]) -> tuple[tuple[float, float], float]:
+    """Size of a map that has a line of text for every row, and width left of it for their names."""
+    drawn = table["model"].isin([model.name for model in models])
+    rows = table.loc[drawn, ["model", "other_model", "other_layer"]].drop_duplicates()
+    height = max([ALIKE_PANEL[1], *(0.08 * rows.groupby("model").size())])
+    others = rows.loc[rows["other_model"] != rows["model"], "other_model"]
+    longest = max((width_of(name, ALIKE_LABEL) for name in others), default=0.0)
+    lines = max((len(wrapped(model.title, height, 7)) for model in models), default=0)
+    return (ALIKE_PANEL[0], height), max(LEFT, longest + 0.15 + 0.13 * lines)
+
+
 def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     """One map: layers against layers, and below a line against the other representations."""
     layers = sorted(set(rows["layer"]))
@@ -185,8 +198,8 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     beside = [
         other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in against[len(layers) :]
     ]
-    axes.set_xticks(range(len(layers)), names, fontsize=5.5)
-    axes.set_yticks(range(len(against)), [*names, *beside], fontsize=5.5)
+    axes.set_xticks(range(len(layers)), names, fontsize=ALIKE_LABEL)
+    axes.set_yticks(range(len(against)), [*names, *beside], fontsize=ALIKE_LABEL)
     small = len(layers) <= 12
     for (row, column), value in np.ndenumerate(shown):
         if small and np.isfinite(value):
