@@ -136,6 +136,8 @@ def test_budget_windows_and_threads_change_no_byte(study, monkeypatch, pooling):
     torch.set_num_threads(before)
     monkeypatch.setattr(engine_module, "WINDOW_CELLS", 7)
     assert extracted(study, "windows.h5ad", pooling=pooling).read_bytes() == expected
+    monkeypatch.setattr(engine_module, "SHARD_BYTES", 700)
+    assert extracted(study, "shards.h5ad", pooling=pooling).read_bytes() == expected
 
 
 def test_the_order_of_cells_and_columns_changes_no_bit(study):
@@ -263,6 +265,7 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
         return whole(self, window, cells)
 
     monkeypatch.setattr(Engine, "_forward", forward)
+    caplog.set_level("INFO")
     assert extracted(study, "small.h5ad", token_budget=700).read_bytes() == expected
     assert "the budget is now 87 tokens" in caplog.text
 

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
+from layerscope.cells.h5ad_file import (
+    RowNames,
+    column_names,
+    open_h5ad,
+    read_column,
+    read_index,
+    read_table,
+)
 from layerscope.errors import DataError
 
 
@@ -41,6 +48,25 @@ def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
         )
     assert found["category"].cat.ordered
     assert list(found["category"].cat.categories) == ["b", "a"]
+
+
+@pytest.mark.parametrize("kind", ["text", "category", "0.6"])
+def test_names_of_rows_are_read_when_asked_for_whatever_their_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("layerscope.cells.h5ad_file.NAMES_AT_ONCE", 2)
+    names = ["c1", "c 2", "ç3", "c4", "c5"]
+    with h5py.File(tmp_path / "cells.h5ad", "w") as stored:
+        if kind == "0.6":
+            stored["obs"] = np.array([(name.encode(), 1) for name in names], [("index", "S4"), ("n", "f4")])
+        else:
+            obs = stored.create_group("obs")
+            made = {"text": np.array(names, dtype=object), "category": pd.Categorical(names)}
+            anndata.io.write_elem(obs, "_index", made[kind])
+        found = RowNames(stored["obs"])
+        assert (len(found), list(found), found[3], found[-1]) == (5, names, "c4", "c5")
+        assert list(found[1:4]) == names[1:4] and found[1:4][1] == "ç3"
+        assert list(found[5:]) == []
 
 
 def test_only_the_named_columns_are_read(tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ def words(found: Fingerprint) -> str:
 
 
 def sample(matrix: RowMatrix, rows: np.ndarray) -> sparse.csr_matrix:
-    """Take a sample of at most 400 of ``rows``, spread evenly."""
+    """Take a sample of at most 400 of ``rows``, spread evenly; nothing that lies between them is read."""
     if matrix.dtype.kind not in "biuf":
         raise DataError(f"the matrix holds text (type {matrix.dtype}) instead of numbers")
     chosen = rows[sample_rows(len(rows), SAMPLE)]
-    blocks = [block for _, block in matrix.blocks(chosen)]
+    blocks = [block for row in chosen for _, block in matrix.blocks(np.array([row]))]
     return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, matrix.shape[1]))
 
 

@@ -6,15 +6,18 @@ time that anndata takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import h5py
 import numpy as np
 import pandas as pd
 
 from layerscope.errors import DataError
+
+EVERY = slice(None)
+NAMES_AT_ONCE = 4096
 
 
 class DamagedDataError(DataError):
@@ -61,8 +64,8 @@ def index_name(table: h5py.Group) -> str:
     return stored if stored in table else "index"
 
 
-def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
-    """Read the index of a stored table: cell ids of ``obs``, gene names of ``var``.
+def read_index(table: h5py.Group | h5py.Dataset, rows: slice = EVERY) -> list[str]:
+    """Read the index of a stored table, or some rows of it: cell ids of ``obs``, gene names of ``var``.
 
     Raises
     ------
@@ -72,10 +75,62 @@ def read_index(table: h5py.Group | h5py.Dataset) -> list[str]:
     if isinstance(table, h5py.Dataset):
         if not table.dtype.names:
             raise DamagedDataError(f"{_where(table)}: expected a table, found an array of {table.dtype}")
-        return [_text(name) for name in table[(table.dtype.names or ("index",))[0]]]
+        return [_text(name) for name in table.fields(table.dtype.names[0])[rows]]
+    return [_text(name) for name in _plain(_index(table), rows)]
+
+
+class RowNames(Sequence[str]):
+    """The index of a stored table, read when it is asked for; no more than a few thousand names at a time.
+
+    Parameters
+    ----------
+    table
+        ``obs`` or ``var`` of a file that stays open.
+    rows
+        The rows whose names these are; all by default.
+
+    Raises
+    ------
+    DataError
+        If the table has no index.
+    """
+
+    def __init__(self, table: h5py.Group | h5py.Dataset, rows: range | None = None) -> None:
+        self._table = table
+        self._rows = range(_n_rows(table)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> RowNames: ...
+
+    def __getitem__(self, place: int | slice) -> str | RowNames:
+        if isinstance(place, slice):
+            return RowNames(self._table, self._rows[place])
+        row = self._rows[place]
+        return read_index(self._table, slice(row, row + 1))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), NAMES_AT_ONCE):
+            rows = self._rows[start : start + NAMES_AT_ONCE]
+            yield from read_index(self._table, slice(rows.start, rows.stop, rows.step))
+
+
+def _index(table: h5py.Group) -> h5py.Dataset | h5py.Group:
     if index_name(table) not in table:
         raise DamagedDataError(f"{_where(table)}: this table has no index (the names of its rows)")
-    return [_text(name) for name in _plain(table[index_name(table)])]
+    return table[index_name(table)]
+
+
+def _n_rows(table: h5py.Group | h5py.Dataset) -> int:
+    stored = table if isinstance(table, h5py.Dataset) else _index(table)
+    if isinstance(stored, h5py.Group):
+        stored = stored["codes" if "codes" in stored else "values"]
+    return len(stored)
 
 
 def read_column(table: h5py.Group | h5py.Dataset, name: str) -> pd.Series:
@@ -118,14 +173,14 @@ def read_table(table: h5py.Group | h5py.Dataset, columns: Iterable[str] | None =
     return frame
 
 
-def _encoded(group: h5py.Group, name: str) -> Any:
+def _encoded(group: h5py.Group, name: str, rows: slice = EVERY) -> Any:
     encoding = _text(group.attrs.get("encoding-type", ""))
     if encoding == "categorical":
         ordered = bool(group.attrs.get("ordered", False))
-        return _categorical(group["codes"][()], _plain(group["categories"]), ordered)
+        return _categorical(group["codes"][rows], _plain(group["categories"]), ordered)
     if encoding in ("nullable-integer", "nullable-boolean", "nullable-string-array"):
-        values = pd.Series(_plain(group["values"])).astype(object)
-        values[np.asarray(group["mask"][()], dtype=bool)] = None
+        values = pd.Series(_plain(group["values"], rows)).astype(object)
+        values[np.asarray(group["mask"][rows], dtype=bool)] = None
         return values.infer_objects()
     raise DamagedDataError(f"{_where(group)}: column {name!r}: the encoding {encoding!r} is unknown")
 
@@ -142,10 +197,10 @@ def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool) -> pd
         raise DamagedDataError(f"a column of categories is damaged: {error}") from error
 
 
-def _plain(stored: h5py.Dataset | h5py.Group) -> np.ndarray:
+def _plain(stored: h5py.Dataset | h5py.Group, rows: slice = EVERY) -> np.ndarray:
     if isinstance(stored, h5py.Group):
-        return np.asarray(_encoded(stored, stored.name))
-    return _plain_array(stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()])
+        return np.asarray(_encoded(stored, stored.name, rows))
+    return _plain_array(stored.asstr()[rows] if h5py.check_string_dtype(stored.dtype) else stored[rows])
 
 
 def _plain_array(values: np.ndarray) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are
-from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
+from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
 from layerscope.errors import ConfigError, DataError
@@ -49,7 +51,7 @@ class CellStream:
     Attributes
     ----------
     cell_ids
-        Names of all cells, in the order of the file.
+        Names of all cells, in the order of the file; read when asked for, while the file is open.
     match
         How the genes were matched.
     values
@@ -87,7 +89,7 @@ class CellStream:
                 f"{path}: no matrix {matrix!r}; choose X, raw or layers/NAME with --set matrix=..."
             )
         self._rows = stored_rows(self._file[self._name])
-        self.cell_ids = read_index(self._file["obs"])
+        self.cell_ids = RowNames(self._file["obs"])
         _demand_unique(path, self.cell_ids)
         self.provenance = _provenance(self._file)
         var = self._file["raw/var" if self._name == "raw/X" else "var"]
@@ -127,15 +129,16 @@ class CellStream:
         cells, genes, values = summed(
             cells[kept], genes[kept], values[kept], len(self._model.vocabulary.genes)
         )
+        names = list(self.cell_ids[int(rows[0]) : int(rows[-1]) + 1])
         return CellBlock(
-            cell_ids=[self.cell_ids[row] for row in rows],
+            cell_ids=[names[place] for place in rows - rows[0]],
             offsets=np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=n_cells))]),
             genes=genes,
             values=values,
             totals=totals,
             gene_columns=self.match.gene_columns,
             n_columns=self.match.n_columns,
-            obs={name: column[rows] for name, column in self._obs.items()},
+            obs={name: np.asarray(column[rows]) for name, column in self._obs.items()},
             log_normalised=self.values == "log_normalised",
         )
 
@@ -164,10 +167,11 @@ class CellStream:
         stored = column_names(self._file["obs"])
         for name in self._model.optional_obs_columns:
             if name not in stored:
-                log.warning("warning: %s has no obs[%r], which the model would use", self.path, name)
+                log.warning("%s has no obs[%r], which the model would use", self.path, name)
         return [name for name in self._model.optional_obs_columns if name in stored]
 
-    def _obs_column(self, name: str) -> npt.NDArray[Any]:
+    def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:
+        """A column of numbers as it is, of text as one small number per cell."""
         obs = self._file["obs"]
         if name not in column_names(obs):
             raise DataError(f"{self.path}: the model needs obs[{name!r}]; {among(name, column_names(obs))}")
@@ -175,8 +179,7 @@ class CellStream:
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
         plain = column.astype(object)
-        text: npt.NDArray[Any] = np.where(plain.isna(), "", plain.astype(str)).astype(object)
-        return text
+        return pd.Categorical(np.where(plain.isna(), "", plain.astype(str)).astype(object))
 
 
 def summed(
@@ -229,9 +232,17 @@ def _provenance(file: h5py.File) -> dict[str, Any]:
     return found
 
 
-def _demand_unique(path: Path, cell_ids: list[str]) -> None:
-    if len(set(cell_ids)) != len(cell_ids):
-        repeated = sorted({name for name, times in pd.Series(cell_ids).value_counts().items() if times > 1})
-        raise DataError(
-            f"{path}: cell ids must be unique; {len(repeated)} repeat, such as {', '.join(repeated[:3])}"
-        )
+def _demand_unique(path: Path, cell_ids: Sequence[str]) -> None:
+    """Look for repeats among eight bytes of each name, and only if there are any among the names."""
+    digests = np.fromiter((_digest(name) for name in cell_ids), dtype=np.uint64, count=len(cell_ids))
+    digests.sort()
+    if (digests[1:] == digests[:-1]).any():
+        repeated = sorted(name for name, times in Counter(cell_ids).items() if times > 1)
+        if repeated:
+            raise DataError(
+                f"{path}: cell ids must be unique; {len(repeated)} repeat, such as {', '.join(repeated[:3])}"
+            )
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())

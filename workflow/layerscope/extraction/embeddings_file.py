@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -233,10 +234,10 @@ def write_official(
     """
     if len(cell_ids) != len(matrix):
         raise ValueError(f"{len(cell_ids)} cell ids for a matrix of {len(matrix)} rows")
-    with whole(path) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
+    with whole(path) as scratch, EmbeddingsWriter(scratch, len(cell_ids)) as writer:
         writer.add(OFFICIAL, matrix.shape[1])
         writer.fill(OFFICIAL, 0, matrix)
-        writer.finish([""] * len(cell_ids), provenance)
+        writer.finish(cell_ids, {}, provenance)
 
 
 class EmbeddingsWriter:
@@ -246,13 +247,13 @@ class EmbeddingsWriter:
     ----------
     path
         Where to; give a scratch path (:func:`layerscope.files.whole`).
-    cell_ids
-        Names of the cells.
+    n_cells
+        How many cells it holds.
     """
 
-    def __init__(self, path: Path, cell_ids: Sequence[str]) -> None:
+    def __init__(self, path: Path, n_cells: int) -> None:
         self._file = h5py.File(path, "w", track_order=False)
-        self._cell_ids = list(cell_ids)
+        self._n_cells = n_cells
         self._checksums: dict[str, tuple[int, int]] = {}
         _tag(self._file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
@@ -270,7 +271,7 @@ class EmbeddingsWriter:
         """Make room for a layer, cells x ``width``; every row of it is to be filled."""
         self._checksums[layer] = (0, 0)
         dataset = self._file["obsm"].create_dataset(
-            key(layer), (len(self._cell_ids), width), dtype, fill_time="never"
+            key(layer), (self._n_cells, width), dtype, fill_time="never"
         )
         _tag(dataset, "array", "0.2.0")
 
@@ -283,15 +284,28 @@ class EmbeddingsWriter:
         in_order = start == n_written
         self._checksums[layer] = (n_written + len(rows), _crc(rows, checksum)) if in_order else (-1, 0)
 
-    def finish(self, refused: Sequence[str], provenance: Mapping[str, Any]) -> None:
-        """Write what is known at the end: checksums, the reasons of refused cells, and the provenance."""
+    def finish(
+        self, cell_ids: Iterable[str], refused: Mapping[int, str], provenance: Mapping[str, Any]
+    ) -> None:
+        """Write what is not a layer, and the layers' checksums.
+
+        Parameters
+        ----------
+        cell_ids
+            Names of the cells; taken a block at a time.
+        refused
+            Row to reason, of the cells that have no representation.
+        provenance
+            How the layers were made; anything that JSON can hold.
+        """
         for layer, (n_written, checksum) in self._checksums.items():
             stored = self._file["obsm"][key(layer)]
             if n_written != len(stored):
                 checksum = _checksum(stored)
             stored.attrs[CHECKSUM] = np.uint32(checksum)
-        _table(self._file.create_group("obs"), {"_index": self._cell_ids, REFUSED: list(refused)})
-        _table(self._file.create_group("var"), {"_index": []})
+        reasons = (refused.get(row, "") for row in range(self._n_cells))
+        _table(self._file.create_group("obs"), self._n_cells, {"_index": cell_ids, REFUSED: reasons})
+        _table(self._file.create_group("var"), 0, {"_index": []})
         text = json.dumps(provenance, indent=1, sort_keys=True, allow_nan=False)
         stored = self._file["uns"].create_dataset(PROVENANCE, data=text, dtype=h5py.string_dtype())
         _tag(stored, "string", "0.2.0")
@@ -303,12 +317,16 @@ def _tag(stored: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
     stored.attrs["encoding-version"] = version
 
 
-def _table(group: h5py.Group, columns: Mapping[str, list[str]]) -> None:
-    """Write an AnnData data frame of text columns; ``_index`` is its index."""
+def _table(group: h5py.Group, n_rows: int, columns: Mapping[str, Iterable[str]]) -> None:
+    """Write an AnnData data frame of text columns, block by block; ``_index`` is its index."""
     _tag(group, "dataframe", "0.2.0")
     group.attrs["_index"] = "_index"
     names = [name for name in columns if name != "_index"]
     group.attrs.create("column-order", names, shape=(len(names),), dtype=h5py.string_dtype())
     for name, values in columns.items():
-        stored = group.create_dataset(name, data=np.array(values, dtype=object), dtype=h5py.string_dtype())
+        stored = group.create_dataset(name, (n_rows,), h5py.string_dtype())
         _tag(stored, "string-array", "0.2.0")
+        texts = iter(values)
+        for start in range(0, n_rows, ROWS_AT_ONCE):
+            block = list(islice(texts, ROWS_AT_ONCE))
+            stored[start : start + len(block)] = np.array(block, dtype=object)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ import torch
 
 from layerscope.errors import ModelError
 from layerscope.extraction.batches import Window, first_within, joined
+from layerscope.extraction.buffer import Buffer
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.extraction.progress import Progress
 from layerscope.extraction.shards import Finished, Sink
@@ -64,8 +65,11 @@ class Engine:
     pooling: str
     device: torch.device
     token_budget: int
-    _waiting: list[Finished] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        # one is filled while the other is stored
+        self._filling, self._stored = (Buffer(self.sink.columns, SHARD_BYTES) for _ in range(2))
 
     def run(self, cells: range | None = None) -> None:
         """Run every cell that is not done yet.
@@ -83,17 +87,18 @@ class Engine:
             If a cell does not fit into memory, or the model gives values that are not finite.
         """
         done = self.sink.done(len(self.stream))
-        rows = np.arange(len(self.stream)) if cells is None else np.asarray(cells)
-        pending = rows[~done[rows]]
-        progress = Progress(len(pending))
+        cells = range(len(self.stream)) if cells is None else cells
+        progress = Progress(len(cells) - int(done[cells.start : cells.stop].sum()))
         with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
             stored: Future[None] | None = None
-            for window in _ahead(reader, self, pending):
+            for window in _ahead(reader, self, _pending(cells, done)):
                 for finished in self._batches(window):
                     progress.add(len(finished.rows) + len(finished.refused))
-                    self._waiting.append(finished)
-                    if self._is_due():
-                        stored = self._store(writer, stored)
+                    rest: Finished | None = finished
+                    while rest is not None:
+                        rest = self._filling.take(rest)
+                        if self._is_due():
+                            stored = self._store(writer, stored)
             stored = self._store(writer, stored)
             if stored is not None:
                 stored.result()
@@ -157,41 +162,41 @@ class Engine:
                 "use half precision (--dtype bfloat16), a larger device or --device cpu"
             ) from error
         self.token_budget = max(self.token_budget // 2, 1)
-        log.warning("out of memory: the budget is now %d tokens a batch", self.token_budget)
+        log.info("out of memory: the budget is now %d tokens a batch", self.token_budget)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _is_due(self) -> bool:
-        size = sum(matrix.nbytes for done in self._waiting for matrix in done.layers.values())
-        return size >= SHARD_BYTES or time.monotonic() - self._since >= SHARD_SECONDS
+        return self._filling.is_full or time.monotonic() - self._since >= SHARD_SECONDS
 
     def _store(self, writer: ThreadPoolExecutor, before: Future[None] | None) -> Future[None] | None:
         """Hand what is finished to the writer, once it is through with what it had before."""
         if before is not None:
             before.result()
-        if not self._waiting:
-            return None
-        waiting, self._waiting, self._since = self._waiting, [], time.monotonic()
-        return writer.submit(lambda: self.sink.append(_merged(waiting)))
+        self._filling, self._stored, self._since = self._stored, self._filling, time.monotonic()
+        self._filling.clear()
+        content = self._stored.content()
+        return None if content is None else writer.submit(self.sink.append, content)
 
 
-def _merged(parts: list[Finished]) -> Finished:
-    """One shard of several batches."""
-    return Finished(
-        rows=np.concatenate([part.rows for part in parts]),
-        layers={name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers},
-        refused={row: reason for part in parts for row, reason in part.refused.items()},
-        shortened=np.concatenate([part.shortened for part in parts]),
-    )
+def _pending(cells: range, done: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the rows that are not done, a window at a time."""
+    for start in cells[::WINDOW_CELLS]:
+        rows = np.arange(start, min(start + WINDOW_CELLS, cells.stop))
+        rows = rows[~done[rows]]
+        if len(rows):
+            yield rows
 
 
-def _ahead(reader: ThreadPoolExecutor, engine: Engine, pending: npt.NDArray[np.int64]) -> Iterator[Window]:
-    """Yield the windows of the pending rows, the next one being read while one is used."""
-    windows = [pending[start : start + WINDOW_CELLS] for start in range(0, len(pending), WINDOW_CELLS)]
-    coming = reader.submit(engine.read, windows[0]) if windows else None
-    for following in [*windows[1:], None]:
-        if coming is None:
-            return
-        window = coming.result()
-        coming = None if following is None else reader.submit(engine.read, following)
-        yield window
+def _ahead(
+    reader: ThreadPoolExecutor, engine: Engine, windows: Iterable[npt.NDArray[np.int64]]
+) -> Iterator[Window]:
+    """Yield windows of cells, the next one being read while one is used."""
+    coming: Future[Window] | None = None
+    for rows in windows:
+        following = reader.submit(engine.read, rows)
+        if coming is not None:
+            yield coming.result()
+        coming = following
+    if coming is not None:
+        yield coming.result()

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -111,13 +112,13 @@ def extract(
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it.
     """
-    run = prepare(weights, cells, job)
-    rows = stretch(len(run.stream), *shard)
-    identity = {**run.identity, "shard": list(shard)}
-    with Shards(output.with_name(f".partial.{output.name}.shards"), identity, run.columns) as shards:
-        run.into(shards, rows)
-        _assemble(output, run, shards, rows)
-        shards.remove()
+    with closing(prepare(weights, cells, job)) as run:
+        rows = stretch(len(run.stream), *shard)
+        identity = {**run.identity, "shard": list(shard)}
+        with Shards(output.with_name(f".partial.{output.name}.shards"), identity, run.columns) as shards:
+            run.into(shards, rows)
+            _assemble(output, run, shards, rows)
+            shards.remove()
 
 
 def stretch(n_cells: int, number: int, count: int) -> range:
@@ -159,8 +160,11 @@ class Run:
     identity: dict[str, Any]
 
     def into(self, sink: Sink, cells: range | None = None) -> None:
-        """Run every cell (or those rows) that the sink does not have, and close the file of cells."""
+        """Run every cell (or those rows) that the sink does not have."""
         Engine(self.model, self.stream, sink, self.pooling, self.device, self.budget).run(cells)
+
+    def close(self) -> None:
+        """Close the file of cells."""
         self.stream.close()
 
     def counted(self, refused: Mapping[int, str], n_shortened: int) -> dict[str, Any]:
@@ -199,7 +203,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         stream.change = partial(permute_values, seed=job.control_seed)
     log.info("%s", stream.match.summary)
     if stream.match.warning:
-        log.warning("warning: %s", stream.match.warning)
+        log.warning("%s", stream.match.warning)
     columns = _columns(model, pooling, np.dtype(job.stored_dtype))
     provenance = _provenance(model, stream, job, pooling, device)
     model.set_precision(DTYPES[job.dtype])
@@ -305,15 +309,14 @@ def _identity(cells: Path) -> dict[str, int]:
 
 def _assemble(output: Path, run: Run, shards: Shards, rows: range) -> None:
     """Write the embeddings file from the shards, and say how many cells were refused."""
-    cell_ids = run.stream.cell_ids[rows.start : rows.stop]
-    refused = [shards.refused.get(row, "") for row in rows]
     counted = run.counted(shards.refused, shards.n_shortened)
     row_bytes = sum(column.width * column.dtype.itemsize for column in shards.columns)
     size = max(WINDOW_BYTES // row_bytes, 1)
-    with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
+    with whole(output) as scratch, EmbeddingsWriter(scratch, len(rows)) as writer:
         for column in shards.columns:
             writer.add(column.layer, column.width, column.dtype)
         for start, layers in shards.windows(rows, size):
             for name, matrix in layers.items():
                 writer.fill(name, start - rows.start, matrix)
-        writer.finish(refused, counted)
+        refused = {row - rows.start: reason for row, reason in shards.refused.items()}
+        writer.finish(run.stream.cell_ids[rows.start : rows.stop], refused, counted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import h5py
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import (
     REFUSED,
+    ROWS_AT_ONCE,
     EmbeddingsWriter,
     read_layers,
     read_provenance,
@@ -48,13 +49,12 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> None:
         if differing or read_layers(path) != layers:
             what = ", ".join(differing) or "layers"
             raise DataError(f"{path}: other {what} than {shards[0]}; delete the shards and extract again")
-    cell_ids, refused = _cells(shards)
-    if len(cell_ids) != provenances[0]["n_cells"]:
+    n_cells, n_given = provenances[0]["n_cells"], sum(map(_n_cells, shards))
+    if n_given != n_cells:
         raise DataError(
-            f"{shards[0]} and {len(shards) - 1} others hold {len(cell_ids)} of "
-            f"{provenances[0]['n_cells']} cells; give every shard"
+            f"{shards[0]} and {len(shards) - 1} others hold {n_given} of {n_cells} cells; give every shard"
         )
-    with whole(output) as scratch, EmbeddingsWriter(scratch, cell_ids) as writer:
+    with whole(output) as scratch, EmbeddingsWriter(scratch, n_cells) as writer:
         start = 0
         for path in shards:
             for matrices in windows(path, layers):
@@ -64,18 +64,22 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> None:
                 for name, matrix in matrices.items():
                     writer.fill(name, start, matrix)
                 start += len(next(iter(matrices.values())))
-        writer.finish(refused, provenances[0] | _counts(provenances))
+        refused = {row: reason for row, reason in enumerate(_texts(shards, REFUSED)) if reason}
+        writer.finish(_texts(shards, "_index"), refused, provenances[0] | _counts(provenances))
 
 
-def _cells(shards: Sequence[str | Path]) -> tuple[list[str], list[str]]:
-    """Names of all cells, and why each of them was refused."""
-    cell_ids: list[str] = []
-    refused: list[str] = []
+def _n_cells(path: str | Path) -> int:
+    with h5py.File(path, "r") as file:
+        return len(file["obs"]["_index"])
+
+
+def _texts(shards: Sequence[str | Path], column: str) -> Iterator[str]:
+    """Yield a column of ``obs``, shard after shard."""
     for path in shards:
         with h5py.File(path, "r") as file:
-            cell_ids += file["obs"]["_index"].asstr()[()].tolist()
-            refused += file["obs"][REFUSED].asstr()[()].tolist()
-    return cell_ids, refused
+            stored = file["obs"][column].asstr()
+            for start in range(0, len(stored), ROWS_AT_ONCE):
+                yield from stored[start : start + ROWS_AT_ONCE]
 
 
 def _counts(provenances: Sequence[dict[str, Any]]) -> dict[str, Any]:

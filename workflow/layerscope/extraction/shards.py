@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,15 @@ class Sink(Protocol):
         ...
 
 
+class Shard(NamedTuple):
+    """A file of finished rows: how many, and between which."""
+
+    path: Path
+    n_rows: int
+    first: int
+    last: int
+
+
 class Shards:
     """The shards of one run in a folder beside its output.
 
@@ -114,7 +123,7 @@ class Shards:
                 f"{folder}: another process is extracting to the same output; wait until it ends, or end it"
             ) from error
         head = json.dumps(run, sort_keys=True)
-        self._shards: list[tuple[Path, Rows]] = []
+        self._shards: list[Shard] = []
         lines = self._whole_lines()
         if lines and lines[0] == {"run": head}:
             self._take_up(lines[1:])
@@ -132,8 +141,8 @@ class Shards:
     def done(self, n_cells: int) -> npt.NDArray[np.bool_]:
         """Which of ``n_cells`` rows are done."""
         found = np.zeros(n_cells, dtype=bool)
-        for _, rows in self._shards:
-            found[rows] = True
+        for shard in self._shards:
+            found[_rows(shard)] = True
         found[list(self.refused)] = True
         return found
 
@@ -164,17 +173,15 @@ class Shards:
 
     def windows(self, cells: range, size: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
         """Put rows back in order: the first row of each window and its layers, NaN where refused."""
-        touching: dict[int, list[Path]] = {}
-        for path, rows in self._shards:
-            for window in np.unique((rows - cells.start) // size):
-                touching.setdefault(int(window), []).append(path)
-        for window, start in enumerate(cells[::size]):
+        for start in cells[::size]:
             stop = min(start + size, cells.stop)
             layers = {c.layer: np.full((stop - start, c.width), np.nan, dtype=c.dtype) for c in self.columns}
-            for path in touching.get(window, []):
-                rows, stored = self._read(path)
+            for shard in self._shards:
+                if shard.first >= stop or shard.last < start:
+                    continue
+                rows = _rows(shard)
                 inside = (rows >= start) & (rows < stop)
-                for name, matrix in stored.items():
+                for name, matrix in self._layers(shard):
                     layers[name][rows[inside] - start] = matrix[inside]
             yield start, layers
 
@@ -182,16 +189,13 @@ class Shards:
         """Delete the folder."""
         shutil.rmtree(self.folder)
 
-    def _read(self, path: Path) -> tuple[Rows, dict[str, npt.NDArray[Any]]]:
-        n_rows = next(len(rows) for stored, rows in self._shards if stored == path)
-        content = np.memmap(path, dtype=np.uint8, mode="r")
-        rows = content[: 8 * n_rows].view(np.int64)
-        place, layers = 8 * n_rows, {}
-        for column in self.columns:
-            end = place + n_rows * column.width * column.dtype.itemsize
-            layers[column.layer] = content[place:end].view(column.dtype).reshape(n_rows, column.width)
-            place = end
-        return np.array(rows), layers
+    def _layers(self, shard: Shard) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """Yield a shard's layers, one in memory at a time."""
+        with shard.path.open("rb") as stream:
+            stream.seek(8 * shard.n_rows)
+            for column in self.columns:
+                flat = np.fromfile(stream, column.dtype, shard.n_rows * column.width)
+                yield column.layer, flat.reshape(shard.n_rows, column.width)
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         """The journal's lines up to the first that a kill cut off, which is taken away."""
@@ -216,7 +220,7 @@ class Shards:
             refused = {int(row): reason for row, reason in line["refused"].items()}
             self._count(path, rows, refused, line["shortened"])
         if lines:
-            n_done = sum(len(rows) for _, rows in self._shards) + len(self.refused)
+            n_done = sum(shard.n_rows for shard in self._shards) + len(self.refused)
             log.info("taking up an interrupted run: %d cells are done", n_done)
 
     def _start_anew(self, head: str, differs: bool) -> None:
@@ -229,7 +233,8 @@ class Shards:
         self._write({"run": head})
 
     def _count(self, path: Path, rows: Rows, refused: Mapping[int, str], n_shortened: int) -> None:
-        self._shards.append((path, rows))
+        first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
+        self._shards.append(Shard(path, len(rows), first, last))
         self.refused.update(refused)
         self.n_shortened += n_shortened
 
@@ -237,3 +242,7 @@ class Shards:
         self._journal.write(json.dumps(line, sort_keys=True).encode() + b"\n")
         self._journal.flush()
         os.fsync(self._journal.fileno())
+
+
+def _rows(shard: Shard) -> Rows:
+    return np.fromfile(shard.path, np.int64, shard.n_rows)

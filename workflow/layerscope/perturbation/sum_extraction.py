@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.cells.canonical import read_obs
+from layerscope.cells.h5ad_file import column_names, open_h5ad
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.job import Extraction, prepare
 from layerscope.extraction.shards import Column, Finished
@@ -59,24 +61,32 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it.
     """
-    obs = read_obs(cells)
+    _demand_columns(cells)
+    with closing(prepare(weights, cells, job)) as run:
+        columns = [Column(column.layer, column.width, np.dtype(np.float32)) for column in run.columns]
+        # neither the table of cells nor their names in the design stay in memory
+        sums = SumsWriter(
+            read_obs(cells),
+            {column.layer: column.width for column in columns},
+            read_design(design) if design is not None else None,
+        )
+        log.info("the sums take %.2g GB", sum(array.nbytes for array in sums.arrays().values()) / 1e9)
+        identity = run.identity | {"design": sums.design_digest}
+        saved = output.with_name(f".partial.{output.name}.npz")
+        sink = SumsSink(saved, identity, columns, sums, len(run.stream))
+        run.into(sink)
+        with whole(output) as scratch:
+            sums.write(scratch, run.counted(sink.refused, sink.n_shortened))
+        sink.remove()
+
+
+def _demand_columns(cells: Path) -> None:
+    """Raise if sums cannot be kept of these cells, before a model is loaded."""
+    with open_h5ad(cells) as stored:
+        there = column_names(stored["obs"])
     for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
+        if name not in there:
             raise DataError(f"{cells}: obs has no column {name!r}; sums are kept of perturbations alone")
-    run = prepare(weights, cells, job)
-    columns = [Column(column.layer, column.width, np.dtype(np.float32)) for column in run.columns]
-    sums = SumsWriter(
-        obs,
-        {column.layer: column.width for column in columns},
-        read_design(design) if design is not None else None,
-    )
-    log.info("the sums take %.2g GB", sum(array.nbytes for array in sums.arrays().values()) / 1e9)
-    identity = run.identity | {"design": sums.design_digest}
-    sink = SumsSink(output.with_name(f".partial.{output.name}.npz"), identity, columns, sums, len(obs))
-    run.into(sink)
-    with whole(output) as scratch:
-        sums.write(scratch, run.counted(sink.refused, sink.n_shortened))
-    sink.remove()
 
 
 class SumsSink:
@@ -120,7 +130,9 @@ class SumsSink:
 
     def done(self, n_cells: int) -> NDArray[np.bool_]:
         """Which of ``n_cells`` rows are summed: all up to one."""
-        return np.arange(n_cells) < self._n_summed
+        found = np.zeros(n_cells, dtype=bool)
+        found[: self._n_summed] = True
+        return found
 
     def append(self, finished: Finished) -> None:
         """Take finished rows; sum the stretches that they complete."""

@@ -42,6 +42,11 @@ class SumsWriter:
     design
         The design of the condition's splits; without one the file serves the protocols that need none.
 
+    Attributes
+    ----------
+    design_digest
+        What tells this design from another; empty without one.
+
     Raises
     ------
     DataError
@@ -52,7 +57,7 @@ class SumsWriter:
         cell_ids = obs.index.tolist()
         if design is not None and cell_ids != design.cell_ids:
             raise DataError("the design of splits is not one of these cells; make it again")
-        self._design = design
+        self.design_digest = digest(design) if design is not None else ""
         self._names, item = everyone(obs)
         one = Design(self._names, cell_ids, 1, 0, item[None, :].astype(np.int32))
         self._layers: dict[str, dict[str, Accumulator]] = {}
@@ -62,11 +67,6 @@ class SumsWriter:
                 sums[AS_THEY_ARE] = Accumulator(design, width)
                 sums[UNIT_NORM] = Accumulator(design, width, n_labellings=1)
             self._layers[layer] = sums
-
-    @property
-    def design_digest(self) -> str:
-        """What tells this design from another; empty without one."""
-        return digest(self._design) if self._design is not None else ""
 
     def add(self, layer: str, cells: NDArray[np.integer] | slice, matrix: NDArray[np.floating]) -> None:
         """Add cells of a layer: which, and their vectors (NaN where the model refused a cell)."""
