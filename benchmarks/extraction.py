@@ -79,7 +79,7 @@ def torch_layers(model: ScFoundationEncoder) -> nn.ModuleList:
     """The same blocks as PyTorch's own layers, with the same weights."""
     config = model.config
     made = nn.ModuleList()
-    for block in model.encoder.blocks:
+    for block in model.stack:
         layer = nn.TransformerEncoderLayer(
             config.hidden_size, config.heads, config.feed_forward, batch_first=True, activation="relu"
         )

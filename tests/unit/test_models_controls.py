@@ -48,7 +48,7 @@ def test_untrained_norms_are_neutral_and_fingerprints_of_drugs_stay():
 def test_untrained_matrices_have_the_scale_of_their_initialisation():
     model = load_scfoundation()
     apply_control(model, "untrained", 0)
-    block = model.module.encoder.blocks[0]
+    block = model.module.stack[0]
     width = 32
     assert float(block.linear1.weight.detach().abs().max()) <= width**-0.5
     assert float(block.self_attn.in_proj_weight.detach().abs().max()) <= (6 / (4 * width)) ** 0.5

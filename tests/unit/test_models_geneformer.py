@@ -430,4 +430,4 @@ def test_the_untrained_control_draws_as_bert_does():
     tables = model.module.embeddings
     assert float(tables.word.weight.detach()[1:].std()) == pytest.approx(0.02, rel=0.1)
     assert float(tables.word.weight.detach()[0].abs().max()) == 0
-    assert float(model.module.blocks[0].self_attn.in_proj_bias.detach().abs().max()) == 0
+    assert float(model.module.stack[0].self_attn.in_proj_bias.detach().abs().max()) == 0

@@ -336,6 +336,6 @@ def test_the_untrained_control_draws_as_the_owners_do():
     model = load_scgpt()
     model.initialise(0)
     assert float(model.module.encoder.embedding.weight.detach().abs().max()) <= 0.1
-    attention = model.module.blocks[0].self_attn
+    attention = model.module.stack[0].self_attn
     assert 0 < float(attention.in_proj_bias.detach().abs().max()) <= 32**-0.5
     assert float(attention.in_proj_weight.detach().abs().max()) <= 32**-0.5

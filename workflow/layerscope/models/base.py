@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from layerscope.errors import ConfigError
 from layerscope.models.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -212,6 +213,52 @@ def pack(
     )
 
 
+class Network(nn.Module, ABC):
+    """The network of a checkpoint.
+
+    Attributes
+    ----------
+    stack_name
+        Where among its parts the ``ModuleList`` of its blocks is.
+    """
+
+    stack_name: str = "blocks"
+
+    @property
+    def stack(self) -> nn.ModuleList:
+        """The blocks, first to last."""
+        return cast(nn.ModuleList, self.get_submodule(self.stack_name))
+
+    @abstractmethod
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Run the blocks once, yielding ``(layer, hidden)`` for layer 0 (their input) to the last.
+
+        ``hidden`` is float32 of shape ``(n_rows, hidden_size)``; it may be overwritten after the next is
+        asked for.
+        """
+
+    @abstractmethod
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew, as the architecture does before training."""
+
+    def final(self, hidden: Tensor) -> Tensor:
+        """What the architecture does with the last block's output: nothing, unless it says otherwise."""
+        return hidden
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """What :meth:`final` makes of the last layer, ``(n_rows, hidden_size)``."""
+        for _, hidden in self.layers(batch):
+            last = hidden
+        return self.final(last)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the blocks' matrices in ``dtype``; their norms, and all else, stay float32."""
+        for part in self.stack.modules():
+            if not isinstance(part, nn.LayerNorm):
+                for weight in part.parameters(recurse=False):
+                    weight.data = weight.data.to(dtype)
+
+
 class FoundationModel(ABC):
     """A checkpoint that gives a representation of a cell at each of its layers.
 
@@ -230,7 +277,7 @@ class FoundationModel(ABC):
     default_pooling
         The one that the paper's released code uses.
     official_layer
-        The numbered layer whose hidden states :meth:`official` starts from.
+        The numbered layer whose hidden states :meth:`official` starts from; the last unless it is set.
     official_pooling
         In words, what :meth:`official` does.
     accepts
@@ -248,7 +295,7 @@ class FoundationModel(ABC):
     """
 
     family: str
-    module: nn.Module
+    module: Network
     vocabulary: Vocabulary
     n_layers: int
     hidden_size: int
@@ -264,17 +311,14 @@ class FoundationModel(ABC):
     weights: Path
     settings: Mapping[str, Any]
 
+    def __init__(self, module: Network, vocabulary: Vocabulary, weights: Path, hidden_size: int) -> None:
+        self.module, self.vocabulary, self.weights = module, vocabulary, weights
+        self.n_layers = self.official_layer = len(module.stack)
+        self.hidden_size = hidden_size
+
     @abstractmethod
     def tokenise(self, block: CellBlock) -> Sentences:
         """Turn cells into tokens, each by itself; what is random comes from the seed and the cell's id."""
-
-    @abstractmethod
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Run the blocks once, yielding ``(layer, hidden)`` for layer 0 (their input) to ``n_layers``.
-
-        ``hidden`` is float32 of shape ``(n_rows, hidden_size)``; it may be overwritten after the next is
-        asked for.
-        """
 
     @abstractmethod
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
@@ -289,17 +333,25 @@ class FoundationModel(ABC):
         return self.hidden_size, self.hidden_size
 
     @abstractmethod
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the blocks' matrices in ``dtype``; norms, the residual stream and pooling stay float32."""
-
-    @abstractmethod
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew, as the architecture does before training (the ``untrained`` control)."""
-
-    @abstractmethod
     def gene_table(self) -> tuple[Tensor, Integers]:
         """The embedding table of gene identity, and the row of each gene of the vocabulary in it.
 
         The ``gene_permuted`` control permutes these rows. What marks special tokens, padding or values is not
         among them.
         """
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """The network's layers, ``(0, hidden)`` to ``(n_layers, hidden)``: see :meth:`Network.layers`."""
+        return self.module.layers(batch)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Hold the blocks' matrices in ``dtype``; norms, the residual stream and pooling stay float32."""
+        self.module.set_precision(dtype)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew, as the architecture does before training (the ``untrained`` control)."""
+        self.module.initialise(seed)
+
+    def no_pooling(self, pooling: str) -> ConfigError:
+        """The error to raise where :meth:`pool` is asked for what there is not."""
+        return ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")

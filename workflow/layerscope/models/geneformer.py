@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from layerscope.models.geneformer_files import (
 )
 from layerscope.models.geneformer_network import GeneformerEncoder
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import gathered, reduced
+from layerscope.models.transformer import first_token, reduced
 from layerscope.models.vocabulary import Vocabulary
 from layerscope.models.weights import load_strictly
 
@@ -64,16 +63,13 @@ class Geneformer(FoundationModel):
     def __init__(
         self, module: GeneformerEncoder, dictionaries: Dictionaries, weights: Path, settings: Settings
     ) -> None:
-        self.module, self.weights = module, weights
-        tokens, genes = dictionaries.tokens, dictionaries.genes
-        self.vocabulary = Vocabulary(
-            tuple(genes), str(dictionaries.source), aliases=dictionaries.names, ignore_case=True
-        )
+        tokens, genes, config = dictionaries.tokens, dictionaries.genes, module.config
+        source, aliases = str(dictionaries.source), dictionaries.names
+        vocabulary = Vocabulary(tuple(genes), source, aliases=aliases, ignore_case=True)
+        super().__init__(module, vocabulary, weights, config.hidden_size)
         self.gene_ids = np.array([tokens[gene] for gene in genes], dtype=np.int64)
         self.medians = np.array([dictionaries.medians[gene] for gene in genes], dtype=np.float64)
         self.special = (tokens[CELL], tokens[END]) if CELL in tokens else ()
-        config = module.config
-        self.n_layers, self.hidden_size = config.n_layers, config.hidden_size
         self.max_length = settings.take("max_length", config.n_positions)
         if not len(self.special) < self.max_length <= config.n_positions:
             raise ConfigError(
@@ -133,28 +129,19 @@ class Geneformer(FoundationModel):
         ranked: Integers = block.genes[np.lexsort((place[block.genes], -scaled, cells))]
         return ranked
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         match pooling:
             case "cls" if self.special:
-                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+                return first_token(hidden, batch)
             case "mean" | "max":
                 return reduced(hidden, batch, pooling)
             case "mean_genes":
                 first = len(self.special) // 2
                 return reduced(hidden, batch, "mean", first=first, last=batch.cells["genes_end"])
-        raise ConfigError(f"geneformer: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, self.official_kind)
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.embeddings.word.weight, self.gene_ids

@@ -163,8 +163,7 @@ def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
     if config.activation not in ACTIVATIONS:
         known = ", ".join(ACTIVATIONS)
         raise ModelError(f"{path}: hidden_act {config.activation!r} is not one of {known}")
-    if config.heads < 1 or config.hidden_size % config.heads:
-        raise ModelError(f"{path}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    config.demand_equal_heads(path)
     return config
 
 

@@ -5,20 +5,18 @@ Parameters have names of their own; :func:`layerscope.models.geneformer_files.st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import Block, PostNormEncoder
-from layerscope.models.transformer import Scratch, by_rows
+from layerscope.models.post_norm import post_norm_blocks
+from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneformerConfig:
+class GeneformerConfig(Sizes):
     """Sizes and constants of one encoder, all read from a release folder.
 
     Attributes
@@ -27,8 +25,6 @@ class GeneformerConfig:
         Rows of the gene table, special tokens included.
     n_positions, n_types
         Rows of the position table and of the table of token types, of which the first type alone is used.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     activation
         Of the feed-forward layers.
     norm_eps
@@ -41,10 +37,6 @@ class GeneformerConfig:
 
     vocabulary_size: int
     n_positions: int
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
     n_types: int = 2
     activation: str = "relu"
     norm_eps: float = 1e-12
@@ -68,7 +60,7 @@ class Embeddings(nn.Module):
         return out
 
 
-class GeneformerEncoder(PostNormEncoder):
+class GeneformerEncoder(Transformer):
     """Everything of Geneformer that makes representations.
 
     Batches have the token columns ``ids`` and ``positions``.
@@ -78,23 +70,7 @@ class GeneformerEncoder(PostNormEncoder):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        scratch = Scratch()
-        self.stack = nn.ModuleList(
-            Block(
-                config.hidden_size,
-                config.heads,
-                config.feed_forward,
-                scratch,
-                config.activation,
-                config.norm_eps,
-            )
-            for _ in range(config.n_layers)
-        )
-
-    @property
-    def blocks(self) -> Sequence[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.stack))
+        self.blocks = post_norm_blocks(config, config.activation, config.norm_eps)
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""

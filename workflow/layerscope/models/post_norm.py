@@ -5,15 +5,12 @@ Parameters carry PyTorch's names, so that the state dict of such a layer goes in
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-
 import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import ACTIVATIONS
-from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
+from layerscope.models.transformer import Scratch, Sizes, attention, by_rows, linear, plus, reusable
 
 
 class SelfAttention(nn.Module):
@@ -80,41 +77,14 @@ class Block(nn.Module):
         result: Tensor = self.norm2(plus(x, update))
         return result if out is None else out.copy_(result)
 
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the matrices in ``dtype``; the norms stay as they are."""
-        for linear_layer in (self.self_attn, self.linear1, self.linear2):
-            linear_layer.to(dtype)
 
-
-class PostNormEncoder(nn.Module, ABC):
-    """A network that embeds tokens and passes them through post-norm blocks, without a norm at the end."""
-
-    @property
-    @abstractmethod
-    def blocks(self) -> Sequence[Block]:
-        """The blocks, first to last."""
-
-    @abstractmethod
-    def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
-
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x = self.embed(batch)
-        yield 0, x
-        for layer, block in enumerate(self.blocks, start=1):
-            x = block(x, batch)
-            yield layer, x
-
-    def forward(self, batch: TokenBatch) -> Tensor:
-        """The last block's output, ``(n_rows, hidden_size)``."""
-        *_, (_, x) = self.layers(batch)
-        return x
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
-        for block in self.blocks:
-            block.set_precision(dtype)
+def post_norm_blocks(sizes: Sizes, activation: str = "relu", eps: float = 1e-5) -> nn.ModuleList:
+    """The blocks of a network, which share their buffers."""
+    scratch = Scratch()
+    return nn.ModuleList(
+        Block(sizes.hidden_size, sizes.heads, sizes.feed_forward, scratch, activation, eps)
+        for _ in range(sizes.n_layers)
+    )
 
 
 def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:

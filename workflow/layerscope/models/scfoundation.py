@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +49,7 @@ class ScFoundation(FoundationModel):
     def __init__(
         self, module: ScFoundationEncoder, vocabulary: Vocabulary, weights: Path, settings: Settings
     ) -> None:
-        self.module, self.vocabulary, self.weights = module, vocabulary, weights
-        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
-        self.official_layer = self.n_layers
+        super().__init__(module, vocabulary, weights, module.config.hidden_size)
         self.pre_normalized = settings.take("pre_normalized", "", ("", "F", "T", "A"))
         self.resolution, self.resolution_value = _resolution(settings.take("tgthighres", "t4"))
         self.total_offset = settings.take("total_offset", 0.0)
@@ -127,9 +125,6 @@ class ScFoundation(FoundationModel):
             shortened=np.zeros(len(refused), dtype=bool),
         )
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         genes = {"last": batch.cells["n_genes"]}
         match pooling:
@@ -144,7 +139,7 @@ class ScFoundation(FoundationModel):
             case "official":
                 parts = ("total_count_token", "resolution_token", "max_genes", "mean_genes")
                 return torch.cat([self.pool(hidden, batch, part) for part in parts], dim=1)
-        raise ConfigError(f"scfoundation: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         pooling = {"all": "official", "max": "max"}[self.official_kind]
@@ -156,12 +151,6 @@ class ScFoundation(FoundationModel):
             self.hidden_size * parts[pooling == "official"],
             self.hidden_size * parts[self.official_kind == "all"],
         )
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.pos_emb.weight, np.arange(self.module.config.n_genes)

@@ -97,8 +97,7 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
     for name, (said, is_) in stated.items():
         if said != is_:
             raise ModelError(f"{path}: the configuration says {name} = {said}, the tensors {is_}")
-    if hidden % found.heads:
-        raise ModelError(f"{path}: {found.heads} heads do not divide a width of {hidden}")
+    found.demand_equal_heads(path)
     return found
 
 

@@ -6,23 +6,21 @@ in and out as it is. Autograd works through every method.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import Block, draw_as_pytorch
-from layerscope.models.transformer import Scratch, by_rows
+from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
+from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScFoundationConfig:
+class ScFoundationConfig(Sizes):
     """Sizes and constants of one encoder, all read from a checkpoint.
 
     Attributes
@@ -30,8 +28,6 @@ class ScFoundationConfig:
     n_genes
         Genes of the vocabulary. Position ``n_genes`` is the resolution token T, ``n_genes + 1`` the
         total-count token S, ``n_genes + 2`` padding.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     bins, bin_alpha
         Of the value embedding.
     mask_token_id, pad_token_id
@@ -39,10 +35,6 @@ class ScFoundationConfig:
     """
 
     n_genes: int
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
     bins: int = 100
     bin_alpha: float = 1.0
     mask_token_id: float = 102.0
@@ -76,37 +68,22 @@ class ValueEmbedding(nn.Module):
         return weights @ self.emb.weight
 
 
-class Encoder(nn.Module):
-    """The blocks and the norm after them."""
-
-    def __init__(self, config: ScFoundationConfig) -> None:
-        super().__init__()
-        scratch = Scratch()
-        self.transformer_encoder = nn.ModuleList(
-            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
-            for _ in range(config.n_layers)
-        )
-        self.norm = nn.LayerNorm(config.hidden_size)
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.transformer_encoder))
-
-
-class ScFoundationEncoder(nn.Module):
+class ScFoundationEncoder(Transformer):
     """Everything of scFoundation that makes representations.
 
     Batches have the token columns ``ids`` (position ids) and ``values``, and may have ``masked`` (bool): a
     masked token's value is replaced by the mask embedding, which is how the model is pretrained.
     """
 
+    stack_name = "encoder.transformer_encoder"
+
     def __init__(self, config: ScFoundationConfig) -> None:
         super().__init__()
         self.config = config
         self.token_emb = ValueEmbedding(config)
         self.pos_emb = nn.Embedding(config.n_genes + 3, config.hidden_size)
-        self.encoder = Encoder(config)
+        norm = nn.LayerNorm(config.hidden_size)
+        self.encoder = nn.ModuleDict({"transformer_encoder": post_norm_blocks(config), "norm": norm})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: value embedding plus position embedding, ``(n_rows, hidden_size)``."""
@@ -117,29 +94,9 @@ class ScFoundationEncoder(nn.Module):
         positions: Tensor = self.pos_emb(batch.tokens["ids"])
         return x + positions
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x = self.embed(batch)
-        yield 0, x
-        for layer, block in enumerate(self.encoder.blocks, start=1):
-            x = block(x, batch)
-            yield layer, x
-
     def final(self, hidden: Tensor) -> Tensor:
         """The norm after the last block."""
-        return by_rows(self.encoder.norm, hidden)
-
-    def forward(self, batch: TokenBatch) -> Tensor:
-        """The last block's output after the final norm, ``(n_rows, hidden_size)``."""
-        x = self.embed(batch)
-        for block in self.encoder.blocks:
-            x = block(x, batch)
-        return self.final(x)
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
-        for block in self.encoder.blocks:
-            block.set_precision(dtype)
+        return by_rows(self.encoder["norm"], hidden)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place."""

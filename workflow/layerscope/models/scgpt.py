@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from layerscope.models.draws import cell_generator
 from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import gathered, reduced
+from layerscope.models.transformer import first_token, reduced
 from layerscope.models.vocabulary import Vocabulary
 from layerscope.models.weights import load_strictly
 
@@ -49,13 +48,12 @@ class ScGpt(FoundationModel):
     def __init__(
         self, module: ScGptEncoder, release: Release, folder: Path, settings: Settings, seed: int
     ) -> None:
-        self.module, self.weights, self.seed = module, release.weights, seed
-        self.vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
+        self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
         self.cell_id, self.cell_value = release.tokens[CELL], release.pad_value
         self.n_edges = release.n_bins - 1
-        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
-        self.official_layer = self.n_layers
         self.binning = settings.take("binning", BINNINGS[0], BINNINGS)
         self.max_length = settings.take("max_length", release.max_length)
         if self.max_length < 2:
@@ -100,27 +98,18 @@ class ScGpt(FoundationModel):
         kept = np.sort(draw.choice(len(genes), room, replace=False))
         return genes[kept], bins[kept]
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         match pooling:
             case "cls":
-                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+                return first_token(hidden, batch)
             case "mean" | "max":
                 return reduced(hidden, batch, pooling)
             case "mean_genes":
                 return reduced(hidden, batch, "mean", first=1)
-        raise ConfigError(f"scgpt: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return functional.normalize(self.pool(hidden, batch, "cls"), dim=1)
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.encoder.embedding.weight, self.gene_ids

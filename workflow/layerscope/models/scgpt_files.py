@@ -179,8 +179,7 @@ def config_of(
         raise ModelError(
             f"{folder}: {ARGUMENTS} says nlayers = {config.n_layers}, {CHECKPOINT} has {depth} blocks"
         )
-    if config.heads < 1 or config.hidden_size % config.heads:
-        raise ModelError(f"{folder}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    config.demand_equal_heads(folder)
     table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
         raise ModelError(

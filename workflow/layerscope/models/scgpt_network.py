@@ -5,67 +5,44 @@ Parameters carry the names of the owners' release, but for attention's, which ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.post_norm import Block, PostNormEncoder, draw_as_pytorch
-from layerscope.models.transformer import Scratch, by_rows
+from layerscope.models.post_norm import SelfAttention, draw_as_pytorch, post_norm_blocks
+from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
 GENE_SCALE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScGptConfig:
+class ScGptConfig(Sizes):
     """Sizes of one encoder, all read from a release folder.
 
     Attributes
     ----------
     vocabulary_size
         Rows of the gene table, special tokens included.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     """
 
     vocabulary_size: int
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
 
 
-class Blocks(nn.Module):
-    """The blocks, named as the owners name them."""
-
-    def __init__(self, config: ScGptConfig) -> None:
-        super().__init__()
-        scratch = Scratch()
-        self.layers = nn.ModuleList(
-            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
-            for _ in range(config.n_layers)
-        )
-
-
-class ScGptEncoder(PostNormEncoder):
+class ScGptEncoder(Transformer):
     """Everything of scGPT that makes representations; batches have the token columns ``ids``, ``values``."""
+
+    stack_name = "transformer_encoder.layers"
 
     def __init__(self, config: ScGptConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = GeneEncoder(config.vocabulary_size, config.hidden_size)
         self.value_encoder = ValueEncoder(config.hidden_size, MAX_VALUE, "relu")
-        self.transformer_encoder = Blocks(config)
-
-    @property
-    def blocks(self) -> Sequence[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.transformer_encoder.layers))
+        self.transformer_encoder = nn.ModuleDict({"layers": post_norm_blocks(config)})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
@@ -86,11 +63,11 @@ class ScGptEncoder(PostNormEncoder):
         bound = self.config.hidden_size**-0.5
         with torch.no_grad():
             self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
-            for block in self.blocks:
-                attention = block.self_attn
-                attention.in_proj_weight.uniform_(-bound, bound, generator=draw)
-                for bias in (attention.in_proj_bias, attention.out_proj.bias):
-                    bias.uniform_(-bound, bound, generator=draw)
+            for part in self.modules():
+                if isinstance(part, SelfAttention):
+                    part.in_proj_weight.uniform_(-bound, bound, generator=draw)
+                    for bias in (part.in_proj_bias, part.out_proj.bias):
+                        bias.uniform_(-bound, bound, generator=draw)
 
 
 def fresh(config: ScGptConfig, seed: int) -> ScGptEncoder:

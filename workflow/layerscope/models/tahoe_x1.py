@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from layerscope.models.draws import cell_generator
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
-from layerscope.models.transformer import gathered, reduced
+from layerscope.models.transformer import first_token, reduced
 from layerscope.models.vocabulary import Vocabulary
 from layerscope.models.weights import load_strictly, present
 
@@ -55,11 +54,10 @@ class TahoeX1(FoundationModel):
     def __init__(
         self, module: TahoeX1Encoder, release: Release, folder: Path, settings: Settings, seed: int
     ) -> None:
-        self.module, self.weights, self.seed = module, release.weights, seed
-        self.vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
+        super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
+        self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
-        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
-        self.official_layer = self.n_layers
         self.cell_id = release.tokens[CELL]
         collator = release.collator
         try:
@@ -152,28 +150,19 @@ class TahoeX1(FoundationModel):
             )
         return np.array([self.drugs[name] for name in names], dtype=np.int64)
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         match pooling:
             case "cls":
-                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+                return first_token(hidden, batch)
             case "mean" | "max":
                 return reduced(hidden, batch, pooling)
             case "mean_genes":
                 return reduced(hidden, batch, "mean", first=self.n_special)
-        raise ConfigError(f"tahoe_x1: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
-        cell = gathered(hidden, batch, torch.zeros_like(batch.starts))
-        return functional.normalize(self.module.transformer_encoder.norm(cell), dim=1)
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
+        cell = first_token(hidden, batch)
+        return functional.normalize(self.module.transformer_encoder["norm"](cell), dim=1)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.gene_encoder.embedding.weight, self.gene_ids

@@ -189,8 +189,7 @@ def _same_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Pa
     unknown = sorted(set(activations) - set(ACTIVATIONS))
     if unknown:
         raise ModelError(f"{path}: activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
-    if config.hidden_size % config.heads:
-        raise ModelError(f"{path}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    config.demand_equal_heads(path)
 
 
 def write_release(

@@ -6,16 +6,23 @@ in and out as it is. Autograd works through every method.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import ACTIVATIONS, GeneEncoder, ValueEncoder
-from layerscope.models.transformer import Scratch, attention, by_rows, linear, plus, reusable
+from layerscope.models.transformer import (
+    Scratch,
+    Sizes,
+    Transformer,
+    attention,
+    by_rows,
+    linear,
+    plus,
+    reusable,
+)
 
 DRUG_POSITION = 1
 
@@ -30,15 +37,13 @@ class ChemistryConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TahoeX1Config:
+class TahoeX1Config(Sizes):
     """Sizes and constants of one encoder, all read from a release folder.
 
     Attributes
     ----------
     vocabulary_size
         Rows of the gene table, special tokens included.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     activation, value_activation
         Of the feed-forward layers and of the value encoder.
     max_value
@@ -50,10 +55,6 @@ class TahoeX1Config:
     """
 
     vocabulary_size: int
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
     activation: str = "relu"
     value_activation: str = "relu"
     max_value: float = 512.0
@@ -123,27 +124,14 @@ class Block(nn.Module):
         return plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down), out)
 
 
-class TransformerEncoder(nn.Module):
-    """The blocks and the norm after them."""
-
-    def __init__(self, config: TahoeX1Config) -> None:
-        super().__init__()
-        scratch = Scratch()
-        self.layers = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.layers))
-
-
-class TahoeX1Encoder(nn.Module):
+class TahoeX1Encoder(Transformer):
     """Everything of Tahoe-X1 that makes representations.
 
     Batches have the token columns ``ids`` and ``values``. With the cell column ``drug`` the second token of
     each cell is overwritten by the encoding of that drug.
     """
+
+    stack_name = "transformer_encoder.layers"
 
     def __init__(self, config: TahoeX1Config) -> None:
         super().__init__()
@@ -152,7 +140,10 @@ class TahoeX1Encoder(nn.Module):
         self.expression_encoder = ValueEncoder(config.hidden_size, config.max_value, config.value_activation)
         if config.chemistry is not None:
             self.chem_encoder = DrugEncoder(config.chemistry, config.hidden_size)
-        self.transformer_encoder = TransformerEncoder(config)
+        scratch = Scratch()
+        blocks = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.transformer_encoder = nn.ModuleDict({"layers": blocks, "norm": norm})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
@@ -168,30 +159,9 @@ class TahoeX1Encoder(nn.Module):
         expression: Tensor = self.expression_encoder(values)
         return genes + expression
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x = self.embed(batch)
-        yield 0, x
-        for layer, block in enumerate(self.transformer_encoder.blocks, start=1):
-            x = block(x, batch)
-            yield layer, x
-
     def final(self, hidden: Tensor) -> Tensor:
         """The norm after the last block."""
-        return by_rows(self.transformer_encoder.norm, hidden)
-
-    def forward(self, batch: TokenBatch) -> Tensor:
-        """The last block's output after the final norm, ``(n_rows, hidden_size)``."""
-        x = self.embed(batch)
-        for block in self.transformer_encoder.blocks:
-            x = block(x, batch)
-        return self.final(x)
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
-        for block in self.transformer_encoder.blocks:
-            for linear_layer in (block.self_attn, block.up_proj, block.down_proj):
-                linear_layer.to(dtype)
+        return by_rows(self.transformer_encoder["norm"], hidden)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew, as llm-foundry's default (``kaiming_normal_``) does.
@@ -201,15 +171,11 @@ class TahoeX1Encoder(nn.Module):
         not weights, and stay.
         """
         draw = torch.Generator().manual_seed(seed)
-        to_residual = {
-            id(written)
-            for block in self.transformer_encoder.blocks
-            for written in (block.self_attn.out_proj, block.down_proj)
-        }
         with torch.no_grad():
             for name, module in self.named_modules():
                 if isinstance(module, nn.Linear):
-                    scale = (2 * self.config.n_layers) ** -0.5 if id(module) in to_residual else 1.0
+                    to_residual = name.endswith(("self_attn.out_proj", "down_proj"))
+                    scale = (2 * self.config.n_layers) ** -0.5 if to_residual else 1.0
                     module.weight.normal_(0.0, scale * (2 / module.in_features) ** 0.5, generator=draw)
                     module.bias.zero_()
                 elif isinstance(module, nn.Embedding) and not name.startswith("chem_encoder"):

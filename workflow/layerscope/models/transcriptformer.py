@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +55,9 @@ class TranscriptFormer(FoundationModel):
     module: TranscriptFormerEncoder
 
     def __init__(self, module: TranscriptFormerEncoder, release: Release, settings: Settings) -> None:
-        self.module, self.release, self.weights = module, release, release.weights
-        self.vocabulary = Vocabulary(release.genes, release.source)
-        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
-        self.official_layer = self.n_layers
+        vocabulary = Vocabulary(release.genes, release.source)
+        super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
+        self.release = release
         self.first_gene = len(release.special)
         self.start, self.pad = (release.special.index(token) for token in (START, release.pad))
         self.n_assay_tokens = 1 if release.assays else 0
@@ -122,9 +120,6 @@ class TranscriptFormer(FoundationModel):
         rows = np.array([self.release.assays.get(str(name), unknown) for name in names], dtype=np.int64)
         return {"assay": rows, "assay_known": rows != unknown}
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         first = self.n_assay_tokens
         match pooling:
@@ -134,18 +129,10 @@ class TranscriptFormer(FoundationModel):
                 return reduced(hidden, batch, pooling, first=first)
             case "mean_genes":
                 return reduced(hidden, batch, "mean", first=first + 1)
-        raise ConfigError(
-            f"transcriptformer: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}"
-        )
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, "official")
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         genes = self.first_gene + np.arange(len(self.vocabulary.genes))

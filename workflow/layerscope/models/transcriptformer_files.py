@@ -203,8 +203,7 @@ def config_of(
     for name, is_ in stated.items():
         if int(model.value(name, is_)) != is_:
             raise ModelError(f"{path}: {CONFIG} says {name} = {model.value(name)}, the tensors {is_}")
-    if config.hidden_size % config.heads:
-        raise ModelError(f"{path}: {config.heads} heads do not divide a width of {config.hidden_size}")
+    config.demand_equal_heads(path)
     if config.activation not in ACTIVATIONS:
         raise ModelError(f"{path}: activation {config.activation!r} is not one of {', '.join(ACTIVATIONS)}")
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]

@@ -14,18 +14,18 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from layerscope.models.base import TokenBatch
+from layerscope.models.base import Network, TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
 from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.post_norm import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Scratch, by_rows, linear, plus, reusable
+from layerscope.models.transformer import Scratch, Sizes, by_rows, linear, plus, reusable
 
 IN_PROJECTION, OUT_PROJECTION = ".self_attn.in_proj.", ".self_attn.out_proj."
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscriptFormerConfig:
+class TranscriptFormerConfig(Sizes):
     """Sizes and constants of one encoder, all read from a release folder.
 
     Attributes
@@ -36,8 +36,6 @@ class TranscriptFormerConfig:
         Rows of the table of assays; 0 where a sentence has no assay.
     assay_column
         The name that the release has for it.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     activation
         Of the feed-forward layer.
     attention_bias, feed_forward_bias
@@ -52,10 +50,6 @@ class TranscriptFormerConfig:
     token_width: int
     n_assays: int
     assay_column: str
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
     activation: str = "gelu"
     attention_bias: bool = False
     feed_forward_bias: bool = False
@@ -142,21 +136,7 @@ class Block(nn.Module):
         return plus(y, linear(hidden, self.linear2.weight, self.linear2.bias, narrow), out)
 
 
-class TransformerEncoder(nn.Module):
-    """The blocks."""
-
-    def __init__(self, config: TranscriptFormerConfig) -> None:
-        super().__init__()
-        scratch = Scratch()
-        self.encoder_layers = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.encoder_layers))
-
-
-class TranscriptFormerEncoder(nn.Module):
+class TranscriptFormerEncoder(Network):
     """Everything of TranscriptFormer that makes representations.
 
     Batches have the token columns ``ids`` and ``counts``. Where there are assays, the first token of each
@@ -164,13 +144,17 @@ class TranscriptFormerEncoder(nn.Module):
     ``assay_known`` is false.
     """
 
+    stack_name = "transformer_encoder.encoder_layers"
+
     def __init__(self, config: TranscriptFormerConfig) -> None:
         super().__init__()
         self.config = config
         self.gene_embeddings = GeneEmbeddings(config)
         assays = {config.assay_column: nn.Embedding(config.n_assays, config.hidden_size)}
         self.aux_embeddings = nn.ModuleDict(assays if config.n_assays else {})
-        self.transformer_encoder = TransformerEncoder(config)
+        scratch = Scratch()
+        blocks = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        self.transformer_encoder = nn.ModuleDict({"encoder_layers": blocks})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
@@ -192,20 +176,9 @@ class TranscriptFormerEncoder(nn.Module):
         """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
         x, keys = self.embed(batch), self.keys(batch)
         yield 0, x
-        for layer, block in enumerate(self.transformer_encoder.blocks, start=1):
+        for layer, block in enumerate(self.stack, start=1):
             x = block(x, batch, keys)
             yield layer, x
-
-    def forward(self, batch: TokenBatch) -> Tensor:
-        """The last block's output, ``(n_rows, hidden_size)``."""
-        *_, (_, x) = self.layers(batch)
-        return x
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the matrices of the blocks in ``dtype``; all else stays float32."""
-        for block in self.transformer_encoder.blocks:
-            for linear_layer in (block.self_attn, block.linear1, block.linear2):
-                linear_layer.to(dtype)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""

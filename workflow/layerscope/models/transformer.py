@@ -8,15 +8,19 @@ same bits whatever else is in its batch. In training, and on a GPU, the whole ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from layerscope.models.base import Span, TokenBatch
+from layerscope.errors import ModelError
+from layerscope.models.base import Network, Span, TokenBatch
 
 FEWEST = 512
 STEP = 64
@@ -24,6 +28,43 @@ BLOCK = 1024
 DEPTH = 2048
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Sizes that every transformer has.
+
+    Attributes
+    ----------
+    hidden_size, n_layers, heads, feed_forward
+        Width, blocks, attention heads, and width of the feed-forward layer.
+    """
+
+    hidden_size: int
+    n_layers: int
+    heads: int
+    feed_forward: int
+
+    def demand_equal_heads(self, path: Path) -> None:
+        """Refuse a file by which heads would not be of one width."""
+        if self.heads < 1 or self.hidden_size % self.heads:
+            raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
+
+
+class Transformer(Network):
+    """A network that embeds tokens, and whose blocks take them and the batch that they are of."""
+
+    @abstractmethod
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block, ``(n_rows, hidden_size)``."""
+
+    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
+        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
+        x = self.embed(batch)
+        yield 0, x
+        for layer, block in enumerate(self.stack, start=1):
+            x = block(x, batch)
+            yield layer, x
 
 
 class Scratch:
@@ -189,6 +230,11 @@ def gathered(hidden: Tensor, batch: TokenBatch, position: Tensor) -> Tensor:
     rows = batch.starts + position.clamp(min=0)
     found = hidden.index_select(0, rows).float()
     return torch.where((position >= 0)[:, None], found, torch.nan)
+
+
+def first_token(hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """The hidden state of the token that opens each cell, float32, ``(n_cells, hidden)``."""
+    return gathered(hidden, batch, torch.zeros_like(batch.starts))
 
 
 def reduced(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
 from layerscope.models.draws import cell_generator
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import gathered, reduced
+from layerscope.models.transformer import first_token, reduced
 from layerscope.models.uce_files import (
     IGNORED,
     TABLE,
@@ -76,10 +75,9 @@ class UCE(FoundationModel):
     def __init__(
         self, module: UCEEncoder, genes: Genes, weights: Path, settings: Settings, seed: int
     ) -> None:
-        self.module, self.genes, self.weights, self.seed = module, genes, weights, seed
-        self.vocabulary = Vocabulary(genes.names, str(genes.source), ignore_case=True)
-        self.n_layers, self.hidden_size = module.config.n_layers, module.config.hidden_size
-        self.official_layer = self.n_layers
+        vocabulary = Vocabulary(genes.names, str(genes.source), ignore_case=True)
+        super().__init__(module, vocabulary, weights, module.config.hidden_size)
+        self.genes, self.seed = genes, seed
         self.sampling = settings.take("sampling", "random", ("random", "expected"))
         self.sample_size = settings.take("sample_size", SAMPLE_SIZE)
         self.draw_seed_column = settings.take("draw_seed_column", "")
@@ -189,28 +187,19 @@ class UCE(FoundationModel):
         ids[np.append(opening[1:], len(ids)) - 1] = RIGHT_BRACKET
         return ids
 
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        return self.module.layers(batch)
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         match pooling:
             case "cls":
-                return gathered(hidden, batch, torch.zeros_like(batch.starts))
+                return first_token(hidden, batch)
             case "mean" | "max":
                 return reduced(hidden, batch, pooling)
-        raise ConfigError(f"uce: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+        raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return functional.normalize(self.module.decoded(self.pool(hidden, batch, "cls")), dim=1)
 
     def widths(self, pooling: str) -> tuple[int, int]:
         return self.hidden_size, self.module.config.decoder[-1]
-
-    def set_precision(self, dtype: torch.dtype) -> None:
-        self.module.set_precision(dtype)
-
-    def initialise(self, seed: int) -> None:
-        self.module.initialise(seed)
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.pe_embedding.rows, self.genes.tokens

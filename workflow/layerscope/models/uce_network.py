@@ -6,7 +6,6 @@ works through every method; the table of proteins and the table of positions are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -16,23 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import Block, PostNormEncoder, draw_as_pytorch
+from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Scratch, by_enough_rows, linear
+from layerscope.models.transformer import Sizes, Transformer, by_enough_rows, linear
 
 SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
 
 
 @dataclass(frozen=True, kw_only=True)
-class UCEConfig:
+class UCEConfig(Sizes):
     """Sizes of one encoder, read from the tensors of a checkpoint, but for ``heads``, which no file holds.
 
     Attributes
     ----------
     n_tokens, token_width
         Shape of the table of tokens: four special ones, genes species by species, chromosomes.
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
     n_positions
         Tokens of a sentence at most.
     decoder
@@ -41,10 +38,6 @@ class UCEConfig:
 
     n_tokens: int
     token_width: int
-    hidden_size: int
-    n_layers: int
-    heads: int
-    feed_forward: int
     n_positions: int
     decoder: tuple[int, ...]
 
@@ -59,23 +52,13 @@ class Positions(nn.Module):
         self.register_buffer("pe", torch.zeros(config.n_positions, 1, config.hidden_size))
 
 
-class Blocks(nn.Module):
-    """The blocks, under PyTorch's name for them."""
-
-    def __init__(self, config: UCEConfig) -> None:
-        super().__init__()
-        scratch = Scratch()
-        self.layers = nn.ModuleList(
-            Block(config.hidden_size, config.heads, config.feed_forward, scratch)
-            for _ in range(config.n_layers)
-        )
-
-
-class UCEEncoder(PostNormEncoder):
+class UCEEncoder(Transformer):
     """Everything of UCE that makes representations.
 
     Batches have the token columns ``ids`` and ``positions`` (counted from the cell's first token).
     """
+
+    stack_name = "transformer_encoder.layers"
 
     def __init__(self, config: UCEConfig) -> None:
         super().__init__()
@@ -85,17 +68,12 @@ class UCEEncoder(PostNormEncoder):
             nn.Linear(config.token_width, config.hidden_size), nn.GELU(), nn.LayerNorm(config.hidden_size)
         )
         self.pos_encoder = Positions(config)
-        self.transformer_encoder = Blocks(config)
+        self.transformer_encoder = nn.ModuleDict({"layers": post_norm_blocks(config)})
         widths = (config.hidden_size, *config.decoder)
         hidden = [
             nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.GELU()) for a, b in pairwise(widths[:-1])
         ]
         self.decoder = nn.Sequential(*hidden, nn.Linear(widths[-2], widths[-1]))
-
-    @property
-    def blocks(self) -> Sequence[Block]:
-        """The blocks, first to last."""
-        return cast(list[Block], list(self.transformer_encoder.layers))
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
