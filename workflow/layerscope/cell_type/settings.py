@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from layerscope.errors import ConfigError
+from layerscope.task_settings import checked, is_whole
 
 PROTOCOLS = ("strict",)
 GROUP_COLUMNS = ("donor", "batch", "replicate", "clone")
@@ -77,15 +77,7 @@ class CellTypeSettings:
         ConfigError
             If a key is unknown, or a value is not of its kind.
         """
-        known = [field.name for field in fields(cls)]
-        for name, value in given.items():
-            if name not in known:
-                raise ConfigError(f"cell_type settings: unknown key {name!r}; known are {', '.join(known)}")
-            expected = _expected(name, value)
-            if expected:
-                raise ConfigError(f"cell_type settings: {name} must be {expected}, found {value!r}")
-        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        return cls(**chosen)
+        return checked(cls, given, "cell_type", _expected)
 
 
 def _expected(name: str, value: Any) -> str:
@@ -98,5 +90,4 @@ def _expected(name: str, value: Any) -> str:
     if name == "penalty":
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return "" if number and value > 0 else "a number above 0"
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return "" if whole and value >= SMALLEST[name] else f"a whole number from {SMALLEST[name]}"
+    return "" if is_whole(value, SMALLEST[name]) else f"a whole number from {SMALLEST[name]}"

@@ -111,23 +111,7 @@ def admit(found: Fingerprint, values: str, where: str, remedy: str = "") -> str:
 def admit_unlogged(found: Fingerprint, where: str, remedy: str = "") -> str:
     """Accept a sample that may be counts, corrected or scaled ones included, for a model that takes those.
 
-    Parameters
-    ----------
-    found
-        Of a sample of the matrix.
-    where
-        File and matrix, for the message.
-    remedy
-        Where the right values probably are.
-
-    Returns
-    -------
-    A sentence on what was seen, for log and provenance.
-
-    Raises
-    ------
-    DataError
-        If the sample shows logarithms, z-scores or the like.
+    What shows logarithms, z-scores or the like is refused. Parameters and result as for :func:`admit`.
     """
     if found.kind in UNLOGGED:
         remark = "" if found.kind == "counts" else " (which the model takes; logarithms it would misread)"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 from layerscope.errors import ConfigError
+from layerscope.task_settings import checked, is_whole
 from layerscope.trajectory.neighbours import METRICS, Metric
 
 
@@ -50,32 +51,7 @@ class TrajectorySettings:
         ConfigError
             If a key is unknown, or a value is not of its kind.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise ConfigError(
-                f"trajectory settings: unknown key {unknown[0]!r}; known are {', '.join(known)}"
-            )
-        for name, value in given.items():
-            cls._check(name, value)
-        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        return cls(**chosen)
-
-    @staticmethod
-    def _check(name: str, value: Any) -> None:
-        if name == "metric":
-            if value not in METRICS:
-                raise ConfigError(
-                    f"trajectory settings: metric must be {' or '.join(METRICS)}, found {value!r}"
-                )
-            return
-        least = SMALLEST[name]
-        numbers = value if name == "neighbourhoods" and isinstance(value, list) and value else [value]
-        if any(isinstance(n, bool) or not isinstance(n, int) or n < least for n in numbers):
-            raise ConfigError(
-                f"trajectory settings: {name} must be a whole number from {least}"
-                f"{', or several in a list' if name == 'neighbourhoods' else ''}, found {value!r}"
-            )
+        return checked(cls, given, "trajectory", _expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +113,17 @@ SMALLEST = {
     "folds": 2,
     "clones_per_fate": 2,
 }
+
+
+def _expected(name: str, value: Any) -> str:
+    """What a setting must be, if it is not."""
+    if name == "metric":
+        return "" if value in METRICS else " or ".join(METRICS)
+    several, least = name == "neighbourhoods", SMALLEST[name]
+    numbers = value if several and isinstance(value, list) and value else [value]
+    if all(is_whole(number, least) for number in numbers):
+        return ""
+    return f"a whole number from {least}{', or several in a list' if several else ''}"
 
 
 def settings_of(protocol: str, given: Mapping[str, Any]) -> TrajectorySettings:
