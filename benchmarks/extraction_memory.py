@@ -90,7 +90,7 @@ def main() -> None:
         for n_cells in args.cells:
             memory, seconds, size = peak(folder, n_cells)
             print(
-                f"{n_cells:7d} cells x {LAYERS + 1} layers x {args.hidden}: peak {memory:.2f} GiB, "
+                f"{n_cells:7d} cells x {LAYERS + 1} layers x {args.hidden}: peak {memory:.3f} GiB, "
                 f"{seconds:.0f} s, file {size / 2**30:.2f} GiB"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import anndata
@@ -67,6 +68,16 @@ def test_names_of_rows_are_read_when_asked_for_whatever_their_encoding(
         assert (len(found), list(found), found[3], found[-1]) == (5, names, "c4", "c5")
         assert list(found[1:4]) == names[1:4] and found[1:4][1] == "ç3"
         assert list(found[5:]) == []
+
+
+def test_names_of_many_rows_are_never_in_memory_together(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "cells.h5ad", "w") as stored:
+        anndata.io.write_elem(stored, "obs", pd.DataFrame(index=[f"cell{i:08d}" for i in range(60_000)]))
+        tracemalloc.start()
+        names = RowNames(stored["obs"])
+        assert sum(1 for _ in names) == len(names) == 60_000
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20  # all of them take 4 MiB
+        tracemalloc.stop()
 
 
 def test_only_the_named_columns_are_read(tmp_path: Path) -> None:
