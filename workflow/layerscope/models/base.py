@@ -252,7 +252,7 @@ class Network(nn.Module, ABC):
         return self.final(last)
 
     def set_precision(self, dtype: torch.dtype) -> None:
-        """Hold the blocks' matrices in ``dtype``; their norms, and all else, stay float32."""
+        """Hold the weights of the blocks in ``dtype``, but for ``LayerNorm``; all else stays float32."""
         for part in self.stack.modules():
             if not isinstance(part, nn.LayerNorm):
                 for weight in part.parameters(recurse=False):
