@@ -124,6 +124,17 @@ def test_searches_made_together_are_the_searches_made_alone():
         np.testing.assert_allclose(found.distances, alone.distances, atol=1e-6)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_rough_search_errs_by_no_more_than_float32(metric):
+    matrix = np.random.default_rng(10).normal(size=(300, 40)).astype(np.float32) + 20
+    matrix[150:160] = matrix[:10]
+    part = np.arange(50, 250)
+    (rough,) = search_neighbours(matrix, [Wanted(part, 12, rough=True)], metric)
+    exact = nearest_neighbours(matrix[part], 12, metric)
+    np.testing.assert_array_equal(rough.indices, exact.indices)
+    np.testing.assert_allclose(rough.distances, exact.distances, rtol=1e-3)
+
+
 def test_threads_change_nothing():
     matrix = np.random.default_rng(5).normal(size=(500, 70)).astype(np.float32)
     one, two = (nearest_neighbours(matrix, 15, "cosine", threads) for threads in (1, 2))

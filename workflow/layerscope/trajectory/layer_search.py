@@ -83,7 +83,7 @@ def search_layer(
     metric
         Of the distances.
     parts
-        Rising indices of the cells of each part, refused ones among them.
+        Rising indices of the cells of each part, refused ones among them; their searches are rough.
     threads
         Threads of the search.
 
@@ -109,7 +109,9 @@ def search_layer(
     wanted = [Wanted(everyone, neighbours)]
     if metric == "cosine":
         wanted.append(Wanted(everyone, neighbours, centred=True))
-    wanted += [Wanted(place[cells], in_parts) for cells in of_parts if not isinstance(cells, Exception)]
+    wanted += [
+        Wanted(place[cells], in_parts, rough=True) for cells in of_parts if not isinstance(cells, Exception)
+    ]
     values = matrix if len(embedded) == len(matrix) else matrix[embedded]
     found = iter(search_neighbours(values, wanted, metric, threads))
     whole = Part(embedded, next(found))

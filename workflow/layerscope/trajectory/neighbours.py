@@ -20,6 +20,7 @@ from layerscope.errors import DataError
 from layerscope.trajectory import neighbours_gpu
 from layerscope.trajectory.candidates import Candidates, offer_all_pairs
 from layerscope.trajectory.points import HELD_VALUES, CentredChords, Points
+from layerscope.trajectory.threads import blas_threads
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
@@ -60,11 +61,15 @@ class Wanted:
         Neighbours per cell, itself included; more than 1, at most the number of these cells.
     centred
         Whether the mean of these cells is subtracted first.
+    rough
+        Whether distances may err by some units in the last place of the cells' float32 vectors, and what is
+        nearer than that be mistaken: several times faster for a few thousand cells.
     """
 
     cells: npt.NDArray[np.int64]
     k: int
     centred: bool = False
+    rough: bool = False
 
 
 def nearest_neighbours(
@@ -122,8 +127,9 @@ def search_neighbours(
     distinct = values if len(first) == len(values) else values[first]
     plain = Points(distinct, unit=metric == "cosine")
     searches = [_Search(one, values, distinct, copy_of, plain, metric) for one in wanted]
-    found = _candidates(searches, plain, threads)
-    return [one.neighbours(*near) for one, near in zip(searches, found, strict=True)]
+    exact = [one for one in searches if not one.rough]
+    found = iter(_candidates(exact, plain, threads))
+    return [one.rough_neighbours() if one.rough else one.neighbours(*next(found)) for one in searches]
 
 
 def _distinct_rows(
@@ -145,6 +151,8 @@ class _Search:
         All distinct rows as points.
     members
         Rising indices of the points searched among.
+    rough
+        Whether float32 products are all that is asked for.
     n_candidates
         Candidates needed for each of them.
     restate
@@ -162,6 +170,7 @@ class _Search:
         metric: Metric,
     ) -> None:
         self._k, self._cosine = wanted.k, metric == "cosine"
+        self.rough = wanted.rough
         self.members, first, copies = np.unique(copy_of[wanted.cells], return_index=True, return_inverse=True)
         # ties go by the first cell that has a row, counted among the cells of this search
         self._first, self._copy_of = first, copies
@@ -179,6 +188,21 @@ class _Search:
             if self.restate:
                 self._doubt += 2 * DOUBT * self.restate.ratio**2
 
+    def rough_neighbours(self) -> Neighbours:
+        """Neighbours from float32 products alone, which are all held at once."""
+        here = self.points.at[self.members]
+        norms = self.points.norms[self.members].astype(np.float32)
+        # one thread, so that the sums do not depend on their number
+        with blas_threads(1):
+            squared = here @ here.T
+        squared *= -2
+        squared += norms[:, None]
+        squared += norms
+        np.fill_diagonal(squared, -1)
+        near = np.argpartition(squared, self._n - 1, axis=1)[:, : self._n]
+        of_near = np.take_along_axis(squared, near, axis=1).astype(np.float64)
+        return self._expanded(*_sorted_first(self._first, self._first[near], near, of_near, self._n))
+
     def neighbours(self, rough: npt.NDArray[np.float32], near: npt.NDArray[np.integer]) -> Neighbours:
         """Neighbours from candidates: squared distances, rising, and places among the members."""
         rows = np.arange(len(self.members))
@@ -189,6 +213,9 @@ class _Search:
             for start in range(0, unsure.size, at_once):
                 some = unsure[start : start + at_once]
                 indices[some], squared[some] = self._thorough(some)
+        return self._expanded(indices, squared)
+
+    def _expanded(self, indices: npt.NDArray[np.int64], squared: npt.NDArray[np.float64]) -> Neighbours:
         distances = squared / 2 if self._cosine else np.sqrt(squared)
         return _expand(indices, distances, self._first, self._copy_of, self._k)
 
