@@ -32,7 +32,7 @@ from scipy import sparse  # noqa: E402
 from layerscope.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.perturbation.design import make_design  # noqa: E402
 from layerscope.perturbation.effects import count_effects  # noqa: E402
-from layerscope.perturbation.scores import AllCells, group_cells, scores_of_all_cells  # noqa: E402
+from layerscope.perturbation.scores import group_cells, scores_of_all_cells  # noqa: E402
 from layerscope.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402
 from layerscope.perturbation.similarity import spearman_matrix  # noqa: E402
 from layerscope.perturbation.strict import strict_scores  # noqa: E402
@@ -204,10 +204,7 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
         else:
             names = sorted(set(obs["perturbation"]) - {"control"})
             group = group_cells(obs, names, np.isfinite(matrix).all(axis=1))
-            cells = AllCells(
-                sum_groups(matrix, group, len(names) + 1),
-                sum_groups(matrix, group, len(names) + 1, unit_norm=True),
-            )
+            cells = sum_groups(matrix, group, len(names) + 1)
             rows, found = scores_of_all_cells(
                 cells, obs, names, similarity, about, seed=1, n_resamples=args.resamples, n_splits=100
             )

@@ -6,11 +6,11 @@ from scipy.stats import rankdata, spearmanr
 
 from layerscope.errors import DataError
 from layerscope.perturbation import many, scores, similarity
-from layerscope.perturbation.centroids import GroupSums
+from layerscope.perturbation.centroids import AllCells, GroupSums
 from layerscope.perturbation.influence import spearman_influence
 from layerscope.perturbation.many import products, row_ranks, spearman_of_many, unit_ranks, upper_triangle
 from layerscope.perturbation.pairs import Pairs, random_halves
-from layerscope.perturbation.scores import AllCells, scores_of_all_cells
+from layerscope.perturbation.scores import scores_of_all_cells
 from layerscope.perturbation.similarity import (
     cosine_matrix,
     profile_similarity,
@@ -98,7 +98,7 @@ def test_files_of_many_perturbations_go_the_way_of_few(tmp_path, monkeypatch):
 def test_rows_of_many_perturbations_say_what_rows_of_few_say(monkeypatch):
     names = [f"P{i:02d}" for i in range(40)]
     random = np.random.default_rng(0)
-    sums = GroupSums(np.full(41, 3), random.normal(size=(41, 60)), np.ones((41, 60)))
+    sums = GroupSums(np.full(41, 3), random.normal(size=(41, 60)))
     reference = cosine_matrix(sums.sums[1:] + random.normal(size=(40, 60)))
     about = {
         "condition": "c",

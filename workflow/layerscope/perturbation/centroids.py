@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 Array = NDArray[np.float64]
-CELLS_AT_ONCE = 8192
+# values of cells held at once in float64: what fits a processor cache
+VALUES_AT_ONCE = 131_072
 # spread of centroids, relative to their length, that rounding in float32 explains
 ROUNDING = 1e-6
 
@@ -22,13 +22,12 @@ class GroupSums:
     ----------
     counts
         Cells of each group, shape ``(n_groups,)``.
-    sums, squares
-        Sum over the cells of each dimension, and of its square, shape ``(n_groups, n_dimensions)``, float64.
+    sums
+        Sum over the cells of each dimension, shape ``(n_groups, n_dimensions)``, float64.
     """
 
     counts: NDArray[np.int64]
     sums: Array
-    squares: Array
 
     def means(self) -> Array:
         """Mean cell of each group, shape ``(n_groups, n_dimensions)``; NaN for a group without cells."""
@@ -36,10 +35,22 @@ class GroupSums:
             return np.asarray(self.sums / self.counts[:, None])
 
 
-def sum_groups(
-    matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int, unit_norm: bool = False
-) -> GroupSums:
-    """Sum cells by group, in blocks that bound the memory and in the order of the cells.
+@dataclass(frozen=True)
+class AllCells:
+    """A layer's sums over all cells of the control (first) and of each perturbation of a reference.
+
+    Attributes
+    ----------
+    as_they_are, unit_norm
+        Of the cells' vectors, and of these scaled to unit length.
+    """
+
+    as_they_are: GroupSums
+    unit_norm: GroupSums
+
+
+def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> AllCells:
+    """Sum cells by group, each group's in the order of the cells, whatever the number of threads.
 
     Parameters
     ----------
@@ -49,23 +60,19 @@ def sum_groups(
         Group of each cell, shape ``(n_cells,)``; cells of -1 are in none.
     n_groups
         Number of groups.
-    unit_norm
-        Whether to scale every cell to unit length first.
     """
     counts = np.bincount(group[group >= 0], minlength=n_groups)
-    sums = np.zeros((n_groups, matrix.shape[1]))
-    squares = np.zeros_like(sums)
-    for start in range(0, len(matrix), CELLS_AT_ONCE):
-        rows = group[start : start + CELLS_AT_ONCE]
-        inside = np.flatnonzero(rows >= 0)
-        block = np.asarray(matrix[start : start + CELLS_AT_ONCE][inside], dtype=np.float64)
-        block = unit_rows(block) if unit_norm else block
-        member = sparse.csr_matrix(
-            (np.ones(len(inside)), (rows[inside], np.arange(len(inside)))), shape=(n_groups, len(inside))
-        )
-        sums += member @ block
-        squares += member @ block**2
-    return GroupSums(counts=counts, sums=sums, squares=squares)
+    plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
+    at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
+    by_group = np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
+    for one, cells in enumerate(np.split(by_group, np.cumsum(counts)[:-1])):
+        for start in range(0, len(cells), at_once):
+            rows = matrix[cells[start : start + at_once]].astype(np.float64)
+            length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            plain[one] += rows.sum(axis=0)
+            # einsum and not a matrix product, whose last bits may depend on the threads
+            unit[one] += np.einsum("i,ij->j", 1 / np.where(length > 0, length, 1.0), rows)
+    return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
 
 
 def unit_rows(matrix: NDArray[np.floating]) -> Array:

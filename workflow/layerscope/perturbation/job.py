@@ -16,7 +16,7 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import Layer, read_layer
 from layerscope.perturbation.centroids import sum_groups
 from layerscope.perturbation.design import read_design
-from layerscope.perturbation.scores import AllCells, group_cells, scores_of_all_cells
+from layerscope.perturbation.scores import group_cells, scores_of_all_cells
 from layerscope.perturbation.settings import PaperSettings, ReleasedSettings, StrictSettings
 from layerscope.perturbation.similarity import read_similarity
 from layerscope.perturbation.strict import strict_scores
@@ -132,11 +132,7 @@ def _all_cells(
         demand_same_cells(stored, obs, embeddings, cells)
         provenance = stored.provenance
         usable = np.asarray(np.isfinite(stored.matrix).all(axis=1))
-        group = group_cells(obs, names, usable)
-        sums = AllCells(
-            as_they_are=sum_groups(stored.matrix, group, len(names) + 1),
-            unit_norm=sum_groups(stored.matrix, group, len(names) + 1, unit_norm=True),
-        )
+        sums = sum_groups(stored.matrix, group_cells(obs, names, usable), len(names) + 1)
     return scores_of_all_cells(
         sums,
         obs,

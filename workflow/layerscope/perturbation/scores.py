@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerscope.perturbation.centroids import GroupSums, why_undefined
+from layerscope.perturbation.centroids import AllCells, why_undefined
 from layerscope.perturbation.influence import interval, linear_resamples
 from layerscope.perturbation.many import MANY, products, spearman_of_many, upper_triangle
 from layerscope.perturbation.pairs import (
@@ -38,20 +37,6 @@ METRIC = "spearman"
 CENTRED = "spearman_centred"
 UNIT_NORM = "spearman_unit_norm"
 MODULE_METRIC = "auc_same_module"
-
-
-@dataclass(frozen=True)
-class AllCells:
-    """A layer's sums over all cells of the control (first) and of each perturbation of a reference.
-
-    Attributes
-    ----------
-    as_they_are, unit_norm
-        Of the cells' vectors, and of these scaled to unit length.
-    """
-
-    as_they_are: GroupSums
-    unit_norm: GroupSums
 
 
 def scores_of_all_cells(

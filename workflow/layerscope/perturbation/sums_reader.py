@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 
 from layerscope.errors import DataError
-from layerscope.perturbation.centroids import GroupSums
+from layerscope.perturbation.centroids import AllCells, GroupSums
 from layerscope.perturbation.design import Design
-from layerscope.perturbation.scores import AllCells
 from layerscope.perturbation.sums import LayerSums
 from layerscope.perturbation.sums_file import (
     AS_THEY_ARE,
@@ -66,15 +65,11 @@ def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[A
         rows = [0, *(1 + index for index, name in enumerate(names) if name in place)]
         found = []
         for version in (EVERYONE, EVERYONE_UNIT_NORM):
-            kept = {what: stored[version][what][()] for what in ("counts", "sums", "squares")}
+            kept = {what: stored[version][what][0] for what in ("counts", "sums")}
             counts = np.zeros(len(names) + 1, dtype=np.int64)
-            sums, squares = np.zeros((2, len(names) + 1, kept["squares"].shape[1]))
-            counts[rows], sums[rows], squares[rows] = (
-                kept["counts"][0, known],
-                kept["sums"][0, known],
-                kept["squares"][known],
-            )
-            found.append(GroupSums(counts=counts, sums=sums, squares=squares))
+            sums = np.zeros((len(names) + 1, kept["sums"].shape[1]))
+            counts[rows], sums[rows] = kept["counts"][known], kept["sums"][known]
+            found.append(GroupSums(counts=counts, sums=sums))
         provenance: dict[str, Any] = json.loads(file["uns/layerscope"].asstr()[()])
         return AllCells(as_they_are=found[0], unit_norm=found[1]), provenance
 
