@@ -50,6 +50,8 @@ SCREENS = ("D1_Rest", "D1_Stim8hr", "D1_Stim48hr")
 TRAJECTORY = "cord_blood"
 TRUTH = 12
 GENES = 2000
+GENES_OF_TRAJECTORY = 3462
+"""The cord-blood file holds its highly variable genes only."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def all_work(protocols: Sequence[str], genes: int) -> list[Work]:
         Work(condition, protocol, model, layer, n, official if layer == "official" else width)
         for protocol in protocols
         for condition in (TRAJECTORY, *SCREENS)
-        for model, (n, width, official) in models(genes).items()
+        for model, (n, width, official) in models(
+            GENES_OF_TRAJECTORY if condition == TRAJECTORY else genes
+        ).items()
         for layer in layer_names(n)
     ]
     return sorted(found, key=lambda work: -work.width * (5 if work.condition == TRAJECTORY else 1))
@@ -233,7 +237,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--cells", type=int, default=24_885, help="of every condition")
     arguments.add_argument("--perturbations", type=int, default=100)
     arguments.add_argument("--resamples", type=int, default=1000)
-    arguments.add_argument("--genes", type=int, default=10_000, help="width of the baseline log_all_genes")
+    arguments.add_argument(
+        "--genes", type=int, default=10_000, help="width of the baseline log_all_genes of a screen"
+    )
     arguments.add_argument("--processes", type=int, default=4)
     arguments.add_argument("--only", type=int, default=1, help="every so-manieth layer, for a quick look")
     return arguments

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from layerscope.errors import DataError
-from layerscope.trajectory import neighbours_gpu
+from layerscope.trajectory import candidates, neighbours_gpu
 from layerscope.trajectory.neighbours import METRICS, Wanted, nearest_neighbours, search_neighbours
 
 
@@ -122,6 +122,32 @@ def test_searches_made_together_are_the_searches_made_alone():
         alone = nearest_neighbours(matrix[part], 12)
         np.testing.assert_array_equal(found.indices, alone.indices)
         np.testing.assert_allclose(found.distances, alone.distances, atol=1e-6)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_pairs_that_cannot_matter_are_left_out_and_the_search_stays_exact(centred, monkeypatch):
+    """Cells of six kinds, and some far from all: blocks of different kinds need not be compared."""
+    random = np.random.default_rng(11)
+    kinds = 5 * random.normal(size=(6, 60))
+    matrix = kinds[random.integers(0, 6, 900)] + random.normal(size=(900, 60))
+    matrix[::90] += 30 * random.normal(size=(10, 60))
+    matrix = (matrix + 20).astype(np.float32)
+    offered = []
+    offer = candidates.Candidates.offer
+    monkeypatch.setattr(candidates, "ROWS", 32)
+    monkeypatch.setattr(
+        candidates.Candidates,
+        "offer",
+        lambda self, rows, columns, squared: (
+            offered.append(squared.size) or offer(self, rows, columns, squared)
+        ),
+    )
+    (found,) = search_neighbours(matrix, [Wanted(np.arange(900), 15, centred)])
+    assert 0 < sum(offered) < 0.7 * 900**2 / 2
+    seen = matrix - matrix.mean(axis=0, dtype=np.float64) if centred else matrix
+    indices, apart = expected(seen, 15, "cosine")
+    np.testing.assert_array_equal(found.indices, indices)
+    np.testing.assert_allclose(found.distances, apart, rtol=1e-3, atol=1e-9)
 
 
 @pytest.mark.parametrize("metric", METRICS)

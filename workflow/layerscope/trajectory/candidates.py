@@ -1,8 +1,9 @@
-"""Candidates for nearest neighbours, of any number of searches among the same points, in one pass.
+"""Candidates for nearest neighbours: of several searches among the same points, in one pass.
 
-Squared distances are computed block by block in float32, each pair of points once for both of them, and
-offered to every search, which keeps the nearest few. Each search may be among some of the points only, and
-may see the distances restated. Memory grows with the points and the neighbours, not with the pairs.
+Points are cut into blocks of near ones. Squared distances are computed block by block in float32, each pair
+of points once for both of them, and offered to every search, which keeps the nearest few. Pairs are left out
+whose distance along the points' leading directions alone is beyond what both points have kept already: no
+search can need them. Memory grows with the points and the neighbours, not with the pairs.
 """
 
 from __future__ import annotations
@@ -15,89 +16,108 @@ import numpy.typing as npt
 from layerscope.trajectory.threads import blas_threads
 
 Floats = npt.NDArray[np.float32]
-Restate = Callable[[slice, slice, Floats], Floats]
-FIRST_ROWS, ROWS, COLUMNS = 128, 1024, 4096
-"""Points in a block. The first blocks are small: what they leave behind spares later ones most offers."""
+Indices = npt.NDArray[np.int64]
+Restate = Callable[[Indices, Indices, Floats], Floats]
+ROWS, COLUMNS = 512, 4096
+"""Points in a block, and others that they are compared with at once."""
 CACHED_VALUES = 1 << 18
 """Distances looked at at once, few enough for a core's own cache."""
 WAITING = 16
 """Offers per point that are sorted in at once."""
+DIRECTIONS, SAMPLE, ITERATIONS = 16, 4096, 3
+"""Leading directions of the points, the points that they are found from, and the rounds that takes."""
+DOUBT = 80 * float(np.finfo(np.float32).eps)
+"""Error of a squared distance that comes from float32 products, in units of the points' squared norms."""
 
 
 class Candidates:
-    """The nearest so far of each of some points.
+    """The nearest so far of every point.
 
     Parameters
     ----------
-    members
-        Rising indices of the points searched among.
+    points
+        Points x features.
+    norms
+        Their squared norms.
     n
-        Candidates for each, itself among them; at most as many as there are members.
+        Candidates for each, itself among them; at most as many as there are points.
     restate
-        Turns squared distances of members (rows, columns) into others.
+        What turns the squared distances offered (of rows, of columns) into those of ``points``, where these
+        are not the points that the pass goes over.
     """
 
-    def __init__(self, members: npt.NDArray[np.int64], n: int, restate: Restate | None = None) -> None:
-        self._members = members
+    def __init__(
+        self, points: Floats, norms: npt.NDArray[np.float64], n: int, restate: Restate | None = None
+    ) -> None:
+        self.coordinates = leading_coordinates(points)
+        self._error = (DOUBT * norms).astype(np.float32)
         self._restate = restate
-        self._values = np.full((len(members), n), np.inf, dtype=np.float32)
-        self._places = np.zeros((len(members), n), dtype=np.int32)
-        self._waiting: list[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], Floats]] = []
+        self._values = np.full((len(points), n), np.inf, dtype=np.float32)
+        self._places = np.zeros((len(points), n), dtype=np.int64)
+        self._waiting: list[tuple[Indices, Indices, Floats]] = []
         self._n_waiting = 0
 
-    def offer(self, rows: slice, columns: slice, squared: Floats) -> None:
-        """Look at the squared distances of the points ``rows`` to the points ``columns``."""
-        own_rows, own_columns = self._inside(rows), self._inside(columns)
-        of_rows, of_columns = self._members[own_rows], self._members[own_columns]
-        if not of_rows.size or not of_columns.size:
-            return
-        if squared.shape != (of_rows.size, of_columns.size):
-            squared = squared[np.ix_(of_rows - rows.start, of_columns - columns.start)]
-        for part in _strips(squared.shape):
-            strip = slice(own_rows.start + part.start, own_rows.start + part.stop)
-            self._keep(strip, own_columns, squared[part], both=rows != columns)
-        if self._n_waiting > WAITING * len(self._members):
+    def start(self, block: Indices, squared: Floats) -> None:
+        """Take the nearest of each point among the points of its block."""
+        if self._restate:
+            squared = self._restate(block, block, squared)
+        n = min(self._values.shape[1], len(block))
+        near = np.argpartition(squared, n - 1, axis=1)[:, :n]
+        value = np.abs(np.take_along_axis(squared, near, axis=1))
+        order = np.argsort(value, axis=1)
+        self._values[block, :n] = np.take_along_axis(value, order, axis=1)
+        self._places[block, :n] = block[np.take_along_axis(near, order, axis=1)]
+
+    def may_matter(self, block: Indices, others: Indices) -> npt.NDArray[np.bool_]:
+        """Which other points may be nearer to a point of the block, or it to them, than what is kept."""
+        inside = self.coordinates[block]
+        there = self.coordinates[others]
+        beyond = np.maximum(inside.min(axis=0) - there, 0)
+        beyond += np.maximum(there - inside.max(axis=0), 0)
+        farthest = np.maximum(self._values[others, -1], self._values[block, -1].max())
+        error = self._error[others] + self._error[block].max()
+        return np.asarray(np.einsum("ij,ij->i", beyond, beyond) <= farthest * (1 + DOUBT) + error)
+
+    def offer(self, rows: Indices, columns: Indices, squared: Floats) -> None:
+        """Look at the squared distances of some points to points of other blocks."""
+        n_rows = max(1, CACHED_VALUES // len(columns))
+        for start in range(0, len(rows), n_rows):
+            strip = slice(start, start + n_rows)
+            self._keep(rows[strip], columns, squared[strip])
+        if self._n_waiting > WAITING * len(self._values):
             self._sort_in()
 
-    def _keep(self, rows: slice, columns: slice, squared: Floats, both: bool) -> None:
-        """Keep what is nearer than the farthest candidate of its row, or if ``both`` of its column."""
+    def found(self) -> tuple[Floats, Indices]:
+        """Distances, rising, and the points they lead to, each of shape ``(n_points, n)``."""
+        self._sort_in()
+        return self._values, self._places
+
+    def _keep(self, rows: Indices, columns: Indices, squared: Floats) -> None:
         if self._restate:
             squared = self._restate(rows, columns, squared)
         of_row, of_column = self._values[rows, -1], self._values[columns, -1]
         near = squared < of_row[:, None]
-        if both:
-            near |= squared < of_column
+        near |= squared < of_column
         row, column = np.divmod(np.flatnonzero(near), near.shape[1])
         value = np.abs(squared[row, column])
-        for_row = value < of_row[row]
-        self._wait(rows.start + row[for_row], columns.start + column[for_row], value[for_row])
-        if both:
-            for_column = value < of_column[column]
-            self._wait(columns.start + column[for_column], rows.start + row[for_column], value[for_column])
+        for_row, for_column = value < of_row[row], value < of_column[column]
+        self._wait(rows[row[for_row]], columns[column[for_row]], value[for_row])
+        self._wait(columns[column[for_column]], rows[row[for_column]], value[for_column])
 
-    def found(self) -> tuple[Floats, npt.NDArray[np.integer]]:
-        """Distances, rising, and places among the members, each of shape ``(n_members, n)``."""
-        self._sort_in()
-        return self._values, self._places
-
-    def _inside(self, block: slice) -> slice:
-        start, stop = np.searchsorted(self._members, [block.start, block.stop])
-        return slice(int(start), int(stop))
-
-    def _wait(self, of: npt.NDArray[np.int64], other: npt.NDArray[np.int64], value: Floats) -> None:
+    def _wait(self, of: Indices, other: Indices, value: Floats) -> None:
         self._waiting.append((of, other, value))
         self._n_waiting += len(of)
 
     def _sort_in(self) -> None:
         if not self._n_waiting:
             return
-        n_members, n = self._values.shape
+        n_points, n = self._values.shape
         known = np.isfinite(self._values)
         self._waiting.append((np.nonzero(known)[0], self._places[known], self._values[known]))
         of, other, value = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         # numbers from +0 on are in the order of their bits: one sort by point and distance
         order = np.argsort((of << 32) | value.view(np.uint32))
-        counts = np.bincount(of, minlength=n_members)
+        counts = np.bincount(of, minlength=n_points)
         rank = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
         kept = order[rank < n]
         at = of[kept], rank[rank < n]
@@ -105,10 +125,10 @@ class Candidates:
         self._waiting, self._n_waiting = [], 0
 
 
-def offer_all_pairs(
+def find_candidates(
     points: Floats, norms: npt.NDArray[np.float64], searches: Sequence[Candidates], threads: int = 1
 ) -> None:
-    """Offer the squared Euclidean distances of all pairs of points to all searches.
+    """Let every search see all pairs of points that may matter to any of them.
 
     Parameters
     ----------
@@ -117,34 +137,61 @@ def offer_all_pairs(
     norms
         These squared norms.
     searches
-        Whose members are rows of ``points``.
+        The first one among these very points.
     threads
         Threads of the products.
     """
     lengths = norms.astype(np.float32)
+
+    def squared_distances(rows: Indices, here: Floats, columns: Indices) -> Floats:
+        squared = here @ points[columns].T
+        squared *= -2
+        squared += lengths[rows, None]
+        squared += lengths[columns]
+        return squared
+
     with blas_threads(threads):
-        for rows, columns in _pairs_of_blocks(len(points)):
-            squared = (-2 * points[rows]) @ points[columns].T
-            for part in _strips(squared.shape):
-                squared[part] += lengths[rows][part, None]
-                squared[part] += lengths[columns]
-            if rows == columns:
-                np.fill_diagonal(squared, 0)
+        blocks = list(_near_ones(searches[0].coordinates, np.arange(len(points))))
+        for block in blocks:
+            squared = squared_distances(block, points[block], block)
+            np.fill_diagonal(squared, 0)
             for one in searches:
-                one.offer(rows, columns, squared)
+                one.start(block, squared)
+        in_order = np.concatenate(blocks)
+        behind = 0
+        for block in blocks:
+            here = points[block]
+            behind += len(block)
+            for start in range(behind, len(points), COLUMNS):
+                others = in_order[start : start + COLUMNS]
+                wanted = np.logical_or.reduce([one.may_matter(block, others) for one in searches])
+                others = others[wanted]
+                if others.size:
+                    squared = squared_distances(block, here, others)
+                    for one in searches:
+                        one.offer(block, others, squared)
 
 
-def _pairs_of_blocks(n_points: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of the upper triangle: each block of rows with itself, and with all that comes after it."""
-    start, n_rows = 0, FIRST_ROWS
-    while start < n_points:
-        rows = slice(start, min(start + n_rows, n_points))
-        yield rows, rows
-        for column in range(rows.stop, n_points, COLUMNS):
-            yield rows, slice(column, min(column + COLUMNS, n_points))
-        start, n_rows = rows.stop, min(2 * n_rows, ROWS)
+def leading_coordinates(points: Floats) -> Floats:
+    """Coordinates of points along their leading directions, which are orthonormal.
+
+    The distance between two points' coordinates is never more than that between the points.
+    """
+    sample = points[:: max(1, len(points) // SAMPLE)]
+    n_directions = min(DIRECTIONS, *sample.shape)
+    directions = np.random.default_rng(0).standard_normal((points.shape[1], n_directions), dtype=np.float32)
+    for _ in range(ITERATIONS):
+        directions, _ = np.linalg.qr(sample.T @ (sample @ directions))
+    return points @ directions
 
 
-def _strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    n_rows = max(1, CACHED_VALUES // shape[1])
-    return (slice(start, min(start + n_rows, shape[0])) for start in range(0, shape[0], n_rows))
+def _near_ones(coordinates: Floats, points: Indices) -> Iterator[Indices]:
+    """Cut points in halves across their widest extent, until they fit into a block."""
+    if len(points) <= ROWS:
+        yield points
+        return
+    widest = int(coordinates[points].var(axis=0).argmax())
+    half = len(points) // 2
+    order = np.argpartition(coordinates[points, widest], half)
+    yield from _near_ones(coordinates, points[order[:half]])
+    yield from _near_ones(coordinates, points[order[half:]])

@@ -18,15 +18,17 @@ import numpy.typing as npt
 
 from layerscope.errors import DataError
 from layerscope.trajectory import neighbours_gpu
-from layerscope.trajectory.candidates import Candidates, offer_all_pairs
-from layerscope.trajectory.points import HELD_VALUES, CentredChords, Points
+from layerscope.trajectory.candidates import DOUBT, Candidates, find_candidates
+from layerscope.trajectory.points import CentredChords, Points
 from layerscope.trajectory.threads import blas_threads
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 EXTRA_CANDIDATES = 4
-DOUBT = 80 * float(np.finfo(np.float32).eps)
-"""Error of a squared distance that comes from float32 products, in units of the points' squared norms."""
+TELLING_COLUMNS = 16
+"""Columns that mostly suffice to see that all rows differ."""
+HELD_VALUES = 4_000_000
+"""Values held at once beside the points themselves."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,17 @@ def _distinct_rows(
     values: npt.NDArray[np.floating],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Index of the first cell of each distinct row, in order; and for each cell which distinct row it has."""
-    as_bytes = (values + 0.0).view(np.dtype((np.void, values.dtype.itemsize * values.shape[1]))).ravel()
-    _, first, code = np.unique(as_bytes, return_index=True, return_inverse=True)
+    if len(np.unique(_as_bytes(values[:, :TELLING_COLUMNS]))) == len(values):
+        return np.arange(len(values)), np.arange(len(values))
+    _, first, code = np.unique(_as_bytes(values), return_index=True, return_inverse=True)
     place = np.argsort(np.argsort(first))
     return np.sort(first), place[code]
+
+
+def _as_bytes(values: npt.NDArray[np.floating]) -> npt.NDArray[np.void]:
+    """Every row as one item that compares equal to equal rows; -0 is made 0."""
+    rows = np.ascontiguousarray(values + 0.0)
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
 class _Search:
@@ -249,22 +258,24 @@ class _Search:
 
 def _candidates(
     searches: Sequence[_Search], plain: Points, threads: int
-) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.integer]]]:
-    """Candidates of all searches: from one pass over the rows as they are, or a pass of their own."""
+) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+    """Candidates of searches: from one pass over all rows as they are, or from a pass of their own."""
     if neighbours_gpu.worthwhile(*plain.at.shape):
         return [neighbours_gpu.candidates(one.points.at[one.members], one.n_candidates) for one in searches]
-    kept = [Candidates(one.members, one.n_candidates, one.restate) for one in searches]
-    shared = [one.points is plain or one.restate is not None for one in searches]
-    offer_all_pairs(
-        plain.at,
-        plain.norms,
-        [one for one, is_shared in zip(kept, shared, strict=True) if is_shared],
-        threads,
-    )
-    for one, is_shared, of in zip(kept, shared, searches, strict=True):
-        if not is_shared:
-            offer_all_pairs(of.points.at, of.points.norms, [one], threads)
-    return [one.found() for one in kept]
+    found: list[Candidates] = []
+    shared: list[Candidates] = []
+    for one in searches:
+        everyone = len(one.members) == len(plain.at)
+        points = one.points.at if everyone else one.points.at[one.members]
+        norms = one.points.norms[one.members]
+        found.append(Candidates(points, norms, one.n_candidates, one.restate))
+        if everyone and (one.points is plain or one.restate):
+            shared.append(found[-1])
+        else:
+            find_candidates(points, norms, found[-1:], threads)
+    if shared:
+        find_candidates(plain.at, plain.norms, shared, threads)
+    return [one.found() for one in found]
 
 
 def _sorted_first(

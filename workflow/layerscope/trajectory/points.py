@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-HELD_VALUES = 4_000_000
-"""Values held at once beside the points themselves."""
 CACHED_VALUES = 200_000
-"""Values compared at once, few enough for a core's own cache."""
+"""Values worked on at once, few enough for a core's own cache."""
 CHUNK = 32
 """Squares added up in float32 before their sums are in float64."""
 LARGEST_RATIO = 8.0
@@ -36,7 +34,7 @@ class Points:
         """Make the points of distinct rows, cells x features, from which ``shift`` is subtracted first."""
 
         def blocks() -> Iterator[tuple[slice, Matrix]]:
-            per_block = max(1, HELD_VALUES // values.shape[1])
+            per_block = max(1, CACHED_VALUES // values.shape[1])
             for start in range(0, len(values), per_block):
                 block = slice(start, start + per_block)
                 yield block, values[block] if shift is None else values[block] - shift
@@ -109,7 +107,7 @@ class CentredChords:
         return chords if chords.ratio <= LARGEST_RATIO else None
 
     def __call__(
-        self, rows: slice, columns: slice, squared: npt.NDArray[np.float32]
+        self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], squared: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
         """Restate the squared chords of a block."""
         restated = squared * self._plain[rows, None]
