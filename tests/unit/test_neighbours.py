@@ -133,14 +133,12 @@ def test_pairs_that_cannot_matter_are_left_out_and_the_search_stays_exact(centre
     matrix[::90] += 30 * random.normal(size=(10, 60))
     matrix = (matrix + 20).astype(np.float32)
     offered = []
-    offer = candidates.Candidates.offer
+    nearer = candidates.Candidates.nearer
     monkeypatch.setattr(candidates, "ROWS", 32)
     monkeypatch.setattr(
         candidates.Candidates,
-        "offer",
-        lambda self, rows, columns, squared: (
-            offered.append(squared.size) or offer(self, rows, columns, squared)
-        ),
+        "nearer",
+        lambda self, *block: offered.append(block[2].size) or nearer(self, *block),
     )
     (found,) = search_neighbours(matrix, [Wanted(np.arange(900), 15, centred)])
     assert 0 < sum(offered) < 0.7 * 900**2 / 2
@@ -161,11 +159,14 @@ def test_a_rough_search_errs_by_no_more_than_float32(metric):
     np.testing.assert_allclose(rough.distances, exact.distances, rtol=1e-3)
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing(monkeypatch):
+    monkeypatch.setattr(candidates, "ROWS", 64)
     matrix = np.random.default_rng(5).normal(size=(500, 70)).astype(np.float32)
-    one, two = (nearest_neighbours(matrix, 15, "cosine", threads) for threads in (1, 2))
-    np.testing.assert_array_equal(one.indices, two.indices)
-    np.testing.assert_array_equal(one.distances, two.distances)
+    everyone, part = np.arange(500), np.arange(100, 300)
+    wanted = [Wanted(everyone, 15), Wanted(everyone, 15, centred=True), Wanted(part, 15, rough=True)]
+    for one, two in zip(*(search_neighbours(matrix, wanted, "cosine", n) for n in (1, 2)), strict=True):
+        np.testing.assert_array_equal(one.indices, two.indices)
+        np.testing.assert_array_equal(one.distances, two.distances)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

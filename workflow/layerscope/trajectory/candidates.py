@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.trajectory.threads import blas_threads
+from layerscope.trajectory.threads import in_threads
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Restate = Callable[[Indices, Indices, Floats], Floats]
+Offers = tuple[Indices, Indices, Floats]
+"""Points, others near to them, and how near."""
 ROWS, COLUMNS = 512, 4096
 """Points in a block, and others that they are compared with at once."""
 CACHED_VALUES = 1 << 18
@@ -54,7 +56,7 @@ class Candidates:
         self._restate = restate
         self._values = np.full((len(points), n), np.inf, dtype=np.float32)
         self._places = np.zeros((len(points), n), dtype=np.int64)
-        self._waiting: list[tuple[Indices, Indices, Floats]] = []
+        self._waiting: list[Offers] = []
         self._n_waiting = 0
 
     def start(self, block: Indices, squared: Floats) -> None:
@@ -78,12 +80,21 @@ class Candidates:
         error = self._error[others] + self._error[block].max()
         return np.asarray(np.einsum("ij,ij->i", beyond, beyond) <= farthest * (1 + DOUBT) + error)
 
-    def offer(self, rows: Indices, columns: Indices, squared: Floats) -> None:
-        """Look at the squared distances of some points to points of other blocks."""
+    def nearer(self, rows: Indices, columns: Indices, squared: Floats) -> Offers:
+        """What of the squared distances of some points to points of other blocks is near enough to be kept.
+
+        Several threads may ask at once: what is kept only gets nearer meanwhile.
+        """
         n_rows = max(1, CACHED_VALUES // len(columns))
-        for start in range(0, len(rows), n_rows):
-            strip = slice(start, start + n_rows)
-            self._keep(rows[strip], columns, squared[strip])
+        strips = [slice(start, start + n_rows) for start in range(0, len(rows), n_rows)]
+        found = [self._nearer(rows[strip], columns, squared[strip]) for strip in strips]
+        of, other, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return of, other, value
+
+    def take(self, offers: Offers) -> None:
+        """Keep what is offered, or what is nearest of it."""
+        self._waiting.append(offers)
+        self._n_waiting += len(offers[0])
         if self._n_waiting > WAITING * len(self._values):
             self._sort_in()
 
@@ -92,7 +103,7 @@ class Candidates:
         self._sort_in()
         return self._values, self._places
 
-    def _keep(self, rows: Indices, columns: Indices, squared: Floats) -> None:
+    def _nearer(self, rows: Indices, columns: Indices, squared: Floats) -> Offers:
         if self._restate:
             squared = self._restate(rows, columns, squared)
         of_row, of_column = self._values[rows, -1], self._values[columns, -1]
@@ -101,12 +112,9 @@ class Candidates:
         row, column = np.divmod(np.flatnonzero(near), near.shape[1])
         value = np.abs(squared[row, column])
         for_row, for_column = value < of_row[row], value < of_column[column]
-        self._wait(rows[row[for_row]], columns[column[for_row]], value[for_row])
-        self._wait(columns[column[for_column]], rows[row[for_column]], value[for_column])
-
-    def _wait(self, of: Indices, other: Indices, value: Floats) -> None:
-        self._waiting.append((of, other, value))
-        self._n_waiting += len(of)
+        of = np.concatenate([rows[row[for_row]], columns[column[for_column]]])
+        other = np.concatenate([columns[column[for_row]], rows[row[for_column]]])
+        return of, other, np.concatenate([value[for_row], value[for_column]])
 
     def _sort_in(self) -> None:
         if not self._n_waiting:
@@ -139,37 +147,47 @@ def find_candidates(
     searches
         The first one among these very points.
     threads
-        Threads of the products.
+        Blocks compared at once.
     """
     lengths = norms.astype(np.float32)
 
-    def squared_distances(rows: Indices, here: Floats, columns: Indices) -> Floats:
-        squared = here @ points[columns].T
+    def squared_distances(rows: Indices, columns: Indices) -> Floats:
+        squared = points[rows] @ points[columns].T
         squared *= -2
         squared += lengths[rows, None]
         squared += lengths[columns]
         return squared
 
-    with blas_threads(threads):
-        blocks = list(_near_ones(searches[0].coordinates, np.arange(len(points))))
-        for block in blocks:
-            squared = squared_distances(block, points[block], block)
-            np.fill_diagonal(squared, 0)
-            for one in searches:
-                one.start(block, squared)
-        in_order = np.concatenate(blocks)
-        behind = 0
-        for block in blocks:
-            here = points[block]
-            behind += len(block)
-            for start in range(behind, len(points), COLUMNS):
-                others = in_order[start : start + COLUMNS]
-                wanted = np.logical_or.reduce([one.may_matter(block, others) for one in searches])
-                others = others[wanted]
-                if others.size:
-                    squared = squared_distances(block, here, others)
-                    for one in searches:
-                        one.offer(block, others, squared)
+    def start(block: Indices) -> None:
+        squared = squared_distances(block, block)
+        np.fill_diagonal(squared, 0)
+        for one in searches:
+            one.start(block, squared)
+
+    def compare(block_and_others: tuple[Indices, Indices]) -> list[Offers]:
+        block, others = block_and_others
+        others = others[np.logical_or.reduce([one.may_matter(block, others) for one in searches])]
+        if not others.size:
+            return []
+        squared = squared_distances(block, others)
+        return [one.nearer(block, others, squared) for one in searches]
+
+    blocks = list(_near_ones(searches[0].coordinates, np.arange(len(points))))
+    for _ in in_threads(start, blocks, threads):
+        pass
+    for offers in in_threads(compare, _pairs(blocks), threads):
+        for one, offer in zip(searches, offers, strict=False):
+            one.take(offer)
+
+
+def _pairs(blocks: Sequence[Indices]) -> Iterator[tuple[Indices, Indices]]:
+    """Every block with the points of the blocks behind it, so many at a time."""
+    in_order = np.concatenate(blocks)
+    behind = 0
+    for block in blocks:
+        behind += len(block)
+        for start in range(behind, len(in_order), COLUMNS):
+            yield block, in_order[start : start + COLUMNS]
 
 
 def leading_coordinates(points: Floats) -> Floats:

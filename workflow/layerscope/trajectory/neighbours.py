@@ -20,7 +20,7 @@ from layerscope.errors import DataError
 from layerscope.trajectory import neighbours_gpu
 from layerscope.trajectory.candidates import DOUBT, Candidates, find_candidates
 from layerscope.trajectory.points import CentredChords, Points
-from layerscope.trajectory.threads import blas_threads
+from layerscope.trajectory.threads import blas_threads, in_threads
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
@@ -129,9 +129,13 @@ def search_neighbours(
     distinct = values if len(first) == len(values) else values[first]
     plain = Points(distinct, unit=metric == "cosine")
     searches = [_Search(one, values, distinct, copy_of, plain, metric) for one in wanted]
-    exact = [one for one in searches if not one.rough]
-    found = iter(_candidates(exact, plain, threads))
-    return [one.rough_neighbours() if one.rough else one.neighbours(*next(found)) for one in searches]
+    rough, exact = ([one for one in searches if one.rough is asked] for asked in (True, False))
+    # products on one thread each, so that their sums do not depend on the number of threads
+    with blas_threads(1):
+        roughly = in_threads(_Search.rough_neighbours, rough, threads)
+        candidates = zip(exact, _candidates(exact, plain, threads), strict=True)
+        exactly = (one.neighbours(*near, threads) for one, near in candidates)
+        return [next(roughly) if one.rough else next(exactly) for one in searches]
 
 
 def _distinct_rows(
@@ -201,9 +205,7 @@ class _Search:
         """Neighbours from float32 products alone, which are all held at once."""
         here = self.points.at[self.members]
         norms = self.points.norms[self.members].astype(np.float32)
-        # one thread, so that the sums do not depend on their number
-        with blas_threads(1):
-            squared = here @ here.T
+        squared = here @ here.T
         squared *= -2
         squared += norms[:, None]
         squared += norms
@@ -212,10 +214,12 @@ class _Search:
         of_near = np.take_along_axis(squared, near, axis=1).astype(np.float64)
         return self._expanded(*_sorted_first(self._first, self._first[near], near, of_near, self._n))
 
-    def neighbours(self, rough: npt.NDArray[np.float32], near: npt.NDArray[np.integer]) -> Neighbours:
+    def neighbours(
+        self, rough: npt.NDArray[np.float32], near: npt.NDArray[np.integer], threads: int
+    ) -> Neighbours:
         """Neighbours from candidates: squared distances, rising, and places among the members."""
         rows = np.arange(len(self.members))
-        indices, squared = self._nearest(rows, near)
+        indices, squared = self._nearest(rows, near, threads)
         if self.n_candidates < len(rows):
             unsure = np.flatnonzero(rough[:, -1] - self._doubt <= squared[:, -1] * (1 + 1e-5))
             at_once = max(1, HELD_VALUES // len(rows))
@@ -229,10 +233,10 @@ class _Search:
         return _expand(indices, distances, self._first, self._copy_of, self._k)
 
     def _nearest(
-        self, rows: npt.NDArray[np.int64], near: npt.NDArray[np.integer]
+        self, rows: npt.NDArray[np.int64], near: npt.NDArray[np.integer], threads: int = 1
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The nearest among candidates: places among the members, and squared distances."""
-        squared = self.points.apart(self.members[rows], self.members[near])
+        squared = self.points.apart(self.members[rows], self.members[near], threads)
         return _sorted_first(self._first[rows], self._first[near], near, squared, self._n)
 
     def _thorough(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

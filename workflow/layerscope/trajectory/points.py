@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.trajectory.threads import in_threads
+
 CACHED_VALUES = 200_000
 """Values worked on at once, few enough for a core's own cache."""
 CHUNK = 32
@@ -57,9 +59,15 @@ class Points:
         self.norms = np.einsum("ij,ij->i", self.at, self.at, dtype=np.float64)
 
     def apart(
-        self, rows: npt.NDArray[np.integer], others: npt.NDArray[np.integer]
+        self, rows: npt.NDArray[np.integer], others: npt.NDArray[np.integer], threads: int = 1
     ) -> npt.NDArray[np.float64]:
         """Squared distances of each of some points to others, from differences; shape of ``others``."""
+        n_pieces = threads if len(rows) > threads else 1
+        pieces = zip(np.array_split(rows, n_pieces), np.array_split(others, n_pieces), strict=True)
+        return np.concatenate(list(in_threads(self._apart, pieces, n_pieces)))
+
+    def _apart(self, of: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]) -> npt.NDArray[np.float64]:
+        rows, others = of
         squared = np.empty(others.shape)
         n_others, width = others.shape[1], self.at.shape[1]
         per_block = max(1, CACHED_VALUES // (n_others * width))
