@@ -36,7 +36,7 @@ def test_real_cells_run_from_file_to_report(checkout: Checkout, name: str) -> No
     assert without == ({"hellinger_svd", "qc_only"} if name == "larry_mouse" else set())
     assert set(BASELINES) <= set(scores.model)
     page = (checkout.folder / "results/report.html").read_text(encoding="utf-8")
-    assert f"pretrained here on {name}" in page
+    assert f"pretrained here on {name}" in page.replace("<wbr>", "")  # where a long name may break
 
 
 def test_normalised_values_are_refused_unless_the_study_says_what_they_are(checkout: Checkout) -> None:

@@ -190,5 +190,5 @@ rule gather_warnings:
     message:
         "Gathering the warnings"
     shell:
-        "python {input.script} --folder logs --logs {params.logs} --scores {input.scores}"
+        "python {input.script} --folder logs --logs {params.logs:q} --scores {input.scores}"
         " --settings {params.settings:q} --output {output} &> {log}"
