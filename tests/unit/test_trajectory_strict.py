@@ -216,6 +216,15 @@ def test_refused_roots_and_cells_are_left_out():
     assert rows["time_somers_d"].reason == "all root cells were refused by the model"
 
 
+def test_too_few_cells_say_how_many_the_smallest_graph_needs():
+    obs, fate = cells()
+    matrix = layer(obs, fate)
+    matrix[7:] = np.nan
+    rows, _ = scores(matrix, obs)
+    assert rows["time_somers_d"].status == "undefined"
+    assert f"7 of {N_CELLS} cells have an embedding; at least 20 are needed" in rows["time_somers_d"].reason
+
+
 def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
     from layerscope.trajectory import scores as shared
 

@@ -190,16 +190,15 @@ class _Search:
         self._n = min(wanted.k, len(first))
         self.n_candidates = min(self._n + EXTRA_CANDIDATES, len(first))
         self.points, self.restate = plain, None
-        self._doubt = DOUBT * plain.norms[self.members]
         if wanted.centred and self._cosine:
             inside = np.zeros((len(values), 1), dtype=bool)
             inside[wanted.cells] = True
             self.points = Points(distinct, True, values.mean(axis=0, dtype=np.float64, where=inside))
             if len(first) == len(distinct):
                 self.restate = CentredChords.of(plain, self.points)
-            self._doubt = DOUBT * self.points.norms[self.members]
-            if self.restate:
-                self._doubt += 2 * DOUBT * self.restate.ratio**2
+        self._doubt = DOUBT * self.points.norms[self.members]
+        if self.restate:
+            self._doubt += 2 * DOUBT * self.restate.ratio**2
 
     def rough_neighbours(self) -> Neighbours:
         """Neighbours from float32 products alone, which are all held at once."""

@@ -249,7 +249,7 @@ def score_strict(
     if reason:
         return unscored(subject, metrics, "not_available", reason)
     n_embedded = int(np.isfinite(matrix).all(axis=1).sum())
-    graphs = tuple(k for k in settings.neighbourhoods if k < n_embedded) or settings.neighbourhoods
+    graphs = tuple(k for k in settings.neighbourhoods if k < n_embedded) or (min(settings.neighbourhoods),)
     middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
     splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     try:
