@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from layerscope.statistics.ranks import WeightedSpearman, average_ranks, pearson, spearman
+from layerscope.statistics.ranks import (
+    WeightedSpearman,
+    average_ranks,
+    pearson,
+    spearman,
+    spearman_by_row,
+)
 
 VECTOR = st.lists(st.integers(0, 6), min_size=3, max_size=25)
 
@@ -43,3 +49,21 @@ def test_a_constant_vector_has_no_correlation():
     assert np.isnan(spearman([1, 1, 1], [1, 2, 3]))
     assert np.isnan(pearson([1, 1, 1], [1, 2, 3]))
     assert np.isnan(WeightedSpearman(np.ones(4), np.arange(4))(np.ones((1, 4), dtype=int))).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_rows_are_correlated_where_both_are_finite(seed):
+    random = np.random.default_rng(seed)
+    rows, target = np.round(random.normal(size=(4, 25)), 1), random.normal(size=25)
+    rows[random.random(rows.shape) < 0.2] = np.inf
+    target[random.random(25) < 0.2] = np.nan
+    rows[3] = 1
+    for found, row in zip(spearman_by_row(rows, target), rows, strict=True):
+        both = np.isfinite(row) & np.isfinite(target)
+        assert found == pytest.approx(spearman(row[both], target[both]), abs=1e-12, nan_ok=True)
+
+
+def test_rows_are_ranked_each_on_its_own():
+    values = np.random.default_rng(1).integers(0, 9, size=(5, 30))
+    np.testing.assert_array_equal(average_ranks(values), [stats.rankdata(row) for row in values])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.statistics.ranks import tied_places
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer]
 
@@ -86,12 +88,7 @@ def _count_pairs(values: npt.NDArray[np.floating], labels: Integers) -> tuple[Fl
     ascending = np.take_along_axis(values, by_value, axis=1)
     finite = np.isfinite(ascending)
     label = labels[by_value]
-    place = np.arange(values.shape[1])
-    differs = ascending[:, 1:] != ascending[:, :-1]
-    edge = np.ones((len(values), 1), dtype=bool)
-    first = np.maximum.accumulate(np.where(np.hstack([edge, differs]), place, 0), axis=1)
-    last = np.where(np.hstack([differs, edge]), place, values.shape[1])
-    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    first, last = tied_places(ascending)
     agreeing, ordered = np.zeros((2, len(values)))
     for other in np.unique(labels):
         upto = np.zeros((len(values), values.shape[1] + 1))

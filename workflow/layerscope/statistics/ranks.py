@@ -12,11 +12,29 @@ Floats = npt.NDArray[np.float64]
 
 
 def average_ranks(values: npt.ArrayLike) -> Floats:
-    """Ranks from 1, ties sharing their average, shape and order of ``values`` (one dimension, no NaN)."""
-    _, code, size = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(size)
-    ranks: Floats = (last - (size - 1) / 2)[code]
+    """Ranks from 1 along the last axis, ties sharing their average, shape of ``values`` (no NaN)."""
+    values = np.asarray(values)
+    order = np.argsort(values, axis=-1)
+    first, last = tied_places(np.take_along_axis(values, order, axis=-1))
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=-1)
     return ranks
+
+
+def tied_places(ascending: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Place of the first and of the last value that equals each, along the last axis of sorted values.
+
+    Returns
+    -------
+    Two arrays, shape of ``ascending``.
+    """
+    place = np.arange(ascending.shape[-1])
+    starts, ends = np.ones((2, *ascending.shape), dtype=bool)
+    starts[..., 1:] = ascending[..., 1:] != ascending[..., :-1]
+    ends[..., :-1] = starts[..., 1:]
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=-1)
+    last = np.where(ends, place, len(place))
+    return first, np.minimum.accumulate(last[..., ::-1], axis=-1)[..., ::-1]
 
 
 def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -33,6 +51,32 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     if x.size < 2 or (x == x[0]).all() or (y == y[0]).all():
         return float("nan")
     return pearson(average_ranks(x), average_ranks(y))
+
+
+def spearman_by_row(values: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Floats:
+    """Spearman's correlation of every row with a target, over the items where both are finite.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n_rows, n_items)``.
+    target
+        Shape ``(n_items,)``.
+
+    Returns
+    -------
+    Shape ``(n_rows,)``; NaN where the row or the target is constant over these items.
+    """
+    both = np.isfinite(values) & np.isfinite(target)
+    middle = (both.sum(axis=1, keepdims=True) + 1) / 2
+    # what is infinite ranks last, and changes no other rank
+    x, y = (
+        np.where(both, average_ranks(np.where(both, side, np.inf)) - middle, 0) for side in (values, target)
+    )
+    scale = np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
+    with np.errstate(invalid="ignore"):
+        found: Floats = np.einsum("ij,ij->i", x, y) / np.where(scale > 0, scale, np.nan)
+    return np.clip(found, -1, 1)
 
 
 class WeightedSpearman:

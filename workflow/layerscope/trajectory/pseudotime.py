@@ -51,10 +51,15 @@ def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
     of ``Q^-1 W Q^-1``.
     """
     weights = graph.connectivities
-    by_density = sparse.diags(1 / np.asarray(weights.sum(axis=0)).ravel(), format="csr")
-    kernel = by_density @ weights @ by_density
-    by_degree = sparse.diags(1 / np.sqrt(np.asarray(kernel.sum(axis=0)).ravel()), format="csr")
-    return (by_degree @ kernel @ by_degree).tocsr()
+    kernel = _scaled(weights, 1 / np.asarray(weights.sum(axis=0)).ravel())
+    return _scaled(kernel, 1 / np.sqrt(np.asarray(kernel.sum(axis=0)).ravel()))
+
+
+def _scaled(matrix: sparse.csr_matrix, by: npt.NDArray[np.floating]) -> sparse.csr_matrix:
+    """Matrix whose row i and column i are multiplied by ``by[i]``."""
+    row = np.repeat(by, np.diff(matrix.indptr))
+    scaled = row * matrix.data * by[matrix.indices]
+    return sparse.csr_matrix((scaled, matrix.indices, matrix.indptr), matrix.shape)
 
 
 def diffusion_map(

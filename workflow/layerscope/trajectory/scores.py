@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.ranks import spearman
+from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
 from layerscope.trajectory.graph import NeighbourGraph, graph_of
@@ -133,9 +133,14 @@ def pseudotime_of(
 
 def correlation(pseudotime: npt.ArrayLike, target: npt.ArrayLike) -> float:
     """Spearman over the cells where both are finite; NaN if they are too few, or either is constant."""
-    one, other = np.asarray(pseudotime), np.asarray(target)
-    both = np.isfinite(one) & np.isfinite(other)
-    return spearman(one[both], other[both]) if both.sum() >= MINIMUM_CELLS else float("nan")
+    return float(correlations(np.asarray(pseudotime)[None], target)[0])
+
+
+def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -> Floats:
+    """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
+    goal = np.asarray(target)
+    n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)
+    return np.where(n_cells >= MINIMUM_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
 
 
 def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_splits: int) -> Splits:

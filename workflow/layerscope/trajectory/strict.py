@@ -36,7 +36,7 @@ from layerscope.trajectory.scores import (
     Scored,
     Subject,
     add_score,
-    correlation,
+    correlations,
     diffusion_of,
     made_the_reference,
     on_parts,
@@ -112,7 +112,7 @@ class Observed:
         others = found.matrix.copy()
         others[np.arange(len(others)), found.roots] = np.inf
         for metric, target in self.targets.items():
-            scores[metric] = np.array([correlation(one, target[cells]) for one in others])
+            scores[metric] = correlations(others, target[cells])
         return scores
 
 
