@@ -1,5 +1,7 @@
 """The layer to use, and the sentence that says so, follow from paired scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,11 +90,35 @@ def test_the_best_layer_is_found_and_compared(study):
     assert row["untrained_same_layer_estimate"] == 0.1
 
 
-def test_the_gains_interval_is_paired(study):
-    """The errors that layers share (0.02) cancel; their own (0.005 each) stay."""
+def test_the_gains_interval_is_paired_and_holds_for_all_layers(study):
+    """The errors that layers share (0.02) cancel; their own (0.005 each) stay, 2.35 of them for 3 gains."""
     row = study.add("big", CURVE).row()
-    assert row["gain_ci_high"] - row["gain_ci_low"] == pytest.approx(2 * 1.96 * 0.005 * np.sqrt(2), rel=0.15)
+    assert row["gain_ci_high"] - row["gain_ci_low"] == pytest.approx(2 * 2.35 * 0.005 * np.sqrt(2), rel=0.1)
     assert row["gain_p"] < 0.01
+
+
+def test_a_claim_is_made_for_the_layer_that_carries_it(tmp_path):
+    """Layer 02 is highest and noisy; layer 03 is better than the final one beyond doubt."""
+    study = Study(tmp_path, own_error=0.001)
+    study.add("big", {"01": 0.3, "02": 0.56, "03": 0.52, "04": 0.5})
+    path = next(path for path in study.paths if path.name == "layer_02.npz")
+    noise = 0.1 * np.random.default_rng(5).normal(size=500)
+    write_resamples(path, {"spearman": read_resamples(path)["spearman"] + noise})
+    row = study.row()
+    assert (row["best_layer"], row["surest_layer"]) == ("02", "03")
+    assert row["surest_p_family"] < 0.01 < 0.05 < row["gain_p_family"]
+    assert row["recommendation"].startswith(
+        "For blood, layer 03 of 4 (67% depth) of big is better than the final one, by +0.020 (95% interval"
+    )
+    assert "the highest, layer 02 of 4 (33% depth), scores 0.56" in row["recommendation"]
+    assert "which could be chance" in row["recommendation"]
+
+
+def test_without_any_layer_above_the_final_one_nothing_is_claimed(study):
+    row = study.add("big", {"01": 0.3, "02": 0.4, "03": 0.45, "04": 0.5}).row()
+    assert (row["best_layer"], row["surest_layer"]) == ("04", "")
+    assert (row["gain"], row["gain_p"], row["surest_p"]) == (0, 1, 1)
+    assert row["layers_below_final"] == "01,02,03"
 
 
 def test_layers_that_cannot_be_told_from_the_best_are_named(study):
@@ -103,25 +129,35 @@ def test_a_better_layer_is_recommended_in_words(study):
     study.add("big", CURVE).add("big_untrained_1", UNTRAINED).add("hvg_pca", {"official": 0.6})
     assert study.row()["recommendation"] == (
         "For blood, use layer 02 of 4 (33% depth) of big: it scores 0.70 (95% interval 0.66 to 0.74), "
-        "+0.20 (95% interval 0.19 to 0.21) against the final layer; layer 03 cannot be told from it. "
+        "+0.200 (95% interval 0.183 to 0.217) against the final layer; layer 03 cannot be told from the "
+        "highest. The owners' embedding, official (0.45), is worse. "
         "The best baseline, hvg_pca, reaches 0.60. Untrained weights reach 0.35 at layer 01."
     )
 
 
 def test_no_layer_is_recommended_over_the_final_one_without_evidence(study):
-    words = study.add("big", {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.5}).row()["recommendation"]
+    words = study.add("big", {"01": 0.497, "02": 0.502, "03": 0.499, "04": 0.5}).row()["recommendation"]
     assert words.startswith("For blood, no layer of big is distinguishable from the final one, which will do")
+    assert "layers 01, 03 and 04 cannot be told from the highest" in words
+
+
+def test_layers_worse_than_the_final_one_are_told_from_it(study):
+    words = study.add("big", {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.5}).row()["recommendation"]
+    assert words.startswith(
+        "For blood, no layer of big is shown to be better than the final one, which will do (0.50)"
+    )
+    assert "; layers 01 and 03 are worse; layer 04 cannot be told from the highest." in words
 
 
 def test_a_large_gain_that_is_uncertain_is_not_called_little(tmp_path):
     study = Study(tmp_path, own_error=0.1)
-    words = study.add("big", {"01": 0.3, "02": 0.6, "03": 0.4, "04": 0.5}).row()["recommendation"]
+    words = study.add("big", {"01": 0.5, "02": 0.6, "03": 0.4, "04": 0.5}).row()["recommendation"]
     high = study.row()["gain_ci_high"]
     assert high > 0.3
     assert words.startswith(
         "For blood, no layer of big is distinguishable from the final one (0.50): the highest"
     )
-    assert f"against it; a gain of up to {high:.2f} cannot be excluded." in words
+    assert f"against it; a gain of up to {high:.2f} cannot be excluded; layers 01, 03 and 04" in words
     assert "will do" not in words
 
 
@@ -134,7 +170,7 @@ def test_a_final_layer_that_scores_highest_is_recommended(study):
     ("baseline", "words"),
     [
         (0.8, "The baseline hvg_pca is better (0.80): prefer it to any of these layers."),
-        (0.701, "The baseline hvg_pca does as well (0.70)."),
+        (0.701, "The baseline hvg_pca (0.70) cannot be told from it: -0.001 (95% interval -0.0"),
         (0.1, "The best baseline, hvg_pca, reaches 0.10."),
     ],
 )
@@ -145,9 +181,9 @@ def test_a_baseline_that_is_better_or_as_good_is_named(study, baseline, words):
 @pytest.mark.parametrize(
     ("control", "words"),
     [
-        (0.9, "Untrained weights do better (0.90 at layer 03): training does not explain this score."),
-        (0.7, "Untrained weights do as well (0.70 at layer 03): training does not explain this score."),
-        (0.1, "Untrained weights reach 0.35 at layer 01."),
+        (1.6, "Untrained weights do better (0.90 at layer 03, mean of 2 seeds): training does not explain"),
+        (1.2, "Untrained weights (0.70 at layer 03, mean of 2 seeds) cannot be told from it: +0.000 (95%"),
+        (0.1, "Untrained weights reach 0.22 at layer 01, mean of 2 seeds."),
     ],
 )
 def test_untrained_weights_that_do_as_well_are_named(study, control, words):
@@ -171,8 +207,32 @@ def test_layers_are_compared_with_the_mean_of_untrained_seeds_at_the_same_layer(
 def test_layers_that_untrained_weights_match_one_by_one_are_called_that(study):
     words = study.add("big", CURVE).add("big_untrained_1", CURVE).row()["recommendation"]
     assert (
-        "No layer is above the same layer of the untrained network, which reaches 0.70 at layer 02" in words
+        "No layer is shown to be above the same layer of untrained weights (0.70 at this one, +0.000 (95%"
+        in words
     )
+    assert "what training adds is not shown." in words
+
+
+def test_untrained_weights_that_are_better_layer_by_layer_are_called_that(study):
+    better = {layer: score + 0.1 for layer, score in CURVE.items()}
+    words = study.add("big", CURVE).add("big_untrained_1", better).row()["recommendation"]
+    assert "Trained layers 01 to 04 are below the same layer of untrained weights" in words
+
+
+@pytest.mark.parametrize(
+    ("official", "words"),
+    [(0.8, "official (0.80), is better: prefer it."), (0.701, "official (0.70), cannot be told from it.")],
+)
+def test_the_owners_embedding_is_set_beside_the_best_layer(study, official, words):
+    assert words in study.add("big", CURVE | {"official": official}).row()["recommendation"]
+
+
+def test_a_permutation_test_that_finds_more_than_the_interval_is_named(study):
+    study.add("big", dict.fromkeys(("01", "02", "03", "04"), 0.01))
+    study.rows = [replace(row, p_value=0.004) for row in study.rows]
+    words = study.row()["recommendation"]
+    assert "not distinguishable from 0, though more than a random re-arrangement of these very items" in words
+    assert "(p = 0.004)" in words
 
 
 def test_a_study_without_an_untrained_control_says_so(study):
@@ -228,7 +288,9 @@ def test_a_choice_that_brings_nothing_on_other_data_is_called_that(study):
             stored["spearman@chosen_on"] = stored["spearman@chosen_on"] - 0.2
             write_resamples(path, stored)
     words = study.row()["recommendation"]
-    assert "Chosen on one half of the data and scored on the other, it brings nothing (-0.05 against" in words
+    assert (
+        "Chosen on one half of the data and scored on the other, it brings nothing (-0.050 against" in words
+    )
 
 
 def test_without_halves_the_choice_is_not_tried_out(study):
@@ -256,7 +318,7 @@ def test_the_curve_has_simultaneous_intervals_and_differences(study):
     np.testing.assert_allclose(curve["over_official"], [-0.15, 0.25, 0.24, 0.05], atol=1e-9)
     assert (curve.loc[["02", "03"], "over_final_low"] > 0).all()
     assert np.isnan(curve.loc["04", "over_final_p"])
-    assert curve.loc["02", "over_final_p"] < 0.05 < curve.loc["01", "over_final_p"]
+    assert (curve.loc[["01", "02", "03"], "over_final_p"] < 0.01).all()
     assert curve["in_confidence_set"].tolist() == [False, True, True, False]
     assert curve["best_share"].sum() == pytest.approx(1)
 

@@ -84,6 +84,6 @@ def test_layers_are_chosen_by_a_tasks_own_metric(tmp_path: Path) -> None:
 def test_a_score_that_shuffled_labels_reach_is_called_chance(tmp_path: Path) -> None:
     words = study(tmp_path, [0.30, 0.31, 0.32, 0.31], null_mean=0.3)["recommendation"]
     assert (
-        "not distinguishable from what shuffled labels give (0.30): no layer is shown to keep cell types"
+        "not distinguishable from what shuffled labels give (0.30): it is not shown to keep cell types"
         in words
     )

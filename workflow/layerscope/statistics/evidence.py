@@ -59,7 +59,8 @@ def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
 class Measured:
     """One score that exists: its row, and its bootstrap values (None where none are stored).
 
-    ``chance`` is the mean score under the null, NaN where the protocol gives none.
+    ``chance`` is the mean score under the null and ``p_value`` that of the score itself (Mantel, say), NaN
+    where the protocol gives none.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Measured:
     chosen_on: Floats | None = None
     scored_on: Floats | None = None
     chance: float = float("nan")
+    p_value: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def comparisons(
     Parameters
     ----------
     scores
-        Rows of :class:`layerscope.tables.Score`.
+        Rows of :class:`layerscope.tables.Score`. Conditions come by name, or in the order of the categories
+        where their column is categorical.
     resamples
         Files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
     models
@@ -132,7 +135,8 @@ def comparisons(
     """
     stored = {_identity(path): Path(path) for path in resamples}
     known = scores[scores["model"].isin(list(models))]
-    for (task, condition, protocol), rows in known.groupby(["task", "condition", "protocol"], sort=True):
+    keys = ["task", "condition", "protocol"]
+    for (task, condition, protocol), rows in known.groupby(keys, sort=True, observed=True):
         measurable = rows[rows["status"] == "ok"]
         candidates = primary_metrics(task, protocol)
         metric = next((name for name in candidates if (measurable["metric"] == name).any()), candidates[0])
@@ -164,6 +168,7 @@ def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measure
         values.get(f"{metric}@chosen_on"),
         values.get(f"{metric}@scored_on"),
         row["null_mean"],
+        row["p_value"],
     )
 
 

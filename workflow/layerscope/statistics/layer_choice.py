@@ -94,9 +94,10 @@ def corrected(found: Sequence[LayerChoice]) -> list[LayerChoice]:
     for place, one in enumerate(found):
         families.setdefault((one.task, one.protocol), []).append(place)
     for places in families.values():
-        adjusted = holm([found[place].gain_p for place in places])
-        for place, p in zip(places, adjusted, strict=True):
-            result[place] = replace(found[place], gain_p_family=float(p))
+        of_best = holm([found[place].gain.p for place in places])
+        of_surest = holm([found[place].surest_gain.p for place in places])
+        for place, best, surest in zip(places, of_best, of_surest, strict=True):
+            result[place] = replace(found[place], gain_p_family=float(best), surest_p_family=float(surest))
     return result
 
 
@@ -116,15 +117,20 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         statuses = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
         status = "undefined" if "undefined" in statuses else "not_available"
         return replace(about, status=status, reason=reasons)
-    best = max(layers, key=lambda one: one.estimate)
+    place = max(range(len(layers)), key=lambda at: layers[at].estimate)
+    best = layers[place]
     final = comparison.get(model.name, model.numbered()[-1])
     official = comparison.get(model.name, OFFICIAL)
     untrained = controls_of(models, model, "untrained")
     tried = try_out(layers, final)
     depth_low, depth_high = percentile_interval(best_depths(layers))
     baseline = comparison.best_of(other for other in models.values() if other.kind == "baseline")
-    best_untrained = comparison.best_of(untrained, model.numbered())
-    twin = mean_of(comparison, untrained, best.layer)
+    seeds = [mean_of(comparison, untrained, layer) for layer in model.numbered()]
+    best_untrained = max(filter(None, seeds), key=lambda one: one.estimate, default=None)
+    over_final = over(layers, [final] * len(layers))
+    surest, surest_gain = surest_of(layers, over_final)
+    twins = [mean_of(comparison, untrained, layer.layer) for layer in layers]
+    over_twins = over(layers, twins)
     return replace(
         about,
         reason=reasons,
@@ -133,9 +139,11 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         first=comparison.get(model.name, "01"),
         embedding_layer=comparison.get(model.name, "00"),
         official=official,
-        gain=difference(best, final),
-        gain_official=difference(best, official),
-        gain_p=smallest_p(layers, final),
+        gain=over_final[place],
+        surest=surest,
+        surest_gain=surest_gain,
+        below_final=names_of(layers, [gain.behind for gain in over_final]),
+        gain_official=over(layers, [official] * len(layers))[place],
         confidence_set=layers_like_the_best(layers),
         best_share=float(best_shares(layers)[layers.index(best)]),
         depth_low=depth_low,
@@ -143,39 +151,42 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         tried=tried,
         tried_layer=layers[tried.most_often].layer if tried.n_splits else "",
         baseline=baseline,
-        over_baseline=difference(best, baseline),
+        over_baseline=over(layers, [baseline] * len(layers))[place],
         untrained=best_untrained,
-        over_untrained=difference(best, best_untrained),
-        above_untrained=above_twins(comparison, layers, untrained),
-        untrained_same_layer=twin,
-        over_same_layer=difference(best, twin),
+        over_untrained=over(layers, [best_untrained] * len(layers))[place],
+        above_untrained=names_of(layers, [gain.ahead for gain in over_twins]),
+        below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
+        untrained_same_layer=twins[place],
+        over_same_layer=over_twins[place],
     )
 
 
-def difference(one: Measured | None, other: Measured | None) -> Difference:
-    """Paired difference of two scores, with its percentile interval."""
-    if one is None or other is None:
-        return Difference()
-    values = stacked([one, other])
-    interval = (NAN, NAN) if values is None else percentile_interval(values[:, 0] - values[:, 1])
-    return Difference(one.estimate - other.estimate, *interval)
+def over(layers: Sequence[Measured], others: Sequence[Measured | None]) -> list[Difference]:
+    """Difference of each layer to another score; to itself 0 with p-value 1."""
+    differences, found = differences_between(layers, others)
+    p_values = [
+        1.0 if layer is other else p for layer, other, p in zip(layers, others, found.p.tolist(), strict=True)
+    ]
+    columns = (differences.tolist(), found.low.tolist(), found.high.tolist(), p_values)
+    return [Difference(*one) for one in zip(*columns, strict=True)]
 
 
-def smallest_p(layers: list[Measured], final: Measured | None) -> float:
-    """Smallest max-T p-value of a layer being above the final one; 1 if no other layer was measured."""
-    if final is None:
-        return NAN
-    if len(layers) == 1:
-        return 1.0
-    p_values = differences_between(layers, [final] * len(layers))[1].p_greater
-    return float(np.nanmin(p_values)) if np.isfinite(p_values).any() else NAN
+def surest_of(
+    layers: Sequence[Measured], over_final: Sequence[Difference]
+) -> tuple[Measured | None, Difference]:
+    """The layer above the final one with the smallest p-value, and its gain; p-value 1 if none is above."""
+    if all(np.isnan(gain.p) for gain in over_final):
+        return None, Difference()
+    above = [at for at, gain in enumerate(over_final) if gain.estimate > 0 and not np.isnan(gain.p)]
+    if not above:
+        return None, Difference(p=1.0)
+    place = min(above, key=lambda at: (over_final[at].p, -over_final[at].estimate))
+    return layers[place], over_final[place]
 
 
-def above_twins(comparison: Comparison, layers: list[Measured], untrained: list[Model]) -> tuple[str, ...]:
-    """Names of the layers above the mean of their untrained controls, corrected for the number of layers."""
-    twins = [mean_of(comparison, untrained, layer.layer) for layer in layers]
-    p_values = differences_between(layers, twins)[1].p_greater
-    return tuple(layer.layer for layer, p in zip(layers, p_values, strict=True) if p < 0.05)
+def names_of(layers: Sequence[Measured], chosen: Sequence[bool]) -> tuple[str, ...]:
+    """Names of the chosen layers."""
+    return tuple(layer.layer for layer, taken in zip(layers, chosen, strict=True) if taken)
 
 
 def try_out(layers: list[Measured], final: Measured | None) -> HeldOut:
@@ -192,8 +203,7 @@ def layers_like_the_best(layers: list[Measured]) -> tuple[str, ...]:
     values = stacked(layers)
     if values is None:
         return ()
-    kept = confidence_set([layer.estimate for layer in layers], values)
-    return tuple(layer.layer for layer, inside in zip(layers, kept, strict=True) if inside)
+    return names_of(layers, confidence_set([layer.estimate for layer in layers], values).tolist())
 
 
 def as_row(found: LayerChoice) -> dict[str, Any]:
@@ -216,8 +226,13 @@ def as_row(found: LayerChoice) -> dict[str, Any]:
         **_numbers("embedding_layer", found.embedding_layer),
         **_numbers("official", found.official),
         **_difference("gain", found.gain),
-        "gain_p": found.gain_p,
+        "gain_p": found.gain.p,
         "gain_p_family": found.gain_p_family,
+        "surest_layer": found.surest.layer if found.surest else "",
+        **_difference("surest_gain", found.surest_gain),
+        "surest_p": found.surest_gain.p,
+        "surest_p_family": found.surest_p_family,
+        "layers_below_final": ",".join(found.below_final),
         **_difference("gain_official", found.gain_official),
         "confidence_set": ",".join(found.confidence_set),
         "best_share": found.best_share,
@@ -236,6 +251,7 @@ def as_row(found: LayerChoice) -> dict[str, Any]:
         **_numbers("best_untrained", found.untrained),
         **_difference("over_untrained", found.over_untrained),
         "layers_above_untrained": ",".join(found.above_untrained),
+        "layers_below_untrained": ",".join(found.below_untrained),
         **_numbers("untrained_same_layer", found.untrained_same_layer),
         **_difference("over_untrained_same_layer", found.over_same_layer),
         "recommendation": recommend(found),

@@ -54,7 +54,7 @@ def curve(comparison: Comparison, model: Model, untrained: Sequence[Model] = ())
     Columns ``condition``, ``task``, ``protocol``, ``metric``, ``model``, ``layer``, ``depth``, ``estimate``,
     ``ci_low``, ``ci_high`` (of the layer alone), ``simultaneous_low``, ``simultaneous_high`` (of all layers
     at once: max-T), and for each of :data:`AGAINST` the difference to that layer ``over_final`` with its
-    simultaneous interval ``..._low``, ``..._high`` and one-sided max-T p-value ``..._p``; ``p_best`` (of
+    simultaneous interval ``..._low``, ``..._high`` and two-sided max-T p-value ``..._p``; ``p_best`` (of
     being the best layer), ``in_confidence_set`` and ``best_share`` (of resamples in which it is highest).
     """
     layers = comparison.layers(model)
@@ -77,7 +77,9 @@ def curve(comparison: Comparison, model: Model, untrained: Sequence[Model] = ())
     estimates = table["estimate"].to_numpy()
     values = stacked(layers)
     together = _nothing(len(layers)) if values is None else max_t(estimates, values)
-    table["simultaneous_low"], table["simultaneous_high"] = together.low, together.high
+    # max-T intervals are symmetric: where resamples are skewed, a layer's own interval may reach further
+    table["simultaneous_low"] = np.fmin(together.low, table["ci_low"])
+    table["simultaneous_high"] = np.fmax(together.high, table["ci_high"])
     others: dict[str, list[Measured | None]] = {
         "final": [comparison.get(model.name, model.numbered()[-1])] * len(layers),
         "first": [comparison.get(model.name, "01")] * len(layers),
@@ -88,7 +90,7 @@ def curve(comparison: Comparison, model: Model, untrained: Sequence[Model] = ())
         differences, found = differences_between(layers, others[name])
         table[f"over_{name}"] = differences
         table[f"over_{name}_low"], table[f"over_{name}_high"] = found.low, found.high
-        table[f"over_{name}_p"] = found.p_greater
+        table[f"over_{name}_p"] = found.p
     p_values = np.full(len(layers), np.nan) if values is None else p_best(estimates, values)
     table["p_best"] = p_values
     table["in_confidence_set"] = ~(p_values <= 0.05)
@@ -124,12 +126,15 @@ def differences_between(layers: Sequence[Measured], others: Sequence[Measured | 
     if values is not None and other_values is not None:
         found = max_t(differences[places], values - other_values)
         result.low[places], result.high[places] = found.low, found.high
-        result.p_greater[places] = found.p_greater
+        result.p[places] = found.p
     return differences, result
 
 
 def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Measured | None:
-    """Mean score of several models (seeds of a control) at one layer, resample by resample."""
+    """Mean score of several models (seeds of a control) at one layer, resample by resample.
+
+    It carries the model's name where there is one, else says of how many it is the mean.
+    """
     found = [one for model in models if (one := comparison.get(model.name, layer)) is not None]
     if not found:
         return None
@@ -137,7 +142,8 @@ def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Meas
     values = stacked(found)
     resamples = None if values is None else values.mean(axis=1)
     low, high = (np.nan, np.nan) if resamples is None else percentile_interval(resamples)
-    return Measured(found[0].model, layer, estimate, low, high, found[0].depth, resamples)
+    name = found[0].model if len(found) == 1 else f"mean of {len(found)} seeds"
+    return Measured(name, layer, estimate, low, high, found[0].depth, resamples)
 
 
 def _nothing(n_layers: int) -> MaxT:

@@ -35,13 +35,14 @@ class MaxT:
     ----------
     low, high
         Simultaneous two-sided interval of each estimate, shape ``(n_estimates,)``.
-    p_greater
-        One-sided p-value of each estimate being above 0, adjusted for all of them.
+    p
+        Two-sided p-value of each estimate being different from 0, adjusted for all of them: below 0.05 where
+        the 95% interval leaves 0 out.
     """
 
     low: Floats
     high: Floats
-    p_greater: Floats
+    p: Floats
 
 
 def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL) -> MaxT:
@@ -62,12 +63,10 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEV
     if not len(studentised):
         nothing = np.full(estimates.shape, np.nan)
         return MaxT(nothing, nothing.copy(), nothing.copy())
-    reach = np.quantile(np.abs(studentised).max(axis=1), level) * error
-    largest = studentised.max(axis=1)
-    observed = _ratio(estimates, error)
-    exceeding = (largest[:, None] >= observed).sum(axis=0)
-    p_greater = (1 + exceeding) / (1 + len(largest))
-    return MaxT(estimates - reach, estimates + reach, p_greater)
+    largest = np.abs(studentised).max(axis=1)
+    reach = np.quantile(largest, level, method="higher") * error
+    exceeding = (largest[:, None] >= np.abs(_ratio(estimates, error))).sum(axis=0)
+    return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
 
 
 def confidence_set(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from layerscope.statistics.choice import Difference, LayerChoice
+from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.tasks import TASKS
 
-SIGNIFICANT = 0.05
 LITTLE = 0.05
 """A gain below this is little: where no more can be expected of another layer, the final one will do."""
 
@@ -17,20 +18,21 @@ def recommend(found: LayerChoice) -> str:
     """Say in plain sentences which layer to use and whether that matters.
 
     The first sentence names the layer, or says that the choice cannot be told to matter; the others say
-    whether a baseline, untrained weights or what enters the first block do as well.
+    whether the owners' embedding, a baseline, untrained weights or what enters the first block do as well.
+    All intervals of differences hold for all layers of the model at once.
     """
     if found.best is None:
         why = f": {found.reason}" if found.reason else ""
         return f"No layer of {found.model} can be recommended for {found.condition}{why}."
-    sentences = [_which(found, found.best), *_weak(found.best, found.task)]
-    sentences += [_tried(found), _against_baseline(found), _against_untrained(found), _against_input(found)]
+    sentences = [_which(found, found.best), *_weak(found.best, found.task), _tried(found)]
+    sentences += [_against_official(found), _against_baseline(found), _against_untrained(found)]
+    sentences += [_against_input(found)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _which(found: LayerChoice, best: Measured) -> str:
     score = f"{_number(best.estimate)}{_interval(best.ci_low, best.ci_high)}"
-    place = f"layer {best.layer} of {found.n_layers}"
-    deep = f"{place}{_depth(best.depth)}"
+    deep = _place(found, best)
     if found.n_layers == 1:
         return f"{found.model} has one layer; on {found.condition} it scores {score}."
     if found.final is None:
@@ -40,26 +42,44 @@ def _which(found: LayerChoice, best: Measured) -> str:
         )
     if best.layer == found.final.layer:
         return (
-            f"For {found.condition}, use the final layer of {found.model} ({place}): it scores highest, "
-            f"{score}{_also_possible(found)}."
+            f"For {found.condition}, use the final layer of {found.model} (layer {best.layer} of "
+            f"{found.n_layers}): it scores highest of the blocks, {score}{_also_possible(found)}."
         )
-    gain = f"{_number(found.gain.estimate, signed=True)}{_interval(found.gain.low, found.gain.high)}"
     if np.isnan(found.gain_p_family):
         return (
             f"For {found.condition}, {deep} of {found.model} scores highest, {score}; "
             "whether that differs from the final layer could not be tested."
         )
+    gain = _gain(found.gain)
     if found.gain_p_family < SIGNIFICANT:
         return (
             f"For {found.condition}, use {deep} of {found.model}: it scores {score}, "
             f"{gain} against the final layer{_also_possible(found)}."
         )
+    if found.surest is not None and found.surest_p_family < SIGNIFICANT:
+        return (
+            f"For {found.condition}, {_place(found, found.surest)} of {found.model} is better than the final "
+            f"one, by {_gain(found.surest_gain)}; the highest, {deep}, scores {score}, {gain} against it, "
+            f"which could be chance{_also_possible(found)}."
+        )
     will_do = ", which will do" if found.gain.high < LITTLE else ""
+    if found.below_final:
+        shown, worse = "is shown to be better than", f"; {_layers(found.below_final)} worse"
+    else:
+        shown, worse = "is distinguishable from", ""
     return (
-        f"For {found.condition}, no layer of {found.model} is distinguishable from the final one{will_do} "
-        f"({_number(found.final.estimate)}): "
-        f"the highest, {deep}, scores {score}, {gain} against it{_not_excluded(found.gain)}."
+        f"For {found.condition}, no layer of {found.model} {shown} the final one{will_do} "
+        f"({_number(found.final.estimate)}): the highest, {deep}, scores {score}, "
+        f"{gain} against it{_not_excluded(found.gain)}{worse}{_also_possible(found)}."
     )
+
+
+def _place(found: LayerChoice, layer: Measured) -> str:
+    return f"layer {layer.layer} of {found.n_layers}{_depth(layer.depth)}"
+
+
+def _layers(names: Sequence[str]) -> str:
+    return f"layer {names[0]} is" if len(names) == 1 else f"layers {_listed(names)} are"
 
 
 def _not_excluded(gain: Difference) -> str:
@@ -72,7 +92,7 @@ def _also_possible(found: LayerChoice) -> str:
     if not others:
         return ""
     word = "layer" if len(others) == 1 else "layers"
-    return f"; {word} {_listed(others)} cannot be told from it"
+    return f"; {word} {_listed(others)} cannot be told from the highest"
 
 
 def _tried(found: LayerChoice) -> str:
@@ -81,7 +101,7 @@ def _tried(found: LayerChoice) -> str:
         return ""
     return (
         "Chosen on one half of the data and scored on the other, it brings nothing "
-        f"({_number(found.tried.gain, signed=True)} against the final layer)."
+        f"({_difference(found.tried.gain)} against the final layer)."
     )
 
 
@@ -90,40 +110,60 @@ def _weak(best: Measured, task: str) -> list[str]:
         return []
     keeps = TASKS[task].keeps if task in TASKS else "the signal"
     nothing = f"what shuffled labels give ({_number(best.chance)})" if best.chance > 0 else "0"
-    return [f"That is not distinguishable from {nothing}: no layer is shown to keep {keeps}."]
+    if best.p_value < SIGNIFICANT:
+        return [
+            f"By its interval that is not distinguishable from {nothing}, though more than a random "
+            f"re-arrangement of these very items gives (p = {best.p_value:.3g}): it may keep {keeps} here, "
+            "and is not shown to do so for others like them."
+        ]
+    return [f"That is not distinguishable from {nothing}: it is not shown to keep {keeps}."]
+
+
+def _against_official(found: LayerChoice) -> str:
+    if found.official is None or np.isnan(found.gain_official.p):
+        return ""
+    embedding = f"The owners' embedding, official ({_number(found.official.estimate)}),"
+    if found.gain_official.behind:
+        return f"{embedding} is better: prefer it."
+    return f"{embedding} {'is worse' if found.gain_official.ahead else 'cannot be told from it'}."
 
 
 def _against_baseline(found: LayerChoice) -> str:
-    baseline, ahead = found.baseline, found.over_baseline
+    baseline, gain = found.baseline, found.over_baseline
     if baseline is None:
         return ""
     score = _number(baseline.estimate)
-    if _below(ahead):
+    if np.isnan(gain.p):
+        return f"The best baseline, {baseline.model}, has {score}; the difference could not be tested."
+    if gain.behind:
         return f"The baseline {baseline.model} is better ({score}): prefer it to any of these layers."
-    if _open(ahead):
-        return f"The baseline {baseline.model} does as well ({score})."
-    if ahead.low > 0:
+    if gain.ahead:
         return f"The best baseline, {baseline.model}, reaches {score}."
-    return f"The best baseline, {baseline.model}, has {score}; the difference could not be tested."
+    return f"The baseline {baseline.model} ({score}) cannot be told from it: {_gain(gain)} for the layer."
 
 
 def _against_untrained(found: LayerChoice) -> str:
-    control, ahead = found.untrained, found.over_untrained
+    control, gain, twin = found.untrained, found.over_untrained, found.untrained_same_layer
     if control is None:
         return "No untrained control was run, so what training adds is not known."
-    score = f"{_number(control.estimate)} at layer {control.layer}"
-    if found.over_same_layer.low <= 0 and not found.above_untrained:
+    seeds = f", {control.model}" if control.model.startswith("mean of") else ""
+    score = f"{_number(control.estimate)} at layer {control.layer}{seeds}"
+    if np.isnan(gain.p):
+        return f"Untrained weights have {score}; the difference could not be tested."
+    if found.below_untrained and not found.above_untrained:
+        below = f"{_layers(found.below_untrained)} below the same layer of untrained weights"
+        return f"Trained {below}: training does not explain these scores."
+    if twin is not None and not found.above_untrained:
         return (
-            f"No layer is above the same layer of the untrained network, which reaches {score}: "
-            "training does not explain these scores."
+            "No layer is shown to be above the same layer of untrained weights "
+            f"({_number(twin.estimate)} at this one, {_gain(found.over_same_layer)} for the trained): "
+            "what training adds is not shown."
         )
-    if _below(ahead):
+    if gain.behind:
         return f"Untrained weights do better ({score}): training does not explain this score."
-    if _open(ahead):
-        return f"Untrained weights do as well ({score}): training does not explain this score."
-    if ahead.low > 0:
+    if gain.ahead:
         return f"Untrained weights reach {score}."
-    return f"Untrained weights have {score}; the difference could not be tested."
+    return f"Untrained weights ({score}) cannot be told from it: {_gain(gain)} for the trained layer."
 
 
 def _against_input(found: LayerChoice) -> str:
@@ -133,19 +173,16 @@ def _against_input(found: LayerChoice) -> str:
     return f"What enters the first block (layer 00) scores no less, {_number(entering.estimate)}."
 
 
-def _below(difference: Difference) -> bool:
-    return difference.high < 0
+def _number(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.2f}"
 
 
-def _open(difference: Difference) -> bool:
-    return difference.low <= 0 <= difference.high
+def _difference(value: float) -> str:
+    return f"{value:+.3f}"
 
 
-def _number(value: float, signed: bool = False) -> str:
-    if np.isnan(value):
-        return "unknown"
-    digits = 2 if abs(value) >= 0.01 or value == 0 else 4
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+def _gain(gain: Difference) -> str:
+    return f"{_difference(gain.estimate)} (95% interval {gain.low:.3f} to {gain.high:.3f})"
 
 
 def _interval(low: float, high: float) -> str:
@@ -156,5 +193,15 @@ def _depth(depth: float) -> str:
     return "" if np.isnan(depth) else f" ({depth:.0%} depth)"
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _listed(names: Sequence[str]) -> str:
+    """Names of layers in words; three and more in a row as ``01 to 03``."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and int(name) == int(runs[-1][-1]) + 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    parts: list[str] = []
+    for run in runs:
+        parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
