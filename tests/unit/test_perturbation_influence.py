@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from layerscope.perturbation.influence import (
     interval,
     linear_resamples,
+    ratio_interval,
     spearman_influence,
     standard_error,
 )
@@ -84,3 +85,45 @@ def test_linear_resamples_are_the_bootstrap_to_first_order():
     assert linear.std() == pytest.approx(np.sqrt((influence**2).sum()), rel=0.3)
     many = linear_resamples(value, influence, items, items, 7, 4000)
     assert np.quantile(many, [0.025, 0.975]) == pytest.approx(interval(value, influence), abs=0.05)
+
+
+def estimated(random, truth, error, related, n=24):
+    """Two correlations, true ones moved by the sum of what each item adds, and their influences."""
+    cover = np.array([[1.0, related], [related, 1.0]])
+    moves = random.multivariate_normal(np.zeros(2), cover, size=n).T * np.array(error)[:, None] / np.sqrt(n)
+    values = np.tanh(np.arctanh(truth) + moves.sum(axis=1))
+    centred = moves - moves.mean(axis=1, keepdims=True)
+    influences = (1 - values**2)[:, None] * centred * (n - 2) / (n - 1)
+    return tuple(values), tuple(influences)
+
+
+@pytest.mark.parametrize("truth", [(0.0, 0.4), (0.15, 0.4), (0.4, 0.4), (0.3, 0.2), (-0.1, 0.5)])
+@pytest.mark.parametrize("related", [0.0, 0.8])
+def test_the_interval_of_a_ratio_holds_the_true_one_in_95_of_100_studies(truth, related):
+    random = np.random.default_rng(0)
+    drawn = [estimated(random, truth, (0.09, 0.05), related) for _ in range(2000)]
+    found = [ratio_interval(*one) for one in drawn]
+    assert sum(bounds is None for bounds in found) < 100
+    inside = [low <= truth[0] / truth[1] <= high for low, high in filter(None, found)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("related", [-0.5, 0.0, 0.9])
+def test_a_ratio_is_distinguishable_from_0_where_its_numerator_is(related):
+    random = np.random.default_rng(1)
+    signs = set()
+    for truth in (-0.2, 0.0, 0.2):
+        for _ in range(200):
+            values, influences = estimated(random, (truth, 0.2), (0.09, 0.09), related)
+            bounds, denominator = ratio_interval(values, influences), interval(values[1], influences[1])
+            assert (bounds is None) == (denominator[0] <= 0)
+            if bounds:
+                assert np.sign(bounds).tolist() == np.sign(interval(values[0], influences[0])).tolist()
+                assert bounds[0] <= values[0] / values[1] <= bounds[1]
+                signs.add(tuple(np.sign(bounds)))
+    assert signs == {(-1, -1), (-1, 1), (1, 1)}
+
+
+def test_the_ratio_of_a_correlation_to_itself_is_hardly_in_doubt():
+    _, (influence, _) = estimated(np.random.default_rng(2), (0.5, 0.5), (0.1, 0.1), 0.0)
+    assert ratio_interval((0.5, 0.5), (influence, influence)) == pytest.approx((1, 1), abs=0.1)

@@ -91,6 +91,48 @@ def interval(estimate: float, influence: Array, bounded: bool = True) -> tuple[f
     return float(low), float(high)
 
 
+def ratio_interval(
+    estimates: tuple[float, float], influences: tuple[Array, Array]
+) -> tuple[float, float] | None:
+    """Interval of 95% of the ratio of two correlations of the same items.
+
+    Fieller's (1954): all ratios ``r`` at which ``first - r * second`` is not distinguishable from 0. In place
+    of variances stand the distances to each correlation's own bounds (Newcombe 2016, with the correlation of
+    the two from their influences), so that the interval excludes 0 exactly where that of the first does.
+
+    Parameters
+    ----------
+    estimates
+        The correlations, the second above 0.
+    influences
+        Their derivatives in the weight of every item, each of shape ``(n_items,)``.
+
+    Returns
+    -------
+    Lower and upper bound; None where the interval of the second includes 0, so that no bounds exist.
+    """
+    first, second = estimates
+    (low, high), (least, most) = (
+        interval(value, influence) for value, influence in zip(estimates, influences, strict=True)
+    )
+    if not least > 0:
+        return None
+    lengths = np.sqrt([influence @ influence for influence in influences])
+    related = float(influences[0] @ influences[1] / lengths.prod()) if lengths.all() else 0.0
+
+    def bound(error: float, of_second: float, side: int) -> float:
+        a = second**2 - of_second**2
+        b = first * second - related * error * of_second
+        c = first**2 - error**2
+        return float((b + side * np.sqrt(max(b**2 - a * c, 0.0))) / a)
+
+    # at a bound below 0 the second's opposite end is the one that counts
+    return (
+        bound(first - low, most - second if low >= 0 else second - least, -1),
+        bound(high - first, second - least if high >= 0 else most - second, 1),
+    )
+
+
 def linear_resamples(
     estimate: float,
     influence: Array,

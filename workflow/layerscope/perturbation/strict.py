@@ -20,7 +20,13 @@ from scipy.special import stdtrit
 from layerscope.perturbation.ceilings import by_split
 from layerscope.perturbation.centroids import why_undefined
 from layerscope.perturbation.design import Design
-from layerscope.perturbation.influence import LEVEL, interval, linear_resamples, spearman_influence
+from layerscope.perturbation.influence import (
+    LEVEL,
+    interval,
+    linear_resamples,
+    ratio_interval,
+    spearman_influence,
+)
 from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON, Pairs, on_halves
 from layerscope.perturbation.settings import StrictSettings
 from layerscope.perturbation.similarity import cosine_matrix
@@ -245,14 +251,18 @@ def _row(about: dict[str, Any], measured: Measured) -> Score:
 
 def _share(about: dict[str, Any], score: Measured, ceiling: Measured) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
-    low, high = interval(ceiling.value, ceiling.influence)
-    if not low > 0:
-        reason = f"the ceiling is not above 0: {ceiling.value:.3f}, interval {low:.3f} to {high:.3f}"
+    bounds = ratio_interval((score.value, ceiling.value), (score.influence, ceiling.influence))
+    if bounds is None:
+        low, high = interval(ceiling.value, ceiling.influence)
+        reason = (
+            f"the ceiling is not above 0: {ceiling.value:.3f}, interval {low:.3f} to {high:.3f}; "
+            "a ratio to it has no bounds"
+        )
         return Score(**about, metric=SHARE, status="undefined", reason=reason)
-    value = score.value / ceiling.value
-    influence = (score.influence - value * ceiling.influence) / ceiling.value
-    bounds = interval(value, influence, bounded=False)
-    return Score(**about, metric=SHARE, estimate=value, ci_low=bounds[0], ci_high=bounds[1], ceiling=1.0)
+    value, (low, high) = score.value / ceiling.value, bounds
+    within = "within" if low <= 1 <= high else "outside"
+    reason = f"above 1: score and ceiling are both estimates; 1 is {within} the interval" if value > 1 else ""
+    return Score(**about, metric=SHARE, estimate=value, ci_low=low, ci_high=high, ceiling=1.0, reason=reason)
 
 
 def _shuffled(about: dict[str, Any], score: float, null: Array) -> Score:
