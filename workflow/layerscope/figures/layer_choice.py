@@ -19,7 +19,7 @@ from layerscope.tables import depth, read_table
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
     *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
-    *("best_untrained_layer", "recommendation"),
+    *("best_untrained_layer", "surest_layer", "recommendation"),
 )
 TITLE = "Layers that cannot be told from the best one"
 CAPTION = (

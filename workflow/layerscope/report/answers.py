@@ -109,13 +109,29 @@ COLUMNS = (
     Column("Condition"),
     Column("Model"),
     Column("Protocol"),
-    Column("Best layer", "the block with the highest score; depth 0% is the first, 100% the last", kind="n"),
+    Column(
+        "Best layer",
+        "the block with the highest score; depth (0% the first, 100% the last) with its 95% interval",
+        kind="n",
+    ),
     Column("Score", "of the best layer, with its 95% interval", kind="n"),
     Column("Final layer", "score of the last block, with its 95% interval", kind="n"),
-    Column("Gain", "best minus final layer, with its paired 95% interval", kind="n"),
+    Column("Gain", "best minus final layer; the 95% interval holds for all layers at once (max-T)", kind="n"),
+    Column(
+        "p",
+        "of the gain, two-sided, corrected for layers (max-T), and for conditions and models of the task and "
+        "protocol (Holm); below it that of another layer that is surer to be above the final one",
+        kind="n",
+    ),
+    Column(
+        "On other data",
+        "the layer chosen on one half of the data and scored on the other: its gain over the final layer, "
+        "and by how much the highest score on a half exceeds its score on the other (optimism)",
+        kind="n",
+    ),
     Column("Official", "score of the embedding that the model's owners publish", kind="n"),
     Column("Best baseline", "the baseline with the highest score", kind="n"),
-    Column("Untrained", "the highest score of any layer of the untrained controls", kind="n"),
+    Column("Untrained", "the layer of the untrained controls that scores highest (mean of seeds)", kind="n"),
     Column("Not told apart", "layers that cannot be told from the best one (95% confidence set)"),
 )
 
@@ -147,21 +163,43 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
         return Cell(number(row[f"{name}_estimate"]), small, f"{line}, columns {columns}")
 
     best = str(int(row["best_layer"])) if row["best_layer"] else "none"
-    depth = "" if math.isnan(row["best_depth"]) else f"\ndepth {percent(row['best_depth'])}"
     gain = interval(row["gain_ci_low"], row["gain_ci_high"], 3)
     untrained = f"layer {int(row['best_untrained_layer'])}" if row["best_untrained_layer"] else "not run"
+    tried = "" if math.isnan(row["optimism"]) else f"optimism {number(row['optimism'])}"
     alike = row["confidence_set"]
     cells = (
         Cell(row["condition"], SIMULATED if is_simulated(settings, row["condition"]) else ""),
         Cell(row["model"]),
         Cell(row["protocol"]),
-        Cell(best, f"of {int(row['n_layers'])}{depth}", f"{line}, columns best_layer, best_depth, n_layers"),
+        Cell(
+            best,
+            f"of {int(row['n_layers'])}{_depth(row)}",
+            f"{line}, columns best_layer, best_depth, n_layers",
+        ),
         score("best") if row["status"] == "ok" else Cell("", row["reason"], f"{line}, column reason"),
         score("final"),
         Cell(signed(row["gain"]), gain, f"{line}, columns gain, gain_ci_low, gain_ci_high"),
+        Cell(number(row["gain_p_family"]), _surer(row), f"{line}, columns gain_p_family, surest_p_family"),
+        Cell(signed(row["heldout_gain"]), tried, f"{line}, columns heldout_gain, optimism"),
         score("official"),
         score("best_baseline", row["best_baseline"] or "not run"),
         score("best_untrained", untrained),
         Cell(layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
     )
     return Row(cells, line)
+
+
+def _depth(row: Mapping[str, Any]) -> str:
+    """Depth of the best layer, and where it lies in 95% of the resamples."""
+    if math.isnan(row["best_depth"]):
+        return ""
+    low, high = row["best_depth_ci_low"], row["best_depth_ci_high"]
+    likely = "" if math.isnan(low) else f"\n{percent(low)} to {percent(high)}"
+    return f"\ndepth {percent(row['best_depth'])}{likely}"
+
+
+def _surer(row: Mapping[str, Any]) -> str:
+    """A layer other than the best that is surer to be above the final one, with its p-value."""
+    if not row["surest_layer"] or row["surest_layer"] == row["best_layer"]:
+        return ""
+    return f"layer {int(row['surest_layer'])}: {number(row['surest_p_family'])}"

@@ -125,7 +125,8 @@ def _against_official(found: LayerChoice) -> str:
     embedding = f"The owners' embedding, official ({_number(found.official.estimate)}),"
     if found.gain_official.behind:
         return f"{embedding} is better: prefer it."
-    return f"{embedding} {'is worse' if found.gain_official.ahead else 'cannot be told from it'}."
+    told = "is worse" if found.gain_official.ahead else "cannot be told from the highest layer"
+    return f"{embedding} {told}."
 
 
 def _against_baseline(found: LayerChoice) -> str:
@@ -139,7 +140,10 @@ def _against_baseline(found: LayerChoice) -> str:
         return f"The baseline {baseline.model} is better ({score}): prefer it to any of these layers."
     if gain.ahead:
         return f"The best baseline, {baseline.model}, reaches {score}."
-    return f"The baseline {baseline.model} ({score}) cannot be told from it: {_gain(gain)} for the layer."
+    return (
+        f"The baseline {baseline.model} ({score}) cannot be told from the highest layer: "
+        f"{_gain(gain)} for the layer."
+    )
 
 
 def _against_untrained(found: LayerChoice) -> str:
@@ -163,7 +167,10 @@ def _against_untrained(found: LayerChoice) -> str:
         return f"Untrained weights do better ({score}): training does not explain this score."
     if gain.ahead:
         return f"Untrained weights reach {score}."
-    return f"Untrained weights ({score}) cannot be told from it: {_gain(gain)} for the trained layer."
+    return (
+        f"Untrained weights ({score}) cannot be told from the highest layer: "
+        f"{_gain(gain)} for the trained one."
+    )
 
 
 def _against_input(found: LayerChoice) -> str:
@@ -174,15 +181,17 @@ def _against_input(found: LayerChoice) -> str:
 
 
 def _number(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.2f}"
+    # adding 0.0 turns -0.0 into 0.0
+    return "unknown" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _difference(value: float) -> str:
-    return f"{value:+.3f}"
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def _gain(gain: Difference) -> str:
-    return f"{_difference(gain.estimate)} (95% interval {gain.low:.3f} to {gain.high:.3f})"
+    low, high = round(gain.low, 3) + 0.0, round(gain.high, 3) + 0.0
+    return f"{_difference(gain.estimate)} (95% interval {low:.3f} to {high:.3f})"
 
 
 def _interval(low: float, high: float) -> str:
