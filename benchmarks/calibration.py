@@ -1,9 +1,9 @@
 """Do the statistics keep their promises? Simulated studies whose truth is known, scored by protocol strict.
 
 ``trajectory_calibration.py``, ``perturbation_calibration.py`` and ``cell_type_calibration.py`` draw and score
-the studies; the last only if asked for (``--tasks cell_type``). Printed, and written if asked: how often an interval
-holds the true value, how often a layer is claimed to beat the final one where none does, and how often where
-one does.
+the studies; the last only if asked for (``--tasks cell_type``). Printed, and written if asked: how often an
+interval holds the true value, how often a layer is claimed to beat the final one where none does, and how
+often where one does.
 
     python benchmarks/calibration.py --studies 200 --processes 4 --output calibration.tsv
 
