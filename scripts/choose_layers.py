@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from layerscope.command_line import run, settings
 from layerscope.statistics.evidence import models_of, resample_paths
 from layerscope.statistics.layer_choice import choose_layers
@@ -24,6 +26,11 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--models", type=settings, required=True, help="JSON: model -> {kind, control, of, layers}"
     )
+    arguments.add_argument(
+        "--conditions",
+        nargs="*",
+        help="conditions in the study's order: shifts go from one to a later one",
+    )
     arguments.add_argument("--output", type=Path, required=True, help="layers.tsv: the layer to use")
     arguments.add_argument("--curves", type=Path, help="every layer, with simultaneous intervals")
     arguments.add_argument("--shifts", type=Path, help="whether the best layer moves between conditions")
@@ -35,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     scores = read_scores(args.scores)
     resamples = resample_paths(args.folder, scores) if args.folder else args.resamples
+    if args.conditions:
+        order = [*args.conditions, *sorted(set(scores["condition"]) - set(args.conditions))]
+        scores["condition"] = pd.Categorical(scores["condition"], order)
     chosen = choose_layers(scores, resamples, models_of(args.models))
     write_table(args.output, chosen.layers)
     for path, table in ((args.curves, chosen.curves), (args.shifts, chosen.shifts)):

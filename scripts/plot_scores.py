@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--layers", metavar="TSV", help="table of the layer choice: marks its confidence set"
     )
+    arguments.add_argument("--ceilings", metavar="TSV", help="table of noise ceilings: their intervals")
     arguments.add_argument("--settings", required=True, help="models, titles: JSON text or a file")
     arguments.add_argument("--output", required=True, nargs="+", metavar="FILE", help=".svg, .png, .pdf")
     return arguments
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         protocol=args.protocol,
         settings=settings(args.settings),
         layers_path=args.layers,
+        ceilings_path=args.ceilings,
     )
 
 

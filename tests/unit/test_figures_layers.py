@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import example_tables as example
+import pandas as pd
 import pytest
 
 import plot_scores
@@ -13,6 +14,7 @@ from layerscope.figures.layer_panels import arrange
 from layerscope.figures.models import read_models
 from layerscope.figures.wording import layer_ranges
 from layerscope.tables import write_scores, write_table
+from layerscope.tasks import interval_method
 
 MANY = {"scfoundation_a": 12, "tahoe_x1_70m": 12, "tahoe_x1_1b": 24, "tahoe_x1_3b": 32, "uce_33l": 33}
 
@@ -98,13 +100,55 @@ def test_a_study_of_baselines_alone_is_drawn(tmp_path):
     assert "best layer" not in svg
 
 
-def test_few_models_share_a_panel_and_many_are_divided_by_family():
-    few, many = read_models(example.settings()), read_models(example.settings(MANY))
+def test_models_with_controls_have_panels_of_their_own():
+    models = read_models(example.settings())
+    alone = [("scfoundation",), ("tahoe_x1_1b",)]
+    assert [[panel.models for panel in row] for row in arrange(["a", "b"], models)] == [
+        [alone[0]] * 2,
+        [alone[1]] * 2,
+    ]
+    assert [panel.models for panel in arrange(["a"], models)[0]] == alone
+
+
+def test_few_models_without_controls_share_a_panel_and_many_are_divided_by_family():
+    few, many = (read_models(example.settings(models, seeds=0)) for models in (None, MANY))
     assert arrange(["a", "b"], few)[0][1].models == ("scfoundation", "tahoe_x1_1b")
     rows = arrange(["a", "b"], many)
     assert [[panel.condition for panel in row] for row in rows] == [["a", "b"]] * 3
     assert rows[1][0].models == ("tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b")
     assert [len(row) for row in arrange(["a"], many)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("task", "protocol", "words"),
+    [
+        ("trajectory", "paper", "delete-d jackknife on disjoint halves of the cells"),
+        ("trajectory", "strict", "delete-d jackknife on disjoint halves of the cells"),
+        ("perturbation", "paper", "bootstrap over perturbations"),
+        ("perturbation", "strict", "infinitesimal jackknife over perturbations"),
+        ("cell_type", "strict", "bootstrap over donors or batches"),
+        ("another", "strict", ""),
+    ],
+)
+def test_every_task_and_protocol_says_where_its_intervals_come_from(task, protocol, words):
+    assert interval_method(task, protocol).startswith(words)
+    assert bool(interval_method(task, protocol)) == bool(words)
+
+
+def test_the_caption_names_the_method_of_the_intervals_and_no_other(tmp_path):
+    assert "95% interval (bootstrap over perturbations" in draw(tmp_path, "perturbation")
+    trajectory = draw(tmp_path, "trajectory")
+    assert "95% interval (delete-d jackknife" in trajectory
+    assert "bootstrap" not in trajectory
+
+
+def test_a_remark_on_every_score_of_a_condition_stands_in_the_caption(tmp_path):
+    said = "Every score of simulated_differentiation: reference computed on hvg_pca."
+    assert said in draw(tmp_path, "trajectory")
+    rows = example.scores()
+    first = next(row for row in rows if row.task == "trajectory")
+    rows[rows.index(first)] = replace(first, reason="")
+    assert said not in draw(tmp_path, "trajectory", rows=rows)
 
 
 def test_many_models_are_drawn_with_their_layer_numbers(tmp_path):
@@ -121,16 +165,21 @@ def test_a_noise_ceiling_and_every_kind_of_control_are_drawn_where_there_are(tmp
         "control": "gene_permuted",
         "of": "scfoundation",
     }
-    rows = [replace(row, ceiling=row.estimate + 0.1) for row in example.scores(seeds=2)]
+    rows = [replace(row, ceiling=0.6) for row in example.scores(seeds=2)]
     rows += [
         replace(row, model="scfoundation_permuted", estimate=row.estimate / 2)
         for row in rows
         if row.model == "scfoundation"
     ]
-    svg = draw(tmp_path, "perturbation", rows=rows, settings=settings)
+    ceilings = {"condition": ["D1_Rest"], "metric": "ceiling_by_split", "status": "ok"}
+    write_table(tmp_path / "ceilings.tsv", pd.DataFrame(ceilings | {"ci_low": 0.4, "ci_high": 1.2}))
+    extra = ["--ceilings", str(tmp_path / "ceilings.tsv")]
+    svg = draw(tmp_path, "perturbation", rows=rows, settings=settings, extra=extra)
     assert ">noise ceiling<" in svg
+    assert svg.count(">noise ceiling 0.60<") == 3 * 2
+    assert ">1.2<" in svg, "the axis holds the ceiling's interval"
     assert "same network, gene identities permuted (one seed, 95% interval)" in svg
-    assert "Widely dotted: noise ceiling." in svg
+    assert "noise ceiling, its 95% interval in the bracket" in svg
 
 
 def test_panels_name_their_metric_where_it_differs(tmp_path):
@@ -144,6 +193,16 @@ def test_panels_name_their_metric_where_it_differs(tmp_path):
     svg = draw(tmp_path, "perturbation", rows=rows, extra=["--layers", str(tmp_path / "layers.tsv")])
     assert ">D1 Rest: another metric<" in svg
     assert ">D1 Stim8hr: Spearman correlation with the similarity of effects<" in svg
+
+
+def test_the_same_gap_of_a_model_and_its_controls_is_one_note(tmp_path):
+    rows = [
+        replace(row, status="undefined", reason="constant") if row.layer == "00" else row
+        for row in example.scores(seeds=2)
+        if row.task == "trajectory" and row.model.startswith("tahoe")
+    ]
+    svg = draw(tmp_path, "trajectory", rows=rows)
+    assert "No score: Tahoe X1 1B, 2 controls, layer 0 (simulated_differentiation): constant" in svg
 
 
 def test_many_reasons_are_cut_and_the_cut_is_stated(tmp_path):

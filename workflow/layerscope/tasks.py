@@ -32,19 +32,32 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     primary
         Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
+    intervals
+        By protocol, where the 95% intervals of its primary metrics come from.
     """
 
     title: str
     keeps: str
     metrics: Mapping[str, Metric]
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    intervals: Mapping[str, str] = field(default_factory=dict)
 
+
+ONE_ROOT = "delete-d jackknife on disjoint halves of the cells, each with its own graph, for the one root"
+DRAWN_PERTURBATIONS = (
+    "bootstrap over perturbations; of more than 1,000 perturbations, infinitesimal jackknife over them"
+)
 
 TASKS: Mapping[str, Task] = {
     "trajectory": Task(
         title="How well each layer keeps the order of development",
         keeps="the order of cells along the trajectory",
         primary={"strict": ("time_somers_d", "clone_order", "spearman")},
+        intervals={
+            "paper": ONE_ROOT,
+            "released": ONE_ROOT,
+            "strict": "delete-d jackknife on disjoint halves of the cells, each with its own graph and roots",
+        },
         metrics={
             "spearman": Metric(
                 "Spearman correlation with the reference pseudotime",
@@ -66,6 +79,11 @@ TASKS: Mapping[str, Task] = {
     "perturbation": Task(
         title="How well each layer keeps which perturbations act alike",
         keeps="which perturbations act alike",
+        intervals={
+            "paper": DRAWN_PERTURBATIONS,
+            "released": DRAWN_PERTURBATIONS,
+            "strict": "infinitesimal jackknife over perturbations",
+        },
         metrics={
             "spearman": Metric(
                 "Spearman correlation with the similarity of effects",
@@ -78,6 +96,10 @@ TASKS: Mapping[str, Task] = {
     "cell_type": Task(
         title="How well each layer tells cell types apart",
         keeps="cell types apart",
+        intervals={
+            "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "
+            "these donors or batches alone), with refits of the probe",
+        },
         metrics={
             "probe_macro_f1": Metric(
                 "Macro F1 of a linear probe",
@@ -97,3 +119,8 @@ def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:
     if task not in TASKS:
         return (USUAL,)
     return TASKS[task].primary.get(protocol, tuple(TASKS[task].metrics)[:1])
+
+
+def interval_method(task: str, protocol: str) -> str:
+    """Where the 95% intervals of a task's protocol come from; nothing if it is not described here."""
+    return TASKS[task].intervals.get(protocol, "") if task in TASKS else ""

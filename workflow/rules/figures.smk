@@ -6,6 +6,7 @@ rule plot_scores:
         script=repository("scripts/plot_scores.py"),
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
+        ceilings=ceiling_tables(),
     output:
         svg="results/figures/{task}_{protocol}.svg",
         png=report(
@@ -30,12 +31,13 @@ rule plot_scores:
     params:
         code=code("plot_scores.py"),
         settings=as_json(figure_settings()),
+        ceilings=ceilings_option(),
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"
     shell:
         "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
-        " --scores {input.scores} --layers {input.layers} --settings {params.settings:q}"
-        " --output {output.svg} {output.png} {output.pdf} &> {log}"
+        " --scores {input.scores} --layers {input.layers} {params.ceilings}"
+        " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
 rule plot_layer_choice:

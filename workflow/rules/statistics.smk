@@ -60,11 +60,12 @@ rule choose_layers:
     params:
         code=code("choose_layers.py"),
         models=as_json(model_descriptions()),
+        conditions=config["study"]["conditions"],
     message:
         "Choosing layers"
     shell:
         "python {input.script} --scores {input.scores} --resamples {input.resamples}"
-        " --models {params.models:q} --output {output.layers}"
+        " --models {params.models:q} --conditions {params.conditions} --output {output.layers}"
         " --curves {output.curves} --shifts {output.shifts} &> {log}"
 
 

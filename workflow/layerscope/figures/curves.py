@@ -32,8 +32,8 @@ class Curve:
         Names of the layers.
     position
         Where they stand on the depth axis, shape ``(n_layers,)``.
-    estimate, low, high, ceiling
-        Score, its interval and its noise ceiling, shape ``(n_layers,)``; NaN where there is no score.
+    estimate, low, high
+        Score and its interval, shape ``(n_layers,)``; NaN where there is no score.
     alike
         Names of the layers that cannot be told from the best one; None if that is not known.
     """
@@ -43,7 +43,6 @@ class Curve:
     estimate: Array
     low: Array
     high: Array
-    ceiling: Array
     alike: frozenset[str] | None = None
 
     @property
@@ -166,7 +165,7 @@ def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] 
     ok = (own["status"] == "ok").to_numpy()
     values = {
         name: np.where(ok, own[name].to_numpy(dtype=np.float64), np.nan)
-        for name in ("estimate", "ci_low", "ci_high", "ceiling")
+        for name in ("estimate", "ci_low", "ci_high")
     }
     position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
     return Curve(
@@ -175,7 +174,6 @@ def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] 
         estimate=values["estimate"],
         low=values["ci_low"],
         high=values["ci_high"],
-        ceiling=values["ceiling"],
         alike=alike,
     )
 
@@ -232,12 +230,6 @@ def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array])
     """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
     known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
     return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
-
-
-def chance_of(rows: pd.DataFrame, condition: str) -> float:
-    """Mean score under the null over all that is scored in a condition; NaN where the protocol has none."""
-    own = rows[(rows["condition"] == condition) & (rows["status"] == "ok")]
-    return float(own["null_mean"].mean())
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from layerscope.figures.layer_words import (
     subtitle_of,
     title_of,
 )
+from layerscope.figures.levels import ceiling_intervals
 from layerscope.figures.models import read_models
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
@@ -39,6 +40,7 @@ def draw_scores(
     protocol: str,
     settings: Mapping[str, Any],
     layers_path: str | Path | None = None,
+    ceilings_path: str | Path | None = None,
 ) -> None:
     """Draw the scores of one task and protocol against depth and write the figure to every output.
 
@@ -57,6 +59,8 @@ def draw_scores(
     layers_path
         Table of the layer choice (``layers.tsv``): the primary metric of each condition, unless the settings
         name one, and the layers that cannot be told from the best, which get filled signs.
+    ceilings_path
+        Table of the noise ceilings (``ceilings.tsv``): their intervals.
 
     Raises
     ------
@@ -88,6 +92,7 @@ def draw_scores(
             name: metric for name, metric in zip(rows["condition"], rows["metric"], strict=True) if metric
         },
         alike=choices.alike,
+        ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
     )
     with look():
@@ -106,16 +111,17 @@ def _figure(drawing: Drawing) -> Figure:
         legend=legend_entries(drawing, style),
     )
     size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
-    header = 0.42 if has_second_line(drawing) else 0.26
+    header = 0.26 + 0.16 * has_second_line(drawing) + 0.2 * has_row_titles(drawing)
     figure, grid = sheet(n_rows, n_columns, size, words, header=header)
-    limits = score_limits(drawing.rows, drawing.models)
+    limits = score_limits(drawing.rows, drawing.models, drawing.ceilings)
     for row, line in enumerate(grid):
         for column, axes in enumerate(line):
             if column >= len(panels[row]):
                 axes.set_axis_off()
                 continue
             axes.set_ylim(*limits)
-            draw_panel(axes, panels[row][column], drawing.rows, drawing.models, style, drawing.alike)
+            drawn = (drawing.rows, drawing.models, style, drawing.alike, drawing.ceilings)
+            draw_panel(axes, panels[row][column], *drawn)
             head_panel(axes, panels[row][column], drawing, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
@@ -132,7 +138,16 @@ def head_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, Cu
         title = f"{title}: {drawing.label(panel.condition)}"
     if drawing.split:
         name = models[panel.models[0]].title if len(panel.models) == 1 else models[panel.models[0]].family
-        title = name if len(drawing.conditions) == 1 else f"{name}: {title}"
+        if not has_row_titles(drawing):
+            title = name
+        elif panel.condition == drawing.conditions[0]:
+            above = 32 if has_second_line(drawing) else 21
+            words: dict[str, Any] = {
+                "fontweight": "bold",
+                "fontsize": PANEL_TITLE_SIZE + 0.5,
+                "va": "baseline",
+            }
+            axes.annotate(name, (0, 1), (0, above), "axes fraction", "offset points", **words)
         if len(panel.models) > 1:
             axes.legend(
                 handles=[curve_entry(models[model].title, style[model]) for model in panel.models],
@@ -147,7 +162,13 @@ def head_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, Cu
     size = min(
         PANEL_TITLE_SIZE, max(6.0, PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE)))
     )
-    axes.set_title(title, fontsize=size, y=1, pad=17 if has_second_line(drawing) else 6)
+    weight = "normal" if has_row_titles(drawing) else "bold"
+    axes.set_title(title, fontsize=size, fontweight=weight, y=1, pad=17 if has_second_line(drawing) else 6)
+
+
+def has_row_titles(drawing: Drawing) -> bool:
+    """Whether rows of panels are those of models, named above the row."""
+    return drawing.split and len(drawing.conditions) > 1
 
 
 def has_second_line(drawing: Drawing) -> bool:

@@ -12,19 +12,19 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, chance_of, curve
+from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
+from layerscope.figures.levels import draw_levels, levels_of
 from layerscope.figures.models import Model
-from layerscope.figures.sheet import width_of
-from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, spread
+from layerscope.figures.style import CURVES, GREY, CurveStyle, spread
 from layerscope.tables import OFFICIAL
 
 MOST_CURVES = 4
-LABEL_POSITION = 1.4
-LABEL_SIZE = 6.5
-LABEL_INCHES = 0.12
 NUMBER_INCHES = 0.18
 UNTRAINED = "untrained"
-CHANCE_DASHES = (0, (6, 2, 1, 2))
+INTERVAL_ALPHA = 0.22
+BAND_FACE, BAND_EDGE = "#f2f2f2", "#8a8a8a"
+CONTROL_LOOKS = {"gene_permuted": ((0, (2, 1.2)), "v"), "values_permuted": ((0, (1, 1.6)), "d")}
+OTHER_CONTROL = ((0, (4, 1, 1, 1, 1, 1)), "p")
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,34 @@ class Panel:
 
 
 def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[list[Panel]]:
-    """Lay out panels in rows: one a condition, or one a condition and family where there are many models."""
+    """Lay out panels in rows: one a condition and group of models, a row for each group.
+
+    Models that have controls stand alone, since bands of two models cannot be told apart in greyscale; others
+    share a panel, those of one family where there are many.
+    """
+    groups = _groups(models)
+    if len(groups) == 1:
+        return _rows([Panel(name, groups[0]) for name in conditions])
+    if len(conditions) == 1:
+        return _rows([Panel(conditions[0], group) for group in groups])
+    return [[Panel(name, group) for name in conditions] for group in groups]
+
+
+def _groups(models: Mapping[str, Model]) -> list[tuple[str, ...]]:
+    """Models that share a panel."""
     foundation = [model for model in models.values() if model.kind == "foundation"]
+    if any(model.kind == "control" for model in models.values()):
+        return [(model.name,) for model in foundation] or [()]
     if len(foundation) <= MOST_CURVES:
-        return _rows([Panel(name, tuple(model.name for model in foundation)) for name in conditions])
+        return [tuple(model.name for model in foundation)]
     families: dict[str, list[str]] = {}
     for model in foundation:
         families.setdefault(model.family, []).append(model.name)
-    groups = [
+    return [
         tuple(names[start : start + MOST_CURVES])
         for names in families.values()
         for start in range(0, len(names), MOST_CURVES)
     ]
-    if len(conditions) == 1:
-        return _rows([Panel(conditions[0], group) for group in groups])
-    return [[Panel(name, group) for name in conditions] for group in groups]
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
@@ -68,7 +81,9 @@ def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
     }
 
 
-def score_limits(rows: pd.DataFrame, models: Mapping[str, Model]) -> tuple[float, float]:
+def score_limits(
+    rows: pd.DataFrame, models: Mapping[str, Model], ceilings: Mapping[str, tuple[float, float]]
+) -> tuple[float, float]:
     """Limits of the score axis that hold zero, every score and every interval that is drawn."""
     ok = rows[rows["status"] == "ok"]
     controls = [(model.of, model.control) for model in models.values() if model.kind == "control"]
@@ -79,7 +94,8 @@ def score_limits(rows: pd.DataFrame, models: Mapping[str, Model]) -> tuple[float
     }
     drawn = ok[~ok["model"].isin(ranges)]
     values = drawn[["ci_low", "ci_high", "ceiling"]].to_numpy(dtype=np.float64).ravel()
-    values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), [0.0]])
+    bounds = [bound for name in set(ok["condition"]) for bound in ceilings.get(name, ())]
+    values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), bounds, [0.0]])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
     margin = 0.06 * (high - low or 1.0)
@@ -93,21 +109,22 @@ def draw_panel(
     models: Mapping[str, Model],
     style: Mapping[str, CurveStyle],
     alike: Mapping[tuple[str, str], frozenset[str]],
+    ceilings: Mapping[str, tuple[float, float]],
 ) -> None:
-    """Draw the controls' bands, the baselines' lines and the models' curves of one panel.
+    """Draw the controls' bands, the level lines and the models' curves of one panel.
 
-    ``alike`` holds, by condition and model, the layers that cannot be told from the best. The limits of
-    the score axis must be set: labels are kept apart within them.
+    ``alike`` holds, by condition and model, the layers that cannot be told from the best, ``ceilings`` by
+    condition the interval of the noise ceiling. The limits of the score axis must be set: labels are kept
+    apart within them.
     """
     axes.plot(
         [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
     )
-    draw_chance(axes, chance_of(rows, panel.condition))
     for name in panel.models:
         for band in bands(rows, panel.condition, models, name):
             draw_band(axes, band, style[name])
-    labels = draw_baselines(axes, rows, panel.condition, [m for m in models.values() if m.kind == "baseline"])
-    make_room(axes, labels)
+    baselines = [model for model in models.values() if model.kind == "baseline"]
+    draw_levels(axes, levels_of(rows, panel.condition, baselines, ceilings))
     here = panel.condition
     curves = [(curve(rows, here, name, alike.get((here, name))), style[name]) for name in panel.models]
     for points, own in curves:
@@ -142,7 +159,13 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     blocks = points.numbered
     at, estimate = points.position[blocks], points.estimate[blocks]
     axes.fill_between(
-        at, points.low[blocks], points.high[blocks], color=style.colour, alpha=0.16, linewidth=0, zorder=2
+        at,
+        points.low[blocks],
+        points.high[blocks],
+        color=style.colour,
+        alpha=INTERVAL_ALPHA,
+        linewidth=0,
+        zorder=2,
     )
     axes.plot(at, estimate, color=style.colour, linestyle=style.dashes, linewidth=1.5, zorder=4)
     size = 3.2 if blocks.sum() > 14 else 4
@@ -151,9 +174,6 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
             np.array([points.alike is None or k in points.alike for k in points.layers]) == filled
         )
         draw_signs(axes, points, own, style, size=size, face=style.colour if filled else "white")
-    axes.plot(
-        at, points.ceiling[blocks], color=style.colour, linestyle=(0, (1, 3)), linewidth=1.1, zorder=1.8
-    )
     for index in np.flatnonzero(~blocks & np.isfinite(points.estimate)):
         official = points.layers[index] == OFFICIAL
         x = points.position[index] + (CURVES.index(style) - 1) * 0.022
@@ -161,12 +181,6 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
         look = {"marker": "*", "markersize": 9} if official else {"marker": style.marker, "markersize": 4.5}
         axes.plot(x, points.estimate[index], color=style.colour, linestyle="", zorder=5, **look)
     mark_gaps(axes, points, style)
-
-
-def draw_chance(axes: Any, level: float) -> None:
-    """Draw the mean score under the null as a level line, if there is one."""
-    ends = [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08]
-    axes.plot(ends, [level, level], color="#333333", linestyle=CHANCE_DASHES, linewidth=0.8, zorder=0.6)
 
 
 def draw_signs(
@@ -238,14 +252,7 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
     if band.control != UNTRAINED:
         _draw_permuted(axes, band, style)
         return
-    look: dict[str, Any] = {
-        "facecolor": "#e6e6e6",
-        "edgecolor": style.colour,
-        "alpha": 0.55,
-        "hatch": style.hatch,
-        "linewidth": 0.5,
-        "zorder": 1,
-    }
+    look: dict[str, Any] = band_look(style) | {"zorder": 1}
     inner = _blocks(band)
     axes.fill_between(band.position[inner], band.low[inner], band.high[inner], **look)
     for index in np.flatnonzero(~inner):
@@ -253,70 +260,34 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
         axes.fill_between([x - 0.035, x + 0.035], band.low[index], band.high[index], **look)
 
 
+def band_look(style: CurveStyle) -> dict[str, Any]:
+    """Look of the band of untrained networks: hatched grey, where intervals are filled with colour."""
+    return {"facecolor": BAND_FACE, "edgecolor": BAND_EDGE, "hatch": style.hatch, "linewidth": 0.5}
+
+
 def _draw_permuted(axes: Any, band: Band, style: CurveStyle) -> None:
-    dashes = permuted_dashes(band.control)
-    look: dict[str, Any] = {"color": style.colour, "alpha": 0.75, "zorder": 2}
+    dashes, marker = CONTROL_LOOKS.get(band.control, OTHER_CONTROL)
+    look: dict[str, Any] = {"color": style.colour, "alpha": 0.8, "zorder": 2.5}
+    sign: dict[str, Any] = {"marker": marker, "markersize": 3.2, "markerfacecolor": "white"}
     inner = _blocks(band)
-    axes.plot(band.position[inner], band.middle[inner], linestyle=dashes, linewidth=1.0, **look)
     axes.vlines(band.position, band.low, band.high, linewidth=0.4, **look)
-    axes.plot(band.position[~inner], band.middle[~inner], linestyle="", marker="_", markersize=5, **look)
+    axes.plot(band.position[inner], band.middle[inner], linestyle=dashes, linewidth=1, **sign, **look)
+    axes.plot(band.position[~inner], band.middle[~inner], linestyle="", **sign, **look)
 
 
 def _blocks(band: Band) -> npt.NDArray[np.bool_]:
     return np.array([layer not in ("00", OFFICIAL) for layer in band.layers], dtype=bool)
 
 
-def permuted_dashes(control: str) -> Any:
-    """Dashes of a control that is not ``untrained``, by its kind."""
-    return BASELINE_DASHES[{"values_permuted": 4}.get(control, 2)]
-
-
 def control_entry(control: str, style: CurveStyle, label: str) -> Patch | Line2D:
     """Legend entry of a control."""
-    if control != UNTRAINED:
-        dashes = permuted_dashes(control)
-        return Line2D([], [], color=style.colour, alpha=0.75, linewidth=1.0, linestyle=dashes, label=label)
-    return Patch(
-        facecolor="#e6e6e6", edgecolor=style.colour, alpha=0.7, hatch=style.hatch, linewidth=0.5, label=label
-    )
+    if control == UNTRAINED:
+        return Patch(**band_look(style), label=label)
+    dashes, marker = CONTROL_LOOKS.get(control, OTHER_CONTROL)
+    sign: dict[str, Any] = {"marker": marker, "markersize": 3.2, "markerfacecolor": "white"}
+    return Line2D([], [], color=style.colour, alpha=0.8, linewidth=1, linestyle=dashes, label=label, **sign)
 
 
-def make_room(axes: Any, labels: Sequence[str]) -> None:
-    """Set the limits of the depth axis so that the longest label at the right fits."""
-    left = INPUT_POSITION - 0.08
-    total = axes.figure.get_figwidth() * axes.get_position().width
-    room = max((width_of(label, LABEL_SIZE) for label in labels), default=0.0)
-    right = LABEL_POSITION if labels else OFFICIAL_POSITION + 0.12
-    axes.set_xlim(left, right + (right - left) * room / max(total - room, 0.3 * total))
-
-
-def draw_baselines(axes: Any, rows: pd.DataFrame, condition: str, baselines: Sequence[Model]) -> list[str]:
-    """Draw each baseline as a level line, its interval at the right, and its name and score beside it.
-
-    Returns
-    -------
-    The labels that were written.
-    """
-    own = rows[(rows["condition"] == condition) & (rows["status"] == "ok") & (rows["layer"] == OFFICIAL)]
-    drawn = []
-    for place, baseline in enumerate(baselines):
-        score = own[own["model"] == baseline.name]
-        if not score.empty:
-            drawn.append((baseline, BASELINE_DASHES[place % len(BASELINE_DASHES)], score.iloc[0]))
-    if not drawn:
-        return []
-    low, high = axes.get_ylim()
-    inches = axes.figure.get_figheight() * axes.get_position().height
-    labels = []
-    levels = spread([score["estimate"] for _, _, score in drawn], (high - low) * LABEL_INCHES / inches)
-    levels += min(0.0, high - levels.max()) + max(0.0, low - levels.min())
-    for place, ((baseline, dashes, score), level) in enumerate(zip(drawn, levels, strict=True)):
-        estimate, x = score["estimate"], OFFICIAL_POSITION + 0.1 + 0.025 * place
-        line: dict[str, Any] = {"color": GREY, "zorder": 1.5}
-        axes.plot([INPUT_POSITION - 0.08, x], [estimate, estimate], linestyle=dashes, linewidth=0.9, **line)
-        axes.plot([x, x], [score["ci_low"], score["ci_high"]], linewidth=1.2, **line)
-        axes.plot([x, LABEL_POSITION - 0.02], [estimate, level], linewidth=0.4, **line)
-        label = f"{baseline.name} {estimate:.2f}"
-        axes.text(LABEL_POSITION, level, label, fontsize=LABEL_SIZE, color="#333333", va="center", zorder=3)
-        labels.append(label)
-    return labels
+def interval_entry(style: CurveStyle) -> Patch:
+    """Legend entry of the interval of a curve."""
+    return Patch(facecolor=style.colour, alpha=INTERVAL_ALPHA, linewidth=0, label="95% interval of the curve")

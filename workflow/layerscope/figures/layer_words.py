@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import without_score
-from layerscope.figures.layer_panels import CHANCE_DASHES, UNTRAINED, Panel, control_entry
+from layerscope.figures.layer_panels import UNTRAINED, Panel, control_entry, interval_entry
+from layerscope.figures.levels import BASELINE, CEILING, CHANCE, level_entry
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
 from layerscope.figures.wording import (
@@ -24,7 +26,7 @@ from layerscope.figures.wording import (
     simulated_note,
     task_title,
 )
-from layerscope.tasks import primary_metrics
+from layerscope.tasks import interval_method, primary_metrics
 
 MOST_NOTES = 5
 
@@ -47,6 +49,8 @@ class Drawing:
         Metric of each condition.
     alike
         Layers that cannot be told from the best one, by condition and model, where that is known.
+    ceilings
+        95% interval of the noise ceiling of each condition, where that is known.
     settings
         The settings as given.
     """
@@ -58,6 +62,7 @@ class Drawing:
     models: Mapping[str, Model]
     metrics: Mapping[str, str]
     alike: Mapping[tuple[str, str], frozenset[str]]
+    ceilings: Mapping[str, tuple[float, float]]
     settings: Mapping[str, Any]
 
     @property
@@ -67,7 +72,7 @@ class Drawing:
 
     @property
     def split(self) -> bool:
-        """Whether the models are divided among panels, by family."""
+        """Whether the models are divided among panels."""
         return len({panel.models for row in self.panels for panel in row}) > 1
 
     def label(self, condition: str | None = None) -> str:
@@ -99,36 +104,31 @@ def subtitle_of(drawing: Drawing) -> str:
 
 
 def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Line2D | Patch]:
-    """One entry for each model and control, and one for each sign that is not obvious."""
+    """One entry for each model or kind of control, and one for each sign that is not obvious."""
     entries: list[Line2D | Patch] = []
-    models = drawing.models
     if drawing.split:
-        kinds = sorted({model.control for model in models.values() if model.kind == "control"})
-        entries += [
-            control_entry(kind, CURVES[0], f"{control_label(kind)} (range over seeds)") for kind in kinds
-        ]
+        # panels of one model each look alike; those of a family name their models themselves
+        if all(len(panel.models) == 1 for row in drawing.panels for panel in row):
+            entries.append(curve_entry("the panel's model", CURVES[0]))
     else:
-        for name, own in style.items():
-            entries.append(curve_entry(models[name].title, own))
-            for control, n_seeds in control_seeds(models, name).items():
-                seeds = f"range of {n_seeds} seeds" if n_seeds > 1 else "one seed, 95% interval"
-                entries.append(
-                    control_entry(control, own, f"same network, {control_label(control)} ({seeds})")
-                )
+        entries += [curve_entry(drawing.models[name].title, own) for name, own in style.items()]
+    if style:
+        entries.append(interval_entry(CURVES[0]))
+    for control, n_seeds in control_seeds(drawing.models).items():
+        seeds = f"range of {n_seeds} seeds" if n_seeds != "1" else "one seed, 95% interval"
+        label = f"same network, {control_label(control)} ({seeds})"
+        entries.append(control_entry(control, CURVES[0], label))
     if style:
         entries += [_sign("official embedding", "*", 8), _sign("best layer", "o", 8, "none")]
     if drawing.alike:
         entries.append(_sign("open sign: worse than the best layer", "s", 4, "white"))
     if drawing.has("baseline"):
-        entries.append(Line2D([], [], color=GREY, linestyle=(0, (7, 2)), linewidth=0.9, label="baseline"))
-    if drawing.rows["ceiling"].notna().any():
-        entries.append(
-            Line2D([], [], color=GREY, linestyle=(0, (1, 3)), linewidth=1.1, label="noise ceiling")
-        )
-    if drawing.rows["null_mean"].notna().any():
-        entries.append(
-            Line2D([], [], color="#333333", linestyle=CHANCE_DASHES, linewidth=0.8, label="labels shuffled")
-        )
+        entries.append(level_entry(BASELINE))
+    entries += [
+        level_entry(kind)
+        for kind, column in ((CEILING, "ceiling"), (CHANCE, "null_mean"))
+        if drawing.rows[column].notna().any()
+    ]
     if not without_score(drawing.rows).empty:
         entries.append(_sign("no score", "x", 4))
     return entries
@@ -147,39 +147,57 @@ def curve_entry(title: str, style: CurveStyle) -> Line2D:
     )
 
 
-def control_seeds(models: Mapping[str, Model], of: str) -> dict[str, int]:
-    """Number of seeds of each kind of control of a foundation model."""
-    kinds = [model.control for model in models.values() if model.kind == "control" and model.of == of]
-    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+def control_seeds(models: Mapping[str, Model]) -> dict[str, str]:
+    """Number of seeds of each kind of control, in words where models have different numbers of them."""
+    runs = Counter((model.control, model.of) for model in models.values() if model.kind == "control")
+    kinds = sorted({kind for kind, _ in runs})
+    counts = {kind: sorted({n for (other, _), n in runs.items() if other == kind}) for kind in kinds}
+    return {kind: " or ".join(map(str, numbers)) for kind, numbers in counts.items()}
 
 
 def missing_notes(drawing: Drawing) -> list[str]:
-    """Say which scores are missing and why, in at most a few lines."""
+    """Say which scores are missing and why, in at most a few lines; the same gap of several models is one."""
     missing = without_score(drawing.rows)
-    notes = []
-    where: dict[tuple[str, str, str], list[str]] = {}
-    for (model, reason, condition), group in missing.groupby(["model", "reason", "condition"], sort=True):
-        where.setdefault((model, layer_ranges(group["layer"]), reason), []).append(condition)
-    for (model, layers, reason), conditions in where.items():
-        about = drawing.models[model]
-        named = about.title if about.kind == "baseline" else f"{about.title}, {layers}"
-        places = ", ".join(name for name in drawing.conditions if name in conditions)
-        notes.append(f"No score: {named} ({places}): {reason or 'no reason given'}")
+    gaps: dict[tuple[str, str, str], list[str]] = {}
+    for (model, reason), group in missing.groupby(["model", "reason"], sort=True):
+        by_layers: dict[str, list[str]] = {}
+        for condition, rows in group.groupby("condition", sort=True):
+            by_layers.setdefault(layer_ranges(rows["layer"]), []).append(condition)
+        for layers, conditions in by_layers.items():
+            places = ", ".join(name for name in drawing.conditions if name in conditions)
+            shown = "" if drawing.models[model].kind == "baseline" else f", {layers}"
+            gaps.setdefault((shown, places, reason), []).append(model)
+    notes = [
+        f"No score: {_named(models, drawing.models)}{layers} ({places}): {reason or 'no reason given'}"
+        for (layers, places, reason), models in gaps.items()
+    ]
     if len(notes) > MOST_NOTES:
         more = len(notes) - MOST_NOTES + 1
         notes[MOST_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
     return notes
 
 
+def _named(names: Sequence[str], models: Mapping[str, Model]) -> str:
+    """Titles of models; several controls are counted."""
+    controls = [name for name in names if models[name].kind == "control"]
+    titles = [models[name].title for name in names if name not in controls]
+    titles += [models[controls[0]].title] if len(controls) == 1 else []
+    titles += [f"{len(controls)} controls"] if len(controls) > 1 else []
+    return ", ".join(titles)
+
+
 def caption_of(drawing: Drawing) -> str:
     """Write the caption: what is drawn, from which rows, and which cells are simulated."""
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
     labels = ", or ".join(metric_label(drawing.task, metric) for metric in metrics)
+    method = interval_method(drawing.task, drawing.protocol)
     parts = [
         f"{labels}, against the depth of the layer, protocol {drawing.protocol}.",
         *(metric_meaning(drawing.task, metric) for metric in metrics),
-        "Curves: outputs of the blocks; shaded: 95% bootstrap interval; ring and number: layer with the "
-        "highest score; star: the official embedding; sign at the left: what enters the first block.",
+        f"Curves: outputs of the blocks; shaded: 95% interval{f' ({method})' if method else ''}; ring and "
+        "number: layer with the highest score; star: the official embedding; sign at the left: what enters "
+        "the first block.",
+        *common_remarks(drawing),
     ]
     if drawing.alike:
         parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
@@ -190,11 +208,12 @@ def caption_of(drawing: Drawing) -> str:
             "single seed, its 95% interval."
         )
     if controls - {UNTRAINED}:
-        parts.append("Thin broken lines: other controls, likewise.")
+        parts.append("Thin broken lines with small open signs: other controls, with their 95% interval.")
     if drawing.has("baseline"):
-        parts.append("Level lines: baselines, with their 95% interval at the right end.")
+        parts.append("Level full lines: baselines, with their 95% interval at the right end.")
     if drawing.rows["ceiling"].notna().any():
-        parts.append("Widely dotted: noise ceiling.")
+        bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
+        parts.append(f"Level line of long dashes: noise ceiling{bracket}.")
     if drawing.rows["null_mean"].notna().any():
         parts.append("Dash-dotted level line: mean score with shuffled labels.")
     n_missing = len(without_score(drawing.rows))
@@ -202,3 +221,15 @@ def caption_of(drawing: Drawing) -> str:
         parts.append(f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.")
     parts.append(simulated_note(drawing.settings, drawing.conditions).strip())
     return " ".join(part for part in parts if part)
+
+
+def common_remarks(drawing: Drawing) -> list[str]:
+    """Remarks that stand at every score of a condition, one sentence a condition."""
+    ok = drawing.rows[drawing.rows["status"] == "ok"]
+    said = []
+    for name in drawing.conditions:
+        remarks = [reason.split("; ") for reason in ok.loc[ok["condition"] == name, "reason"]]
+        shared = [part for part in (remarks or [[]])[0] if part and all(part in own for own in remarks)]
+        if shared:
+            said.append(f"Every score of {name}: {'; '.join(shared)}.")
+    return said

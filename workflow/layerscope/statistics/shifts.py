@@ -40,7 +40,7 @@ def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.Dat
     Parameters
     ----------
     comparisons
-        All comparisons of a study.
+        All comparisons of a study, in the order of its conditions: of a pair, the later one is ``other``.
     models
         The foundation models.
 
@@ -50,7 +50,9 @@ def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.Dat
     condition's best layer minus that of the first's, its interval from the bootstrap distributions of both
     (conditions are resampled independently of each other). ``p_same`` tests that SOME layer is the best in
     both: the largest, over layers, of twice the smaller of the layer's two p-values of being the best.
-    ``p_same_holm`` is corrected for all rows of the same task and protocol.
+    ``p_same_holm`` is corrected for all rows of the same task and protocol. ``layers_possible_in_both`` are
+    those whose p-value in this test exceeds 0.05: each condition tests them at 0.025 (Bonferroni of the two),
+    so they need not be the layers that are in both 95% confidence sets.
     """
     rows = [
         row
@@ -63,7 +65,7 @@ def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.Dat
     families = table.groupby(["task", "protocol"])["p_same"]
     table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
     table["sentence"] = [_sentence(row) for row in table.to_dict("records")]
-    ordered = table.sort_values(["task", "protocol", "model", "condition", "other_condition"], kind="stable")
+    ordered = table.sort_values(["task", "protocol", "model"], kind="stable")
     return ordered[list(COLUMNS)].reset_index(drop=True)
 
 
