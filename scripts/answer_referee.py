@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--curves", required=True, metavar="TSV", help="the curves over layers")
     arguments.add_argument("--ceilings", metavar="TSV", help="noise ceilings, if protocol strict was run")
     arguments.add_argument("--summaries", nargs="*", default=[], metavar="TSV", help="CONDITION/summary.tsv")
+    arguments.add_argument("--resamples", nargs="*", default=[], metavar="NPZ", help="bootstrap values")
     arguments.add_argument("--output", required=True, metavar="TSV", help="the table to write")
     return arguments
 

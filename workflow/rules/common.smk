@@ -25,6 +25,9 @@ from layerscope.models.catalogue import FAMILIES
 # models whose scores stand in the paper's tables
 PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
 
+# what a model's entry sets of how it is run
+MODEL_SETTINGS = ("family", "layers", "control", "of", "seed", "pooling", "set", "settings")
+
 # files that each architecture's pretraining writes: those of its release
 PRETRAINED_FILES = {
     "scfoundation": ["models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"],
@@ -581,13 +584,39 @@ def figure_settings():
 
 def studied_settings():
     """What the numbers of the study depend on beside its conditions, models and seeds."""
-    kinds = ("quality", "extraction", "pretraining", "resampling", *studied_tasks())
+    kinds = ("quality", "extraction", "pretraining", "resampling", "geometry", *studied_tasks())
     return {kind: config[kind] for kind in kinds}
+
+
+def printed_settings():
+    """The configuration that the report prints: what was studied and how, with the defaults of all keys."""
+    conditions = {name: config["conditions"][name] for name in config["study"]["conditions"]}
+    models = {
+        name: {key: value for key, value in config["models"][name].items() if key in MODEL_SETTINGS}
+        for name in config["study"]["models"]
+    }
+    return {"study": config["study"], "conditions": conditions, "models": models} | studied_settings()
+
+
+def first_layer_resamples():
+    """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
+    ablations = {name for name in config["study"]["models"] if is_ablation(name)}
+    wanted = ablations | {config["models"][name]["of"] for name in ablations}
+    return [
+        f"results/scores/perturbation/{condition}/{protocol}/{model}/layer_01.npz"
+        for condition, model in study.runs(config)
+        if study.task(config, condition) == "perturbation" and model in wanted
+        for protocol in config["study"]["protocols"]["perturbation"]
+    ]
+
+
+def is_ablation(model):
+    return config["models"][model].get("control") == "values_permuted"
 
 
 def referee_settings():
     """What the objections of a referee are answered with beside the tables."""
-    return {"models": model_descriptions(), "config": studied_settings()}
+    return {"models": model_descriptions(), "config": printed_settings()}
 
 
 def warning_settings():
@@ -598,7 +627,7 @@ def warning_settings():
 def report_settings():
     """What the report says beside the tables."""
     return figure_settings() | {
-        "config": {"study": config["study"]} | studied_settings(),
+        "config": printed_settings(),
         "seeds": config["seeds"],
         "versions": package_versions(),
     }

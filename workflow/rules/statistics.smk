@@ -130,6 +130,7 @@ rule answer_referee:
         curves="results/tables/curves.tsv",
         ceilings=ceiling_tables(),
         summaries=summary_files(),
+        resamples=first_layer_resamples(),
     output:
         report(
             "results/tables/referee.tsv",
@@ -156,7 +157,7 @@ rule answer_referee:
     shell:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --curves {input.curves} {params.ceilings}"
-        " --summaries {input.summaries} --output {output} &> {log}"
+        " --summaries {input.summaries} --resamples {input.resamples} --output {output} &> {log}"
 
 
 # What the logs say of jobs that did not run this time counts as well: the table is the same for the same numbers.

@@ -6,29 +6,48 @@ what to configure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from layerscope.report.outputs import KEY, Answer, Outputs
+import pandas as pd
 
-SEEDS = 5
-"""Untrained networks that make a band."""
+from layerscope.report.controls import ablation, feature_scale, harder_task, training
+from layerscope.report.formats import percent
+from layerscope.report.outputs import Answer, Outputs
+
 SIGNIFICANT = 0.05
+PUBLISHED_PEAK = 0.6
+VARIATION = re.compile(r".*?(_k\d+|_roots_q\d+|_centred|_unit_norm)$")
+"""Metrics that vary another: other graphs, quartiles over roots, layers centred or of unit length."""
+CEILINGS = ("split", "guide", "lane")
 
 
 def error_bars(study: Outputs) -> Answer | str:
     """Do scores have intervals?"""
-    rows = study.primary(study.of_layers("foundation"))
-    with_interval = int((rows["ci_low"].notna() & rows["ci_high"].notna()).sum())
-    if not with_interval:
+    primary = study.primary(study.of_layers("foundation"))
+    if not _with_interval(primary):
         return "a foundation model, and resampling: resamples"
+    rows = study.scores[study.scores["status"] == "ok"]
+    without = rows[rows["ci_low"].isna() | rows["ci_high"].isna()]
+    metrics = without["metric"].str.replace(VARIATION, r"...\1", regex=True)
+    named = metrics.groupby([without["task"], without["protocol"]]).agg(
+        lambda names: ", ".join(sorted(set(names)))
+    )
+    lacking = "; ".join(f"{task} {protocol}: {names}" for (task, protocol), names in named.items())
     return Answer(
-        says=f"{with_interval} of {len(rows)} scores of layers have a 95% interval; curves.tsv has intervals "
-        "for all layers of a curve at once (simultaneous_low, simultaneous_high)",
-        number=with_interval / len(rows),
+        says=f"{_with_interval(primary)} of {len(primary)} scores of trained layers by the primary metrics "
+        f"have a 95% interval, and {_with_interval(rows):,} of all {len(rows):,} scores that exist; without "
+        f"one by design: {lacking or 'none'}; curves.tsv has intervals for all layers of a curve at once "
+        "(simultaneous_low, simultaneous_high)",
+        number=_with_interval(rows) / len(rows),
         file=study.paths["scores"],
         column="ci_low, ci_high",
     )
+
+
+def _with_interval(rows: pd.DataFrame) -> int:
+    return int((rows["ci_low"].notna() & rows["ci_high"].notna()).sum())
 
 
 def peak(study: Outputs) -> Answer | str:
@@ -36,41 +55,22 @@ def peak(study: Outputs) -> Answer | str:
     rows = study.layers[(study.layers["task"] == "trajectory") & study.layers["gain_p_family"].notna()]
     if rows.empty:
         return "a condition with task: trajectory, and a foundation model"
-    smallest, sizes = rows["gain_p_family"].min(), rows["confidence_set"].str.split(",").str.len()
+    above = (rows["gain_p_family"] < SIGNIFICANT) & (rows["gain"] > 0)
+    there = (rows["best_depth_ci_low"] <= PUBLISHED_PEAK) & (rows["best_depth_ci_high"] >= PUBLISHED_PEAK)
+    curves = [
+        f"{row['condition']} {row['protocol']} {row['model']} {percent(row['best_depth'])} "
+        f"({percent(row['best_depth_ci_low'])} to {percent(row['best_depth_ci_high'])}), p "
+        f"{row['gain_p_family']:.3g}"
+        for _, row in rows.iterrows()
+    ]
     return Answer(
-        says=f"{(rows['gain_p_family'] < SIGNIFICANT).sum()} of {len(rows)} curves have a layer above the "
-        f"final one (max-T over layers, Holm over models and conditions); smallest p {smallest:.3g}; "
-        f"{sizes.min()} to {sizes.max()} layers cannot be told from the peak (confidence_set)",
-        number=float(smallest),
+        says=f"in {above.sum()} of {len(rows)} curves the best layer is above the final one (max-T over "
+        f"layers, Holm over models and conditions: p below {SIGNIFICANT}); the interval of its depth holds "
+        f"{percent(PUBLISHED_PEAK)} in {there.sum()}; depth of the best layer (95% interval): "
+        + "; ".join(curves),
+        number=float(rows["gain_p_family"].min()),
         file=study.paths["layers"],
-        column="gain_p_family",
-    )
-
-
-def feature_scale(study: Outputs) -> Answer | str:
-    """Do scores hang on the scale or the offset of a layer?"""
-    rows = study.of_layers("foundation")
-    changes = {}
-    for ending in ("_unit_norm", "_centred"):
-        varied = rows[rows["metric"].str.endswith(ending)]
-        varied = varied.assign(metric=varied["metric"].str.removesuffix(ending))
-        both = varied.merge(rows, on=[*KEY, "metric"], suffixes=("", "_plain"))
-        changes[ending] = (both["estimate"] - both["estimate_plain"]).abs()
-    if changes["_unit_norm"].empty:
-        return "a foundation model; every protocol scores cells of unit length"
-    centring = changes["_centred"]
-    return Answer(
-        says="with cells of unit length a score changes by "
-        f"{changes['_unit_norm'].median():.3f} (median; at most {changes['_unit_norm'].max():.3f})"
-        + (
-            f", with centred layers by {centring.median():.3f} (median; at most {centring.max():.3f})"
-            if len(centring)
-            else ""
-        )
-        + "; variance, norm and anisotropy of every layer stand in geometry.tsv",
-        number=float(changes["_unit_norm"].max()),
-        file=study.paths["scores"],
-        column="estimate of the metrics ..._unit_norm, ..._centred",
+        column="gain_p_family, best_depth, best_depth_ci_low, best_depth_ci_high",
     )
 
 
@@ -78,95 +78,29 @@ def noise(study: Outputs) -> Answer | str:
     """How much could any layer reach, and what does nothing reach?"""
     ceilings = study.ceilings
     if not ceilings.empty:
-        ceilings = ceilings[(ceilings["metric"] == "ceiling_by_split") & (ceilings["status"] == "ok")]
-    if ceilings.empty:
+        ceilings = ceilings[ceilings["status"] == "ok"]
+    if ceilings.empty or not (ceilings["metric"] == "ceiling_by_split").any():
         return "study: protocols: perturbation: [paper, strict]"
+    found = []
+    for kind in CEILINGS:
+        rows = ceilings[ceilings["metric"] == f"ceiling_by_{kind}"]
+        if len(rows):
+            found.append(
+                f"by {kind} {rows['estimate'].min():.2f} to {rows['estimate'].max():.2f} (interval above 0 "
+                f"in {(rows['ci_low'] > 0).sum()} of {len(rows)} conditions)"
+            )
     shuffled = study.of_layers("foundation")
     null = shuffled.loc[shuffled["metric"] == "spearman_shuffled_labels", "estimate"]
-    above = int((ceilings["ci_low"] > 0).sum())
-    lowest, highest = ceilings["estimate"].min(), ceilings["estimate"].max()
+    words = f"the reference agrees with itself in other cells, {', '.join(found)}; a score is divided by the "
+    words += "first, where its interval is above 0 (share_of_ceiling)"
+    if len(null):
+        words += f"; with labels shuffled the mean score is {null.mean():.3f} "
+        words += f"({null.min():.3f} to {null.max():.3f})"
     return Answer(
-        says=f"the reference agrees with itself in other cells at {lowest:.2f} to {highest:.2f}; that "
-        f"ceiling is above 0 in {above} of {len(ceilings)} conditions; only there is a score divided by it"
-        + (
-            f"; with labels shuffled the mean score is {null.mean():.3f} (from {null.min():.3f} to "
-            f"{null.max():.3f})"
-            if len(null)
-            else ""
-        ),
-        number=float(lowest),
+        says=words,
+        number=float(ceilings.loc[ceilings["metric"] == "ceiling_by_split", "estimate"].min()),
         file=study.paths["ceilings"],
-        column="estimate",
-    )
-
-
-def training(study: Outputs) -> Answer | str:
-    """Does training explain the scores, or would any weights do?"""
-    seeds: dict[str, int] = {}
-    for model in study.models.values():
-        if model.control == "untrained":
-            seeds[model.of] = seeds.get(model.of, 0) + 1
-    rows = study.layers[study.layers["untrained_same_layer_estimate"].notna()]
-    if not seeds or rows.empty:
-        return "models: MODEL_untrained_1 to MODEL_untrained_5"
-    above = int((rows["layers_above_untrained"].fillna("") != "").sum())
-    fewest = min(seeds.values())
-    permuted = study.lost_to("gene_permuted")["lost"]
-    missing = [] if fewest >= SEEDS else [f"models: MODEL_untrained_{fewest + 1} to MODEL_untrained_{SEEDS}"]
-    missing += [] if len(permuted) else ["models: MODEL_gene_permuted"]
-    words = (
-        f"; genes given the wrong identity change the score of a layer by {-permuted.median():+.3f} (median)"
-        if len(permuted)
-        else ""
-    )
-    return Answer(
-        says=f"in {above} of {len(rows)} curves some layer is above the mean of the untrained networks "
-        f"({fewest} seed{'s' if fewest > 1 else ''}) at the same layer, corrected for the number of layers"
-        + words,
-        number=above / len(rows),
-        file=study.paths["layers"],
-        column="layers_above_untrained",
-        configure=", ".join(missing),
-    )
-
-
-def harder_task(study: Outputs) -> Answer | str:
-    """Does the first layer keep its place where layer and reference share no cell?"""
-    if study.curves.empty:
-        return "a foundation model; study: protocols: perturbation: [paper, strict]"
-    rows = study.curves[
-        (study.curves["task"] == "perturbation")
-        & (study.curves["layer"] == "01")
-        & study.curves["over_final_low"].notna()
-    ]
-    strict, paper = rows[rows["protocol"] == "strict"], rows[rows["protocol"] == "paper"]
-    if strict.empty:
-        return "study: protocols: perturbation: [paper, strict]"
-    ahead = int((strict["over_final_low"] > 0).sum())
-    beside = f" (protocol paper: {(paper['over_final_low'] > 0).sum()} of {len(paper)})" if len(paper) else ""
-    return Answer(
-        says="under protocol strict, where layer and reference share no cell, layer 01 is above the final "
-        f"one in {ahead} of {len(strict)} curves{beside}, by {strict['over_final'].min():+.3f} to "
-        f"{strict['over_final'].max():+.3f}",
-        number=float(strict["over_final"].max()),
-        file=study.paths["curves"],
-        column="over_final, over_final_low (layer 01, protocol strict)",
-    )
-
-
-def ablation(study: Outputs) -> Answer | str:
-    """What is left of the first layer's score where values are dealt out among the expressed genes?"""
-    rows = study.lost_to("values_permuted")
-    lost = rows.loc[rows["layer"] == "01", "lost"]
-    if lost.empty:
-        return "models: MODEL_values_permuted"
-    return Answer(
-        says="with each cell's values dealt out among the genes that it expresses, layer 01 loses "
-        f"{_plain(lost.median())} (median of {len(lost)}; {_plain(lost.min())} to {_plain(lost.max())}): "
-        "what it keeps comes from which genes are expressed, not from how strongly",
-        number=float(lost.median()),
-        file=study.paths["scores"],
-        column="estimate of the models ..._values_permuted (layer 01)",
+        column="estimate, ci_low, ci_high (metric ceiling_by_...)",
     )
 
 
@@ -175,11 +109,14 @@ def splits(study: Outputs) -> Answer | str:
     rows = study.layers[study.layers["optimism"].notna()]
     if rows.empty:
         return "resampling: splits"
-    n_splits = (study.config.get("resampling") or {}).get("splits", "")
+    by_task = rows.groupby("task")["optimism"].agg(["median", "max"])
+    promised = ", ".join(
+        f"{task} {row['median']:.3f} (median; at most {row['max']:.3f})" for task, row in by_task.iterrows()
+    )
     return Answer(
-        says=f"every layer was chosen on one half and scored on the other ({n_splits} random halves, drawn "
-        f"by the seed of resampling): the naive maximum promises {rows['optimism'].median():.3f} too much "
-        f"(median; at most {rows['optimism'].max():.3f})",
+        says="every layer was chosen on one half of the data and scored on the other (random halves, drawn "
+        f"by the seed of resampling): the highest score of a half exceeds what it keeps by {promised}; "
+        "that is the optimism of a choice from HALF of the data, not of the report's choice from all of them",
         number=float(rows["optimism"].median()),
         file=study.paths["layers"],
         column="optimism, heldout_estimate",
@@ -188,18 +125,36 @@ def splits(study: Outputs) -> Answer | str:
 
 def cell_numbers(study: Outputs) -> Answer | str:
     """How many cells of each state entered?"""
-    if not study.summaries:
-        return "a condition"
-    final = {
+    rows = study.primary(study.of_layers("foundation"))
+    if rows.empty or not study.summaries:
+        return "a condition, and a foundation model"
+    words = "cells scored (controls of a screen not counted): " + "; ".join(
+        f"{condition} {_scored_cells(own)}" for condition, own in rows.groupby("condition", sort=True)
+    )
+    prepared = {
         name: int(table.loc[table["group"] == "all", "cells_after"].iloc[-1])
         for name, table in study.summaries.items()
     }
+    words += "; prepared (controls counted): " + ", ".join(f"{name} {n:,}" for name, n in prepared.items())
+    words += f"; after each filter, and by time, batch, lane or perturbation: {study.paths['summaries']}"
+    if "cell_type" in set(rows["task"]):
+        words += "; cells of each cell type: obs column cell_type of cells.h5ad beside it, in no table"
     return Answer(
-        says="cells after all filters: " + ", ".join(f"{name} {n:,}" for name, n in final.items()),
-        number=float(sum(final.values())),
-        file=study.paths["summaries"],
-        column="cells_after",
+        says=words,
+        number=float(rows["n_cells"].min()),
+        file=study.paths["scores"],
+        column="n_cells",
     )
+
+
+def _scored_cells(rows: pd.DataFrame) -> str:
+    """Cells scored by each protocol, of how many perturbations."""
+    found = []
+    for protocol, own in rows.groupby("protocol", sort=True):
+        numbers = [f"{n:,}" for n in sorted({own["n_cells"].min(), own["n_cells"].max()})]
+        items = f" of {own['n_items'].max()} perturbations" if own["task"].iloc[0] == "perturbation" else ""
+        found.append(f"{protocol} {' to '.join(numbers)}{items}")
+    return ", ".join(found)
 
 
 def settings_given(study: Outputs) -> Answer | str:
@@ -208,7 +163,9 @@ def settings_given(study: Outputs) -> Answer | str:
     if not n_settings:
         return "nothing: the report prints the configuration that it is given"
     return Answer(
-        says=f"the report prints {n_settings} settings with their values, the seeds and the versions",
+        says=f"the report prints the {n_settings} settings of the study's configuration with their values, "
+        "defaults of its keys included (those of baselines without settings stand in config/README.md); "
+        "seeds and versions stand beside them",
         number=float(n_settings),
         file=study.paths["report"],
         column="How it was run: Configuration of the study",
@@ -219,20 +176,17 @@ def figures(study: Outputs) -> Answer | str:
     """Do figures show intervals?"""
     drawn = study.layers[["task", "protocol"]].drop_duplicates().itertuples(index=False)
     names = sorted(f"{task}_{protocol}.svg" for task, protocol in drawn)
-    if not names:
+    rows = study.primary(study.of_layers("foundation"))
+    if not names or rows.empty:
         return "a foundation model"
     return Answer(
-        says=f"all curves of {', '.join(names)} are drawn with intervals, the range of their controls, "
-        "baselines and ceilings",
-        number=float(len(names)),
-        file=study.paths["figures"],
-        column="",
+        says=f"{', '.join(names)} draw the columns ci_low and ci_high of scores.tsv around each score of a "
+        f"layer, and {_with_interval(rows)} of {len(rows)} such scores have them; layer_choice.svg marks the "
+        "confidence set of layers; geometry.svg and alignment.svg show no intervals, nor do their tables",
+        number=_with_interval(rows) / len(rows),
+        file=study.paths["scores"],
+        column="ci_low, ci_high",
     )
-
-
-def _plain(value: float) -> str:
-    """A number with three decimals, never ``-0.000``."""
-    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def _leaves(value: Any) -> int:

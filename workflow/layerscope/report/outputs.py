@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import pandas as pd
 
 from layerscope.figures.models import Model
 
+RESTING = re.compile(r"(^|[_.+-])rest(ing)?$", re.IGNORECASE)
+"""Names of conditions of resting cells: ``D1_Rest``, say."""
 KEY = ["condition", "task", "protocol", "model", "layer"]
 
 
@@ -51,9 +54,11 @@ class Outputs:
     models
         The study's models.
     config
-        What the study set.
+        What the study set, as the report prints it.
     paths
         Path of each table by name; ``report`` and ``figures`` (a folder) as well.
+    resamples
+        Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
     """
 
     scores: pd.DataFrame
@@ -64,6 +69,7 @@ class Outputs:
     models: Mapping[str, Model]
     config: Mapping[str, Any]
     paths: Mapping[str, str]
+    resamples: Sequence[str] = ()
 
     def of_layers(self, kind: str, control: str = "") -> pd.DataFrame:
         """Scores that exist of the blocks of all models of a kind."""
@@ -77,6 +83,15 @@ class Outputs:
         """Those of the rows that are of the primary metric of their condition and protocol."""
         metrics = self.layers[["condition", "task", "protocol", "metric"]].drop_duplicates()
         return rows.merge(metrics)
+
+    def is_resting(self, condition: str) -> bool:
+        """Whether a condition is of resting cells, which its name says by ending in ``Rest``."""
+        return bool(RESTING.search(condition))
+
+    def resting(self, conditions: Iterable[str]) -> list[str]:
+        """Those of the conditions that are of resting cells; all of them where no name says so."""
+        names = list(dict.fromkeys(conditions))
+        return [name for name in names if self.is_resting(name)] or names
 
     def lost_to(self, control: str) -> pd.DataFrame:
         """Primary scores of trained layers beside those of a control: ``lost`` is the one minus the other."""

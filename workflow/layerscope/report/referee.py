@@ -47,6 +47,7 @@ def write_referee(
     ceilings: str | Path | None,
     summaries: Sequence[str | Path],
     settings: Mapping[str, Any],
+    resamples: Sequence[str | Path] = (),
 ) -> None:
     """Answer the objections from the tables of a study and write ``referee.tsv``.
 
@@ -60,6 +61,8 @@ def write_referee(
         ``.../CONDITION/summary.tsv``: cells per filter.
     settings
         ``models`` and ``config``, as the report gets them.
+    resamples
+        Bootstrap values of the layers that a control takes something from.
 
     Raises
     ------
@@ -86,5 +89,6 @@ def write_referee(
         models=read_models(settings),
         config=settings.get("config") or {},
         paths=paths,
+        resamples=[str(path) for path in resamples],
     )
     write_table(output, referee(study))
