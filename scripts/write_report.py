@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--tables", nargs="*", default=[], metavar="TSV", help="further tables to show")
     arguments.add_argument("--referee", metavar="TSV", help="objections and what answers them")
     arguments.add_argument("--warnings", metavar="TSV", help="what the jobs warned of")
+    arguments.add_argument("--behind", nargs="*", default=[], metavar="FILE", help="further files to name")
     arguments.add_argument("--output", required=True, metavar="HTML", help="the page to write")
     return arguments
 

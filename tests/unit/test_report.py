@@ -195,7 +195,7 @@ def test_missing_scores_remarks_and_warnings_are_listed(study):
     rows = [("extract layers", f"D1_Rest, {model}", "12 cells were refused", "x.log") for model in "ab"]
     write_table(warned, pd.DataFrame(rows, columns=list(WARNING_COLUMNS)))
     text = Page(study(extra=("--warnings", str(warned)))).text
-    assert "1 warning was given" in text
+    assert "2 warnings of 1 kind were given" in text
     assert "D1_Rest, a; D1_Rest, b" in text
     assert "tables/warnings.tsv" in text
     assert "the layer is constant: no correlation exists" in text
@@ -262,7 +262,10 @@ def test_what_models_were_trained_on_and_their_licences_are_shown(study):
 def test_published_scores_are_compared_in_words_and_numbers(study):
     assert "106 of 144 rows of the paper's tables have a score of this study beside" in Page(study()).text
     write_table(study.results / "tables/published.tsv", example.published([_absent()]))
-    assert "none of the paper's pairs of model and condition was run" in Page(study()).text
+    page = Page(study())
+    assert "none of the paper's pairs of model and condition was run" in page.text
+    assert "Table of published scores" not in page.text
+    assert "published-table" not in {attributes.get("id") for _, attributes in page.tags}
 
 
 def _absent() -> Score:
@@ -312,6 +315,51 @@ def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(st
     assert len(page) < 3e6
 
 
+def test_files_that_are_not_shown_are_named_among_those_behind_the_page(study):
+    parquet = study.results / "tables/scores.parquet"
+    parquet.parent.mkdir(exist_ok=True)
+    parquet.write_bytes(b"PAR1")
+    page = Page(study(extra=["--behind", str(parquet)]))
+    assert "tables/scores.parquet" in [attributes.get("href") for attributes in page.all("a")]
+
+
+def test_the_words_say_where_each_interval_comes_from(study):
+    text = Page(study()).text
+    assert "95% interval, trajectory: paper" in text
+    assert "Delete-d jackknife on disjoint halves of the cells" in text
+    assert "95% interval, perturbation: paper" in text
+    assert "Bootstrap over perturbations" in text
+
+
+def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(study):
+    shifts = study.results / "tables/shifts.tsv"
+    row = {"task": "perturbation", "protocol": "paper", "model": "scfoundation", "best_layer": "02"}
+    row |= {"other_best_layer": "04", "layers_possible_in_both": "", "shift": 0.5, "sentence": "It moves."}
+    row |= {"shift_ci_low": 0.25, "shift_ci_high": 0.75, "p_same": 0.001, "p_same_holm": 0.002}
+    still = row | {"shift": -0.1, "shift_ci_low": -0.4, "shift_ci_high": 0.2, "p_same_holm": 0.4}
+    still["layers_possible_in_both"] = "02,03"
+    untested = still | {"p_same_holm": float("nan")}
+    pairs = [(row, "D1_Stim8hr"), (still, "D1_Stim48hr"), (untested, "Other")]
+    rows = [{"condition": "D1_Rest", "other_condition": other} | one for one, other in pairs]
+    write_table(shifts, pd.DataFrame(rows))
+    page = study(extra=["--tables", str(shifts)])
+    text = Page(page).text
+    assert "A move of the best layer is shown in 1 of 2 pairs of conditions" in text
+    assert "depth are -0.10 to +0.50, their 95% intervals lie between -0.40 and +0.75" in text
+    assert "1 pair could not be tested" in text
+    assert 'href="#moves"' in page
+    assert "need not be those that are in both 95% confidence sets" in page
+    assert page.index('id="moves"') < page.index('id="figures"') < page.index("All scores")
+
+
+def test_a_study_of_one_condition_has_no_section_on_moves(study):
+    shifts = study.results / "tables/shifts.tsv"
+    names = ("task", "protocol", "model", "best_layer", "other_best_layer", "layers_possible_in_both")
+    numbers = ("shift", "shift_ci_low", "shift_ci_high", "p_same_holm")
+    write_table(shifts, pd.DataFrame(columns=[*names, *numbers]))
+    assert "moves" not in study(extra=["--tables", str(shifts)])
+
+
 def test_further_tables_are_shown_as_they_are(study, tmp_path):
     table = study.results / "tables/referee.tsv"
     table.parent.mkdir(exist_ok=True)
@@ -352,6 +400,12 @@ def test_numbers_are_printed_without_hiding_small_ones():
     assert number(float("nan")) == ""
     assert signed(0.05) == "+0.050"
     assert signed(-0.05) == "-0.050"
+    assert [signed(value) for value in (0.00012, -0.0004, 0.0, float("nan"))] == [
+        "0.000",
+        "0.000",
+        "0.000",
+        "",
+    ]
     assert interval(-0.001, 0.2) == "0.00 to 0.20"
     assert interval(float("nan"), 0.2) == ""
     assert count(24885.0) == "24,885"

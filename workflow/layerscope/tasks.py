@@ -34,6 +34,8 @@ class Task:
         Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
     intervals
         By protocol, where the 95% intervals of its primary metrics come from.
+    truth
+        Metrics that compare with what simulated cells were made from, and their labels.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Task:
     metrics: Mapping[str, Metric]
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     intervals: Mapping[str, str] = field(default_factory=dict)
+    truth: Mapping[str, str] = field(default_factory=dict)
 
 
 ONE_ROOT = "delete-d jackknife on disjoint halves of the cells, each with its own graph, for the one root"
@@ -53,6 +56,7 @@ TASKS: Mapping[str, Task] = {
         title="How well each layer keeps the order of development",
         keeps="the order of cells along the trajectory",
         primary={"strict": ("time_somers_d", "clone_order", "spearman")},
+        truth={"spearman_true_pseudotime": "Spearman correlation with the true pseudotime"},
         intervals={
             "paper": ONE_ROOT,
             "released": ONE_ROOT,
@@ -79,6 +83,7 @@ TASKS: Mapping[str, Task] = {
     "perturbation": Task(
         title="How well each layer keeps which perturbations act alike",
         keeps="which perturbations act alike",
+        truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},
         intervals={
             "paper": DRAWN_PERTURBATIONS,
             "released": DRAWN_PERTURBATIONS,

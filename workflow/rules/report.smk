@@ -12,6 +12,7 @@ rule write_report:
         tables=further_tables(),
         referee="results/tables/referee.tsv",
         warnings="results/tables/warnings.tsv",
+        behind=["results/tables/scores.parquet", "results/tables/curves.tsv", *alignment_tables()],
     output:
         "results/report.html",
     log:
@@ -33,7 +34,7 @@ rule write_report:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
         " --figures {input.figures} --tables {input.tables} --referee {input.referee}"
-        " --warnings {input.warnings} --output {output} &> {log}"
+        " --warnings {input.warnings} --behind {input.behind} --output {output} &> {log}"
 
 
 onsuccess:

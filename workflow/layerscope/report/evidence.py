@@ -9,6 +9,7 @@ import pandas as pd
 
 from layerscope.figures.models import Model
 from layerscope.figures.wording import condition_order, control_label, is_simulated, layer_ranges, natural
+from layerscope.report.formats import signed
 from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of, without_constant, without_empty
 
 SCORE_LABELS = {
@@ -147,19 +148,19 @@ def _listed(texts: pd.Series, most: int = 4) -> str:
     return between.join(names) if more <= 0 else f"{between.join(names[:most])} and {more} more"
 
 
-def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid, str]:
-    """The paper's scores beside those of the study, and in words how many there are of these."""
+def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid | None, str]:
+    """The paper's scores beside those of the study, and in words how many; no table where nothing was run."""
     own = published[published["status"] == "reproduced"]
+    shown = published[published["status"] != "not run"]
     words = f"{len(own):,} of {len(published):,} rows of the paper's tables have a score of this study beside"
-    if own.empty:
-        words += ": none of the paper's pairs of model and condition was run"
-    elif len(own):
-        words += f"; the median difference (reproduced - published) is {own['difference'].median():+.3f}"
-    shown = published if own.empty else published[published["status"] != "not run"]
+    if shown.empty:
+        return None, f"{words}: none of the paper's pairs of model and condition was run ({source.shown})."
+    if len(own):
+        words += f"; the median difference (reproduced - published) is {signed(own['difference'].median())}"
     grid = grid_of(
         shown,
         key="published-table",
-        caption="Published and reproduced scores" + ("" if own.empty else " of what was run"),
+        caption="Published and reproduced scores of what was run",
         source=source,
         choices=("condition", "model", "protocol", "status"),
         filterable=True,
@@ -181,6 +182,15 @@ def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
         lines=False,
         filterable=len(rows) > 20,
     )
+
+
+def warning_words(warned: pd.DataFrame) -> str:
+    """How many warnings were given, of how many kinds; nothing where there were none."""
+    n_kinds, n_times = len(warned[["step", "warning"]].drop_duplicates()), len(warned)
+    if not n_times:
+        return ""
+    kinds = f" of {n_kinds} kind{'s' if n_kinds > 1 else ''}" if n_kinds < n_times else ""
+    return f"{n_times} warning{'s' if n_times > 1 else ''}{kinds} {'were' if n_times > 1 else 'was'} given"
 
 
 def pairs(mapping: Any) -> list[tuple[str, str]]:

@@ -21,8 +21,11 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign."""
-    return f"+{number(value, digits)}" if value > 0 else number(value, digits)
+    """A difference with its sign and always so many decimals; nothing if it is missing."""
+    if math.isnan(value):
+        return NOTHING
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
 
 
 def count(value: float) -> str:

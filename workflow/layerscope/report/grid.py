@@ -82,6 +82,7 @@ def grid_of(
     caption: str,
     source: Source | None = None,
     labels: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
     choices: Iterable[str] = (),
     filterable: bool = False,
     note: str = "",
@@ -101,6 +102,8 @@ def grid_of(
         The file that it shows.
     labels
         Headings of columns; a column without one is headed by its own name.
+    hints
+        What more a reader sees on pointing at a heading than the name of the column.
     choices
         Columns that are filtered by a choice of their values.
     filterable
@@ -112,11 +115,11 @@ def grid_of(
     -------
     The table, cut after :data:`MOST_ROWS` rows, which its note then says.
     """
-    labels = labels or {}
+    labels, hints = labels or {}, hints or {}
     columns = tuple(
         Column(
             label=labels.get(name, name.replace("_", " ")),
-            hint=f"column {name}",
+            hint=f"column {name}" + (f": {hints[name]}" if name in hints else ""),
             kind=_kind(table[name]),
             choices=name in set(choices),
         )
@@ -124,10 +127,10 @@ def grid_of(
     )
     shown = table.head(MOST_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
-    hints = [source.line(int(index)) if source and lines else "" for index in shown.index]
+    origins = [source.line(int(index)) if source and lines else "" for index in shown.index]
     rows = tuple(
         Row(tuple(Cell(text) for text in cells), hint)
-        for cells, hint in zip(_transposed(texts, len(shown)), hints, strict=True)
+        for cells, hint in zip(_transposed(texts, len(shown)), origins, strict=True)
     )
     if len(table) > MOST_ROWS:
         note = f"{note} The first {MOST_ROWS:,} of {len(table):,} rows; the file has them all.".strip()

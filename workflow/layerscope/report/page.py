@@ -35,21 +35,25 @@ from layerscope.report.evidence import (
     score_table,
     unavailable_table,
     warning_table,
+    warning_words,
 )
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.moves import Moves, moves
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
+from layerscope.report.truth import truth
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
-from layerscope.tasks import primary_metrics
+from layerscope.tasks import interval_method, primary_metrics
 
 FURTHER = {
-    "shifts": "Whether the best layer moves between conditions (shift of its depth, 95% interval)",
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
     "geometry": "The shape of each layer",
 }
-FURTHER_LABELS = {"n_cells": "cells", "shift_ci_low": "from", "shift_ci_high": "to", "sentence": "in words"}
+FURTHER_LABELS = {"n_cells": "cells"}
+SHIFTS = "shifts"
+"""Of the further tables, the one that says whether the best layer moves between conditions."""
 SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
 
 
@@ -65,6 +69,7 @@ def write_report(
     tables: Sequence[str | Path] = (),
     referee: str | Path | None = None,
     warnings: str | Path | None = None,
+    behind: Sequence[str | Path] = (),
 ) -> None:
     """Write the report of a study.
 
@@ -85,11 +90,13 @@ def write_report(
     figures
         SVG files, in the order of the page.
     tables
-        Further tables to show as they are.
+        Further tables to show as they are; ``shifts.tsv`` has a place of its own.
     referee
         What a referee would object, and what answers it (:mod:`layerscope.report.referee`).
     warnings
         What the jobs warned of (:mod:`layerscope.report.warned`).
+    behind
+        Files of the study that the page names and does not show.
 
     Raises
     ------
@@ -109,6 +116,7 @@ def write_report(
         tables=tables,
         referee=referee,
         warnings=warnings,
+        behind=behind,
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
@@ -126,6 +134,7 @@ def page_text(
     tables: Sequence[str | Path],
     referee: str | Path | None = None,
     warnings: str | Path | None = None,
+    behind: Sequence[str | Path] = (),
 ) -> str:
     """Compose the page; see :func:`write_report`."""
     models = read_models(settings)
@@ -133,6 +142,7 @@ def page_text(
     of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
     published_grid, published_words = published_table(_published(published), Source.beside(published, output))
     primary = _primary(all_scores, all_layers)
+    warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     return _template().render(
         title=str(settings.get("title") or "Report of a study"),
@@ -142,6 +152,9 @@ def page_text(
         answers=answers(all_layers, settings, models, of_layers),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),
+        intervals=_intervals(all_scores),
+        truth=truth(all_scores, all_layers, settings, of_scores),
+        moves=_moves(tables, output),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
         models=model_table(models),
@@ -151,10 +164,11 @@ def page_text(
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
         remarks=remark_table(all_scores, of_scores),
-        warnings=warning_table(read_warnings(warnings), Source.beside(warnings, output))
-        if warnings
+        warnings=warning_table(warned, Source.beside(warnings, output))
+        if warnings and warned is not None
         else None,
-        tables=[_further(path, output) for path in tables],
+        warning_words=warning_words(warned) if warned is not None else "",
+        tables=[_further(path, output) for path in tables if Path(path).stem != SHIFTS],
         referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
@@ -162,7 +176,7 @@ def page_text(
         sources=_sources(
             [scores, layers, published]
             + [path for path in (referee, warnings) if path]
-            + [*summaries, *tables, *figures],
+            + [*behind, *summaries, *tables, *figures],
             output,
         ),
     )
@@ -174,6 +188,22 @@ def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         (f"{plain(task)}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(primary)
     ]
     return [(name, meaning) for name, meaning in named if meaning]
+
+
+def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
+    """Where 95% intervals come from: tasks and protocols, and the method that they share."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for task, protocol in sorted(set(zip(scores["task"], scores["protocol"], strict=True))):
+        shared.setdefault((task, interval_method(task, protocol)), []).append(protocol)
+    return [
+        (f"{plain(task)}: {', '.join(protocols)}", method)
+        for (task, method), protocols in shared.items()
+        if method
+    ]
+
+
+def _moves(tables: Sequence[str | Path], output: str | Path) -> Moves | None:
+    return next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None)
 
 
 def _primary(scores: pd.DataFrame, layers: pd.DataFrame) -> set[tuple[str, str]]:
