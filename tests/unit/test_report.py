@@ -349,7 +349,7 @@ def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(stu
     assert "1 pair could not be tested" in text
     assert 'href="#moves"' in page
     assert "need not be those that are in both 95% confidence sets" in page
-    assert page.index('id="moves"') < page.index('id="figures"') < page.index("All scores")
+    assert page.index('id="moves"') < page.index('id="figures"') < page.index("<h2>All scores")
 
 
 def test_a_study_of_one_condition_has_no_section_on_moves(study):
