@@ -6,6 +6,7 @@ from perturbation_cells import experiment, write
 from layerscope.errors import ConfigError, DataError
 from layerscope.perturbation.design import design_splits, halves, make_design, read_design
 from layerscope.perturbation.settings import StrictSettings
+from layerscope.perturbation.strict_reference import buckets_of
 
 SETTINGS = StrictSettings(cells_per_perturbation=40, buckets=4, shuffles=5)
 
@@ -102,3 +103,14 @@ def test_a_written_design_is_read_back_and_always_the_same_bytes(tmp_path):
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(reversed(wrong))):
         StrictSettings.read(wrong)
+
+
+def test_fewer_buckets_are_drawn_anew_in_every_split_and_lie_within_its_half():
+    found = halves(8, 35, seed=0)
+    drawn = [buckets_of(first, 0, 1)[0] for first in found]
+    assert len(set(drawn)) == 8
+    for first in found:
+        for half, members in enumerate((first, ~first)):
+            few, more = (set(buckets_of(first, half, size)) for size in (1, 2))
+            assert few < more < set(np.flatnonzero(members))
+            np.testing.assert_array_equal(buckets_of(first, half, 4), np.flatnonzero(members))

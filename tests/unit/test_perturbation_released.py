@@ -5,6 +5,7 @@ from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
 from layerscope.perturbation.reference_job import reference_perturbation
+from layerscope.perturbation.released import truncated_differences
 from layerscope.perturbation.similarity import read_similarity
 from layerscope.tables import read_scores
 
@@ -65,3 +66,10 @@ def test_cells_without_controls_are_refused(tmp_path):
     cells.obs["is_control"] = False
     with pytest.raises(DataError, match="0 control cells"):
         made(tmp_path, cells)
+
+
+def test_among_genes_whose_t_differs_by_rounding_the_earlier_is_kept():
+    means = np.array([np.zeros(4), [0.5, 1.0, 1.0, 1.0]])
+    variances = np.array([np.zeros(4), 1 + np.array([0, 1e-15, 0, -1e-15])])
+    found = truncated_differences(np.array([1, 1]), means, variances, 2)
+    np.testing.assert_array_equal(found, [[0, 1, 1, 0]])

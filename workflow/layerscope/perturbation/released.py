@@ -114,13 +114,13 @@ def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Ar
 
     Returns
     -------
-    Shape ``(n_items - 1, n_genes)``. Genes that do not vary have ``t`` zero; among equal ``|t|`` the earlier
-    gene is kept.
+    Shape ``(n_items - 1, n_genes)``. Genes that do not vary have ``t`` zero; among ``|t|`` that are equal to
+    nine decimals the earlier gene is kept (a gene counted in a single cell has 1 but for rounding).
     """
     difference = means[1:] - means[0]
     error = np.sqrt(variances[1:] / counts[1:, None] + variances[0] / counts[0])
     t = np.where(error > 0, difference, 0.0) / np.where(error > 0, error, 1.0)
-    order = np.argsort(-np.abs(t), axis=1, kind="stable")[:, :top_genes]
+    order = np.argsort(-np.round(np.abs(t), 9), axis=1, kind="stable")[:, :top_genes]
     kept = np.zeros(difference.shape, dtype=bool)
     np.put_along_axis(kept, order, True, axis=1)
     return np.where(kept, difference, 0.0)

@@ -141,8 +141,11 @@ def half_sizes(n_buckets: int) -> NDArray[np.int64]:
 
 
 def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int64]:
-    """The buckets of one half of a split, or the first ``size`` of them."""
-    return np.flatnonzero(first if half == 0 else ~first)[:size]
+    """``size`` buckets of one half of a split, drawn anew in every split and half; all of them in order."""
+    members = np.flatnonzero(first if half == 0 else ~first)
+    # seeded by the split itself, so that reference and layers take the same; smaller sets lie in larger ones
+    drawn = np.random.default_rng([half, *np.flatnonzero(first)]).permutation(members)[:size]
+    return np.sort(drawn)
 
 
 def write_reference(path: str | Path, reference: StrictReference) -> None:
