@@ -57,13 +57,36 @@ def test_every_measure_condition_and_model_is_named(tmp_path):
     for words in (*SHOWN.values(), "Rest (simulated cells)", "Stim48hr (simulated cells)", "The big one"):
         assert words in text
     assert "same network, untrained weights" in text
+    assert "Depth (0 = first block, 1 = last block)" in text
+    assert "what enters the first block and the official embedding are not drawn" in text
 
 
 def test_the_map_shows_every_layer_and_what_it_is_compared_with(tmp_path):
     text = drawn(tmp_path, "alignment", alignment())
-    assert text.count(">0.5<") == len(CONDITIONS) * 4 * 6
+    assert text.count(">0.50<") - 1 == len(CONDITIONS) * 4 * 6
     assert text.count(">-<") == len(CONDITIONS) * 6
     assert "hvg_pca" in text and "The big one" in text
+    assert ">CKA<" in text, "the colours have a scale, with its own 0.50"
+
+
+def test_a_caption_names_the_untrained_network_that_is_drawn_of_several(tmp_path):
+    other = {"kind": "control", "control": "untrained", "of": "big", "layers": 3}
+    settings = SETTINGS | {"models": MODELS | {"big_untrained_2": other}}
+    said = "Of the study's 2 untrained networks these are drawn: big_untrained_1."
+    assert said in drawn(tmp_path, "geometry", geometry(), settings)
+    assert "untrained networks these" not in drawn(tmp_path, "geometry", geometry())
+
+
+def test_a_caption_names_the_layer_nearest_to_the_quality_measures(tmp_path):
+    table = alignment()
+    assert "Highest CKA" not in drawn(tmp_path, "alignment", table)
+    beside = table["other_model"] == "hvg_pca"
+    depth_only = table[beside].assign(other_model="qc_only")
+    highest = (depth_only["condition"] == "Rest") & (depth_only["layer"] == "02")
+    depth_only.loc[highest, "cka"] = 0.87
+    settings = SETTINGS | {"models": MODELS | {"qc_only": {"kind": "baseline"}}}
+    text = drawn(tmp_path, "alignment", pd.concat([table, depth_only]), settings)
+    assert "sequencing depth: big 0.87 (layer 2, Rest)." in text
 
 
 @pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])

@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model, read_models
 from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
-from layerscope.figures.style import BASELINE_DASHES, CURVES, GREY, CurveStyle, look, save
-from layerscope.figures.wording import condition_order, condition_title, control_label, simulated_note
+from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
+from layerscope.figures.wording import (
+    condition_order,
+    condition_title,
+    control_label,
+    layer_ranges,
+    simulated_note,
+)
 from layerscope.tables import OFFICIAL, read_table
 
 SHOWN = {
@@ -28,14 +37,21 @@ SHOWN = {
 LOGARITHMIC = ("total_variance", "mean_norm")
 TEXT = ("condition", "model", "layer")
 SHAPE_TITLE = "The shape of each layer"
+DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 SHAPE_CAPTION = (
-    "One row a condition. Effective rank, participation ratio and intrinsic dimension say how many "
+    "One row a condition, against the depth of the layer (0: the first block, 1: the last; what enters the "
+    "first block and the official embedding are not drawn, the table has them). "
+    "Effective rank, participation ratio and intrinsic dimension say how many "
     "directions a layer uses; anisotropy near 1 says that all its vectors point the same way. "
-    "Pale broken lines are the controls of the model of the same colour. "
+    "Broken lines with open signs are the controls of the model of the same colour and sign. "
     "Total variance and mean norm are on logarithmic axes."
 )
 ALIKE_PANEL = (2.0, 2.1)
 ALIKE_LABEL = 5.5
+ALIKE_COLOURS = "cividis"
+BAR_ROOM = 0.62
+DEPTH_BASELINE = "qc_only"
+"""The baseline that knows nothing of a cell but its quality measures."""
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
     "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared "
@@ -67,7 +83,7 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
     models = _described(table, settings, path)
     style = _styles(models)
     conditions = condition_order(settings, table["condition"])
-    caption = SHAPE_CAPTION + simulated_note(settings, conditions)
+    caption = SHAPE_CAPTION + seed_note(models, settings) + simulated_note(settings, conditions)
     legend = [_entry(model, *style[model.name]) for model in models]
     words = Words(title=SHAPE_TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
     with look():
@@ -84,7 +100,8 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
                 axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
                 axes.set_xlim(-0.05, 1.05)
                 axes.set_title(title, fontsize=7, fontweight="normal")
-                axes.set_xlabel("Depth" if row == len(conditions) - 1 else "")
+                if row == len(conditions) - 1 and column == 0:
+                    axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
             words_of = condition_title(settings, condition)
             grid[row][0].text(
                 0, 1.2, words_of, transform=grid[row][0].transAxes, fontsize=8.5, fontweight="bold"
@@ -100,14 +117,16 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     table = _read(path, {"other_model", "other_layer", "cka"})
     models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
     conditions = condition_order(settings, table["condition"])
-    caption = ALIKE_CAPTION + simulated_note(settings, conditions)
+    caption = ALIKE_CAPTION + depth_note(table, models) + simulated_note(settings, conditions)
     notes = [] if models else ["No foundation model was described."]
     words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
     titles = [wrapped(condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
     header = 0.18 + 0.12 * max(map(len, titles))
     with look():
         panel, left = _room(table, models)
-        figure, grid = sheet(max(1, len(models)), len(conditions), panel, words, header=header, left=left)
+        shape = (max(1, len(models)), len(conditions))
+        figure, grid = sheet(*shape, panel, words, header=header, left=left, right=BAR_ROOM)
+        _colour_bar(figure, grid[0][-1])
         for row, model in enumerate(models):
             for column, condition in enumerate(conditions):
                 axes = grid[row][column]
@@ -120,6 +139,44 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
                 axes.set_ylabel(named if column == 0 else "", fontsize=7)
                 axes.set_xlabel("Layer" if row == len(models) - 1 else "")
         save(figure, outputs, title=ALIKE_TITLE, caption=caption, table=path)
+
+
+def seed_note(drawn: Sequence[Model], settings: Mapping[str, Any]) -> str:
+    """Which untrained networks are drawn, where the study has more of them."""
+    names = [model.name for model in drawn if model.control == "untrained"]
+    n_all = sum(model.control == "untrained" for model in read_models(settings).values())
+    if len(names) in (0, n_all):
+        return ""
+    return f" Of the study's {n_all} untrained networks these are drawn: {', '.join(names)}."
+
+
+def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
+    """How near each model comes to the baseline that knows only quality measures of the cells."""
+    beside = table[(table["other_model"] == DEPTH_BASELINE) & table["cka"].notna()]
+    found = []
+    for model in models:
+        own = beside[beside["model"] == model.name]
+        if len(own):
+            row = own.loc[own["cka"].idxmax()]
+            found.append(
+                f"{model.name} {row['cka']:.2f} ({layer_ranges([row['layer']])}, {row['condition']})"
+            )
+    if not found:
+        return ""
+    return (
+        f" Highest CKA with {DEPTH_BASELINE}, the quality measures of a cell such as its sequencing depth: "
+        f"{'; '.join(found)}. A layer near it mostly says how deeply a cell was sequenced."
+    )
+
+
+def _colour_bar(figure: Figure, beside: Any) -> None:
+    """Draw the scale of the maps at the right of one of them."""
+    place, width = beside.get_position(), figure.get_figwidth()
+    axes = figure.add_axes((place.x1 + 0.1 / width, place.y0, 0.1 / width, place.height))
+    scale = ScalarMappable(Normalize(0, 1), ALIKE_COLOURS)
+    figure.colorbar(scale, cax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.tick_params(labelsize=ALIKE_LABEL, length=2)
+    axes.set_title("CKA", fontsize=6.5, fontweight="normal")
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
@@ -145,7 +202,7 @@ def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
     trained += sorted({model.of for model in models if model.kind == "control"} - set(trained))
     colours = {name: CURVES[place % len(CURVES)] for place, name in enumerate(trained)}
     kinds = sorted({model.control for model in models if model.kind == "control"})
-    dashes = {kind: BASELINE_DASHES[place % len(BASELINE_DASHES)] for place, kind in enumerate(kinds)}
+    dashes = {kind: CONTROL_DASHES.get(kind, OTHER_DASHES) for kind in kinds}
     return {model.name: (colours[model.of or model.name], dashes.get(model.control)) for model in models}
 
 
@@ -153,7 +210,12 @@ def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
     if dashes is None:
         return Line2D([], [], color=style.colour, marker=style.marker, markersize=3.5, label=model.title)
     label = f"same network, {control_label(model.control)}"
-    return Line2D([], [], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes, label=label)
+    return Line2D([], [], label=label, **_control_look(style, dashes))
+
+
+def _control_look(style: CurveStyle, dashes: Any) -> dict[str, Any]:
+    sign = {"marker": style.marker, "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
+    return {"color": style.colour, "alpha": 0.7, "linewidth": 1, "linestyle": dashes, **sign}
 
 
 def _line(axes: Any, rows: pd.DataFrame, measure: str, style: CurveStyle, dashes: Any) -> None:
@@ -161,7 +223,7 @@ def _line(axes: Any, rows: pd.DataFrame, measure: str, style: CurveStyle, dashes
     if dashes is None:
         axes.plot(rows["depth"], rows[measure], color=style.colour, marker=style.marker, markersize=2.8)
     else:
-        axes.plot(rows["depth"], rows[measure], color=style.colour, alpha=0.6, linewidth=1, linestyle=dashes)
+        axes.plot(rows["depth"], rows[measure], **_control_look(style, dashes))
 
 
 def _room(table: pd.DataFrame, models: Sequence[Model]) -> tuple[tuple[float, float], float]:
@@ -191,7 +253,7 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     shown = values.reindex(index=pd.MultiIndex.from_tuples(against), columns=layers).to_numpy(
         dtype=np.float64
     )
-    axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
+    axes.imshow(shown, vmin=0, vmax=1, cmap=ALIKE_COLOURS, aspect="auto", interpolation="nearest")
     if others:
         axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
     names = [_short(layer) for layer in layers]
@@ -204,7 +266,7 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     for (row, column), value in np.ndenumerate(shown):
         if small and np.isfinite(value):
             colour = "black" if value > 0.6 else "white"
-            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=4.2, color=colour)
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=4.2, color=colour)
         elif not np.isfinite(value):
             axes.text(column, row, "-", ha="center", va="center", fontsize=5, color=GREY)
 

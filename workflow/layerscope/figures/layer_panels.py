@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
 from layerscope.figures.levels import draw_levels, levels_of
 from layerscope.figures.models import Model
-from layerscope.figures.style import CURVES, GREY, CurveStyle, spread
+from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, spread
 from layerscope.tables import OFFICIAL
 
 MOST_CURVES = 4
@@ -23,8 +23,8 @@ NUMBER_INCHES = 0.18
 UNTRAINED = "untrained"
 INTERVAL_ALPHA = 0.22
 BAND_FACE, BAND_EDGE = "#f2f2f2", "#8a8a8a"
-CONTROL_LOOKS = {"gene_permuted": ((0, (2, 1.2)), "v"), "values_permuted": ((0, (1, 1.6)), "d")}
-OTHER_CONTROL = ((0, (4, 1, 1, 1, 1, 1)), "p")
+CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d"}
+OTHER_MARKER = "p"
 
 
 @dataclass(frozen=True)
@@ -266,13 +266,24 @@ def band_look(style: CurveStyle) -> dict[str, Any]:
 
 
 def _draw_permuted(axes: Any, band: Band, style: CurveStyle) -> None:
-    dashes, marker = CONTROL_LOOKS.get(band.control, OTHER_CONTROL)
-    look: dict[str, Any] = {"color": style.colour, "alpha": 0.8, "zorder": 2.5}
-    sign: dict[str, Any] = {"marker": marker, "markersize": 3.2, "markerfacecolor": "white"}
+    look = permuted_look(band.control, style)
     inner = _blocks(band)
-    axes.vlines(band.position, band.low, band.high, linewidth=0.4, **look)
-    axes.plot(band.position[inner], band.middle[inner], linestyle=dashes, linewidth=1, **sign, **look)
-    axes.plot(band.position[~inner], band.middle[~inner], linestyle="", **sign, **look)
+    axes.vlines(band.position, band.low, band.high, linewidth=0.4, color=style.colour, alpha=0.8, zorder=2.5)
+    axes.plot(band.position[inner], band.middle[inner], zorder=2.5, **look)
+    axes.plot(band.position[~inner], band.middle[~inner], zorder=2.5, **look | {"linestyle": ""})
+
+
+def permuted_look(control: str, style: CurveStyle) -> dict[str, Any]:
+    """Look of the line of a control that is not ``untrained``."""
+    return {
+        "color": style.colour,
+        "alpha": 0.8,
+        "linewidth": 1,
+        "linestyle": CONTROL_DASHES.get(control, OTHER_DASHES),
+        "marker": CONTROL_MARKERS.get(control, OTHER_MARKER),
+        "markersize": 3.2,
+        "markerfacecolor": "white",
+    }
 
 
 def _blocks(band: Band) -> npt.NDArray[np.bool_]:
@@ -283,9 +294,7 @@ def control_entry(control: str, style: CurveStyle, label: str) -> Patch | Line2D
     """Legend entry of a control."""
     if control == UNTRAINED:
         return Patch(**band_look(style), label=label)
-    dashes, marker = CONTROL_LOOKS.get(control, OTHER_CONTROL)
-    sign: dict[str, Any] = {"marker": marker, "markersize": 3.2, "markerfacecolor": "white"}
-    return Line2D([], [], color=style.colour, alpha=0.8, linewidth=1, linestyle=dashes, label=label, **sign)
+    return Line2D([], [], label=label, **permuted_look(control, style))
 
 
 def interval_entry(style: CurveStyle) -> Patch:

@@ -40,6 +40,7 @@ def sheet(
     words: Words,
     header: float = 0.3,
     left: float = LEFT,
+    right: float = RIGHT,
 ) -> tuple[Figure, list[list[Any]]]:
     """Make a figure with a grid of panels, its words placed above and below.
 
@@ -55,12 +56,14 @@ def sheet(
         Height above each panel's axes for its title, in inches.
     left
         Width left of the panels for their labels, in inches.
+    right
+        Width right of the panels, in inches.
 
     Returns
     -------
     The figure, and its axes by row and column.
     """
-    width = left + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + RIGHT
+    width = left + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + right
     title = wrapped(words.title, width, TITLE_SIZE)
     subtitle = wrapped(words.subtitle, width, SUBTITLE_SIZE)
     notes = [line for note in words.notes for line in wrapped(note, width, NOTE_SIZE)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,12 @@ CURVES = (
     CurveStyle("#228833", (0, (5, 1.5, 1, 1.5)), "^", "||||"),
     CurveStyle("#000000", (0, (1, 1.2)), "D", "----"),
 )
-BASELINE_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
-    (0, (7, 2)),
-    (0, (4, 1.5, 1, 1.5)),
-    (0, (2, 1.2)),
-    (0, (7, 1.5, 1, 1.5, 1, 1.5)),
-    (0, (1, 1.8)),
-)
+CONTROL_DASHES: Mapping[str, Any] = {
+    "untrained": (0, (7, 2)),
+    "gene_permuted": (0, (2, 1.2)),
+    "values_permuted": (0, (1, 1.6)),
+}
+OTHER_DASHES = (0, (4, 1, 1, 1, 1, 1))
 
 LOOK: Any = {
     "backend": "agg",
