@@ -159,7 +159,8 @@ def test_intervals_are_counted_over_all_scores_and_those_without_are_named(table
 def test_the_peak_is_given_with_the_interval_of_its_depth(table):
     row = table.loc["The significance of the peak at 60% depth is not stated"]
     assert row["number"] < 0.05
-    assert "in 1 of 1 curves" in row["answer"]
+    assert "in 1 of 1 curves the best layer is above the final one" in row["answer"]
+    assert "in 1 some layer is" in row["answer"]
     assert "holds 60% in 0" in row["answer"]
     assert "blood paper big 50% (50% to 50%), p 0." in row["answer"]
 

@@ -56,6 +56,7 @@ def peak(study: Outputs) -> Answer | str:
     if rows.empty:
         return "a condition with task: trajectory, and a foundation model"
     above = (rows["gain_p_family"] < SIGNIFICANT) & (rows["gain"] > 0)
+    surest = (rows["surest_p_family"] < SIGNIFICANT) & (rows["surest_gain"] > 0)
     there = (rows["best_depth_ci_low"] <= PUBLISHED_PEAK) & (rows["best_depth_ci_high"] >= PUBLISHED_PEAK)
     curves = [
         f"{row['condition']} {row['protocol']} {row['model']} {percent(row['best_depth'])} "
@@ -65,12 +66,12 @@ def peak(study: Outputs) -> Answer | str:
     ]
     return Answer(
         says=f"in {above.sum()} of {len(rows)} curves the best layer is above the final one (max-T over "
-        f"layers, Holm over models and conditions: p below {SIGNIFICANT}); the interval of its depth holds "
-        f"{percent(PUBLISHED_PEAK)} in {there.sum()}; depth of the best layer (95% interval): "
-        + "; ".join(curves),
+        f"layers, Holm over models and conditions: p below {SIGNIFICANT}), in {surest.sum()} some layer is; "
+        f"the interval of the best one's depth holds {percent(PUBLISHED_PEAK)} in {there.sum()}; depth of "
+        "the best layer (95% interval), p of its gain: " + "; ".join(curves),
         number=float(rows["gain_p_family"].min()),
         file=study.paths["layers"],
-        column="gain_p_family, best_depth, best_depth_ci_low, best_depth_ci_high",
+        column="gain_p_family, surest_p_family, best_depth, best_depth_ci_low, best_depth_ci_high",
     )
 
 
