@@ -20,7 +20,7 @@ rule reference_pseudotime:
         runtime=60,
     params:
         code=code("reference_pseudotime.py"),
-        settings=trajectory_settings,
+        settings=trajectory_reference_settings,
     message:
         "Finding the reference pseudotime of {wildcards.condition} ({wildcards.protocol})"
     shell:
