@@ -241,7 +241,18 @@ def test_a_permutation_test_that_finds_more_than_the_interval_is_named(study):
     study.rows = [replace(row, p_value=0.004) for row in study.rows]
     words = study.row()["recommendation"]
     assert "not distinguishable from 0, though more than a random re-arrangement of these very items" in words
-    assert "(p = 0.004)" in words
+    assert "(p = 0.004 for this layer alone)" in words
+
+
+def test_a_gain_that_other_conditions_make_doubtful_is_not_called_indistinguishable(study):
+    curve = {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.485}
+    study.add("big", curve)
+    assert "use layer 02" in study.row()["recommendation"]
+    for number in range(40):
+        study.add("big", dict.fromkeys(curve, 0.3), condition=f"other{number}")
+    words = study.choose().layers.set_index("condition").loc["blood", "recommendation"]
+    assert words.startswith("For blood, no layer of big is shown to be better than the final one")
+    assert "against it, which could be chance among all conditions and models (p = " in words
 
 
 def test_a_study_without_an_untrained_control_says_so(study):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.tables import OFFICIAL, read_resamples
+from layerscope.tables import read_resamples
 from layerscope.tasks import primary_metrics
 
 Floats = npt.NDArray[np.float64]
@@ -97,14 +97,10 @@ class Comparison:
         """A score, if it exists."""
         return self.measured.get((model, layer))
 
-    def best_of(self, models: Iterable[Model], layers: Sequence[str] | None = None) -> Measured | None:
-        """Highest score of these models, over all their layers or those named; ties go to the first."""
+    def best_of(self, models: Iterable[Model]) -> Measured | None:
+        """Highest score of these models, over all their layers; ties go to the first."""
         names = {model.name for model in models}
-        found = [
-            one
-            for one in self.measured.values()
-            if one.model in names and (layers is None or one.layer in layers)
-        ]
+        found = [one for one in self.measured.values() if one.model in names]
         return max(found, key=lambda one: one.estimate, default=None)
 
     def reasons(self, model: str) -> list[str]:
@@ -178,11 +174,6 @@ def _identity(path: str | Path) -> tuple[str, str, str, str, str]:
         raise DataError(f"{path}: expected .../TASK/CONDITION/PROTOCOL/MODEL/layer_LAYER.npz")
     task, condition, protocol, model, name = parts
     return task, condition, protocol, model, name.removeprefix("layer_").removesuffix(".npz")
-
-
-def is_official(one: Measured) -> bool:
-    """Whether a score is of the embedding that a model's owners publish."""
-    return one.layer == OFFICIAL
 
 
 def controls_of(models: Mapping[str, Model], model: Model, control: str) -> list[Model]:

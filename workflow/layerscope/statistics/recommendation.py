@@ -63,15 +63,25 @@ def _which(found: LayerChoice, best: Measured) -> str:
             f"which could be chance{_also_possible(found)}."
         )
     will_do = ", which will do" if found.gain.high < LITTLE else ""
-    if found.below_final:
-        shown, worse = "is shown to be better than", f"; {_layers(found.below_final)} worse"
-    else:
-        shown, worse = "is distinguishable from", ""
+    alike = not (found.below_final or found.gain.ahead or found.surest_gain.ahead)
     return (
-        f"For {found.condition}, no layer of {found.model} {shown} the final one{will_do} "
+        f"For {found.condition}, no layer of {found.model} "
+        f"{'is distinguishable from' if alike else 'is shown to be better than'} the final one{will_do} "
         f"({_number(found.final.estimate)}): the highest, {deep}, scores {score}, "
-        f"{gain} against it{_not_excluded(found.gain)}{worse}{_also_possible(found)}."
+        f"{gain} against it{_corrected(found)}{_not_excluded(found.gain)}"
+        f"{_worse(found)}{_also_possible(found)}."
     )
+
+
+def _corrected(found: LayerChoice) -> str:
+    """What becomes of a gain that would be shown if this condition and model were the only ones."""
+    if not found.gain.ahead:
+        return ""
+    return f", which could be chance among all conditions and models (p = {found.gain_p_family:.2g})"
+
+
+def _worse(found: LayerChoice) -> str:
+    return f"; {_layers(found.below_final)} worse" if found.below_final else ""
 
 
 def _place(found: LayerChoice, layer: Measured) -> str:
@@ -113,8 +123,8 @@ def _weak(best: Measured, task: str) -> list[str]:
     if best.p_value < SIGNIFICANT:
         return [
             f"By its interval that is not distinguishable from {nothing}, though more than a random "
-            f"re-arrangement of these very items gives (p = {best.p_value:.3g}): it may keep {keeps} here, "
-            "and is not shown to do so for others like them."
+            f"re-arrangement of these very items gives (p = {best.p_value:.3g} for this layer alone): it may "
+            f"keep {keeps} here, and is not shown to do so for others like them."
         ]
     return [f"That is not distinguishable from {nothing}: it is not shown to keep {keeps}."]
 
