@@ -589,13 +589,17 @@ def studied_settings():
 
 
 def printed_settings():
-    """The configuration that the report prints: what was studied and how, with the defaults of all keys."""
+    """The configuration that the report prints: what was studied and how, with the defaults of all keys.
+
+    The title is no setting: it heads the page, and another one changes no table.
+    """
+    studied = {key: value for key, value in config["study"].items() if key != "title"}
     conditions = {name: config["conditions"][name] for name in config["study"]["conditions"]}
     models = {
         name: {key: value for key, value in config["models"][name].items() if key in MODEL_SETTINGS}
         for name in config["study"]["models"]
     }
-    return {"study": config["study"], "conditions": conditions, "models": models} | studied_settings()
+    return {"study": studied, "conditions": conditions, "models": models} | studied_settings()
 
 
 def first_layer_resamples():

@@ -65,7 +65,7 @@ rule choose_layers:
         "Choosing layers"
     shell:
         "python {input.script} --scores {input.scores} --resamples {input.resamples}"
-        " --models {params.models:q} --conditions {params.conditions} --output {output.layers}"
+        " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
         " --curves {output.curves} --shifts {output.shifts} &> {log}"
 
 
