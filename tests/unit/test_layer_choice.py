@@ -244,6 +244,13 @@ def test_a_permutation_test_that_finds_more_than_the_interval_is_named(study):
     assert "(p = 0.004 for this layer alone)" in words
 
 
+def test_a_final_layer_that_is_told_from_the_highest_is_not_called_indistinguishable(study):
+    row = study.add("big", {"01": 0.514, "02": 0.515, "03": 0.514, "04": 0.5}).row()
+    assert row["confidence_set"] == "01,02,03"
+    assert row["gain_p"] > 0.05
+    assert "is shown to be better than the final one" in row["recommendation"]
+
+
 def test_a_gain_that_other_conditions_make_doubtful_is_not_called_indistinguishable(study):
     curve = {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.485}
     study.add("big", curve)

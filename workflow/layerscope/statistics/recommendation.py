@@ -63,7 +63,9 @@ def _which(found: LayerChoice, best: Measured) -> str:
             f"which could be chance{_also_possible(found)}."
         )
     will_do = ", which will do" if found.gain.high < LITTLE else ""
-    alike = not (found.below_final or found.gain.ahead or found.surest_gain.ahead)
+    # a one-sided test may leave the final layer out of the confidence set without naming one that is better
+    may_be_best = found.final.layer in found.confidence_set
+    alike = may_be_best and not (found.below_final or found.gain.ahead or found.surest_gain.ahead)
     return (
         f"For {found.condition}, no layer of {found.model} "
         f"{'is distinguishable from' if alike else 'is shown to be better than'} the final one{will_do} "
