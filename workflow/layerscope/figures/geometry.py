@@ -18,6 +18,7 @@ from layerscope.figures.models import Model, read_models
 from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
 from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
 from layerscope.figures.wording import (
+    DEPTH_LABEL,
     condition_order,
     condition_title,
     control_label,
@@ -37,7 +38,6 @@ SHOWN = {
 LOGARITHMIC = ("total_variance", "mean_norm")
 TEXT = ("condition", "model", "layer")
 SHAPE_TITLE = "The shape of each layer"
-DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 SHAPE_CAPTION = (
     "One row a condition, against the depth of the layer (0: the first block, 1: the last; what enters the "
     "first block and the official embedding are not drawn, the table has them). "

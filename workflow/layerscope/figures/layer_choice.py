@@ -13,7 +13,13 @@ from matplotlib.lines import Line2D
 from layerscope.errors import DataError
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, look, save
-from layerscope.figures.wording import condition_order, condition_title, layer_ranges, simulated_note
+from layerscope.figures.wording import (
+    DEPTH_LABEL,
+    condition_order,
+    condition_title,
+    layer_ranges,
+    simulated_note,
+)
 from layerscope.tables import depth, read_table
 
 TEXT = (
@@ -108,7 +114,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
     axes.set_xlim(-0.73, 1.75)
     axes.set_yticks([])
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
-    axes.set_xlabel("Depth (0 = first block, 1 = last block)", x=0.31, ha="left")
+    axes.set_xlabel(DEPTH_LABEL, x=0.31, ha="left")
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)
 

@@ -24,12 +24,11 @@ from layerscope.figures.levels import ceiling_intervals
 from layerscope.figures.models import read_models
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
-from layerscope.figures.wording import condition_order, condition_title
+from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_scores
 from layerscope.tasks import primary_metrics
 
 PANEL_TITLE_SIZE = 9.0
-DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 
 
 def draw_scores(

@@ -9,6 +9,7 @@ from typing import Any
 from layerscope.tasks import TASKS, Metric
 
 SIMULATED = "simulated cells"
+DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 
 CONTROL_LABELS = {
     "untrained": "untrained weights",

@@ -75,6 +75,14 @@ class Grid:
     filterable: bool = False
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What was found, in a sentence, and the table behind it."""
+
+    words: str
+    table: Grid
+
+
 def grid_of(
     table: pd.DataFrame,
     *,

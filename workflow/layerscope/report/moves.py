@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.report.formats import signed
-from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.grid import Finding, Source, grid_of, without_constant, without_empty
+from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.tables import read_table
 
 TEXT = ("task", "protocol", "model", "best_layer", "other_best_layer", "layers_possible_in_both")
 NUMBERS = ("shift", "shift_ci_low", "shift_ci_high", "p_same_holm")
-SIGNIFICANT = 0.05
 LABELS = {"shift_ci_low": "from", "shift_ci_high": "to", "sentence": "in words"}
 HINTS = {
     "shift": "depth of the best layer in the other, later condition minus that in the first",
@@ -27,15 +26,7 @@ HINTS = {
 }
 
 
-@dataclass(frozen=True)
-class Moves:
-    """What was found, in a sentence, and the table."""
-
-    words: str
-    table: Grid
-
-
-def moves(path: str | Path, page: str | Path) -> Moves | None:
+def moves(path: str | Path, page: str | Path) -> Finding | None:
     """Read the table of shifts, for a page that is written to ``page``; None where it has no pair.
 
     Raises
@@ -63,7 +54,7 @@ def moves(path: str | Path, page: str | Path) -> Moves | None:
         filterable=True,
         note=note,
     )
-    return Moves(found(table), grid)
+    return Finding(found(table), grid)
 
 
 def found(table: pd.DataFrame) -> str:

@@ -15,8 +15,8 @@ import pandas as pd
 from layerscope.report.controls import ablation, feature_scale, harder_task, training
 from layerscope.report.formats import percent
 from layerscope.report.outputs import Answer, Outputs
+from layerscope.statistics.choice import SIGNIFICANT
 
-SIGNIFICANT = 0.05
 PUBLISHED_PEAK = 0.6
 VARIATION = re.compile(r".*?(_k\d+|_roots_q\d+|_centred|_unit_norm)$")
 """Metrics that vary another: other graphs, quartiles over roots, layers centred or of unit length."""

@@ -38,8 +38,8 @@ from layerscope.report.evidence import (
     warning_words,
 )
 from layerscope.report.formats import column_texts
-from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
-from layerscope.report.moves import Moves, moves
+from layerscope.report.grid import Finding, Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.moves import moves
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
 from layerscope.report.truth import truth
@@ -202,7 +202,7 @@ def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _moves(tables: Sequence[str | Path], output: str | Path) -> Moves | None:
+def _moves(tables: Sequence[str | Path], output: str | Path) -> Finding | None:
     return next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from layerscope.figures.wording import condition_order
 from layerscope.report.answers import strictest
 from layerscope.report.formats import interval, number, signed
-from layerscope.report.grid import Cell, Column, Grid, Row, Source
+from layerscope.report.grid import Cell, Column, Finding, Grid, Row, Source
 from layerscope.tasks import TASKS
 
 COLUMNS = (
@@ -24,14 +24,6 @@ COLUMNS = (
     Column("Final layer", "agreement with the truth of the last block", kind="n"),
     Column("Lost", "agreement of the block with the highest score minus the best agreement", kind="n"),
 )
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What was found, in a sentence, and the table."""
-
-    words: str
-    table: Grid
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Compared:
 
 def truth(
     scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any], source: Source
-) -> Truth | None:
+) -> Finding | None:
     """Compare the layer with the highest score with the one that is best by the truth; None without truth.
 
     Parameters
@@ -82,7 +74,7 @@ def truth(
         rows=tuple(_row(one, source) for one in compared),
         source=source,
     )
-    return Truth(words, grid)
+    return Finding(words, grid)
 
 
 def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[Compared]:

@@ -125,11 +125,11 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
     tried = try_out(layers, final)
     depth_low, depth_high = percentile_interval(best_depths(layers))
     baseline = comparison.best_of(other for other in models.values() if other.kind == "baseline")
-    seeds = [mean_of(comparison, untrained, layer) for layer in model.numbered()]
-    best_untrained = max(filter(None, seeds), key=lambda one: one.estimate, default=None)
+    seeds = {layer: mean_of(comparison, untrained, layer) for layer in model.numbered()}
+    best_untrained = max(filter(None, seeds.values()), key=lambda one: one.estimate, default=None)
     over_final = over(layers, [final] * len(layers))
     surest, surest_gain = surest_of(layers, over_final)
-    twins = [mean_of(comparison, untrained, layer.layer) for layer in layers]
+    twins = [seeds[layer.layer] for layer in layers]
     over_twins = over(layers, twins)
     return replace(
         about,
@@ -145,7 +145,7 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         below_final=names_of(layers, [gain.behind for gain in over_final]),
         gain_official=over(layers, [official] * len(layers))[place],
         confidence_set=layers_like_the_best(layers),
-        best_share=float(best_shares(layers)[layers.index(best)]),
+        best_share=float(best_shares(layers)[place]),
         depth_low=depth_low,
         depth_high=depth_high,
         tried=tried,

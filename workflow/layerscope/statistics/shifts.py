@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.evidence import Comparison, Measured, Model, stacked
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.layer_curves import best_depths
@@ -31,7 +32,6 @@ COLUMNS = (
     "p_same_holm",
     "sentence",
 )
-SIGNIFICANT = 0.05
 
 
 def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.DataFrame:
