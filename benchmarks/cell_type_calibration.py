@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
 
-from layerscope.cell_type.design import design_of
-from layerscope.cell_type.scores import CHOSEN_ON, PROBE_MACRO_F1, SCORED_ON, score_layer
-from layerscope.cell_type.settings import CellTypeSettings
+from layerscope.tasks.cell_type.design import design_of
+from layerscope.tasks.cell_type.scores import CHOSEN_ON, PROBE_MACRO_F1, SCORED_ON, score_layer
+from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 SCENARIOS = scenarios("cell labels")
 SETTINGS = CellTypeSettings(folds=3, shuffles=0, resamples=500, splits=20)

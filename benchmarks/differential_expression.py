@@ -26,8 +26,8 @@ from pydeseq2.dds import DeseqDataSet  # noqa: E402
 from pydeseq2.default_inference import DefaultInference  # noqa: E402
 from pydeseq2.ds import DeseqStats  # noqa: E402
 
-from layerscope.perturbation.differential_expression import fit  # noqa: E402
-from layerscope.perturbation.one_way import OneWay  # noqa: E402
+from layerscope.tasks.perturbation.differential_expression import fit  # noqa: E402
+from layerscope.tasks.perturbation.one_way import OneWay  # noqa: E402
 
 CONTRASTS_TIMED = 3
 

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from layerscope.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 
 K = 15
 

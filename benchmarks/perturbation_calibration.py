@@ -13,13 +13,13 @@ import pandas as pd
 from calibration import Scenario, Study, scenarios
 from scipy import sparse
 
-from layerscope.perturbation.design import make_design
-from layerscope.perturbation.effects import count_effects
-from layerscope.perturbation.pairs import CHOSEN_ON, SCORED_ON
-from layerscope.perturbation.settings import StrictSettings
-from layerscope.perturbation.strict import METRIC, strict_scores
-from layerscope.perturbation.strict_reference import Expression, make_reference
-from layerscope.perturbation.sums import sum_layer
+from layerscope.tasks.perturbation.design import make_design
+from layerscope.tasks.perturbation.effects import count_effects
+from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.strict import METRIC, strict_scores
+from layerscope.tasks.perturbation.strict_reference import Expression, make_reference
+from layerscope.tasks.perturbation.sums import sum_layer
 
 SCENARIOS = scenarios("cell labels")
 SETTINGS = StrictSettings(

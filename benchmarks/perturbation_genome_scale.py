@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import numpy as np
 
-from layerscope.perturbation.influence import interval
-from layerscope.perturbation.many import (
+from layerscope.tasks.perturbation.influence import interval
+from layerscope.tasks.perturbation.many import (
     products,
     spearman_of_many,
     unit_ranks,

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import numpy as np
 
-from layerscope.perturbation.influence import interval, spearman_influence, standard_error
-from layerscope.perturbation.pairs import Pairs, resample
-from layerscope.perturbation.similarity import cosine_matrix
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
+from layerscope.tasks.perturbation.influence import interval, spearman_influence, standard_error
+from layerscope.tasks.perturbation.pairs import Pairs, resample
+from layerscope.tasks.perturbation.similarity import cosine_matrix
 
 DIMENSIONS = 6
 MODULES = 4

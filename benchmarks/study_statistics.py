@@ -29,22 +29,22 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy import sparse  # noqa: E402
 
-from layerscope.perturbation.centroids import sum_groups  # noqa: E402
-from layerscope.perturbation.design import make_design  # noqa: E402
-from layerscope.perturbation.effects import count_effects  # noqa: E402
-from layerscope.perturbation.scores import group_cells, scores_of_all_cells  # noqa: E402
-from layerscope.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402
-from layerscope.perturbation.similarity import spearman_matrix  # noqa: E402
-from layerscope.perturbation.strict import strict_scores  # noqa: E402
-from layerscope.perturbation.strict_reference import Expression, make_reference  # noqa: E402
-from layerscope.perturbation.sums import sum_layer  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
 from layerscope.tables import depth, layer_names, read_scores, write_resamples, write_scores  # noqa: E402
-from layerscope.trajectory.paper import score_paper  # noqa: E402
-from layerscope.trajectory.references import FROM_DATASET, Reference  # noqa: E402
-from layerscope.trajectory.scores import Subject  # noqa: E402
-from layerscope.trajectory.settings import StrictSettings, TrajectorySettings  # noqa: E402
-from layerscope.trajectory.strict import score_strict  # noqa: E402
+from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
+from layerscope.tasks.perturbation.design import make_design  # noqa: E402
+from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
+from layerscope.tasks.perturbation.scores import group_cells, scores_of_all_cells  # noqa: E402
+from layerscope.tasks.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402
+from layerscope.tasks.perturbation.similarity import spearman_matrix  # noqa: E402
+from layerscope.tasks.perturbation.strict import strict_scores  # noqa: E402
+from layerscope.tasks.perturbation.strict_reference import Expression, make_reference  # noqa: E402
+from layerscope.tasks.perturbation.sums import sum_layer  # noqa: E402
+from layerscope.tasks.trajectory.paper import score_paper  # noqa: E402
+from layerscope.tasks.trajectory.references import FROM_DATASET, Reference  # noqa: E402
+from layerscope.tasks.trajectory.scores import Subject  # noqa: E402
+from layerscope.tasks.trajectory.settings import StrictSettings, TrajectorySettings  # noqa: E402
+from layerscope.tasks.trajectory.strict import score_strict  # noqa: E402
 
 SCREENS = ("D1_Rest", "D1_Stim8hr", "D1_Stim48hr")
 TRAJECTORY = "cord_blood"

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
 
-from layerscope.trajectory.references import Reference
-from layerscope.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.trajectory.settings import StrictSettings
-from layerscope.trajectory.strict import SOMERS_D, score_strict
+from layerscope.tasks.trajectory.references import Reference
+from layerscope.tasks.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject
+from layerscope.tasks.trajectory.settings import StrictSettings
+from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
 
 SCENARIOS = scenarios("time labels")
 SETTINGS = StrictSettings(neighbourhoods=(15, 30), roots=20, resamples=500)

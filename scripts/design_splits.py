@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.design import design_splits
+from layerscope.tasks.perturbation.design import design_splits
 
 
 def parser() -> argparse.ArgumentParser:

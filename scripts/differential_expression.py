@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.differential_expression import differential_expression
+from layerscope.tasks.perturbation.differential_expression import differential_expression
 
 
 def parser() -> argparse.ArgumentParser:

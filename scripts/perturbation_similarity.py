@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.perturbation.similarity import profile_similarity
+from layerscope.tasks.perturbation.similarity import profile_similarity
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.reference_job import PROTOCOLS, reference_perturbation
+from layerscope.tasks.perturbation.reference_job import PROTOCOLS, reference_perturbation
 
 
 def parser() -> argparse.ArgumentParser:

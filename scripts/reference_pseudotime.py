@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.trajectory.job import reference_file
-from layerscope.trajectory.references import write_reference
-from layerscope.trajectory.settings import PROTOCOLS, settings_of
+from layerscope.tasks.trajectory.job import reference_file
+from layerscope.tasks.trajectory.references import write_reference
+from layerscope.tasks.trajectory.settings import PROTOCOLS, settings_of
 
 
 def parser() -> argparse.ArgumentParser:

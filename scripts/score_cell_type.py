@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerscope.cell_type.job import score_file
-from layerscope.cell_type.settings import PROTOCOLS, CellTypeSettings
 from layerscope.command_line import run, settings
 from layerscope.tables import write_resamples, write_scores
+from layerscope.tasks.cell_type.job import score_file
+from layerscope.tasks.cell_type.settings import PROTOCOLS, CellTypeSettings
 
 
 def parser() -> argparse.ArgumentParser:

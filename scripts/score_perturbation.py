@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.job import PROTOCOLS, score_perturbation
+from layerscope.tasks.perturbation.job import PROTOCOLS, score_perturbation
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from layerscope.command_line import run, settings
 from layerscope.tables import write_resamples, write_scores
-from layerscope.trajectory.job import score_file
-from layerscope.trajectory.settings import PROTOCOLS, settings_of
+from layerscope.tasks.trajectory.job import score_file
+from layerscope.tasks.trajectory.settings import PROTOCOLS, settings_of
 
 
 def parser() -> argparse.ArgumentParser:

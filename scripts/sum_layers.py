@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run it."""
     args = parser().parse_args(argv)
-    from layerscope.perturbation.sum_extraction import extract_sums
+    from layerscope.tasks.perturbation.sum_extraction import extract_sums
 
     extract_sums(args.weights, args.cells, args.design, args.output, extraction(args))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run, settings
-from layerscope.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 
 
 def parser() -> argparse.ArgumentParser:

@@ -40,9 +40,9 @@ import sum_pseudobulk
 from layerscope.cells.canonical import write_cells
 from layerscope.command_line import settings
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.perturbation.similarity import cosine_matrix, write_similarity
 from layerscope.study import complete
 from layerscope.study_file import read_study
+from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"

@@ -10,8 +10,8 @@ from bad_embeddings import cut
 from bad_ground import Options, bad, write_profiles
 from perturbation_cells import experiment, write
 
-from layerscope.perturbation.similarity import write_similarity
 from layerscope.tables import read_scores
+from layerscope.tasks.perturbation.similarity import write_similarity
 
 # --- the cells of a screen ----------------------------------------------------------------------------------
 

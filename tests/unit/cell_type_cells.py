@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.cell_type.design import design_of
-from layerscope.cell_type.scores import score_layer
-from layerscope.cell_type.settings import CellTypeSettings
 from layerscope.tables import Score
+from layerscope.tasks.cell_type.design import design_of
+from layerscope.tasks.cell_type.scores import score_layer
+from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 ABOUT: dict[str, Any] = {
     "condition": "blood",

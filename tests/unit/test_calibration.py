@@ -9,10 +9,10 @@ import pytest
 from trajectory_cells import cells, layer
 
 from layerscope.statistics.multiple_testing import max_t
-from layerscope.trajectory.references import FROM_DATASET, Reference
-from layerscope.trajectory.scores import Subject
-from layerscope.trajectory.settings import StrictSettings
-from layerscope.trajectory.strict import SOMERS_D, score_strict
+from layerscope.tasks.trajectory.references import FROM_DATASET, Reference
+from layerscope.tasks.trajectory.scores import Subject
+from layerscope.tasks.trajectory.settings import StrictSettings
+from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
 
 SETTINGS = StrictSettings(neighbourhoods=(15,), halvings=6, resamples=200)
 N_STUDIES = 12

@@ -13,10 +13,10 @@ from cell_type_cells import cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.cell_type.design import Design, NoScoreError, design_of, grouped_folds, stratified_folds
-from layerscope.cell_type.settings import CellTypeSettings
 from layerscope.chance import Chance
 from layerscope.errors import ConfigError
+from layerscope.tasks.cell_type.design import Design, NoScoreError, design_of, grouped_folds, stratified_folds
+from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 
 def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:

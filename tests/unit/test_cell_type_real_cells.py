@@ -8,11 +8,11 @@ import anndata
 import pandas as pd
 import pytest
 
-from layerscope.cell_type.job import score_file
-from layerscope.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE
-from layerscope.cell_type.settings import CellTypeSettings
 from layerscope.cells.canonical import write_cells
 from layerscope.tables import Score
+from layerscope.tasks.cell_type.job import score_file
+from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE
+from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 MYELOID, LINES = DATA / "paul15_counts_240.h5ad", DATA / "norman_mcfaline_devel.h5ad"

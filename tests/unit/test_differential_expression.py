@@ -8,10 +8,10 @@ import pytest
 from perturbation_cells import experiment, write
 
 from layerscope.errors import DataError
-from layerscope.perturbation.differential_expression import differential_expression, fit
-from layerscope.perturbation.inference import OneWayInference
-from layerscope.perturbation.one_way import OneWay
-from layerscope.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.differential_expression import differential_expression, fit
+from layerscope.tasks.perturbation.inference import OneWayInference
+from layerscope.tasks.perturbation.one_way import OneWay
+from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 
 
 @pytest.fixture(scope="module")

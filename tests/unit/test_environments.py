@@ -29,7 +29,7 @@ ON_PYPI = {"pytorch": "torch"}
 # imported where it is there, and said to be missing where it is not
 OPTIONAL = {"rsatoolbox"}
 # modules that look whether a package is there before they import it
-LOOKS_FIRST = {"layerscope.trajectory.neighbours_gpu"}
+LOOKS_FIRST = {"layerscope.tasks.trajectory.neighbours_gpu"}
 
 
 def environment(name: str) -> dict[str, str]:

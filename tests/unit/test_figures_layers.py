@@ -14,7 +14,7 @@ from layerscope.figures.layer_panels import arrange
 from layerscope.figures.models import read_models
 from layerscope.figures.wording import layer_ranges
 from layerscope.tables import write_scores, write_table
-from layerscope.tasks import interval_method
+from layerscope.tasks.catalogue import interval_method
 
 MANY = {"scfoundation_a": 12, "tahoe_x1_70m": 12, "tahoe_x1_1b": 24, "tahoe_x1_3b": 32, "uce_33l": 33}
 

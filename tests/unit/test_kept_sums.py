@@ -17,15 +17,15 @@ import sum_layers
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_layers
 from layerscope.extraction.engine import Engine
-from layerscope.perturbation import sum_extraction
-from layerscope.perturbation.design import design_splits, make_design, read_design
-from layerscope.perturbation.job import score_perturbation
-from layerscope.perturbation.reference_job import reference_perturbation
-from layerscope.perturbation.settings import StrictSettings
-from layerscope.perturbation.strict_reference import read_reference
-from layerscope.perturbation.sums_file import SumsWriter
-from layerscope.perturbation.sums_reader import is_sums, read_layer_sums
 from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.perturbation import sum_extraction
+from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
+from layerscope.tasks.perturbation.job import score_perturbation
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.strict_reference import read_reference
+from layerscope.tasks.perturbation.sums_file import SumsWriter
+from layerscope.tasks.perturbation.sums_reader import is_sums, read_layer_sums
 
 ROOT = Path(__file__).parents[2]
 N_GENES = 40
@@ -191,8 +191,8 @@ PROBE = textwrap.dedent(
     import numpy as np, pandas as pd
     from pathlib import Path
     from layerscope.extraction.shards import Column, Finished
-    from layerscope.perturbation.sum_extraction import SumsSink
-    from layerscope.perturbation.sums_file import SumsWriter
+    from layerscope.tasks.perturbation.sum_extraction import SumsSink
+    from layerscope.tasks.perturbation.sums_file import SumsWriter
 
     columns = [Column(f"{layer:02d}", 256, np.dtype(np.float32)) for layer in range(4)]
     random = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from layerscope.errors import DataError
-from layerscope.trajectory import candidates, neighbours_gpu
-from layerscope.trajectory.neighbours import METRICS, Wanted, nearest_neighbours, search_neighbours
+from layerscope.tasks.trajectory import candidates, neighbours_gpu
+from layerscope.tasks.trajectory.neighbours import METRICS, Wanted, nearest_neighbours, search_neighbours
 
 
 def distances(matrix, metric):

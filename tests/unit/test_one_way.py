@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.perturbation import one_way
-from layerscope.perturbation.one_way import OneWay
+from layerscope.tasks.perturbation import one_way
+from layerscope.tasks.perturbation.one_way import OneWay
 
 RIDGE = 1e-3
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from perturbation_cells import experiment
 
-from layerscope.perturbation.design import make_design
-from layerscope.perturbation.effects import count_effects
-from layerscope.perturbation.settings import StrictSettings
-from layerscope.perturbation.strict import strict_scores
-from layerscope.perturbation.strict_reference import Expression, make_reference
-from layerscope.perturbation.sums import sum_layer
 from layerscope.statistics.multiple_testing import max_t
+from layerscope.tasks.perturbation.design import make_design
+from layerscope.tasks.perturbation.effects import count_effects
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.strict import strict_scores
+from layerscope.tasks.perturbation.strict_reference import Expression, make_reference
+from layerscope.tasks.perturbation.sums import sum_layer
 
 SETTINGS = StrictSettings(
     cells_per_perturbation=40, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=300, splits=2

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from layerscope.perturbation import centroids
-from layerscope.perturbation.centroids import sum_groups, unit_rows
+from layerscope.tasks.perturbation import centroids
+from layerscope.tasks.perturbation.centroids import sum_groups, unit_rows
 
 
 @given(

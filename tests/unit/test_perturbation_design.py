@@ -4,9 +4,9 @@ import pytest
 from perturbation_cells import experiment, write
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.perturbation.design import design_splits, halves, make_design, read_design
-from layerscope.perturbation.settings import StrictSettings
-from layerscope.perturbation.strict_reference import buckets_of
+from layerscope.tasks.perturbation.design import design_splits, halves, make_design, read_design
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.strict_reference import buckets_of
 
 SETTINGS = StrictSettings(cells_per_perturbation=40, buckets=4, shuffles=5)
 

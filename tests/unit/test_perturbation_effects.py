@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import ttest_ind
 
-from layerscope.perturbation.effects import count_effects, expression_sums, value_effects
+from layerscope.tasks.perturbation.effects import count_effects, expression_sums, value_effects
 
 BUCKETS = 4
 

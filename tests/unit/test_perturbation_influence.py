@@ -4,15 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from layerscope.perturbation.influence import (
+from layerscope.statistics.ranks import WeightedSpearman
+from layerscope.tasks.perturbation.influence import (
     interval,
     linear_resamples,
     ratio_interval,
     spearman_influence,
     standard_error,
 )
-from layerscope.perturbation.pairs import Pairs, resample
-from layerscope.statistics.ranks import WeightedSpearman
+from layerscope.tasks.perturbation.pairs import Pairs, resample
 
 
 def similarities(seed, n, tied, noise=1.0):

@@ -5,13 +5,19 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from layerscope.errors import DataError
-from layerscope.perturbation import many, scores, similarity
-from layerscope.perturbation.centroids import AllCells, GroupSums
-from layerscope.perturbation.influence import spearman_influence
-from layerscope.perturbation.many import products, row_ranks, spearman_of_many, unit_ranks, upper_triangle
-from layerscope.perturbation.pairs import Pairs, random_halves
-from layerscope.perturbation.scores import scores_of_all_cells
-from layerscope.perturbation.similarity import (
+from layerscope.tasks.perturbation import many, scores, similarity
+from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
+from layerscope.tasks.perturbation.influence import spearman_influence
+from layerscope.tasks.perturbation.many import (
+    products,
+    row_ranks,
+    spearman_of_many,
+    unit_ranks,
+    upper_triangle,
+)
+from layerscope.tasks.perturbation.pairs import Pairs, random_halves
+from layerscope.tasks.perturbation.scores import scores_of_all_cells
+from layerscope.tasks.perturbation.similarity import (
     cosine_matrix,
     profile_similarity,
     read_similarity,

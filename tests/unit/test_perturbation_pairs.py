@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from layerscope.perturbation.pairs import Pairs, SameModule, estimate, resample
 from layerscope.statistics.ranks import WeightedSpearman
 from layerscope.statistics.resampling import bootstrap_indices
+from layerscope.tasks.perturbation.pairs import Pairs, SameModule, estimate, resample
 
 
 def similarity(seed, n):

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from perturbation_cells import write
 
-from layerscope.perturbation.design import design_splits
-from layerscope.perturbation.job import score_perturbation
-from layerscope.perturbation.reference_job import reference_perturbation
 from layerscope.tables import read_scores
+from layerscope.tasks.perturbation.design import design_splits
+from layerscope.tasks.perturbation.job import score_perturbation
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
 
 SCREEN = Path(__file__).parents[2] / ".." / "shared" / "data" / "papalexi_lowmoi_counts.h5ad"
 pytestmark = pytest.mark.skipif(not SCREEN.is_file(), reason="the file of the interferon screen is not here")

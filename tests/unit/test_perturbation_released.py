@@ -4,10 +4,10 @@ from perturbation_cells import experiment, write
 from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
-from layerscope.perturbation.reference_job import reference_perturbation
-from layerscope.perturbation.released import truncated_differences
-from layerscope.perturbation.similarity import read_similarity
 from layerscope.tables import read_scores
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
+from layerscope.tasks.perturbation.released import truncated_differences
+from layerscope.tasks.perturbation.similarity import read_similarity
 
 
 def made(tmp_path, cells, values="counts", **settings):

@@ -11,13 +11,13 @@ from scipy.stats import spearmanr
 import score_perturbation as script
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.perturbation.differential_expression import differential_expression
-from layerscope.perturbation.job import score_perturbation
-from layerscope.perturbation.pairs import Pairs, SameModule, estimate, random_halves
-from layerscope.perturbation.pseudobulk import sum_pseudobulk
-from layerscope.perturbation.scores import same_module
-from layerscope.perturbation.similarity import profile_similarity, read_similarity, write_similarity
 from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.perturbation.differential_expression import differential_expression
+from layerscope.tasks.perturbation.job import score_perturbation
+from layerscope.tasks.perturbation.pairs import Pairs, SameModule, estimate, random_halves
+from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.scores import same_module
+from layerscope.tasks.perturbation.similarity import profile_similarity, read_similarity, write_similarity
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from layerscope.errors import DataError
-from layerscope.perturbation.similarity import (
+from layerscope.tasks.perturbation.similarity import (
     cosine_matrix,
     profile_similarity,
     read_similarity,

@@ -5,20 +5,20 @@ from perturbation_cells import experiment, write
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.perturbation.design import design_splits, make_design, read_design
-from layerscope.perturbation.job import score_perturbation
-from layerscope.perturbation.pairs import Pairs
-from layerscope.perturbation.reference_job import reference_perturbation
-from layerscope.perturbation.settings import StrictSettings
-from layerscope.perturbation.strict import agreement, layer_similarities, mantel
-from layerscope.perturbation.strict_reference import (
+from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
+from layerscope.tasks.perturbation.job import score_perturbation
+from layerscope.tasks.perturbation.pairs import Pairs
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.strict import agreement, layer_similarities, mantel
+from layerscope.tasks.perturbation.strict_reference import (
     half_sizes,
     make_reference,
     read_expression,
     read_reference,
 )
-from layerscope.perturbation.sums import sum_layer
-from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.perturbation.sums import sum_layer
 
 SETTINGS = {"cells_per_perturbation": 48, "buckets": 4, "shuffles": 12, "permutations": 199, "resamples": 100}
 

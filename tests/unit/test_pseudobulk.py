@@ -6,9 +6,9 @@ import pytest
 from perturbation_cells import experiment, write
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.perturbation import pseudobulk
-from layerscope.perturbation.pseudobulk import assign_samples, sum_pseudobulk
-from layerscope.perturbation.settings import PaperSettings
+from layerscope.tasks.perturbation import pseudobulk
+from layerscope.tasks.perturbation.pseudobulk import assign_samples, sum_pseudobulk
+from layerscope.tasks.perturbation.settings import PaperSettings
 
 
 def made(tmp_path, cells, **settings):

@@ -10,9 +10,9 @@ import pytest
 
 import layerscope
 from layerscope.errors import DataError
-from layerscope.trajectory.graph import graph_of, neighbour_graph
-from layerscope.trajectory.neighbours import nearest_neighbours
-from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
+from layerscope.tasks.trajectory.graph import graph_of, neighbour_graph
+from layerscope.tasks.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 
 
 def curve(n_cells, seed=0, n_dimensions=30):
@@ -45,7 +45,7 @@ warnings.simplefilter("ignore")
 import numpy as np, scanpy
 from scipy import sparse
 from sklearn.neighbors import KNeighborsTransformer
-from layerscope.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 
 class OurNeighbours:
     def __init__(self, metric):

@@ -24,7 +24,7 @@ from layerscope.tables import (
     write_scores,
     write_table,
 )
-from layerscope.trajectory.variants import UNSEEN
+from layerscope.tasks.trajectory.variants import UNSEEN
 
 HARDER = "The first layer's advantage in resting cells is not tested against a harder task"
 OBJECTIVE = "No control for the pretraining objective"

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from layerscope.errors import DataError
-from layerscope.trajectory.references import Reference, find_root, read_reference, root_cells, write_reference
+from layerscope.tasks.trajectory.references import (
+    Reference,
+    find_root,
+    read_reference,
+    root_cells,
+    write_reference,
+)
 
 NAMES = [f"cell{number}" for number in range(6)]
 

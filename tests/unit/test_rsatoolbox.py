@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from layerscope.perturbation.crossnobis import crossnobis_similarities, within_variance
-from layerscope.perturbation.design import Design
-from layerscope.perturbation.influence import spearman_influence
-from layerscope.perturbation.pairs import Pairs
-from layerscope.perturbation.similarity import cosine_matrix, spearman_matrix
-from layerscope.perturbation.strict_reference import StrictReference
-from layerscope.perturbation.sums import sum_layer
+from layerscope.tasks.perturbation.crossnobis import crossnobis_similarities, within_variance
+from layerscope.tasks.perturbation.design import Design
+from layerscope.tasks.perturbation.influence import spearman_influence
+from layerscope.tasks.perturbation.pairs import Pairs
+from layerscope.tasks.perturbation.similarity import cosine_matrix, spearman_matrix
+from layerscope.tasks.perturbation.strict_reference import StrictReference
+from layerscope.tasks.perturbation.sums import sum_layer
 
 rdm = pytest.importorskip("rsatoolbox.rdm", reason="rsatoolbox is not installed")
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from cell_type_cells import ABOUT
 
-from layerscope import tasks
-from layerscope.cell_type.scores import PROBE_MACRO_F1
-from layerscope.cell_type.settings import PROTOCOLS, CellTypeSettings
 from layerscope.cells.settings import TASKS as PREPARED
 from layerscope.figures.wording import metric_label, metric_meaning, task_title
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
 from layerscope.tables import Score, write_resamples
+from layerscope.tasks import catalogue as tasks
+from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1
+from layerscope.tasks.cell_type.settings import PROTOCOLS, CellTypeSettings
 
 SCHEMA = yaml.safe_load(
     (Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")

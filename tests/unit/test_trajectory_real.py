@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from layerscope.statistics.ranks import spearman
-from layerscope.trajectory.graph import neighbour_graph
-from layerscope.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
-from layerscope.trajectory.references import FROM_DATASET, Reference
-from layerscope.trajectory.scores import Subject
-from layerscope.trajectory.settings import StrictSettings
-from layerscope.trajectory.strict import score_strict
+from layerscope.tasks.trajectory.graph import neighbour_graph
+from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
+from layerscope.tasks.trajectory.references import FROM_DATASET, Reference
+from layerscope.tasks.trajectory.scores import Subject
+from layerscope.tasks.trajectory.settings import StrictSettings
+from layerscope.tasks.trajectory.strict import score_strict
 
 CELLS = Path(__file__).parents[3] / "shared" / "data" / "larry_mouse_781.h5ad"
 

@@ -8,15 +8,15 @@ from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.cells.canonical import write_cells
 from layerscope.statistics.ranks import spearman
-from layerscope.trajectory.layer_search import search_layer
-from layerscope.trajectory.released import (
+from layerscope.tasks.trajectory.layer_search import search_layer
+from layerscope.tasks.trajectory.released import (
     neighbourhoods,
     released_reference,
     score_released,
     twice_log_normalised_components,
 )
-from layerscope.trajectory.scores import Subject, pseudotime_of
-from layerscope.trajectory.settings import ReleasedSettings
+from layerscope.tasks.trajectory.scores import Subject, pseudotime_of
+from layerscope.tasks.trajectory.settings import ReleasedSettings
 
 SETTINGS = ReleasedSettings(resamples=200, halvings=10)
 SUBJECT = Subject(condition="blood", model="m", layer="01", depth=0.0, seed=3, protocol="released")

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from layerscope.errors import ConfigError
-from layerscope.trajectory.paper import score_paper
-from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
-from layerscope.trajectory.scores import Subject
-from layerscope.trajectory.settings import TrajectorySettings
+from layerscope.tasks.trajectory.paper import score_paper
+from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
+from layerscope.tasks.trajectory.scores import Subject
+from layerscope.tasks.trajectory.settings import TrajectorySettings
 
 SETTINGS = TrajectorySettings(resamples=200, halvings=10)
 N_CELLS = 300

@@ -12,7 +12,7 @@ from layerscope.cells.canonical import write_cells
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
-from layerscope.trajectory.references import read_reference
+from layerscope.tasks.trajectory.references import read_reference
 
 SETTINGS = '{"resamples": 100, "halvings": 6, "splits": 5}'
 

@@ -6,12 +6,12 @@ import pytest
 from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.statistics.concordance import order_concordance
-from layerscope.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
-from layerscope.trajectory.neighbours import nearest_neighbours
-from layerscope.trajectory.references import COMPUTED, FROM_DATASET, Reference
-from layerscope.trajectory.scores import Subject
-from layerscope.trajectory.settings import StrictSettings
-from layerscope.trajectory.strict import pseudotimes, root_set, score_strict
+from layerscope.tasks.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
+from layerscope.tasks.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
+from layerscope.tasks.trajectory.scores import Subject
+from layerscope.tasks.trajectory.settings import StrictSettings
+from layerscope.tasks.trajectory.strict import pseudotimes, root_set, score_strict
 
 SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 
@@ -226,7 +226,7 @@ def test_too_few_cells_say_how_many_the_smallest_graph_needs():
 
 
 def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
-    from layerscope.trajectory import scores as shared
+    from layerscope.tasks.trajectory import scores as shared
 
     calls = []
     decompose = shared.diffusion_map

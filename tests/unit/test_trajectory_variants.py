@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from layerscope.tables import Score
-from layerscope.trajectory.layer_search import UndefinedPseudotimeError, search_layer, unit_length
-from layerscope.trajectory.variants import varied_rows
+from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer, unit_length
+from layerscope.tasks.trajectory.variants import varied_rows
 
 ROW = Score(
     condition="blood",

@@ -13,7 +13,7 @@ import pandas as pd
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
 from layerscope.tables import OFFICIAL, read_table
-from layerscope.tasks import primary_metrics
+from layerscope.tasks.catalogue import primary_metrics
 
 Array = npt.NDArray[np.float64]
 

@@ -26,7 +26,7 @@ from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_scores
-from layerscope.tasks import primary_metrics
+from layerscope.tasks.catalogue import primary_metrics
 
 PANEL_TITLE_SIZE = 9.0
 

@@ -26,7 +26,7 @@ from layerscope.figures.wording import (
     simulated_note,
     task_title,
 )
-from layerscope.tasks import interval_method, primary_metrics
+from layerscope.tasks.catalogue import interval_method, primary_metrics
 
 MOST_NOTES = 5
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layerscope.tasks import TASKS, Metric
+from layerscope.tasks.catalogue import TASKS, Metric
 
 SIMULATED = "simulated cells"
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"

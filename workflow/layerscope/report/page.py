@@ -45,7 +45,7 @@ from layerscope.report.referee import COLUMNS
 from layerscope.report.truth import truth
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
-from layerscope.tasks import interval_method, primary_metrics
+from layerscope.tasks.catalogue import interval_method, primary_metrics
 
 FURTHER = {
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",

@@ -12,7 +12,7 @@ from layerscope.figures.wording import condition_order
 from layerscope.report.answers import strictest
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Finding, Grid, Row, Source
-from layerscope.tasks import TASKS
+from layerscope.tasks.catalogue import TASKS
 
 COLUMNS = (
     Column("Condition"),

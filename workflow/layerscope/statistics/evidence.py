@@ -14,7 +14,7 @@ import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_resamples
-from layerscope.tasks import primary_metrics
+from layerscope.tasks.catalogue import primary_metrics
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("foundation", "baseline", "control")

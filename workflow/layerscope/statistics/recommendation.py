@@ -8,7 +8,7 @@ import numpy as np
 
 from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice
 from layerscope.statistics.evidence import Measured
-from layerscope.tasks import TASKS
+from layerscope.tasks.catalogue import TASKS
 
 LITTLE = 0.05
 """A gain below this is little: where no more can be expected of another layer, the final one will do."""

@@ -1,0 +1,1 @@
+"""What is asked of a layer: one room for each task."""

@@ -1,0 +1,287 @@
+"""Which cells and types are scored, and which cells test a probe that was fitted to which others.
+
+Nothing here looks at an embedding, and everything is decided in the order of the cells' names: folds,
+shuffles and resamples are the same for every layer and model of a condition, whatever the order of its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.chance import Chance
+from layerscope.statistics.resampling import generator
+from layerscope.tasks.cell_type.settings import CellTypeSettings
+
+Ints = npt.NDArray[np.intp]
+Texts = npt.NDArray[np.object_]
+Missing = Literal["undefined", "not_available"]
+CELL_TYPE, CLONE = "cell_type", "clone"
+SAMPLE, DEAL = 1, 2
+"""Streams of the cells' random numbers: which are scored, and how they are dealt into folds."""
+MOST_NAMED = 4
+
+
+class NoScoreError(Exception):
+    """These cells have no score; caught where rows are made, never a failure."""
+
+    def __init__(self, status: Missing, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Design:
+    """The cells that are scored, in the order of their names.
+
+    Attributes
+    ----------
+    cells
+        Rows of the cells' table, shape ``(n_cells,)``.
+    types
+        Type of each cell, numbered by the first cell that has it; ``n_types`` in all.
+    folds
+        Part of the cross-validation that each cell is tested in.
+    random_folds
+        As many folds that ignore the groups, stratified by type; None where ``folds`` are such.
+    shuffled
+        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``.
+    unit, units
+        What is resampled: number of each cell's unit, and the units' names.
+    by
+        Column whose groups the folds keep together; empty where there is none.
+    how
+        How the folds were made, in words.
+    remark
+        What the interval is for and what was left out, in words.
+    """
+
+    cells: Ints
+    types: Ints
+    n_types: int
+    folds: Ints
+    random_folds: Ints | None
+    shuffled: Ints
+    unit: Ints
+    units: list[str]
+    by: str
+    how: str
+    remark: str
+
+
+def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Design:
+    """Choose cells, types and folds.
+
+    Every type that is kept lies in two folds at least, so every training set holds all types.
+
+    Parameters
+    ----------
+    obs
+        The cells' standard columns, indexed by cell id.
+    seed
+        Of everything that is drawn.
+
+    Raises
+    ------
+    NoScoreError
+        If the cells have no types, or fewer than two that can be told apart.
+    """
+    if CELL_TYPE not in obs or not (text(obs, CELL_TYPE) != "").any():
+        raise NoScoreError("not_available", "the cells have no column cell_type")
+    remarks: list[str] = []
+    named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
+    known = _kept(named, text(named, CELL_TYPE) != "", "without a cell type", remarks)
+    by = next((name for name in settings.grouped_by if _n_labels(known, name) > 1), "")
+    if by:
+        known = _kept(known, text(known, by) != "", f"without a {by}", remarks)
+    known = _sampled(known, settings.most_cells, seed, remarks)
+    known = _large_types(known, settings.cells_per_type, remarks)
+    chance = Chance(seed, known.index.tolist())
+    types = numbered(text(known, CELL_TYPE))
+    if by:
+        folds = grouped_folds(text(known, by), settings.folds)
+        how = _said(by, _n_labels(known, by), len(np.unique(folds)))
+    else:
+        folds = stratified_folds(types, kin(known), settings.folds, chance)
+        how = f"no {' or '.join(settings.grouped_by) or 'grouping'}: folds stratified by cell type"
+        how += ", clones kept together" if _n_labels(known, CLONE) else ""
+    known, folds = _in_two_folds(known, folds, by, remarks)
+    types = numbered(text(known, CELL_TYPE))
+    n_types = _demand_types(types, remarks)
+    chance = Chance(seed, known.index.tolist())
+    n_folds = len(np.unique(folds))
+    unit, units = _units(known, by, settings.least_groups, remarks)
+    return Design(
+        cells=known["row"].to_numpy(dtype=np.intp),
+        types=types,
+        n_types=n_types,
+        folds=folds,
+        random_folds=stratified_folds(types, kin(known), n_folds, chance) if by else None,
+        shuffled=shuffles(known, types, folds, settings.shuffles, seed),
+        unit=unit,
+        units=units,
+        by=by,
+        how=how,
+        remark="; ".join(remarks),
+    )
+
+
+def text(obs: pd.DataFrame, column: str) -> Texts:
+    """A column's labels as text, empty where there is none."""
+    labels = obs[column].astype(object)
+    found: Texts = labels.where(labels.notna(), "").astype(str).to_numpy(dtype=object)
+    return found
+
+
+def numbered(labels: npt.ArrayLike) -> Ints:
+    """Number labels by their first appearance, so that other names for the same change nothing."""
+    return np.asarray(pd.factorize(np.asarray(labels, dtype=object))[0], dtype=np.intp)
+
+
+def kin(obs: pd.DataFrame) -> Texts:
+    """What must not be torn apart: the clone of a cell, or the cell itself."""
+    own = np.array([f"cell {name}" for name in obs.index], dtype=object)
+    if CLONE not in obs:
+        return own
+    clone = text(obs, CLONE)
+    return np.where(clone != "", "clone " + clone, own)
+
+
+def grouped_folds(groups: npt.ArrayLike, n_folds: int) -> Ints:
+    """Deal whole groups into folds of nearly equal size, the largest group first.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell.
+    n_folds
+        Folds at most; of fewer groups each is a fold.
+    """
+    names, group, sizes = np.unique(
+        np.asarray(groups, dtype=np.str_), return_inverse=True, return_counts=True
+    )
+    filled = np.zeros(min(n_folds, len(names)), dtype=np.intp)
+    fold = np.empty(len(names), dtype=np.intp)
+    for place in np.lexsort([names, -sizes]):
+        fold[place] = filled.argmin()
+        filled[fold[place]] += sizes[place]
+    return fold[group]
+
+
+def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Chance) -> Ints:
+    """Deal cells into folds that hold every type alike; cells of one unit stay together.
+
+    Units are dealt in random order, each into the fold that has fewest cells of the type that most of its
+    cells have, and then fewest cells.
+    """
+    _, member = np.unique(np.asarray(unit, dtype=np.str_), return_inverse=True)
+    counts = np.zeros((member.max() + 1, types.max() + 1), dtype=np.intp)
+    np.add.at(counts, (member, types), 1)
+    first = np.full(len(counts), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(first, member, chance.keys(DEAL))
+    held = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
+    fold = np.empty(len(counts), dtype=np.intp)
+    for place in np.lexsort([first, -counts.sum(axis=1)]):
+        most = counts[place].argmax()
+        fold[place] = np.lexsort([held.sum(axis=1), held[:, most]])[0]
+        held[fold[place]] += counts[place]
+    return fold[member]
+
+
+def shuffles(obs: pd.DataFrame, types: Ints, folds: Ints, n_shuffles: int, seed: int) -> Ints:
+    """Types dealt anew among the cells of the same donor and batch, shape ``(n_shuffles, n_cells)``.
+
+    Where there is neither, among the cells of the same fold. The number of cells of each type in a fold stays
+    as it is.
+    """
+    stratum = pd.Series(folds).astype(str)
+    for column in ("donor", "batch"):
+        if column in obs:
+            stratum = stratum + "\0" + pd.Series(text(obs, column))
+    random = generator(seed, obs.index.tolist(), "label shuffles")
+    order = np.argsort(stratum.to_numpy(), kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(numbered(stratum.to_numpy()[order]))) + 1)
+    found = np.tile(types, (n_shuffles, 1))
+    for row in found:
+        for part in parts:
+            row[part] = types[random.permutation(part)]
+    return found
+
+
+def _n_labels(obs: pd.DataFrame, column: str) -> int:
+    return len(set(text(obs, column)) - {""}) if column in obs else 0
+
+
+def _kept(obs: pd.DataFrame, keep: npt.NDArray[np.bool_], lacking: str, remarks: list[str]) -> pd.DataFrame:
+    if not keep.all():
+        remarks.append(f"{int((~keep).sum())} cells {lacking} left out")
+    return obs[keep]
+
+
+def _sampled(obs: pd.DataFrame, most: int, seed: int, remarks: list[str]) -> pd.DataFrame:
+    if len(obs) <= most:
+        return obs
+    order = np.argsort(Chance(seed, obs.index.tolist()).keys(SAMPLE), kind="stable")
+    remarks.append(f"{most} of {len(obs)} cells, drawn by the seed")
+    return obs.iloc[np.sort(order[:most])]
+
+
+def _large_types(obs: pd.DataFrame, least: int, remarks: list[str]) -> pd.DataFrame:
+    labels = pd.Series(text(obs, CELL_TYPE))
+    sizes = labels.value_counts()
+    small = sorted(sizes.index[sizes < least])
+    if small:
+        remarks.append(f"left out for having fewer than {least} cells: {named_few(small)}")
+    return obs[~labels.isin(small).to_numpy()]
+
+
+def _in_two_folds(obs: pd.DataFrame, folds: Ints, by: str, remarks: list[str]) -> tuple[pd.DataFrame, Ints]:
+    labels = pd.Series(text(obs, CELL_TYPE))
+    spread = pd.Series(folds).groupby(labels).nunique()
+    alone = sorted(spread.index[spread < 2])
+    if alone:
+        where = f"one fold of {plural(by)}" if by else "one fold"
+        remarks.append(f"left out for lying in {where}: {named_few(alone)}")
+    keep = ~labels.isin(alone).to_numpy()
+    return obs[keep], folds[keep]
+
+
+def _demand_types(types: Ints, remarks: Sequence[str]) -> int:
+    n_types = len(np.unique(types))
+    if n_types < 2:
+        told = f"{n_types or 'no'} cell type{'' if n_types == 1 else 's'} left, nothing to tell apart"
+        raise NoScoreError("undefined", "; ".join([told, *remarks]))
+    return n_types
+
+
+def _units(obs: pd.DataFrame, by: str, least: int, remarks: list[str]) -> tuple[Ints, list[str]]:
+    """What is resampled: groups where there are enough of them, else cells, sisters of a clone together."""
+    n_groups = _n_labels(obs, by) if by else 0
+    resampled = text(obs, by) if n_groups >= least else kin(obs)
+    if by:
+        whose = "any" if n_groups >= least else "these"
+        remarks.insert(0, f"interval for {whose} {plural(by)}")
+    units, unit = np.unique(np.asarray(resampled, dtype=np.str_), return_inverse=True)
+    return unit.astype(np.intp), units.tolist()
+
+
+def _said(by: str, n_groups: int, n_folds: int) -> str:
+    if n_folds == n_groups:
+        return f"each of {n_groups} {plural(by)} tested by the others"
+    return f"{n_groups} {plural(by)} in {n_folds} folds"
+
+
+def plural(column: str) -> str:
+    """A grouping column's name for several of its labels."""
+    return f"{column}es" if column.endswith("ch") else f"{column}s"
+
+
+def named_few(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    shown = ", ".join(names[:MOST_NAMED])
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"

@@ -1,0 +1,266 @@
+"""Which cells stand for which perturbation, in which bucket, under true and under shuffled labels.
+
+The protocol ``strict`` never looks at single cells after this: every perturbation has the same number of
+cells, dealt into equal buckets within guide and lane; a half of the cells is a half of the buckets. So
+repeated splits, smaller numbers of cells and noise ceilings all follow from one sum per perturbation and
+bucket, and an extraction that keeps these sums needs to keep no cell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from layerscope.cells.canonical import read_obs
+from layerscope.chance import Chance
+from layerscope.errors import DataError
+from layerscope.files import whole
+from layerscope.tasks.perturbation.settings import StrictSettings
+
+LANE_COLUMNS = ("replicate", "batch")
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Groups of cells under several labellings.
+
+    Attributes
+    ----------
+    names
+        The perturbations, by name.
+    cell_ids
+        The cells, in the order of the cells' file.
+    n_buckets
+        Buckets that each perturbation's cells are dealt into.
+    cells_per_perturbation
+        Cells of every perturbation, a multiple of ``n_buckets``. All control cells are used.
+    groups
+        Group of each cell, ``item * n_buckets + bucket`` with item 0 the control and item ``i`` the
+        perturbation ``names[i - 1]``, or -1; shape ``(1 + n_shuffles, n_cells)``. Row 0 has the true labels,
+        the others labels shuffled among the cells of a lane.
+    """
+
+    names: list[str]
+    cell_ids: list[str]
+    n_buckets: int
+    cells_per_perturbation: int
+    groups: NDArray[np.int32]
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of one labelling, the control's included."""
+        return (len(self.names) + 1) * self.n_buckets
+
+
+def design_splits(cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int) -> None:
+    """Design the splits of a condition's cells and write them.
+
+    Parameters
+    ----------
+    cells
+        Canonical cells, of which only the table is read.
+    output
+        The ``.npz`` file to make.
+    settings
+        See :class:`~layerscope.tasks.perturbation.settings.StrictSettings`.
+    seed
+        Seed of the selection, the dealing and the shuffles; each cell's share of chance comes from the seed
+        and its id, so the order of the cells plays no part.
+
+    Raises
+    ------
+    DataError
+        If too few perturbations, or controls, have cells enough.
+    """
+    design = make_design(read_obs(cells), StrictSettings.read(settings), seed, str(cells))
+    write_design(output, design)
+
+
+def make_design(obs: pd.DataFrame, settings: StrictSettings, seed: int, where: str = "cells") -> Design:
+    """Select equal numbers of cells and deal them into buckets; see :class:`Design`."""
+    names, item = _items(obs, settings, where)
+    n_buckets = settings.buckets
+    wanted = settings.cells_per_perturbation // n_buckets * n_buckets
+    chance = Chance(seed, obs.index.tolist())
+    strata = combined_codes(obs, ["guide", *LANE_COLUMNS])
+    lane = combined_codes(obs, list(LANE_COLUMNS))
+    rows = [deal(item, strata, wanted, n_buckets, chance, 0)]
+    for shuffle in range(1, settings.shuffles + 1):
+        source = shuffled_within(lane, item >= 0, chance, shuffle)
+        rows.append(deal(item[source], strata[source], wanted, n_buckets, chance, shuffle))
+    return Design(
+        names=names,
+        cell_ids=obs.index.tolist(),
+        n_buckets=n_buckets,
+        cells_per_perturbation=wanted,
+        groups=np.array(rows, dtype=np.int32),
+    )
+
+
+def deal(
+    item: Codes, strata: Codes, n_cells: int, n_buckets: int, chance: Chance, stream: int
+) -> NDArray[np.int32]:
+    """Take ``n_cells`` of each item (all of item 0), each stratum by its share, and deal them into buckets.
+
+    Parameters
+    ----------
+    item
+        Item of each cell, or -1.
+    strata
+        Guide and lane of each cell.
+    n_cells, n_buckets
+        Cells to take of each item, and buckets to deal them into.
+    chance
+        Where randomness comes from, and which stream of it.
+
+    Returns
+    -------
+    ``item * n_buckets + bucket`` of each cell, or -1.
+    """
+    group = np.full(len(item), -1, dtype=np.int32)
+    inside = select(item, strata, n_cells, chance.keys(2 * stream))
+    owner = item[inside]
+    order = np.lexsort((chance.keys(2 * stream + 1)[inside], strata[inside], owner))
+    position, _ = places(order, [owner])
+    group[inside] = owner * n_buckets + position % n_buckets
+    return group
+
+
+def select(item: Codes, strata: Codes, n_cells: int, key: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Cells to take: ``n_cells`` of each item (all of item 0), each stratum by its share, by random keys."""
+    inside = np.flatnonzero(item >= 0)
+    owner, stratum, key = item[inside], strata[inside], key[inside]
+    place, size = places(np.lexsort((key, stratum, owner)), [owner, stratum])
+    # each stratum evenly along [0, 1): the first cells of an item have every stratum's share
+    along = (place + 0.5) / size
+    rank, _ = places(np.lexsort((key, along, owner)), [owner])
+    return np.asarray(inside[(rank < n_cells) | (owner == 0)])
+
+
+def shuffled_within(lane: Codes, inside: NDArray[np.bool_], chance: Chance, stream: int) -> NDArray[np.int64]:
+    """For each cell, the cell of its lane whose labels it gets; cells that are not inside keep their own."""
+    source = np.arange(len(lane))
+    members = np.flatnonzero(inside)
+    canonical = members[np.lexsort((chance.keys(0)[members], lane[members]))]
+    drawn = members[np.lexsort((chance.keys(-stream)[members], lane[members]))]
+    source[canonical] = drawn
+    return source
+
+
+def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
+    """Different ways to cut the buckets into two halves, shape ``(n_splits, n_buckets)``, True for the first.
+
+    All of them if there are no more than ``n_splits``; no split appears twice, nor with its halves swapped.
+    """
+    others = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
+    random = np.random.default_rng([seed, n_buckets])
+    chosen = random.permutation(len(others))[: min(n_splits, comb(n_buckets - 1, n_buckets // 2 - 1))]
+    found = np.zeros((len(chosen), n_buckets), dtype=bool)
+    found[:, 0] = True
+    for row, index in zip(found, chosen, strict=True):
+        row[list(others[index])] = True
+    return found
+
+
+def write_design(path: str | Path, design: Design) -> None:
+    """Write a design, always the same bytes for the same content."""
+    about = {"n_buckets": design.n_buckets, "cells_per_perturbation": design.cells_per_perturbation}
+    with whole(path) as scratch, scratch.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            allow_pickle=False,
+            names=np.array(design.names, dtype=np.str_),
+            cell_ids=np.array(design.cell_ids, dtype=np.str_),
+            groups=design.groups,
+            about=np.array(json.dumps(about, sort_keys=True)),
+        )
+
+
+def read_design(path: str | Path) -> Design:
+    """Read what :func:`write_design` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is not a design.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with np.load(path) as stored:
+            return Design(
+                names=stored["names"].tolist(),
+                cell_ids=stored["cell_ids"].tolist(),
+                groups=stored["groups"],
+                **json.loads(str(stored["about"])),
+            )
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path}: not a design of splits ({error}); delete it and run again") from error
+
+
+def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[list[str], Codes]:
+    """Perturbations with cells enough, and the item of each cell: 0 control, 1.. perturbations, -1 others."""
+    for name in ("perturbation", "is_control"):
+        if name not in obs.columns:
+            raise DataError(
+                f"{where}: obs has no column {name!r}; name the dataset's column under `columns:`"
+            )
+    control = obs["is_control"].to_numpy(dtype=bool)
+    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
+    sizes = pd.Series(labels[~control & (labels != "")]).value_counts()
+    wanted = settings.cells_per_perturbation
+    large = sorted((n for n in sizes.index if sizes[n] >= wanted), key=lambda n: (-sizes[n], n))
+    names = sorted(large[: settings.max_perturbations])
+    if len(names) > settings.MOST_PERTURBATIONS:
+        raise DataError(
+            f"{where}: {len(names)} perturbations; protocol strict compares {settings.MOST_PERTURBATIONS} "
+            "at most: "
+            "set max_perturbations"
+        )
+    if len(names) < settings.MIN_PERTURBATIONS or control.sum() < wanted:
+        raise DataError(
+            f"{where}: {len(names)} of {len(sizes)} perturbations, and {int(control.sum())} control cells, "
+            "for "
+            f"cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
+            "perturbations "
+            f"and the control with so many cells each: lower cells_per_perturbation"
+        )
+    number = {name: index + 1 for index, name in enumerate(names)}
+    item = np.array([number.get(label, -1) for label in labels], dtype=np.int64)
+    item[control] = 0
+    return names, item
+
+
+def combined_codes(obs: pd.DataFrame, columns: list[str]) -> Codes:
+    """One number per combination of the columns that exist; a single one if none does."""
+    present = [name for name in columns if name in obs.columns]
+    if not present:
+        return np.zeros(len(obs), dtype=np.int64)
+    keys = obs[present].astype(str)
+    return np.asarray(keys.groupby(present, sort=True).ngroup().to_numpy(), dtype=np.int64)
+
+
+def places(order: Codes, keys: list[Codes]) -> tuple[Codes, Codes]:
+    """Place of each cell within its run of equal keys (from 0) in an order, and the run's size."""
+    new = np.zeros(len(order), dtype=bool)
+    new[:1] = True
+    for key in keys:
+        new[1:] |= key[order][1:] != key[order][:-1]
+    starts = np.flatnonzero(new)
+    run = np.cumsum(new) - 1
+    sizes = np.diff(np.append(starts, len(order)))
+    place, size = np.empty(len(order), dtype=np.int64), np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order)) - starts[run]
+    size[order] = sizes[run]
+    return place, size

@@ -1,0 +1,272 @@
+"""Sums of counts over the cells of a sample: one guide (in one replicate) of one perturbation."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from layerscope import __version__
+from layerscope.cells.canonical import read_obs, read_provenance, read_var
+from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.errors import DataError
+from layerscope.files import whole
+from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 4096
+MIN_CONTROL_SAMPLES = 2
+
+
+def sum_pseudobulk(cells: str | Path, output: str | Path, settings: Mapping[str, Any]) -> None:
+    """Sum the counts of canonical cells by sample and write them as an h5ad file.
+
+    Parameters
+    ----------
+    cells
+        Canonical cells with raw counts; ``obs`` has ``perturbation``, ``is_control`` and at least one of
+        ``guide``, ``replicate``, ``batch``.
+    output
+        The file to make: samples x genes, whole numbers; ``obs`` has ``perturbation``, ``guide``,
+        ``replicate``, ``batch`` (those that formed the sample; "" where a sample is not divided by it),
+        ``is_control`` and ``n_cells``. Control samples come first, then perturbations by name.
+    settings
+        See :class:`~layerscope.tasks.perturbation.settings.PaperSettings`.
+
+    Raises
+    ------
+    DataError
+        If the cells hold no counts, no control cells, no perturbation large enough, or no structure that
+        divides the control cells into samples.
+    """
+    from anndata import AnnData
+
+    chosen = PaperSettings.read(settings)
+    stored = read_provenance(cells)
+    if stored.get("values") != "counts":
+        raise DataError(
+            f"{cells}: pseudobulks are sums of raw counts, but these cells hold {stored.get('values')} "
+            "values; "
+            "differential expression by DESeq2 needs a dataset with raw counts"
+        )
+    table, sample, remarks = assign_samples(read_obs(cells), chosen, str(cells))
+    counts = sum_rows(cells, sample, len(table))
+    made_from = {
+        "step": "pseudobulk",
+        "condition": stored.get("condition"),
+        "dataset": stored.get("dataset"),
+        "settings": {
+            "pseudobulk_by": list(chosen.pseudobulk_by),
+            "min_cells_per_pseudobulk": chosen.min_cells_per_pseudobulk,
+            "min_cells_per_perturbation": chosen.min_cells_per_perturbation,
+            "max_perturbations": chosen.max_perturbations,
+        },
+        "remarks": remarks,
+        "layerscope_version": __version__,
+    }
+    samples = AnnData(
+        X=counts,
+        obs=table,
+        var=read_var(cells),
+        uns={"layerscope": json.dumps(made_from, sort_keys=True, ensure_ascii=False)},
+    )
+    with whole(output) as scratch:
+        samples.write_h5ad(scratch)
+
+
+def assign_samples(
+    obs: pd.DataFrame, settings: PaperSettings, where: str = "cells"
+) -> tuple[pd.DataFrame, NDArray[np.int64], list[str]]:
+    """Say which cells form which sample.
+
+    Parameters
+    ----------
+    obs
+        The cells' table.
+    settings
+        Which columns form samples, and how many cells a sample and a perturbation need.
+    where
+        Name of the cells' file for messages.
+
+    Returns
+    -------
+    The samples' table, the sample of each cell (-1 where it is in none), and remarks on what was left out or
+    done otherwise than asked.
+
+    Raises
+    ------
+    DataError
+        See :func:`sum_pseudobulk`.
+    """
+    for name in ("perturbation", "is_control"):
+        if name not in obs.columns:
+            raise DataError(
+                f"{where}: obs has no column {name!r}; name the dataset's column for it under `columns:` "
+                "(and the control's label under `control:`)"
+            )
+    control = obs["is_control"].to_numpy(dtype=bool)
+    if not control.any():
+        raise DataError(
+            f"{where}: no control cells (is_control is False everywhere); check the control's label"
+        )
+    perturbation = obs["perturbation"].astype(str).to_numpy(dtype=object)
+    kept, remarks = select_perturbations(perturbation, control, settings, where)
+    columns = _sample_columns(obs, settings.pseudobulk_by, where)
+    if list(settings.pseudobulk_by) != columns:
+        remarks.append(f"samples by {' x '.join(columns)}: the cells have no other column of pseudobulk_by")
+    keys = pd.DataFrame({name: obs[name].astype(str).to_numpy(dtype=object) for name in columns})
+    keys.insert(0, "perturbation", perturbation)
+    keys.insert(0, "is_target", ~control)
+    own = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
+    if own.columns.tolist() != keys.columns.tolist():
+        remarks.append(f"control cells share one {columns[0]}: their samples are by {own.columns[-1]}")
+    return (*_number(own, kept | control, settings.min_cells_per_pseudobulk, remarks, where), remarks)
+
+
+def select_perturbations(
+    perturbation: NDArray[np.object_], control: NDArray[np.bool_], settings: PaperSettings, where: str
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Cells of the perturbations that have cells enough (and, of these, of the largest)."""
+    sizes = pd.Series(perturbation[~control & (perturbation != "")]).value_counts()
+    order = sorted(sizes.index, key=lambda name: (-sizes[name], name))
+    large = [name for name in order if sizes[name] >= settings.min_cells_per_perturbation]
+    if not large:
+        raise DataError(
+            f"{where}: no perturbation has {settings.min_cells_per_perturbation} cells "
+            f"(the largest has {sizes.max() if len(sizes) else 0}); lower min_cells_per_perturbation"
+        )
+    chosen = set(large[: settings.max_perturbations])
+    remarks = []
+    if len(large) < len(order):
+        remarks.append(
+            f"{len(order) - len(large)} of {len(order)} perturbations have fewer than "
+            f"{settings.min_cells_per_perturbation} cells and are left out"
+        )
+    if len(chosen) < len(large):
+        remarks.append(f"the {len(chosen)} perturbations of most cells, of {len(large)}")
+    return np.isin(perturbation, list(chosen)) & ~control, remarks
+
+
+def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    """Sum the rows of a stored CSR matrix of counts by group, block by block.
+
+    Parameters
+    ----------
+    cells
+        An h5ad file whose ``X`` is a CSR matrix.
+    group
+        Group of each row, shape ``(n_cells,)``; rows of -1 are in none.
+    n_groups
+        Number of groups.
+
+    Returns
+    -------
+    Sums, shape ``(n_groups, n_genes)``. Memory is bounded by the sums and one block of rows.
+    """
+    with open_h5ad(cells) as stored:
+        n_genes = int(np.asarray(stored["X"].attrs["shape"])[1])
+        total = np.zeros((n_groups, n_genes), dtype=np.int64)
+        for start, block in csr_blocks(stored["X"]):
+            rows = group[start : start + block.shape[0]]
+            inside = np.flatnonzero(rows >= 0)
+            member = sparse.csr_matrix(
+                (np.ones(len(inside)), (rows[inside], inside)), shape=(n_groups, block.shape[0])
+            )
+            summed = (member @ block).tocoo()
+            total[summed.row, summed.col] += np.rint(summed.data).astype(np.int64)
+    return total
+
+
+def csr_blocks(
+    stored: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
+) -> Iterator[tuple[int, sparse.csr_matrix]]:
+    """Yield the first row and the rows of each block of a stored CSR matrix."""
+    n_rows, n_columns = (int(size) for size in stored.attrs["shape"])
+    indptr = stored["indptr"][()].astype(np.int64)
+    for start in range(0, n_rows, rows_at_once):
+        end = min(start + rows_at_once, n_rows)
+        values = slice(indptr[start], indptr[end])
+        yield (
+            start,
+            sparse.csr_matrix(
+                (stored["data"][values], stored["indices"][values], indptr[start : end + 1] - indptr[start]),
+                shape=(end - start, n_columns),
+            ),
+        )
+
+
+def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> list[str]:
+    """The wanted columns that the cells have; failing that, any column that can form samples."""
+    present = [name for name in SAMPLE_COLUMNS if name in obs.columns and (obs[name].astype(str) != "").any()]
+    if not present:
+        raise DataError(
+            f"{where}: nothing divides the cells of a perturbation into samples, and without replicates "
+            "there is "
+            f"no differential expression; name a column for one of {', '.join(SAMPLE_COLUMNS)} under "
+            "`columns:`"
+        )
+    return [name for name in wanted if name in present] or present[:1]
+
+
+def _divide_controls(
+    keys: pd.DataFrame, obs: pd.DataFrame, control: NDArray[np.bool_], min_cells: int, where: str
+) -> pd.DataFrame:
+    """The keys, with one more column that divides the control cells where the others leave one sample."""
+    finer = [name for name in SAMPLE_COLUMNS if name in obs.columns and name not in keys.columns]
+    for extra in [None, *finer]:
+        divided = keys
+        if extra is not None:
+            labels = obs[extra].astype(str).to_numpy(dtype=object)
+            divided = keys.assign(**{extra: np.where(control, labels, "")})
+        sizes = divided[control].value_counts()
+        if (sizes >= min_cells).sum() >= MIN_CONTROL_SAMPLES:
+            return divided
+    used = [name for name in keys.columns if name not in ("is_target", "perturbation")]
+    raise DataError(
+        f"{where}: {int(control.sum())} control cells form {len(keys[control].value_counts())} sample(s) by "
+        f"{' x '.join(used)}, fewer than {MIN_CONTROL_SAMPLES} of at least {min_cells} cells; give the "
+        "controls' "
+        "guides, or a column for `replicate` or `batch`"
+    )
+
+
+def _number(
+    keys: pd.DataFrame, member: NDArray[np.bool_], min_cells: int, remarks: list[str], where: str
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Number the samples that are large enough, control samples first."""
+    columns = keys.columns.tolist()
+    inside = keys[member]
+    sizes = inside.groupby(columns, sort=True, observed=True).size().rename("n_cells").reset_index()
+    large = sizes[sizes["n_cells"] >= min_cells].reset_index(drop=True)
+    if len(large) < len(sizes):
+        remarks.append(f"{len(sizes) - len(large)} of {len(sizes)} samples have fewer than {min_cells} cells")
+    lost = sorted(set(sizes["perturbation"]) - set(large["perturbation"]))
+    if lost:
+        remarks.append(f"no sample is large enough for {', '.join(lost)}")
+    if not large["is_target"].any():
+        raise DataError(
+            f"{where}: no sample of a perturbation has {min_cells} cells (the largest has "
+            f"{sizes.loc[sizes['is_target'], 'n_cells'].max()}); lower min_cells_per_pseudobulk, or form "
+            "samples "
+            "by fewer columns (pseudobulk_by)"
+        )
+    for remark in remarks:
+        log.info("%s: %s", where, remark)
+    numbered = keys.merge(large.assign(sample=np.arange(len(large))), on=columns, how="left")["sample"]
+    sample = np.where(member, numbered.fillna(-1).to_numpy(), -1).astype(np.int64)
+    table = large.drop(columns="is_target").assign(is_control=~large["is_target"])
+    divided_by = [name for name in SAMPLE_COLUMNS if name in columns]
+    names = large[["perturbation", *divided_by]].agg("|".join, axis=1)
+    for name in ("perturbation", *divided_by):
+        table[name] = pd.Categorical(table[name])
+    table.index = pd.Index(names.to_numpy(dtype=object), dtype=object)
+    return table, sample

@@ -1,0 +1,182 @@
+"""The reference of protocol ``strict``: similarities of effects in every half of the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from layerscope.cells.canonical import read_provenance
+from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.errors import DataError
+from layerscope.files import whole
+from layerscope.tasks.perturbation.design import Design, halves
+from layerscope.tasks.perturbation.effects import (
+    ExpressionSums,
+    count_effects,
+    expression_sums,
+    value_effects,
+)
+from layerscope.tasks.perturbation.pseudobulk import csr_blocks
+from layerscope.tasks.perturbation.settings import StrictSettings
+from layerscope.tasks.perturbation.similarity import spearman_matrix
+
+Array = NDArray[np.float64]
+Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Genes of the cells, and how effects on them are had.
+
+    Attributes
+    ----------
+    values
+        Cells x genes.
+    totals
+        Sum of all genes of each cell, shape ``(n_cells,)``.
+    effects
+        z-scores from sums of such values over groups of cells.
+    """
+
+    values: sparse.csr_matrix
+    totals: Array
+    effects: Effects
+
+    def sums(self, group: NDArray[np.integer], n_items: int, n_buckets: int) -> ExpressionSums:
+        """Sum the cells by group."""
+        return expression_sums(self.values, self.totals, group, n_items * n_buckets, n_buckets)
+
+
+@dataclass(frozen=True)
+class StrictReference:
+    """Similarities of the perturbations' effects in halves of the cells.
+
+    Attributes
+    ----------
+    names
+        The perturbations, ``n`` of them.
+    halves
+        Buckets of the first half of each split, shape ``(n_splits, n_buckets)``.
+    sizes
+        Numbers of buckets taken of each half, the last being all of it.
+    similarity
+        Shape ``(n_sizes, n_splits, 2, n, n)``.
+    shuffled
+        With shuffled labels, whole halves of the first few splits; shape ``(n_shuffles, n_few, 2, n, n)``.
+    """
+
+    names: list[str]
+    halves: NDArray[np.bool_]
+    sizes: NDArray[np.int64]
+    similarity: Array
+    shuffled: Array
+
+
+def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expression:
+    """Read the genes that have ``min_counts`` counts in the cells of a design (any, if values are no counts).
+
+    Raises
+    ------
+    DataError
+        If fewer than two genes have.
+    """
+    is_counts = read_provenance(cells).get("values") == "counts"
+    with open_h5ad(cells) as stored:
+        blocks = [block for _, block in csr_blocks(stored["X"])]
+    values = sparse.vstack(blocks, format="csr", dtype=np.float64)
+    per_gene = np.asarray(values[(design.groups >= 0).any(axis=0)].sum(axis=0)).ravel()
+    kept = per_gene >= max(min_counts, 1) if is_counts else per_gene > 0
+    if kept.sum() < 2:
+        raise DataError(
+            f"{cells}: no gene has {min_counts} counts in the cells used; lower min_counts_per_gene"
+        )
+    return Expression(
+        values=values[:, np.flatnonzero(kept)],
+        totals=np.asarray(values.sum(axis=1)).ravel(),
+        effects=count_effects if is_counts else value_effects,
+    )
+
+
+def make_reference(
+    expression: Expression, design: Design, settings: StrictSettings, seed: int
+) -> StrictReference:
+    """Similarities of effects for every labelling, split, half and size; see :class:`StrictReference`."""
+    first = halves(design.n_buckets, settings.cell_splits, seed)
+    few = first[: settings.shuffle_splits]
+    sizes = half_sizes(design.n_buckets)
+    n = len(design.names)
+    true = expression.sums(design.groups[0], n + 1, design.n_buckets)
+    shuffled = np.empty((len(design.groups) - 1, len(few), 2, n, n))
+    for row, group in zip(shuffled, design.groups[1:], strict=True):
+        row[:] = similarities(
+            expression.effects, expression.sums(group, n + 1, design.n_buckets), few, sizes[-1]
+        )
+    return StrictReference(
+        names=design.names,
+        halves=first,
+        sizes=sizes,
+        similarity=np.array([similarities(expression.effects, true, first, size) for size in sizes]),
+        shuffled=shuffled,
+    )
+
+
+def similarities(effects: Effects, sums: ExpressionSums, first: NDArray[np.bool_], size: int) -> Array:
+    """Spearman correlations of effects in both halves of each split, shape ``(n_splits, 2, n, n)``."""
+    return np.array(
+        [[spearman_matrix(effects(sums, buckets_of(row, half, size))) for half in (0, 1)] for row in first]
+    )
+
+
+def half_sizes(n_buckets: int) -> NDArray[np.int64]:
+    """Numbers of buckets to take of a half: 1, 2, 4 ... and all of it."""
+    half = n_buckets // 2
+    smaller = [2**power for power in range(half.bit_length()) if 2**power < half]
+    return np.array([*smaller, half])
+
+
+def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int64]:
+    """``size`` buckets of one half of a split, drawn anew in every split and half; all of them in order."""
+    members = np.flatnonzero(first if half == 0 else ~first)
+    # seeded by the split itself, so that reference and layers take the same; smaller sets lie in larger ones
+    drawn = np.random.default_rng([half, *np.flatnonzero(first)]).permutation(members)[:size]
+    return np.sort(drawn)
+
+
+def write_reference(path: str | Path, reference: StrictReference) -> None:
+    """Write a reference, always the same bytes for the same content."""
+    with whole(path) as scratch, scratch.open("wb") as stream:
+        np.savez(
+            stream,
+            allow_pickle=False,
+            names=np.array(reference.names, dtype=np.str_),
+            halves=reference.halves,
+            sizes=reference.sizes,
+            similarity=reference.similarity,
+            shuffled=reference.shuffled,
+        )
+
+
+def read_reference(path: str | Path) -> StrictReference:
+    """Read what :func:`write_reference` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is not such a reference.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in ("halves", "sizes", "similarity", "shuffled")}
+            return StrictReference(names=stored["names"].tolist(), **arrays)
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise DataError(
+            f"{path}: not a reference of protocol strict ({error}); delete it, run again"
+        ) from error

@@ -1,0 +1,312 @@
+"""Clonal truth: cells that carry the same barcode are sisters.
+
+Two questions that no pseudotime was made for: do sisters sampled later come later, and do a clone's early
+cells tell its fate? Clones are the units that are resampled and held out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
+
+from layerscope.statistics.intervals import percentile_interval
+from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.tasks.trajectory.scores import Floats, Scored, Subject, unscored
+from layerscope.tasks.trajectory.settings import StrictSettings
+
+CLONE_ORDER = "clone_order"
+FATE_AUC = "clone_fate_auc"
+MINIMUM_CLONES = 10
+MOST_EARLY_CELLS = 2000
+"""Early cells that enter the prediction of fates; more are drawn from."""
+
+
+@dataclass(frozen=True)
+class Sisters:
+    """Pairs of cells of one clone sampled at different times.
+
+    Attributes
+    ----------
+    earlier, later
+        Indices of the two cells, shape ``(n_pairs,)``.
+    clone
+        Clone of each pair as a number, shape ``(n_pairs,)``.
+    reason
+        Why there are none to compare; empty where there are.
+    """
+
+    earlier: npt.NDArray[np.intp]
+    later: npt.NDArray[np.intp]
+    clone: npt.NDArray[np.intp]
+    reason: str = ""
+
+    def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
+        """The pairs within some cells, as places among these; ``cells`` sorted."""
+        both = np.isin(self.earlier, cells) & np.isin(self.later, cells)
+        earlier, later = (np.searchsorted(cells, one[both]) for one in (self.earlier, self.later))
+        return Sisters(earlier, later, self.clone[both], self.reason)
+
+    def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
+        """Mean over clones of the share of pairs in order minus that out of order.
+
+        Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
+        out.
+
+        Parameters
+        ----------
+        pseudotimes
+            Shape ``(n_pseudotimes, n_cells)``.
+        roots
+            Place of the root cell of each pseudotime, shape ``(n_pseudotimes,)``.
+
+        Returns
+        -------
+        Shape ``(n_pseudotimes,)``; NaN without pairs.
+        """
+        clone = np.unique(self.clone, return_inverse=True)[1]
+        means = np.full(len(pseudotimes), np.nan)
+        for place, (values, root) in enumerate(zip(pseudotimes, roots, strict=True)):
+            earlier, later = values[self.earlier], values[self.later]
+            reached = np.isfinite(earlier) & np.isfinite(later)
+            sign = np.where(reached, (later > earlier).astype(float) - (later < earlier), 0)
+            counted = (self.earlier != root) & (self.later != root)
+            size = np.bincount(clone[counted])
+            sums = np.bincount(clone[counted], weights=sign[counted])
+            if size.any():
+                means[place] = (sums[size > 0] / size[size > 0]).mean()
+        return means
+
+
+def sisters_of(obs: pd.DataFrame) -> Sisters:
+    """Find the sisters sampled at different times, from the columns ``clone`` and ``time``."""
+    lacking = [name for name in ("clone", "time") if name not in obs]
+    nothing = np.empty(0, dtype=np.intp)
+    if lacking:
+        return Sisters(nothing, nothing, nothing, f"the cells have no {' and no '.join(lacking)} labels")
+    time = obs["time"].cat.codes.to_numpy()
+    clone = obs["clone"].astype(str).to_numpy()
+    cells = np.flatnonzero((clone != "") & (time >= 0))
+    earlier, later, number = [nothing], [nothing], [nothing]
+    for _, members in pd.Series(cells).groupby(clone[cells], sort=True):
+        sisters = members.to_numpy()
+        first, second = np.nonzero(time[sisters][:, None] < time[sisters])
+        if first.size:
+            earlier.append(sisters[first])
+            later.append(sisters[second])
+            number.append(np.full(first.size, len(number) - 1))
+    n_clones = len(number) - 1
+    few = f"{n_clones} clones have cells of several times; at least {MINIMUM_CLONES} are needed"
+    reason = few if n_clones < MINIMUM_CLONES else ""
+    return Sisters(np.concatenate(earlier), np.concatenate(later), np.concatenate(number), reason)
+
+
+@dataclass(frozen=True)
+class Fates:
+    """Clones with early cells and a fate.
+
+    Attributes
+    ----------
+    early
+        Indices of early cells.
+    clone
+        Clone of each early cell, as an index into ``names``.
+    names
+        Clones.
+    fate
+        Fate of each clone, as an index into ``labels``.
+    labels
+        Fates that enough clones have.
+    """
+
+    early: npt.NDArray[np.intp]
+    clone: npt.NDArray[np.intp]
+    names: list[str]
+    fate: npt.NDArray[np.intp]
+    labels: list[str]
+
+
+def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
+    """Fates of clones: the most frequent cell type among a clone's cells of the last time.
+
+    Early cells are its cells of the first time. Cell types that root cells have (``is_root``) are no fates;
+    a clone whose late cells are divided equally has none.
+
+    Parameters
+    ----------
+    obs
+        Columns ``clone``, ``time``, ``cell_type``, and ``is_root`` if there are roots.
+    usable
+        Cells with an embedding, shape ``(n_cells,)``.
+    clones_per_fate
+        A fate that fewer clones have is left out, with its clones.
+    seed
+        Of the draw of early cells where there are more than :data:`MOST_EARLY_CELLS`.
+    """
+    time = obs["time"].cat.codes.to_numpy()
+    clone = obs["clone"].astype(str).to_numpy()
+    kind = obs["cell_type"].astype(str).to_numpy()
+    unfated = set(kind[obs["is_root"].to_numpy(dtype=bool)]) if "is_root" in obs else set()
+    timed = time[time >= 0]
+    late = (time == timed.max()) & (clone != "") & ~np.isin(kind, list(unfated | {"", "nan"}))
+    early = (time == timed.min()) & (clone != "") & usable
+    counts = pd.crosstab(clone[late], kind[late])
+    highest = counts.eq(counts.max(axis=1), axis=0)
+    clear = counts[highest.sum(axis=1) == 1].idxmax(axis=1)
+    clear = clear[clear.index.isin(clone[early])]
+    frequent = clear.value_counts()
+    labels = sorted(frequent[frequent >= clones_per_fate].index)
+    kept = clear[clear.isin(labels)].sort_index()
+    cells = np.flatnonzero(early & np.isin(clone, kept.index))
+    if len(cells) > MOST_EARLY_CELLS:
+        names = obs.index[cells].astype(str).tolist()
+        chosen = generator(seed, names, "early cells").choice(len(cells), MOST_EARLY_CELLS, replace=False)
+        cells = cells[np.sort(np.argsort(names)[chosen])]
+        kept = kept[kept.index.isin(clone[cells])]
+    names = kept.index.astype(str).tolist()
+    return Fates(
+        cells,
+        pd.Index(names).get_indexer(clone[cells]),
+        names,
+        pd.Index(labels).get_indexer(kept.to_numpy()),
+        labels,
+    )
+
+
+def add_fates(
+    scored: Scored,
+    matrix: npt.NDArray[np.floating],
+    obs: pd.DataFrame,
+    subject: Subject,
+    settings: StrictSettings,
+) -> None:
+    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out.
+
+    The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
+
+    Parameters
+    ----------
+    scored
+        What the row and its resamples are added to.
+    matrix
+        The layer, cells x hidden.
+    obs
+        Needs ``clone``, ``time`` and ``cell_type``.
+    subject, settings
+        Names for the row; resamples, folds and clones per fate.
+    """
+    lacking = [name for name in ("clone", "time", "cell_type") if name not in obs]
+    if lacking:
+        reason = f"the cells have no {' and no '.join(lacking)} labels"
+        scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
+        return
+    usable = np.isfinite(matrix).all(axis=1)
+    fates = clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
+    if len(fates.labels) < 2:
+        reason = (
+            f"{len(fates.labels)} fates have {settings.clones_per_fate} clones with cells of the first "
+            "and of the last time; at least 2 are needed"
+        )
+        scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
+        return
+    fold = generator(subject.seed, fates.names, "folds").permutation(len(fates.names)) % settings.folds
+    predicted = predict_fates(matrix[fates.early], fates, fold)
+    every = sorted(set(obs["clone"].astype(str)) - {""})
+    used = np.searchsorted(every, fates.names)
+    values = np.concatenate(
+        [
+            np.empty(0),
+            *(
+                mean_auc(predicted, fates.fate, fold, counts[:, used])
+                for counts in bootstrap_counts(subject.seed, every, settings.resamples)
+            ),
+        ]
+    )
+    low, high = percentile_interval(values)
+    estimate = mean_auc(predicted, fates.fate, fold, np.ones((1, len(fates.names)), dtype=np.int32))[0]
+    row = replace(subject.row(FATE_AUC), estimate=float(estimate), ci_low=low, ci_high=high)
+    scored.rows.append(replace(row, n_cells=len(fates.early), n_items=len(fates.names)))
+    scored.resamples[FATE_AUC] = values
+
+
+def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
+    """Predict the fates of clones from their early cells by ridge regression on other clones' early cells.
+
+    Features are standardised; the penalty is the mean eigenvalue of the training cells' Gram matrix, so that
+    it follows the scale and the number of features and nothing is tuned.
+
+    Parameters
+    ----------
+    matrix
+        Early cells x hidden.
+    fates
+        Their clones and fates.
+    fold
+        Part of each clone, shape ``(n_clones,)``: a part is predicted from the others.
+
+    Returns
+    -------
+    Mean over a clone's early cells of the predicted membership, shape ``(n_clones, n_fates)``; comparable
+    within a part.
+    """
+    of_cell = fold[fates.clone]
+    member = np.eye(len(fates.labels))[fates.fate[fates.clone]]
+    predicted = np.zeros_like(member)
+    for part in np.unique(fold):
+        train, test = of_cell != part, of_cell == part
+        values = matrix[train].astype(np.float64)
+        centre, spread = values.mean(axis=0), values.std(axis=0)
+        spread[spread == 0] = 1
+        values = (values - centre) / spread
+        gram = values @ values.T
+        penalty = np.trace(gram) / len(gram)
+        dual = cho_solve(
+            cho_factor(gram + (penalty or 1.0) * np.eye(len(gram))),
+            member[train] - member[train].mean(axis=0),
+        )
+        predicted[test] = (matrix[test] - centre) / spread @ (values.T @ dual)
+    sums = np.stack([np.bincount(fates.clone, weights=column) for column in predicted.T], axis=1)
+    means: Floats = sums / np.bincount(fates.clone)[:, None]
+    return means
+
+
+def mean_auc(
+    predicted: Floats,
+    fate: npt.NDArray[np.intp],
+    fold: npt.NDArray[np.integer],
+    counts: npt.NDArray[np.int32],
+) -> Floats:
+    """Mean over fates of the area under the ROC curve, in resamples of clones.
+
+    Only clones of the same part are compared: across parts, a part with more members of a fate has a training
+    set with fewer, which pulls an uninformed prediction below 1/2.
+
+    Parameters
+    ----------
+    predicted
+        Shape ``(n_clones, n_fates)``.
+    fate, fold
+        Shape ``(n_clones,)``.
+    counts
+        Shape ``(n_resamples, n_clones)``.
+
+    Returns
+    -------
+    Shape ``(n_resamples,)``; NaN where some fate has no clone to compare with another.
+    """
+    areas = []
+    for label, scores in enumerate(predicted.T):
+        won, compared = np.zeros((2, len(counts)))
+        for part in np.unique(fold):
+            members = np.flatnonzero((fate == label) & (fold == part))
+            others = np.flatnonzero((fate != label) & (fold == part))
+            above = (np.sign(scores[members][:, None] - scores[others]) + 1) / 2
+            won += np.einsum("rm,mo,ro->r", counts[:, members], above, counts[:, others], optimize=True)
+            compared += counts[:, members].sum(axis=1) * counts[:, others].sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            areas.append(won / compared)
+    mean: Floats = np.mean(areas, axis=0)
+    return mean

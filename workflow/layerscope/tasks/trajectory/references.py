@@ -1,0 +1,223 @@
+"""A trajectory's reference: the pseudotime that came with the cells, or one computed on ``hvg_pca``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.cells.canonical import ROOT_CELL, read_obs
+from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import read_layer
+from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
+from layerscope.tasks.trajectory.graph import neighbour_graph
+from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
+from layerscope.tasks.trajectory.settings import TrajectorySettings
+
+FROM_DATASET = "dataset: reference_pseudotime"
+COMPUTED_FROM = "hvg_pca"
+COMPUTED = f"computed on {COMPUTED_FROM}"
+UNAVAILABLE = "not available: "
+COLUMNS = ("cell_id", "pseudotime", "is_root", "source", "root_source", "neighbours")
+NO_ROOT = -1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference pseudotime of all cells of a condition.
+
+    Attributes
+    ----------
+    cell_ids
+        Cells, in the order of the condition's file.
+    pseudotime
+        Shape ``(n_cells,)``, float64; ``inf`` where a cell cannot be reached from the root, NaN where the
+        dataset gives none.
+    root
+        Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells.
+    source
+        Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or words of the protocol's own.
+    root_source
+        How the root was found, in words.
+    neighbours
+        Nearest cells of every cell in the representation that made the reference, shape ``(n_cells, k)``,
+        the cell itself not among them; None where the protocol does not compare neighbourhoods.
+    unavailable
+        Why the protocol has no reference for these cells; empty where it has one.
+    """
+
+    cell_ids: list[str]
+    pseudotime: npt.NDArray[np.float64]
+    root: int
+    source: str
+    root_source: str
+    neighbours: npt.NDArray[np.int64] | None = None
+    unavailable: str = ""
+
+    @classmethod
+    def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
+        """Reference of a protocol that cannot be had for these cells."""
+        nothing = np.full(len(cell_ids), np.nan)
+        return cls(list(cell_ids), nothing, NO_ROOT, UNAVAILABLE + reason, "", unavailable=reason)
+
+
+def make_reference(
+    cells: str | Path, baseline_embeddings: str | Path, settings: TrajectorySettings
+) -> Reference:
+    """Make the reference of a condition (see :class:`Reference`).
+
+    Parameters
+    ----------
+    cells
+        File of canonical cells; ``obs["reference_pseudotime"]`` is used if it is there.
+    baseline_embeddings
+        The ``hvg_pca`` embeddings of the same cells: they find the root among several root cells, and give
+        the pseudotime where the cells carry none.
+    settings
+        Neighbours, metric and components of the computed pseudotime.
+
+    Raises
+    ------
+    DataError
+        If the cells name no root, or the two files hold different cells.
+    """
+    obs = read_obs(cells)
+    baseline = read_layer(baseline_embeddings, OFFICIAL)
+    if list(baseline.cell_ids) != list(obs.index):
+        raise DataError(f"{baseline_embeddings}: its cells are not those of {cells}. Delete it and run again")
+    root, root_source = find_root(obs, _named_root(cells), baseline.matrix, str(cells))
+    if "reference_pseudotime" in obs:
+        pseudotime, source = obs["reference_pseudotime"].to_numpy(dtype=np.float64), FROM_DATASET
+    else:
+        graph = neighbour_graph(baseline.matrix, settings.neighbours, settings.metric)
+        diffusion = diffusion_map(graph, settings.components)
+        pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0].astype(np.float64)
+        source = COMPUTED
+    return Reference(list(obs.index), pseudotime, root, source, root_source)
+
+
+class NoRootError(DataError):
+    """The cells say nothing of where their trajectory starts."""
+
+
+def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
+    """Indices of the cells among which a trajectory may start, and how they were found.
+
+    The cells marked ``is_root``, of the earliest time at which there are any if the cells have times;
+    without such marks all cells of the earliest time.
+
+    Raises
+    ------
+    NoRootError
+        If the cells have neither marks nor times.
+    """
+    marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
+    words = "is_root cells"
+    if not marked.any() and "time" in obs:
+        marked, words = np.ones(len(obs), dtype=bool), "cells"
+    if not marked.any():
+        raise NoRootError(
+            f"{origin}: no root: found neither uns['{ROOT_CELL}'] nor a cell with is_root nor times. "
+            "Give the dataset a `root` (column and value) or a `time` column in the config"
+        )
+    if "time" in obs:
+        order = obs["time"].cat.codes.to_numpy().astype(np.int64)
+        timed = marked & (order >= 0)
+        if timed.any():
+            earliest = order[timed].min()
+            marked = timed & (order == earliest)
+            words += f" at the earliest time, {obs['time'].cat.categories[earliest]}"
+    return np.flatnonzero(marked), words
+
+
+def find_root(
+    obs: pd.DataFrame, named: str | None, baseline: npt.NDArray[np.floating], origin: str
+) -> tuple[int, str]:
+    """Index of the one root cell, and how it was found.
+
+    The cell that the data name; else, among :func:`root_cells`, the cell nearest to their centroid in the
+    baseline's representation (the first of several).
+
+    Raises
+    ------
+    DataError
+        If the named cell is absent, or there is no root information at all.
+    """
+    if named is not None:
+        if named not in obs.index:
+            raise DataError(f"{origin}: uns['{ROOT_CELL}'] names {named!r}, which is not one of the cells")
+        return int(obs.index.get_loc(named)), f"dataset: {ROOT_CELL}"
+    candidates, words = root_cells(obs, origin)
+    points = np.asarray(baseline[candidates], dtype=np.float64)
+    usable = np.isfinite(points).all(axis=1)
+    if not usable.any():
+        raise DataError(f"{origin}: none of the {len(candidates)} {words} has a {COMPUTED_FROM} embedding")
+    candidates, points = candidates[usable], points[usable]
+    distance = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
+    return int(candidates[np.argmin(distance)]), f"nearest to the centroid of {len(candidates)} {words}"
+
+
+def write_reference(path: str | Path, reference: Reference) -> None:
+    """Write a reference as a table, one row per cell; neighbours as indices with spaces between."""
+    is_root = (np.arange(len(reference.cell_ids)) == reference.root).astype(int)
+    lists = reference.neighbours
+    near = "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()]
+    columns = (
+        reference.cell_ids,
+        reference.pseudotime,
+        is_root,
+        reference.source,
+        reference.root_source,
+        near,
+    )
+    write_table(path, pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
+
+
+def read_reference(path: str | Path) -> Reference:
+    """Read what :func:`write_reference` wrote.
+
+    Raises
+    ------
+    DataError
+        If the table has other columns, or not exactly one root.
+    """
+    table = read_table(path, text=("cell_id", "source", "root_source", "neighbours"))
+    if tuple(table.columns) != COLUMNS or table.empty:
+        raise DataError(
+            f"{path}: expected cells with the columns {', '.join(COLUMNS)}. Delete it and run again"
+        )
+    demand_numbers(path, table, ["pseudotime", "is_root"])
+    cell_ids, source = table["cell_id"].tolist(), table["source"].iloc[0]
+    if source.startswith(UNAVAILABLE):
+        return Reference.missing(cell_ids, source.removeprefix(UNAVAILABLE))
+    roots = np.flatnonzero(table["is_root"] == 1)
+    if len(roots) != 1:
+        raise DataError(f"{path}: expected one root cell, found {len(roots)}")
+    lists = [np.array(row.split(), dtype=np.int64) for row in table["neighbours"]]
+    return Reference(
+        cell_ids,
+        table["pseudotime"].to_numpy(dtype=np.float64),
+        int(roots[0]),
+        source,
+        table["root_source"].iloc[0],
+        np.vstack(lists) if lists[0].size else None,
+    )
+
+
+def demand_same_cells(cell_ids: Sequence[str], reference: Reference, origin: str) -> None:
+    """Refuse embeddings whose cells are not those of the reference, in the same order."""
+    if list(cell_ids) != reference.cell_ids:
+        raise DataError(
+            f"{origin}: its {len(cell_ids)} cells are not the {len(reference.cell_ids)} of the reference. "
+            "Delete it and run again"
+        )
+
+
+def _named_root(cells: str | Path) -> str | None:
+    with open_h5ad(cells) as stored:
+        return str(stored["uns"][ROOT_CELL].asstr()[()]) if ROOT_CELL in stored["uns"] else None

@@ -1,0 +1,234 @@
+"""Protocol ``released``: the arithmetic of the authors' public code, oddities included.
+
+It differs from the paper's text, and the published numbers are those of this code. The oddities:
+
+- the reference is no precomputed pseudotime: expression that is log-normalised already is normalised to
+  10,000 and logged AGAIN, and a diffusion pseudotime is computed on 50 principal components of 2,500 highly
+  variable genes of the result;
+- both graphs have 30 neighbours and Euclidean distances (the text: 15, cosine);
+- the root is the FIRST cell in the file among those of the earliest time, so that the order of rows matters;
+- the Spearman correlation of pseudotime differences with embedding distances is taken over 5,000 random pairs
+  of cells, which share cells and are not independent.
+
+Unlike that code, neighbours are exact, so that the numbers do not depend on a random search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.cells.canonical import provenance, read_cells
+from layerscope.statistics.intervals import percentile_interval
+from layerscope.statistics.ranks import WeightedSpearman, spearman
+from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.tables import Score
+from layerscope.tasks.trajectory.graph import neighbour_graph
+from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.paper import add_correlations
+from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
+from layerscope.tasks.trajectory.references import Reference
+from layerscope.tasks.trajectory.scores import (
+    SHARE_UNREACHABLE,
+    SPEARMAN,
+    Scored,
+    Subject,
+    parts_of,
+    pseudotime_of,
+    share_unreachable,
+    splits_of,
+    unscored,
+)
+from layerscope.tasks.trajectory.settings import ReleasedSettings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+N_GENES = 2500
+N_PRINCIPAL_COMPONENTS = 50
+SCALE = 1e4
+SOURCE = "computed on principal components of twice log-normalised expression"
+OVERLAP = "neighbourhood_overlap"
+DISTANCES = "spearman_pair_distances"
+
+
+def released_reference(cells: str | Path, settings: ReleasedSettings) -> Reference:
+    """Make the reference of protocol ``released``: pseudotime, root and neighbourhoods.
+
+    Cells without times have none (the protocol's root is a cell of the earliest time).
+    """
+    found = read_cells(cells)
+    names = list(found.obs_names)
+    if "time" not in found.obs:
+        return Reference.missing(names, "the released code's root needs time labels; the cells have none")
+    time = found.obs["time"].cat.codes.to_numpy()
+    root = int(np.flatnonzero(time == time[time >= 0].min())[0])
+    components = twice_log_normalised_components(found)
+    graph = neighbour_graph(components, settings.neighbours, settings.metric)
+    diffusion = diffusion_map(graph, settings.components)
+    pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0]
+    around = neighbourhoods(components, settings)
+    root_source = f"first cell of the file at the earliest time, {found.obs['time'].iloc[root]}"
+    return Reference(names, pseudotime.astype(np.float64), root, SOURCE, root_source, around)
+
+
+def twice_log_normalised_components(cells: AnnData) -> npt.NDArray[np.float32]:
+    """Principal components of expression that is normalised and logged twice, shape ``(n_cells, 50)``."""
+    import scanpy
+
+    once = provenance(cells)["values"] == "log_normalised"
+    expression = cells.copy()
+    for _ in range(1 if once else 2):
+        scanpy.pp.normalize_total(expression, target_sum=SCALE)
+        expression.uns.pop("log1p", None)
+        scanpy.pp.log1p(expression)
+    scanpy.pp.highly_variable_genes(expression, n_top_genes=min(N_GENES, expression.n_vars))
+    expression = expression[:, expression.var["highly_variable"]].copy()
+    n_components = min(N_PRINCIPAL_COMPONENTS, expression.n_vars - 1, expression.n_obs - 1)
+    scanpy.pp.pca(expression, n_comps=n_components)
+    return np.asarray(expression.obsm["X_pca"], dtype=np.float32)
+
+
+def neighbourhoods(matrix: npt.ArrayLike, settings: ReleasedSettings) -> npt.NDArray[np.int64]:
+    """The ``neighbours`` nearest OTHER cells of every cell, shape ``(n_cells, neighbours)``."""
+    return nearest_neighbours(matrix, settings.neighbours + 1, settings.metric).indices[:, 1:]
+
+
+def score_released(
+    matrix: npt.NDArray[np.floating],
+    reference: Reference,
+    subject: Subject,
+    settings: ReleasedSettings,
+    obs: pd.DataFrame | None = None,
+    threads: int = 1,
+) -> Scored:
+    """Score a layer by protocol ``released``.
+
+    Parameters
+    ----------
+    matrix
+        The layer, cells x hidden, cells as in ``reference``; rows that are not finite are refused cells.
+    reference
+        What :func:`released_reference` made.
+    subject
+        Names for the rows.
+    settings
+        Graph, diffusion map, splits, resampling and the number of pairs.
+    obs
+        The cells' standard columns: ``clone`` keeps sisters together in splits.
+    threads
+        Threads of the neighbour search.
+
+    Returns
+    -------
+    Rows ``spearman`` (pseudotime with the reference pseudotime; also ``spearman_centred`` and
+    ``spearman_unit_norm``), ``neighbourhood_overlap`` (mean share of a
+    cell's neighbours in the reference's representation that are its neighbours in the layer),
+    ``spearman_pair_distances`` (distance in the layer with difference of reference pseudotime) and
+    ``share_unreachable``.
+    """
+    metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
+    if reference.unavailable:
+        return unscored(subject, metrics, "not_available", reference.unavailable)
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
+    parts = parts_of(splits, [reference.root])
+    try:
+        # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
+        search = search_layer(
+            matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours, threads
+        )
+        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
+    except UndefinedPseudotimeError as undefined:
+        return unscored(subject, metrics, "undefined", str(undefined))
+    remarks = [*search.remarks, *remarks]
+    scored = Scored()
+    targets = {SPEARMAN: reference.pseudotime}
+    add_correlations(scored, search, pseudotime, targets, reference, subject, settings, splits, remarks)
+    kept = search.whole.cells
+    scored.rows.append(_overlap(scored, search.whole, reference, subject, settings))
+    scored.rows.append(_pair_distances(scored, matrix, kept, reference, subject, settings))
+    scored.rows.append(share_unreachable(subject, pseudotime))
+    return scored
+
+
+def _overlap(
+    scored: Scored,
+    whole: Part,
+    reference: Reference,
+    subject: Subject,
+    settings: ReleasedSettings,
+) -> Score:
+    """Row of the overlap of neighbourhoods, whose bootstrap draws cells with their neighbourhoods."""
+    if reference.neighbours is None:
+        raise ValueError("a reference of protocol released has neighbourhoods")
+    kept, n_cells = whole.cells, len(reference.cell_ids)
+    here = kept[whole.neighbours.indices[:, 1:]]
+    own, known = (
+        (kept[:, None] * n_cells + columns).ravel() for columns in (here, reference.neighbours[kept])
+    )
+    shared = np.bincount(np.intersect1d(own, known, assume_unique=True) // n_cells, minlength=n_cells)
+    overlap = shared / reference.neighbours.shape[1]
+    values = np.concatenate(
+        [
+            np.empty(0),
+            *(
+                block[:, kept] @ overlap[kept] / block[:, kept].sum(axis=1)
+                for block in _draws(subject, reference, settings)
+            ),
+        ]
+    )
+    scored.resamples[OVERLAP] = values
+    low, high = percentile_interval(values)
+    return replace(
+        subject.row(OVERLAP),
+        estimate=float(overlap[kept].mean()),
+        ci_low=low,
+        ci_high=high,
+        n_cells=len(kept),
+        n_items=len(kept),
+    )
+
+
+def _pair_distances(
+    scored: Scored,
+    matrix: npt.NDArray[np.floating],
+    kept: npt.NDArray[np.intp],
+    reference: Reference,
+    subject: Subject,
+    settings: ReleasedSettings,
+) -> Score:
+    """Row of the correlation over random pairs; a resample of cells draws a pair as both its cells are."""
+    random = generator(subject.seed, reference.cell_ids, "pairs")
+    in_order = np.argsort(np.asarray(reference.cell_ids, dtype=np.str_), kind="stable")
+    pairs = in_order[random.integers(0, len(in_order), size=(settings.pairs, 2))]
+    usable = np.zeros(len(matrix), dtype=bool)
+    usable[kept] = True
+    usable &= np.isfinite(reference.pseudotime)
+    first, second = pairs[usable[pairs].all(axis=1) & (pairs[:, 0] != pairs[:, 1])].T
+    apart = np.linalg.norm(matrix[first].astype(np.float64) - matrix[second], axis=1)
+    later = np.abs(reference.pseudotime[first] - reference.pseudotime[second])
+    estimate = spearman(apart, later)
+    row = replace(subject.row(DISTANCES), n_cells=len(kept), n_items=len(first))
+    if np.isnan(estimate):
+        return replace(row, status="undefined", reason="the pairs have no differences to correlate")
+    correlation = WeightedSpearman(apart, later)
+    blocks = (
+        correlation(block[:, first] * block[:, second]) for block in _draws(subject, reference, settings)
+    )
+    values = np.concatenate([np.empty(0), *blocks])
+    scored.resamples[DISTANCES] = values
+    low, high = percentile_interval(values)
+    return replace(row, estimate=estimate, ci_low=low, ci_high=high)
+
+
+def _draws(
+    subject: Subject, reference: Reference, settings: ReleasedSettings
+) -> Iterator[npt.NDArray[np.int32]]:
+    return bootstrap_counts(subject.seed, reference.cell_ids, settings.resamples)

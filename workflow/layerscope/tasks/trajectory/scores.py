@@ -1,0 +1,232 @@
+"""What the protocols share: who is scored, a layer's pseudotime, and the interval of a score.
+
+The uncertainty of everything that a pseudotime enters comes from disjoint halves of the cells
+(:mod:`layerscope.statistics.splits`): on each the graph is built anew. Cells of one clone are sisters and
+stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse.linalg import ArpackNoConvergence
+
+from layerscope.statistics.intervals import percentile_interval
+from layerscope.statistics.ranks import spearman_by_row
+from layerscope.statistics.splits import Splits
+from layerscope.tables import Score
+from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
+from layerscope.tasks.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
+from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
+from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
+from layerscope.tasks.trajectory.settings import TrajectorySettings
+
+Floats = npt.NDArray[np.float64]
+
+SPEARMAN = "spearman"
+SPEARMAN_TRUTH = "spearman_true_pseudotime"
+SHARE_UNREACHABLE = "share_unreachable"
+MOST_CELLS = 2000
+"""Cells in a part of a split; halves of larger data are not searched whole for an interval."""
+TOLERANCE_ON_PARTS = 1e-4
+"""Relative error of eigenvalues on parts of the cells, far below the differences between parts."""
+CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
+"""Endings of the names under which a metric's values on the two parts of each split are stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is scored: a row's first columns, and what the embeddings say of themselves."""
+
+    condition: str
+    model: str
+    layer: str
+    depth: float
+    family: str = ""
+    seed: int = 0
+    protocol: str = "paper"
+
+    def row(self, metric: str) -> Score:
+        """A row of this subject, without numbers yet."""
+        return Score(
+            condition=self.condition,
+            model=self.model,
+            layer=self.layer,
+            depth=self.depth,
+            task="trajectory",
+            protocol=self.protocol,
+            metric=metric,
+            seed=self.seed,
+        )
+
+
+@dataclass
+class Scored:
+    """Score rows and their bootstrap values, metric by metric."""
+
+    rows: list[Score] = field(default_factory=list)
+    resamples: dict[str, Floats] = field(default_factory=dict)
+
+
+def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
+    """Diffusion map of a graph (see :func:`layerscope.tasks.trajectory.pseudotime.diffusion_map`).
+
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If the eigenvalue iteration does not converge (many nearly separate components).
+    """
+    try:
+        return diffusion_map(graph, n_components, tolerance)
+    except ArpackNoConvergence as error:
+        raise UndefinedPseudotimeError(
+            f"the diffusion map did not converge (graph of {graph.n_components} components)"
+        ) from error
+
+
+def pseudotime_of(
+    part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
+) -> tuple[Floats, list[str]]:
+    """Diffusion pseudotime of searched cells from one root.
+
+    Parameters
+    ----------
+    part
+        The cells and their neighbours.
+    root
+        Index of the root among all ``n_cells`` cells of the condition.
+    n_cells
+        Number of these.
+    settings
+        Neighbours and components.
+    tolerance
+        Relative error of the eigenvalues.
+
+    Returns
+    -------
+    Pseudotime, shape ``(n_cells,)``: NaN for cells that are not in the part, ``inf`` for cells that the root
+    cannot reach; and remarks on what was left out.
+
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If the cells have no pseudotime.
+    """
+    place = int(np.searchsorted(part.cells, root))
+    if place == len(part.cells) or part.cells[place] != root:
+        raise UndefinedPseudotimeError("the root cell was refused by the model")
+    graph = graph_of(part.neighbours.first(settings.neighbours))
+    diffusion = diffusion_of(graph, settings.components, tolerance)
+    found = diffusion_pseudotime(diffusion, [place], settings.dpt_components)[0]
+    pseudotime = np.full(n_cells, np.nan)
+    pseudotime[part.cells] = found
+    remarks = []
+    if graph.n_components > 1:
+        share = np.isinf(found).mean()
+        remarks.append(f"{share:.1%} of cells unreachable (graph of {graph.n_components} components)")
+    return pseudotime, remarks
+
+
+def correlation(pseudotime: npt.ArrayLike, target: npt.ArrayLike) -> float:
+    """Spearman over the cells where both are finite; NaN if they are too few, or either is constant."""
+    return float(correlations(np.asarray(pseudotime)[None], target)[0])
+
+
+def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -> Floats:
+    """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
+    goal = np.asarray(target)
+    n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)
+    return np.where(n_cells >= MINIMUM_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
+
+
+def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_splits: int) -> Splits:
+    """Splits of a condition's cells; cells of one clone stay together."""
+    units = [f"cell {name}" for name in cell_ids]
+    if obs is not None and "clone" in obs:
+        clones = obs["clone"].astype(str)
+        units = [f"clone {clone}" if clone else unit for clone, unit in zip(clones, units, strict=True)]
+    return Splits.of(units, seed, n_splits, MOST_CELLS)
+
+
+def parts_of(splits: Splits, also: Sequence[int] = ()) -> list[Cells]:
+    """Indices of the cells in the first parts of all splits, then in the second; ``also`` in every part."""
+    more = np.asarray(also, dtype=np.intp)
+    return [np.union1d(np.flatnonzero(part), more) for part in (*splits.first, *splits.second)]
+
+
+def on_parts(
+    parts: Sequence[Part | UndefinedPseudotimeError],
+    metrics: Iterable[str],
+    evaluate: Callable[[Part], Mapping[str, float]],
+) -> dict[str, tuple[Floats, Floats]]:
+    """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime.
+
+    Parameters
+    ----------
+    parts
+        As :func:`parts_of` has them, searched.
+    metrics
+        Metrics to keep.
+    evaluate
+        Gives all metrics' scores on some cells.
+    """
+    found = {metric: np.full(len(parts), np.nan) for metric in metrics}
+    for number, part in enumerate(parts):
+        if isinstance(part, UndefinedPseudotimeError):
+            continue
+        try:
+            scores = evaluate(part)
+        except UndefinedPseudotimeError:
+            continue
+        for metric, values in found.items():
+            values[number] = scores[metric]
+    half = len(parts) // 2
+    return {metric: (values[:half], values[half:]) for metric, values in found.items()}
+
+
+def add_score(
+    scored: Scored,
+    row: Score,
+    estimate: float,
+    parts: tuple[Floats, Floats],
+    splits: Splits,
+    settings: TrajectorySettings,
+) -> None:
+    """Add a score with the interval that its values on disjoint parts give, and what is stored of them."""
+    values = splits.resamples(estimate, *parts, settings.resamples)
+    low, high = percentile_interval(values)
+    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
+    scored.resamples[row.metric] = values
+    for ending, part in zip((CHOSEN_ON, SCORED_ON), parts, strict=True):
+        scored.resamples[row.metric + ending] = part[: settings.splits]
+
+
+def unscored(subject: Subject, metrics: Sequence[str], status: str, reason: str) -> Scored:
+    """Rows that say why there is no number."""
+    return Scored([_without_number(subject, metric, status, reason) for metric in metrics])
+
+
+def _without_number(subject: Subject, metric: str, status: str, reason: str) -> Score:
+    if status not in ("undefined", "not_available"):
+        raise ValueError(f"a row with status {status!r} needs a number")
+    row = replace(subject.row(metric), reason=reason)
+    return replace(row, status="undefined") if status == "undefined" else replace(row, status="not_available")
+
+
+def made_the_reference(reference: Reference, subject: Subject) -> str:
+    """Why a representation is no contender, if the reference was computed from it; else empty."""
+    if reference.source == COMPUTED and subject.family == COMPUTED_FROM:
+        return f"this representation made the reference ({COMPUTED}): 1 by construction"
+    return ""
+
+
+def share_unreachable(subject: Subject, pseudotime: Floats) -> Score:
+    """Row of the share of embedded cells without a finite pseudotime; shape of ``pseudotime`` as it comes."""
+    embedded = ~np.isnan(pseudotime)
+    share = float(np.isinf(pseudotime[embedded]).mean())
+    n_cells = int(embedded.any(axis=0).sum() if embedded.ndim > 1 else embedded.sum())
+    return replace(subject.row(SHARE_UNREACHABLE), estimate=share, n_cells=n_cells, n_items=n_cells)

@@ -1,0 +1,347 @@
+"""Protocol ``strict``: what a sceptical referee accepts.
+
+Diffusion pseudotimes from a SET of roots on graphs of several sizes; the median over roots and graphs is the
+score, the quartiles over them are rows of their own. Primary is agreement with what was observed and not
+computed: the order of the sampling times among cells of the same batch (Somers' D; tau-b beside it) and,
+where cells carry clonal barcodes, the order of sister cells sampled at different times and the fates of
+clones (``clones``). Agreement with the reference pseudotime is secondary. Cells that
+a root cannot reach agree with nothing, and are counted.
+
+Intervals come from disjoint halves of the cells, each with a graph (the middle one of the sizes) and roots of
+its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.statistics.concordance import order_concordance
+from layerscope.statistics.resampling import generator
+from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
+from layerscope.tasks.trajectory.graph import graph_of
+from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.trajectory.neighbours import Neighbours
+from layerscope.tasks.trajectory.pseudotime import diffusion_pseudotime
+from layerscope.tasks.trajectory.references import COMPUTED, NoRootError, Reference, root_cells
+from layerscope.tasks.trajectory.scores import (
+    SHARE_UNREACHABLE,
+    SPEARMAN,
+    SPEARMAN_TRUTH,
+    TOLERANCE_ON_PARTS,
+    Floats,
+    Scored,
+    Subject,
+    add_score,
+    correlations,
+    diffusion_of,
+    made_the_reference,
+    on_parts,
+    parts_of,
+    share_unreachable,
+    splits_of,
+    unscored,
+)
+from layerscope.tasks.trajectory.settings import StrictSettings
+from layerscope.tasks.trajectory.variants import varied_rows
+
+SOMERS_D = "time_somers_d"
+TAU_B = "time_tau_b"
+SOMERS_D_ACROSS = "time_somers_d_across_batches"
+METRICS = (SOMERS_D, TAU_B, SOMERS_D_ACROSS, CLONE_ORDER, SPEARMAN)
+QUARTILES = {"_roots_q25": 0.25, "_roots_q75": 0.75}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What pseudotimes are compared with, cell by cell.
+
+    Attributes
+    ----------
+    time
+        Place of the sampling time among the times, -1 where unknown.
+    batch
+        Batch as a number.
+    sisters
+        Pairs of cells of one clone sampled at different times.
+    targets
+        Pseudotimes to agree with, by metric.
+    """
+
+    time: npt.NDArray[np.int64]
+    batch: npt.NDArray[np.int64]
+    sisters: Sisters
+    targets: dict[str, Floats]
+
+    @classmethod
+    def of(cls, obs: pd.DataFrame, reference: Reference) -> Observed:
+        """Read the standard columns that there are."""
+        nothing = np.full(len(obs), -1, dtype=np.int64)
+        time = obs["time"].cat.codes.to_numpy().astype(np.int64) if "time" in obs else nothing
+        batch = pd.factorize(obs["batch"])[0].astype(np.int64) if "batch" in obs else nothing
+        targets = {SPEARMAN: reference.pseudotime}
+        if "true_pseudotime" in obs:
+            targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
+        return cls(time, batch, sisters_of(obs), targets)
+
+    def scores(self, found: Pseudotimes, cells: Cells) -> dict[str, Floats]:
+        """Scores of pseudotimes of some cells, each without its root (which is first by construction).
+
+        Parameters
+        ----------
+        found
+            Pseudotimes of these cells.
+        cells
+            Indices of these cells among all, sorted.
+
+        Returns
+        -------
+        By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
+        """
+        timed = self.time[cells] >= 0
+        time, batch = self.time[cells][timed], self.batch[cells][timed]
+        root = np.where(timed[found.roots], np.cumsum(timed)[found.roots] - 1, -1)
+        orders = found.matrix[:, timed]
+        within = order_concordance(orders, time, batch, root)
+        across = order_concordance(orders, time, np.zeros_like(batch), root)
+        scores = {SOMERS_D: within.somers_d(), TAU_B: within.tau_b(), SOMERS_D_ACROSS: across.somers_d()}
+        scores[CLONE_ORDER] = self.sisters.among(cells).order(found.matrix, found.roots)
+        others = found.matrix.copy()
+        others[np.arange(len(others)), found.roots] = np.inf
+        for metric, target in self.targets.items():
+            scores[metric] = correlations(others, target[cells])
+        return scores
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The root set of a condition, in an order in which roots are taken.
+
+    Attributes
+    ----------
+    cells
+        Indices of the root cells.
+    most
+        Roots taken at most.
+    """
+
+    cells: Cells
+    most: int
+
+    def among(self, cells: Cells) -> Cells:
+        """Places of the roots to take among some cells, whose sorted indices are given."""
+        inside = self.cells[np.isin(self.cells, cells)][: self.most]
+        return np.sort(np.searchsorted(cells, inside))
+
+
+def root_set(obs: pd.DataFrame, settings: StrictSettings, seed: int) -> tuple[Roots, str]:
+    """Root cells, the same for every layer and model of a condition; or why there are none."""
+    try:
+        candidates, words = root_cells(obs, "cells")
+    except NoRootError:
+        return Roots(np.empty(0, dtype=np.intp), 0), "no root set: the cells have neither is_root nor time"
+    names = obs.index[candidates].astype(str).tolist()
+    by_name = candidates[np.argsort(np.asarray(names, dtype=np.str_), kind="stable")]
+    roots = Roots(generator(seed, names, "roots").permutation(by_name), settings.roots)
+    if len(candidates) < settings.least_roots:
+        return roots, f"{len(candidates)} {words}; a root set needs {settings.least_roots}"
+    return roots, ""
+
+
+@dataclass(frozen=True)
+class Pseudotimes:
+    """Pseudotimes of some cells from many roots on many graphs.
+
+    Attributes
+    ----------
+    matrix
+        Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells.
+    roots
+        Place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``.
+    neighbourhoods
+        Numbers of neighbours of the graphs.
+    components
+        Connected components of the graphs.
+    """
+
+    matrix: npt.NDArray[np.float32]
+    roots: Cells
+    neighbourhoods: tuple[int, ...]
+    components: tuple[int, ...]
+
+
+def pseudotimes(
+    neighbours: Neighbours,
+    roots: Cells,
+    neighbourhoods: tuple[int, ...],
+    settings: StrictSettings,
+    tolerance: float = 0.0,
+) -> Pseudotimes:
+    """Pseudotimes of cells: one eigen-decomposition per graph, all roots from it.
+
+    Parameters
+    ----------
+    neighbours
+        Neighbours of the cells, enough for the largest graph.
+    roots
+        Places of the root cells.
+    neighbourhoods
+        Numbers of neighbours of the graphs.
+    settings
+        Components.
+    tolerance
+        Relative error of the eigenvalues.
+
+    Raises
+    ------
+    UndefinedPseudotimeError
+        If there is no root, or no pseudotime.
+    """
+    if not roots.size:
+        raise UndefinedPseudotimeError("all root cells were refused by the model")
+    values, components = [], []
+    for width in neighbourhoods:
+        graph = graph_of(neighbours.first(width))
+        diffusion = diffusion_of(graph, settings.components, tolerance)
+        values.append(diffusion_pseudotime(diffusion, roots, settings.dpt_components))
+        components.append(graph.n_components)
+    every_root = np.tile(roots, len(neighbourhoods))
+    return Pseudotimes(np.concatenate(values), every_root, neighbourhoods, tuple(components))
+
+
+def score_strict(
+    matrix: npt.NDArray[np.floating],
+    reference: Reference,
+    obs: pd.DataFrame,
+    subject: Subject,
+    settings: StrictSettings,
+    threads: int = 1,
+) -> Scored:
+    """Score a layer by protocol ``strict``.
+
+    Parameters
+    ----------
+    matrix
+        The layer, cells x hidden, cells as in ``reference`` and ``obs``; rows that are not finite are refused
+        cells.
+    reference
+        Reference pseudotime (secondary).
+    obs
+        The cells' standard columns: ``is_root``, ``time``, ``batch``, ``clone``, ``cell_type``, and
+        ``true_pseudotime`` of simulated cells.
+    subject
+        Names for the rows.
+    settings
+        Graphs, roots, splits, resampling and clones.
+    threads
+        Threads of the neighbour search.
+
+    Returns
+    -------
+    Rows of every metric; those that the cells' columns do not allow have status ``not_available``.
+    """
+    truth = [SPEARMAN_TRUTH] if "true_pseudotime" in obs else []
+    metrics = [*METRICS, *truth, FATE_AUC, SHARE_UNREACHABLE]
+    roots, reason = root_set(obs, settings, subject.seed)
+    if reason:
+        return unscored(subject, metrics, "not_available", reason)
+    n_embedded = int(np.isfinite(matrix).all(axis=1).sum())
+    graphs = tuple(k for k in settings.neighbourhoods if k < n_embedded) or (min(settings.neighbourhoods),)
+    middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
+    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
+    try:
+        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle, threads)
+        kept = search.whole.cells
+        found = pseudotimes(search.whole.neighbours, roots.among(kept), graphs, settings)
+    except UndefinedPseudotimeError as undefined:
+        return unscored(subject, metrics, "undefined", str(undefined))
+    observed = Observed.of(obs, reference)
+    scores = observed.scores(found, kept)
+    reasons = _reasons(scores, obs, observed, reference, subject)
+    defined = [metric for metric in scores if not reasons[metric]]
+
+    def evaluate(part: Part) -> dict[str, float]:
+        part_roots = roots.among(part.cells)
+        of_part = pseudotimes(part.neighbours, part_roots, (middle,), settings, TOLERANCE_ON_PARTS)
+        return {metric: _median(one) for metric, one in observed.scores(of_part, part.cells).items()}
+
+    parts = on_parts(search.parts, defined, evaluate) if defined else {}
+    scored = Scored()
+    remarks = [*search.remarks, *_remarks(found)]
+    for metric, of_metric in scores.items():
+        if without := reasons[metric]:
+            scored.rows += unscored(subject, [metric], *without).rows
+            continue
+        said = f"reference {COMPUTED}" if metric == SPEARMAN and reference.source == COMPUTED else ""
+        row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units))
+        row = replace(row, reason="; ".join(part for part in (said, *remarks) if part))
+        add_score(scored, row, _median(of_metric), parts[metric], splits, settings)
+        for name, value in _details(metric, of_metric, found).items():
+            scored.rows.append(replace(row, metric=name, estimate=value))
+
+    def again() -> float:
+        varied = pseudotimes(search.varied.neighbours, roots.among(kept), graphs, settings)
+        return _median(observed.scores(varied, kept)[SOMERS_D])
+
+    (score,) = (row for row in scored.rows if row.metric == SOMERS_D)
+    scored.rows += varied_rows(score, settings.metric, again)
+    add_fates(scored, matrix, obs, subject, settings)
+    unreached = np.where(np.isfinite(found.matrix), 0.0, np.inf)
+    scored.rows.append(share_unreachable(subject, unreached))
+    return scored
+
+
+def _reasons(
+    scores: dict[str, Floats],
+    obs: pd.DataFrame,
+    observed: Observed,
+    reference: Reference,
+    subject: Subject,
+) -> dict[str, tuple[str, str] | None]:
+    """Status and reason of each metric without a score; None for those that have one."""
+    lacking: dict[str, tuple[str, str]] = {}
+    if "time" not in obs:
+        lacking |= dict.fromkeys(
+            (SOMERS_D, TAU_B, SOMERS_D_ACROSS), ("not_available", "the cells have no time labels")
+        )
+    if observed.sisters.reason:
+        lacking[CLONE_ORDER] = ("not_available", observed.sisters.reason)
+    if reference.unavailable:
+        lacking[SPEARMAN] = ("not_available", reference.unavailable)
+    elif made_the_reference(reference, subject):
+        lacking[SPEARMAN] = ("undefined", made_the_reference(reference, subject))
+    general = {
+        SOMERS_D: ("not_available", "no two cells of one batch differ in time"),
+        TAU_B: ("not_available", "no two cells of one batch differ in time"),
+        SOMERS_D_ACROSS: ("not_available", "the cells have one sampling time only"),
+        CLONE_ORDER: ("undefined", "no sisters of several times have an embedding"),
+    }
+    too_few = ("undefined", "too few cells are reached from the roots, or a pseudotime is constant")
+    return {
+        metric: lacking.get(metric) or (general.get(metric, too_few) if np.isnan(found).all() else None)
+        for metric, found in scores.items()
+    }
+
+
+def _details(metric: str, scores: Floats, found: Pseudotimes) -> dict[str, float]:
+    """Quartiles over roots and graphs, and each graph's own median over roots."""
+    details = {metric + ending: float(np.nanquantile(scores, share)) for ending, share in QUARTILES.items()}
+    by_graph = scores.reshape(len(found.neighbourhoods), -1)
+    for width, of_graph in zip(found.neighbourhoods, by_graph, strict=True):
+        if not np.isnan(of_graph).all():
+            details[f"{metric}_k{width}"] = float(np.nanmedian(of_graph))
+    return details
+
+
+def _median(scores: Floats) -> float:
+    return float(np.nanmedian(scores)) if not np.isnan(scores).all() else float("nan")
+
+
+def _remarks(found: Pseudotimes) -> list[str]:
+    if max(found.components) == 1:
+        return []
+    counts = (f"{n} at k = {k}" for n, k in zip(found.components, found.neighbourhoods, strict=True))
+    return [f"connected components of the graphs: {', '.join(counts)}"]
