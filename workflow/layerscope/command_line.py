@@ -1,21 +1,23 @@
-"""How every script starts: messages to standard error, user errors without a traceback."""
+"""How every script starts: its function's signature is its command line, and user errors have no traceback."""
 
 from __future__ import annotations
 
 import atexit
 import errno
+import inspect
 import json
 import logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO, get_type_hints
 
 import yaml
+from cyclopts import App, CycloptsError, Parameter
 
 from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.files import final_name
@@ -39,6 +41,46 @@ REFUSALS = {
     errno.EIO: "the disk failed to read or write: look at it, and run again",
     errno.ESTALE: "the shared file system lost the file: run again",
 }
+
+
+def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], None]:
+    """The ``main`` of a script whose command line is the signature of ``function``.
+
+    Every parameter is an option of the same name, which takes as many words as its type holds; a mapping is
+    JSON text or the path of a YAML or JSON file. The docstring is the help.
+    """
+    hints = get_type_hints(function)
+    options = [
+        parameter.replace(
+            annotation=SETTINGS if hints[name] == Mapping[str, Any] else hints[name],
+            kind=inspect.Parameter.KEYWORD_ONLY,
+        )
+        for name, parameter in inspect.signature(function).parameters.items()
+    ]
+
+    def options_only(**options: Any) -> None:
+        function(**options)
+
+    options_only.__doc__ = function.__doc__
+    options_only.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    app = App(
+        name=Path(sys.argv[0]).name,
+        default_parameter=Parameter(consume_multiple=True, negative=()),
+        help_format="plaintext",
+        version_flags=(),
+        result_action="return_value",
+    )
+    app.default(options_only)
+
+    def main(argv: Sequence[str] | None = None) -> None:
+        try:
+            chosen, bound, _ = app.parse_args(argv, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            print(f"error: {error} (--help lists the options)", file=sys.stderr)
+            sys.exit(2)
+        chosen(*bound.args, **bound.kwargs)
+
+    return main
 
 
 def run(main: Callable[[], None]) -> None:
@@ -152,3 +194,9 @@ def settings(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{source}: expected a mapping of settings, found {type(found).__name__}")
     return found
+
+
+SETTINGS = Annotated[
+    Mapping[str, Any],
+    Parameter(converter=lambda _, words: settings(words[0].value), n_tokens=1, accepts_keys=False),
+]

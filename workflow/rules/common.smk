@@ -21,6 +21,7 @@ import layerscope
 from layerscope import study, study_file
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
+from layerscope.tasks.catalogue import TASKS
 
 # models whose scores stand in the paper's tables
 PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
@@ -193,15 +194,15 @@ def sums_code(wildcards):
 
 
 def design_of_sums(wildcards):
-    """Which cells sums are taken of for protocol strict, if that is to be scored."""
+    """Reference of protocol strict, which says what sums are taken of, if that is to be scored."""
     if "strict" not in config["study"]["protocols"]["perturbation"]:
         return []
-    return f"results/references/{wildcards.condition}/strict/design.npz"
+    return f"results/references/{wildcards.condition}/strict"
 
 
 def option_of_sums(wildcards):
     design = design_of_sums(wildcards)
-    return f"--design {design}" if design else ""
+    return f"--design {design}/design.npz" if design else ""
 
 
 def layers_file(wildcards):
@@ -211,7 +212,7 @@ def layers_file(wildcards):
         if study.keeps_sums(config, wildcards.condition, wildcards.model)
         else ("embeddings", "h5ad")
     )
-    return f"results/{kind}/{wildcards.condition}/{wildcards.model}.{suffix}"
+    return f"results/{kind}/{study.cells_of(config, wildcards.condition)}/{wildcards.model}.{suffix}"
 
 
 def extraction_threads(wildcards):
@@ -348,53 +349,47 @@ def cells_settings(wildcards):
 # --- scores ---------------------------------------------------------------------------------------------------
 
 
-def trajectory_settings(wildcards):
-    return as_json(config["trajectory"][wildcards.protocol] | config["resampling"])
+def task_of(wildcards):
+    return study.task(config, wildcards.condition)
 
 
-def trajectory_reference_settings(wildcards):
+def reference_settings(wildcards):
     """What a reference depends on: not on how scores are resampled."""
-    return as_json(config["trajectory"][wildcards.protocol])
+    return as_json(config[task_of(wildcards)][wildcards.protocol])
 
 
-def cell_type_settings(wildcards):
-    return as_json(config["cell_type"][wildcards.protocol] | config["resampling"])
+def scoring_settings(wildcards):
+    return as_json(config[wildcards.task][wildcards.protocol] | config["resampling"])
+
+
+def reference_code(wildcards):
+    return code("make_reference.py", f"tasks/{task_of(wildcards)}/job.py")
+
+
+def scoring_code(wildcards):
+    return code("score_layer.py", f"tasks/{wildcards.task}/job.py")
+
+
+def reference_folder(wildcards):
+    """What the layers of a condition are compared with, where its task has such a thing."""
+    if not TASKS[task_of(wildcards)].has_reference:
+        return []
+    return f"results/references/{wildcards.condition}/{wildcards.protocol}"
+
+
+def reference_baseline(wildcards):
+    """What a reference is computed from, where it has to be computed."""
+    baseline = TASKS[task_of(wildcards)].baseline
+    return (
+        f"results/embeddings/{study.cells_of(config, wildcards.condition)}/{baseline}.h5ad"
+        if baseline
+        else []
+    )
 
 
 def cells_file(wildcards):
     """The cells that a condition is scored on: its own, or those of the condition that it names."""
     return f"results/cells/{study.cells_of(config, wildcards.condition)}/cells.h5ad"
-
-
-def embeddings_file(wildcards):
-    """A model's layers of the cells that a condition is scored on."""
-    return f"results/embeddings/{study.cells_of(config, wildcards.condition)}/{wildcards.model}.h5ad"
-
-
-def baseline_embeddings_file(wildcards):
-    """What a reference pseudotime is computed from, where it has to be computed."""
-    return f"results/embeddings/{study.cells_of(config, wildcards.condition)}/hvg_pca.h5ad"
-
-
-def perturbation_settings(wildcards):
-    return as_json(config["perturbation"][wildcards.protocol] | config["resampling"])
-
-
-def perturbation_reference_settings(wildcards):
-    """What a reference depends on: not on how scores are resampled."""
-    return as_json(config["perturbation"][wildcards.protocol])
-
-
-def design_of_splits(wildcards):
-    """Which cells form which half: needed where the matrices come from disjoint cells."""
-    if wildcards.protocol != "strict":
-        return []
-    return f"results/references/{wildcards.condition}/strict/design.npz"
-
-
-def design_option(wildcards):
-    design = design_of_splits(wildcards)
-    return f"--design {design}" if design else ""
 
 
 def score_files(suffix):
@@ -500,18 +495,19 @@ def further_tables():
     return ["results/tables/shifts.tsv", *ceiling_tables(), *geometry]
 
 
-def ceiling_files():
-    """Noise ceilings of each condition that has any: protocol strict of the perturbation task."""
+def ceiling_folders():
+    """References that come with noise ceilings."""
     return [
-        f"results/references/{condition}/strict/ceilings.tsv"
+        f"results/references/{condition}/{protocol}"
         for condition in config["study"]["conditions"]
-        if study.task(config, condition) == "perturbation"
-        and "strict" in config["study"]["protocols"]["perturbation"]
+        for task in [TASKS[study.task(config, condition)]]
+        for protocol in task.ceiling_protocols
+        if protocol in config["study"]["protocols"][task.name]
     ]
 
 
 def ceiling_tables():
-    return ["results/tables/ceilings.tsv"] if ceiling_files() else []
+    return ["results/tables/ceilings.tsv"] if ceiling_folders() else []
 
 
 def ceilings_option():

@@ -2,17 +2,6 @@
 
 from collections import Counter
 
-# jobs of a protocol that make what layers are compared with
-REFERENCE_STEPS = {
-    "trajectory": dict.fromkeys(["paper", "released", "strict"], ["reference_pseudotime"]),
-    "perturbation": {
-        "paper": ["sum_pseudobulk", "differential_expression", "perturbation_similarity"],
-        "released": ["reference_perturbation"],
-        "strict": ["design_splits", "reference_perturbation"],
-    },
-    "cell_type": {},
-}
-
 
 def logs_of_numbers():
     """Logs, in folder ``logs``, of the jobs that the study's numbers come from, in the order of the study."""
@@ -29,12 +18,12 @@ def logs_of_numbers():
         *[f"pretrain/{model}" for model in pretrained],
         *extracted,
         *[
-            f"{step}/{condition}/{protocol}"
+            f"make_reference/{condition}/{protocol}"
             for condition, task in tasks.items()
+            if TASKS[task].has_reference
             for protocol in config["study"]["protocols"][task]
-            for step in REFERENCE_STEPS[task].get(protocol, [])
         ],
-        *[f"score_{path.removesuffix('.log')}" for path in scored],
+        *[f"score_layer/{path.removesuffix('.log')}" for path in scored],
         *[
             f"{step}/{condition}/{model}"
             for condition, model in described_runs()
@@ -63,9 +52,13 @@ def extractions(runs):
 
 def needed_baselines(tasks):
     """Logs of the baseline that references, and maps of layers, are computed from, scored or not."""
-    compared = {condition for condition, _ in described_runs()}
-    ordered = {study.cells_of(config, name) for name, task in tasks.items() if task == "trajectory"}
-    return [f"compute_baseline/{condition}/hvg_pca" for condition in sorted(compared | ordered)]
+    pairs = {(condition, "hvg_pca") for condition, _ in described_runs()}
+    pairs |= {
+        (study.cells_of(config, condition), TASKS[task].baseline)
+        for condition, task in tasks.items()
+        if TASKS[task].baseline
+    }
+    return [f"compute_baseline/{condition}/{baseline}" for condition, baseline in sorted(pairs)]
 
 
 def summary_of_run(complete):

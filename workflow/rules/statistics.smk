@@ -101,7 +101,7 @@ rule compare_published:
 rule gather_ceilings:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=ceiling_files(),
+        references=ceiling_folders(),
     output:
         "results/tables/ceilings.tsv",
     log:
@@ -116,10 +116,11 @@ rule gather_ceilings:
         runtime=15,
     params:
         code=code("gather_tables.py"),
+        tables=[f"{folder}/ceilings.tsv" for folder in ceiling_folders()],
     message:
         "Gathering the noise ceilings"
     shell:
-        "python {input.script} --tables {input.tables} --output {output} &> {log}"
+        "python {input.script} --tables {params.tables} --output {output} &> {log}"
 
 
 rule answer_referee:

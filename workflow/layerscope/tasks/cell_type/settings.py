@@ -8,7 +8,6 @@ from typing import Any
 
 from layerscope.tasks.settings import checked, is_whole
 
-PROTOCOLS = ("strict",)
 GROUP_COLUMNS = ("donor", "batch", "replicate", "clone")
 METRICS = ("cosine", "euclidean")
 SMALLEST = {
@@ -69,7 +68,7 @@ class CellTypeSettings:
     splits: int = 100
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> CellTypeSettings:
+    def read(cls, given: Mapping[str, Any]) -> CellTypeSettings:
         """Check settings as they come from a config.
 
         Raises
@@ -78,6 +77,9 @@ class CellTypeSettings:
             If a key is unknown, or a value is not of its kind.
         """
         return checked(cls, given, "cell_type", _expected)
+
+
+PROTOCOLS = {"strict": CellTypeSettings}
 
 
 def _expected(name: str, value: Any) -> str:

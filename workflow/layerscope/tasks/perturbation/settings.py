@@ -189,6 +189,13 @@ class StrictSettings:
         return cls(**known(settings, [field.name for field in fields(cls)]))
 
 
+PROTOCOLS: dict[str, type[PaperSettings] | type[ReleasedSettings] | type[StrictSettings]] = {
+    "paper": PaperSettings,
+    "released": ReleasedSettings,
+    "strict": StrictSettings,
+}
+
+
 def known(settings: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     """The settings as keyword arguments, lists as tuples; an unknown name is refused."""
     unknown = [name for name in settings if name not in names]

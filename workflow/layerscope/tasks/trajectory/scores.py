@@ -8,7 +8,7 @@ stay together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
+from layerscope.tasks.base import Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
 from layerscope.tasks.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
 from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
@@ -62,14 +63,6 @@ class Subject:
             metric=metric,
             seed=self.seed,
         )
-
-
-@dataclass
-class Scored:
-    """Score rows and their bootstrap values, metric by metric."""
-
-    rows: list[Score] = field(default_factory=list)
-    resamples: dict[str, Floats] = field(default_factory=dict)
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:

@@ -43,7 +43,7 @@ class TrajectorySettings:
     splits: int = 100
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def read(cls, given: Mapping[str, Any]) -> Self:
         """Check settings as they come from a config.
 
         Raises
@@ -136,4 +136,4 @@ def settings_of(protocol: str, given: Mapping[str, Any]) -> TrajectorySettings:
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"no trajectory protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[protocol].of(given)
+    return PROTOCOLS[protocol].read(given)
