@@ -1,4 +1,4 @@
-"""How every script starts: its function's signature is its command line, and user errors have no traceback."""
+"""How a script starts: its function's signature is its command line; user errors have no traceback."""
 
 from __future__ import annotations
 
