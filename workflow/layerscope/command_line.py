@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import inspect
 import json
 import logging
@@ -46,23 +47,23 @@ REFUSALS = {
 def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], None]:
     """The ``main`` of a script whose command line is the signature of ``function``.
 
-    Every parameter is an option of the same name, which takes as many words as its type holds; a mapping is
-    JSON text or the path of a YAML or JSON file. The docstring is the help.
+    Every parameter is an option of the same name (but one that is positional only), which takes as many words
+    as its type holds; a mapping is JSON text or the path of a YAML or JSON file. The docstring is the help.
     """
     hints = get_type_hints(function)
-    options = [
+    parameters = [
         parameter.replace(
             annotation=SETTINGS if hints[name] == Mapping[str, Any] else hints[name],
-            kind=inspect.Parameter.KEYWORD_ONLY,
+            kind=max(parameter.kind, parameter.KEYWORD_ONLY) if parameter.kind else parameter.kind,
         )
         for name, parameter in inspect.signature(function).parameters.items()
     ]
 
-    def options_only(**options: Any) -> None:
-        function(**options)
+    @functools.wraps(function)
+    def called(*words: Any, **options: Any) -> None:
+        function(*words, **options)
 
-    options_only.__doc__ = function.__doc__
-    options_only.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = App(
         name=Path(sys.argv[0]).name,
         default_parameter=Parameter(consume_multiple=True, negative=()),
@@ -70,7 +71,7 @@ def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], N
         version_flags=(),
         result_action="return_value",
     )
-    app.default(options_only)
+    app.default(called)
 
     def main(argv: Sequence[str] | None = None) -> None:
         try:

@@ -139,7 +139,7 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
             )
 
 
-def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
+def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
     """Write the rows of several tables of the same columns as one table, every cell as it stands.
 
     Raises
@@ -147,14 +147,14 @@ def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
     DataError
         If the columns of two tables differ.
     """
-    tables = [_read(path, dtype=str) for path in paths]
-    for path, table in zip(paths, tables, strict=True):
-        if list(table.columns) != list(tables[0].columns):
+    contents = [_read(path, dtype=str) for path in tables]
+    for path, table in zip(tables, contents, strict=True):
+        if list(table.columns) != list(contents[0].columns):
             raise DataError(
-                f"{path}: expected the columns of {paths[0]} ({', '.join(tables[0].columns)}); "
+                f"{path}: expected the columns of {tables[0]} ({', '.join(contents[0].columns)}); "
                 f"found {', '.join(table.columns)}. Delete it and run again"
             )
-    write_table(output, pd.concat(tables, ignore_index=True))
+    write_table(output, pd.concat(contents, ignore_index=True))
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:

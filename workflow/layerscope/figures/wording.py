@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layerscope.tasks.catalogue import TASKS, Metric
+from layerscope.tasks.base import Metric
+from layerscope.tasks.catalogue import TASKS
 
 SIMULATED = "simulated cells"
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
