@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import functools
 import inspect
 import json
 import logging
@@ -24,6 +23,7 @@ from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.files import final_name
 
 LONGEST_PATH = 1000
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 # how a line of a log begins that says what a reader of the results should know
 WARNING = "warning: "
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
@@ -50,19 +50,19 @@ def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], N
     Every parameter is an option of the same name (but one that is positional only), which takes as many words
     as its type holds; a mapping is JSON text or the path of a YAML or JSON file. The docstring is the help.
     """
-    hints = get_type_hints(function)
+    hints = {
+        name: SETTINGS if kind == Mapping[str, Any] else kind
+        for name, kind in get_type_hints(function).items()
+    }
     parameters = [
-        parameter.replace(
-            annotation=SETTINGS if hints[name] == Mapping[str, Any] else hints[name],
-            kind=max(parameter.kind, parameter.KEYWORD_ONLY) if parameter.kind else parameter.kind,
-        )
-        for name, parameter in inspect.signature(function).parameters.items()
+        parameter if parameter.kind == parameter.POSITIONAL_ONLY else parameter.replace(kind=KEYWORD_ONLY)
+        for parameter in inspect.signature(function).parameters.values()
     ]
 
-    @functools.wraps(function)
     def called(*words: Any, **options: Any) -> None:
         function(*words, **options)
 
+    called.__doc__, called.__annotations__ = function.__doc__, hints
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = App(
         name=Path(sys.argv[0]).name,
@@ -199,5 +199,7 @@ def settings(text: str) -> dict[str, Any]:
 
 SETTINGS = Annotated[
     Mapping[str, Any],
-    Parameter(converter=lambda _, words: settings(words[0].value), n_tokens=1, accepts_keys=False),
+    Parameter(
+        converter=lambda _, words: settings(words[0].value), n_tokens=1, accepts_keys=False, json_dict=False
+    ),
 ]

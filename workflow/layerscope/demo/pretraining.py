@@ -48,7 +48,7 @@ PROVENANCE = "provenance.json"
 
 
 def pretrain(
-    family: str, cells: Path, given: Mapping[str, Any], seed: int, threads: int, output: Path
+    family: str, cells: Path, settings: Mapping[str, Any], seed: int, output: Path, threads: int = 2
 ) -> dict[str, Any]:
     """Pretrain a model and write its release folder.
 
@@ -58,7 +58,7 @@ def pretrain(
         ``scfoundation`` or ``tahoe_x1``.
     cells
         Canonical cells; the model's vocabulary is their genes.
-    given
+    settings
         Settings that replace defaults of :class:`Pretraining`.
     seed
         Of the weights and the batches.
@@ -79,18 +79,18 @@ def pretrain(
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
-    settings = pretraining_settings(given)
+    chosen = pretraining_settings(settings)
     described = read_provenance(cells)
     genes = gene_names(cells, family)
     with _single_threaded():
-        objective = OBJECTIVES[family](len(genes), settings.layers, settings.hidden, settings.heads, seed)
+        objective = OBJECTIVES[family](len(genes), chosen.layers, chosen.hidden, chosen.heads, seed)
         corpus = _corpus(family, cells, genes, objective)
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(corpus))
         n_held_out = min(math.ceil(HELD_OUT * len(corpus)), MOST_HELD_OUT)
         held_out, kept = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        curve = _train(objective, corpus, kept, settings, rng, threads)
-        compared = _compare(objective, corpus, kept, held_out, settings, seed)
+        curve = _train(objective, corpus, kept, chosen, rng, threads)
+        compared = _compare(objective, corpus, kept, held_out, chosen, seed)
     condition = str(described.get("condition", cells.stem))
     if compared["model"] >= 0.95 * compared["gene_means"]:
         log.warning(
@@ -103,7 +103,7 @@ def pretrain(
         "trained_on": f"{condition} ({len(kept)} cells, {len(genes)} genes), here, by layerscope",
         "family": family,
         "cells": {key: described[key] for key in ("condition", "dataset", "source") if key in described},
-        "settings": asdict(settings),
+        "settings": asdict(chosen),
         "seed": seed,
         "held_out_mean_squared_error": compared,
         "loss": curve,

@@ -72,10 +72,10 @@ def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
     return adata
 
 
-def write_simulation(draw: str, given: Mapping[str, Any], seed: int, path: str | Path) -> None:
-    """Simulate a draw and write it to ``path`` (``.h5ad``)."""
-    adata = simulate(draw, given, seed)
-    with whole(path) as scratch:
+def write_simulation(draw: str, settings: Mapping[str, Any], seed: int, output: str | Path) -> None:
+    """Simulate a draw and write it to ``output`` (``.h5ad``)."""
+    adata = simulate(draw, settings, seed)
+    with whole(output) as scratch:
         adata.write_h5ad(scratch, compression="gzip", compression_opts=1)
 
 
