@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from layerscope.command_line import run, settings
 from layerscope.sources.addresses import mirror
 from layerscope.sources.fetch import fetch
-from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Patience
+from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,8 +29,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch the file."""
     args = parser().parse_args(argv)
-    patience = Patience(args.attempts, args.wait)
-    fetch(settings(args.settings), args.output, mirror(args.mirror), patience)
+    fetch(settings(args.settings), args.output, mirror(args.mirror), args.attempts, args.wait)
 
 
 if __name__ == "__main__":

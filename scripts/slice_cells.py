@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from layerscope.cells.slices import slice_cells
 from layerscope.command_line import run, settings
 from layerscope.sources.addresses import mirror
-from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Patience
+from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Cut the slice."""
     args = parser().parse_args(argv)
-    patience = Patience(args.attempts, args.wait)
-    slice_cells(settings(args.settings), args.output, args.choice, mirror(args.mirror), patience)
+    slice_cells(
+        settings(args.settings), args.output, args.choice, mirror(args.mirror), args.attempts, args.wait
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 import boto3
-import urllib3
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -169,8 +169,10 @@ class Servers:
             self._processes.append(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
 
     def _wait(self, url: str) -> None:
-        pool = urllib3.PoolManager(ca_certs=str(self.certificate))
-        _until(lambda: pool.request("GET", url, retries=False, timeout=2).status > 0, url)
+        def answers() -> bool:
+            return requests.get(url, timeout=2, verify=str(self.certificate)).status_code > 0
+
+        _until(answers, url)
 
     def _fill_bucket(self) -> None:
         """Upload in parts, as large objects are: their ETag is then no MD5."""
@@ -189,17 +191,16 @@ class Servers:
 
     def _fill_cache(self) -> None:
         """Let nginx ask the bucket for every object once."""
-        pool = urllib3.PoolManager(ca_certs=str(self.certificate))
         for path in sorted(self.files.objects.iterdir()):
             url = f"{self.mirror}/{BUCKET}.s3.amazonaws.com/{FOLDER}/{path.name}"
-            with pool.request("GET", url, preload_content=False) as answer:
-                received = sum(map(len, answer.stream(1 << 22)))
+            with requests.get(url, stream=True, timeout=600, verify=str(self.certificate)) as answer:
+                received = sum(map(len, answer.iter_content(1 << 22)))
             assert received == path.stat().st_size, (path.name, received)
 
 
 def _until(ready: Callable[[], bool], what: str) -> None:
     for _ in range(300):
-        with suppress(urllib3.exceptions.HTTPError):
+        with suppress(requests.RequestException):
             if ready():
                 return
         time.sleep(0.1)
