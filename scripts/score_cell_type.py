@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, score the layer, write rows and bootstrap values."""
     args = vars(parser().parse_args(argv))
     output, resamples = args.pop("output"), args.pop("resamples")
-    args["settings"] = CellTypeSettings.of(args["settings"])
+    args["settings"] = CellTypeSettings.read(args["settings"])
     rows, values = score_file(**args)
     write_resamples(resamples, values)
     write_scores(output, rows)

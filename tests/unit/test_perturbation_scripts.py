@@ -13,7 +13,7 @@ import sum_pseudobulk
 from layerscope.errors import ConfigError
 from layerscope.tables import read_scores
 
-STRICT = '{"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 9, "resamples": 100}'
+STRICT = '{"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99, "resamples": 100}'
 
 
 @pytest.fixture(scope="module")

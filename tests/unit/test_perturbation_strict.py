@@ -190,12 +190,6 @@ def test_a_constant_layer_has_no_score(study, tmp_path):
     assert "constant layer" in rows.loc["spearman", "reason"]
 
 
-def test_crossnobis_distances_find_what_cosines_find(study, tmp_path):
-    pytest.importorskip("rsatoolbox")
-    rows = score(study, logged(study[1]), tmp_path, settings=SETTINGS | {"crossnobis": True})
-    assert rows.loc["spearman_crossnobis", "ci_low"] > 0.1
-
-
 def test_mantel_is_uniform_without_agreement():
     random = np.random.default_rng(0)
     pairs, names = Pairs(8), [f"P{i}" for i in range(8)]

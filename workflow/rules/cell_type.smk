@@ -4,8 +4,8 @@
 rule score_cell_type:
     input:
         script=repository("scripts/score_cell_type.py"),
-        embeddings=embeddings_file,
-        cells=cells_file,
+        embeddings=asks(study.embeddings_file),
+        cells=asks(study.cells_file),
     output:
         scores="results/scores/cell_type/{condition}/{protocol}/{model}/layer_{layer}.tsv",
         resamples="results/scores/cell_type/{condition}/{protocol}/{model}/layer_{layer}.npz",
@@ -21,8 +21,8 @@ rule score_cell_type:
         runtime=60,
     params:
         code=code("score_cell_type.py"),
-        settings=cell_type_settings,
-        seed=config["seeds"]["resampling"],
+        settings=asks(study.settings_of),
+        seed=study.seeds.resampling,
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:

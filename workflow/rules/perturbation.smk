@@ -21,7 +21,7 @@ rule sum_pseudobulk:
         runtime=60,
     params:
         code=code("sum_pseudobulk.py"),
-        settings=perturbation_reference_settings,
+        settings=asks(study.reference_settings_of),
     message:
         "Summing pseudobulks of {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -48,7 +48,7 @@ rule differential_expression:
         runtime=120,
     params:
         code=code("differential_expression.py"),
-        settings=perturbation_reference_settings,
+        settings=asks(study.reference_settings_of),
     message:
         "Testing differential expression in {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -102,8 +102,8 @@ rule design_splits:
         runtime=30,
     params:
         code=code("design_splits.py"),
-        settings=perturbation_reference_settings,
-        seed=config["seeds"]["resampling"],
+        settings=asks(study.reference_settings_of),
+        seed=study.seeds.resampling,
     message:
         "Dealing the cells of {wildcards.condition} into disjoint halves"
     shell:
@@ -115,7 +115,7 @@ rule reference_perturbation:
     input:
         script=repository("scripts/reference_perturbation.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        design=design_of_splits,
+        design=asks(study.design_file),
     output:
         similarity="results/references/{condition}/{protocol}/similarity.npz",
         ceilings="results/references/{condition}/{protocol}/ceilings.tsv",
@@ -133,9 +133,9 @@ rule reference_perturbation:
         runtime=120,
     params:
         code=code("reference_perturbation.py"),
-        settings=perturbation_reference_settings,
-        design=design_option,
-        seed=config["seeds"]["resampling"],
+        settings=asks(study.reference_settings_of),
+        design=optional("--design", "design"),
+        seed=study.seeds.resampling,
     message:
         "Comparing the effects of perturbations in {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -147,10 +147,10 @@ rule reference_perturbation:
 rule score_perturbation:
     input:
         script=repository("scripts/score_perturbation.py"),
-        embeddings=layers_file,
+        embeddings=asks(study.layers_file),
         cells="results/cells/{condition}/cells.h5ad",
         reference="results/references/{condition}/{protocol}/similarity.npz",
-        design=design_of_splits,
+        design=asks(study.design_file),
     output:
         scores="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.tsv",
         resamples="results/scores/perturbation/{condition}/{protocol}/{model}/layer_{layer}.npz",
@@ -166,9 +166,9 @@ rule score_perturbation:
         runtime=30,
     params:
         code=code("score_perturbation.py"),
-        settings=perturbation_settings,
-        design=design_option,
-        seed=config["seeds"]["resampling"],
+        settings=asks(study.settings_of),
+        design=optional("--design", "design"),
+        seed=study.seeds.resampling,
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:

@@ -4,7 +4,7 @@
 rule gather_scores:
     input:
         script=repository("scripts/gather_scores.py"),
-        scores=score_files("tsv"),
+        scores=study.score_files("tsv"),
     output:
         table=report(
             "results/tables/scores.tsv",
@@ -25,7 +25,7 @@ rule gather_scores:
         runtime=15,
     params:
         code=code("gather_scores.py"),
-        unavailable=unavailable_scores(),
+        unavailable=as_json(study.unavailable_scores()),
     message:
         "Gathering the scores"
     shell:
@@ -37,7 +37,7 @@ rule choose_layers:
     input:
         script=repository("scripts/choose_layers.py"),
         scores="results/tables/scores.tsv",
-        resamples=score_files("npz"),
+        resamples=study.score_files("npz"),
     output:
         layers=report(
             "results/tables/layers.tsv",
@@ -59,8 +59,8 @@ rule choose_layers:
         runtime=30,
     params:
         code=code("choose_layers.py"),
-        models=as_json(model_descriptions()),
-        conditions=config["study"]["conditions"],
+        models=as_json(study_description(study)["models"]),
+        conditions=list(study.study.conditions),
     message:
         "Choosing layers"
     shell:
@@ -101,7 +101,7 @@ rule compare_published:
 rule gather_ceilings:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=ceiling_files(),
+        tables=gathering.ceiling_files(study),
     output:
         "results/tables/ceilings.tsv",
     log:
@@ -128,9 +128,9 @@ rule answer_referee:
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
         curves="results/tables/curves.tsv",
-        ceilings=ceiling_tables(),
-        summaries=summary_files(),
-        resamples=first_layer_resamples(),
+        ceilings=gathering.ceiling_tables(study),
+        summaries=gathering.summaries(study),
+        resamples=gathering.first_layer_resamples(study),
     output:
         report(
             "results/tables/referee.tsv",
@@ -150,8 +150,8 @@ rule answer_referee:
         runtime=15,
     params:
         code=code("answer_referee.py"),
-        settings=as_json(referee_settings()),
-        ceilings=ceilings_option(),
+        settings=described("models", "config"),
+        ceilings=optional("--ceilings", "ceilings"),
     message:
         "Answering a referee's objections"
     shell:
@@ -167,7 +167,7 @@ rule gather_warnings:
     input:
         script=repository("scripts/gather_warnings.py"),
         scores="results/tables/scores.tsv",
-        geometry=geometry_tables(),
+        geometry=gathering.geometry_tables(study),
     output:
         report(
             "results/tables/warnings.tsv",
@@ -187,8 +187,8 @@ rule gather_warnings:
         runtime=15,
     params:
         code=code("gather_warnings.py"),
-        settings=as_json(warning_settings()),
-        logs=logs_of_numbers(),
+        settings=described("models", "order"),
+        logs=gathering.logs_of_numbers(study),
     message:
         "Gathering the warnings"
     shell:

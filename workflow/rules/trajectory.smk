@@ -4,8 +4,8 @@
 rule reference_pseudotime:
     input:
         script=repository("scripts/reference_pseudotime.py"),
-        cells=cells_file,
-        baseline=baseline_embeddings_file,
+        cells=asks(study.cells_file),
+        baseline=asks(study.baseline_embeddings_file),
     output:
         "results/references/{condition}/{protocol}/pseudotime.tsv",
     log:
@@ -20,7 +20,7 @@ rule reference_pseudotime:
         runtime=60,
     params:
         code=code("reference_pseudotime.py"),
-        settings=trajectory_reference_settings,
+        settings=asks(study.reference_settings_of),
     message:
         "Finding the reference pseudotime of {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -31,8 +31,8 @@ rule reference_pseudotime:
 rule score_trajectory:
     input:
         script=repository("scripts/score_trajectory.py"),
-        embeddings=embeddings_file,
-        cells=cells_file,
+        embeddings=asks(study.embeddings_file),
+        cells=asks(study.cells_file),
         reference="results/references/{condition}/{protocol}/pseudotime.tsv",
     output:
         scores="results/scores/trajectory/{condition}/{protocol}/{model}/layer_{layer}.tsv",
@@ -49,8 +49,8 @@ rule score_trajectory:
         runtime=30,
     params:
         code=code("score_trajectory.py"),
-        settings=trajectory_settings,
-        seed=config["seeds"]["resampling"],
+        settings=asks(study.settings_of),
+        seed=study.seeds.resampling,
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:

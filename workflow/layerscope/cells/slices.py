@@ -5,11 +5,9 @@ The slice has the layout of the file that it is cut from, so the same reader rea
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +282,7 @@ class Slice:
 
 
 def _as_json(settings: CellSettings) -> Any:
-    return json.loads(json.dumps(asdict(settings)))
+    return settings.model_dump(mode="json")
 
 
 def _said(settings: CellSettings) -> str:
