@@ -6,8 +6,6 @@ same cells more or less well; nothing but noise differs between studies. Scored 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
@@ -22,10 +20,10 @@ from layerscope.tasks.perturbation.strict_reference import Expression, make_refe
 from layerscope.tasks.perturbation.sums import sum_layer
 
 SCENARIOS = scenarios("cell labels")
-SETTINGS = StrictSettings(
+SETTINGS = StrictSettings.model_construct(
     cells_per_perturbation=48, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=500, splits=20
 )
-QUICK = replace(SETTINGS, resamples=1, splits=1)
+QUICK = SETTINGS.model_copy(update={"resamples": 1, "splits": 1})
 SIZE = 24  # perturbations
 MODULES, DIMENSIONS, GENES, CELLS, CONTROLS = 5, 8, 150, 60, 240
 WIDTH = 12

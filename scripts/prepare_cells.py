@@ -15,7 +15,7 @@ def prepare_cells(
     condition: str,
     output: Path,
     summary: Path,
-    gene_names: Path | None = None,
+    gene_names: Sequence[Path] = (),
 ) -> None:
     """Prepare the cells of one condition: raw counts, standard columns, quality control, a record of both.
 
@@ -34,7 +34,7 @@ def prepare_cells(
     gene_names
         Table of symbols and Ensembl ids, where cells have only one.
     """
-    prepare(input, settings, condition, output, summary, gene_names)
+    prepare(input, settings, condition, output, summary, next(iter(gene_names), None))
 
 
 main = command(prepare_cells)

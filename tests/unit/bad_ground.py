@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import differential_expression
 import numpy as np
 import pandas as pd
+import perturbation_similarity
+import reference_pseudotime
+import score_cell_type
+import score_perturbation
+import score_trajectory
+import sum_pseudobulk
 from perturbation_cells import experiment, write
 from scipy import sparse
 from trajectory_cells import cells as line_of_cells
@@ -26,26 +33,18 @@ from trajectory_cells import layer as layer_of
 import check_cells
 import choose_layers
 import compute_baseline
-import differential_expression
 import export_layer
 import extract_layers
 import gather_scores
-import perturbation_similarity
 import prepare_cells
-import reference_pseudotime
-import score_cell_type
-import score_perturbation
-import score_trajectory
-import sum_pseudobulk
 from layerscope.cells.canonical import write_cells
 from layerscope.command_line import settings
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.study import complete
+from layerscope.study import Study
 from layerscope.study_file import read_study
 from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 GOLDEN = ROOT / "tests" / "data" / "golden" / "scfoundation" / "A"
 QUICK = {"resamples": 100, "halvings": 4, "splits": 5}
 
@@ -145,7 +144,7 @@ def run_study(at: Path, out: Path, options: Options) -> None:
     for key, value in read_study(at / "mine.yaml").items():
         kept = config.get(key)
         config[key] = kept | value if isinstance(kept, dict) and isinstance(value, dict) else value
-    complete(config, SCHEMA)
+    Study.read(config)
 
 
 def run_settings(at: Path, out: Path, options: Options) -> None:

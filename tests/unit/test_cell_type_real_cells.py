@@ -41,7 +41,7 @@ def score(folder: Path, source: Path, columns: dict[str, str], baseline: str) ->
         folder / "cells.h5ad",
         "real",
         baseline,
-        CellTypeSettings.of({"shuffles": 5, "resamples": 200, "splits": 10}),
+        CellTypeSettings.read({"shuffles": 5, "resamples": 200, "splits": 10}),
         seed=1,
     )
     return {row.metric: row for row in rows}

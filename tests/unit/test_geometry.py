@@ -99,7 +99,7 @@ def test_settings_that_mean_nothing_are_refused(files):
     folder, trained = files
     with pytest.raises(ConfigError, match="alignment_cells"):
         describe_geometry(trained, "c", "m", {"rows": 5}, 1, folder / "geometry.tsv")
-    with pytest.raises(ConfigError, match="at least 4"):
+    with pytest.raises(ConfigError, match="at least 50"):
         describe_geometry(trained, "c", "m", {"cells": 2}, 1, folder / "geometry.tsv")
 
 

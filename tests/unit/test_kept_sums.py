@@ -9,6 +9,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from model_examples import write_scfoundation
 from perturbation_cells import experiment, write
 
@@ -21,7 +22,6 @@ from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.perturbation import sum_extraction
 from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
 from layerscope.tasks.perturbation.job import score_perturbation
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sums_file import SumsWriter

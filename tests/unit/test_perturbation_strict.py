@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from perturbation_cells import experiment, write
 
 from layerscope.errors import ConfigError, DataError
@@ -9,7 +10,6 @@ from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
 from layerscope.tasks.perturbation.job import score_perturbation
 from layerscope.tasks.perturbation.pairs import Pairs
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import agreement, layer_similarities, mantel
 from layerscope.tasks.perturbation.strict_reference import (
@@ -188,12 +188,6 @@ def test_refused_cells_are_left_out_and_a_lost_bucket_is_said(study, tmp_path):
 def test_a_constant_layer_has_no_score(study, tmp_path):
     rows = score(study, np.ones((study[1].n_obs, 4)), tmp_path)
     assert "constant layer" in rows.loc["spearman", "reason"]
-
-
-def test_crossnobis_distances_find_what_cosines_find(study, tmp_path):
-    pytest.importorskip("rsatoolbox")
-    rows = score(study, logged(study[1]), tmp_path, settings=SETTINGS | {"crossnobis": True})
-    assert rows.loc["spearman_crossnobis", "ci_low"] > 0.1
 
 
 def test_mantel_is_uniform_without_agreement():

@@ -109,7 +109,7 @@ def test_the_layer_that_made_the_reference_overlaps_entirely(reference):
 
 def test_pairs_are_the_same_for_every_layer_and_their_resample_is_written_out(reference):
     known, obs, fate = reference
-    few = ReleasedSettings(resamples=0, halvings=0, pairs=60)
+    few = ReleasedSettings.model_construct(resamples=0, halvings=0, pairs=60)
     row = scores(known, layer(obs, fate), few)[0]["spearman_pair_distances"]
     assert row.n_items <= 60
     constant_shift, _ = scores(known, layer(obs, fate) + 5, few)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerscope.errors import ConfigError
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.tasks.trajectory.scores import Subject
@@ -165,13 +164,3 @@ def test_the_representation_that_made_the_reference_is_no_contender():
     assert rows["spearman_true_pseudotime"].status == "ok"
     others, _ = scores(matrix, position, source=COMPUTED, family="log_all_genes")
     assert others["spearman"].reason == "reference computed on hvg_pca"
-
-
-def test_settings_are_checked():
-    assert TrajectorySettings.of({"neighbours": 30}).neighbours == 30
-    with pytest.raises(ConfigError, match="unknown key 'neighbors'; known are neighbours, metric"):
-        TrajectorySettings.of({"neighbors": 30})
-    with pytest.raises(ConfigError, match="neighbours must be a whole number from 3, found 1"):
-        TrajectorySettings.of({"neighbours": 1})
-    with pytest.raises(ConfigError, match="metric must be cosine or euclidean, found 'l2'"):
-        TrajectorySettings.of({"metric": "l2"})

@@ -3,11 +3,11 @@
 import anndata
 import numpy as np
 import pytest
+import reference_pseudotime
+import score_trajectory
 from scipy import sparse
 from trajectory_cells import N_CELLS, cells, layer
 
-import reference_pseudotime
-import score_trajectory
 from layerscope.cells.canonical import write_cells
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
@@ -150,5 +150,3 @@ def test_a_layer_that_is_not_there_is_refused(files):
 def test_an_unknown_setting_is_refused(files):
     with pytest.raises(ConfigError, match="unknown key 'k'"):
         files.refer(settings='{"k": 15}')
-    with pytest.raises(ConfigError, match="neighbourhoods must be a whole number from 3, or several"):
-        files.refer("strict", settings='{"neighbourhoods": [10, "15"]}')

@@ -83,12 +83,6 @@ def depth(layer: str, n_layers: int) -> float:
     return (int(layer) - 1) / (n_layers - 1)
 
 
-def layer_names(n_layers: int) -> list[str]:
-    """Names of a model's layers in order: ``00``, ``01`` ... and ``official`` (alone for a baseline)."""
-    numbered = [f"{layer:02d}" for layer in range(n_layers + 1)] if n_layers else []
-    return [*numbered, OFFICIAL]
-
-
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as tab-separated text; numbers with nine significant digits, empty where missing."""
     with whole(path) as scratch:

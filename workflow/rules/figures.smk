@@ -6,7 +6,7 @@ rule plot_scores:
         script=repository("scripts/plot_scores.py"),
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
-        ceilings=ceiling_tables(),
+        ceilings=gathering.ceiling_tables(study),
     output:
         svg="results/figures/{task}_{protocol}.svg",
         png=report(
@@ -21,7 +21,7 @@ rule plot_scores:
     benchmark:
         "logs/benchmarks/plot_scores/{task}_{protocol}.tsv"
     wildcard_constraints:
-        task=any_of(studied_tasks()),
+        task=any_of(study.tasks()),
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -30,13 +30,12 @@ rule plot_scores:
         runtime=15,
     params:
         code=code("plot_scores.py"),
-        settings=as_json(figure_settings()),
-        ceilings=ceilings_option(),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"
     shell:
         "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
-        " --scores {input.scores} --layers {input.layers} {params.ceilings}"
+        " --scores {input.scores} --layers {input.layers} --ceilings {input.ceilings}"
         " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
@@ -65,7 +64,7 @@ rule plot_layer_choice:
         runtime=15,
     params:
         code=code("plot_layer_choice.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing which layers cannot be told from the best"
     shell:
@@ -98,7 +97,7 @@ rule plot_published:
         runtime=15,
     params:
         code=code("plot_published.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing published beside reproduced scores"
     shell:
@@ -112,7 +111,7 @@ rule plot_published:
 rule gather_leak:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=leak_scores(),
+        tables=gathering.leak_scores(study),
     output:
         "results/tables/leak.tsv",
     log:
@@ -153,8 +152,8 @@ rule plot_leak:
         runtime=15,
     params:
         code=code("plot_leak.py"),
-        settings=as_json(figure_settings()),
-        models=foundation_models_of_study(),
+        settings=described("title", "order", "conditions", "models"),
+        models=study.studied_foundations(),
     message:
         "Drawing the scores of shared cells beside those of disjoint ones"
     shell:
@@ -189,7 +188,7 @@ rule plot_geometry:
         runtime=15,
     params:
         code=code("plot_geometry.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing the {wildcards.figure} of layers"
     shell:

@@ -4,8 +4,8 @@
 rule make_reference:
     input:
         script=repository("scripts/make_reference.py"),
-        cells=cells_file,
-        baseline=reference_baseline,
+        cells=asks(study.cells_file),
+        baseline=asks(study.reference_baseline),
     output:
         directory("results/references/{condition}/{protocol}"),
     log:
@@ -19,10 +19,10 @@ rule make_reference:
         mem_mb=growing(6000),
         runtime=120,
     params:
-        code=reference_code,
-        task=task_of,
-        settings=reference_settings,
-        seed=config["seeds"]["resampling"],
+        code=code_of_task("make_reference.py"),
+        task=asks(study.task),
+        settings=asks(study.reference_settings_of),
+        seed=study.seeds.resampling,
     message:
         "Making the reference of {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -34,9 +34,9 @@ rule make_reference:
 rule score_layer:
     input:
         script=repository("scripts/score_layer.py"),
-        embeddings=layers_file,
-        cells=cells_file,
-        reference=reference_folder,
+        embeddings=asks(study.layers_file),
+        cells=asks(study.cells_file),
+        reference=asks(study.reference_folder),
     output:
         scores="results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.tsv",
         resamples="results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.npz",
@@ -53,9 +53,9 @@ rule score_layer:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        code=scoring_code,
-        settings=scoring_settings,
-        seed=config["seeds"]["resampling"],
+        code=code_of_task("score_layer.py"),
+        settings=asks(study.settings_of),
+        seed=study.seeds.resampling,
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +195,7 @@ class Cells:
         keep = np.zeros(len(self.obs), dtype=bool)
         selection = self.settings.selection
         keep[kept] = choose(self.obs.iloc[kept], selection, f"condition {self.condition}")
-        said = ", ".join(f"{key} {value}" for key, value in asdict(selection).items() if value is not None)
+        said = ", ".join(f"{key} {value}" for key, value in selection.model_dump(exclude_none=True).items())
         self.summary.filter_cells("selection", "selection", said, keep, by="perturbation")
 
     def _no_mitochondria(self) -> str:
@@ -251,8 +250,8 @@ class Cells:
             "seen": self.seen,
             "source": [source.name for source in self.sources],
             "organism": organism(var),
-            "quality": {k: v for k, v in asdict(settings.quality).items() if v is not None},
-            "selection": {k: v for k, v in asdict(settings.selection).items() if v is not None},
+            "quality": settings.quality.stated(),
+            "selection": settings.selection.model_dump(exclude_none=True),
             "seed": settings.selection.seed,
             "n_cells": int(kept.sum()),
             "n_genes": len(var),

@@ -5,10 +5,8 @@ The slice has the layout of the file that it is cut from, so the same reader rea
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +249,7 @@ class Slice:
 
 
 def _as_json(settings: CellSettings) -> Any:
-    return json.loads(json.dumps(asdict(settings)))
+    return settings.model_dump(mode="json")
 
 
 def _selection_text(settings: CellSettings) -> str:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from layerscope.cells.canonical import read_provenance
 from layerscope.demo.corpus import Corpus, gene_names, read_corpus
 from layerscope.demo.muon import Muon
 from layerscope.demo.objectives import OBJECTIVES, Inputs, Objective
-from layerscope.demo.settings import Pretraining, pretraining_settings
+from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
 from layerscope.files import whole
 from layerscope.models.catalogue import implementation
@@ -79,7 +78,7 @@ def pretrain(
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
-    chosen = pretraining_settings(settings)
+    chosen = Pretraining.read(settings, "pretraining")
     described = read_provenance(cells)
     genes = gene_names(cells, family)
     with _single_threaded():
@@ -103,7 +102,7 @@ def pretrain(
         "trained_on": f"{condition} ({len(kept)} cells, {len(genes)} genes), here, by layerscope",
         "family": family,
         "cells": {key: described[key] for key in ("condition", "dataset", "source") if key in described},
-        "settings": asdict(chosen),
+        "settings": chosen.model_dump(),
         "seed": seed,
         "held_out_mean_squared_error": compared,
         "loss": curve,

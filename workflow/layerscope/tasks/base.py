@@ -16,7 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.errors import DataError
+from layerscope.errors import ConfigError, DataError
+from layerscope.settings import Settings
 from layerscope.tables import Score, depth
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Task:
     keeps
         What a good layer keeps: completes "no layer is shown to keep ...".
     settings
-        Settings class of each protocol that there is.
+        Settings of each protocol that there is, a field for each.
     metrics
         Metrics that can be primary, by name, the usual one first.
     has_reference
@@ -68,7 +69,7 @@ class Task:
     name: str
     title: str
     keeps: str
-    settings: Mapping[str, type[Any]]
+    settings: type[Settings]
     metrics: Mapping[str, Metric]
     has_reference: bool = True
     baseline: str = ""
@@ -80,7 +81,20 @@ class Task:
     @property
     def protocols(self) -> tuple[str, ...]:
         """Names of its protocols."""
-        return tuple(self.settings)
+        return tuple(self.settings.model_fields)
+
+    def settings_of(self, protocol: str, given: Mapping[str, Any]) -> Any:
+        """Settings of a protocol, checked, with its defaults.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such protocol, or a setting is wrong.
+        """
+        if protocol not in self.protocols:
+            raise ConfigError(f"no {self.name} protocol {protocol!r}; there are {', '.join(self.protocols)}")
+        kind: Any = self.settings.model_fields[protocol].annotation
+        return kind.read(given, f"{self.name}: {protocol}")
 
     def reference(self, job: ReferenceJob) -> None:
         """Write into ``job.folder`` what layers are compared with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from layerscope.errors import ConfigError
 from layerscope.tasks.base import Task
@@ -27,20 +26,6 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise ConfigError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
     return TASKS[name]
-
-
-def settings_of(task: str, protocol: str, given: Mapping[str, Any]) -> Any:
-    """Settings of a task's protocol, checked, with its defaults.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such task or protocol, or a setting is wrong.
-    """
-    classes = task_named(task).settings
-    if protocol not in classes:
-        raise ConfigError(f"no {task} protocol {protocol!r}; there are {', '.join(classes)}")
-    return classes[protocol].read(given)
 
 
 def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from layerscope.cells.canonical import read_obs
 from layerscope.files import whole_folder
 from layerscope.tables import write_resamples, write_scores
 from layerscope.tasks.base import ReferenceJob, ScoringJob
-from layerscope.tasks.catalogue import settings_of, task_named
+from layerscope.tasks.catalogue import task_named
 
 
 def make_reference(
@@ -57,12 +57,13 @@ def make_reference(
     DataError
         If the cells do not allow it.
     """
-    chosen = settings_of(task, protocol, settings)
+    chosen = task_named(task)
+    checked = chosen.settings_of(protocol, settings)
     with whole_folder(output) as folder, threadpool_limits(threads):
-        task_named(task).reference(
+        chosen.reference(
             ReferenceJob(
                 protocol=protocol,
-                settings=chosen,
+                settings=checked,
                 condition=condition,
                 cells=cells,
                 baseline=next(iter(baseline), None),
@@ -127,9 +128,10 @@ def score_layer(
     DataError
         If the file lacks the layer, or the files do not belong together.
     """
+    chosen = task_named(task)
     job = ScoringJob(
         protocol=protocol,
-        settings=settings_of(task, protocol, settings),
+        settings=chosen.settings_of(protocol, settings),
         condition=condition,
         model=model,
         layer=layer,
@@ -140,6 +142,6 @@ def score_layer(
         threads=threads,
     )
     with threadpool_limits(threads):
-        scored = task_named(task).score(job)
+        scored = chosen.score(job)
     write_resamples(resamples, scored.resamples)
     write_scores(output, scored.rows)

@@ -7,7 +7,6 @@ whole file or a slice of it (see :mod:`layerscope.cells.slices`), which has the 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -46,7 +45,9 @@ def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCel
     columns = h5ad.stored_columns(stored, name)
     flags = owners_flags(columns)
     control = guide_types(columns) == NON_TARGETING
-    filled = replace(settings, columns={**COLUMNS, **settings.columns}, control=(), task=None)
+    filled = settings.model_copy(
+        update={"columns": {**COLUMNS, **settings.columns}, "control": (), "task": None}
+    )
     cells = h5ad.read_open(stored, name, filled)
     cells.obs["is_control"] = control
     cells.obs["perturbation"] = np.where(control, NON_TARGETING, cells.obs["perturbation"].to_numpy())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from layerscope.tasks.base import Metric, Task
-from layerscope.tasks.cell_type.settings import PROTOCOLS
+from layerscope.tasks.cell_type.settings import CellTypeProtocols
 
 TASK = Task(
     name="cell_type",
     title="How well each layer tells cell types apart",
     keeps="cell types apart",
-    settings=PROTOCOLS,
+    settings=CellTypeProtocols,
     has_reference=False,
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "

@@ -44,7 +44,6 @@ RELIABILITY = "split_half_reliability"
 UNIT_NORM = "spearman_unit_norm"
 SAME_CELLS = "spearman_same_cells"
 SAME_CELLS_SHUFFLED = "spearman_same_cells_shuffled_labels"
-CROSSNOBIS = "spearman_crossnobis"
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,6 @@ def strict_scores(
         _of_fewer_cells(about, position, halves[position], reference, design, pairs)
         for position in range(len(reference.sizes) - 1)
     ]
-    if settings.crossnobis:
-        measured[CROSSNOBIS] = _crossnobis(layer, reference, design, pairs)
-        rows.append(_row(about | {"metric": CROSSNOBIS, "ceiling": ceiling.value}, measured[CROSSNOBIS]))
     items, found = design.names, {}
     for name, one in measured.items():
         drawn = (items, items, seed, settings.resamples)
@@ -296,12 +292,3 @@ def _of_fewer_cells(
     measured = agreement(halves, reference.similarity[position], pairs)
     ceiling = by_split(reference, position).value
     return _row(about | {"metric": f"{METRIC}_n{cells}", "ceiling": ceiling}, measured)
-
-
-def _crossnobis(layer: LayerSums, reference: StrictReference, design: Design, pairs: Pairs) -> Measured:
-    """Crossnobis distances between perturbations, cross-validated over the buckets of a half (rsatoolbox)."""
-    from layerscope.tasks.perturbation.crossnobis import crossnobis_similarities
-
-    size = int(reference.sizes[-1])
-    found = crossnobis_similarities(layer, reference, design, size)
-    return agreement(found, reference.similarity[-1], pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.tasks.base import Metric, Task
-from layerscope.tasks.perturbation.settings import PROTOCOLS
+from layerscope.tasks.perturbation.settings import PerturbationProtocols
 
 DRAWN_PERTURBATIONS = (
     "bootstrap over perturbations; of more than 1,000 perturbations, infinitesimal jackknife over them"
@@ -13,7 +13,7 @@ TASK = Task(
     name="perturbation",
     title="How well each layer keeps which perturbations act alike",
     keeps="which perturbations act alike",
-    settings=PROTOCOLS,
+    settings=PerturbationProtocols,
     ceiling_protocols=("strict",),
     truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},
     intervals={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.tasks.base import Metric, Task
-from layerscope.tasks.trajectory.settings import PROTOCOLS
+from layerscope.tasks.trajectory.settings import TrajectoryProtocols
 
 ONE_ROOT = "delete-d jackknife on disjoint halves of the cells, each with its own graph, for the one root"
 
@@ -11,7 +11,7 @@ TASK = Task(
     name="trajectory",
     title="How well each layer keeps the order of development",
     keeps="the order of cells along the trajectory",
-    settings=PROTOCOLS,
+    settings=TrajectoryProtocols,
     baseline="hvg_pca",
     primary={"strict": ("time_somers_d", "clone_order", "spearman")},
     truth={"spearman_true_pseudotime": "Spearman correlation with the true pseudotime"},
