@@ -141,15 +141,6 @@ def foundation_models():
     return [name for name in config["models"] if not study.is_baseline(config, name)]
 
 
-def foundation_models_of_study():
-    """Models of the study with trained weights."""
-    return [
-        name
-        for name in config["study"]["models"]
-        if name in foundation_models() and "control" not in config["models"][name]
-    ]
-
-
 def baselines():
     return [name for name in config["models"] if study.is_baseline(config, name)]
 
@@ -404,16 +395,6 @@ def score_files(suffix):
         for condition, model in study.runs(config)
         for task in [study.task(config, condition)]
         for protocol in config["study"]["protocols"][task]
-        for layer in study.layers(config, model)
-    ]
-
-
-def leak_scores():
-    """Scores by protocol strict of the screens' layers, which the study need not ask for."""
-    return [
-        f"results/scores/perturbation/{condition}/strict/{model}/layer_{layer}.tsv"
-        for condition, model in study.runs(config)
-        if study.task(config, condition) == "perturbation" and model in foundation_models_of_study()
         for layer in study.layers(config, model)
     ]
 
