@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.statistics.gather import gather, score_paths, write_gathered
+from layerscope.statistics.gather import gather, write_gathered
 
 
 def parser() -> argparse.ArgumentParser:
@@ -14,13 +14,6 @@ def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
     arguments.add_argument(
         "--scores", nargs="*", default=[], help="files of score rows; @FILE reads arguments, one per line"
-    )
-    arguments.add_argument("--folder", type=Path, help="in place of --scores, with --runs: where they lie")
-    arguments.add_argument(
-        "--runs",
-        type=json.loads,
-        default=[],
-        help="JSON list of {task, condition, protocol, model, layers}: the files of --folder to gather",
     )
     arguments.add_argument(
         "--unavailable",
@@ -36,8 +29,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, gather, write both forms."""
     args = parser().parse_args(argv)
-    paths = score_paths(args.folder, args.runs) if args.folder else args.scores
-    write_gathered(gather(paths, args.unavailable), args.output, args.parquet)
+    write_gathered(gather(args.scores, args.unavailable), args.output, args.parquet)
 
 
 if __name__ == "__main__":
