@@ -57,14 +57,6 @@ def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
     assert jobs["fetch_weights"] == 6
 
 
-def test_the_figure_of_the_leak_needs_protocol_strict_of_the_trained_models_alone(checkout: Checkout) -> None:
-    jobs = checkout.jobs("results/figures/leak.svg")
-    # three screens; 6 + 2 and 8 + 2 layers
-    assert jobs["score_perturbation"] == 3 * (8 + 10)
-    assert jobs["extract_layers"] == 3 * 2
-    assert not {"score_trajectory", "gather_scores", "compute_baseline"} & set(jobs)
-
-
 def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:
     stored = checkout.jobs()
     study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))

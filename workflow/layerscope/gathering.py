@@ -11,16 +11,6 @@ BASELINE_OF_MAPS = "hvg_pca"
 """The baseline beside which maps of layers are drawn."""
 
 
-def leak_scores(study: Study) -> list[str]:
-    """Scores by protocol strict of the screens' layers, which the study need not ask for."""
-    return [
-        layout.score("perturbation", condition, "strict", model, layer)
-        for condition, model in study.runs()
-        if study.task(condition) == "perturbation" and model in study.studied_foundations()
-        for layer in study.layers(model)
-    ]
-
-
 def first_layer_resamples(study: Study) -> list[str]:
     """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
     entries = {name: study.models[name] for name in study.study.models}

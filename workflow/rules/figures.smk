@@ -105,62 +105,6 @@ rule plot_published:
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
-# On request: what cells shared by layer and reference do to the scores of perturbations.
-
-
-rule gather_leak:
-    input:
-        script=repository("scripts/gather_tables.py"),
-        tables=gathering.leak_scores(study),
-    output:
-        "results/tables/leak.tsv",
-    log:
-        "logs/gather_leak.log",
-    benchmark:
-        "logs/benchmarks/gather_leak.tsv"
-    conda:
-        "../../envs/scores.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=15,
-    params:
-        code=code("gather_tables.py"),
-    message:
-        "Gathering the scores of shared and of disjoint cells"
-    shell:
-        "python {input.script} --tables {input.tables} --output {output} &> {log}"
-
-
-rule plot_leak:
-    input:
-        script=repository("scripts/plot_leak.py"),
-        scores="results/tables/leak.tsv",
-    output:
-        svg="results/figures/leak.svg",
-        png="results/figures/leak.png",
-        pdf="results/figures/leak.pdf",
-    log:
-        "logs/plot_leak.log",
-    benchmark:
-        "logs/benchmarks/plot_leak.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=15,
-    params:
-        code=code("plot_leak.py"),
-        settings=described("title", "order", "conditions", "models"),
-        models=study.studied_foundations(),
-    message:
-        "Drawing the scores of shared cells beside those of disjoint ones"
-    shell:
-        "python {input.script} --scores {input.scores} --settings {params.settings:q}"
-        " --models {params.models} --output {output.svg} {output.png} {output.pdf} &> {log}"
-
-
 rule plot_geometry:
     input:
         script=repository("scripts/plot_geometry.py"),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
+from layerscope.statistics.trust import decides
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import primary_metrics
 
@@ -19,7 +20,26 @@ Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
-LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "confidence_set")
+LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "best_layer", "confidence_set")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer that was chosen in one condition and model.
+
+    Attributes
+    ----------
+    protocol
+        The protocol that decided.
+    best
+        Name of the layer; empty if none has a score.
+    alike
+        Names of the layers that cannot be told from it; None if that is not known.
+    """
+
+    protocol: str
+    best: str
+    alike: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +54,8 @@ class Curve:
         Where they stand on the depth axis, shape ``(n_layers,)``.
     estimate, low, high
         Score and its interval, shape ``(n_layers,)``; NaN where there is no score.
-    alike
-        Names of the layers that cannot be told from the best one; None if that is not known.
+    choice
+        The layer that was chosen; None if that is not known.
     """
 
     layers: tuple[str, ...]
@@ -43,7 +63,7 @@ class Curve:
     estimate: Array
     low: Array
     high: Array
-    alike: frozenset[str] | None = None
+    choice: Choice | None = None
 
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
@@ -51,8 +71,10 @@ class Curve:
         return np.array([layer not in ("00", OFFICIAL) for layer in self.layers], dtype=bool)
 
     def best(self) -> int | None:
-        """Index of the numbered layer with the highest estimate (the first of equals), or None."""
+        """Index of the chosen layer, else of the numbered one that scores highest; None without a score."""
         scores = np.where(self.numbered & np.isfinite(self.estimate), self.estimate, -np.inf)
+        if self.choice is not None:
+            scores = np.where(np.array(self.layers) == self.choice.best, scores, -np.inf)
         return int(np.argmax(scores)) if np.isfinite(scores).any() else None
 
 
@@ -80,17 +102,17 @@ class Choices:
     Attributes
     ----------
     metrics
-        Primary metric of each condition.
-    alike
-        Layers that cannot be told from the best one, by condition and model, where that is known.
+        Primary metric of each condition by that protocol.
+    chosen
+        By condition and model, what the protocol that decides chose.
     """
 
     metrics: Mapping[str, str] = field(default_factory=dict)
-    alike: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
 
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
-    """Read primary metrics and confidence sets from the table of the layer choice.
+    """Read primary metrics, chosen layers and confidence sets from the table of the layer choice.
 
     Raises
     ------
@@ -101,15 +123,14 @@ def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
     missing = [name for name in LAYER_TEXT if name not in table]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
-    rows = table[(table["task"] == task) & (table["protocol"] == protocol)].to_dict("records")
-    return Choices(
-        metrics={row["condition"]: row["metric"] for row in rows},
-        alike={
-            (row["condition"], row["model"]): frozenset(row["confidence_set"].split(","))
-            for row in rows
-            if row["confidence_set"]
-        },
-    )
+    of_task = table[table["task"] == task]
+    drawn = of_task[of_task["protocol"] == protocol]
+    deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]
+    chosen = {}
+    for row in deciding.to_dict("records"):
+        alike = frozenset(filter(None, row["confidence_set"].split(",")))
+        chosen[row["condition"], row["model"]] = Choice(row["protocol"], row["best_layer"], alike or None)
+    return Choices(dict(zip(drawn["condition"], drawn["metric"], strict=True)), chosen)
 
 
 def select(
@@ -158,7 +179,7 @@ def select(
     return chosen
 
 
-def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] | None = None) -> Curve:
+def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None = None) -> Curve:
     """Take the curve of one model in one condition from rows of one metric."""
     own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
@@ -174,7 +195,7 @@ def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] 
         estimate=values["estimate"],
         low=values["ci_low"],
         high=values["ci_high"],
-        alike=alike,
+        choice=choice,
     )
 
 
@@ -192,7 +213,7 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
     From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
     """
     kinds = sorted({model.control for model in models.values() if model.kind == "control" and model.of == of})
-    found = []
+    result = []
     for kind in kinds:
         seeds = [m.name for m in models.values() if m.kind == "control" and (m.of, m.control) == (of, kind)]
         curves = [curve(rows, condition, seed) for seed in seeds]
@@ -204,7 +225,7 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
         alone = len(curves) == 1
         low = _by_layer(layers, curves, [c.low if alone else c.estimate for c in curves])
         high = _by_layer(layers, curves, [c.high if alone else c.estimate for c in curves])
-        found.append(
+        result.append(
             Band(
                 control=kind,
                 of=of,
@@ -216,7 +237,7 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
                 middle=_mean(_by_layer(layers, curves, [c.estimate for c in curves])),
             )
         )
-    return found
+    return result
 
 
 def _mean(values: Array) -> Array:

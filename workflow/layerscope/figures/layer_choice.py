@@ -20,6 +20,7 @@ from layerscope.figures.wording import (
     layer_ranges,
     simulated_note,
 )
+from layerscope.statistics.trust import decides
 from layerscope.tables import depth, read_table
 
 TEXT = (
@@ -55,7 +56,7 @@ def read_layers(path: str | Path) -> pd.DataFrame:
 def draw_layer_choice(
     path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
 ) -> None:
-    """Draw the confidence set of layers of every condition, model and protocol.
+    """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def draw_layer_choice(
         If the table lacks a column.
     """
     table = read_layers(path)
+    table = table[decides(table)]
     conditions = condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
     sign: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
@@ -83,9 +85,7 @@ def draw_layer_choice(
     rows = [
         row
         for condition in conditions
-        for row in table[table["condition"] == condition]
-        .sort_values(["model", "protocol"])
-        .to_dict("records")
+        for row in table[table["condition"] == condition].sort_values("model").to_dict("records")
     ]
     caption = CAPTION + simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
@@ -127,8 +127,8 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
     look: dict[str, Any] = {"linestyle": "", "marker": "o", "markeredgecolor": CURVES[0].colour}
     size = 4.6 if n_layers <= 16 else 3.6
     axes.plot([0, 1], [place, place], color="#cccccc", linewidth=0.5, zorder=1)
-    for kept, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
-        xs = [at[name] for name in kept]
+    for drawn, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
+        xs = [at[name] for name in drawn]
         axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **look)
     if row["best_layer"] in at:
         axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **look)

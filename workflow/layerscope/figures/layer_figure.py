@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from layerscope.figures.curves import Choices, layer_choices, select
-from layerscope.figures.layer_panels import Panel, arrange, block_numbers, draw_panel, score_limits, styles
+from layerscope.figures.drawing import Drawing, Panel, arrange
+from layerscope.figures.layer_panels import block_numbers, draw_panel, score_limits, styles
 from layerscope.figures.layer_words import (
-    Drawing,
     caption_of,
     curve_entry,
     legend_entries,
@@ -56,8 +56,9 @@ def draw_scores(
         ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
         ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
     layers_path
-        Table of the layer choice (``layers.tsv``): the primary metric of each condition, unless the settings
-        name one, and the layers that cannot be told from the best, which get filled signs.
+        Table of the layer choice (``layers.tsv``), unless the settings name a metric: the primary metric of
+        each condition, and by the protocol that decides for it the best layer, which gets a ring, and those
+        that cannot be told from it, which get filled signs.
     ceilings_path
         Table of the noise ceilings (``ceilings.tsv``): their intervals.
 
@@ -69,14 +70,17 @@ def draw_scores(
         If the table has no such rows, or rows of a model that the settings do not describe.
     """
     models = read_models(settings)
-    choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
+    asked = settings.get("metric")
+    choices = Choices()
+    if layers_path and not asked:
+        choices = layer_choices(layers_path, task=task, protocol=protocol)
     rows = select(
         read_scores(scores_path),
         models,
         task=task,
         protocol=protocol,
-        metrics={} if settings.get("metric") else choices.metrics,
-        default=str(settings.get("metric") or primary_metrics(task, protocol)[0]),
+        metrics=choices.metrics,
+        default=str(asked or primary_metrics(task, protocol)[0]),
         source=str(scores_path),
     )
     present = set(rows["model"])
@@ -90,7 +94,7 @@ def draw_scores(
         metrics={
             name: metric for name, metric in zip(rows["condition"], rows["metric"], strict=True) if metric
         },
-        alike=choices.alike,
+        chosen=choices.chosen,
         ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
     )
@@ -112,15 +116,14 @@ def _figure(drawing: Drawing) -> Figure:
     size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
     header = 0.26 + 0.16 * has_second_line(drawing) + 0.2 * has_row_titles(drawing)
     figure, grid = sheet(n_rows, n_columns, size, words, header=header)
-    limits = score_limits(drawing.rows, drawing.models, drawing.ceilings)
+    limits = score_limits(drawing)
     for row, line in enumerate(grid):
         for column, axes in enumerate(line):
             if column >= len(panels[row]):
                 axes.set_axis_off()
                 continue
             axes.set_ylim(*limits)
-            drawn = (drawing.rows, drawing.models, style, drawing.alike, drawing.ceilings)
-            draw_panel(axes, panels[row][column], *drawn)
+            draw_panel(axes, panels[row][column], drawing, style)
             head_panel(axes, panels[row][column], drawing, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")

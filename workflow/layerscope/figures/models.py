@@ -7,38 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from layerscope.errors import ConfigError
-
-KINDS = ("foundation", "baseline", "control")
+from layerscope.statistics import evidence
+from layerscope.statistics.evidence import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(evidence.Model):
     """A scored model, as the settings describe it.
 
     Attributes
     ----------
-    name, title
-        The name in the tables, and the name to print.
-    kind
-        ``"foundation"``, ``"baseline"`` or ``"control"``.
+    title
+        The name to print.
     family
         Family of architectures; models of one family share a panel where there are many.
-    n_layers
-        Number of blocks; 0 for a baseline.
-    control, of
-        For a control, its kind (``"untrained"``, ``"gene_permuted"``) and the foundation model that it
-        controls for; else empty.
     about
-        Everything else that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
+        Everything that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
     """
 
-    name: str
     title: str
-    kind: str
     family: str
-    n_layers: int = 0
-    control: str = ""
-    of: str = ""
     about: Mapping[str, Any]
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "png", "pdf")
 GREY = "#5a5a5a"
-PALE = "#d9d9d9"
 
 
 @dataclass(frozen=True)

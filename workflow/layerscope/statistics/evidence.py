@@ -27,8 +27,8 @@ class Model:
     name: str
     kind: str
     n_layers: int
-    control: str | None = None
-    of: str | None = None
+    control: str = ""
+    of: str = ""
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
@@ -51,7 +51,8 @@ def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
             )
         if not isinstance(entry.get("layers"), int):
             raise ConfigError(f"--models: {name}: layers must be a number, found {entry.get('layers')!r}")
-        models[name] = Model(name, entry["kind"], entry["layers"], entry.get("control"), entry.get("of"))
+        control = (entry.get("control") or "", entry.get("of") or "")
+        models[name] = Model(name, entry["kind"], entry["layers"], *control)
     return models
 
 
