@@ -17,22 +17,32 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.csr_writer import CsrWriter
 from layerscope.cells.h5ad_file import open_h5ad, read_table
+from layerscope.cells.matrix import append_rows
+from layerscope.cells.obs import PROVENANCE, ROOT_CELL, read_obs, read_provenance
 from layerscope.errors import DataError
 from layerscope.files import whole
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = [
+    "ROOT_CELL",
+    "CellsWriter",
+    "provenance",
+    "read_cells",
+    "read_obs",
+    "read_provenance",
+    "read_var",
+    "standard_table",
+    "write_cells",
+]
 TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
 GENE_COLUMNS = ("symbol", "ensembl_id")
 TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
-PROVENANCE = "layerscope"
-ROOT_CELL = "iroot_cell"
 ROWS_AT_ONCE = 4096
 
 
@@ -54,24 +64,28 @@ def read_cells(path: str | Path) -> AnnData:
     return anndata.read_h5ad(path)
 
 
-def read_obs(path: str | Path) -> pd.DataFrame:
-    """Read the cells' table alone: the standard columns, indexed by cell id (no anndata needed)."""
-    with open_h5ad(path) as stored:
-        _demand_canonical(stored, path)
-        return read_table(stored["obs"])
-
-
 def read_var(path: str | Path) -> pd.DataFrame:
     """Read the genes' table alone: ``symbol`` and/or ``ensembl_id``, indexed by gene name."""
-    with open_h5ad(path) as stored:
-        _demand_canonical(stored, path)
-        return read_table(stored["var"])
+    return read_table_of(path, "var")
 
 
-def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Read the provenance of a file of canonical cells, and nothing else."""
-    with open_h5ad(path) as stored:
-        return _demand_canonical(stored, path)
+def read_table_of(path: str | Path, name: str) -> pd.DataFrame:
+    """Read ``obs`` or ``var`` of a file of canonical cells."""
+    read_about(path)
+    with open_h5ad(path) as file:
+        return read_table(file[name])
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """Read the provenance of a file of canonical cells, and the root cell that the data name."""
+    with open_h5ad(path) as file:
+        if "X" not in file or "uns" not in file or PROVENANCE not in file["uns"]:
+            raise DataError(
+                f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
+                "make them from this file with scripts/prepare_cells.py"
+            )
+        uns = {name: file["uns"][name].asstr()[()] for name in (PROVENANCE, ROOT_CELL) if name in file["uns"]}
+    return {PROVENANCE: json.loads(uns[PROVENANCE]), ROOT_CELL: uns.get(ROOT_CELL)}
 
 
 def provenance(cells: AnnData) -> dict[str, Any]:
@@ -84,18 +98,8 @@ def provenance(cells: AnnData) -> dict[str, Any]:
     """
     if PROVENANCE not in cells.uns:
         raise DataError(f"these cells have no uns[{PROVENANCE!r}]: read them with read_cells")
-    found: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
-    return found
-
-
-def _demand_canonical(stored: h5py.File, path: str | Path) -> dict[str, Any]:
-    if "X" not in stored or "uns" not in stored or PROVENANCE not in stored["uns"]:
-        raise DataError(
-            f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
-            "make them from this file with scripts/prepare_cells.py"
-        )
-    found: dict[str, Any] = json.loads(stored["uns"][PROVENANCE].asstr()[()])
-    return found
+    about: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
+    return about
 
 
 def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
@@ -148,7 +152,7 @@ class CellsWriter:
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self._file = h5py.File(path, "w")
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        self._x = CsrWriter(self._file.create_group("X"), len(var))
+        self._n_cells = 0
 
     def __enter__(self) -> CellsWriter:
         return self
@@ -164,15 +168,15 @@ class CellsWriter:
         block.sum_duplicates()
         block.eliminate_zeros()
         self._check_values(block.data)
-        self._x.append(block)
+        append_rows(self._file, "X", block)
+        self._n_cells += block.shape[0]
 
     def finish(self, obs: pd.DataFrame, root_cell: str | None = None) -> None:
-        """Write everything but the values: the tables, the provenance and the matrix's row pointers."""
+        """Write the tables and the provenance."""
         from anndata.io import write_elem
 
-        if len(obs) != self._x.n_rows:
-            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._x.n_rows}")
-        self._x.finish()
+        if len(obs) != self._n_cells:
+            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._n_cells}")
         uns = {PROVENANCE: self._provenance}
         if root_cell is not None:
             uns[ROOT_CELL] = _demand_cell(self._path, str(root_cell), obs)

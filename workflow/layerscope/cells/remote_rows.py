@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from layerscope.cells.h5ad_file import DamagedDataError
-from layerscope.cells.matrix import CsrRows, DenseRows, SliceableRows, stored_rows
+from layerscope.cells.matrix import StoredRows, stored_rows
 from layerscope.errors import DataError, SourceError
 from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
 from layerscope.sources.remote_file import RemoteFile
@@ -97,12 +97,12 @@ class RemoteRows:
                     block = self._compared(part, block)
             yield sparse.csr_matrix(block, dtype=np.float32)
 
-    def _open(self) -> SliceableRows:
+    def _open(self) -> StoredRows:
         """Open the matrix, without anything that HDF5 may remember of it."""
         with readable(self._remote.url):
             self._file = open_hdf5(self._remote)
             matrix = stored_rows(self._file[self._name])
-        if not isinstance(matrix, CsrRows | DenseRows):
+        if not isinstance(matrix, StoredRows):
             raise SourceError(f"{self._remote.url}: its matrix is not stored by rows")
         matrix.read_over = 0
         return matrix
