@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--condition", required=True, help="name of the condition")
     made.add_argument("--gene-names", help="table of symbols and Ensembl ids, where cells have only one")
     made.add_argument("--output", required=True, help="canonical cells to write (.h5ad)")
+    made.add_argument("--obs", help="the cells' table alone, for scoring (.parquet)")
     made.add_argument("--summary", required=True, help="table of what each step removed (.tsv)")
     return made
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the cells."""
     args = parser().parse_args(argv)
     chosen = settings(args.settings)
-    prepare(args.input, chosen, args.condition, args.output, args.summary, args.gene_names)
+    prepare(args.input, chosen, args.condition, args.output, args.summary, args.gene_names, args.obs)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ rule prepare_cells:
         gene_names=gene_names,
     output:
         cells="results/cells/{condition}/cells.h5ad",
+        obs="results/cells/{condition}/obs.parquet",
         summary="results/cells/{condition}/summary.tsv",
     log:
         "logs/prepare_cells/{condition}.log",
@@ -27,4 +28,5 @@ rule prepare_cells:
         "Preparing the cells of {wildcards.condition}"
     shell:
         "python {input.script} --input {input.source:q} --settings {params.settings:q} {params.gene_names}"
-        " --condition {wildcards.condition} --output {output.cells} --summary {output.summary} &> {log}"
+        " --condition {wildcards.condition} --output {output.cells} --obs {output.obs}"
+        " --summary {output.summary} &> {log}"
