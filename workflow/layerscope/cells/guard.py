@@ -67,7 +67,7 @@ def sample(matrix: RowMatrix, rows: np.ndarray) -> sparse.csr_matrix:
     if matrix.dtype.kind not in "biuf":
         raise DataError(f"the matrix holds text (type {matrix.dtype}) instead of numbers")
     chosen = rows[sample_rows(len(rows), SAMPLE)]
-    blocks = [block for row in chosen for _, block in matrix.blocks(np.array([row]))]
+    blocks = [block for _, block in matrix.blocks(chosen)]
     return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, matrix.shape[1]))
 
 

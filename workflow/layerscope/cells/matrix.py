@@ -62,7 +62,8 @@ class StoredRows:
         self._stored, self.read_over = stored, READ_OVER
         if isinstance(stored, h5py.Group):
             assert shape is not None
-            self.shape, self.dtype = shape, np.dtype(stored["data"].dtype)
+            self._data, self._indices = stored["data"], stored["indices"]
+            self.shape, self.dtype = shape, np.dtype(self._data.dtype)
             self.starts = stored["indptr"][()].astype(np.int64)
             self._demand_rising_starts()
         else:
@@ -78,20 +79,23 @@ class StoredRows:
         """Read rows (ascending, at least one), those that lie near each other in one go."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
         runs = np.split(rows, np.flatnonzero(gaps > self.read_over) + 1)
-        return sparse.vstack([self._slice(run[0], run[-1] + 1)[run - run[0]] for run in runs], format="csr")
+        blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
+        if len(rows) < sum(block.shape[0] for block in blocks):
+            blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
+        return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
 
     def spans(self, rows: np.ndarray) -> list[Span]:
         """Stored arrays, and for each of the rows its first entry in them and the one after its last."""
         if isinstance(self._stored, h5py.Group):
             places = self.starts[rows], self.starts[rows + 1]
-            return [(self._stored[name], *places) for name in ("data", "indices")]
+            return [(self._data, *places), (self._indices, *places)]
         return [(self._stored, rows, rows + 1)]
 
     def _slice(self, first: int, last: int) -> sparse.csr_matrix:
         if not isinstance(self._stored, h5py.Group):
             return sparse.csr_matrix(_computable(self._stored[first:last]))
         entries = slice(self.starts[first], self.starts[last])
-        data, indices = _computable(self._stored["data"][entries]), self._stored["indices"][entries]
+        data, indices = _computable(self._data[entries]), self._indices[entries]
         impossible = indices[(indices < 0) | (indices >= self.shape[1])]
         if impossible.size:
             raise DamagedDataError(
@@ -102,7 +106,7 @@ class StoredRows:
         return sparse.csr_matrix((data, indices, starts), shape=(last - first, self.shape[1]))
 
     def _demand_rising_starts(self) -> None:
-        n_entries = min(len(self._stored["data"]), len(self._stored["indices"]))
+        n_entries = min(len(self._data), len(self._indices))
         starts = self.starts
         fits = len(starts) == self.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
         if not fits or (np.diff(starts) < 0).any():
