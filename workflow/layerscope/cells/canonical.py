@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
 from layerscope.cells.obs import PROVENANCE, ROOT_CELL, read_obs, read_provenance
@@ -40,7 +41,6 @@ __all__ = [
 TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
-GENE_COLUMNS = ("symbol", "ensembl_id")
 TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
 ROWS_AT_ONCE = 4096

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ from layerscope.errors import DataError
 
 EVERY = slice(None)
 NAMES_AT_ONCE = 4096
-Table = h5py.Group | h5py.Dataset
+Table: TypeAlias = h5py.Group | h5py.Dataset
 
 
 class DamagedDataError(DataError):

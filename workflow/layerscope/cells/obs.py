@@ -36,7 +36,7 @@ def write_obs(
     import pyarrow as pa
     from pyarrow import parquet
 
-    about = {PROVENANCE: provenance, ROOT_CELL: root_cell}
+    about: dict[str, Any] = {PROVENANCE: provenance, ROOT_CELL: root_cell}
     if "time" in obs:
         about[TIME_ORDER] = list(obs["time"].cat.categories)
     table = pa.Table.from_pandas(obs)
