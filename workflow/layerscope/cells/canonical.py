@@ -20,29 +20,19 @@ from scipy import sparse
 from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
-from layerscope.cells.obs import PROVENANCE, ROOT_CELL, read_obs, read_provenance
 from layerscope.errors import DataError
 from layerscope.files import whole
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = [
-    "ROOT_CELL",
-    "CellsWriter",
-    "provenance",
-    "read_cells",
-    "read_obs",
-    "read_provenance",
-    "read_var",
-    "standard_table",
-    "write_cells",
-]
 TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
 TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
+PROVENANCE = "layerscope"
+ROOT_CELL = "iroot_cell"
 ROWS_AT_ONCE = 4096
 
 
@@ -64,20 +54,30 @@ def read_cells(path: str | Path) -> AnnData:
     return anndata.read_h5ad(path)
 
 
+def read_obs(path: str | Path) -> pd.DataFrame:
+    """Read the cells' table alone: the standard columns, indexed by cell id."""
+    return _read_table(path, "obs")
+
+
 def read_var(path: str | Path) -> pd.DataFrame:
     """Read the genes' table alone: ``symbol`` and/or ``ensembl_id``, indexed by gene name."""
-    return read_table_of(path, "var")
+    return _read_table(path, "var")
 
 
-def read_table_of(path: str | Path, name: str) -> pd.DataFrame:
-    """Read ``obs`` or ``var`` of a file of canonical cells."""
+def _read_table(path: str | Path, name: str) -> pd.DataFrame:
     read_about(path)
     with open_h5ad(path) as file:
         return read_table(file[name])
 
 
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Read the provenance of a file of canonical cells, and nothing else."""
+    provenance: dict[str, Any] = read_about(path)["provenance"]
+    return provenance
+
+
 def read_about(path: str | Path) -> dict[str, Any]:
-    """Read the provenance of a file of canonical cells, and the root cell that the data name."""
+    """Read ``provenance`` and ``root_cell``, the id of the root that the data name, of canonical cells."""
     with open_h5ad(path) as file:
         if "X" not in file or "uns" not in file or PROVENANCE not in file["uns"]:
             raise DataError(
@@ -85,7 +85,7 @@ def read_about(path: str | Path) -> dict[str, Any]:
                 "make them from this file with scripts/prepare_cells.py"
             )
         uns = {name: file["uns"][name].asstr()[()] for name in (PROVENANCE, ROOT_CELL) if name in file["uns"]}
-    return {PROVENANCE: json.loads(uns[PROVENANCE]), ROOT_CELL: uns.get(ROOT_CELL)}
+    return {"provenance": json.loads(uns[PROVENANCE]), "root_cell": uns.get(ROOT_CELL)}
 
 
 def provenance(cells: AnnData) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.errors import DataError
+from layerscope.errors import DataError, LayerscopeError
 
 EVERY = slice(None)
 NAMES_AT_ONCE = 4096
@@ -124,11 +124,11 @@ def read_column(table: Table, name: str) -> pd.Series:
     """
     try:
         values = _values(table, name)
-    except OSError:
+    except (OSError, LayerscopeError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise DamagedDataError(f"{where(table)}: column {name!r} cannot be read: {reason}") from error
+        raise DamagedDataError(f"{where(table)}/{name}: this column cannot be read: {reason}") from error
     column = pd.Series(values, name=name)
     if len(column) != (n_rows := _n_rows(table)):
         raise DamagedDataError(
@@ -153,7 +153,7 @@ def _values(table: Table, name: str) -> Any:
 
         values = read_elem(stored)
         if isinstance(values, dict):
-            raise DamagedDataError("a group without an encoding")
+            raise ValueError("a group without an encoding")
         return values
     reference = getattr(stored, "attrs", {}).get("categories")  # anndata 0.7
     if reference is None:

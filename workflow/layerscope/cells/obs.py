@@ -14,9 +14,7 @@ import pandas as pd
 
 from layerscope.errors import DataError
 
-PROVENANCE = "layerscope"
-ROOT_CELL = "iroot_cell"
-TIME_ORDER = "time_order"
+METADATA = b"layerscope"
 
 
 def write_obs(
@@ -36,11 +34,10 @@ def write_obs(
     import pyarrow as pa
     from pyarrow import parquet
 
-    about: dict[str, Any] = {PROVENANCE: provenance, ROOT_CELL: root_cell}
-    if "time" in obs:
-        about[TIME_ORDER] = list(obs["time"].cat.categories)
+    times = list(obs["time"].cat.categories) if "time" in obs else []
+    about = {"provenance": provenance, "root_cell": root_cell, "times": times}
     table = pa.Table.from_pandas(obs)
-    metadata = {**table.schema.metadata, PROVENANCE.encode(): json.dumps(about, sort_keys=True).encode()}
+    metadata = {**table.schema.metadata, METADATA: json.dumps(about, sort_keys=True).encode()}
     parquet.write_table(table.replace_schema_metadata(metadata), path)
 
 
@@ -64,26 +61,26 @@ def read_obs(path: str | Path) -> pd.DataFrame:
     if Path(path).suffix != ".parquet":
         from layerscope.cells import canonical
 
-        return canonical.read_table_of(path, "obs")
-    order = _about(path).get(TIME_ORDER)
+        return canonical.read_obs(path)
+    times = _about(path)["times"]
     obs = pd.read_parquet(path, engine="pyarrow")
     for name in obs.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in obs.dtypes]]:
         # the order of categories is not part of the parquet format
-        categories = order if name == "time" else sorted(obs[name].cat.categories)
+        categories = times if name == "time" else sorted(obs[name].cat.categories)
         obs[name] = obs[name].cat.set_categories(categories, ordered=name == "time")
     return obs
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
     """Read where the cells come from and how they were prepared; ``path`` as for :func:`read_obs`."""
-    provenance: dict[str, Any] = _about(path)[PROVENANCE]
+    provenance: dict[str, Any] = _about(path)["provenance"]
     return provenance
 
 
 def read_root_cell(path: str | Path) -> str | None:
     """Read the id of the one cell that the data name as root; ``path`` as for :func:`read_obs`."""
-    root: str | None = _about(path)[ROOT_CELL]
-    return root
+    root_cell: str | None = _about(path)["root_cell"]
+    return root_cell
 
 
 def _about(path: str | Path) -> dict[str, Any]:
@@ -99,7 +96,7 @@ def _about(path: str | Path) -> dict[str, Any]:
         metadata = parquet.read_schema(path).metadata or {}
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable parquet file ({error})") from error
-    if PROVENANCE.encode() not in metadata:
+    if METADATA not in metadata:
         raise DataError(f"{path}: not a table of canonical cells; make it with scripts/prepare_cells.py")
-    about: dict[str, Any] = json.loads(metadata[PROVENANCE.encode()])
+    about: dict[str, Any] = json.loads(metadata[METADATA])
     return about
