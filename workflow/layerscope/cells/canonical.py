@@ -147,7 +147,7 @@ class CellsWriter:
             raise DataError(f"{path}: values must be {' or '.join(VALUES)}, found {values!r}")
         _demand_unique(path, "gene names", var.index)
         self._path = path
-        self._whole_numbers = values == "counts"
+        self._are_counts = values == "counts"
         self._var = genes_table(var)
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self._file = h5py.File(path, "w")
@@ -179,7 +179,9 @@ class CellsWriter:
             raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._n_cells}")
         uns = {PROVENANCE: self._provenance}
         if root_cell is not None:
-            uns[ROOT_CELL] = _demand_cell(self._path, str(root_cell), obs)
+            if root_cell not in obs.index:
+                raise DataError(f"{self._path}: the root cell {root_cell!r} is not among the cells")
+            uns[ROOT_CELL] = root_cell
         write_elem(self._file, "obs", standard_table(obs, self._path))
         write_elem(self._file, "var", self._var)
         write_elem(self._file, "uns", uns)
@@ -191,7 +193,7 @@ class CellsWriter:
             raise DataError(f"{self._path}: the matrix holds values that are not finite numbers")
         if values.size and values.min() < 0:
             raise DataError(f"{self._path}: the matrix holds negative values (smallest {values.min():g})")
-        if self._whole_numbers and (values != np.rint(values)).any():
+        if self._are_counts and (values != np.rint(values)).any():
             odd = values[values != np.rint(values)][0]
             raise DataError(f"{self._path}: counts must be whole numbers, found {odd:g}")
 
@@ -206,17 +208,15 @@ def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFram
     """
     _demand_unique(path, "cell ids", obs.index)
     truth = [name for name in obs.columns if str(name).startswith(TRUTH_PREFIX)]
-    kept: dict[str, Any] = {}
-    for name in [*(n for n in STANDARD_COLUMNS if n in obs.columns), *truth]:
-        kept[name] = _standard_column(name, obs[name], path)
-    table = pd.DataFrame(kept, index=pd.Index(obs.index.astype(str), dtype=object))
-    return table
+    names = [*(name for name in STANDARD_COLUMNS if name in obs.columns), *truth]
+    columns = {name: _standard_column(name, obs[name], path) for name in names}
+    return pd.DataFrame(columns, index=pd.Index(obs.index.astype(str), dtype=object))
 
 
 def genes_table(var: pd.DataFrame) -> pd.DataFrame:
     """Keep the columns ``symbol`` and ``ensembl_id`` of a genes' table, as text ("" where missing)."""
-    kept = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
-    return pd.DataFrame(kept, index=pd.Index(var.index.astype(str), dtype=object))
+    columns = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
+    return pd.DataFrame(columns, index=pd.Index(var.index.astype(str), dtype=object))
 
 
 def _standard_column(name: str, column: pd.Series, path: str | Path) -> Any:
@@ -248,9 +248,3 @@ def _demand_unique(path: str | Path, what: str, index: pd.Index) -> None:
         repeated = index[index.duplicated()].unique()
         few = ", ".join(map(str, repeated[:3]))
         raise DataError(f"{path}: {what} must be unique; {len(repeated)} repeat, such as {few}")
-
-
-def _demand_cell(path: str | Path, cell: str, obs: pd.DataFrame) -> str:
-    if cell not in obs.index:
-        raise DataError(f"{path}: the root cell {cell!r} is not among the cells")
-    return cell
