@@ -16,6 +16,7 @@ def prepare_cells(
     output: Path,
     summary: Path,
     gene_names: Sequence[Path] = (),
+    obs: Path | None = None,
 ) -> None:
     """Prepare the cells of one condition: raw counts, standard columns, quality control, a record of both.
 
@@ -33,8 +34,10 @@ def prepare_cells(
         Table to write of what each step removed (.tsv).
     gene_names
         Table of symbols and Ensembl ids, where cells have only one.
+    obs
+        The cells' table alone to write, for scoring (.parquet).
     """
-    prepare(input, settings, condition, output, summary, next(iter(gene_names), None))
+    prepare(input, settings, condition, output, summary, next(iter(gene_names), None), obs)
 
 
 main = command(prepare_cells)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are, words
-from layerscope.cells.matrix import DenseRows
+from layerscope.cells.matrix import StoredRows
 from layerscope.errors import DataError
 
 
@@ -30,13 +30,13 @@ def logged(counts: np.ndarray) -> np.ndarray:
 
 
 def test_counts_are_let_through(counts: np.ndarray) -> None:
-    found = judge(DenseRows(counts), np.arange(60))
+    found = judge(StoredRows(counts), np.arange(60))
     assert admit(found, "counts", "f: X").startswith("raw counts: min 0, max")
 
 
 @pytest.mark.parametrize("values", ["counts", "normalised"])
 def test_logged_values_are_refused_with_what_was_seen(counts: np.ndarray, values: str) -> None:
-    found = judge(DenseRows(logged(counts)), np.arange(60))
+    found = judge(StoredRows(logged(counts)), np.arange(60))
     with pytest.raises(DataError) as refusal:
         admit(found, values, "f.h5ad: X")
     message = str(refusal.value)
@@ -50,7 +50,7 @@ def test_logged_values_are_refused_with_what_was_seen(counts: np.ndarray, values
 
 def test_counts_are_refused_where_logged_values_are_promised(counts: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"looks like raw counts.*set `values: counts`"):
-        admit(judge(DenseRows(counts), np.arange(60)), "log_normalised", "f: X")
+        admit(judge(StoredRows(counts), np.arange(60)), "log_normalised", "f: X")
 
 
 def test_what_no_model_can_use_is_refused_for_good(counts: np.ndarray) -> None:
@@ -58,7 +58,7 @@ def test_what_no_model_can_use_is_refused_for_good(counts: np.ndarray) -> None:
     for made in (scaled, np.log1p(logged(counts)), np.log2(1 + np.expm1(logged(counts)))):
         for values in ("counts", "log_normalised", "normalised"):
             with pytest.raises(DataError, match="No model can use such values"):
-                admit(judge(DenseRows(made), np.arange(60)), values, "f: X")
+                admit(judge(StoredRows(made), np.arange(60)), values, "f: X")
 
 
 def test_a_doubtful_logarithm_is_taken_at_the_studys_word() -> None:
@@ -71,7 +71,7 @@ def test_a_doubtful_logarithm_is_taken_at_the_studys_word() -> None:
 def test_text_is_refused_unread(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "text.h5", "w") as stored:
         stored["X"] = np.array([["3", "0"], ["1", "2"]], dtype="S1")
-        found = judge(DenseRows(stored["X"]), np.arange(2))
+        found = judge(StoredRows(stored["X"]), np.arange(2))
     with pytest.raises(DataError, match="looks like text instead of numbers"):
         admit(found, "counts", "f: X")
 
@@ -146,13 +146,13 @@ def test_one_bad_value_in_the_stream_is_found_and_named(value: float, values: st
 
 
 def test_a_model_that_takes_fractions_takes_corrected_counts_and_says_so(counts: np.ndarray) -> None:
-    whole = judge(DenseRows(counts), np.arange(60))
+    whole = judge(StoredRows(counts), np.arange(60))
     assert admit_unlogged(whole, "f: X").startswith("raw counts: min 0, max")
-    corrected = judge(DenseRows(np.where(counts > 2, counts * 41.7, counts)), np.arange(60))
+    corrected = judge(StoredRows(np.where(counts > 2, counts * 41.7, counts)), np.arange(60))
     assert "which the model takes" in admit_unlogged(corrected, "f: X")
 
 
 def test_a_model_that_takes_fractions_refuses_logarithms(counts: np.ndarray) -> None:
-    found = judge(DenseRows(logged(counts)), np.arange(60))
+    found = judge(StoredRows(logged(counts)), np.arange(60))
     with pytest.raises(DataError, match="in proportion to them, but this looks like natural log"):
         admit_unlogged(found, "f: X")

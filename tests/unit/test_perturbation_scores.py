@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import score_perturbation as script
 from perturbation_cells import experiment, write
 from scipy.stats import spearmanr
 
-import score_perturbation as script
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores

@@ -15,6 +15,7 @@ from scipy import sparse
 import prepare_cells
 from layerscope.cells import matrix
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.obs import read_obs
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_table
@@ -39,7 +40,7 @@ def write(path: Path, values: np.ndarray, layout: Any = sparse.csr_matrix, **obs
 
 def prepared(inputs: Path | list[Path], out: Path, **settings: Any) -> anndata.AnnData:
     several = inputs if isinstance(inputs, list) else [inputs]
-    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv")
+    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv", obs=out / "obs.parquet")
     return read_cells(out / "cells.h5ad")
 
 
@@ -54,17 +55,37 @@ def test_counts_come_through_untouched_with_their_provenance(tmp_path: Path) -> 
     assert str(tmp_path) not in json.dumps(about)
 
 
-@pytest.mark.parametrize("layout", [sparse.csc_matrix, np.asarray])
-def test_the_bytes_do_not_depend_on_the_layout_nor_on_the_block(
+@pytest.mark.parametrize("layout", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_cells_do_not_depend_on_the_layout_nor_on_the_block(
     tmp_path: Path, layout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"quality": {"min_genes_per_cell": 10, "min_cells_per_gene": 5}}
-    (tmp_path / "other").mkdir()
-    prepared(write(tmp_path / "a.h5ad", counts()), tmp_path, **settings)
+    source = write(tmp_path / "a.h5ad", counts(), layout)
+    in_one = prepared(source, tmp_path / "one", **settings)
     monkeypatch.setattr(matrix, "ENTRIES_AT_ONCE", 50)
-    prepared(write(tmp_path / "other" / "a.h5ad", counts(), layout), tmp_path / "other", **settings)
-    for name in ("cells.h5ad", "summary.tsv"):
-        assert (tmp_path / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    in_many = prepared(source, tmp_path / "many", **settings)
+    assert np.array_equal(in_one.X.toarray(), in_many.X.toarray())
+    pd.testing.assert_frame_equal(in_one.obs, in_many.obs)
+    prepared(source, tmp_path / "again", **settings)
+    for name in ("cells.h5ad", "obs.parquet", "summary.tsv"):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+@pytest.mark.parametrize("output", ["output", "summary", "obs", "gene_names"])
+def test_no_input_is_overwritten(tmp_path: Path, output: str) -> None:
+    source = write(tmp_path / "a.h5ad", counts())
+    (tmp_path / "link.h5ad").symlink_to(source)
+    before = source.read_bytes()
+    outputs = {name: tmp_path / "out" / name for name in ("output", "summary", "obs")}
+    if output == "gene_names":
+        arguments = {**outputs, "obs": tmp_path / "link.h5ad", "gene_names": source}
+        inputs = [tmp_path / "b.h5ad"]
+    else:
+        arguments, inputs = {**outputs, output: tmp_path / "link.h5ad"}, [source]
+    with pytest.raises(ConfigError, match="choose another output"):
+        prepare(inputs, {}, "toy", **arguments)
+    assert source.read_bytes() == before
+    assert not (tmp_path / "out").exists()
 
 
 def test_quality_control_is_recorded_and_applied(tmp_path: Path) -> None:
@@ -163,7 +184,8 @@ def test_the_script_reads_settings_and_writes_both_files(tmp_path: Path) -> None
     source = write(tmp_path / "a.h5ad", counts())
     arguments = ["--input", str(source), "--condition", "toy", "--settings", '{"dataset": "mine"}']
     out = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
-    prepare_cells.main([*arguments, *out])
+    prepare_cells.main([*arguments, *out, "--obs", str(tmp_path / "obs.parquet")])
+    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"a_{i}" for i in range(60)]
     assert read_cells(tmp_path / "cells.h5ad").n_obs == 60
     assert (tmp_path / "summary.tsv").is_file()
 

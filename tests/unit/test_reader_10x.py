@@ -122,10 +122,10 @@ def test_damage_is_named(tmp_path: Path) -> None:
     write_triplet(tmp_path / "run", compressed=False)
     whole = (tmp_path / "run" / "matrix.mtx").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "matrix.mtx").write_text("".join(whole[:-3]))
-    with pytest.raises(DataError, match=r"matrix\.mtx: truncated: \d+ of \d+ entries"):
+    with pytest.raises(DataError, match=r"matrix\.mtx: truncated or damaged \(27 of 30 entries"):
         prepared([tmp_path / "run"], tmp_path)
     (tmp_path / "run" / "matrix.mtx").write_text("gene\tcell\n")
-    with pytest.raises(DataError, match=r"matrix\.mtx: truncated or damaged \(expected a MatrixMarket"):
+    with pytest.raises(DataError, match=r"matrix\.mtx: truncated or damaged"):
         prepared([tmp_path / "run"], tmp_path)
     (tmp_path / "run" / "barcodes.tsv").unlink()
     with pytest.raises(DataError, match=r"matrix\.mtx: no barcodes\.tsv\.gz beside it"):

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from layerscope.errors import ConfigError
+
 SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.(?=[^/]*$)")
 
 
@@ -71,6 +73,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def refuse_overwriting(output: str | Path, *inputs: str | Path) -> None:
+    """Raise ConfigError if a file to be written is one of the files to be read, under whatever name."""
+    for path in map(Path, inputs):
+        if path.exists() and Path(output).exists() and path.samefile(output):
+            raise ConfigError(f"{output}: the output is the input {path}; choose another output")
 
 
 def final_name(scratch: str) -> str:

@@ -8,6 +8,11 @@ def cells(condition: str) -> str:
     return f"results/cells/{condition}/cells.h5ad"
 
 
+def obs(condition: str) -> str:
+    """Table of a condition's prepared cells."""
+    return f"results/cells/{condition}/obs.parquet"
+
+
 def summary(condition: str) -> str:
     """What each step of preparing a condition's cells removed."""
     return f"results/cells/{condition}/summary.tsv"

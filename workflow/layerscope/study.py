@@ -266,6 +266,10 @@ class Study(Configuration):
         """The cells that a condition is scored on: its own, or those of the condition that it names."""
         return layout.cells(self.cells_of(condition))
 
+    def obs_file(self, condition: str) -> str:
+        """The table of these cells."""
+        return layout.obs(self.cells_of(condition))
+
     def embeddings_file(self, condition: str, model: str) -> str:
         """A model's layers of the cells that a condition is scored on."""
         return layout.embeddings(self.cells_of(condition), model)

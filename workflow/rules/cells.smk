@@ -8,6 +8,7 @@ rule prepare_cells:
         gene_names=asks(study.gene_names_file),
     output:
         cells="results/cells/{condition}/cells.h5ad",
+        obs="results/cells/{condition}/obs.parquet",
         summary="results/cells/{condition}/summary.tsv",
     log:
         "logs/prepare_cells/{condition}.log",
@@ -26,4 +27,4 @@ rule prepare_cells:
         "Preparing the cells of {wildcards.condition}"
     shell:
         "python {input.script} --input {input.source:q} --settings {params.settings:q} --gene-names {input.gene_names:q}"
-        " --condition {wildcards.condition} --output {output.cells} --summary {output.summary} &> {log}"
+        " --condition {wildcards.condition} --output {output.cells} --obs {output.obs} --summary {output.summary} &> {log}"

@@ -35,7 +35,7 @@ rule score_layer:
     input:
         script=repository("scripts/score_layer.py"),
         embeddings=asks(study.layers_file),
-        cells=asks(study.cells_file),
+        cells=asks(study.obs_file),
         reference=asks(study.reference_folder),
     output:
         scores="results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.tsv",

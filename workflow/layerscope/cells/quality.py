@@ -52,20 +52,18 @@ class CellMetrics:
 
     def measure(self, cells: np.ndarray, block: sparse.csr_matrix, mitochondrial: np.ndarray | None) -> None:
         """Measure a block, shape ``(n_rows, n_genes)``, of the cells with these positions."""
-        self.n_genes[cells] = np.diff(block.indptr) - _row_sums(block, block.data == 0)
-        self.n_counts[cells] = _row_sums(block, block.data)
+        cell = np.repeat(np.arange(len(cells)), np.diff(block.indptr))
+
+        def sums(values: np.ndarray) -> np.ndarray:
+            return np.bincount(cell, weights=values, minlength=len(cells))
+
+        self.n_genes[cells] = sums(block.data != 0)
+        self.n_counts[cells] = total = sums(block.data)
         if mitochondrial is not None:
-            share = _row_sums(block, block.data * mitochondrial[block.indices])
-            total = self.n_counts[cells]
+            share = sums(block.data * mitochondrial[block.indices])
             self.mitochondrial_percent[cells] = np.divide(
                 100 * share, total, out=np.full(len(total), np.nan), where=total > 0
             )
-
-
-def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
-    ends = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    sums: np.ndarray = ends[block.indptr[1:]] - ends[block.indptr[:-1]]
-    return sums
 
 
 @dataclass
@@ -128,14 +126,11 @@ class Summary:
 
 def _per_label(column: pd.Series, before: np.ndarray, after: np.ndarray) -> list[tuple[str, int, int]]:
     labels = column.astype("category")
-    codes, size = labels.cat.codes.to_numpy(), len(labels.cat.categories)
-    known = codes >= 0
-    n_before = np.bincount(codes[before & known], minlength=size)
-    n_after = np.bincount(codes[after & known], minlength=size)
+    n_before, n_after = (labels[cells].value_counts(sort=False) for cells in (before, after))
     return [
-        (f"{column.name}: {label}", int(n_before[code]), int(n_after[code]))
-        for code, label in enumerate(labels.cat.categories)
-        if n_before[code]
+        (f"{column.name}: {label}", int(before), int(after))
+        for label, before, after in zip(labels.cat.categories, n_before, n_after, strict=True)
+        if before
     ]
 
 

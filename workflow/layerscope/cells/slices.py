@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.csr_writer import CsrWriter
 from layerscope.cells.h5ad_file import read_column, read_index, read_table
+from layerscope.cells.matrix import append_rows
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
 from layerscope.cells.remote_rows import DamagedError, damage_named, demand_rows, ranges_of_rows, read_rows
@@ -174,16 +174,13 @@ class Slice:
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        n_genes = self._cells.matrix.shape[1]
-        writer = CsrWriter(made.create_group(self._cells.matrix_name), n_genes)
-        blocks = read_rows(self._file[self._cells.matrix_name], self.rows, n_genes)
+        blocks = read_rows(self._file[self._cells.matrix_name], self.rows, self._cells.matrix.shape[1])
         while True:
             with damage_named(self._remote.url):
                 block = next(blocks, None)
             if block is None:
                 break
-            writer.append(block)
-        writer.finish()
+            append_rows(made, self._cells.matrix_name, block)
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem

@@ -8,7 +8,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from layerscope.cells.canonical import read_obs
+from layerscope.cells.obs import read_obs
 from layerscope.files import whole_folder
 from layerscope.tables import write_resamples, write_scores
 from layerscope.tasks.base import ReferenceJob, ScoringJob

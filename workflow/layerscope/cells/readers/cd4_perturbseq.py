@@ -65,10 +65,10 @@ def donor_and_state(name: str) -> tuple[str, str]:
     DataError
         If the name has another form.
     """
-    found = FILE_NAME.match(name)
-    if not found:
+    parts = FILE_NAME.match(name)
+    if not parts:
         raise DataError(f"{name}: expected a name such as D1_Rest.assigned_guide.h5ad (donor and state)")
-    return found["donor"], found["state"]
+    return parts["donor"], parts["state"]
 
 
 def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:

@@ -63,7 +63,8 @@ def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCel
     cell_ids = read_index(stored["obs"])
     obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     matrix_name = _matrix_name(stored, settings.matrix, name)
-    var = _genes(stored, matrix_name, settings, name)
+    genes = read_table(genes_of(stored, matrix_name))
+    var = identify(genes.index.tolist(), genes, settings.genes, name)
     return SourceCells(
         name=name,
         obs=obs,
@@ -102,12 +103,12 @@ def root_cell(stored: h5py.File, cell_ids: Sequence[str]) -> str | None:
         return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
-    found = np.asarray(uns["iroot"][()])
-    if found.size != 1 or found.dtype.kind not in "iuf" or found.item() != np.rint(found.item()):
-        said = found.item() if found.size == 1 else found.tolist()
-        said = said.decode(errors="replace") if isinstance(said, bytes) else said
-        raise DataError(f"{_name(stored)}: uns['iroot'] must be the number of a cell, found {said!r}")
-    position = int(found.item())
+    root = np.asarray(uns["iroot"][()])
+    if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
+        value = root.item() if root.size == 1 else root.tolist()
+        value = value.decode(errors="replace") if isinstance(value, bytes) else value
+        raise DataError(f"{_name(stored)}: uns['iroot'] must be the number of a cell, found {value!r}")
+    position = int(root.item())
     if not 0 <= position < len(cell_ids):
         raise DataError(f"{_name(stored)}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
     return cell_ids[position]
@@ -134,11 +135,6 @@ def genes_of(stored: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     if table is None:
         raise DataError(f"{file_name(stored.filename)}: {matrix_name} has no table of genes")
     return table
-
-
-def _genes(stored: h5py.File, matrix_name: str, settings: CellSettings, name: str) -> pd.DataFrame:
-    table = genes_of(stored, matrix_name)
-    return identify(read_index(table), read_table(table), settings.genes, name)
 
 
 def _matrix(

@@ -76,8 +76,8 @@ ReadColumn = Callable[[str], pd.Series]
 
 def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
-    kept = columns.kept(settings.subset, "subset")
-    dropped = columns.kept(settings.exclude, "exclude")
+    kept = columns.carriers(settings.subset, "subset")
+    dropped = columns.carriers(settings.exclude, "exclude")
     return [
         *((name, ", ".join(settings.subset[name]), keep) for name, keep in kept.items()),
         *((name, "not " + ", ".join(settings.exclude[name]), ~drop) for name, drop in dropped.items()),
@@ -136,14 +136,14 @@ class Columns:
         """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
         return text(self.column(column, key), missing)
 
-    def kept(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
+    def carriers(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
         """Which cells carry one of the wanted labels, per column."""
-        found = {}
+        carriers = {}
         for column, labels in wanted.items():
             values = self.labels(column, f"{key}: {column}")
             self.expect(labels, values, column, f"{key}: {column}")
-            found[column] = _is_one_of(values, labels)
-        return found
+            carriers[column] = _is_one_of(values, labels)
+        return carriers
 
     def expect(self, wanted: Iterable[str], values: np.ndarray, column: str, key: str) -> None:
         """Note in ``absent`` the labels that no cell carries, with what there is and the key to mend."""
@@ -151,13 +151,13 @@ class Columns:
         for label in wanted:
             if label not in present:
                 choices = among(label, natural_order(value for value in present if value))
-                found = f"{self.name}: no cell is labelled {shortened(label)!r} in column {column!r}"
-                self.absent[key, label] = f"{found}; {choices}. Mend `{key}`"
+                problem = f"{self.name}: no cell is labelled {shortened(label)!r} in column {column!r}"
+                self.absent[key, label] = f"{problem}; {choices}. Mend `{key}`"
 
 
 def _is_one_of(values: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    found: np.ndarray = pd.Index(values).isin(list(labels))
-    return found
+    carries: np.ndarray = pd.Index(values).isin(list(labels))
+    return carries
 
 
 def standard_obs(
@@ -183,19 +183,21 @@ def standard_obs(
         If a column that the settings name is not there, or holds something else.
     """
     chosen = _chosen_columns(columns, settings)
-    made: dict[str, object] = {}
+    standard: dict[str, object] = {}
     for name, column in chosen.items():
         key = f"columns: {name}"
-        if name in TEXT_COLUMNS or name == "time":
+        if name in TEXT_COLUMNS:
+            standard[name] = columns.labels(column, key, settings.missing)
+        elif name == "time":
             labels = columns.labels(column, key, settings.missing)
-            made[name] = _time(labels, used, settings, columns.name) if name == "time" else labels
+            standard[name] = _time(labels, used, settings, columns.name)
         elif name == "reference_pseudotime":
-            made[name] = _numbers(columns, column, key)
+            standard[name] = _numbers(columns, column, key)
         elif name in FLAG_COLUMNS:
-            made[name] = flag(columns, column, key)
+            standard[name] = flag(columns, column, key)
         else:
-            made[name] = columns.column(column, key).to_numpy()
-    obs = pd.DataFrame(made, index=pd.Index(cell_ids, dtype=object))
+            standard[name] = columns.column(column, key).to_numpy()
+    obs = pd.DataFrame(standard, index=pd.Index(cell_ids, dtype=object))
     _add_control(obs, columns, settings, used)
     _add_root(obs, columns, settings, used)
     return obs
@@ -231,11 +233,11 @@ def _time(labels: np.ndarray, used: np.ndarray, settings: CellSettings, where: s
 
 def _numbers(columns: Columns, column: str, key: str) -> np.ndarray:
     labels = columns.labels(column, key)
-    found = pd.to_numeric(columns.column(column, key).astype(object), errors="coerce")
-    numbers: np.ndarray = found.to_numpy(dtype=np.float64)
-    odd = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
-    if odd:
-        few = ", ".join(repr(shortened(label)) for label in odd[:3])
+    parsed = pd.to_numeric(columns.column(column, key).astype(object), errors="coerce")
+    numbers: np.ndarray = parsed.to_numpy(dtype=np.float64)
+    words = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
+    if words:
+        few = ", ".join(repr(shortened(label)) for label in words[:3])
         raise DataError(f"{columns.name}: column {column!r} must hold numbers, found {few}. Mend `{key}`")
     return numbers
 
