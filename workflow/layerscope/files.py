@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from layerscope.errors import ConfigError
+
 SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.(?=[^/]*$)")
 
 
@@ -43,6 +45,13 @@ def whole(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def refuse_overwriting(output: str | Path, *inputs: str | Path) -> None:
+    """Raise ConfigError if a file to be written is one of the files to be read, under whatever name."""
+    for path in map(Path, inputs):
+        if path.exists() and Path(output).exists() and path.samefile(output):
+            raise ConfigError(f"{output}: the output is the input {path}; choose another output")
 
 
 def final_name(scratch: str) -> str:
