@@ -191,8 +191,8 @@ def _texts(column: h5py.Dataset | h5py.Group) -> list[str]:
     if "categories" in column:
         names = [*_texts(column["categories"]), ""]  # -1, the code of what is missing, is the last
         return [names[code] for code in column["codes"][()]]
-    texts = zip(_texts(column["values"]), column["mask"][()], strict=True)
-    return ["" if missing else text for text, missing in texts]
+    values = zip(_texts(column["values"]), column["mask"][()], strict=True)
+    return ["" if missing else text for text, missing in values]
 
 
 def _rows(
