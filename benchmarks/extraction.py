@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from layerscope.extraction.batches import first_within
 from layerscope.models.base import Sentences, TokenBatch, pack
 from layerscope.models.scfoundation_network import ScFoundationEncoder
-from layerscope.models.transformer import FEWEST, STEP, gathered
+from layerscope.models.transformer import gathered
 
 T = TypeVar("T")
 SHORTEST, LONGEST = 1200, 2400
@@ -65,7 +65,7 @@ def ours(model: RealSize, cells: Sentences, budget: int) -> list[Tensor]:
         while len(order):
             chosen = order[: first_within(cells.lengths[order], budget)]
             order = order[len(chosen) :]
-            batch = pack(cells, chosen, multiple=STEP, at_least=FEWEST)
+            batch = pack(cells, chosen)
             out.append(torch.stack([last_token(hidden, batch) for _, hidden in model.encoder.layers(batch)]))
     return out
 

@@ -12,7 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy import sparse
 
 from layerscope.extraction.embeddings_file import read_layer, read_layers
@@ -238,10 +238,31 @@ def write_h5ad(
     return path
 
 
-def run_extraction(weights: Path, cells: Path, output: Path, family: str, **job: Any) -> Path:
+def run_extraction(
+    weights: Path, cells: Path, output: Path, family: str, shard: tuple[int, int] = (1, 1), **job: Any
+) -> Path:
     """Extract on the CPU."""
-    extract(weights, cells, output, Extraction(family=family, device="cpu", **job))
+    extract(weights, cells, output, Extraction(family=family, device="cpu", **job), shard)
     return output
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file of weights that one of the writers here made."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    held = torch.load(path, weights_only=True)
+    return held["cell"]["state_dict"] if "cell" in held else held
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put other tensors into a file of weights."""
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+        return
+    held = torch.load(path, weights_only=True)
+    if "cell" in held:
+        held["cell"]["state_dict"] = tensors
+    torch.save(held if "cell" in held else tensors, path)
 
 
 def all_layers(path: Path) -> dict[str, np.ndarray]:

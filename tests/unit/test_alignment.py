@@ -7,7 +7,7 @@ import pytest
 import compare_layers as compare_script
 import compare_with_baselines as baselines_script
 from layerscope.errors import DataError
-from layerscope.extraction.embeddings_file import EmbeddingsWriter, write_official
+from layerscope.extraction.embeddings_file import write_embeddings, write_official
 from layerscope.geometry.alignment import CELLS_PER_DIMENSION, Kernel, debiased_cka
 from layerscope.geometry.comparison import compare_layers, compare_with_baselines
 
@@ -78,11 +78,11 @@ def test_a_constant_layer_is_aligned_with_nothing(random):
 def write_model(path, layers):
     """Layers of a model that refuses one cell."""
     path.parent.mkdir(exist_ok=True)
-    with EmbeddingsWriter(path, N_CELLS) as writer:
-        for name, matrix in layers.items():
-            writer.add(name, matrix.shape[1])
-            writer.fill(name, 0, np.where(np.arange(N_CELLS)[:, None] == REFUSED, np.nan, matrix))
-        writer.finish(CELLS, {REFUSED: "no token"}, {"n_layers": 2})
+    stored = {
+        name: np.where(np.arange(N_CELLS)[:, None] == REFUSED, np.nan, matrix).astype(np.float32)
+        for name, matrix in layers.items()
+    }
+    write_embeddings(path, CELLS, [stored], {"n_layers": 2}, {REFUSED: "no token"})
 
 
 @pytest.fixture

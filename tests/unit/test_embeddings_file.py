@@ -1,15 +1,18 @@
 """The embeddings file holds every layer, is whole or absent, and is the same bytes for the same content."""
 
 import anndata as ad
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import (
-    EmbeddingsWriter,
     read_layer,
     read_layers,
     read_provenance,
+    read_rows,
+    write_embeddings,
     write_official,
 )
 
@@ -18,13 +21,9 @@ MATRIX = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 def written(path):
-    with EmbeddingsWriter(path, len(CELLS)) as writer:
-        writer.add("00", 2)
-        writer.add("official", 1, np.float16)
-        writer.fill("00", 1, MATRIX[1:])
-        writer.fill("00", 0, MATRIX[:1])
-        writer.fill("official", 0, MATRIX[:, :1])
-        writer.finish(CELLS, {1: "too short"}, {"model": "m", "n": 3})
+    layers = {"00": MATRIX, "official": MATRIX[:, :1].astype(np.float16)}
+    blocks = ({name: matrix[rows] for name, matrix in layers.items()} for rows in (slice(2), slice(2, 3)))
+    write_embeddings(path, CELLS, blocks, {"model": "m", "n": 3}, {1: "too short"})
     return path
 
 
@@ -75,6 +74,43 @@ def test_what_is_no_embeddings_file_is_told(tmp_path):
     ad.AnnData(MATRIX).write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(DataError, match="not an embeddings file"):
         read_layers(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ["", "too short", ""],
+        pd.Categorical(["", "too short", ""]),
+        pd.Categorical([None, "too short", None]),
+        pd.array([None, "too short", None], dtype="string"),
+    ],
+)
+def test_a_file_that_anndata_has_written_again_is_read(tmp_path, refused):
+    before = read_layer(written(tmp_path / "m.h5ad"), "official")
+    cells = ad.read_h5ad(tmp_path / "m.h5ad")
+    cells.obs = pd.DataFrame({"cluster": ["x", "y", "x"], "refused": refused}, index=cells.obs_names)
+    cells.obs.index.name = "barcode"
+    with ad.settings.override(allow_write_nullable_strings=True):
+        cells.write_h5ad(tmp_path / "again.h5ad")
+    after = read_layer(tmp_path / "again.h5ad", "official")
+    assert (after.cell_ids, after.refused) == (before.cell_ids, before.refused)
+    assert after.provenance == before.provenance
+    np.testing.assert_array_equal(after.matrix, before.matrix)
+
+
+def test_damaged_bytes_are_found_whichever_rows_are_read(tmp_path):
+    path = tmp_path / "b.h5ad"
+    write_official(path, [f"c{i}" for i in range(600)], np.ones((600, 4), dtype=np.float32), {})
+    with h5py.File(path) as file:
+        place = file["obsm/official"].id.get_chunk_info(1).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 7] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="layer 'official' is damaged"):
+        read_layer(path, "official")
+    with pytest.raises(DataError, match="layer 'official' is damaged"):
+        read_rows(path, "official", np.array([300]))
+    assert read_rows(path, "official", np.array([3])).shape == (1, 4)
 
 
 def test_nothing_is_left_of_a_write_that_fails(tmp_path):

@@ -1,4 +1,4 @@
-"""Extraction gives the same bytes whatever the batch, the order, the threads or the interruptions."""
+"""From a file of cells to a file of every layer, whatever the file looks like and after any kill."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import (
     GENE_LIST,
     GENEFORMER,
@@ -31,44 +32,28 @@ from model_examples import (
     write_geneformer,
     write_h5ad,
     write_scfoundation,
-    write_scgpt,
     write_tahoe_x1,
 )
 from scipy import sparse
 
-import layerscope.extraction.engine as engine_module
+import layerscope.extraction.job as job_module
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer, read_provenance
 from layerscope.extraction.engine import Engine
+from layerscope.extraction.partial_run import PartialRun
 from layerscope.models.base import pack
 
 ROOT = Path(__file__).parents[2]
-N_GENES = 40
-WRITERS = {
-    "scfoundation": write_scfoundation,
-    "tahoe_x1": write_tahoe_x1,
-    "scgpt": write_scgpt,
-    "geneformer": write_geneformer,
-}
-SYMBOLS = ("scfoundation", "scgpt")
 
 
-def genes_of(family: str) -> list[str]:
-    return [f"G{i}" if family in SYMBOLS else f"ENSG{i:011d}" for i in range(N_GENES)]
+@pytest.fixture
+def study(tmp_path):
+    return study_of(EXAMPLES["scfoundation"], tmp_path)
 
 
-@pytest.fixture(params=WRITERS)
-def study(request, tmp_path):
-    """A family with its weights and a file of 60 cells."""
-    family = request.param
-    weights = WRITERS[family](tmp_path / "weights", N_GENES)
-    cells = write_h5ad(tmp_path / "cells.h5ad", counts(60, N_GENES), genes_of(family))
-    return family, weights, cells, tmp_path
-
-
-def extracted(study, name="out.h5ad", cells=None, **job):
-    family, weights, default, folder = study
-    return run_extraction(weights, cells or default, folder / name, family, **job)
+@pytest.fixture(params=EXAMPLES)
+def study_of_each(request, tmp_path):
+    return study_of(EXAMPLES[request.param], tmp_path)
 
 
 def test_golden_cells_through_the_whole_engine(tmp_path):
@@ -123,131 +108,64 @@ def test_golden_cells_of_scgpt_through_the_whole_engine(tmp_path):
     assert read_provenance(path)["settings"]["binning"] == "highest"
 
 
-@pytest.mark.parametrize("pooling", ["", "mean_genes"])
-def test_budget_windows_and_threads_change_no_byte(study, monkeypatch, pooling):
-    expected = extracted(study, pooling=pooling).read_bytes()
-    for budget in (37, 100_000):
-        found = extracted(study, f"budget{budget}.h5ad", token_budget=budget, pooling=pooling)
-        assert found.read_bytes() == expected
-    before = torch.get_num_threads()
-    for threads in (1, 2, 4):
-        found = extracted(study, f"threads{threads}.h5ad", threads=threads, pooling=pooling)
-        assert found.read_bytes() == expected
-    torch.set_num_threads(before)
-    monkeypatch.setattr(engine_module, "WINDOW_CELLS", 7)
-    assert extracted(study, "windows.h5ad", pooling=pooling).read_bytes() == expected
-    monkeypatch.setattr(engine_module, "SHARD_BYTES", 700)
-    assert extracted(study, "shards.h5ad", pooling=pooling).read_bytes() == expected
+def test_genes_outside_the_vocabulary_change_nothing(study_of_each):
+    study = study_of_each
+    wider = np.hstack([np.full((N_CELLS, 3), 9), counts(N_CELLS, N_GENES)])
+    cells = write_h5ad(study.folder / "wider.h5ad", wider, ["x", "y", "z", *study.example.genes])
+    assert_layers_agree(study.extract(), study.extract("wider_out.h5ad", cells))
 
 
-def test_the_order_of_cells_and_columns_changes_no_bit(study):
-    family, _, _, folder = study
-    matrix, genes = counts(60, N_GENES), np.array(genes_of(family))
-    draw = np.random.default_rng(1)
-    cells, columns = draw.permutation(60), draw.permutation(N_GENES)
-    mixed = write_h5ad(
-        folder / "mixed.h5ad",
-        matrix[np.ix_(cells, columns)],
-        genes[columns],
-        [f"cell{i}" for i in cells],
-    )
-    one, other = all_layers(extracted(study)), all_layers(extracted(study, "mixed_out.h5ad", mixed))
-    for layer in one:
-        np.testing.assert_array_equal(one[layer][cells], other[layer])
-
-
-def test_genes_outside_the_vocabulary_change_nothing(study):
-    family, _, _, folder = study
-    matrix = counts(60, N_GENES)
-    wider = np.hstack([np.full((60, 3), 9), matrix])
-    cells = write_h5ad(folder / "wider.h5ad", wider, ["x", "y", "z", *genes_of(family)])
-    one, other = all_layers(extracted(study)), all_layers(extracted(study, "wider_out.h5ad", cells))
-    for layer in one:
-        np.testing.assert_array_equal(one[layer], other[layer])
-
-
-def test_columns_of_one_gene_are_summed_and_versions_are_nothing(study):
-    family, _, _, folder = study
-    matrix, genes = counts(60, N_GENES), genes_of(family)
-    part = matrix // 3
-    symbols = family in SYMBOLS
-    names = [gene if symbols else f"{gene}.{i}" for i, gene in enumerate(genes)]
+def test_columns_of_one_gene_are_summed_and_versions_are_nothing(study_of_each):
+    study = study_of_each
+    matrix, genes = counts(N_CELLS, N_GENES), study.example.genes
+    symbols = genes[0] == "G0"
+    names = genes if symbols else [f"{gene}.{i}" for i, gene in enumerate(genes)]
     cells = write_h5ad(
-        folder / "twice.h5ad",
-        np.hstack([part, matrix - part]),
+        study.folder / "twice.h5ad",
+        np.hstack([matrix // 3, matrix - matrix // 3]),
         [f"column{i}" for i in range(2 * N_GENES)],
         **{"symbol" if symbols else "ensembl_id": [*genes, *names]},
     )
-    one, other = all_layers(extracted(study)), all_layers(extracted(study, "twice_out.h5ad", cells))
-    for layer in one:
-        np.testing.assert_array_equal(one[layer], other[layer])
+    assert_layers_agree(study.extract(), study.extract("twice_out.h5ad", cells))
 
 
 def test_stored_zeros_dense_and_csc_matrices_are_all_the_same(study):
-    _, _, cells, folder = study
-    read = ad.read_h5ad(cells)
-    expected = all_layers(extracted(study))
+    read = ad.read_h5ad(study.cells)
     dense, csc, zeros, layer = (read.copy() for _ in range(4))
     dense.X = read.X.toarray()
     csc.X = read.X.tocsc()
     everything = np.ones(read.shape, dtype=bool).nonzero()
     zeros.X = sparse.csr_matrix((read.X.toarray().ravel(), everything), shape=read.shape)
-    assert zeros.X.nnz == zeros.X.shape[0] * zeros.X.shape[1]
-    layer.layers["kept"], layer.X = read.X, read.X * 2
+    layer.layers["counts"], layer.X = read.X, read.X * 2
+    expected = study.extract()
     for name, variant, chosen in (
         ("dense", dense, {}),
         ("csc", csc, {}),
         ("zeros", zeros, {}),
-        ("layer", layer, {"matrix": "layers/kept"}),
+        ("layer", layer, {"matrix": "layers/counts"}),
     ):
-        stored = folder / f"{name}.h5ad"
-        variant.write_h5ad(stored)
-        found = all_layers(extracted(study, f"{name}_out.h5ad", stored, settings=chosen))
-        for which, matrix in expected.items():
-            np.testing.assert_array_equal(found[which], matrix)
-
-
-def test_a_refused_cell_is_a_row_of_nan_in_every_layer_with_its_reason(study):
-    path = extracted(study)
-    for matrix in all_layers(path).values():
-        assert np.isnan(matrix[-1]).all()
-        assert np.isfinite(matrix[:-1]).all()
-    assert read_layer(path, "01").refused == [""] * 59 + ["expresses no gene of the vocabulary"]
-    provenance = read_provenance(path)
-    assert provenance["n_refused"] == 1
-    assert provenance["refused"] == {"expresses no gene of the vocabulary": 1}
+        cells = study.folder / f"{name}.h5ad"
+        variant.write_h5ad(cells)
+        assert_layers_agree(expected, study.extract(f"{name}_out.h5ad", cells, settings=chosen))
 
 
 def test_the_provenance_says_how_it_was_made_and_not_where(study):
-    family, _, _, folder = study
-    path = extracted(study, name="o.h5ad", control="gene_permuted", control_seed=5, seed=2)
-    found = read_provenance(path)
-    assert found["family"] == family and found["n_layers"] == 2 and found["hidden_size"] == 16
-    assert (found["control"], found["control_seed"], found["seed"]) == ("gene_permuted", 5, 2)
-    assert found["gene_match_rate"] == 1 and len(found["weights_sha256"]) == 64
-    assert str(folder) not in json.dumps(found)
+    (study.weights / "provenance.json").write_text('{"trained_on": "simulated atlas"}')
+    provenance = read_provenance(study.extract(control="gene_permuted", control_seed=5, seed=2))
+    assert (provenance["family"], provenance["n_layers"], provenance["hidden_size"]) == (
+        "scfoundation",
+        2,
+        16,
+    )
+    assert [provenance[name] for name in ("control", "control_seed", "seed")] == ["gene_permuted", 5, 2]
+    assert provenance["gene_match_rate"] == 1 and len(provenance["weights_sha256"]) == 64
+    assert provenance["trained_on"] == "simulated atlas"
+    assert str(study.folder) not in json.dumps(provenance)
 
 
-def test_what_a_checkpoint_was_trained_on_is_passed_on(study):
-    (study[1] / "provenance.json").write_text('{"trained_on": "simulated atlas"}')
-    assert read_provenance(extracted(study))["trained_on"] == "simulated atlas"
-
-
-@pytest.mark.parametrize("control", ["untrained", "gene_permuted", "values_permuted"])
-def test_controls_go_through_the_same_engine(study, control):
-    trained = all_layers(extracted(study))
-    one = extracted(study, "one.h5ad", control=control, control_seed=1)
-    again = extracted(study, "again.h5ad", control=control, control_seed=1, token_budget=50)
-    other = extracted(study, "other.h5ad", control=control, control_seed=2)
-    assert one.read_bytes() == again.read_bytes()
-    last = "02"
-    assert not np.array_equal(all_layers(one)[last], trained[last], equal_nan=True)
-    assert not np.array_equal(all_layers(one)[last], all_layers(other)[last], equal_nan=True)
-
-
-def test_half_precision_stays_close_and_is_told_in_the_provenance(study):
-    exact = all_layers(extracted(study))
-    path = extracted(study, "half.h5ad", dtype="bfloat16", stored_dtype="float16")
+def test_half_precision_stays_close_and_is_told_in_the_provenance(study_of_each):
+    exact = all_layers(study_of_each.extract())
+    path = study_of_each.extract("half.h5ad", dtype="bfloat16", stored_dtype="float16")
     assert read_provenance(path)["dtype"] == "bfloat16"
     for layer, matrix in all_layers(path).items():
         a, b = exact[layer][:-1], matrix[:-1]
@@ -255,8 +173,17 @@ def test_half_precision_stays_close_and_is_told_in_the_provenance(study):
         assert cosine.min() > 0.999
 
 
+@pytest.mark.parametrize(("given", "budget"), [(0, 8192), (37, 37)])
+def test_a_budget_that_is_not_set_is_the_devices_own(study, monkeypatch, given, budget):
+    budgets = []
+    monkeypatch.setattr(Engine, "run", lambda engine: budgets.append(engine.token_budget))
+    monkeypatch.setattr(job_module, "write_embeddings", lambda *_: None)
+    study.extract(token_budget=given)
+    assert budgets == [budget]
+
+
 def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplog):
-    expected = extracted(study).read_bytes()
+    expected = study.extract()
     whole = Engine._forward
 
     def forward(self, window, cells):
@@ -266,61 +193,61 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
 
     monkeypatch.setattr(Engine, "_forward", forward)
     caplog.set_level("INFO")
-    assert extracted(study, "small.h5ad", token_budget=700).read_bytes() == expected
+    assert_layers_agree(expected, study.extract("small.h5ad", token_budget=350))
     assert "the budget is now 87 tokens" in caplog.text
 
 
-def test_a_cell_that_does_not_fit_alone_ends_the_run_with_a_remedy(study, monkeypatch):
+@pytest.mark.parametrize(
+    ("raised", "error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), ModelError, "does not fit into the memory"),
+        (RuntimeError("a defect"), RuntimeError, "a defect"),
+    ],
+)
+def test_a_cell_that_does_not_fit_alone_and_other_errors_end_the_run(
+    study, monkeypatch, raised, error, message
+):
     def forward(self, window, cells):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise raised
 
     monkeypatch.setattr(Engine, "_forward", forward)
-    with pytest.raises(ModelError, match="does not fit into the memory"):
-        extracted(study)
-
-
-def test_other_runtime_errors_are_not_swallowed(study, monkeypatch):
-    def forward(self, window, cells):
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(Engine, "_forward", forward)
-    with pytest.raises(RuntimeError, match="a defect"):
-        extracted(study)
+    with pytest.raises(error, match=message):
+        study.extract()
 
 
 def test_values_that_are_not_finite_end_the_run(study, monkeypatch):
-    family = study[0]
-    module = "layerscope.models." + family
-    loaded = sys.modules[module].load
+    import layerscope.models.scfoundation as family
+
+    load = family.load
 
     def broken(*args):
-        model = loaded(*args)
+        model = load(*args)
         with torch.no_grad():
-            next(p for n, p in model.module.named_parameters() if "out_proj.weight" in n).fill_(torch.inf)
+            model.module.stack[0].self_attn.out_proj.weight.fill_(torch.inf)
         return model
 
-    monkeypatch.setattr(sys.modules[module], "load", broken)
+    monkeypatch.setattr(family, "load", broken)
     with pytest.raises(ModelError, match=r"layer 01 of cell 'cell.*' is not finite"):
-        extracted(study)
+        study.extract()
 
 
 @pytest.mark.parametrize(
     ("value", "message"), [(-1.0, "negative"), (np.nan, "not finite"), (np.inf, "not finite")]
 )
-def test_values_that_no_model_takes_are_refused(study, value, message):
-    family, _, _, folder = study
-    matrix = counts(60, N_GENES).astype(float)
+def test_values_that_no_model_takes_are_refused(study_of_each, value, message):
+    study = study_of_each
+    matrix = counts(N_CELLS, N_GENES).astype(float)
     matrix[3, 4] = value
-    cells = write_h5ad(folder / "bad.h5ad", matrix, genes_of(family))
+    cells = write_h5ad(study.folder / "bad.h5ad", matrix, study.example.genes)
     with pytest.raises(DataError, match=message):
-        extracted(study, cells=cells)
+        study.extract(cells=cells)
 
 
 def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalised(tmp_path):
     weights = write_scfoundation(tmp_path / "weights", N_GENES)
     raw = counts(60, N_GENES)[:-1]
     matrix = np.log1p(raw / raw.sum(axis=1, keepdims=True) * 1e4)
-    cells = write_h5ad(tmp_path / "cells.h5ad", matrix, genes_of("scfoundation"))
+    cells = write_h5ad(tmp_path / "cells.h5ad", matrix, EXAMPLES["scfoundation"].genes)
     with pytest.raises(DataError, match="values: log_normalised"):
         run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation")
     settings = {"values": "log_normalised"}
@@ -333,7 +260,7 @@ def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalis
 
 def test_geneformer_takes_scaled_counts_for_counts_and_refuses_logarithms(tmp_path):
     weights = write_geneformer(tmp_path / "weights", N_GENES)
-    raw, genes = counts(60, N_GENES)[:-1], genes_of("geneformer")
+    raw, genes = counts(60, N_GENES)[:-1], EXAMPLES["geneformer"].genes
     scaled = raw / raw.sum(axis=1, keepdims=True) * 2.0**20
     one, other = (
         all_layers(
@@ -347,7 +274,7 @@ def test_geneformer_takes_scaled_counts_for_counts_and_refuses_logarithms(tmp_pa
         for name, matrix in (("raw", raw), ("scaled", scaled))
     )
     for layer in one:
-        np.testing.assert_array_equal(one[layer], other[layer])
+        np.testing.assert_allclose(one[layer], other[layer], **TOLERANCE)
     logged = write_h5ad(tmp_path / "logged.h5ad", np.log1p(scaled), genes)
     with pytest.raises(DataError, match="values in proportion to them, but this looks like natural log"):
         run_extraction(weights, logged, tmp_path / "o.h5ad", "geneformer")
@@ -359,13 +286,13 @@ def test_geneformer_takes_scaled_counts_for_counts_and_refuses_logarithms(tmp_pa
 def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
     weights = write_tahoe_x1(tmp_path / "weights", N_GENES)
     raw = counts(60, N_GENES)[:-1]
-    genes = genes_of("tahoe_x1")
+    genes = EXAMPLES["tahoe_x1"].genes
     cells = write_h5ad(tmp_path / "raw.h5ad", raw, genes)
     logged = write_h5ad(tmp_path / "log.h5ad", np.log1p(raw / raw.sum(axis=1, keepdims=True) * 1e4), genes)
     one = all_layers(run_extraction(weights, cells, tmp_path / "a.h5ad", "tahoe_x1"))
     other = all_layers(run_extraction(weights, logged, tmp_path / "b.h5ad", "tahoe_x1"))
     for layer in one:
-        np.testing.assert_array_equal(one[layer], other[layer])
+        np.testing.assert_allclose(one[layer], other[layer], **TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -380,43 +307,71 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
 )
 def test_what_cannot_be_done_is_refused_at_once(study, job, error, message):
     with pytest.raises(error, match=message):
-        extracted(study, **job)
+        study.extract(**job)
 
 
-def command(study, output: Path) -> list[str]:
-    family, weights, cells, _ = study
-    script = str(ROOT / "scripts" / "extract_layers.py")
-    given = {"family": family, "weights": weights, "cells": cells, "output": output, "threads": 1}
-    return [sys.executable, script, *(f"--{k}={v}" for k, v in given.items()), "--token-budget=1"]
+def test_no_input_is_overwritten(study):
+    for output in (study.cells, next(study.weights.rglob("models.ckpt"))):
+        before = output.read_bytes()
+        with pytest.raises(ConfigError, match="the output is the input"):
+            run_extraction(study.weights, study.cells, output, "scfoundation")
+        assert output.read_bytes() == before
 
 
-@pytest.mark.parametrize("study", ["scfoundation"], indirect=True)
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(study, monkeypatch):
-    expected = extracted(study).read_bytes()
-    output = study[3] / "killed.h5ad"
-    shards = output.with_name(f".partial.{output.name}.shards")
-    slow = (
+def test_a_run_that_is_killed_while_its_parts_are_removed_can_be_run_again(study, monkeypatch):
+    expected = study.extract().read_bytes()
+
+    def killed_half_way(partial):
+        (partial.folder / "journal.jsonl").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PartialRun, "remove", killed_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        study.extract("other.h5ad")
+    monkeypatch.undo()
+    for left in ("records.bin", "journal.jsonl"):
+        assert study.extract("other.h5ad").read_bytes() == expected
+        folder = study.folder / ".partial.other.h5ad.run"
+        folder.mkdir()
+        (folder / left).write_bytes(b"")
+    assert study.extract("other.h5ad").read_bytes() == expected
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(study):
+    """Six tokens a batch, and a commit after each: every kill falls into another batch of another window."""
+    output = study.folder / "killed.h5ad"
+    folder = output.with_name(f".partial.{output.name}.run")
+    setup = (
         "import time, runpy, sys; import layerscope.extraction.engine as e;"
-        "e.SHARD_SECONDS = 0.0; e.WINDOW_CELLS = 16; f = e.Engine._forward;"
-        "e.Engine._forward = lambda *a: (time.sleep(0.05), f(*a))[1];"
+        "import layerscope.extraction.partial_run as p;"
+        "p.COMMIT_SECONDS = 0.0; e.WINDOW_CELLS = 8; f = e.Engine._forward;"
+        "e.Engine._forward = lambda *a: (time.sleep({seconds}), f(*a))[1];"
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
+    given = {"weights": study.weights, "cells": study.cells, "threads": 1, "token-budget": 60}
+
+    def command(seconds, output):
+        options = [f"--{name}={value}" for name, value in (given | {"output": output}).items()]
+        script = str(ROOT / "scripts" / "extract_layers.py")
+        code = setup.format(seconds=seconds)
+        return [sys.executable, "-c", code, script, "--family=scfoundation", "--device=cpu", *options]
+
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    subprocess.run(command(0, study.folder / "whole.h5ad"), env=environment, check=True)
     done = []
-    for wanted in (5, 25, 45):
-        process = subprocess.Popen(
-            [sys.executable, "-c", slow, *command(study, output)[1:]],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        )
-        while process.poll() is None and len(list(shards.glob("*.bin"))) < wanted:
+    for wanted in (3, 6, 9):
+        process = subprocess.Popen(command(0.1, output), env=environment, stderr=subprocess.DEVNULL)
+        journal = folder / "journal.jsonl"
+        while process.poll() is None and not (
+            journal.is_file() and len(journal.read_bytes().splitlines()) > wanted
+        ):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not output.exists()
-        done.append(len((shards / "journal.jsonl").read_bytes().splitlines()))
-    assert 5 < done[0] < done[1] < done[2]
-    ran = subprocess.run(command(study, output), env=environment, capture_output=True, text=True, check=True)
+        done.append(len(journal.read_bytes().splitlines()))
+    assert 3 < done[0] < done[1] < done[2]
+    ran = subprocess.run(command(0, output), env=environment, capture_output=True, text=True, check=True)
     assert "taking up an interrupted run" in ran.stderr
-    assert output.read_bytes() == expected
-    assert not shards.exists()
+    assert output.read_bytes() == (study.folder / "whole.h5ad").read_bytes()
+    assert not folder.exists()

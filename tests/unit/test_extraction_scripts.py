@@ -1,15 +1,17 @@
 """The scripts of extraction, run as a user runs them."""
 
 import anndata as ad
+import h5py
 import numpy as np
 import pytest
-from model_examples import SCFOUNDATION, all_layers, counts, write_h5ad, write_scfoundation
+from model_examples import all_layers, counts, write_h5ad, write_scfoundation
 
-import convert_weights
 import export_layer
 import extract_layers
 import merge_shards
 from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import read_provenance
+from layerscope.models.baselines import compute_baseline
 
 N_GENES = 40
 
@@ -48,13 +50,6 @@ def test_a_layer_of_other_cells_is_not_exported(embeddings, tmp_path):
         )
 
 
-def test_weights_are_converted_by_hand(tmp_path):
-    convert_weights.main(
-        ["--weights", str(SCFOUNDATION), "--output", str(tmp_path), "--gene-list", "gene_index.tsv"]
-    )
-    assert (tmp_path / "cell.safetensors").stat().st_size < (SCFOUNDATION / "models.ckpt").stat().st_size / 3
-
-
 @pytest.mark.parametrize("text", ["tgthighres", "=t4", "a=1 a=2"])
 def test_settings_that_cannot_be_read_are_refused(text):
     with pytest.raises(ConfigError, match="--set"):
@@ -74,16 +69,40 @@ def test_settings_that_cannot_be_read_are_refused(text):
         )
 
 
-def test_shards_are_merged_to_the_bytes_of_one_run(tmp_path):
+def test_shards_are_merged_in_the_precision_that_was_asked_for(tmp_path):
     weights = write_scfoundation(tmp_path / "weights", N_GENES)
     cells = write_h5ad(tmp_path / "cells.h5ad", counts(10, N_GENES), [f"G{i}" for i in range(N_GENES)])
     common = ["--family", "scfoundation", "--weights", str(weights), "--cells", str(cells), "--device", "cpu"]
+    common += ["--stored-dtype", "float16"]
     extract_layers.main([*common, "--output", str(tmp_path / "whole.h5ad")])
     shards = [str(tmp_path / f"{i}.h5ad") for i in (1, 2, 3)]
     for number, shard in enumerate(shards, start=1):
         extract_layers.main([*common, "--output", shard, "--shard", str(number), "3"])
     merge_shards.main(["--shards", *shards, "--output", str(tmp_path / "merged.h5ad")])
-    assert (tmp_path / "merged.h5ad").read_bytes() == (tmp_path / "whole.h5ad").read_bytes()
+    with h5py.File(tmp_path / "merged.h5ad") as merged, h5py.File(tmp_path / "whole.h5ad") as whole:
+        assert merged["obsm/layer_01"].dtype == whole["obsm/layer_01"].dtype == np.float16
+    one, other = (all_layers(tmp_path / f"{name}.h5ad") for name in ("whole", "merged"))
+    for layer, matrix in one.items():
+        np.testing.assert_allclose(other[layer], matrix, rtol=2e-3, atol=2e-3)
+    assert read_provenance(tmp_path / "merged.h5ad") == read_provenance(tmp_path / "whole.h5ad")
+    export = ["--embeddings", str(tmp_path / "merged.h5ad"), "--cells", str(cells), "--layer", "01"]
+    export_layer.main([*export, "--output", str(tmp_path / "layer.h5ad")])
+    np.testing.assert_array_equal(ad.read_h5ad(tmp_path / "layer.h5ad").X, other["01"][:9])
+
+
+def test_no_script_writes_over_its_input(embeddings):
+    cells, path = embeddings
+    before = cells.read_bytes(), path.read_bytes()
+    export = ["--embeddings", str(path), "--cells", str(cells), "--layer", "01", "--output"]
+    for attempt in (
+        lambda: export_layer.main([*export, str(cells)]),
+        lambda: export_layer.main([*export, str(path)]),
+        lambda: merge_shards.main(["--shards", str(path), "--output", str(path)]),
+        lambda: compute_baseline("log_all_genes", cells, cells, {}, 0),
+    ):
+        with pytest.raises(ConfigError, match="the output is the input"):
+            attempt()
+    assert (cells.read_bytes(), path.read_bytes()) == before
 
 
 def test_shards_that_are_not_all_or_not_alike_are_refused(embeddings, tmp_path):

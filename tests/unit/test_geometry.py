@@ -6,7 +6,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 import describe_geometry as describe_script
 from layerscope.chance import Chance
 from layerscope.errors import ConfigError
-from layerscope.extraction.embeddings_file import EmbeddingsWriter
+from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.geometry.job import describe_geometry
 from layerscope.geometry.measures import (
     MEASURES,
@@ -62,11 +62,7 @@ def test_norms_and_variance(random):
 
 
 def model(path, layers, cell_ids, provenance):
-    with EmbeddingsWriter(path, len(cell_ids)) as writer:
-        for name, matrix in layers.items():
-            writer.add(name, matrix.shape[1])
-            writer.fill(name, 0, matrix)
-        writer.finish(cell_ids, {}, provenance)
+    write_embeddings(path, cell_ids, [layers], provenance)
     return path
 
 

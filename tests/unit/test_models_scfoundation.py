@@ -1,17 +1,12 @@
 """scFoundation gives what its owners' code gives, and does not fail where that does."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from model_examples import (
     SCFOUNDATION,
     TOLERANCE,
     block_of,
-    counts,
     load_scfoundation,
     write_scfoundation,
 )
@@ -19,8 +14,7 @@ from model_examples import (
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import Sentences, pack
 from layerscope.models.scfoundation import ScFoundation
-from layerscope.models.scfoundation_files import convert, write_gene_list
-from layerscope.models.transformer import FEWEST
+from layerscope.models.scfoundation_files import write_gene_list
 
 STAGES = 5
 
@@ -37,10 +31,10 @@ def aligned():
         return stored["counts_aligned"]
 
 
-def forward(model: ScFoundation, sentences: Sentences, at_least: int = FEWEST) -> list[np.ndarray]:
+def forward(model: ScFoundation, sentences: Sentences) -> list[np.ndarray]:
     """Hidden states of the tokens at every stage, the final norm last."""
     with torch.inference_mode():
-        batch = pack(sentences, at_least=at_least)
+        batch = pack(sentences)
         hidden = [h.clone() for _, h in model.layers(batch)]
         hidden.append(model.module.final(hidden[-1]))
     return [h[: sentences.offsets[-1]].numpy() for h in hidden]
@@ -143,64 +137,18 @@ def test_a_resolution_token_that_would_be_dropped_refuses_the_cell():
     assert "resolution" in model.tokenise(block_of(np.eye(60)[:1] * 7)).refused[0]
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-def test_a_cell_is_the_same_alone_and_in_any_company_to_the_last_bit(seed, n_cells):
-    model = load_scfoundation()
-    dense = counts(n_cells + 1, 60, seed)[:-1]
-    order = np.random.default_rng(seed).permutation(n_cells)
-    together = forward(model, model.tokenise(block_of(dense[order])))
-    offsets = np.concatenate([[0], np.cumsum((dense[order] > 0).sum(axis=1) + 2)])
-    for place, cell in enumerate(order):
-        alone = forward(model, model.tokenise(block_of(dense[[cell]])))
-        for one, all_ in zip(alone, together, strict=True):
-            np.testing.assert_array_equal(one, all_[offsets[place] : offsets[place + 1]])
-
-
-def test_autograd_reaches_every_weight_and_gives_the_values_of_inference(aligned):
+def test_masked_values_train_the_mask_embedding(aligned):
     model = load_scfoundation()
     sentences = model.tokenise(block_of(aligned[:4]))
-    masked = np.arange(sentences.offsets[-1]) % 3 == 0
-    sentences.tokens["masked"] = masked
-    out = model.module(pack(sentences))
-    with torch.inference_mode():
-        calm = model.module(pack(sentences, at_least=FEWEST))[: len(out)]
-    torch.testing.assert_close(out.detach(), calm, rtol=1e-4, atol=2e-5)
-    out.square().sum().backward()
-    without = [name for name, weight in model.module.named_parameters() if weight.grad is None]
-    assert without == ["token_emb.emb_pad.weight"]
-
-
-def test_other_sizes_and_constants_load_as_well(tmp_path):
-    model = load_scfoundation(write_scfoundation(tmp_path, n_genes=9, hidden=8, layers=3))
-    config = model.module.config
-    assert (config.n_genes, config.hidden_size, config.n_layers, config.bins) == (9, 8, 3, 12)
-
-
-def test_the_converted_form_gives_the_same_bits(tmp_path, aligned):
-    convert(SCFOUNDATION, tmp_path, gene_list="gene_index.tsv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "cell.safetensors",
-        "gene.safetensors",
-        "genes.tsv",
-        "rde.safetensors",
-        "scfoundation.json",
-    ]
-    for submodel in ("cell", "rde"):
-        one, other = load_scfoundation(submodel=submodel), load_scfoundation(tmp_path, submodel=submodel)
-        block = block_of(aligned)
-        for a, b in zip(
-            forward(one, one.tokenise(block)), forward(other, other.tokenise(block)), strict=True
-        ):
-            np.testing.assert_array_equal(a, b)
+    sentences.tokens["masked"] = np.arange(sentences.offsets[-1]) % 3 == 0
+    model.module(pack(sentences)).square().sum().backward()
+    assert model.module.token_emb.emb_mask.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda held: held["cell"]["config"]["dataset_config"]["rnaseq"].update(bin_num=99), "bin_num"),
-        (lambda held: held["cell"]["state_dict"].pop("model.encoder.norm.weight"), "1 missing"),
-        (lambda held: held["cell"]["state_dict"].update({"model.extra.weight": torch.ones(1)}), "unexpected"),
         (lambda held: held.pop("cell"), "no sub-model 'cell'; it holds gene, rde"),
         (lambda held: held["cell"].pop("config"), "expected config and state_dict"),
     ],
@@ -235,16 +183,9 @@ def test_a_missing_gene_list_names_what_is_there(tmp_path):
     [
         ({"tgthighres": "x4"}, "expected t4, f2, a5"),
         ({"submodel": "best"}, "choose one of cell, rde, gene"),
-        ({"colour": "red"}, "no setting 'colour'; there are .*submodel"),
         ({"total_offset": "one"}, "not a float"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(chosen, message):
     with pytest.raises(ConfigError, match=message):
         load_scfoundation(**chosen)
-
-
-def test_a_release_is_written_to_the_same_bytes(tmp_path):
-    one, other = write_scfoundation(tmp_path / "a"), write_scfoundation(tmp_path / "b")
-    for path in sorted(one.iterdir()):
-        assert path.read_bytes() == (other / Path(path.name)).read_bytes()

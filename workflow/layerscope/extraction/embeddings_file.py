@@ -1,22 +1,21 @@
 """The embeddings file: one model's representations of one set of cells, every layer of it.
 
-It is an AnnData without ``X``, written and read here with h5py alone, since the steps that score a layer run
-hundreds of times: ``obsm["layer_00"]`` ... ``obsm["official"]`` (cells x width), ``obs_names`` the cells in
-the order of the file they came from, ``obs["refused"]`` why a cell has no representation (its rows are NaN),
-and ``uns["layerscope"]`` the provenance as JSON. Each layer has the attribute ``crc32``, the checksum of its
-bytes, so that a layer that a disk has changed is not taken for numbers. Nothing in it tells when or where it
-was made: the same run gives the same bytes.
+It is an AnnData without ``X``: ``obsm["layer_00"]`` ... ``obsm["official"]`` (cells x width), ``obs_names``
+the cells in the order of the file they came from, ``obs["refused"]`` why a cell has no representation (its
+rows are NaN), and ``uns["layerscope"]`` the provenance as JSON. HDF5 keeps a checksum of every chunk of a
+layer, so that what a disk has changed is not taken for numbers. Nothing in it tells when or where it was
+made: the same run gives the same bytes.
+
+It is read with h5py alone, since the steps that score a layer run hundreds of times and must start at once.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -29,9 +28,10 @@ from layerscope.tables import OFFICIAL
 
 PROVENANCE = "layerscope"
 REFUSED = "refused"
-CHECKSUM = "crc32"
-ROWS_AT_ONCE = 4096
-AGAIN = "delete it and extract again"
+# of 1,024 float32 each, a chunk of so many cells fills HDF5's chunk cache
+CHUNK_CELLS = 256
+BLOCK_BYTES = 16 << 20
+REMEDY = "delete it and extract again"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ def key(layer: str) -> str:
     return layer if layer == OFFICIAL else f"layer_{layer}"
 
 
+def cells_of_block(cell_bytes: int) -> int:
+    """How many cells to hold at once, whole chunks of them, if each takes so many bytes."""
+    return max(BLOCK_BYTES // cell_bytes // CHUNK_CELLS, 1) * CHUNK_CELLS
+
+
 def read_layer(path: str | Path, layer: str) -> Layer:
     """Read one layer of an embeddings file.
 
@@ -76,24 +81,10 @@ def read_layer(path: str | Path, layer: str) -> Layer:
     DataError
         If the file is missing or no embeddings file, has no such layer, or its bytes were changed.
     """
-    with _open(path) as file:
-        if layer not in _layers(file):
-            raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
-        stored = file["obsm"][key(layer)]
-        cell_ids = file["obs"]["_index"].asstr()[()].tolist()
-        if stored.ndim != 2 or len(stored) != len(cell_ids):
-            raise DataError(
-                f"{path}: layer {layer!r} has the shape {stored.shape}, expected a row for each of "
-                f"{len(cell_ids)} cells; {AGAIN}"
-            )
-        matrix = stored[()]
-        _demand_checksum(path, layer, stored, _crc(matrix))
-        return Layer(
-            cell_ids=cell_ids,
-            matrix=matrix.astype(np.float32, copy=False),
-            provenance=_provenance(file, path),
-            refused=file["obs"][REFUSED].asstr()[()].tolist(),
-        )
+    with _opened(path) as file:
+        matrix = _rows(file, path, layer, slice(None))
+        cell_ids, refused = _cells(file)
+        return Layer(cell_ids, matrix.astype(np.float32, copy=False), _provenance(file, path), refused)
 
 
 def read_cells(path: str | Path) -> tuple[list[str], list[str]]:
@@ -104,60 +95,37 @@ def read_cells(path: str | Path) -> tuple[list[str], list[str]]:
     DataError
         If the file is missing or no embeddings file.
     """
-    with _open(path) as file:
-        return file["obs"]["_index"].asstr()[()].tolist(), file["obs"][REFUSED].asstr()[()].tolist()
+    with _opened(path) as file:
+        return _cells(file)
 
 
 def read_rows(path: str | Path, layer: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     """Some rows of a layer, float32, shape ``(len(rows), width)``; ``rows`` in increasing order.
 
-    No other row is read. So the checksum, which is that of all rows, is not looked at.
+    Raises
+    ------
+    DataError
+        If the file is missing or no embeddings file, has no such layer, or its bytes were changed.
+    """
+    with _opened(path) as file:
+        return _rows(file, path, layer, rows).astype(np.float32, copy=False)
+
+
+def read_blocks(path: str | Path) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yield some rows of every layer at a time, in the precision of the file.
 
     Raises
     ------
     DataError
-        If the file is missing or no embeddings file, or has no such layer.
+        If the file is missing or no embeddings file, or its bytes were changed.
     """
-    with _open(path) as file:
-        if layer not in _layers(file):
-            raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
-        found: npt.NDArray[np.float32] = np.asarray(file["obsm"][key(layer)][rows], dtype=np.float32)
-        return found
-
-
-def windows(path: str | Path, layers: Sequence[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Yield some rows of every layer at a time, as they are stored.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file; after the last rows, if bytes of a layer were changed.
-    """
-    with _open(path) as file:
-        stored = {layer: file["obsm"][key(layer)] for layer in layers}
-        checksums = dict.fromkeys(layers, 0)
-        for start in range(0, len(stored[layers[0]]), ROWS_AT_ONCE):
-            rows = {layer: np.asarray(found[start : start + ROWS_AT_ONCE]) for layer, found in stored.items()}
-            checksums = {layer: _crc(rows[layer], checksums[layer]) for layer in layers}
-            yield rows
-        for layer in layers:
-            _demand_checksum(path, layer, stored[layer], checksums[layer])
-
-
-def _crc(rows: npt.NDArray[Any], before: int = 0) -> int:
-    return zlib.crc32(np.ascontiguousarray(rows).data, before)
-
-
-def _checksum(stored: h5py.Dataset) -> int:
-    checksum = 0
-    for start in range(0, len(stored), ROWS_AT_ONCE):
-        checksum = _crc(stored[start : start + ROWS_AT_ONCE], checksum)
-    return checksum
-
-
-def _demand_checksum(path: str | Path, layer: str, stored: h5py.Dataset, found: int) -> None:
-    if CHECKSUM in stored.attrs and int(stored.attrs[CHECKSUM]) != found:
-        raise DataError(f"{path}: layer {layer!r} is damaged: its bytes are not those written; {AGAIN}")
+    with _opened(path) as file:
+        layers = _layers(file)
+        matrices = [file["obsm"][key(layer)] for layer in layers]
+        size = cells_of_block(sum(matrix.dtype.itemsize * matrix.shape[1] for matrix in matrices))
+        for start in range(0, len(_index(file)), size):
+            rows = slice(start, start + size)
+            yield {layer: _rows(file, path, layer, rows) for layer in layers}
 
 
 def read_layers(path: str | Path) -> list[str]:
@@ -168,7 +136,7 @@ def read_layers(path: str | Path) -> list[str]:
     DataError
         If the file is missing or no embeddings file.
     """
-    with _open(path) as file:
+    with _opened(path) as file:
         return _layers(file)
 
 
@@ -180,46 +148,95 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     DataError
         If the file is missing or no embeddings file.
     """
-    with _open(path) as file:
+    with _opened(path) as file:
         return _provenance(file, path)
 
 
-def _provenance(file: h5py.File, path: str | Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(file["uns"][PROVENANCE].asstr()[()])
-    except (json.JSONDecodeError, TypeError) as error:
-        raise DataError(f"{path}: uns[{PROVENANCE!r}] is not JSON ({error}); {AGAIN}") from error
-    return found
-
-
-def _open(path: str | Path) -> h5py.File:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such embeddings file")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise DataError(f"{path}: not a whole HDF5 file ({error}); {AGAIN}") from error
-    if "obsm" not in file or PROVENANCE not in file.get("uns", {}):
-        file.close()
-        raise DataError(f"{path}: not an embeddings file: obsm or uns[{PROVENANCE!r}] is missing")
-    missing = [name for name in ("_index", REFUSED) if name not in file.get("obs", {})]
-    if missing:
-        file.close()
-        raise DataError(
-            f"{path}: not an embeddings file: obs[{missing[0]!r}] is missing; name what extract_layers.py or "
-            "compute_baseline.py wrote, and if this is it, extract again"
-        )
-    return file
+        raise DataError(f"{path}: not a whole HDF5 file ({error}); {REMEDY}") from error
+    with file:
+        obs = file.get("obs", {})
+        index = obs.attrs.get("_index", "_index") if obs else "_index"
+        wanted = {f"uns[{PROVENANCE!r}]": f"uns/{PROVENANCE}", "obsm": "obsm"}
+        wanted |= {f"obs[{name!r}]": f"obs/{name}" for name in (index, REFUSED)}
+        missing = [name for name, place in wanted.items() if place not in file]
+        if missing:
+            raise DataError(
+                f"{path}: not an embeddings file: {missing[0]} is missing; name what extract_layers.py or "
+                "compute_baseline.py wrote, and if this is it, extract again"
+            )
+        yield file
 
 
 def _layers(file: h5py.File) -> list[str]:
     return sorted(name.removeprefix("layer_") for name in file["obsm"])
 
 
-def write_official(
-    path: str | Path, cell_ids: Sequence[str], matrix: npt.NDArray[Any], provenance: Mapping[str, Any]
+def _cells(file: h5py.File) -> tuple[list[str], list[str]]:
+    obs = file["obs"]
+    return _texts(obs[obs.attrs.get("_index", "_index")]), _texts(obs[REFUSED])
+
+
+def _texts(column: h5py.Dataset | h5py.Group) -> list[str]:
+    """A column of text in any of AnnData's encodings: plain, categorical, or with missing values."""
+    if isinstance(column, h5py.Dataset):
+        texts: list[str] = column.asstr()[()].tolist()
+        return texts
+    if "categories" in column:
+        names = [*_texts(column["categories"]), ""]  # -1, the code of what is missing, is the last
+        return [names[code] for code in column["codes"][()]]
+    values = zip(_texts(column["values"]), column["mask"][()], strict=True)
+    return ["" if missing else text for text, missing in values]
+
+
+def _rows(
+    file: h5py.File, path: str | Path, layer: str, rows: slice | npt.NDArray[np.intp]
+) -> npt.NDArray[Any]:
+    """Rows of a layer, in the precision of the file."""
+    if layer not in _layers(file):
+        raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
+    matrix, n_cells = file["obsm"][key(layer)], len(_index(file))
+    shape: tuple[int, ...] = getattr(matrix, "shape", ())
+    if len(shape) != 2 or shape[0] != n_cells:
+        raise DataError(
+            f"{path}: layer {layer!r} has the shape {shape}, expected a row for each of {n_cells} cells; "
+            f"{REMEDY}"
+        )
+    try:
+        values: npt.NDArray[Any] = matrix[rows]
+    except OSError as error:
+        raise DataError(f"{path}: layer {layer!r} is damaged ({error}); {REMEDY}") from error
+    return values
+
+
+def _index(file: h5py.File) -> h5py.Dataset:
+    """The names of cells, or their codes: as many as there are cells."""
+    index = file["obs"][file["obs"].attrs.get("_index", "_index")]
+    return index if isinstance(index, h5py.Dataset) else index.get("codes", index.get("values"))
+
+
+def _provenance(file: h5py.File, path: str | Path) -> dict[str, Any]:
+    try:
+        provenance: dict[str, Any] = json.loads(file["uns"][PROVENANCE].asstr()[()])
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: uns[{PROVENANCE!r}] is not JSON ({error}); {REMEDY}") from error
+    return provenance
+
+
+def write_embeddings(
+    path: str | Path,
+    cell_ids: Sequence[str],
+    blocks: Iterable[Mapping[str, npt.NDArray[Any]]],
+    provenance: Mapping[str, Any],
+    refused: Mapping[int, str] | None = None,
 ) -> None:
-    """Write the embeddings file of a baseline, which has the layer ``official`` only.
+    """Write an embeddings file.
 
     Parameters
     ----------
@@ -227,106 +244,49 @@ def write_official(
         The file to make.
     cell_ids
         Names of the cells, in the order of the cells' file.
-    matrix
-        Cells x width; stored as float32.
+    blocks
+        Stretches of cells, first to last: layer name to ``(n_cells_of_the_stretch, width)``, float32 or
+        float16. All together as many rows as there are cells.
     provenance
-        How it was made; anything that JSON can hold.
+        How the layers were made; anything that JSON can hold.
+    refused
+        Row to reason, of the cells that have no representation: their rows are NaN.
     """
-    if len(cell_ids) != len(matrix):
-        raise ValueError(f"{len(cell_ids)} cell ids for a matrix of {len(matrix)} rows")
-    with whole(path) as scratch, EmbeddingsWriter(scratch, len(cell_ids)) as writer:
-        writer.add(OFFICIAL, matrix.shape[1])
-        writer.fill(OFFICIAL, 0, matrix)
-        writer.finish(cell_ids, {}, provenance)
+    import pandas as pd
+    from anndata.io import write_elem
 
-
-class EmbeddingsWriter:
-    """Writes an embeddings file layer by layer, any stretch of rows at a time.
-
-    Parameters
-    ----------
-    path
-        Where to; give a scratch path (:func:`layerscope.files.whole`).
-    n_cells
-        How many cells it holds.
-    """
-
-    def __init__(self, path: Path, n_cells: int) -> None:
-        self._file = h5py.File(path, "w", track_order=False)
-        self._n_cells = n_cells
-        self._checksums: dict[str, tuple[int, int]] = {}
-        _tag(self._file, "anndata", "0.1.0")
-        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
-            _tag(self._file.create_group(name), "dict", "0.1.0")
-
-    def __enter__(self) -> EmbeddingsWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def add(self, layer: str, width: int, dtype: npt.DTypeLike = np.float32) -> None:
-        """Make room for a layer, cells x ``width``; every row of it is to be filled."""
-        self._checksums[layer] = (0, 0)
-        dataset = self._file["obsm"].create_dataset(
-            key(layer), (self._n_cells, width), dtype, fill_time="never"
-        )
-        _tag(dataset, "array", "0.2.0")
-
-    def fill(self, layer: str, start: int, matrix: npt.NDArray[Any]) -> None:
-        """Write the rows of a layer from ``start`` on; fastest in their order."""
-        stored = self._file["obsm"][key(layer)]
-        n_written, checksum = self._checksums[layer]
-        rows = np.ascontiguousarray(matrix, dtype=stored.dtype)
-        stored[start : start + len(rows)] = rows
-        in_order = start == n_written
-        self._checksums[layer] = (n_written + len(rows), _crc(rows, checksum)) if in_order else (-1, 0)
-
-    def finish(
-        self, cell_ids: Iterable[str], refused: Mapping[int, str], provenance: Mapping[str, Any]
-    ) -> None:
-        """Write what is not a layer, and the layers' checksums.
-
-        Parameters
-        ----------
-        cell_ids
-            Names of the cells; taken a block at a time.
-        refused
-            Row to reason, of the cells that have no representation.
-        provenance
-            How the layers were made; anything that JSON can hold.
-        """
-        for layer, (n_written, checksum) in self._checksums.items():
-            stored = self._file["obsm"][key(layer)]
-            if n_written != len(stored):
-                checksum = _checksum(stored)
-            stored.attrs[CHECKSUM] = np.uint32(checksum)
-        reasons = (refused.get(row, "") for row in range(self._n_cells))
-        _table(self._file.create_group("obs"), self._n_cells, {"_index": cell_ids, REFUSED: reasons})
-        _table(self._file.create_group("var"), 0, {"_index": []})
+    reasons = [(refused or {}).get(row, "") for row in range(len(cell_ids))]
+    obs = pd.DataFrame({REFUSED: pd.Series(reasons, dtype=object)})
+    obs.index = pd.Index(list(cell_ids), dtype=object)
+    with whole(path) as scratch, h5py.File(scratch, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(file, "obs", obs)
+        write_elem(file, "var", pd.DataFrame(index=pd.Index([], dtype=object)))
         text = json.dumps(provenance, indent=1, sort_keys=True, allow_nan=False)
-        stored = self._file["uns"].create_dataset(PROVENANCE, data=text, dtype=h5py.string_dtype())
-        _tag(stored, "string", "0.2.0")
+        write_elem(file, "uns", {PROVENANCE: text})
+        write_elem(file, "obsm", {})
+        start = 0
+        for block in blocks:
+            for layer, rows in block.items():
+                name = f"obsm/{key(layer)}"
+                matrix = file[name] if name in file else _room(file, name, len(cell_ids), rows)
+                matrix[start : start + len(rows)] = rows
+            start += len(rows)
+        if start != len(cell_ids):
+            raise ValueError(f"{len(cell_ids)} cell ids for {start} rows")
 
 
-def _tag(stored: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
-    """Name the AnnData encoding of an element."""
-    stored.attrs["encoding-type"] = kind
-    stored.attrs["encoding-version"] = version
+def _room(file: h5py.File, name: str, n_cells: int, rows: npt.NDArray[Any]) -> h5py.Dataset:
+    """An empty layer like some rows of it, with a checksum per chunk."""
+    width = rows.shape[1]
+    chunks = (min(CHUNK_CELLS, n_cells), width)
+    matrix = file.create_dataset(name, (n_cells, width), rows.dtype, chunks=chunks, fletcher32=True)
+    matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    return matrix
 
 
-def _table(group: h5py.Group, n_rows: int, columns: Mapping[str, Iterable[str]]) -> None:
-    """Write an AnnData data frame of text columns, block by block; ``_index`` is its index."""
-    _tag(group, "dataframe", "0.2.0")
-    group.attrs["_index"] = "_index"
-    names = [name for name in columns if name != "_index"]
-    group.attrs.create("column-order", names, shape=(len(names),), dtype=h5py.string_dtype())
-    for name, values in columns.items():
-        stored = group.create_dataset(name, (n_rows,), h5py.string_dtype())
-        _tag(stored, "string-array", "0.2.0")
-        texts = iter(values)
-        for start in range(0, n_rows, ROWS_AT_ONCE):
-            block = list(islice(texts, ROWS_AT_ONCE))
-            stored[start : start + len(block)] = np.array(block, dtype=object)
+def write_official(
+    path: str | Path, cell_ids: Sequence[str], matrix: npt.NDArray[Any], provenance: Mapping[str, Any]
+) -> None:
+    """Write the embeddings file of a baseline, which has the layer ``official`` only; stored as float32."""
+    write_embeddings(path, cell_ids, [{OFFICIAL: np.asarray(matrix, dtype=np.float32)}], provenance)

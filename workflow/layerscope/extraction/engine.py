@@ -2,18 +2,21 @@
 
 Three things go on at once. A reader thread reads and tokenises the next window of cells; the calling thread
 sorts a window by length, packs it into batches by a budget of tokens, runs the model and pools each layer as
-it comes; a writer thread stores finished rows. Memory is bounded by the window and the budget, not by the
-number of cells. A cell's result depends on nothing but the cell: on a CPU to the last bit, whatever the
-budget, the order, the number of threads, or how often the run was interrupted.
+it comes; a writer thread stores finished cells. Memory is bounded by the window and the budget, not by the
+number of cells.
+
+Windows are fixed stretches of cells, and a resumed run cuts them into the same batches as an undisturbed one,
+leaving out those that are done: the same command gives the same bytes on one machine. Other batches (another
+budget, order, number of threads or shard, or a budget halved when memory ran out) give the same layers within
+the rounding of float32; docs/models.md has the numbers.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,20 +25,16 @@ import torch
 
 from layerscope.errors import ModelError
 from layerscope.extraction.batches import Window, first_within, joined
-from layerscope.extraction.buffer import Buffer
 from layerscope.extraction.cell_stream import CellStream
-from layerscope.extraction.progress import Progress
-from layerscope.extraction.shards import Finished, Sink
+from layerscope.extraction.partial_run import Finished, PartialRun
+from layerscope.extraction.progress import progress_of
 from layerscope.models.base import FoundationModel, TokenBatch, pack
-from layerscope.models.transformer import FEWEST, STEP
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
 WINDOW_CELLS = 2048
 TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
-SHARD_SECONDS = 20.0
-SHARD_BYTES = 16 << 20
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -49,8 +48,8 @@ class Engine:
         In the precision that is wanted, on ``device``.
     stream
         The cells.
-    sink
-        Where finished rows go.
+    partial
+        Where finished cells go; it says which cells to run, and which of them are done.
     pooling
         How one vector is made of a cell's tokens at the numbered layers.
     device
@@ -61,23 +60,13 @@ class Engine:
 
     model: FoundationModel
     stream: CellStream
-    sink: Sink
+    partial: PartialRun
     pooling: str
     device: torch.device
     token_budget: int
-    _since: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        # one is filled while the other is stored
-        self._filling, self._stored = (Buffer(self.sink.columns, SHARD_BYTES) for _ in range(2))
-
-    def run(self, cells: range | None = None) -> None:
+    def run(self) -> None:
         """Run every cell that is not done yet.
-
-        Parameters
-        ----------
-        cells
-            Rows to run; all by default.
 
         Raises
         ------
@@ -86,56 +75,55 @@ class Engine:
         ModelError
             If a cell does not fit into memory, or the model gives values that are not finite.
         """
-        done = self.sink.done(len(self.stream))
-        cells = range(len(self.stream)) if cells is None else cells
-        progress = Progress(len(cells) - int(done[cells.start : cells.stop].sum()))
-        with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
+        done = self.partial.done.copy()
+        with (
+            ThreadPoolExecutor(1, "reader") as reader,
+            ThreadPoolExecutor(1, "writer") as writer,
+            progress_of(int((~done).sum())) as progress,
+        ):
             stored: Future[None] | None = None
-            for window in _ahead(reader, self, _pending(cells, done)):
-                for finished in self._batches(window):
-                    progress.add(len(finished.rows) + len(finished.refused))
-                    rest: Finished | None = finished
-                    while rest is not None:
-                        rest = self._filling.take(rest)
-                        if self._is_due():
-                            stored = self._store(writer, stored)
-            stored = self._store(writer, stored)
+            for window in _ahead(reader, self, _windows(self.partial.cells, done)):
+                for finished in self._batches(window, done[window.rows - self.partial.cells.start]):
+                    progress.update(len(finished.rows) + len(finished.refused))
+                    if stored is not None:
+                        stored.result()
+                    stored = writer.submit(self.partial.append, finished)
             if stored is not None:
                 stored.result()
-        progress.finish()
+            self.partial.commit()
 
     def read(self, rows: npt.NDArray[np.int64]) -> Window:
         """Read and tokenise some cells."""
         return joined((part, self.model.tokenise(block)) for part, block in self.stream.blocks(rows))
 
-    def _batches(self, window: Window) -> Iterator[Finished]:
-        """Run a window batch by batch; the refused cells come first, without layers."""
-        if window.refused:
-            nothing = np.zeros(0, dtype=np.int64)
-            empty = {c.layer: np.zeros((0, c.width), dtype=c.dtype) for c in self.sink.columns}
-            yield Finished(nothing, empty, refused=window.refused)
+    def _batches(self, window: Window, done: npt.NDArray[np.bool_]) -> Iterator[Finished]:
+        """Run what is not done of a window batch by batch; the refused cells come first, without layers."""
+        refused = {row: reason for row, reason in window.refused.items() if not done[window.rows == row]}
+        if refused:
+            empty = {c.layer: np.zeros((0, c.width), dtype=c.dtype) for c in self.partial.columns}
+            yield Finished(rows=np.zeros(0, dtype=np.int64), layers=empty, refused=refused)
         order = window.by_length()
         while len(order):
             lengths = window.sentences.lengths[order]
             cells = order[: first_within(lengths, self.token_budget)]
-            try:
-                layers = self._forward(window, cells)
-            except RuntimeError as error:
-                self._halve(error, len(cells), int(lengths[0]))
-                continue
+            if not done[cells].all():
+                try:
+                    layers = self._forward(window, cells)
+                except RuntimeError as error:
+                    self._halve(error, len(cells), int(lengths[0]))
+                    continue
+                n_shortened = int((window.sentences.shortened[cells] & ~done[cells]).sum())
+                yield Finished(rows=window.rows[cells], layers=layers, n_shortened=n_shortened)
             order = order[len(cells) :]
-            shortened = window.rows[cells[window.sentences.shortened[cells]]]
-            yield Finished(window.rows[cells], layers, shortened=shortened)
 
     def _forward(self, window: Window, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """One forward pass: layer name to ``(len(cells), width)``."""
         with torch.inference_mode():
-            fill = {"multiple": STEP, "at_least": FEWEST} if self.device.type == "cpu" else {}
-            batch = pack(window.sentences, cells, device=self.device, **fill)
+            batch = pack(window.sentences, cells, device=self.device)
             pooled = dict(self._pooled(batch))
             layers = {
                 column.layer: pooled[column.layer].cpu().numpy().astype(column.dtype, copy=False)
-                for column in self.sink.columns
+                for column in self.partial.columns
             }
         for name, matrix in layers.items():
             if not np.isfinite(matrix).all():
@@ -166,26 +154,13 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _is_due(self) -> bool:
-        return self._filling.is_full or time.monotonic() - self._since >= SHARD_SECONDS
 
-    def _store(self, writer: ThreadPoolExecutor, before: Future[None] | None) -> Future[None] | None:
-        """Hand what is finished to the writer, once it is through with what it had before."""
-        if before is not None:
-            before.result()
-        self._filling, self._stored, self._since = self._stored, self._filling, time.monotonic()
-        self._filling.clear()
-        content = self._stored.content()
-        return None if content is None else writer.submit(self.sink.append, content)
-
-
-def _pending(cells: range, done: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows that are not done, a window at a time."""
-    for start in cells[::WINDOW_CELLS]:
-        rows = np.arange(start, min(start + WINDOW_CELLS, cells.stop))
-        rows = rows[~done[rows]]
-        if len(rows):
-            yield rows
+def _windows(cells: range, done: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the rows of the windows in which a cell is not done."""
+    for start in range(0, len(cells), WINDOW_CELLS):
+        window = slice(start, min(start + WINDOW_CELLS, len(cells)))
+        if not done[window].all():
+            yield np.array(cells[window])
 
 
 def _ahead(

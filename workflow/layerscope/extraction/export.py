@@ -12,7 +12,7 @@ import pandas as pd
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import PROVENANCE, read_layer
-from layerscope.files import whole
+from layerscope.files import refuse_overwriting, whole
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +36,27 @@ def export_layer(embeddings: Path, cells: Path, layer: str, output: Path) -> Non
     ------
     DataError
         If a file or the layer is missing, or the two files are not of the same cells.
+    ConfigError
+        If the output is one of the two files.
     """
     from anndata import AnnData
 
-    found = read_layer(embeddings, layer)
-    with open_h5ad(cells) as stored:
-        obs = read_table(stored["obs"])
-    if list(obs.index) != found.cell_ids:
+    refuse_overwriting(output, embeddings, cells)
+    embedding = read_layer(embeddings, layer)
+    with open_h5ad(cells) as file:
+        obs = read_table(file["obs"])
+    if list(obs.index) != embedding.cell_ids:
         raise DataError(f"{embeddings}: its cells are not those of {cells}; extract the layers again")
-    kept = np.array([not reason for reason in found.refused], dtype=bool)
-    if not kept.all():
-        log.warning("refused cells that are left out: %d", int((~kept).sum()))
-    names = pd.Index([f"dimension_{i}" for i in range(found.matrix.shape[1])])
-    made = AnnData(
-        found.matrix[kept],
-        obs=obs[kept],
+    accepted = np.array([not reason for reason in embedding.refused], dtype=bool)
+    if not accepted.all():
+        log.warning("refused cells that are left out: %d", int((~accepted).sum()))
+    names = pd.Index([f"dimension_{i}" for i in range(embedding.matrix.shape[1])])
+    provenance = {**embedding.provenance, "layer": layer}
+    exported = AnnData(
+        embedding.matrix[accepted],
+        obs=obs[accepted],
         var=pd.DataFrame(index=names),
-        uns={PROVENANCE: json.dumps({**found.provenance, "layer": layer}, indent=1, sort_keys=True)},
+        uns={PROVENANCE: json.dumps(provenance, indent=1, sort_keys=True)},
     )
     with whole(output) as scratch:
-        made.write_h5ad(scratch)
+        exported.write_h5ad(scratch)

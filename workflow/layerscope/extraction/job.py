@@ -19,10 +19,10 @@ import torch
 from layerscope import __version__
 from layerscope.errors import ConfigError, ModelError
 from layerscope.extraction.cell_stream import CellStream
-from layerscope.extraction.embeddings_file import EmbeddingsWriter
+from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine
-from layerscope.extraction.shards import Column, Shards, Sink
-from layerscope.files import whole
+from layerscope.extraction.partial_run import Column, PartialRun
+from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
 from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
@@ -33,11 +33,8 @@ from layerscope.tables import OFFICIAL
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-STORED_DTYPES = ("float32", "float16")
-DEVICES = ("cpu", "cuda", "auto")
 TRAINING = "provenance.json"
 STREAM_SETTINGS = ("matrix", "values", "gene_column")
-WINDOW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +58,9 @@ class Extraction:
     device
         ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device.
     threads
-        CPU threads of PyTorch; 0 leaves its default. Does not change results.
+        CPU threads of PyTorch; 0 leaves its default.
     token_budget
-        Tokens of a batch; 0 for the device's default. Does not change results on a CPU.
+        Tokens of a batch; 0 for the device's default.
     control, control_seed
         One of :data:`~layerscope.models.catalogue.CONTROLS`, or empty; and the seed of its draw.
     seed
@@ -105,20 +102,17 @@ def extract(
         What and how.
     shard
         ``(2, 5)`` runs the second of five nearly equal stretches of the cells, and the file holds these
-        alone; :func:`layerscope.extraction.merge.merge` makes of all five what one run makes.
+        alone; :func:`layerscope.extraction.merge.merge` joins all five.
 
     Raises
     ------
     ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it.
+        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
+    refuse_overwriting(output, cells)
     with closing(prepare(weights, cells, job)) as run:
-        rows = stretch(len(run.stream), *shard)
-        identity = {**run.identity, "shard": list(shard)}
-        with Shards(output.with_name(f".partial.{output.name}.shards"), identity, run.columns) as shards:
-            run.into(shards, rows)
-            _assemble(output, run, shards, rows)
-            shards.remove()
+        refuse_overwriting(output, run.model.weights)
+        log_counts(run.write(output, stretch(len(run.stream), *shard)))
 
 
 def stretch(n_cells: int, number: int, count: int) -> range:
@@ -147,7 +141,7 @@ class Run:
     provenance
         How the layers are made.
     identity
-        Whatever decides the result, as JSON; an interrupted run of another identity is not taken up.
+        Whatever decides the result, as JSON; what a run of another identity left is thrown away.
     """
 
     model: FoundationModel
@@ -159,36 +153,40 @@ class Run:
     provenance: dict[str, Any]
     identity: dict[str, Any]
 
-    def into(self, sink: Sink, cells: range | None = None) -> None:
-        """Run every cell (or those rows) that the sink does not have."""
-        Engine(self.model, self.stream, sink, self.pooling, self.device, self.budget).run(cells)
+    def write(self, output: Path, cells: range) -> dict[str, Any]:
+        """Write the embeddings file of some of the cells, going on where an interrupted run was.
+
+        Returns
+        -------
+        Its provenance, with what became of the cells.
+        """
+        folder = output.with_name(f".partial.{output.name}.run")
+        identity = {**self.identity, "cells": [cells.start, cells.stop]}
+        with PartialRun(folder, identity, self.columns, cells) as partial:
+            Engine(self.model, self.stream, partial, self.pooling, self.device, self.budget).run()
+            provenance = {
+                **self.provenance,
+                "n_refused": len(partial.refused),
+                "refused": dict(sorted(Counter(partial.refused.values()).items())),
+                "n_shortened": partial.n_shortened,
+            }
+            refused = {row - cells.start: reason for row, reason in partial.refused.items()}
+            cell_ids = self.stream.cell_ids[cells.start : cells.stop]
+            write_embeddings(output, cell_ids, partial.blocks(), provenance, refused)
+            partial.remove()
+        return provenance
 
     def close(self) -> None:
         """Close the file of cells."""
         self.stream.close()
 
-    def counted(self, refused: Mapping[int, str], n_shortened: int) -> dict[str, Any]:
-        """The provenance with what became of the cells, which is also logged.
 
-        Parameters
-        ----------
-        refused
-            Row to reason, of the cells without a representation.
-        n_shortened
-            How many cells lost tokens to a length limit.
-        """
-        reasons = Counter(refused[row] for row in sorted(refused))
-        for reason, n_cells in reasons.most_common():
-            example = self.stream.cell_ids[min(row for row in refused if refused[row] == reason)]
-            log.warning("refused cells: %d (such as %s): %s", n_cells, example, reason)
-        if n_shortened:
-            log.info("cells above the length limit, which lose genes to it: %d", n_shortened)
-        return {
-            **self.provenance,
-            "n_refused": len(refused),
-            "refused": dict(sorted(reasons.items())),
-            "n_shortened": n_shortened,
-        }
+def log_counts(provenance: Mapping[str, Any]) -> None:
+    """Log how many cells were refused, and why, and how many were shortened."""
+    for reason, n_cells in provenance["refused"].items():
+        log.warning("refused cells: %d: %s", n_cells, reason)
+    if provenance["n_shortened"]:
+        log.info("cells above the length limit, which lose genes to it: %d", provenance["n_shortened"])
 
 
 def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
@@ -305,18 +303,3 @@ def _identity(cells: Path) -> dict[str, int]:
     """What tells a file of cells from another of the same name."""
     status = cells.stat()
     return {"bytes": status.st_size, "modified": status.st_mtime_ns}
-
-
-def _assemble(output: Path, run: Run, shards: Shards, rows: range) -> None:
-    """Write the embeddings file from the shards, and say how many cells were refused."""
-    counted = run.counted(shards.refused, shards.n_shortened)
-    row_bytes = sum(column.width * column.dtype.itemsize for column in shards.columns)
-    size = max(WINDOW_BYTES // row_bytes, 1)
-    with whole(output) as scratch, EmbeddingsWriter(scratch, len(rows)) as writer:
-        for column in shards.columns:
-            writer.add(column.layer, column.width, column.dtype)
-        for start, layers in shards.windows(rows, size):
-            for name, matrix in layers.items():
-                writer.fill(name, start - rows.start, matrix)
-        refused = {row - rows.start: reason for row, reason in shards.refused.items()}
-        writer.finish(run.stream.cell_ids[rows.start : rows.stop], refused, counted)

@@ -116,8 +116,7 @@ class TokenBatch:
     Attributes
     ----------
     tokens
-        Columns with one entry per row of the packed matrix. Rows from ``offsets[-1]`` on belong to no cell:
-        they make the number of rows a multiple of what the engine asked for.
+        Columns with one entry per row of the packed matrix.
     cells
         Columns with one entry per cell.
     offsets
@@ -131,11 +130,6 @@ class TokenBatch:
     @property
     def n_cells(self) -> int:
         return len(self.offsets) - 1
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the packed matrix, those that belong to no cell included."""
-        return len(next(iter(self.tokens.values())))
 
     @property
     def device(self) -> torch.device:
@@ -171,8 +165,6 @@ def pack(
     cells: Integers | None = None,
     *,
     device: torch.device | str = "cpu",
-    multiple: int = 1,
-    at_least: int = 1,
 ) -> TokenBatch:
     """Pack chosen cells of ``sentences``, in the order given, into a batch.
 
@@ -184,8 +176,6 @@ def pack(
         Indices of the cells to take, each with at least one token; all of them by default.
     device
         Where the tensors go.
-    multiple, at_least
-        The number of rows is filled up with zeros to a multiple of the one and to the other.
 
     Returns
     -------
@@ -196,19 +186,16 @@ def pack(
     if len(chosen) == 0 or int(lengths.min()) == 0:
         raise ValueError("a batch holds at least one cell, and each of its cells at least one token")
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    n_tokens = int(offsets[-1])
-    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(n_tokens)
-    n_rows = -(-max(n_tokens, at_least) // multiple) * multiple
+    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
 
-    def tensor(column: npt.NDArray[Any], fill: int) -> Tensor:
+    def tensor(column: npt.NDArray[Any]) -> Tensor:
         kind = np.float32 if np.issubdtype(column.dtype, np.floating) else np.int64
-        filled = np.zeros(len(column) + fill, dtype=bool if column.dtype == bool else kind)
-        filled[: len(column)] = column
-        return torch.from_numpy(filled).to(device, non_blocking=True)
+        numbers = column.astype(bool if column.dtype == bool else kind)
+        return torch.from_numpy(numbers).to(device, non_blocking=True)
 
     return TokenBatch(
-        tokens={name: tensor(column[source], n_rows - n_tokens) for name, column in sentences.tokens.items()},
-        cells={name: tensor(column[chosen], 0) for name, column in sentences.cells.items()},
+        tokens={name: tensor(column[source]) for name, column in sentences.tokens.items()},
+        cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
         offsets=offsets,
     )
 

@@ -21,6 +21,7 @@ from layerscope import __version__
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
+from layerscope.files import refuse_overwriting
 from layerscope.models.baselines_cell_cycle import G2M_PHASE, RENAMED, S_PHASE
 from layerscope.models.baselines_components import Rows, principal_components
 from layerscope.statistics.ranks import average_ranks
@@ -71,7 +72,7 @@ def compute_baseline(
     Raises
     ------
     ConfigError
-        If the baseline or a setting is unknown.
+        If the baseline or a setting is unknown, or the output is the file of cells.
     DataError
         If the cells are not what the baseline needs: empty ones, or no counts where counts are needed.
     """
@@ -84,6 +85,7 @@ def compute_baseline(
             f"baseline {baseline}: unknown setting {unknown[0]!r}; "
             f"expected {', '.join(allowed) or 'no settings'}"
         )
+    refuse_overwriting(output, cells)
     data = read_cells(cells)
     _demand_cells_with_counts(data, str(cells))
     try:

@@ -1,16 +1,13 @@
 """Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
 
 On a CPU some heads of one cell are done at a time, some queries at a time against the keys up to the last of
-them: scores stay in cache, and half of them are never made. Sums over keys are cut at multiples of
-:data:`KEYS`, no product has a single row, and none is scaled on the way: a BLAS library would otherwise sum
-or round otherwise with another number of threads.
+them: scores stay in cache, and half of them are never made.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +15,7 @@ from torch import Tensor
 from layerscope.models.base import Span, TokenBatch
 from layerscope.models.transformer import Scratch
 
-QUERIES, KEYS, HEADS_PER_THREAD = 128, 256, 4
+QUERIES, HEADS_PER_THREAD = 128, 4
 SCORES_AT_ONCE = 1 << 28
 
 
@@ -64,15 +61,13 @@ def capped_attention(
 
     Returns
     -------
-    Context, ``(n_rows, hidden)``: zero where a token may attend to nothing, and in rows of no cell.
+    Context, ``(n_rows, hidden)``: zero where a token may attend to nothing.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
     out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
     if out is None:
-        parts = [_together(split, part, batch, keys, softcap) for part in _parts(batch, heads)]
-        return torch.cat([*parts, qkv.new_zeros((len(qkv) - int(batch.offsets[-1]), width))])
-    out[int(batch.offsets[-1]) :] = 0
+        return torch.cat([_together(split, part, batch, keys, softcap) for part in _parts(batch, heads)])
     for cell, closed in enumerate(keys.closed.tolist()):
         rows = slice(int(batch.offsets[cell]), int(batch.offsets[cell + 1]))
         _cell(split[rows], keys.bias[rows], closed, softcap, out[rows], scratch)
@@ -84,16 +79,17 @@ def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor
     tokens, _, heads, size = split.shape
     unit = softcap if softcap > 0 else 1.0
     bias = (bias / unit).to(split.dtype)
-    future = torch.full((QUERIES + 1, QUERIES + 1), -math.inf, dtype=split.dtype).triu(1)
+    future = torch.full((QUERIES, QUERIES), -math.inf, dtype=split.dtype).triu(1)
     context = out.view(tokens, heads, size)
     at_once = HEADS_PER_THREAD * torch.get_num_threads()
     for first in range(0, heads, at_once):
         some = slice(first, min(first + at_once, heads))
         query, key, value = (part.transpose(0, 1).contiguous() for part in split[:, :, some].unbind(1))
         query = query / (math.sqrt(size) * unit)
-        flat = scratch.take("scores", len(query) * (QUERIES + 1), tokens, split, split.dtype)
+        flat = scratch.take("scores", len(query) * QUERIES, tokens, split, split.dtype)
         assert flat is not None, "buffers are there in inference on a CPU"
-        for start, stop in _query_blocks(tokens):
+        for start in range(0, tokens, QUERIES):
+            stop = min(start + QUERIES, tokens)
             shape = len(query), stop - start, stop
             scores = flat.view(-1)[: math.prod(shape)].view(shape)
             keys = key[:, :stop].transpose(1, 2)
@@ -104,19 +100,9 @@ def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor
             if closed:
                 scores[:, :, 0] = -math.inf
             weights = torch.softmax(scores, dim=-1)
-            total = torch.bmm(weights[:, :, :KEYS], value[:, : min(KEYS, stop)])
-            for place in range(KEYS, stop, KEYS):
-                part = slice(place, min(place + KEYS, stop))
-                total.baddbmm_(weights[:, :, part], value[:, part])
-            context[start:stop, some] = total.transpose(0, 1)
+            context[start:stop, some] = torch.bmm(weights, value[:, :stop]).transpose(0, 1)
     if closed:
         out[0] = 0
-
-
-def _query_blocks(tokens: int) -> list[tuple[int, int]]:
-    """Stretches of queries, none of a single one unless there is but one."""
-    edges = [*range(0, max(tokens - 1, 1), QUERIES), tokens]
-    return list(pairwise(edges))
 
 
 def _parts(batch: TokenBatch, heads: int) -> list[Span]:

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
-from layerscope.models.scfoundation_files import IGNORED, SUBMODELS, config_of, read_gene_list, read_submodel
+from layerscope.models.scfoundation_files import (
+    GENE_LIST,
+    IGNORED,
+    SUBMODELS,
+    config_of,
+    read_gene_list,
+    read_submodel,
+)
 from layerscope.models.scfoundation_network import ScFoundationEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import gathered, reduced
@@ -178,12 +185,12 @@ def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
-    """Load a sub-model from the owners' release, or from what :func:`convert` wrote.
+    """Load a sub-model from the owners' release.
 
     Parameters
     ----------
     folder
-        Holds ``models.ckpt`` and the gene list; or ``scfoundation.json``, gene list and safetensors files.
+        Holds ``models.ckpt`` and the gene list.
     settings
         See :class:`ScFoundation`; ``gene_list`` names the file of genes, ``trust_sha256`` opts in to an
         unsafe file.
@@ -196,8 +203,8 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
         If a file is missing, damaged, unsafe, or does not fit the others.
     """
     submodel = settings.take("submodel", SUBMODELS[0], SUBMODELS)
-    path, config, tensors, gene_list = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
-    genes = read_gene_list(folder / settings.take("gene_list", gene_list))
+    path, config, tensors = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
+    genes = read_gene_list(folder / settings.take("gene_list", GENE_LIST))
     shape = config_of(config, tensors, path)
     if len(genes.genes) != shape.n_genes:
         raise ModelError(

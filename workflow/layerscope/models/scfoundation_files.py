@@ -1,8 +1,7 @@
-"""scFoundation on disk: the owners' release, its lighter converted form, and writing either."""
+"""scFoundation on disk: the owners' release, read and written."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.files import whole
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import present, read_checkpoint, read_safetensors, sha256
+from layerscope.models.weights import present, read_checkpoint
 
 CHECKPOINT = "models.ckpt"
 GENE_LIST = "OS_scRNA_gene_index.19264.tsv"
-CONVERTED = "scfoundation.json"
 SUBMODELS = ("cell", "rde", "gene")
 PREFIX = "model."
 IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
@@ -29,29 +26,25 @@ IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
 
 def read_submodel(
     folder: Path, submodel: str, trusted: str
-) -> tuple[Path, Mapping[str, Any], dict[str, Tensor], str]:
-    """Configuration and tensors of a sub-model, and the usual name of the gene list."""
-    index = folder / CONVERTED
-    if index.is_file():
-        held = json.loads(index.read_text(encoding="utf-8"))
-        _has(held["submodels"], submodel, index)
-        path = folder / f"{submodel}.safetensors"
-        return path, held["submodels"][submodel], read_safetensors(path), held["gene_list"]
+) -> tuple[Path, Mapping[str, Any], dict[str, Tensor]]:
+    """The checkpoint, and a sub-model's configuration and tensors in it.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is missing, damaged or unsafe, or lacks the sub-model.
+    """
     path = folder / CHECKPOINT
     held = read_checkpoint(path, trusted_sha256=trusted)
-    _has(held, submodel, path)
+    if not isinstance(held, Mapping) or submodel not in held:
+        content = ", ".join(map(str, held)) if isinstance(held, Mapping) else type(held).__name__
+        raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {content}")
     if not {"config", "state_dict"} <= set(held[submodel]):
         raise ModelError(
             f"{path}: {submodel} holds {', '.join(held[submodel])}; expected config and state_dict"
         )
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in held[submodel]["state_dict"].items()}
-    return path, flattened(held[submodel]["config"]), tensors, GENE_LIST
-
-
-def _has(held: Any, submodel: str, path: Path) -> None:
-    if not isinstance(held, Mapping) or submodel not in held:
-        found = ", ".join(map(str, held)) if isinstance(held, Mapping) else type(held).__name__
-        raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {found}")
+    return path, flattened(held[submodel]["config"]), tensors
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,49 +169,3 @@ def write_gene_list(path: Path, genes: Sequence[str]) -> None:
     rows = [f"{gene}\t{index}\n" for index, gene in enumerate(genes)]
     with whole(path) as scratch:
         scratch.write_text("".join(["gene_name\tindex\n", *rows]), encoding="utf-8")
-
-
-def convert(
-    folder: Path, output: Path, *, gene_list: str = GENE_LIST, trusted_sha256: str = ""
-) -> list[Path]:
-    """Write the encoders of a ``models.ckpt`` as safetensors and JSON: smaller, and safe to read.
-
-    Parameters
-    ----------
-    folder
-        The release: ``models.ckpt`` and the gene list.
-    output
-        Folder for ``scfoundation.json`` (each sub-model's flat configuration and the checkpoint's sha256),
-        the gene list and one safetensors file per sub-model. Both forms give the same bits.
-    gene_list
-        Name of the gene list in ``folder``.
-    trusted_sha256
-        Opt-in to an unsafe checkpoint, see :func:`layerscope.models.weights.read_checkpoint`.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    ModelError
-        If the checkpoint or the gene list cannot be read.
-    """
-    source = folder / CHECKPOINT
-    genes = read_gene_list(folder / gene_list)
-    submodels = {}
-    written = []
-    for name in SUBMODELS:
-        if name in read_checkpoint(source, trusted_sha256=trusted_sha256):
-            path, config, tensors, _ = read_submodel(folder, name, trusted_sha256)
-            config_of(config, tensors, path)
-            needed = {key: t.contiguous() for key, t in tensors.items() if not key.startswith(IGNORED)}
-            with whole(output / f"{name}.safetensors") as scratch:
-                save_file(needed, scratch)
-            submodels[name] = dict(config)
-            written.append(output / f"{name}.safetensors")
-    write_gene_list(output / "genes.tsv", genes.genes)
-    index = {"gene_list": "genes.tsv", "source_sha256": sha256(source), "submodels": submodels}
-    with whole(output / CONVERTED) as scratch:
-        scratch.write_text(json.dumps(index, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
-    return [*written, output / "genes.tsv", output / CONVERTED]

@@ -183,4 +183,3 @@ class TranscriptFormerEncoder(Network):
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""
         draw_as_pytorch(self, torch.Generator().manual_seed(seed))
-        self.gene_embeddings.embedding.forget()

@@ -1,9 +1,9 @@
 """What packed transformer encoders share: row-wise work in blocks of rows, attention cell by cell.
 
 On a CPU the rows go through matrix products in blocks of about :data:`BLOCK`, so that the intermediate values
-stay in cache. No product has fewer than :data:`FEWEST` rows: a BLAS library picks its kernel, and with it the
-order of its sums, by the shape of the product; from there on it is one kernel, and a cell's result has the
-same bits whatever else is in its batch. In training, and on a GPU, the whole matrix goes at once.
+stay in cache. In training, and on a GPU, the whole matrix goes at once. A BLAS library picks its kernel, and
+with it the order of its sums, by the shape of a product: what else is in its batch may change a cell's last
+bits.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ from torch.nn import functional
 from layerscope.errors import ModelError
 from layerscope.models.base import Network, Span, TokenBatch
 
-FEWEST = 512
-STEP = 64
 BLOCK = 1024
-DEPTH = 2048
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
 
@@ -122,33 +119,18 @@ def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | No
 
 
 def blocks_of(n_rows: int) -> list[slice]:
-    """Cut rows into nearly equal blocks, none below :data:`FEWEST` unless there are fewer rows."""
+    """Cut rows into nearly equal blocks."""
     count = max(round(n_rows / BLOCK), 1)
-    edges = [n_rows * i // count // STEP * STEP for i in range(count)]
-    return [slice(a, b) for a, b in pairwise([*edges, n_rows])]
-
-
-def by_enough_rows(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
-    """Apply a row-wise ``function`` to a matrix of perhaps few rows, with the bits that many would give."""
-    fill = -(-max(len(matrix), FEWEST) // STEP) * STEP - len(matrix)
-    return by_rows(function, torch.cat([matrix, matrix.new_zeros((fill, *matrix.shape[1:]))]))[: len(matrix)]
+    edges = [n_rows * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias`` in the precision of the weight.
-
-    On a CPU long sums are cut at multiples of :data:`DEPTH`, since a BLAS library would otherwise share one
-    sum among its threads, and their number would change its bits.
-    """
+    """``x @ weight.T + bias`` in the precision of the weight; into ``out``, if there is one."""
     x = x.to(weight.dtype)
-    depth = weight.shape[1]
-    if not reusable(x):
+    if out is None:
         return functional.linear(x, weight, bias)
-    first = x[:, :DEPTH], weight[:, :DEPTH].t()
-    product = torch.mm(*first, out=out) if bias is None else torch.addmm(bias, *first, out=out)
-    for start in range(DEPTH, depth, DEPTH):
-        product.addmm_(x[:, start : start + DEPTH], weight[:, start : start + DEPTH].t())
-    return product
+    return torch.mm(x, weight.t(), out=out) if bias is None else torch.addmm(bias, x, weight.t(), out=out)
 
 
 def plus(x: Tensor, update: Tensor, out: Tensor | None = None) -> Tensor:
@@ -175,20 +157,17 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
 
     Returns
     -------
-    Context, ``(n_rows, hidden)``, zero in rows that belong to no cell.
+    Context, ``(n_rows, hidden)``.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
     if qkv.is_cuda and qkv.dtype in HALF:
         return _varlen(split, batch)
-    rest = len(qkv) - int(batch.offsets[-1])
     out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
     if out is None:
-        parts = [_within(split, span, scratch) for span in batch.spans]
-        return torch.cat([*parts, qkv.new_zeros((rest, width))])
+        return torch.cat([_within(split, span, scratch) for span in batch.spans])
     for span in batch.spans:
         out[span.rows] = _within(split, span, scratch)
-    out[len(qkv) - rest :] = 0
     return out
 
 
@@ -213,11 +192,9 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     """Attention of all cells of a batch in one call of PyTorch's variable-length flash kernel."""
     from torch.nn.attention.varlen import varlen_attn  # two seconds, and needed on a GPU alone
 
-    n_tokens = int(batch.offsets[-1])
-    query, key, value = (part.contiguous() for part in split[:n_tokens].unbind(1))
+    query, key, value = (part.contiguous() for part in split.unbind(1))
     lengths, longest = batch.cumulative_lengths, batch.longest
-    context = cast(Tensor, varlen_attn(query, key, value, lengths, lengths, longest, longest))
-    return functional.pad(context.flatten(1), (0, 0, 0, len(split) - n_tokens))
+    return cast(Tensor, varlen_attn(query, key, value, lengths, lengths, longest, longest)).flatten(1)
 
 
 def gathered(hidden: Tensor, batch: TokenBatch, position: Tensor) -> Tensor:
@@ -255,8 +232,7 @@ def reduced(
 
     Returns
     -------
-    float32, ``(n_cells, hidden)``, NaN for a cell without a token in that range. Every cell is summed by
-    itself in the order of its tokens, so that neither its batch nor the number of threads changes a bit.
+    float32, ``(n_cells, hidden)``, NaN for a cell without a token in that range.
     """
     lengths = torch.diff(batch.cumulative_lengths).long()
     start = batch.starts + first

@@ -196,7 +196,7 @@ class UCE(FoundationModel):
         raise self.no_pooling(pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
-        return functional.normalize(self.module.decoded(self.pool(hidden, batch, "cls")), dim=1)
+        return functional.normalize(self.module.decoder(self.pool(hidden, batch, "cls")), dim=1)
 
     def widths(self, pooling: str) -> tuple[int, int]:
         return self.hidden_size, self.module.config.decoder[-1]

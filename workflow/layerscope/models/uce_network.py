@@ -17,7 +17,7 @@ from torch.nn import functional
 from layerscope.models.base import TokenBatch
 from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Sizes, Transformer, by_enough_rows, linear
+from layerscope.models.transformer import Sizes, Transformer, linear
 
 SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
 
@@ -88,10 +88,6 @@ class UCEEncoder(Transformer):
         scaled: Tensor = hidden * self.config.hidden_size**0.5
         return scaled
 
-    def decoded(self, hidden: Tensor) -> Tensor:
-        """The decoder, row by row: ``(n, hidden_size)`` to ``(n, decoder[-1])``."""
-        return by_enough_rows(self.decoder, hidden)
-
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place.
 
@@ -99,4 +95,3 @@ class UCEEncoder(Transformer):
         owners' builder copies one block to all layers; here each is drawn by itself.)
         """
         draw_as_pytorch(self, torch.Generator().manual_seed(seed))
-        self.pe_embedding.forget()

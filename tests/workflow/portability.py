@@ -1,0 +1,110 @@
+"""The unit tests on emulated processors, and the default study on two of them, its tables side by side.
+
+    python tests/workflow/portability.py [--folder build/portability] [--cores 2] [--only tests|study]
+
+An emulated processor is this one with libraries told to leave its newer instructions alone. The small networks
+of the study are pretrained once, since training turns rounding into other weights; everything from the cells'
+preparation on is made on each. Scores must agree to 1e-4, and whatever is a word in the tables (verdicts, chosen
+layers, statuses) must be the same. The exit status is the number of differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from workflow_study import ROOT, copy_repository
+
+PROCESSORS = {
+    "PyTorch's plain kernels": {"ATEN_CPU_CAPABILITY": "default"},
+    "AVX2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+    "SSE4.2": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "OPENBLAS_CORETYPE": "Nehalem"},
+}
+STUDY_ON = ("AVX2", "SSE4.2")
+TOLERANCE = 1e-4
+NUMBERS = ("estimate", "ci_low", "ci_high", "ceiling", "null_mean")
+REMARKS = ("reason",)  # sentences with numbers in them
+
+
+def run_tests(processor: str) -> int:
+    """Run the unit tests; 1 if any fails."""
+    print(f"unit tests: {processor}", flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "tests/unit"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | PROCESSORS[processor]
+    return int(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0)
+
+
+def run_study(folder: Path, processor: str, cores: int) -> Path:
+    """Make the default study's tables in a checkout; what is there is not made again."""
+    print(f"default study: {processor}", flush=True)
+    command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", str(cores)]
+    environment = os.environ | {"PYTHONPATH": ""} | PROCESSORS[processor]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    tables = folder.with_name(f"{folder.name}-{processor}")
+    shutil.rmtree(tables, ignore_errors=True)
+    shutil.copytree(folder / "results" / "tables", tables)
+    shutil.rmtree(folder / "results")
+    return tables
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What differs between the tables of two runs."""
+    found = []
+    for name in ("scores", "layers"):
+        a, b = (
+            pd.read_csv(at / f"{name}.tsv", sep="\t", dtype=str, keep_default_na=False) for at in (one, other)
+        )
+        if a.shape != b.shape or list(a) != list(b):
+            return [f"{name}.tsv has the shape {a.shape} and {b.shape}"]
+        for column in a:
+            if column in NUMBERS:
+                x, y = (pd.to_numeric(table[column], errors="coerce") for table in (a, b))
+                rows = ~np.isclose(x, y, rtol=0, atol=TOLERANCE, equal_nan=True)
+                most = (x - y).abs().max()
+                print(f"{name}.tsv, {column}: largest difference {most:.2g}")
+            elif column in REMARKS or _has_fractions(a[column]):
+                continue
+            else:
+                rows = (a[column] != b[column]).to_numpy()
+            found += [f"{name}.tsv, {column}: {a.iloc[i].to_dict()}" for i in np.flatnonzero(rows)]
+    return found
+
+
+def _has_fractions(column: pd.Series) -> bool:
+    """Whether a column holds numbers, and empty cells, alone, and not only whole numbers."""
+    numbers = pd.to_numeric(column[column != ""], errors="coerce")
+    return bool(numbers.notna().all() and (numbers % 1 != 0).any())
+
+
+def main() -> None:
+    """Run what was asked for."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--folder", type=Path, default=ROOT / "build" / "portability")
+    p.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    p.add_argument("--only", choices=("tests", "study"))
+    args = p.parse_args()
+    failures = 0 if args.only == "study" else sum(run_tests(processor) for processor in PROCESSORS)
+    if args.only != "tests":
+        shutil.rmtree(args.folder, ignore_errors=True)
+        args.folder.mkdir(parents=True)
+        study = copy_repository(args.folder / "study").folder
+        tables = [run_study(study, processor, args.cores) for processor in STUDY_ON]
+        found = differences(*tables)
+        print("\n".join(found) or "the tables agree")
+        failures += len(found)
+    sys.exit(min(failures, 100))
+
+
+if __name__ == "__main__":
+    main()
