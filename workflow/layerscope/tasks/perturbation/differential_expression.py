@@ -102,7 +102,7 @@ def differential_expression(
     if samples.n_obs <= len(names) + 1:
         raise DataError(
             f"{pseudobulk}: {samples.n_obs} samples for {len(names)} perturbations and the control leave "
-            "none to estimate dispersions from; form samples by more columns (pseudobulk_by), or of fewer cells"
+            "none to estimate dispersions from; form samples by more columns (pseudobulk_by)"
         )
     fitted = fit(np.asarray(samples.X[:, tested]), group, chosen.size_factors, threads)
     cells_of = pd.Series(samples.obs["n_cells"].to_numpy()).groupby(group)

@@ -269,8 +269,8 @@ class DispersionLoss:
     """Penalised negative log-likelihood of genes in their log dispersions, and its gradient.
 
     The negative-binomial likelihood; Cox and Reid's adjustment ``log det(X'WX) / 2``, which is half the sum
-    of the logs of the groups' weights, but for a constant; and, for the maximum a posteriori, a normal prior on
-    the log dispersion around ``expected``.
+    of the logs of the groups' weights, but for a constant; and, for the maximum a posteriori, a normal prior
+    on the log dispersion around ``expected``.
     """
 
     groups: Groups
