@@ -1,9 +1,8 @@
 """Which cells stand for which perturbation, in which bucket, under true and under shuffled labels.
 
-The protocol ``strict`` never looks at single cells after this: every perturbation has the same number of
-cells, dealt into equal buckets within guide and lane; a half of the cells is a half of the buckets. So
-repeated splits, smaller numbers of cells and noise ceilings all follow from one sum per perturbation and
-bucket, and an extraction that keeps these sums needs to keep no cell.
+Every perturbation has the same number of cells, dealt into equal buckets within guide and lane; a half of the
+cells is a half of the buckets. Repeated splits, smaller numbers of cells and noise ceilings all follow from
+one sum per perturbation and bucket, so that protocol ``strict`` looks at no single cell after this.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -25,6 +23,7 @@ from layerscope.cells.canonical import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.tasks.perturbation.centroids import group_cells
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 LANE_COLUMNS = ("replicate", "batch")
@@ -163,14 +162,14 @@ def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
 
     All of them if there are no more than ``n_splits``; no split appears twice, nor with its halves swapped.
     """
-    others = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
+    companions = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
     random = np.random.default_rng([seed, n_buckets])
-    chosen = random.permutation(len(others))[: min(n_splits, comb(n_buckets - 1, n_buckets // 2 - 1))]
-    found = np.zeros((len(chosen), n_buckets), dtype=bool)
-    found[:, 0] = True
-    for row, index in zip(found, chosen, strict=True):
-        row[list(others[index])] = True
-    return found
+    chosen = random.permutation(len(companions))[:n_splits]
+    first = np.zeros((len(chosen), n_buckets), dtype=bool)
+    first[:, 0] = True
+    for row, index in zip(first, chosen, strict=True):
+        row[list(companions[index])] = True
+    return first
 
 
 def write_design(path: str | Path, design: Design) -> None:
@@ -198,12 +197,12 @@ def read_design(path: str | Path) -> Design:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with np.load(path) as stored:
+        with np.load(path) as arrays:
             return Design(
-                names=stored["names"].tolist(),
-                cell_ids=stored["cell_ids"].tolist(),
-                groups=stored["groups"],
-                **json.loads(str(stored["about"])),
+                names=arrays["names"].tolist(),
+                cell_ids=arrays["cell_ids"].tolist(),
+                groups=arrays["groups"],
+                **json.loads(str(arrays["about"])),
             )
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: not a design of splits ({error}); delete it and run again") from error
@@ -225,21 +224,15 @@ def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[lis
     if len(names) > settings.MOST_PERTURBATIONS:
         raise DataError(
             f"{where}: {len(names)} perturbations; protocol strict compares {settings.MOST_PERTURBATIONS} "
-            "at most: "
-            "set max_perturbations"
+            "at most: set max_perturbations"
         )
     if len(names) < settings.MIN_PERTURBATIONS or control.sum() < wanted:
         raise DataError(
             f"{where}: {len(names)} of {len(sizes)} perturbations, and {int(control.sum())} control cells, "
-            "for "
-            f"cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
-            "perturbations "
-            f"and the control with so many cells each: lower cells_per_perturbation"
+            f"for cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
+            "perturbations and the control with so many cells each: lower cells_per_perturbation"
         )
-    number = {name: index + 1 for index, name in enumerate(names)}
-    item = np.array([number.get(label, -1) for label in labels], dtype=np.int64)
-    item[control] = 0
-    return names, item
+    return names, group_cells(obs, names)
 
 
 def combined_codes(obs: pd.DataFrame, columns: list[str]) -> Codes:

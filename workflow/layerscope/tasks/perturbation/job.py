@@ -14,10 +14,10 @@ from threadpoolctl import threadpool_limits
 from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import Layer, read_layer
-from layerscope.tables import Score, depth, write_resamples, write_scores
-from layerscope.tasks.perturbation.centroids import sum_groups
+from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
+from layerscope.tasks.perturbation.centroids import group_cells, sum_groups
 from layerscope.tasks.perturbation.design import read_design
-from layerscope.tasks.perturbation.scores import group_cells, scores_of_all_cells
+from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings, StrictSettings
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
@@ -68,7 +68,7 @@ def score_perturbation(
     design
         The condition's design of splits, for protocol ``strict``.
     threads
-        Of use for thousands of perturbations; the result does not depend on it.
+        Of the matrix products of thousands of perturbations.
 
     Raises
     ------
@@ -77,12 +77,12 @@ def score_perturbation(
     DataError
         If the files do not belong together.
     """
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        rows, found = _score(
-            protocol, embeddings, layer, cells, reference, condition, model, settings, seed, design, threads
+    with threadpool_limits(threads):
+        rows, values = _score(
+            protocol, embeddings, layer, cells, reference, condition, model, settings, seed, design
         )
     write_scores(output, rows)
-    write_resamples(resamples, found)
+    write_resamples(resamples, values)
 
 
 def _score(
@@ -96,81 +96,46 @@ def _score(
     settings: Mapping[str, Any],
     seed: int,
     design: str | Path | None,
-    threads: int,
 ) -> Scored:
     obs = read_obs(cells)
     about = {"condition": condition, "model": model, "layer": layer, "task": TASK, "protocol": protocol}
+
+    def subject(provenance: Mapping[str, Any]) -> Subject:
+        at = depth(layer, int(provenance.get("n_layers") or 0))
+        return Subject(**about, depth=at, seed=seed)
+
     if protocol == "strict":
         if design is None:
             raise ConfigError("protocol strict needs --design, the design of splits of these cells")
-        strict = StrictSettings.read(settings)
-        return _strict(embeddings, layer, cells, obs, reference, design, about, strict, seed)
-    if protocol in PROTOCOLS:
-        chosen: PaperSettings | ReleasedSettings = (
-            PaperSettings if protocol == "paper" else ReleasedSettings
-        ).read(settings)
-        return _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed, threads)
-    raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
-
-
-def _all_cells(
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    obs: pd.DataFrame,
-    reference: str | Path,
-    about: dict[str, Any],
-    settings: PaperSettings | ReleasedSettings,
-    seed: int,
-    threads: int,
-) -> Scored:
-    names, values = read_similarity(reference)
+        plan, references = read_design(design), read_reference(reference)
+        if plan.cell_ids != obs.index.tolist() or plan.names != references.names:
+            raise DataError(
+                f"{design}: not the design of {cells} and {reference}; delete the three and run again"
+            )
+        if is_sums(embeddings):
+            plain, unit, provenance = read_layer_sums(embeddings, layer, plan)
+        else:
+            vectors = read_layer(embeddings, layer)
+            demand_same_cells(vectors, obs, embeddings, cells)
+            provenance = vectors.provenance
+            plain = sum_layer(vectors.matrix, plan)
+            unit = sum_layer(vectors.matrix, plan, n_labellings=1, unit_norm=True)
+        chosen = StrictSettings.read(settings)
+        return strict_scores(plain, unit, references, plan, subject(provenance), chosen)
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
+    similarity = read_similarity(reference)
     if is_sums(embeddings):
-        sums, provenance = read_everyone(embeddings, layer, names)
+        sums, provenance = read_everyone(embeddings, layer, similarity.names)
     else:
-        stored = read_layer(embeddings, layer)
-        demand_same_cells(stored, obs, embeddings, cells)
-        provenance = stored.provenance
-        usable = np.asarray(np.isfinite(stored.matrix).all(axis=1))
-        sums = sum_groups(stored.matrix, group_cells(obs, names, usable), len(names) + 1)
-    return scores_of_all_cells(
-        sums,
-        obs,
-        names,
-        values,
-        about | _depth(layer, provenance),
-        seed=seed,
-        n_resamples=settings.resamples,
-        n_splits=settings.splits,
-        threads=threads,
-    )
-
-
-def _strict(
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    obs: pd.DataFrame,
-    reference: str | Path,
-    design: str | Path,
-    about: dict[str, Any],
-    settings: StrictSettings,
-    seed: int,
-) -> Scored:
-    plan, references = read_design(design), read_reference(reference)
-    if plan.cell_ids != obs.index.tolist() or plan.names != references.names:
-        raise DataError(
-            f"{design}: not the design of {cells} and {reference}; delete the three and run again"
-        )
-    if is_sums(embeddings):
-        plain, unit, provenance = read_layer_sums(embeddings, layer, plan)
-    else:
-        stored = read_layer(embeddings, layer)
-        demand_same_cells(stored, obs, embeddings, cells)
-        provenance = stored.provenance
-        plain = sum_layer(stored.matrix, plan)
-        unit = sum_layer(stored.matrix, plan, n_labellings=1, unit_norm=True)
-    return strict_scores(plain, unit, references, plan, settings, about | _depth(layer, provenance), seed)
+        vectors = read_layer(embeddings, layer)
+        demand_same_cells(vectors, obs, embeddings, cells)
+        provenance = vectors.provenance
+        usable = np.asarray(np.isfinite(vectors.matrix).all(axis=1))
+        group = group_cells(obs, similarity.names, usable)
+        sums = sum_groups(vectors.matrix, group, len(similarity.names) + 1)
+    of_protocol = PaperSettings if protocol == "paper" else ReleasedSettings
+    return scores_of_all_cells(sums, obs, similarity, subject(provenance), of_protocol.read(settings))
 
 
 def demand_same_cells(layer: Layer, obs: pd.DataFrame, embeddings: str | Path, cells: str | Path) -> None:
@@ -178,10 +143,5 @@ def demand_same_cells(layer: Layer, obs: pd.DataFrame, embeddings: str | Path, c
     if list(layer.cell_ids) != obs.index.tolist():
         raise DataError(
             f"{embeddings}: its {len(layer.cell_ids)} cells are not the {len(obs)} cells of {cells} in "
-            "their order; "
-            "extract the layers again from these cells"
+            "their order; extract the layers again from these cells"
         )
-
-
-def _depth(layer: str, provenance: Mapping[str, Any]) -> dict[str, float]:
-    return {"depth": depth(layer, int(provenance.get("n_layers") or 0))}

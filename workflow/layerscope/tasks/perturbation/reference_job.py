@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError, DataError
-from layerscope.tables import write_scores
+from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.perturbation.ceilings import ceiling_rows
 from layerscope.tasks.perturbation.design import read_design
 from layerscope.tasks.perturbation.released import released_reference
@@ -57,14 +56,12 @@ def reference_perturbation(
         If the design is not one of these cells, or the cells do not allow the protocol.
     """
     if protocol == "released":
-        with threadpool_limits(1):  # the last bits must not depend on the number of threads
-            released_reference(cells, output, settings)
+        released_reference(cells, output, settings)
         write_scores(ceilings, [])
     elif protocol == "strict":
         if design is None:
             raise ConfigError("protocol strict needs --design, the design of splits of these cells")
-        with threadpool_limits(1):
-            _strict(cells, design, output, ceilings, condition, StrictSettings.read(settings), seed)
+        _strict(cells, design, output, ceilings, condition, StrictSettings.read(settings), seed)
     else:
         raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
 
@@ -84,4 +81,13 @@ def _strict(
     expression = read_expression(cells, plan, settings.min_counts_per_gene)
     reference = make_reference(expression, plan, settings, seed)
     write_reference(output, reference)
-    write_scores(ceilings, ceiling_rows(expression, reference, plan, obs, settings, condition, seed))
+    subject = Subject(
+        condition=condition,
+        model="reference",
+        layer=OFFICIAL,
+        depth=math.nan,
+        task="perturbation",
+        protocol="strict",
+        seed=seed,
+    )
+    write_scores(ceilings, ceiling_rows(expression, reference, plan, obs, subject, settings))
