@@ -78,10 +78,10 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
     plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
     for start in range(0, len(matrix), at_once):
-        owner = group[start : start + at_once]
-        rows = np.where(owner[:, None] >= 0, matrix[start : start + at_once], 0).astype(np.float64)
-        add_by_group(plain, owner, rows)
-        add_by_group(unit, owner, unit_rows(rows))
+        inside = start + np.flatnonzero(group[start : start + at_once] >= 0)
+        rows = matrix[inside].astype(np.float64)
+        add_by_group(plain, group[inside], rows)
+        add_by_group(unit, group[inside], unit_rows(rows))
     return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
 
 

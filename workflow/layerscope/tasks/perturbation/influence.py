@@ -61,26 +61,27 @@ class RankedPairs:
     """
 
     def __init__(self, values: NDArray[np.floating]) -> None:
+        n_pairs = len(values)
         self._order = np.argsort(values, kind="stable").astype(np.int32)
         ordered = values[self._order]
-        new = np.ones(len(values) + 1, dtype=bool)
-        np.not_equal(ordered[1:], ordered[:-1], out=new[1:-1])
-        # where each distinct value starts in the order, and the end
-        self._bounds = np.flatnonzero(new).astype(np.int32)
-        self.centred = self._to_pairs((self._bounds[:-1] + self._bounds[1:] - len(values)) / 2)
+        is_last = np.append(ordered[1:] != ordered[:-1], True)
+        # of each distinct value its last place in the order; of each pair the number of its distinct value
+        self._last = np.flatnonzero(is_last).astype(np.int32)
+        self._distinct = np.empty(n_pairs, dtype=np.int32)
+        self._distinct[self._order] = np.cumsum(is_last, dtype=np.int32) - is_last
+        self.centred = n_pairs / 2 - self.above(np.ones(n_pairs))
 
     def above(self, values: Array) -> Array:
         """For every pair, the sum of ``values`` over the pairs ranked above, and half of it over ties."""
-        total = np.zeros(len(values) + 1)
-        np.cumsum(values[self._order], out=total[1:])
-        at_bounds = total[self._bounds]
-        return self._to_pairs(total[-1] - (at_bounds[:-1] + at_bounds[1:]) / 2)
-
-    def _to_pairs(self, of_distinct: Array) -> Array:
-        """Numbers of distinct values, in their order, as numbers of pairs."""
-        of_pair = np.empty(len(self._order))
-        of_pair[self._order] = np.repeat(of_distinct, np.diff(self._bounds))
-        return of_pair
+        ordered = values[self._order]
+        total = np.cumsum(ordered, out=ordered)[-1]
+        above = ordered[self._last]
+        del ordered  # at genome scale such a vector takes 650 MB
+        np.subtract(total, above, out=above)
+        above /= 2
+        above[1:] += above[:-1]
+        above[0] += total / 2
+        return np.asarray(above[self._distinct])
 
 
 def spearman_influence(x: RankedPairs, y: RankedPairs, n_items: int) -> Estimate:
@@ -102,7 +103,11 @@ def spearman_influence(x: RankedPairs, y: RankedPairs, n_items: int) -> Estimate
     of_pair += y.above(u)
     of_pair /= scale
     for ranked, total in ((x, xx), (y, yy)):
-        of_pair -= correlation / (2 * total) * (2 * ranked.above(ranked.centred) + ranked.centred**2)
+        own = ranked.above(ranked.centred)
+        own *= 2
+        own += ranked.centred**2
+        own *= correlation / (2 * total)
+        of_pair -= own
     influence = np.zeros(n_items)
     for item, row in enumerate(pairs_by_row(of_pair, n_items)):
         influence[item] += row.sum()
