@@ -32,9 +32,10 @@ from scipy import sparse  # noqa: E402
 from layerscope import tables  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
 from layerscope.tables import depth, layer_names, read_scores, write_resamples, write_scores  # noqa: E402
-from layerscope.tasks.perturbation.centroids import group_cells, sum_groups  # noqa: E402
+from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.tasks.perturbation.design import make_design  # noqa: E402
 from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
+from layerscope.tasks.perturbation.labels import group_cells  # noqa: E402
 from layerscope.tasks.perturbation.scores import scores_of_all_cells  # noqa: E402
 from layerscope.tasks.perturbation.settings import PaperSettings  # noqa: E402
 from layerscope.tasks.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 Array = NDArray[np.float64]
 # values of cells held at once in float64
-VALUES_AT_ONCE = 2_000_000
+VALUES_AT_ONCE = 1_000_000
 # spread of centroids, relative to their length, that rounding in float32 explains
 ROUNDING_ERROR = 1e-6
 
@@ -52,16 +50,6 @@ class AllCells:
     unit_norm: GroupSums
 
 
-def group_cells(
-    obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
-    """Item of each cell: 0 the control, ``i`` the perturbation ``names[i - 1]``, -1 others and unusable."""
-    number = {name: index + 1 for index, name in enumerate(names)}
-    item = np.array([number.get(label, -1) for label in obs["perturbation"].astype(str)], dtype=np.int64)
-    item[obs["is_control"].to_numpy(dtype=bool)] = 0
-    return item if usable is None else np.where(usable, item, -1)
-
-
 def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> AllCells:
     """Sum cells by group.
 
@@ -78,18 +66,18 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
     plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
     for start in range(0, len(matrix), at_once):
-        inside = start + np.flatnonzero(group[start : start + at_once] >= 0)
-        rows = matrix[inside].astype(np.float64)
-        add_by_group(plain, group[inside], rows)
-        add_by_group(unit, group[inside], unit_rows(rows))
+        owner = group[start : start + at_once]
+        rows = matrix[start : start + at_once].astype(np.float64)
+        add_by_group(plain, owner, rows)
+        add_by_group(unit, owner, unit_rows(rows))
     return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
 
 
 def add_by_group(total: Array, group: NDArray[np.integer], cells: Array | sparse.csr_matrix) -> None:
     """Add cells (dense or sparse rows) to the total of their group; cells of group -1 are left out."""
-    inside = np.flatnonzero(group >= 0)
-    groups, place = np.unique(group[inside], return_inverse=True)
-    sums = membership(place, len(groups)) @ cells[inside]
+    groups, place = np.unique(group, return_inverse=True)
+    sums = membership(place, len(groups))[groups >= 0] @ cells
+    groups = groups[groups >= 0]
     if sparse.issparse(sums):
         entries = sums.tocoo()
         total[groups[entries.row], entries.col] += entries.data
@@ -104,10 +92,11 @@ def membership(group: NDArray[np.integer], n_groups: int) -> sparse.csr_matrix:
 
 
 def unit_rows(matrix: NDArray[np.floating]) -> Array:
-    """Rows scaled to unit length; rows of zeros stay."""
+    """Rows scaled to unit length; rows of zeros stay, and rows that are not finite are NaN."""
     rows = np.asarray(matrix, dtype=np.float64)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(length > 0, length, 1.0))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(rows / np.where(length > 0, length, 1.0))
 
 
 def why_undefined(centroids: Array) -> str:

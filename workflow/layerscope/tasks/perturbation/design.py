@@ -23,7 +23,7 @@ from layerscope.cells.canonical import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.centroids import group_cells
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 LANE_COLUMNS = ("replicate", "batch")
@@ -110,23 +110,7 @@ def make_design(obs: pd.DataFrame, settings: StrictSettings, seed: int, where: s
 def deal(
     item: Codes, strata: Codes, n_cells: int, n_buckets: int, chance: Chance, stream: int
 ) -> NDArray[np.int32]:
-    """Take ``n_cells`` of each item (all of item 0), each stratum by its share, and deal them into buckets.
-
-    Parameters
-    ----------
-    item
-        Item of each cell, or -1.
-    strata
-        Guide and lane of each cell.
-    n_cells, n_buckets
-        Cells to take of each item, and buckets to deal them into.
-    chance
-        Where randomness comes from, and which stream of it.
-
-    Returns
-    -------
-    ``item * n_buckets + bucket`` of each cell, or -1.
-    """
+    """Select cells and deal them into buckets: ``item * n_buckets + bucket`` of each cell, or -1."""
     group = np.full(len(item), -1, dtype=np.int32)
     inside = select(item, strata, n_cells, chance.keys(2 * stream))
     owner = item[inside]
@@ -210,26 +194,19 @@ def read_design(path: str | Path) -> Design:
 
 def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[list[str], Codes]:
     """Perturbations with cells enough, and the item of each cell: 0 control, 1.. perturbations, -1 others."""
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{where}: obs has no column {name!r}; name the dataset's column under `columns:`"
-            )
-    control = obs["is_control"].to_numpy(dtype=bool)
-    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    sizes = pd.Series(labels[~control & (labels != "")]).value_counts()
-    wanted = settings.cells_per_perturbation
-    large = sorted((n for n in sizes.index if sizes[n] >= wanted), key=lambda n: (-sizes[n], n))
-    names = sorted(large[: settings.max_perturbations])
+    demand_labels(obs, where)
+    sizes, wanted = perturbation_sizes(obs), settings.cells_per_perturbation
+    names = largest(sizes, wanted, settings.max_perturbations)
     if len(names) > settings.MOST_PERTURBATIONS:
         raise DataError(
             f"{where}: {len(names)} perturbations; protocol strict compares {settings.MOST_PERTURBATIONS} "
             "at most: set max_perturbations"
         )
-    if len(names) < settings.MIN_PERTURBATIONS or control.sum() < wanted:
+    n_control = int(obs["is_control"].sum())
+    if len(names) < settings.MIN_PERTURBATIONS or n_control < wanted:
         raise DataError(
-            f"{where}: {len(names)} of {len(sizes)} perturbations, and {int(control.sum())} control cells, "
-            f"for cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
+            f"{where}: {len(names)} of {len(sizes)} perturbations, and {n_control} control cells, for "
+            f"cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
             "perturbations and the control with so many cells each: lower cells_per_perturbation"
         )
     return names, group_cells(obs, names)

@@ -104,10 +104,8 @@ def spearman_influence(x: RankedPairs, y: RankedPairs, n_items: int) -> Estimate
     of_pair /= scale
     for ranked, total in ((x, xx), (y, yy)):
         own = ranked.above(ranked.centred)
-        own *= 2
-        own += ranked.centred**2
-        own *= correlation / (2 * total)
-        of_pair -= own
+        own += ranked.centred**2 / 2
+        of_pair -= correlation / total * own
     influence = np.zeros(n_items)
     for item, row in enumerate(pairs_by_row(of_pair, n_items)):
         influence[item] += row.sum()

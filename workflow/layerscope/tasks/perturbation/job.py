@@ -15,8 +15,9 @@ from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import Layer, read_layer
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
-from layerscope.tasks.perturbation.centroids import group_cells, sum_groups
+from layerscope.tasks.perturbation.centroids import sum_groups
 from layerscope.tasks.perturbation.design import read_design
+from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings, StrictSettings
 from layerscope.tasks.perturbation.similarity import read_similarity

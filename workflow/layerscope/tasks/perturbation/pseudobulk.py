@@ -20,6 +20,7 @@ from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.centroids import add_by_group
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
 
 log = logging.getLogger(__name__)
@@ -88,90 +89,57 @@ def assign_samples(
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[str]]:
     """Say which cells form which sample.
 
-    Parameters
-    ----------
-    obs
-        The cells' table.
-    settings
-        Which columns form samples, and how many cells a sample and a perturbation need.
-    where
-        Name of the cells' file for messages.
-
     Returns
     -------
     The samples' table, the sample of each cell (-1 where it is in none), and remarks on what was left out or
     done otherwise than asked.
-
-    Raises
-    ------
-    DataError
-        See :func:`sum_pseudobulk`.
     """
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{where}: obs has no column {name!r}; name the dataset's column for it under `columns:` "
-                "(and the control's label under `control:`)"
-            )
+    demand_labels(obs, where)
     control = obs["is_control"].to_numpy(dtype=bool)
     if not control.any():
         raise DataError(
             f"{where}: no control cells (is_control is False everywhere); check the control's label"
         )
-    perturbation = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    targets, remarks = select_perturbations(perturbation, control, settings, where)
+    names, remarks = select_perturbations(
+        obs, settings.min_cells_per_perturbation, settings.max_perturbations, where
+    )
     columns = _sample_columns(obs, settings.pseudobulk_by, where)
     if list(settings.pseudobulk_by) != columns:
         remarks.append(f"samples by {' x '.join(columns)}: the cells have no other column of pseudobulk_by")
     keys = pd.DataFrame({name: obs[name].astype(str).to_numpy(dtype=object) for name in columns})
-    keys.insert(0, "perturbation", perturbation)
+    keys.insert(0, "perturbation", obs["perturbation"].astype(str).to_numpy(dtype=object))
     keys.insert(0, "is_target", ~control)
     own = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
     if own.columns.tolist() != keys.columns.tolist():
         remarks.append(f"control cells share one {columns[0]}: their samples are by {own.columns[-1]}")
-    return (*_number(own, targets | control, settings.min_cells_per_pseudobulk, remarks, where), remarks)
+    member = group_cells(obs, names) >= 0
+    return (*_number(own, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
 
 
 def select_perturbations(
-    perturbation: NDArray[np.object_], control: NDArray[np.bool_], settings: PaperSettings, where: str
-) -> tuple[NDArray[np.bool_], list[str]]:
-    """Cells of the perturbations that have cells enough (and, of these, of the largest)."""
-    sizes = pd.Series(perturbation[~control & (perturbation != "")]).value_counts()
-    order = sorted(sizes.index, key=lambda name: (-sizes[name], name))
-    large = [name for name in order if sizes[name] >= settings.min_cells_per_perturbation]
-    if not large:
+    obs: pd.DataFrame, min_cells: int, at_most: int | None, where: str
+) -> tuple[list[str], list[str]]:
+    """Perturbations that have cells enough (and, of these, the largest), and remarks on those left out."""
+    sizes = perturbation_sizes(obs)
+    names, n_large = largest(sizes, min_cells, at_most), len(largest(sizes, min_cells, None))
+    if not names:
         raise DataError(
-            f"{where}: no perturbation has {settings.min_cells_per_perturbation} cells "
-            f"(the largest has {sizes.max() if len(sizes) else 0}); lower min_cells_per_perturbation"
+            f"{where}: no perturbation has {min_cells} cells "
+            f"(the largest has {max(sizes.values(), default=0)}); lower min_cells_per_perturbation"
         )
-    chosen = set(large[: settings.max_perturbations])
     remarks = []
-    if len(large) < len(order):
+    if n_large < len(sizes):
         remarks.append(
-            f"{len(order) - len(large)} of {len(order)} perturbations have fewer than "
-            f"{settings.min_cells_per_perturbation} cells and are left out"
+            f"{len(sizes) - n_large} of {len(sizes)} perturbations have fewer than {min_cells} cells and "
+            "are left out"
         )
-    if len(chosen) < len(large):
-        remarks.append(f"the {len(chosen)} perturbations of most cells, of {len(large)}")
-    return np.isin(perturbation, list(chosen)) & ~control, remarks
+    if len(names) < n_large:
+        remarks.append(f"the {len(names)} perturbations of most cells, of {n_large}")
+    return names, remarks
 
 
 def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """Sum the rows of a CSR matrix of counts in a file by group, block by block.
-
-    Parameters
-    ----------
-    cells
-        An h5ad file whose ``X`` is a CSR matrix.
-    group
-        Group of each row, shape ``(n_cells,)``; rows of -1 are in none.
-    n_groups
-        Number of groups.
-
-    Returns
-    -------
-    Sums, shape ``(n_groups, n_genes)``. Memory is bounded by the sums and one block of rows.
-    """
+    """Sums of the cells' counts by group (-1: none), groups x genes, in memory for them and one block."""
     with open_h5ad(cells) as file:
         n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
         total = np.zeros((n_groups, n_genes))

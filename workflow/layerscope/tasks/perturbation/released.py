@@ -27,9 +27,10 @@ from layerscope.cells.canonical import read_obs, read_provenance
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.statistics.ranks import average_ranks
-from layerscope.tasks.perturbation.centroids import add_by_group, group_cells
+from layerscope.tasks.perturbation.centroids import add_by_group
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells
 from layerscope.tasks.perturbation.pseudobulk import csr_blocks, select_perturbations
-from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings
+from layerscope.tasks.perturbation.settings import ReleasedSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
 
 log = logging.getLogger(__name__)
@@ -57,23 +58,15 @@ def released_reference(cells: str | Path, output: str | Path, settings: Mapping[
     """
     chosen = ReleasedSettings.read(settings)
     obs = read_obs(cells)
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{cells}: obs has no column {name!r}; name the dataset's column under `columns:`"
-            )
-    control = obs["is_control"].to_numpy(dtype=bool)
-    if control.sum() < 2:
-        raise DataError(f"{cells}: {int(control.sum())} control cells; a t statistic needs 2 at least")
-    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    sizes = PaperSettings(
-        min_cells_per_perturbation=chosen.min_cells_per_perturbation,
-        max_perturbations=chosen.max_perturbations,
+    demand_labels(obs, str(cells))
+    n_control = int(obs["is_control"].sum())
+    if n_control < 2:
+        raise DataError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
+    names, remarks = select_perturbations(
+        obs, chosen.min_cells_per_perturbation, chosen.max_perturbations, str(cells)
     )
-    targets, remarks = select_perturbations(labels, control, sizes, str(cells))
     for remark in remarks:
         log.info("%s: %s", cells, remark)
-    names = sorted(set(labels[targets]))
     moments = log_moments(cells, group_cells(obs, names), len(names) + 1)
     profiles = truncated_differences(*moments, chosen.top_genes)
     write_similarity(output, names, uncentred_rank_cosines(profiles))
