@@ -11,6 +11,7 @@ import pandas as pd
 from calibration import Scenario, Study, scenarios
 from scipy import sparse
 
+from layerscope.tables import Subject
 from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.effects import count_effects
 from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON
@@ -54,14 +55,15 @@ def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings,
     expression = Expression(counts, np.asarray(counts.sum(axis=1)).ravel(), count_effects)
     reference = make_reference(expression, design, settings, seed)
     shared = 2.0 * random.normal(size=(len(owner), WIDTH))
-    about = {"condition": "c", "model": "m", "layer": "01", "depth": 0.0}
-    about |= {"task": "perturbation", "protocol": "strict"}
+    subject = Subject(
+        condition="c", model="m", layer="01", depth=0.0, task="perturbation", protocol="strict", seed=seed
+    )
     scored = []
     for signal in scenario.signal:
         # every layer sees the same of a cell, more or less of it, and has noise of its own
         matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
         layer = sum_layer(matrix, design)
-        rows, found = strict_scores(layer, None, reference, design, settings, about, seed)
-        values = [found[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        rows, resamples = strict_scores(layer, None, reference, design, subject, settings)
+        values = [resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([rows[0].estimate]), *values))
     return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))

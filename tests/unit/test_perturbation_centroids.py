@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_limits
 
 from layerscope.tasks.perturbation import centroids
 from layerscope.tasks.perturbation.centroids import sum_groups, unit_rows
@@ -36,14 +35,3 @@ def test_cells_in_no_group_may_be_anything():
     found = sum_groups(matrix, np.array([1, -1, 1]), 2)
     assert found.as_they_are.sums.tolist() == [[0, 0], [9, 12]]
     np.testing.assert_allclose(found.unit_norm.means(), [[np.nan, np.nan], [0.6, 0.8]], rtol=1e-15)
-
-
-def test_sums_do_not_depend_on_the_number_of_threads():
-    random = np.random.default_rng(0)
-    matrix, group = random.normal(size=(3000, 700)).astype(np.float32), random.integers(0, 2, 3000)
-    with threadpool_limits(1):
-        one = sum_groups(matrix, group, 2)
-    with threadpool_limits(2):
-        two = sum_groups(matrix, group, 2)
-    assert one.unit_norm.sums.tobytes() == two.unit_norm.sums.tobytes()
-    assert one.as_they_are.sums.tobytes() == two.as_they_are.sums.tobytes()

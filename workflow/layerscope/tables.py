@@ -72,6 +72,23 @@ class Score:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is scored and how: what all rows of a scoring job have in common (see :class:`Score`)."""
+
+    condition: str
+    model: str
+    layer: str
+    depth: float
+    task: str
+    protocol: str
+    seed: int
+
+    def row(self, metric: str, **values: Any) -> Score:
+        """A row of this subject; what ``values`` does not name keeps its default."""
+        return Score(**asdict(self), metric=metric, **values)
+
+
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Score))
 TEXT_COLUMNS = ("condition", "model", "layer", "task", "protocol", "metric", "status", "reason")
 

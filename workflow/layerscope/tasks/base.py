@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.settings import Settings
-from layerscope.tables import Score, depth
+from layerscope.tables import Score, Subject, depth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -198,6 +198,14 @@ class ScoringJob:
             )
         return layer
 
-    def depth(self, provenance: Mapping[str, Any]) -> float:
-        """Depth of the layer in a model of which ``provenance`` tells the number of layers."""
-        return depth(self.layer, int(provenance.get("n_layers") or 0))
+    def subject(self, task: str, provenance: Mapping[str, Any]) -> Subject:
+        """What all rows have in common; ``provenance`` of the layers tells how many there are."""
+        return Subject(
+            condition=self.condition,
+            model=self.model,
+            layer=self.layer,
+            depth=depth(self.layer, int(provenance.get("n_layers") or 0)),
+            task=task,
+            protocol=self.protocol,
+            seed=self.seed,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
 
 from layerscope.tasks.base import Scored, ScoringJob
 from layerscope.tasks.cell_type.design import NoScoreError, design_of
@@ -12,14 +12,7 @@ from layerscope.tasks.cell_type.scores import score_layer, unscored
 def score(job: ScoringJob) -> Scored:
     """Score one layer; where no score exists, the rows say why."""
     layer = job.vectors
-    about: dict[str, Any] = {
-        "condition": job.condition,
-        "model": job.model,
-        "layer": job.layer,
-        "depth": job.depth(layer.provenance),
-        "task": "cell_type",
-        "protocol": job.protocol,
-    }
+    about = asdict(job.subject("cell_type", layer.provenance))
     try:
         design = design_of(job.obs, job.settings, job.seed)
         return Scored(*score_layer(layer.matrix, design, job.settings, about, job.seed))

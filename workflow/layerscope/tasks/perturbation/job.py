@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from layerscope.cells.canonical import read_obs
+from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError
-from layerscope.tables import write_scores
+from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.base import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
 from layerscope.tasks.perturbation.design import make_design, read_design, write_design
-from layerscope.tasks.perturbation.scores import group_cells, scores_of_all_cells
+from layerscope.tasks.perturbation.labels import group_cells
+from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
@@ -32,9 +33,8 @@ def reference(job: ReferenceJob) -> None:
     ``released``: similarities alone. Protocol ``strict``: the design of disjoint halves of the cells, the
     similarities of each, and the noise ceilings.
     """
-    {"paper": _paper_reference, "released": _released_reference, "strict": _strict_reference}[job.protocol](
-        job
-    )
+    make = {"paper": _paper_reference, "released": _released_reference, "strict": _strict_reference}
+    make[job.protocol](job)
 
 
 def _paper_reference(job: ReferenceJob) -> None:
@@ -68,7 +68,16 @@ def _strict_reference(job: ReferenceJob) -> None:
     similarities = make_reference(expression, design, job.settings, job.seed)
     write_design(job.folder / DESIGN, design)
     write_reference(job.folder / SIMILARITY, similarities)
-    rows = ceiling_rows(expression, similarities, design, obs, job.settings, job.condition, job.seed)
+    subject = Subject(
+        condition=job.condition,
+        model="reference",
+        layer=OFFICIAL,
+        depth=math.nan,
+        task="perturbation",
+        protocol=job.protocol,
+        seed=job.seed,
+    )
+    rows = ceiling_rows(expression, similarities, design, obs, subject, job.settings)
     write_scores(job.folder / CEILINGS, rows)
 
 
@@ -80,24 +89,17 @@ def score(job: ScoringJob) -> Scored:
 
 
 def _all_cells(job: ScoringJob, reference: Path) -> Any:
-    names, values = read_similarity(reference / SIMILARITY)
+    similarity = read_similarity(reference / SIMILARITY)
     if is_sums(job.embeddings):
-        sums, provenance = read_everyone(job.embeddings, job.layer, names)
+        sums, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
     else:
         layer = job.vectors
         provenance = layer.provenance
         usable = np.asarray(np.isfinite(layer.matrix).all(axis=1))
-        sums = sum_groups(layer.matrix, group_cells(job.obs, names, usable), len(names) + 1)
+        group = group_cells(job.obs, similarity.names, usable)
+        sums = sum_groups(layer.matrix, group, len(similarity.names) + 1)
     return scores_of_all_cells(
-        sums,
-        job.obs,
-        names,
-        values,
-        _about(job, provenance),
-        seed=job.seed,
-        n_resamples=job.settings.resamples,
-        n_splits=job.settings.splits,
-        threads=job.threads,
+        sums, job.obs, similarity, job.subject("perturbation", provenance), job.settings
     )
 
 
@@ -115,17 +117,5 @@ def _strict(job: ScoringJob, reference: Path) -> Any:
         provenance = layer.provenance
         plain = sum_layer(layer.matrix, design)
         unit = sum_layer(layer.matrix, design, n_labellings=1, unit_norm=True)
-    about = _about(job, provenance)
-    return strict_scores(plain, unit, similarities, design, job.settings, about, job.seed)
-
-
-def _about(job: ScoringJob, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What all rows say alike."""
-    return {
-        "condition": job.condition,
-        "model": job.model,
-        "layer": job.layer,
-        "depth": job.depth(provenance),
-        "task": "perturbation",
-        "protocol": job.protocol,
-    }
+    subject = job.subject("perturbation", provenance)
+    return strict_scores(plain, unit, similarities, design, subject, job.settings)

@@ -51,7 +51,7 @@ def score(job: ScoringJob) -> Scored:
         condition=job.condition,
         model=job.model,
         layer=job.layer,
-        depth=job.depth(layer.provenance),
+        depth=job.subject("trajectory", layer.provenance).depth,
         family=str(layer.provenance.get("family", "")),
         seed=job.seed,
         protocol=job.protocol,
