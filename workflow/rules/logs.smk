@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+
 def summary_of_run(complete):
     """What ran, what was up to date, what is missing, and where the results are, in a few lines."""
     jobs = [job for job in workflow.dag.jobs if job.rule.name != "all"]
