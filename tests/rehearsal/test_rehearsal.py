@@ -24,8 +24,8 @@ from rehearsed_study import CONFIGURATION, Rehearsal
 from workflow_study import ROOT
 
 from layerscope.extraction.embeddings_file import read_layer, read_layers
-from layerscope.sources.manifest import read_manifest
 from layerscope.layout import layer_names
+from layerscope.sources.manifest import read_manifest
 from layerscope.tables import read_scores, read_table
 
 pytestmark = pytest.mark.rehearsal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
-from layerscope import gathering
+from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 from layerscope.study import Study
@@ -243,3 +245,16 @@ def test_reading_a_study_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'scanpy', 'pandas', 'anndata', 'numpy'} & set(sys.modules)"
     words = f"import sys, layerscope.study; sys.exit(str({heavy}) if {heavy} else 0)"
     subprocess.run([sys.executable, "-c", words], check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
+
+
+def test_the_schema_and_the_tables_of_keys_are_those_of_the_models() -> None:
+    readme = (ROOT / configuration_docs.README).read_text(encoding="utf-8")
+    assert (ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8") == configuration_docs.schema()
+    assert configuration_docs.with_tables(readme) == readme
+    assert re.search(r"\| `neighbours` \|.*\| `15` \| whole number from 3 \|", readme)
+
+
+def test_the_studies_of_the_repository_obey_the_schema() -> None:
+    schema = yaml.safe_load((ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8"))
+    for name in ("config.yaml", "referee.yaml", "paper.yaml", "scale.yaml"):
+        Draft202012Validator(schema).validate(read("models.yaml", "datasets.yaml", name))

@@ -100,6 +100,10 @@ class Settings(BaseModel):
         schema = handler.resolve_ref_schema(handler(core_schema))
         for name in cls.elsewhere:
             schema["properties"].pop(name)
+        for entry in schema["properties"].values():
+            entry.pop("title", None)
+            if "description" in entry:
+                entry["description"] = " ".join(entry["description"].split())
         return schema
 
 
