@@ -24,10 +24,11 @@ INSTALLED_AS = {
     "torch": "pytorch",
     "yaml": "pyyaml",
 }
-ON_PYPI = {"pytorch": "torch"}
-
-# imported where it is there, and said to be missing where it is not
-OPTIONAL = {"rsatoolbox"}
+ON_PYPI = {"pytorch": "torch", "huggingface_hub": "huggingface-hub"}
+# what every script starts with
+EVERYWHERE = {"pydantic", "cyclopts"}
+# methods of pandas that import a package of their own
+BY_METHOD = {"read_parquet": "pyarrow", "to_parquet": "pyarrow"}
 # modules that look whether a package is there before they import it
 LOOKS_FIRST = {"layerscope.tasks.trajectory.neighbours_gpu"}
 
@@ -60,6 +61,8 @@ def imported_by(path: Path) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and node.attr in BY_METHOD:
+            found.add(BY_METHOD[node.attr])
     return frozenset(found)
 
 
@@ -85,7 +88,7 @@ def needed(script: Path) -> set[str]:
                 waiting += [file] if file else []
             elif top not in sys.stdlib_module_names:
                 packages.add(INSTALLED_AS.get(top, top))
-    return packages - OPTIONAL
+    return packages | EVERYWHERE
 
 
 RULES_WITH_SCRIPTS = list(rules())

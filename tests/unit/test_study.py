@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
-from layerscope import gathering
+from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 from layerscope.study import Study
@@ -231,10 +233,11 @@ def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
     assert study.cells_file("simulated_cell_types") == f"results/cells/{cells}/cells.h5ad"
     assert study.layers_file("simulated_cell_types", model) == f"results/embeddings/{cells}/{model}.h5ad"
     assert study.layers_file("simulated_Rest", model) == f"results/sums/simulated_Rest/{model}.h5"
-    assert study.design_file("simulated_Rest", "strict") == [
-        "results/references/simulated_Rest/strict/design.npz"
+    assert study.reference_folder("simulated_Rest", "strict") == ["results/references/simulated_Rest/strict"]
+    assert study.reference_folder("simulated_cell_types", "strict") == []
+    assert study.reference_baseline("simulated_differentiation") == [
+        f"results/embeddings/{cells}/hvg_pca.h5ad"
     ]
-    assert study.design_file("simulated_Rest", "paper") == []
     assert {condition for condition, _ in gathering.described_runs(study)} == {cells}
     assert len(study.score_files("tsv")) == len(set(study.score_files("tsv")))
 
@@ -243,3 +246,16 @@ def test_reading_a_study_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'scanpy', 'pandas', 'anndata', 'numpy'} & set(sys.modules)"
     words = f"import sys, layerscope.study; sys.exit(str({heavy}) if {heavy} else 0)"
     subprocess.run([sys.executable, "-c", words], check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
+
+
+def test_the_schema_and_the_tables_of_keys_are_those_of_the_models() -> None:
+    readme = (ROOT / configuration_docs.README).read_text(encoding="utf-8")
+    assert (ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8") == configuration_docs.schema()
+    assert configuration_docs.with_tables(readme) == readme
+    assert re.search(r"\| `neighbours` \|.*\| `15` \| whole number from 3 \|", readme)
+
+
+def test_the_studies_of_the_repository_obey_the_schema() -> None:
+    schema = yaml.safe_load((ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8"))
+    for name in ("config.yaml", "referee.yaml", "paper.yaml", "scale.yaml"):
+        Draft202012Validator(schema).validate(read("models.yaml", "datasets.yaml", name))

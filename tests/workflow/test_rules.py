@@ -51,7 +51,8 @@ def test_every_script_explains_itself(name: str) -> None:
 def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
     jobs = checkout.jobs("--configfile", "config/paper.yaml")
     # 12 + 2 and 24 + 2 layers, trained and untrained, and five baselines, on one and on three conditions
-    assert jobs["score_trajectory"] == 2 * 14 + 2 * 26 + 5
+    # by protocols paper and strict
+    assert jobs["score_trajectory"] == 2 * (2 * 14 + 2 * 26 + 5)
     assert jobs["score_perturbation"] == 3 * jobs["score_trajectory"]
     assert jobs["slice_cells"] == 3
     assert jobs["fetch_weights"] == 6

@@ -18,7 +18,6 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from layerscope.errors import ConfigError
 
@@ -94,12 +93,14 @@ class Settings(BaseModel):
         return given
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core_schema))
         for name in cls.elsewhere:
             schema["properties"].pop(name)
+        for entry in schema["properties"].values():
+            entry.pop("title", None)
+            if "description" in entry:
+                entry["description"] = " ".join(entry["description"].split())
         return schema
 
 

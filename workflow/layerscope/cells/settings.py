@@ -105,14 +105,13 @@ class Recovery(Settings):
     """Whether `log1p` (natural) was taken."""
 
 
+Kind = Literal["h5ad", "10x", "gse276896", "cd4_perturbseq"]
+Values = Literal["counts", "normalised", "log_normalised"]
+
+
 class Reading(Settings):
     """How a dataset's files are read."""
 
-    kind: Literal["h5ad", "10x", "gse276896", "cd4_perturbseq"] = "h5ad"
-    """The reader: `h5ad` for any file, by column names; the last two for two deposits."""
-    values: Literal["counts", "normalised", "log_normalised"] = "counts"
-    """What the matrix holds: `counts`, `normalised` (library-size normalised), `log_normalised` (and log1p).
-    Models that need counts are not run on the last two; the tables say so."""
     matrix: str | None = Field(default=None, pattern="^(X|raw|layers/.+)$")
     """Which matrix: `X` (where it is null), `raw` or `layers/NAME`."""
     recover_counts: Recovery | None = None
@@ -134,6 +133,13 @@ class Reading(Settings):
 class Dataset(Reading):
     """A dataset: where its files are and how they are read."""
 
+    kind: Kind
+    """The reader: `h5ad` for any file, by column names; `10x`; or that of one deposit."""
+    source: OneSource
+    """Where the file is."""
+    values: Values
+    """What the matrix holds: `counts`, `normalised` (library-size normalised), `log_normalised` (and log1p).
+    Models that need counts are not run on the last two; the tables say so."""
     columns: Annotated[dict[str, str | None], keys_among(*STUDY_COLUMNS)] = Field(default_factory=dict)
     """Standard name: `obs` column of the file. Trajectory: `time`, `batch`, `cell_type`, `clone`,
     `reference_pseudotime`; perturbation: `perturbation`, `guide`, `replicate`, `batch`, `cell_type`; cell
@@ -141,8 +147,6 @@ class Dataset(Reading):
     null leaves it out."""
     title: str = ""
     """For the report."""
-    source: OneSource
-    """Where the file is."""
     gene_names: Name | None = None
     """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
     other."""
@@ -182,6 +186,10 @@ class CellSettings(Reading):
 
     dataset: str = "cells"
     """Name of the dataset."""
+    kind: Kind = "h5ad"
+    """The reader."""
+    values: Values = "counts"
+    """What the matrix holds."""
     task: TaskName | None = None
     """Demands the columns that the task needs."""
     subset: LabelsByColumn = Field(default_factory=dict)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from layerscope.tasks.base import Scored, ScoringJob
 from layerscope.tasks.cell_type.design import NoScoreError, design_of
 from layerscope.tasks.cell_type.scores import score_layer, unscored
+from layerscope.tasks.jobs import Scored, ScoringJob
 
 
 def score(job: ScoringJob) -> Scored:

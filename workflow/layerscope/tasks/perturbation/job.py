@@ -11,7 +11,7 @@ import numpy as np
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import OFFICIAL, Subject, write_scores
-from layerscope.tasks.base import ReferenceJob, Scored, ScoringJob
+from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
 from layerscope.tasks.perturbation.design import make_design, read_design, write_design
 from layerscope.tasks.perturbation.labels import group_cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerscope.cells.canonical import read_obs
 from layerscope.errors import ConfigError
-from layerscope.tasks.base import ReferenceJob, Scored, ScoringJob
+from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import (
     NoRootError,

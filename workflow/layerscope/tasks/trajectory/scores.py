@@ -19,7 +19,7 @@ from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
-from layerscope.tasks.base import Scored
+from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
 from layerscope.tasks.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
 from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
