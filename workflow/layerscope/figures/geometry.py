@@ -180,11 +180,9 @@ def _colour_bar(figure: Figure, beside: Any) -> None:
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
-    table = read_table(path, text=[*TEXT, "other_model", "other_layer"])
-    missing = sorted(({*TEXT} | columns) - set(table))
-    if missing or table.empty:
-        found = f"column {missing[0]!r} is missing" if missing else "there are no rows"
-        raise DataError(f"{path}: {found}; expected a table of the geometry of layers")
+    table = read_table(path, text=[*TEXT, "other_model", "other_layer"], columns=[*TEXT, *sorted(columns)])
+    if table.empty:
+        raise DataError(f"{path}: there are no rows; expected a table of the geometry of layers")
     return table
 
 

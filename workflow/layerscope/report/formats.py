@@ -17,7 +17,7 @@ def number(value: float, digits: int = 3) -> str:
         return NOTHING
     if value != 0 and abs(value) < 10.0**-digits:
         return f"{value:.2g}"
-    return f"{value:.{digits}f}"
+    return f"{value + 0.0:.{digits}f}"
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -96,32 +96,11 @@ def grid_of(
     note: str = "",
     lines: bool = True,
 ) -> Grid:
-    """Make a table of the page from any tidy table.
+    """Make a table of the page from any tidy table, cut after :data:`MOST_ROWS` rows.
 
-    Parameters
-    ----------
-    table
-        Rows; its index counts the rows of the file, from 0, where ``lines``.
-    key
-        Identifier of the table in the page.
-    caption, note
-        What stands above and below it.
-    source
-        The file that it shows.
-    labels
-        Headings of columns; a column without one is headed by its own name.
-    hints
-        What more a reader sees on pointing at a heading than the name of the column.
-    choices
-        Columns that are filtered by a choice of their values.
-    filterable
-        Whether rows can be searched.
-    lines
-        Whether each row names its line of the file.
-
-    Returns
-    -------
-    The table, cut after :data:`MOST_ROWS` rows, which its note then says.
+    ``labels`` are headings of columns, ``hints`` what a reader sees on pointing at them; ``choices`` are
+    columns that are filtered by a choice of their values. Where ``lines``, each row names its line of the
+    file, which the index counts from 0.
     """
     labels, hints = labels or {}, hints or {}
     columns = tuple(
