@@ -14,7 +14,7 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.figures.layer_choice import draw_layer_choice
 from layerscope.report.answers import first_sentence
 from layerscope.report.formats import column_texts, count, interval, number, signed
-from layerscope.report.grid import MOST_ROWS, without_constant, without_empty
+from layerscope.report.grid import MAX_ROWS, without_constant, without_empty
 from layerscope.report.page import breakable, write_report
 from layerscope.report.warned import COLUMNS as WARNING_COLUMNS
 from layerscope.tables import Score, write_scores, write_table
@@ -310,7 +310,7 @@ def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(st
     rows = example.scores()
     rows += [replace(row, metric=f"{metric}") for row in rows for metric in ("kendall", "somers", "recall")]
     page = study(rows=rows)
-    assert len(rows) > MOST_ROWS
+    assert len(rows) > MAX_ROWS
     assert f"Only the metrics spearman: 980 of {len(rows):,} rows" in page
     assert len(page) < 3e6
 

@@ -131,14 +131,13 @@ def select(
     task: str,
     protocol: str,
     metrics: Mapping[str, str],
-    default: str | None = None,
     source: str,
 ) -> pd.DataFrame:
     """Rows of one task, protocol and metric, and those that say why there is none.
 
-    The metric is that of ``metrics`` for the condition, or else ``default``, or else the task's own.
+    The metric is that of ``metrics`` for the condition, or else the task's own.
     """
-    default = default or primary_metrics(task, protocol)[0]
+    default = primary_metrics(task, protocol)[0]
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
     metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
     # a score that could not be tried has no metric, and no layer

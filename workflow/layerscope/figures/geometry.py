@@ -153,19 +153,19 @@ def seed_note(drawn: Sequence[Model], settings: Mapping[str, Any]) -> str:
 def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
     """How near each model comes to the baseline that knows only quality measures of the cells."""
     beside = table[(table["other_model"] == DEPTH_BASELINE) & table["cka"].notna()]
-    found = []
+    nearest = []
     for model in models:
         own = beside[beside["model"] == model.name]
         if len(own):
             row = own.loc[own["cka"].idxmax()]
-            found.append(
+            nearest.append(
                 f"{model.name} {row['cka']:.2f} ({layer_ranges([row['layer']])}, {row['condition']})"
             )
-    if not found:
+    if not nearest:
         return ""
     return (
         f" Highest CKA with {DEPTH_BASELINE}, the quality measures of a cell such as its sequencing depth: "
-        f"{'; '.join(found)}. A layer near it mostly says how deeply a cell was sequenced."
+        f"{'; '.join(nearest)}. A layer near it mostly says how deeply a cell was sequenced."
     )
 
 

@@ -67,7 +67,7 @@ def levels_of(
     """Baselines, noise ceiling and mean score of shuffled labels of a condition, those that there are."""
     own = rows[(rows["condition"] == condition) & (rows["status"] == "ok")]
     official = own[own["layer"] == OFFICIAL].set_index("model")
-    found = [
+    levels = [
         Level(model.name, BASELINE, *official.loc[model.name, ["estimate", "ci_low", "ci_high"]])
         for model in baselines
         if model.name in official.index
@@ -76,8 +76,8 @@ def levels_of(
     for column, style in (("ceiling", CEILING), ("null_mean", CHANCE)):
         if own[column].notna().any():
             interval = ceilings.get(condition, (np.nan, np.nan)) if style is CEILING else (np.nan, np.nan)
-            found.append(Level(style.name, style, float(own[column].mean()), *interval))
-    return found
+            levels.append(Level(style.name, style, float(own[column].mean()), *interval))
+    return levels
 
 
 def draw_levels(axes: Any, levels: Sequence[Level]) -> None:

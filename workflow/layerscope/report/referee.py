@@ -36,11 +36,11 @@ def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str
         return {**empty, "objection": objection.title, "status": NOT_RUN, "configure": objection.configure}
     missing = [need.configure for need in objection.needs if tables[need.table].query(need.rows).empty]
     missing += [objection.still_open] if objection.still_open else []
-    said = [_say(query, _selected(query, tables)) for query in objection.queries]
+    numbers = [_say(query, _selected(query, tables)) for query in objection.queries]
     return {
         "objection": objection.title,
         "status": IN_PART if missing else ANSWERED,
-        "answer": "; ".join(filter(None, [*said, objection.remark])),
+        "answer": "; ".join(filter(None, [*numbers, objection.remark])),
         "configure": ", ".join(missing),
         "number": float(values.agg(objection.number)),
         "file": objection.file,
