@@ -86,8 +86,6 @@ class Band:
     """
 
     control: str
-    of: str
-    n_seeds: int
     layers: tuple[str, ...]
     position: Array
     low: Array
@@ -216,8 +214,6 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
         result.append(
             Band(
                 control=kind,
-                of=of,
-                n_seeds=n_seeds,
                 layers=tuple(depths.index),
                 position=np.array([_position(layer, at) for layer, at in depths.items()]),
                 low=ranges["low"].to_numpy(),
