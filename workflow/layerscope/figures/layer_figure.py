@@ -118,7 +118,7 @@ def _figure(drawing: Drawing) -> Figure:
                 continue
             axes.set_ylim(*limits)
             draw_panel(axes, panels[row][column], drawing, style)
-            head_panel(axes, panels[row][column], drawing, style)
+            title_panel(axes, panels[row][column], drawing, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
             if column == 0:
@@ -126,7 +126,7 @@ def _figure(drawing: Drawing) -> Figure:
     return figure
 
 
-def head_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
+def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
     """Title a panel; where models are divided among panels, name the panel's own."""
     models = drawing.models
     title = condition_title(drawing.settings, panel.condition)

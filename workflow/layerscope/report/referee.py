@@ -27,7 +27,7 @@ ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
 def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Select the rows that an objection asks for and say their numbers: one row of :data:`COLUMNS`.
+    """Select the rows that an objection asks for and print their numbers: one row of :data:`COLUMNS`.
 
     ``tables`` are those of :func:`layerscope.report.views.views`. The number is that of the first query;
     where it finds no row, nothing answers the objection, and the number is NaN.
@@ -99,7 +99,7 @@ SUMMARIES: Mapping[str, Callable[[pd.DataFrame], str]] = {
     "difference": _each(signed),
     "percentage": _each(percent),
 }
-"""How the numbers of a group of rows are said."""
+"""How the numbers of a group of rows are printed."""
 
 
 def write_referee(

@@ -45,7 +45,7 @@ def write_warnings(
     ConfigError, DataError
         If the settings describe no models, or the scores lack a column.
     """
-    rows = [(STUDY, of, warning, "") for of, warning in implied(read_scores(scores), settings)]
+    rows = [(STUDY, of, warning, "") for of, warning in study_warnings(read_scores(scores), settings)]
     for name in logs:
         log = Path(folder, name)
         step, *of = Path(name).with_suffix("").parts
@@ -61,7 +61,7 @@ def warnings_of(log: Path) -> list[str]:
     return sorted({line.removeprefix(WARNING).strip() for line in lines if line.startswith(WARNING)})
 
 
-def implied(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def study_warnings(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Model or condition, and what a reader should know of it before trusting a number."""
     models: Mapping[str, Model] = read_models(settings)
     foundation = [model.name for model in models.values() if model.kind == "foundation"]

@@ -10,8 +10,8 @@ from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.tasks.catalogue import TASKS
 
-LITTLE = 0.05
-"""A gain below this is little: where no more can be expected of another layer, the final one will do."""
+NEGLIGIBLE_GAIN = 0.05
+"""Where no layer can gain more than this, the final one will do."""
 
 
 def recommend(choice: LayerChoice) -> str:
@@ -62,7 +62,7 @@ def _which(choice: LayerChoice, best: Measured) -> str:
             f"final one, by {_gain(choice.surest_gain)}; the highest, {deep}, scores {score}, {gain} against "
             f"it, which could be chance{_also_possible(choice)}."
         )
-    will_do = ", which will do" if choice.gain.high < LITTLE else ""
+    will_do = ", which will do" if choice.gain.high < NEGLIGIBLE_GAIN else ""
     # a one-sided test may leave the final layer out of the confidence set without naming one that is better
     may_be_best = choice.final.layer in choice.confidence_set
     alike = may_be_best and not (choice.below_final or choice.gain.ahead or choice.surest_gain.ahead)
@@ -76,7 +76,7 @@ def _which(choice: LayerChoice, best: Measured) -> str:
 
 
 def _corrected(choice: LayerChoice) -> str:
-    """What becomes of a gain that would be shown if this condition and model were the only ones."""
+    """Remark on a gain that is significant alone, but not after Holm's correction."""
     if not choice.gain.ahead:
         return ""
     return f", which could be chance among all conditions and models (p = {choice.gain_p_family:.2g})"
@@ -95,8 +95,10 @@ def _layers(names: Sequence[str]) -> str:
 
 
 def _not_excluded(gain: Difference) -> str:
-    """What the interval of a gain that could not be shown leaves possible, where that is not little."""
-    return f"; a gain of up to {_number(gain.high)} cannot be excluded" if gain.high >= LITTLE else ""
+    """Largest gain that the interval allows, where it is not negligible."""
+    return (
+        f"; a gain of up to {_number(gain.high)} cannot be excluded" if gain.high >= NEGLIGIBLE_GAIN else ""
+    )
 
 
 def _also_possible(choice: LayerChoice) -> str:
@@ -108,7 +110,7 @@ def _also_possible(choice: LayerChoice) -> str:
 
 
 def _tried(choice: LayerChoice) -> str:
-    """What the choice of a layer brought on data that did not choose it, where it denies the claim."""
+    """Remark on a significant gain that vanishes on the half of the data that did not choose the layer."""
     if not choice.tried.n_splits or not choice.gain_p_family < SIGNIFICANT or choice.tried.gain > 0:
         return ""
     return (
