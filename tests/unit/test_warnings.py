@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ import example_tables as example
 import pandas as pd
 import pytest
 
-from layerscope.report.warned import NO_LOG, implied, read_warnings, warnings_of, write_warnings
+from layerscope.report.warned import NO_LOG, read_warnings, study_warnings, warnings_of, write_warnings
 from layerscope.tables import write_scores
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +101,6 @@ def test_a_model_without_an_untrained_control_is_warned_of(gathered):
 
 
 def test_messages_of_the_package_are_logged_under_its_name():
-    assert logging.getLogger("layerscope.report").name.startswith("layerscope")
     loggers = [
         line
         for file in (ROOT / "workflow/layerscope").rglob("*.py")
@@ -119,5 +117,5 @@ def test_a_condition_without_any_score_is_warned_of():
         for row in example.scores(seeds=1)
         if row.condition == "D1_Rest" and row.model not in example.BASELINES
     ]
-    said = list(implied(pd.DataFrame([vars(row) for row in rows]), example.settings()))
+    said = list(study_warnings(pd.DataFrame([vars(row) for row in rows]), example.settings()))
     assert ("D1_Rest", "no foundation model has a score") in said

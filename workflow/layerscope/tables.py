@@ -106,15 +106,21 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(scratch, sep="\t", index=False, float_format="%.9g", na_rep="", lineterminator="\n")
 
 
-def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: str | Path, text: Sequence[str] = (), columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1).
 
     Raises
     ------
     DataError
-        If the file is missing, empty, no table, or was cut off.
+        If the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
     """
     table = _read(path, dtype=dict.fromkeys(text, str), na_values=[""])
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: column {missing[0]!r} is missing; expected {', '.join(columns)}; "
+            f"found {', '.join(table.columns)}. Is it another table?"
+        )
     return table.fillna(dict.fromkeys(text, ""))
 
 

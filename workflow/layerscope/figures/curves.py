@@ -86,8 +86,6 @@ class Band:
     """
 
     control: str
-    of: str
-    n_seeds: int
     layers: tuple[str, ...]
     position: Array
     low: Array
@@ -112,17 +110,8 @@ class Choices:
 
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
-    """Read primary metrics, chosen layers and confidence sets from the table of the layer choice.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column.
-    """
-    table = read_table(path, text=LAYER_TEXT)
-    missing = [name for name in LAYER_TEXT if name not in table]
-    if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
+    """Read primary metrics, chosen layers and confidence sets from the table of the layer choice."""
+    table = read_table(path, text=LAYER_TEXT, columns=LAYER_TEXT)
     of_task = table[table["task"] == task]
     drawn = of_task[of_task["protocol"] == protocol]
     deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]
@@ -140,19 +129,13 @@ def select(
     task: str,
     protocol: str,
     metrics: Mapping[str, str],
-    default: str | None = None,
     source: str,
 ) -> pd.DataFrame:
     """Rows of one task, protocol and metric, and those that say why there is none.
 
-    The metric is that of ``metrics`` for the condition, or else ``default``, or else the task's own.
-
-    Raises
-    ------
-    DataError
-        If there are none, if a model is not described in the settings, or if a score stands there twice.
+    The metric is that of ``metrics`` for the condition, or else the task's own.
     """
-    default = default or primary_metrics(task, protocol)[0]
+    default = primary_metrics(task, protocol)[0]
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
     metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
     # a score that could not be tried has no metric, and no layer
@@ -212,45 +195,33 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
 
     From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
     """
-    kinds = sorted({model.control for model in models.values() if model.kind == "control" and model.of == of})
+    own_controls = [model for model in models.values() if model.kind == "control" and model.of == of]
+    controls = {model.name: model.control for model in own_controls}
+    own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
+    scored = own["status"] == "ok"
     result = []
-    for kind in kinds:
-        seeds = [m.name for m in models.values() if m.kind == "control" and (m.of, m.control) == (of, kind)]
-        curves = [curve(rows, condition, seed) for seed in seeds]
-        curves = [c for c in curves if np.isfinite(c.estimate).any()]
-        if not curves:
+    for kind in sorted(set(controls.values())):
+        of_kind = own["model"].map(controls) == kind
+        scores = own[of_kind & scored].groupby("layer")
+        n_seeds = own.loc[of_kind & scored, "model"].nunique()
+        if not n_seeds:
             continue
-        at = {layer: x for c in curves for layer, x in zip(c.layers, c.position, strict=True)}
-        layers = tuple(sorted(at))
-        alone = len(curves) == 1
-        low = _by_layer(layers, curves, [c.low if alone else c.estimate for c in curves])
-        high = _by_layer(layers, curves, [c.high if alone else c.estimate for c in curves])
+        depths = own[of_kind].groupby("layer")["depth"].first()
+        low, high = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
+        ranges = pd.DataFrame(
+            {"low": scores[low].min(), "high": scores[high].max(), "middle": scores["estimate"].mean()}
+        ).reindex(depths.index)
         result.append(
             Band(
                 control=kind,
-                of=of,
-                n_seeds=len(curves),
-                layers=layers,
-                position=np.array([at[layer] for layer in layers]),
-                low=np.fmin.reduce(low),
-                high=np.fmax.reduce(high),
-                middle=_mean(_by_layer(layers, curves, [c.estimate for c in curves])),
+                layers=tuple(depths.index),
+                position=np.array([_position(layer, at) for layer, at in depths.items()]),
+                low=ranges["low"].to_numpy(),
+                high=ranges["high"].to_numpy(),
+                middle=ranges["middle"].to_numpy(),
             )
         )
     return result
-
-
-def _mean(values: Array) -> Array:
-    """Mean over the curves that have a layer, shape ``(n_layers,)``; NaN where none has."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array]) -> Array:
-    """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
-    known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
-    return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

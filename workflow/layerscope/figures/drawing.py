@@ -13,7 +13,7 @@ from layerscope.figures.models import Model
 from layerscope.figures.wording import metric_label
 from layerscope.tasks.catalogue import primary_metrics
 
-MOST_CURVES = 4
+MAX_CURVES = 4
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ def _groups(models: Mapping[str, Model]) -> list[tuple[str, ...]]:
     foundation = [model for model in models.values() if model.kind == "foundation"]
     if any(model.kind == "control" for model in models.values()):
         return [(model.name,) for model in foundation] or [()]
-    if len(foundation) <= MOST_CURVES:
+    if len(foundation) <= MAX_CURVES:
         return [tuple(model.name for model in foundation)]
     families: dict[str, list[str]] = {}
     for model in foundation:
         families.setdefault(model.family, []).append(model.name)
     return [
-        tuple(names[start : start + MOST_CURVES])
+        tuple(names[start : start + MAX_CURVES])
         for names in families.values()
-        for start in range(0, len(names), MOST_CURVES)
+        for start in range(0, len(names), MAX_CURVES)
     ]
 
 

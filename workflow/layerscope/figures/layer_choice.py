@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from layerscope.errors import DataError
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, look, save
 from layerscope.figures.wording import (
@@ -44,13 +43,7 @@ def read_layers(path: str | Path) -> pd.DataFrame:
     DataError
         If a column is missing.
     """
-    table = read_table(path, text=TEXT)
-    missing = [name for name in (*TEXT, "n_layers", "best_depth", "best_estimate") if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table that choose_layers.py writes"
-        )
-    return table
+    return read_table(path, text=TEXT, columns=(*TEXT, "n_layers", "best_depth", "best_estimate"))
 
 
 def draw_layer_choice(

@@ -26,7 +26,6 @@ from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_scores
-from layerscope.tasks.catalogue import primary_metrics
 
 PANEL_TITLE_SIZE = 9.0
 
@@ -52,13 +51,12 @@ def draw_scores(
     task, protocol
         Which rows.
     settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``metric``,
+        ``models`` (see :func:`layerscope.figures.models.read_models`); optional
         ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
         ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
     layers_path
-        Table of the layer choice (``layers.tsv``), unless the settings name a metric: the primary metric of
-        each condition, and by the protocol that decides for it the best layer, which gets a ring, and those
-        that cannot be told from it, which get filled signs.
+        Table of the layer choice (``layers.tsv``): the primary metric of each condition, and by the protocol
+        that decides for it the best layer (ring) and those that cannot be told from it (filled signs).
     ceilings_path
         Table of the noise ceilings (``ceilings.tsv``): their intervals.
 
@@ -70,17 +68,13 @@ def draw_scores(
         If the table has no such rows, or rows of a model that the settings do not describe.
     """
     models = read_models(settings)
-    asked = settings.get("metric")
-    choices = Choices()
-    if layers_path and not asked:
-        choices = layer_choices(layers_path, task=task, protocol=protocol)
+    choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     rows = select(
         read_scores(scores_path),
         models,
         task=task,
         protocol=protocol,
         metrics=choices.metrics,
-        default=str(asked or primary_metrics(task, protocol)[0]),
         source=str(scores_path),
     )
     present = set(rows["model"])
@@ -124,7 +118,7 @@ def _figure(drawing: Drawing) -> Figure:
                 continue
             axes.set_ylim(*limits)
             draw_panel(axes, panels[row][column], drawing, style)
-            head_panel(axes, panels[row][column], drawing, style)
+            title_panel(axes, panels[row][column], drawing, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
             if column == 0:
@@ -132,7 +126,7 @@ def _figure(drawing: Drawing) -> Figure:
     return figure
 
 
-def head_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
+def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
     """Title a panel; where models are divided among panels, name the panel's own."""
     models = drawing.models
     title = condition_title(drawing.settings, panel.condition)

@@ -26,7 +26,7 @@ from layerscope.figures.wording import (
 )
 from layerscope.tasks.catalogue import interval_method
 
-MOST_NOTES = 5
+MAX_NOTES = 5
 
 
 def title_of(drawing: Drawing) -> str:
@@ -111,9 +111,9 @@ def missing_notes(drawing: Drawing) -> list[str]:
         f"No score: {_named(models, drawing.models)}{layers} ({places}): {reason or 'no reason given'}"
         for (layers, places, reason), models in gaps.items()
     ]
-    if len(notes) > MOST_NOTES:
-        more = len(notes) - MOST_NOTES + 1
-        notes[MOST_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
+    if len(notes) > MAX_NOTES:
+        more = len(notes) - MAX_NOTES + 1
+        notes[MAX_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
     return notes
 
 
@@ -166,10 +166,10 @@ def caption_of(drawing: Drawing) -> str:
 def common_remarks(drawing: Drawing) -> list[str]:
     """Remarks that stand at every score of a condition, one sentence a condition."""
     ok = drawing.rows[drawing.rows["status"] == "ok"]
-    said = []
+    sentences = []
     for name in drawing.conditions:
         remarks = [reason.split("; ") for reason in ok.loc[ok["condition"] == name, "reason"]]
         shared = [part for part in (remarks or [[]])[0] if part and all(part in own for own in remarks)]
         if shared:
-            said.append(f"Every score of {name}: {'; '.join(shared)}.")
-    return said
+            sentences.append(f"Every score of {name}: {'; '.join(shared)}.")
+    return sentences

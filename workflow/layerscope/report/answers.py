@@ -48,7 +48,6 @@ class Answer:
     task: str
     protocol: str
     score: str
-    simulated: bool
     best: Advice
     others: tuple[Advice, ...]
 
@@ -74,7 +73,6 @@ def answers(
                 task=rows["task"].iloc[0],
                 protocol=rows["protocol"].iloc[0],
                 score=metric_label(rows["task"].iloc[0], rows["metric"].iloc[0]),
-                simulated=is_simulated(settings, condition),
                 best=advice[0],
                 others=tuple(advice[1:]),
             )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerscope.errors import DataError
 from layerscope.report.formats import signed
 from layerscope.report.grid import Finding, Source, grid_of, without_constant, without_empty
 from layerscope.statistics.choice import SIGNIFICANT
@@ -28,19 +27,8 @@ HINTS = {
 
 
 def moves(path: str | Path, page: str | Path) -> Finding | None:
-    """Read the table of shifts, for a page that is written to ``page``; None where it has no pair.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
-    table = read_table(path, text=TEXT)
-    missing = [name for name in (*TEXT, *NUMBERS) if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table of shifts of choose_layers.py"
-        )
+    """Read the table of shifts, for a page that is written to ``page``; None where it has no pair."""
+    table = read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
     if table.empty:
         return None
     shown, note = without_constant(without_empty(table))

@@ -9,7 +9,7 @@ from layerscope.statistics.choice import SIGNIFICANT
 
 @dataclass(frozen=True)
 class Query:
-    """Numbers that are said: ``value`` of some ``rows`` of a ``table``, group by group.
+    """Numbers of an answer: ``value`` of some ``rows`` of a ``table``, group by group.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Query:
     value
         A column, or an expression of columns; its interval is in columns ``VALUE_low`` and ``VALUE_high``.
     summary
-        How a group is said (:data:`layerscope.report.referee.SUMMARIES`).
+        How the numbers of a group are summarised (:data:`layerscope.report.referee.SUMMARIES`).
     by
         Columns that make the groups.
     rows

@@ -13,10 +13,9 @@ import yaml
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from layerscope.errors import DataError
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
-from layerscope.figures.published import TEXT as PUBLISHED_TEXT
+from layerscope.figures.published import read_published
 from layerscope.figures.wording import (
     condition_order,
     condition_title,
@@ -108,7 +107,8 @@ def write_report(
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
-    published_grid, published_words = published_table(_published(published), Source.beside(published, output))
+    beside_published = Source.beside(published, output)
+    published_grid, published_words = published_table(read_published(published), beside_published)
     primary = _primary(all_scores, all_layers)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
@@ -202,16 +202,6 @@ def breakable(text: str) -> Markup:
     """Text of which long names may go on in the next line after an underscore, slash or comma."""
     marked = re.sub(r"(?<=[_/])(?=\w)|(?<=,)(?=\w)(?!\d{3}\b)", "<wbr>", str(escape(text)))
     return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
-
-
-def _published(path: str | Path) -> pd.DataFrame:
-    table = read_table(path, text=PUBLISHED_TEXT)
-    missing = [name for name in (*PUBLISHED_TEXT, "published", "difference") if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table that compare_published.py writes"
-        )
-    return table
 
 
 def _condition_of(path: str | Path) -> str:

@@ -21,11 +21,13 @@ from layerscope.report.views import StudyTables, views
 from layerscope.tables import SCORE_COLUMNS, TEXT_COLUMNS, read_scores, read_table, write_table
 
 COLUMNS = ("objection", "status", "answer", "configure", "number", "file", "column")
+INTERVALS = {"estimate": "ci", "best_depth": "best_depth_ci"}
+"""Names of intervals that are not those of their values."""
 ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
 def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Select the rows that an objection asks for and say their numbers: one row of :data:`COLUMNS`.
+    """Select the rows that an objection asks for and print their numbers: one row of :data:`COLUMNS`.
 
     ``tables`` are those of :func:`layerscope.report.views.views`. The number is that of the first query;
     where it finds no row, nothing answers the objection, and the number is NaN.
@@ -34,13 +36,14 @@ def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str
     if values.empty:
         empty = {"answer": "", "number": float("nan"), "file": "", "column": ""}
         return {**empty, "objection": objection.title, "status": NOT_RUN, "configure": objection.configure}
-    missing = [need.configure for need in objection.needs if tables[need.table].query(need.rows).empty]
+    lacking = [need for need in objection.needs if _rows(tables[need.table], need.rows).empty]
+    missing = [need.configure for need in lacking]
     missing += [objection.still_open] if objection.still_open else []
-    said = [_say(query, _selected(query, tables)) for query in objection.queries]
+    numbers = [_say(query, _selected(query, tables)) for query in objection.queries]
     return {
         "objection": objection.title,
         "status": IN_PART if missing else ANSWERED,
-        "answer": "; ".join(filter(None, [*said, objection.remark])),
+        "answer": "; ".join(filter(None, [*numbers, objection.remark])),
         "configure": ", ".join(missing),
         "number": float(values.agg(objection.number)),
         "file": objection.file,
@@ -48,16 +51,18 @@ def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str
     }
 
 
+def _rows(table: pd.DataFrame, which: str) -> pd.DataFrame:
+    return table.query(which, engine="python") if which else table
+
+
 def _selected(query: Query, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows of a query, with their ``value`` and, where it has an interval, ``low`` and ``high``."""
-    rows = tables[query.table]
-    rows = rows.query(query.rows, engine="python") if query.rows else rows
+    rows = _rows(tables[query.table], query.rows)
     if rows.empty:
         return rows.assign(value=pd.Series(dtype=float))
-    chosen = rows.assign(value=rows.eval(query.value, engine="python"))
-    prefix = {"estimate": "ci"}.get(query.value, query.value)
-    prefix = f"{prefix}_ci" if f"{prefix}_ci_low" in rows else prefix
-    return chosen.rename(columns={f"{prefix}_low": "low", f"{prefix}_high": "high"})
+    interval = INTERVALS.get(query.value, query.value)
+    ends = {f"{interval}_low": "low", f"{interval}_high": "high"}
+    return rows.assign(value=rows.eval(query.value, engine="python")).rename(columns=ends)
 
 
 def _say(query: Query, rows: pd.DataFrame) -> str:
@@ -94,7 +99,7 @@ SUMMARIES: Mapping[str, Callable[[pd.DataFrame], str]] = {
     "difference": _each(signed),
     "percentage": _each(percent),
 }
-"""How the numbers of a group of rows are said."""
+"""How the numbers of a group of rows are printed."""
 
 
 def write_referee(

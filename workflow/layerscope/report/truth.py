@@ -45,19 +45,7 @@ class Compared:
 def truth(
     scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any], source: Source
 ) -> Finding | None:
-    """Compare the layer with the highest score with the one that is best by the truth; None without truth.
-
-    Parameters
-    ----------
-    scores
-        All scores; the index counts the rows of the file.
-    layers
-        The layer choice: the highest and the final layer of each condition, model and protocol.
-    settings
-        ``order`` of the conditions.
-    source
-        The file of the scores.
-    """
+    """Compare the layer with the highest score with the one that is best by the truth; None without truth."""
     compared = list(_compared(scores, layers, settings))
     if not compared:
         return None

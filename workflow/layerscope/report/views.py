@@ -63,45 +63,57 @@ def views(study: StudyTables) -> dict[str, pd.DataFrame]:
     """Tables by the name under which queries ask for them; all have their columns, if not rows."""
     scores = study.scores[study.scores["status"] == "ok"]
     scores = scores.assign(has_interval=scores["ci_low"].notna() & scores["ci_high"].notna())
-    blocks = scores[scores["layer"].str.fullmatch(r"\d+") & (scores["layer"] != "00")]
-    trained = blocks[blocks["model"].isin(study.names("foundation"))]
-    metrics = study.layers[["condition", "task", "protocol", "metric"]].drop_duplicates()
-    permuted = {name: study.models[name].of for name in study.names("control", "gene_permuted")}
-    controls = blocks[blocks["model"].isin(list(permuted))]
-    controls = controls.assign(model=controls["model"].map(permuted).astype(object))
-    beside = trained.merge(metrics).merge(controls, on=KEY, suffixes=("", "_control"))
-    primary, varied = trained.merge(metrics), _varied(trained)
-    unseen = varied["reason"].str.contains(UNSEEN).astype(bool)
-    screens = scores[scores["task"] == "perturbation"]
-    resting = {name for name in screens["condition"] if RESTING.search(name)}
-    chosen = resting or set(screens["condition"])
-    losses = pd.DataFrame(_losses(study), columns=LOSSES)
-    first = _first_layers(study.curves, chosen)
     ceilings = study.ceilings[study.ceilings["status"] == "ok"]
     controlled = study.layers[study.layers["untrained_same_layer_estimate"].notna()]
     prepared = [
         {"condition": name, "cells": table.loc[table["group"] == "all", "cells_after"].iloc[-1]}
         for name, table in study.summaries.items()
     ]
-    facts = {"fewest_untrained": _fewest_untrained(study), "resting": bool(resting)}
     return {
         "scores": scores,
+        "layers": study.layers,
+        "controlled": controlled.assign(above=controlled["layers_above_untrained"] != ""),
+        "split": ceilings[ceilings["metric"] == "ceiling_by_split"],
+        "ceilings": ceilings[ceilings["metric"].isin(["ceiling_by_guide", "ceiling_by_lane"])],
+        "prepared": pd.DataFrame(prepared, columns=["condition", "cells"]),
+        "settings": pd.DataFrame({"setting": list(_leaves(study.config))}, dtype=object),
+        **_of_trained_layers(study, scores),
+        **_of_resting_cells(study, scores),
+    }
+
+
+def _of_trained_layers(study: StudyTables, scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Scores of the blocks of foundation models: the primary ones, those that vary them, and controls."""
+    blocks = scores[scores["layer"].str.fullmatch(r"\d+") & (scores["layer"] != "00")]
+    trained = blocks[blocks["model"].isin(study.names("foundation"))]
+    primary = trained.merge(study.layers[["condition", "task", "protocol", "metric"]].drop_duplicates())
+    permuted = {name: study.models[name].of for name in study.names("control", "gene_permuted")}
+    controls = blocks[blocks["model"].isin(list(permuted))]
+    controls = controls.assign(model=controls["model"].map(permuted).astype(object))
+    beside = primary.merge(controls, on=KEY, suffixes=("", "_control"))
+    varied = _varied(trained)
+    unseen = varied["reason"].str.contains(UNSEEN).astype(bool)
+    return {
         "primary": primary,
         "screens": primary[primary["task"] == "perturbation"],
         "shuffled": trained[trained["metric"] == "spearman_shuffled_labels"],
-        "layers": study.layers,
-        "controlled": controlled.assign(above=controlled["layers_above_untrained"] != ""),
-        "strict_first": first[first["protocol"] == "strict"],
-        "paper_first": first[first["protocol"] == "paper"],
-        "split": ceilings[ceilings["metric"] == "ceiling_by_split"],
-        "ceilings": ceilings[ceilings["metric"].isin(["ceiling_by_guide", "ceiling_by_lane"])],
         "varied": varied[~unseen],
         "unvaried": varied[unseen],
         "permuted": beside.assign(change=beside["estimate_control"] - beside["estimate"]),
-        "ablated": losses.assign(resting=losses["condition"].isin(chosen)),
-        "prepared": pd.DataFrame(prepared, columns=["condition", "cells"]),
-        "settings": pd.DataFrame({"setting": list(_leaves(study.config))}, dtype=object),
-        "facts": pd.DataFrame([facts]),
+    }
+
+
+def _of_resting_cells(study: StudyTables, scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """First layers in screens of resting cells (of all screens where no name says so), and facts."""
+    screens = set(scores.loc[scores["task"] == "perturbation", "condition"])
+    resting = {name for name in screens if RESTING.search(name)}
+    first = _first_layers(study.curves, resting or screens)
+    losses = pd.DataFrame(_losses(study), columns=LOSSES)
+    return {
+        "strict_first": first[first["protocol"] == "strict"],
+        "paper_first": first[first["protocol"] == "paper"],
+        "ablated": losses.assign(resting=losses["condition"].isin(resting or screens)),
+        "facts": pd.DataFrame({"fewest_untrained": [_fewest_untrained(study)], "resting": [bool(resting)]}),
     }
 
 

@@ -124,20 +124,20 @@ def choose_layers(
     tables = [curve_table(curve) for curve in curves if curve.layers]
     drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
-        with_one_voice(layers.sort_values(ORDER, kind="stable", ignore_index=True)),
+        with_one_recommendation(layers.sort_values(ORDER, kind="stable", ignore_index=True)),
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
     )
 
 
-def with_one_voice(layers: pd.DataFrame) -> pd.DataFrame:
+def with_one_recommendation(layers: pd.DataFrame) -> pd.DataFrame:
     """Of a condition's protocols let the most trusted one recommend; rows of the others name it."""
     if layers.empty:
         return layers
-    voices = layers.groupby("condition")["protocol"].transform(most_trusted)
+    deciding = layers.groupby("condition")["protocol"].transform(most_trusted)
     pointers = [
-        f"For {condition}, protocol {voice} decides: see its row."
-        for condition, voice in zip(layers["condition"], voices, strict=True)
+        f"For {condition}, protocol {protocol} decides: see its row."
+        for condition, protocol in zip(layers["condition"], deciding, strict=True)
     ]
     return layers.assign(recommendation=layers["recommendation"].where(decides(layers), pointers))
 

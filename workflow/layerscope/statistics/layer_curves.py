@@ -131,16 +131,9 @@ def curve_table(curve: LayerCurve) -> pd.DataFrame:
 
 
 def differences(layers: Sequence[Measured], references: Sequence[Measured | None]) -> list[Difference]:
-    """Differences of layers to one score each, with simultaneous intervals.
+    """Difference of each layer to its reference, with simultaneous intervals.
 
-    Parameters
-    ----------
-    layers, references
-        What is compared with what, of the same length; None where there is nothing to compare with.
-
-    Returns
-    -------
-    One difference per layer: NaN where there is no reference; 0 with p-value 1 to the layer itself.
+    NaN where there is no reference; 0 with p-value 1 where a layer is its own.
     """
     pairs = [
         (place, layer, reference)
