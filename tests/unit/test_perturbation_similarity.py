@@ -39,9 +39,9 @@ def test_a_gene_without_a_fold_change_for_some_perturbation_is_left_out(tmp_path
     spoiled = values.copy()
     spoiled[1, 3] = np.nan
     profile_similarity(profiles(tmp_path, spoiled), tmp_path / "similarity.npz")
-    names, found = read_similarity(tmp_path / "similarity.npz")
+    names, matrix = read_similarity(tmp_path / "similarity.npz")
     assert names == ["P0", "P1", "P2", "P3"]
-    np.testing.assert_allclose(found, spearman_matrix(np.delete(values, 3, axis=1)))
+    np.testing.assert_allclose(matrix, spearman_matrix(np.delete(values, 3, axis=1)))
 
 
 def test_a_profile_that_does_not_vary_is_refused(tmp_path):
