@@ -78,7 +78,8 @@ def scores_of_all_cells(
     present = counts[1:] > 0
     used = [name for name, has_cells in zip(names, present, strict=True) if has_cells]
     draws = Draws(names, used, subject.seed, settings.resamples, settings.splits)
-    means, target = cells.as_they_are.means(), reference.matrix[np.ix_(present, present)]
+    means = cells.as_they_are.means()
+    target = reference.matrix if present.all() else reference.matrix[np.ix_(present, present)]
 
     def row(metric: str, **values: object) -> Score:
         return subject.row(metric, n_cells=int(counts[1:].sum()), n_items=len(used), **values)
