@@ -102,7 +102,7 @@ def cosine_matrix(vectors: Floats) -> Array:
 
 def centred_ranks(profiles: Floats) -> Array:
     """Average ranks within every row, minus the mean rank; zeros for a row that does not vary."""
-    return average_ranks(profiles) - (profiles.shape[1] + 1) / 2
+    return np.asarray(average_ranks(profiles) - (profiles.shape[1] + 1) / 2)
 
 
 def cosines_of_ranks(ranks: Floats) -> Floats:
