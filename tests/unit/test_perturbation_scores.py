@@ -61,7 +61,7 @@ def test_the_reference_tells_modules_apart(study):
     folder, cells = study
     names, matrix = read_similarity(folder / "similarity.npz")
     pairs = Pairs(len(names))
-    assert of_all_pairs(SameModule(pairs.of(matrix), same_module(cells.obs, names, pairs)), len(pairs)) > 0.95
+    assert of_all_pairs(SameModule(pairs.of(matrix), same_module(cells.obs, names, pairs)), pairs) > 0.95
 
 
 def test_perturbations_of_several_modules_share_one_or_none():
