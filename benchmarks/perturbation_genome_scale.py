@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from layerscope.tasks.perturbation.genome_scale import row_blocks, spearman_of_many, upper_triangle
 from layerscope.tasks.perturbation.influence import interval
-from layerscope.tasks.perturbation.similarity import products, unit_ranks
+from layerscope.tasks.perturbation.similarity import centred_ranks, cosines_of_ranks, products
 
 TRUTH = 20
 
@@ -71,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with timed("ranking profiles"):
         ranks = np.empty(profiles.shape, dtype=np.float32)
         for rows in row_blocks(n):
-            ranks[rows] = unit_ranks(profiles[rows])
+            ranks[rows] = centred_ranks(profiles[rows])
     del profiles
     with timed("S_bio"):
-        reference = upper_triangle(products(ranks))
+        reference = upper_triangle(cosines_of_ranks(ranks))
     del ranks
     with timed("similarity of the layer"):
         similarity = upper_triangle(products(layer))

@@ -30,8 +30,8 @@ def samples():
     # a gene that one perturbation silences, and one with a wild control sample
     counts[group == 3, 5] = 0
     counts[0, np.argmax(base)] *= 50
-    kept = counts.sum(axis=0) >= 10
-    return counts[:, kept], group, change[:, kept]
+    counted = counts.sum(axis=0) >= 10
+    return counts[:, counted], group, change[:, counted]
 
 
 @pytest.fixture(scope="module")

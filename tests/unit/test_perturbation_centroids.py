@@ -22,16 +22,16 @@ def test_sums_are_those_of_each_group_s_cells_and_of_their_unit_vectors(seed, n_
     group = random.integers(-1, 5, n_cells)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(centroids, "VALUES_AT_ONCE", 3 * width)
-        found = sum_groups(matrix, group, 6)
+        sums = sum_groups(matrix, group, 6)
     rows = matrix.astype(np.float64)
-    for version, cells in ((found.as_they_are, rows), (found.unit_norm, unit_rows(rows))):
-        assert version.counts.tolist() == [(group == one).sum() for one in range(6)]
-        expected = [cells[group == one].sum(axis=0) for one in range(6)]
+    for version, cells in ((sums.as_they_are, rows), (sums.unit_norm, unit_rows(rows))):
+        assert version.counts.tolist() == [(group == item).sum() for item in range(6)]
+        expected = [cells[group == item].sum(axis=0) for item in range(6)]
         np.testing.assert_allclose(version.sums, expected, rtol=0, atol=1e-12)
 
 
 def test_cells_in_no_group_may_be_anything():
     matrix = np.array([[3, 4], [np.nan, np.inf], [6, 8]], dtype=np.float32)
-    found = sum_groups(matrix, np.array([1, -1, 1]), 2)
-    assert found.as_they_are.sums.tolist() == [[0, 0], [9, 12]]
-    np.testing.assert_allclose(found.unit_norm.means(), [[np.nan, np.nan], [0.6, 0.8]], rtol=1e-15)
+    sums = sum_groups(matrix, np.array([1, -1, 1]), 2)
+    assert sums.as_they_are.sums.tolist() == [[0, 0], [9, 12]]
+    np.testing.assert_allclose(sums.unit_norm.means(), [[np.nan, np.nan], [0.6, 0.8]], rtol=1e-15)

@@ -43,7 +43,7 @@ def test_the_area_is_scikit_learns(seed):
     same = module[pairs.first] == module[pairs.second]
     values = pairs.of(similarity(seed, 9))
     statistic = SameModule(values, same)
-    assert of_all_pairs(statistic, len(pairs)) == pytest.approx(roc_auc_score(same, values))
+    assert of_all_pairs(statistic, pairs) == pytest.approx(roc_auc_score(same, values))
     counts = np.random.default_rng(seed).integers(0, 3, (1, len(pairs)), dtype=np.int32)
     expected = roc_auc_score(same, values, sample_weight=counts[0])
     assert statistic(counts)[0] == pytest.approx(expected)

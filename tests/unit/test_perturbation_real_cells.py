@@ -24,17 +24,17 @@ def rows(tmp_path_factory):
     from layerscope.models.baselines import compute_baseline
 
     folder = tmp_path_factory.mktemp("screen")
-    stored = anndata.read_h5ad(SCREEN)
+    screen = anndata.read_h5ad(SCREEN)
     obs = pd.DataFrame(
         {
-            "perturbation": stored.obs["target"].astype(str),
-            "guide": stored.obs["guide_id"].astype(str),
-            "replicate": stored.obs["replicate"].astype(str),
-            "is_control": (stored.obs["target"] == "non-targeting").to_numpy(),
+            "perturbation": screen.obs["target"].astype(str),
+            "guide": screen.obs["guide_id"].astype(str),
+            "replicate": screen.obs["replicate"].astype(str),
+            "is_control": (screen.obs["target"] == "non-targeting").to_numpy(),
         },
-        index=stored.obs_names,
+        index=screen.obs_names,
     )
-    write(folder / "cells.h5ad", anndata.AnnData(stored.X, obs, pd.DataFrame(index=stored.var_names)))
+    write(folder / "cells.h5ad", anndata.AnnData(screen.X, obs, pd.DataFrame(index=screen.var_names)))
     compute_baseline("hvg_pca", folder / "cells.h5ad", folder / "hvg_pca.h5ad", {}, seed=1)
     design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
     common = {

@@ -61,7 +61,7 @@ def test_the_reference_tells_modules_apart(study):
     folder, cells = study
     names, matrix = read_similarity(folder / "similarity.npz")
     pairs = Pairs(len(names))
-    assert of_all_pairs(SameModule(pairs.of(matrix), same_module(cells.obs, names, pairs)), len(pairs)) > 0.95
+    assert of_all_pairs(SameModule(pairs.of(matrix), same_module(cells.obs, names, pairs)), pairs) > 0.95
 
 
 def test_perturbations_of_several_modules_share_one_or_none():
@@ -96,10 +96,10 @@ def test_the_score_is_the_correlation_of_upper_triangles_of_centroid_cosines(stu
 
 def test_a_layer_that_keeps_expression_finds_the_modules_and_noise_does_not(study, tmp_path):
     folder, cells = study
-    kept, _ = score(folder, logged(cells), cells, tmp_path)
+    expression, _ = score(folder, logged(cells), cells, tmp_path)
     noise, _ = score(folder, np.random.default_rng(0).normal(size=(cells.n_obs, 16)), cells, tmp_path)
-    assert kept.loc["auc_same_module", "estimate"] > 0.9
-    assert kept.loc["spearman", "ci_low"] > noise.loc["spearman", "estimate"]
+    assert expression.loc["auc_same_module", "estimate"] > 0.9
+    assert expression.loc["spearman", "ci_low"] > noise.loc["spearman", "estimate"]
     assert abs(noise.loc["spearman", "estimate"]) < 0.4
 
 

@@ -69,7 +69,8 @@ class RankedPairs:
         self._last = np.flatnonzero(is_last).astype(np.int32)
         self._distinct = np.empty(n_pairs, dtype=np.int32)
         self._distinct[self._order] = np.cumsum(is_last, dtype=np.int32) - is_last
-        self.centred = n_pairs / 2 - self.above(np.ones(n_pairs))
+        first = np.append(0, self._last[:-1] + 1)
+        self.centred = ((first + self._last + 1 - n_pairs) / 2)[self._distinct]
 
     def above(self, values: Array) -> Array:
         """For every pair, the sum of ``values`` over the pairs ranked above, and half of it over ties."""

@@ -124,9 +124,9 @@ class SameModule:
 Statistic = WeightedSpearman | SameModule
 
 
-def of_all_pairs(statistic: Statistic, n_pairs: int) -> float:
+def of_all_pairs(statistic: Statistic, pairs: Pairs) -> float:
     """The statistic of all pairs, each once."""
-    return float(statistic(np.ones((1, n_pairs), dtype=np.int32))[0])
+    return float(statistic(np.ones((1, len(pairs)), dtype=np.int32))[0])
 
 
 def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Array]:

@@ -78,49 +78,61 @@ def scores_of_all_cells(
     present = counts[1:] > 0
     used = [name for name, has_cells in zip(names, present, strict=True) if has_cells]
     draws = Draws(names, used, subject.seed, settings.resamples, settings.splits)
-    means, target = cells.as_they_are.means(), reference.matrix[np.ix_(present, present)]
+    target = reference.matrix if present.all() else reference.matrix[np.ix_(present, present)]
 
     def row(metric: str, **values: object) -> Score:
         return subject.row(metric, n_cells=int(counts[1:].sum()), n_items=len(used), **values)
 
     if len(used) > GENOME_SCALE:
-        return _scores_of_many(means[1:][present], target, draws, row)
-    versions = {
-        METRIC: means[1:][present],
-        CENTRED: means[1:][present] - means[0],
-        UNIT_NORM: cells.unit_norm.means()[1:][present],
-    }
-    statistics: dict[str, Statistic] = {}
-    pairs, reasons = Pairs(len(used)), {}
-    for metric, centroids in versions.items():
-        reasons[metric] = _too_few(draws) or _no_control(metric, counts) or why_undefined(centroids)
-        if not reasons[metric]:
-            similarity = pairs.of(cosine_matrix(centroids))
-            statistics[metric] = WeightedSpearman(similarity, pairs.of(np.asarray(target, dtype=np.float64)))
-            if metric == METRIC and MODULE in obs:
-                statistics[MODULE_METRIC] = SameModule(similarity, same_module(obs, used, pairs))
-    if MODULE in obs:
-        reasons[MODULE_METRIC] = reasons[METRIC]
-    estimates = {metric: of_all_pairs(statistic, len(pairs)) for metric, statistic in statistics.items()}
-    for metric, estimate in estimates.items():
-        if not math.isfinite(estimate):
-            reasons[metric] = CONSTANT if metric != MODULE_METRIC else "all pairs are of one kind"
-    defined = {metric: statistics[metric] for metric in statistics if not reasons[metric]}
-    resamples = resample(defined, draws) if defined else {}
+        return _scores_of_many(cells.as_they_are.means()[1:][present], target, draws, row)
+    statistics, reasons = _statistics(cells, obs, target, draws)
+    resamples = resample(statistics, draws) if statistics else {}
     n_missing = len(names) - len(used)
     remark = (
         f"{n_missing} of {len(names)} perturbations have no cell that the model accepts" if n_missing else ""
     )
     rows = []
-    for metric, reason in reasons.items():
-        if reason:
-            rows.append(row(metric, status="undefined", reason=reason))
+    for metric in (METRIC, CENTRED, UNIT_NORM, *([MODULE_METRIC] if MODULE in obs else [])):
+        if metric in reasons:
+            rows.append(row(metric, status="undefined", reason=reasons[metric]))
             continue
+        estimate = of_all_pairs(statistics[metric], Pairs(len(used)))
         low, high = percentile_interval(resamples[metric])
-        rows.append(row(metric, estimate=estimates[metric], ci_low=low, ci_high=high, reason=remark))
-        halves = on_halves([defined[metric]], draws)
+        rows.append(row(metric, estimate=estimate, ci_low=low, ci_high=high, reason=remark))
+        halves = on_halves([statistics[metric]], draws)
         resamples[metric + CHOSEN_ON], resamples[metric + SCORED_ON] = halves
     return rows, resamples
+
+
+def _statistics(
+    cells: AllCells, obs: pd.DataFrame, target: NDArray[np.floating], draws: Draws
+) -> tuple[dict[str, Statistic], dict[str, str]]:
+    """By metric: statistics of the pairs, and why there is none."""
+    means, present, pairs = cells.as_they_are.means(), cells.as_they_are.counts > 0, Pairs(len(draws.used))
+    reference = pairs.of(np.asarray(target, dtype=np.float64))
+    versions = {METRIC: means, CENTRED: means - means[0], UNIT_NORM: cells.unit_norm.means()}
+    statistics: dict[str, Statistic] = {}
+    reasons = {}
+    for metric, of_items in versions.items():
+        centroids = of_items[1:][present[1:]]
+        reason = _too_few(draws)
+        if metric == CENTRED and not present[0]:
+            reason = reason or "the model accepts no control cell"
+        reason = reason or why_undefined(centroids)
+        if reason:
+            reasons[metric] = reason
+            continue
+        similarity = pairs.of(cosine_matrix(centroids))
+        statistics[metric] = WeightedSpearman(similarity, reference)
+        if metric == METRIC and MODULE in obs:
+            statistics[MODULE_METRIC] = SameModule(similarity, same_module(obs, draws.used, pairs))
+    if METRIC in reasons:
+        reasons[MODULE_METRIC] = reasons[METRIC]
+    for metric in list(statistics):
+        if not math.isfinite(of_all_pairs(statistics[metric], pairs)):
+            reasons[metric] = CONSTANT if metric != MODULE_METRIC else "all pairs are of one kind"
+            del statistics[metric]
+    return statistics, reasons
 
 
 def _scores_of_many(
@@ -159,7 +171,3 @@ def _too_few(draws: Draws) -> str:
         f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
         f"{MIN_PERTURBATIONS} are needed"
     )
-
-
-def _no_control(metric: str, counts: NDArray[np.int64]) -> str:
-    return "the model accepts no control cell" if metric == CENTRED and counts[0] == 0 else ""

@@ -60,13 +60,13 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
             (len(names), int(complete.sum())), dtype=np.float32 if len(names) > GENOME_SCALE else np.float64
         )
         for rows in row_blocks(len(names)):
-            ranks[rows] = unit_ranks(changes[rows][:, complete])
+            ranks[rows] = centred_ranks(changes[rows][:, complete])
     flat = ~ranks.any(axis=1)
     if flat.any():
         name = names[int(np.argmax(flat))]
         raise DataError(f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes")
     with threadpool_limits(threads):
-        write_similarity(output, names, products(ranks))
+        write_similarity(output, names, cosines_of_ranks(ranks))
 
 
 def spearman_matrix(profiles: Array) -> Array:
@@ -81,7 +81,7 @@ def spearman_matrix(profiles: Array) -> Array:
     -------
     Shape ``(n_profiles, n_profiles)``, symmetric, ones on the diagonal.
     """
-    return np.asarray(products(unit_ranks(profiles)), dtype=np.float64)
+    return np.asarray(cosines_of_ranks(centred_ranks(profiles)), dtype=np.float64)
 
 
 def cosine_matrix(vectors: Floats) -> Array:
@@ -100,16 +100,29 @@ def cosine_matrix(vectors: Floats) -> Array:
     return np.asarray(products(rows / np.linalg.norm(rows, axis=1, keepdims=True)), dtype=np.float64)
 
 
-def unit_ranks(profiles: Floats) -> Array:
-    """Centred average ranks within every row, scaled to unit length; zeros for a row that does not vary."""
-    ranks = average_ranks(profiles) - (profiles.shape[1] + 1) / 2
-    length = np.linalg.norm(ranks, axis=1, keepdims=True)
-    return np.asarray(ranks / np.where(length > 0, length, 1.0))
+def centred_ranks(profiles: Floats) -> Array:
+    """Average ranks within every row, minus the mean rank; zeros for a row that does not vary."""
+    return np.asarray(average_ranks(profiles) - (profiles.shape[1] + 1) / 2)
+
+
+def cosines_of_ranks(ranks: Floats) -> Floats:
+    """Cosines of rows of centred ranks, no row zero.
+
+    The ranks are scaled after the product and not before: products of ranks are exact in float64, so that
+    pairs that are equally similar tie on every machine.
+    """
+    matrix: Floats = ranks @ ranks.T
+    length = np.sqrt(np.diag(matrix))
+    matrix /= length * length[:, None]
+    return _as_similarity(matrix)
 
 
 def products(unit: Floats) -> Floats:
     """Products of all pairs of rows of unit length, symmetric, ones on the diagonal."""
-    matrix: Floats = unit @ unit.T
+    return _as_similarity(unit @ unit.T)
+
+
+def _as_similarity(matrix: Floats) -> Floats:
     np.clip(matrix, -1.0, 1.0, out=matrix)
     np.fill_diagonal(matrix, 1.0)
     return matrix
