@@ -28,8 +28,6 @@ ON_PYPI = {"pytorch": "torch"}
 
 # imported where it is there, and said to be missing where it is not
 OPTIONAL = {"rsatoolbox"}
-# modules that look whether a package is there before they import it
-LOOKS_FIRST = {"layerscope.tasks.trajectory.neighbours_gpu"}
 
 
 def environment(name: str) -> dict[str, str]:
@@ -81,7 +79,7 @@ def needed(script: Path) -> set[str]:
         for module in imported_by(path):
             top = module.split(".")[0]
             if top == "layerscope":
-                file = None if module in LOOKS_FIRST else module_file(module)
+                file = module_file(module)
                 waiting += [file] if file else []
             elif top not in sys.stdlib_module_names:
                 packages.add(INSTALLED_AS.get(top, top))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from layerscope.cells.canonical import read_obs
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import depth
@@ -51,7 +53,7 @@ def score_file(
     seed: int,
     threads: int = 1,
 ) -> Scored:
-    """Score one layer of an embeddings file by a protocol, whose settings are given.
+    """Score one layer of an embeddings file by a protocol, whose settings are given, on so many threads.
 
     Raises
     ------
@@ -72,12 +74,13 @@ def score_file(
         seed=seed,
         protocol=protocol,
     )
-    if isinstance(settings, StrictSettings):
-        from layerscope.tasks.trajectory.strict import score_strict
+    with threadpool_limits(threads):
+        if isinstance(settings, StrictSettings):
+            from layerscope.tasks.trajectory.strict import score_strict
 
-        return score_strict(found.matrix, known, obs, subject, settings, threads)
-    if isinstance(settings, ReleasedSettings):
-        from layerscope.tasks.trajectory.released import score_released
+            return score_strict(found.matrix, known, obs, subject, settings)
+        if isinstance(settings, ReleasedSettings):
+            from layerscope.tasks.trajectory.released import score_released
 
-        return score_released(found.matrix, known, subject, settings, obs, threads)
-    return score_paper(found.matrix, known, subject, settings, obs, threads)
+            return score_released(found.matrix, known, subject, settings, obs)
+        return score_paper(found.matrix, known, subject, settings, obs)

@@ -107,7 +107,6 @@ def score_released(
     subject: Subject,
     settings: ReleasedSettings,
     obs: pd.DataFrame | None = None,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``released``.
 
@@ -123,8 +122,6 @@ def score_released(
         Graph, diffusion map, splits, resampling and the number of pairs.
     obs
         The cells' standard columns: ``clone`` keeps sisters together in splits.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -141,9 +138,7 @@ def score_released(
     parts = parts_of(splits, [reference.root])
     try:
         # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
-        search = search_layer(
-            matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours, threads
-        )
+        search = search_layer(matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours)
         pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))

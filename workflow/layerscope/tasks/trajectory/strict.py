@@ -218,7 +218,6 @@ def score_strict(
     obs: pd.DataFrame,
     subject: Subject,
     settings: StrictSettings,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``strict``.
 
@@ -236,8 +235,6 @@ def score_strict(
         Names for the rows.
     settings
         Graphs, roots, splits, resampling and clones.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -253,7 +250,7 @@ def score_strict(
     middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
     splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     try:
-        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle, threads)
+        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle)
         kept = search.whole.cells
         found = pseudotimes(search.whole.neighbours, roots.among(kept), graphs, settings)
     except UndefinedPseudotimeError as undefined:
