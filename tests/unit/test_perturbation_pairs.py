@@ -8,8 +8,14 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.statistics.resampling import bootstrap_indices
+from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.tasks.perturbation.pairs import Pairs, SameModule, estimate, resample
+
+
+def drawn_items(seed, items, n_resamples):
+    """Items of each resample as indices."""
+    counts = np.concatenate(list(bootstrap_counts(seed, items, n_resamples)))
+    return [np.repeat(np.arange(len(items)), row) for row in counts]
 
 
 def similarity(seed, n):
@@ -32,7 +38,7 @@ def test_a_resample_is_the_correlation_of_its_pairs_without_self_pairs(n, seed):
     pairs = Pairs(n)
     statistic = WeightedSpearman(pairs.of(layer), pairs.of(reference))
     found = resample({"spearman": statistic}, items, items, seed, 30)["spearman"]
-    for value, drawn in zip(found, bootstrap_indices(seed, items, 30), strict=True):
+    for value, drawn in zip(found, drawn_items(seed, items, 30), strict=True):
         x, y = written_out(layer, drawn), written_out(reference, drawn)
         if x.size and np.ptp(x) > 0 and np.ptp(y) > 0:
             assert value == pytest.approx(spearmanr(x, y).statistic, abs=1e-10)
@@ -60,7 +66,7 @@ def test_draws_do_not_depend_on_which_perturbations_a_layer_has():
     pairs = Pairs(7)
     statistic = WeightedSpearman(pairs.of(layer[np.ix_(kept, kept)]), pairs.of(reference[np.ix_(kept, kept)]))
     found = resample({"spearman": statistic}, items, [items[i] for i in kept], 5, 20)["spearman"]
-    for value, drawn in zip(found, bootstrap_indices(5, items, 20), strict=True):
+    for value, drawn in zip(found, drawn_items(5, items, 20), strict=True):
         left = drawn[drawn != 3]
         x, y = written_out(layer, left), written_out(reference, left)
         assert value == pytest.approx(spearmanr(x, y).statistic, abs=1e-10)

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.chance import Chance
-from layerscope.statistics.resampling import generator
+from layerscope.chance import Chance, generator
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 Ints = npt.NDArray[np.intp]

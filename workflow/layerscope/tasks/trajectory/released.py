@@ -25,9 +25,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.tables import Score
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
-from layerscope.statistics.resampling import generator
 from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.tasks.trajectory.graph import graph_of
 from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
