@@ -189,11 +189,9 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
         start = time.perf_counter(), time.process_time()
         if work.protocol == "paper":
             settings = TrajectorySettings(resamples=args.resamples)
-            scored = score_paper(matrix, reference, subject, settings, obs, 1)
+            scored = score_paper(matrix, reference, subject, settings, obs)
         else:
-            scored = score_strict(
-                matrix, reference, obs, subject, StrictSettings(resamples=args.resamples), 1
-            )
+            scored = score_strict(matrix, reference, obs, subject, StrictSettings(resamples=args.resamples))
         rows, found = scored.rows, scored.resamples
     else:
         obs, latent, similarity = screen(work.condition, args.perturbations, args.cells)

@@ -119,6 +119,20 @@ def test_without_shuffles_there_is_no_null() -> None:
     assert np.isnan(row.null_mean) and np.isnan(row.p_value)
 
 
+@pytest.mark.parametrize("columns", [{}, {"batch": np.tile(["a", "b"], 120)}], ids=["donors", "in batches"])
+def test_a_label_that_is_constant_within_donors_has_no_null_and_says_why(columns: dict[str, object]) -> None:
+    obs = cells().assign(**columns)
+    obs["cell_type"] = np.where(obs["donor"].isin(["donor 0", "donor 1", "donor 2"]), "ill", "well")
+    for row in scored(obs, clusters(obs["cell_type"], spread=4.0))[0].values():
+        assert row.status == "ok"
+        assert np.isfinite(row.estimate) and np.isfinite(row.ci_low)
+        assert np.isnan(row.null_mean) and np.isnan(row.p_value)
+        assert "no null and no p-value" in row.reason
+    obs.iloc[0, 0] = "ill" if obs.iloc[0, 0] == "well" else "well"
+    for metric, row in scored(obs, clusters(obs["cell_type"], spread=4.0))[0].items():
+        assert np.isfinite(row.p_value) == (metric != RANDOM_FOLDS)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_macro_f1_is_scikit_learns_on_cells_drawn_so_often(seed: int) -> None:

@@ -29,8 +29,6 @@ ON_PYPI = {"pytorch": "torch", "huggingface_hub": "huggingface-hub"}
 EVERYWHERE = {"pydantic", "cyclopts"}
 # methods of pandas that import a package of their own
 BY_METHOD = {"read_parquet": "pyarrow", "to_parquet": "pyarrow"}
-# modules that look whether a package is there before they import it
-LOOKS_FIRST = {"layerscope.tasks.trajectory.neighbours_gpu"}
 
 
 def environment(name: str) -> dict[str, str]:
@@ -84,7 +82,7 @@ def needed(script: Path) -> set[str]:
         for module in imported_by(path):
             top = module.split(".")[0]
             if top == "layerscope":
-                file = None if module in LOOKS_FIRST else module_file(module)
+                file = module_file(module)
                 waiting += [file] if file else []
             elif top not in sys.stdlib_module_names:
                 packages.add(INSTALLED_AS.get(top, top))

@@ -6,12 +6,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from perturbation_cells import write
 
 from layerscope.tables import read_scores
 from layerscope.tasks.perturbation.design import design_splits
 from layerscope.tasks.perturbation.job import score_perturbation
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 
 SCREEN = Path(__file__).parents[2] / ".." / "shared" / "data" / "papalexi_lowmoi_counts.h5ad"
 pytestmark = pytest.mark.skipif(not SCREEN.is_file(), reason="the file of the interferon screen is not here")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from perturbation_cells import experiment, write
 from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
 from layerscope.tables import read_scores
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from layerscope.tasks.perturbation.released import truncated_differences
 from layerscope.tasks.perturbation.similarity import read_similarity
 

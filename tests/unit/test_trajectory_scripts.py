@@ -100,10 +100,12 @@ def test_every_protocol_scores_a_layer(files, protocol):
     assert resamples["spearman@scored_on"].shape == (5,)
 
 
-def test_the_same_files_and_seed_give_the_same_bytes(files):
+def test_the_same_command_gives_the_same_bytes_and_two_threads_the_same_scores(files):
     files.refer()
-    files.score(out="one")
-    files.score(out="two", threads="2")
+    numbers = ["estimate", "ci_low", "ci_high"]
+    alone, both = (files.score(out=name, threads=n)[numbers] for name, n in (("one", "1"), ("both", "2")))
+    np.testing.assert_allclose(both, alone, atol=1e-4)
+    files.score(out="two", threads="1")
     for suffix in ("tsv", "npz"):
         first, second = ((files.folder / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
         assert first == second

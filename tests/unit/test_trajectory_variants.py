@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerscope.tables import Score
-from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer, unit_length
+from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.variants import varied_rows
 
 ROW = Score(
@@ -20,11 +20,6 @@ ROW = Score(
     ci_high=0.6,
     n_cells=3,
 )
-
-
-def test_cells_get_unit_length_and_nothing_stays_nothing():
-    layer = np.array([[3.0, 4.0], [0.0, 0.0], [6.0, 8.0]], dtype=np.float32)
-    np.testing.assert_allclose(unit_length(layer), [[0.6, 0.8], [0, 0], [0.6, 0.8]])
 
 
 def layer_with_refused_cells():

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.chance import Chance
-from layerscope.statistics.resampling import generator
+from layerscope.chance import Chance, generator
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 Ints = npt.NDArray[np.intp]
@@ -50,7 +49,8 @@ class Design:
     random_folds
         As many folds that ignore the groups, stratified by type; None where ``folds`` are such.
     shuffled
-        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``.
+        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``; none where a shuffle would
+        change nothing.
     unit, units
         What is resampled: number of each cell's unit, and the units' names.
     by
@@ -122,7 +122,7 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
         n_types=n_types,
         folds=folds,
         random_folds=stratified_folds(types, kin(known), n_folds, chance) if by else None,
-        shuffled=shuffles(known, types, folds, settings.shuffles, seed),
+        shuffled=shuffles(known, types, folds, settings.shuffles, seed, remarks),
         unit=unit,
         units=units,
         by=by,
@@ -193,16 +193,25 @@ def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Cha
     return fold[member]
 
 
-def shuffles(obs: pd.DataFrame, types: Ints, folds: Ints, n_shuffles: int, seed: int) -> Ints:
+def shuffles(
+    obs: pd.DataFrame, types: Ints, folds: Ints, n_shuffles: int, seed: int, remarks: list[str]
+) -> Ints:
     """Types dealt anew among the cells of the same donor and batch, shape ``(n_shuffles, n_cells)``.
 
     Where there is neither, among the cells of the same fold. The number of cells of each type in a fold stays
-    as it is.
+    as it is. Where the cells of each donor and batch are all of one type, as in a comparison of diseases,
+    every shuffle would score what the true types score: there are none, and a remark says so.
     """
+    within = [column for column in ("donor", "batch") if column in obs]
     stratum = pd.Series(folds).astype(str)
-    for column in ("donor", "batch"):
-        if column in obs:
-            stratum = stratum + "\0" + pd.Series(text(obs, column))
+    for column in within:
+        stratum = stratum + "\0" + pd.Series(text(obs, column))
+    if len(set(zip(stratum, types, strict=True))) == len(set(stratum)):
+        remarks.append(
+            f"no null and no p-value: all cells of a {' and '.join(within) or 'fold'} have the same "
+            f"{CELL_TYPE}, so that shuffling within it changes nothing"
+        )
+        return np.empty((0, len(types)), dtype=np.intp)
     random = generator(seed, obs.index.tolist(), "label shuffles")
     order = np.argsort(stratum.to_numpy(), kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(numbered(stratum.to_numpy()[order]))) + 1)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_counts
 
 Array = NDArray[np.float64]
 # counts of pairs held at once: what fits a processor cache

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
-from layerscope.statistics.resampling import generator
 from layerscope.tables import Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.centroids import why_undefined

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
+from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.tasks.trajectory.scores import Floats, Scored, Subject, unscored
 from layerscope.tasks.trajectory.settings import StrictSettings
 

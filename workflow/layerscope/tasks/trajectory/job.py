@@ -59,9 +59,9 @@ def score(job: ScoringJob) -> Scored:
     if isinstance(job.settings, StrictSettings):
         from layerscope.tasks.trajectory.strict import score_strict
 
-        return score_strict(layer.matrix, pseudotime, job.obs, subject, job.settings, job.threads)
+        return score_strict(layer.matrix, pseudotime, job.obs, subject, job.settings)
     if isinstance(job.settings, ReleasedSettings):
         from layerscope.tasks.trajectory.released import score_released
 
-        return score_released(layer.matrix, pseudotime, subject, job.settings, job.obs, job.threads)
-    return score_paper(layer.matrix, pseudotime, subject, job.settings, job.obs, job.threads)
+        return score_released(layer.matrix, pseudotime, subject, job.settings, job.obs)
+    return score_paper(layer.matrix, pseudotime, subject, job.settings, job.obs)

@@ -46,7 +46,6 @@ def score_paper(
     subject: Subject,
     settings: TrajectorySettings,
     obs: pd.DataFrame | None = None,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``paper``.
 
@@ -63,8 +62,6 @@ def score_paper(
     obs
         The cells' standard columns: ``clone`` keeps sisters together in splits, ``true_pseudotime`` of
         simulated cells adds a metric.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -81,7 +78,7 @@ def score_paper(
     splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     parts = parts_of(splits, [reference.root])
     try:
-        search = search_layer(matrix, settings.neighbours, settings.metric, parts, threads=threads)
+        search = search_layer(matrix, settings.neighbours, settings.metric, parts)
         pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))

@@ -25,9 +25,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.tables import Score
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
@@ -107,7 +108,6 @@ def score_released(
     subject: Subject,
     settings: ReleasedSettings,
     obs: pd.DataFrame | None = None,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``released``.
 
@@ -123,8 +123,6 @@ def score_released(
         Graph, diffusion map, splits, resampling and the number of pairs.
     obs
         The cells' standard columns: ``clone`` keeps sisters together in splits.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -141,9 +139,7 @@ def score_released(
     parts = parts_of(splits, [reference.root])
     try:
         # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
-        search = search_layer(
-            matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours, threads
-        )
+        search = search_layer(matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours)
         pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))

@@ -21,7 +21,7 @@ from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
-from layerscope.tasks.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
+from layerscope.tasks.trajectory.layer_search import MIN_CELLS, Cells, Part, UndefinedPseudotimeError
 from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
 from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.tasks.trajectory.settings import TrajectorySettings
@@ -133,7 +133,7 @@ def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -
     """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
     goal = np.asarray(target)
     n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)
-    return np.where(n_cells >= MINIMUM_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
+    return np.where(n_cells >= MIN_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
 
 
 def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_splits: int) -> Splits:

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
-from layerscope.statistics.resampling import generator
 from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.tasks.trajectory.graph import graph_of
 from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
@@ -218,7 +218,6 @@ def score_strict(
     obs: pd.DataFrame,
     subject: Subject,
     settings: StrictSettings,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``strict``.
 
@@ -236,8 +235,6 @@ def score_strict(
         Names for the rows.
     settings
         Graphs, roots, splits, resampling and clones.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -253,7 +250,7 @@ def score_strict(
     middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
     splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
     try:
-        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle, threads)
+        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle)
         kept = search.whole.cells
         found = pseudotimes(search.whole.neighbours, roots.among(kept), graphs, settings)
     except UndefinedPseudotimeError as undefined:
