@@ -1,7 +1,7 @@
 """What the corpus of bad inputs stands on: good files, the steps as a user runs them, a register of builders.
 
-Each builder makes one bad input in a folder and may return options of the step, by name; ``check`` among them
-is called with the folder where a right result is expected.
+A builder makes one bad input in a folder; if it returns a dictionary, that holds options of the step by name.
+``check`` among them is called with the folder where a right result is expected.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ GOLDEN = ROOT / "tests" / "data" / "golden" / "scfoundation" / "A"
 QUICK = {"resamples": 100, "halvings": 4, "splits": 5}
 
 Options = dict[str, Any]
-Builder = Callable[[Path], Options | None]
+Builder = Callable[[Path], object]
+Step = Callable[[Path, Path, Options], None]
 BUILDERS: dict[str, Builder] = {}
 
 
@@ -115,7 +116,7 @@ def refer(folder: Path) -> None:
             protocol="paper",
             cells=folder / "line.h5ad",
             baseline_embeddings=folder / "hvg_pca.h5ad",
-            settings=json.dumps(QUICK),
+            settings=QUICK,
             output=folder / "pseudotime.tsv",
         )
     )
@@ -125,13 +126,13 @@ def refer(folder: Path) -> None:
 
 
 def words(**options: object) -> list[str]:
-    """Options as the words of a command line; a list is several words, None leaves one out."""
-    said = []
+    """Options as the words of a command line; a list is several words, a dictionary JSON text."""
+    line = []
     for name, value in options.items():
-        if value is not None:
-            several = value if isinstance(value, list) else [value]
-            said += [f"--{name.replace('_', '-')}", *map(str, several)]
-    return said
+        several = value if isinstance(value, list) else [value]
+        texts = [json.dumps(item) if isinstance(item, dict) else str(item) for item in several]
+        line += [f"--{name.replace('_', '-')}", *texts]
+    return line
 
 
 @cache
@@ -152,148 +153,102 @@ def run_settings(at: Path, out: Path, options: Options) -> None:
     settings(options["text"])
 
 
-def run_prepare(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "input": at / "mine.h5ad",
-        "settings": {
-            "task": "perturbation",
-            "columns": {"perturbation": "target", "guide": "guide"},
-            "control": "NT",
-        },
-        "condition": "mine",
-        "output": out / "cells.h5ad",
-        "summary": out / "summary.tsv",
-    } | options
-    prepare_cells.main(words(**given | {"settings": json.dumps(given["settings"])}))
-
-
 def run_check(at: Path, out: Path, options: Options) -> None:
     with io.StringIO() as said, contextlib.redirect_stdout(said):
         check_cells.main([str(at / "mine.h5ad")])
         (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
 
 
-def run_extract(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "family": "scfoundation",
-        "weights": GOLDEN,
-        "cells": at / "mine.h5ad",
-        "output": out / "layers.h5ad",
-        "device": "cpu",
-        "set": ["gene_list=gene_index.tsv", "tgthighres=f1"],
-    }
-    extract_layers.main(words(**given | options))
+def script(main: Callable[[list[str]], None], **usual: object) -> Step:
+    """A step that calls a script with its usual options, and those of the bad input in their place.
+
+    In texts ``{at}`` is the folder of the inputs and ``{out}`` that of the outputs.
+    """
+
+    def step(at: Path, out: Path, options: Options) -> None:
+        texts = {name: x.format(at=at, out=out) if isinstance(x, str) else x for name, x in usual.items()}
+        main(words(**texts | options))
+
+    return step
 
 
-def run_baseline(at: Path, out: Path, options: Options) -> None:
-    given = {"baseline": "hvg_pca", "cells": at / "mine.h5ad", "output": out / "layers.h5ad", "seed": 1}
-    compute_baseline.main(words(**given | options))
+SCORING = {"layer": "official", "condition": "c", "model": "m", "seed": 1}
+SCORES = {"output": "{out}/scores.tsv", "resamples": "{out}/scores.npz"}
+LINE = {"embeddings": "{at}/line_layer.h5ad", "cells": "{at}/line.h5ad"}
+SCREEN = {"embeddings": "{at}/screen_layer.h5ad", "cells": "{at}/screen.h5ad"}
+SCREEN_SETTINGS = {
+    "task": "perturbation",
+    "columns": {"perturbation": "target", "guide": "guide"},
+    "control": "NT",
+}
 
-
-def run_export(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"embeddings": at / "line_layer.h5ad", "cells": at / "line.h5ad", "layer": "official"}
-    export_layer.main(words(**given | {"output": out / "layer.h5ad"} | options))
-
-
-def run_reference(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "cells": at / "line.h5ad",
-        "baseline_embeddings": at / "hvg_pca.h5ad",
-        "settings": json.dumps(QUICK),
-        "output": out / "pseudotime.tsv",
-    }
-    reference_pseudotime.main(words(**given | options))
-
-
-def _score(out: Path, options: Options, given: Options) -> list[str]:
-    common: Options = {
-        "layer": "official",
-        "condition": "c",
-        "model": "m",
-        "settings": json.dumps(QUICK),
-        "seed": 1,
-        "output": out / "scores.tsv",
-        "resamples": out / "scores.npz",
-    }
-    return words(**common | given | options)
-
-
-def run_trajectory(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "paper",
-        "embeddings": at / "line_layer.h5ad",
-        "cells": at / "line.h5ad",
-        "reference": at / "pseudotime.tsv",
-    }
-    score_trajectory.main(_score(out, options, given))
-
-
-def run_perturbation(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "paper",
-        "embeddings": at / "screen_layer.h5ad",
-        "cells": at / "screen.h5ad",
-        "reference": at / "similarity.npz",
-        "settings": '{"resamples": 100, "splits": 10}',
-    }
-    score_perturbation.main(_score(out, options, given))
-
-
-def run_cell_type(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "strict",
-        "embeddings": at / "line_layer.h5ad",
-        "cells": at / "line.h5ad",
-        "settings": '{"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2}',
-    }
-    score_cell_type.main(_score(out, options, given))
-
-
-def run_pseudobulk(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"cells": at / "screen.h5ad", "output": out / "pseudobulk.h5ad"}
-    sum_pseudobulk.main(words(**given | options))
-
-
-def run_expression(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"pseudobulk": at / "pseudobulk.h5ad", "output": out / "profiles.h5ad"}
-    differential_expression.main(words(**given | options))
-
-
-def run_similarity(at: Path, out: Path, options: Options) -> None:
-    perturbation_similarity.main(words(profiles=at / "profiles.h5ad", output=out / "similarity.npz"))
-
-
-def run_gather(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"scores": at / "scores.tsv", "output": out / "all.tsv", "parquet": out / "all.parquet"}
-    gather_scores.main(words(**given | options))
-
-
-def run_choose(at: Path, out: Path, options: Options) -> None:
-    models = {"m": {"kind": "foundation", "layers": 2}}
-    given: Options = {
-        "scores": at / "scores.tsv",
-        "models": json.dumps(models),
-        "output": out / "layers.tsv",
-        "curves": out / "curves.tsv",
-    }
-    choose_layers.main(words(**given | options))
-
-
-STEPS: dict[str, Callable[[Path, Path, Options], None]] = {
+STEPS: dict[str, Step] = {
     "study": run_study,
     "settings": run_settings,
-    "prepare_cells": run_prepare,
     "check_cells": run_check,
-    "extract_layers": run_extract,
-    "compute_baseline": run_baseline,
-    "export_layer": run_export,
-    "reference_pseudotime": run_reference,
-    "score_trajectory": run_trajectory,
-    "score_perturbation": run_perturbation,
-    "score_cell_type": run_cell_type,
-    "sum_pseudobulk": run_pseudobulk,
-    "differential_expression": run_expression,
-    "perturbation_similarity": run_similarity,
-    "gather_scores": run_gather,
-    "choose_layers": run_choose,
+    "prepare_cells": script(
+        prepare_cells.main,
+        input="{at}/mine.h5ad",
+        settings=SCREEN_SETTINGS,
+        condition="mine",
+        output="{out}/cells.h5ad",
+        summary="{out}/summary.tsv",
+    ),
+    "extract_layers": script(
+        extract_layers.main,
+        family="scfoundation",
+        weights=GOLDEN,
+        cells="{at}/mine.h5ad",
+        output="{out}/layers.h5ad",
+        device="cpu",
+        set=["gene_list=gene_index.tsv", "tgthighres=f1"],
+    ),
+    "compute_baseline": script(
+        compute_baseline.main, baseline="hvg_pca", cells="{at}/mine.h5ad", output="{out}/layers.h5ad", seed=1
+    ),
+    "export_layer": script(export_layer.main, **LINE, layer="official", output="{out}/layer.h5ad"),
+    "reference_pseudotime": script(
+        reference_pseudotime.main,
+        cells="{at}/line.h5ad",
+        baseline_embeddings="{at}/hvg_pca.h5ad",
+        settings=QUICK,
+        output="{out}/pseudotime.tsv",
+    ),
+    "score_trajectory": script(
+        score_trajectory.main,
+        **SCORING | SCORES | LINE,
+        protocol="paper",
+        reference="{at}/pseudotime.tsv",
+        settings=QUICK,
+    ),
+    "score_perturbation": script(
+        score_perturbation.main,
+        **SCORING | SCORES | SCREEN,
+        protocol="paper",
+        reference="{at}/similarity.npz",
+        settings={"resamples": 100, "splits": 10},
+    ),
+    "score_cell_type": script(
+        score_cell_type.main,
+        **SCORING | SCORES | LINE,
+        protocol="strict",
+        settings={"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2},
+    ),
+    "sum_pseudobulk": script(sum_pseudobulk.main, cells="{at}/screen.h5ad", output="{out}/pseudobulk.h5ad"),
+    "differential_expression": script(
+        differential_expression.main, pseudobulk="{at}/pseudobulk.h5ad", output="{out}/profiles.h5ad"
+    ),
+    "perturbation_similarity": script(
+        perturbation_similarity.main, profiles="{at}/profiles.h5ad", output="{out}/similarity.npz"
+    ),
+    "gather_scores": script(
+        gather_scores.main, scores="{at}/scores.tsv", output="{out}/all.tsv", parquet="{out}/all.parquet"
+    ),
+    "choose_layers": script(
+        choose_layers.main,
+        scores="{at}/scores.tsv",
+        models={"m": {"kind": "foundation", "layers": 2}},
+        output="{out}/layers.tsv",
+        curves="{out}/curves.tsv",
+    ),
 }
