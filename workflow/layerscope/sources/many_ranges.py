@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -19,6 +20,7 @@ from layerscope.sources.transport import (
     Retries,
     TransientError,
     Version,
+    trusted_certificates,
 )
 
 CONNECTIONS = 32
@@ -86,7 +88,13 @@ def _checked_web(url: str, version: Version) -> Any:
         "timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
         "trust_env": True,
     }
-    return fsspec.filesystem("http", client_kwargs=session, encoded=True, skip_instance_cache=True)
+    return fsspec.filesystem(
+        "http",
+        client_kwargs=session,
+        ssl=ssl.create_default_context(cafile=trusted_certificates()),
+        encoded=True,
+        skip_instance_cache=True,
+    )
 
 
 def _failure(url: str, errors: list[Exception]) -> TransientError:

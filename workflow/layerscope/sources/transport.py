@@ -132,11 +132,16 @@ class Answer:
             )
 
 
+def trusted_certificates() -> str:
+    """File of the certificates that are trusted: the environment's, else those that requests brings."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return named or requests.utils.DEFAULT_CA_BUNDLE_PATH
+
+
 def http_session() -> requests.Session:
-    """Connections that are kept open; certificates are those of ``SSL_CERT_FILE`` if it is set."""
+    """Connections that are kept open."""
     session = requests.Session()
     session.headers.update(HEADERS)
-    session.verify = os.environ.get("SSL_CERT_FILE") or True
     return session
 
 
@@ -151,7 +156,11 @@ def open_url(
     """
     try:
         with session.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
+            url,
+            headers=headers,
+            stream=True,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            verify=trusted_certificates(),
         ) as response:
             yield Answer.read(url, response.status_code, response.headers), response
     except requests.exceptions.SSLError as error:
