@@ -60,8 +60,9 @@ class RemoteFile(io.RawIOBase):
         whole_answers = 0
         while whole_answers < WHOLE_ANSWERS:
             try:
-                with open_url(self._session, self.url, {"Range": "bytes=0-0"}) as (answer, _):
+                with open_url(self._session, self.url, {"Range": "bytes=0-0"}) as (answer, response):
                     if answer.stop == 1 and answer.version.size is not None:
+                        _ = response.content  # read, so that the connection can be used again
                         self._retries.reset()
                         return answer.version
                 whole_answers += 1
