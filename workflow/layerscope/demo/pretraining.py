@@ -1,9 +1,9 @@
 """Pretrain a small model with a released architecture on any canonical cells, in about a minute.
 
 The result is a release folder like the owners' own, read by the same loader, so that everything downstream
-of the weights is exercised as it is for the real models. It depends on the cells, the settings and the
-seed, and not on the number of threads: a batch is always cut into :data:`SHARDS`, each computed on one
-thread, and their gradients are summed in order.
+of the weights is exercised as it is for the real models. A batch is cut into :data:`SHARDS`, each computed on
+one thread, and their gradients are summed in order: on one machine the same cells, settings and seed give the
+same weights.
 """
 
 from __future__ import annotations
