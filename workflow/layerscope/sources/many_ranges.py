@@ -29,14 +29,12 @@ LONGEST_RANGE = 1 << 20
 RANGES_OF_PART = 128
 MAY_PASS = (TransientError, aiohttp.ClientError, TimeoutError, OSError)
 
+Spans = list[tuple[int, int]]  # first byte, and the byte after the last
+Pieces = list[tuple[int, bytes]]  # first byte, and content
 
-def fetch_ranges(
-    url: str, version: Version, ranges: list[tuple[int, int]], retries: Retries, name: str
-) -> Iterator[list[tuple[int, bytes]]]:
-    """Fetch ranges, given as first byte and byte after the last; yields parts of them as they come.
 
-    Near ranges are joined. Each part is a list of first bytes and contents.
-    """
+def fetch_ranges(url: str, version: Version, ranges: Spans, retries: Retries, name: str) -> Iterator[Pieces]:
+    """Fetch ranges, of which near ones are joined; yields what comes, some of them at a time."""
     starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
     _, starts, stops = merge_offset_ranges([url] * len(ranges), starts, stops, FREE_GAP, LONGEST_RANGE)
     web = _checked_web(url, version)
@@ -55,12 +53,7 @@ def fetch_ranges(
                     retries.wait(_failure(url, errors))
 
 
-Spans = list[tuple[int, int]]
-
-
-def _fetch_together(
-    web: Any, url: str, spans: Spans
-) -> tuple[list[tuple[int, bytes]], Spans, list[Exception]]:
+def _fetch_together(web: Any, url: str, spans: Spans) -> tuple[Pieces, Spans, list[Exception]]:
     """Ask for all spans at once: what came, the spans that did not, and why."""
     starts, stops = zip(*spans, strict=True)
     answers = web.cat_ranges([url] * len(spans), starts, stops, batch_size=CONNECTIONS, on_error="return")

@@ -18,7 +18,7 @@ from layerscope.errors import SourceError
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 8
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
+FIRST_WAIT, LONGEST_WAIT, LONGEST_RETRY_AFTER = 0.5, 60.0, 900.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 20, 60
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 MEANING = {401: "no permission", 403: "no permission", 404: "no such file", 410: "no such file any more"}
@@ -87,7 +87,8 @@ class Retries:
             ) from error
         LOG.info("%s; trying again", error)
         wait = self.first_wait * 2 ** (self.failures - 1) * random.uniform(0.5, 1)
-        time.sleep(max(min(wait, LONGEST_WAIT), getattr(error, "wait", 0.0)))
+        asked = getattr(error, "wait", 0.0)
+        time.sleep(max(min(wait, LONGEST_WAIT), min(asked, LONGEST_RETRY_AFTER)))
 
 
 @dataclass(frozen=True)
