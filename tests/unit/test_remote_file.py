@@ -111,11 +111,14 @@ def test_a_server_without_ranges_is_refused_before_anything_comes(tmp_path: Path
 
 
 def test_redirects_are_followed_with_their_range(tmp_path: Path) -> None:
-    with FaultServer({"/f": CONTENT}, redirects={"/here": "/f"}) as server:
-        with remote(server, tmp_path, path="/here") as file:
-            assert file.read(100) == CONTENT[:100]
-            file.fetch(np.array([[1000, 2000], [90_000, 90_500]]), "ranges")
-            assert file.parts.read(90_000, 90_500) == CONTENT[90_000:90_500]
+    redirects = {"/here": "/f"}
+    with (
+        FaultServer({"/f": CONTENT}, redirects=redirects) as server,
+        remote(server, tmp_path, path="/here") as file,
+    ):
+        assert file.read(100) == CONTENT[:100]
+        file.fetch(np.array([[1000, 2000], [90_000, 90_500]]), "ranges")
+        assert file.parts.read(90_000, 90_500) == CONTENT[90_000:90_500]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
