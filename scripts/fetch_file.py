@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from layerscope.command_line import run, settings
-from layerscope.sources.addresses import mirror
 from layerscope.sources.fetch import fetch
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT
 
@@ -29,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch the file."""
     args = parser().parse_args(argv)
-    fetch(settings(args.settings), args.output, mirror(args.mirror), args.attempts, args.wait)
+    fetch(settings(args.settings), args.output, args.mirror, args.attempts, args.wait)
 
 
 if __name__ == "__main__":

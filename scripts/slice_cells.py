@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from layerscope.cells.slices import slice_cells
 from layerscope.command_line import run, settings
-from layerscope.sources.addresses import mirror
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT
 
 
@@ -30,9 +29,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Cut the slice."""
     args = parser().parse_args(argv)
-    slice_cells(
-        settings(args.settings), args.output, args.choice, mirror(args.mirror), args.attempts, args.wait
-    )
+    slice_cells(settings(args.settings), args.output, args.choice, args.mirror, args.attempts, args.wait)
 
 
 if __name__ == "__main__":

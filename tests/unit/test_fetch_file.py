@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,13 @@ def test_the_script_fetches_through_a_mirror(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "a.txt.manifest.json").read_text())
     assert manifest["url"].startswith("https://ftp.ncbi.nlm.nih.gov/geo/")
     assert manifest["fetched_from"].startswith("http://127.0.0.1")
+
+
+def test_whole_files_need_no_asynchronous_client() -> None:
+    looks = (
+        "import layerscope.sources.fetch, sys; sys.exit('fsspec' in sys.modules or 'aiohttp' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", looks], env={**os.environ, "PYTHONPATH": "workflow"}, check=True)
 
 
 SUPPLEMENT = "/ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl"

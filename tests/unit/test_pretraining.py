@@ -67,9 +67,9 @@ def test_all_submodels_of_scfoundation_are_there_and_hold_tensors_and_plain_cont
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(family, atlas, tmp_path):
-    for name, threads, seed in (("one", 1, 1), ("two", 2, 1), ("other", 1, 2)):
-        pretrain(family, atlas, TINY, seed, threads, tmp_path / name)
+def test_the_same_command_gives_the_same_bytes_and_another_seed_does_not(family, atlas, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        pretrain(family, atlas, TINY, seed=seed, threads=2, output=tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     weights = next(name for name in files if name.endswith((".ckpt", ".safetensors")))
     for name in files:
@@ -221,6 +221,6 @@ def test_too_few_cells_and_unknown_families_are_refused(tmp_path):
     adata = anndata.AnnData(counts, var=pd.DataFrame({"symbol": symbols}, index=symbols))
     cells = canonical(tmp_path / "cells.h5ad", adata)
     with pytest.raises(DataError, match=r"12 cells can be read; pretraining needs at least 20"):
-        pretrain("scfoundation", cells, TINY, 1, 1, tmp_path / "weights")
+        pretrain("scfoundation", cells, TINY, seed=1, threads=1, output=tmp_path / "weights")
     with pytest.raises(ConfigError, match="no objective for 'uce'"):
-        pretrain("uce", cells, TINY, 1, 1, tmp_path / "weights")
+        pretrain("uce", cells, TINY, seed=1, threads=1, output=tmp_path / "weights")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from certificates import write_certificate
 from fault_server import FaultServer, fault_seeds, first, random_faults
 from layerscope.errors import SourceError
 from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
@@ -109,9 +110,34 @@ def test_a_server_without_ranges_is_refused_before_anything_comes(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_redirects_are_followed_with_their_range(tmp_path: Path) -> None:
+    redirects = {"/here": "/f"}
+    with (
+        FaultServer({"/f": CONTENT}, redirects=redirects) as server,
+        remote(server, tmp_path, path="/here") as file,
+    ):
+        assert file.read(100) == CONTENT[:100]
+        file.fetch(np.array([[1000, 2000], [90_000, 90_500]]), "ranges")
+        assert file.parts.read(90_000, 90_500) == CONTENT[90_000:90_500]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with FaultServer({}) as server, pytest.raises(SourceError, match="no such file"):
         remote(server, tmp_path)
+
+
+def test_a_certificate_is_trusted_where_the_environment_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_certificate(tmp_path)
+    with FaultServer({"/f": CONTENT}, certificate=tmp_path) as server:
+        with pytest.raises(SourceError, match="no trusted connection"):
+            remote(server, tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        with remote(server, tmp_path, attempts=2) as file:
+            assert file.read(100) == CONTENT[:100]
+            file.fetch(np.array([[1000, 2000], [90_000, 90_500]]), "ranges")
+            assert file.parts.read(1000, 2000) == CONTENT[1000:2000]
 
 
 def test_a_file_that_is_not_hdf5_is_named(tmp_path: Path) -> None:

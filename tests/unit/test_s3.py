@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_a_slice_comes_by_ranges(bucket: tuple[dict[str, str], Path], tmp_path: 
         "kind": "cd4_perturbseq",
         "selection": {"most_cells": 2, "max_control_cells": 10, "max_cells_per_perturbation": 10},
     }
-    slice_cells(settings, tmp_path / "slice.h5ad", tmp_path / "choice.tsv", mirror)
+    slice_cells(settings, tmp_path / "slice.h5ad", tmp_path / "choice.tsv", json.dumps(mirror))
     cells, whole = anndata.read_h5ad(tmp_path / "slice.h5ad"), anndata.read_h5ad(file)
     assert cells.n_obs == 30
     assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())

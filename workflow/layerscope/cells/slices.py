@@ -24,7 +24,7 @@ from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import write_record
 from layerscope.errors import ConfigError, DataError
 from layerscope.files import whole
-from layerscope.sources.addresses import Address, Mirror, address
+from layerscope.sources.addresses import Address, address
 from layerscope.sources.hdf5_ranges import open_hdf5
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
@@ -52,7 +52,7 @@ def slice_cells(
     settings: Mapping[str, Any],
     output: str | Path,
     choice: str | Path,
-    mirror: Mirror = None,
+    mirror: str | None = None,
     attempts: int = ATTEMPTS,
     wait: float = FIRST_WAIT,
 ) -> None:

@@ -16,7 +16,7 @@ from layerscope.models.base import FoundationModel, Sentences
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-FEWEST_CELLS = 20
+MIN_CELLS = 20
 LENGTH_STEP = 8
 """Numbers of visible genes are multiples of this, so that many cells of a batch have equally many tokens."""
 
@@ -78,9 +78,9 @@ class Corpus:
         """Share of some cells that express each gene, and its mean value in those; 0 where none does."""
         chosen = np.zeros(len(self), dtype=bool)
         chosen[cells] = True
-        kept = np.repeat(chosen, np.diff(self.offsets))
-        times = np.bincount(self.genes[kept], minlength=self.n_genes)
-        summed = np.bincount(self.genes[kept], weights=self.values[kept], minlength=self.n_genes)
+        of_chosen = np.repeat(chosen, np.diff(self.offsets))
+        times = np.bincount(self.genes[of_chosen], minlength=self.n_genes)
+        summed = np.bincount(self.genes[of_chosen], weights=self.values[of_chosen], minlength=self.n_genes)
         means = summed / np.maximum(times, 1)
         return (times / len(cells)).astype(np.float32), means.astype(np.float32)
 
@@ -152,17 +152,15 @@ def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
         is_gene = (place >= 0) & (place < n_genes)
         readable = np.array([not reason for reason in sentences.refused], dtype=bool)
         owner = np.repeat(np.arange(len(readable)), sentences.lengths)
-        kept = is_gene & readable[owner]
-        genes.append(place[kept])
-        values.append(np.asarray(sentences.tokens["values"], dtype=np.float32)[kept])
-        lengths.append(np.bincount(owner[kept], minlength=len(readable))[readable])
+        is_read = is_gene & readable[owner]
+        genes.append(place[is_read])
+        values.append(np.asarray(sentences.tokens["values"], dtype=np.float32)[is_read])
+        lengths.append(np.bincount(owner[is_read], minlength=len(readable))[readable])
         depth.append(_depth(sentences)[readable])
     stream.close()
     counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
-    if len(counted) < FEWEST_CELLS:
-        raise DataError(
-            f"{path}: {len(counted)} cells can be read; pretraining needs at least {FEWEST_CELLS}"
-        )
+    if len(counted) < MIN_CELLS:
+        raise DataError(f"{path}: {len(counted)} cells can be read; pretraining needs at least {MIN_CELLS}")
     offsets = np.concatenate([[0], np.cumsum(counted)]).astype(np.int64)
     return Corpus(offsets, np.concatenate(genes), np.concatenate(values), np.concatenate(depth), n_genes)
 
@@ -173,7 +171,7 @@ def _depth(sentences: Sentences) -> Floats:
     if "total_count" not in sentences.cells:
         return np.zeros(len(sentences.lengths), dtype=np.float32)
     position = sentences.cells["total_count"]
-    found = position >= 0
+    has_token = position >= 0
     depth = np.zeros(len(position), dtype=np.float32)
-    depth[found] = values[(sentences.offsets[:-1] + position)[found]]
+    depth[has_token] = values[(sentences.offsets[:-1] + position)[has_token]]
     return depth

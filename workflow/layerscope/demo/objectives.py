@@ -264,8 +264,10 @@ class TahoeX1Objective(Objective):
         by_token = (self.expression_decoder(states[inputs.hidden])[:, 0] - truth).square()
         by_cell = (self.mvc_decoder.bin(embedded, token)[cells, genes] - truth).square()
         outside = self.mvc_decoder.expressed(embedded, token).masked_fill(~inputs.scored, -torch.inf)
-        found = inputs.scored & (inputs.target > 0)
-        expressed = -functional.log_softmax(outside, dim=1)[found].sum() / found.sum().clamp(min=1)
+        is_expressed = inputs.scored & (inputs.target > 0)
+        expressed = -functional.log_softmax(outside, dim=1)[is_expressed].sum() / is_expressed.sum().clamp(
+            min=1
+        )
         masked: Tensor = (by_token + by_cell).sum() / max(len(truth), 1)
         return masked + expressed
 

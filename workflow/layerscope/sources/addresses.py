@@ -64,7 +64,7 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     if urlsplit(url).scheme not in ("https", "http", "s3") or not urlsplit(url).netloc:
         raise ConfigError(f"source: {url!r} is no https://, http:// or s3:// address")
     expected = (source.get(key) for key in ("bytes", "sha256", "md5"))
-    through = mirror(through) if isinstance(through, str) else through
+    through = read_mirror(through) if isinstance(through, str) else through
     return Address(https_url(url), mirrored(url, through), *expected)
 
 
@@ -98,7 +98,7 @@ def https_url(url: str) -> str:
     return f"https://{parts.netloc}.s3.amazonaws.com{key}"
 
 
-def mirror(text: str | None) -> Mirror:
+def read_mirror(text: str | None) -> Mirror:
     """Read a mirror from a command line: a prefix, or JSON text of prefixes and their replacements."""
     if not text or not text.lstrip().startswith("{"):
         return text or None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
 from tqdm import tqdm
 
 from layerscope.errors import SourceError
@@ -26,35 +27,18 @@ from layerscope.sources.transport import (
 )
 
 LOG = logging.getLogger(__name__)
+PIECE = 1 << 14  # what is lost of a body when its connection breaks
 
 
 def download(
     address: Address, output: str | Path, retries: Retries | None = None, member: str | None = None
 ) -> dict[str, Any]:
-    """Fetch a file, whole or not at all, unless it is there and right.
+    """Fetch a file, whole or not at all, unless it is there and right; returns its manifest.
 
-    A file that ends in ``.gz`` is decompressed if ``output`` does not. What has come when a download breaks
-    is kept under a hidden name beside ``output``, and the next call goes on from there.
-
-    Parameters
-    ----------
-    address
-        Where the file is, and what it must have.
-    output
-        Where it goes.
-    retries
-        How often a failure that may pass is tried again.
-    member
-        Name of the one file to take out of the archive that the address leads to.
-
-    Returns
-    -------
-    The manifest, which is also kept beside ``output``.
-
-    Raises
-    ------
-    SourceError
-        If the file cannot be had, is not what it must be, or does not fit on the disk.
+    A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
+    taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
+    next call goes on from there. Raises :class:`SourceError` if the file cannot be had, or is not what it
+    must be.
     """
     output = Path(output)
     manifest = _valid_manifest(address, output, member)
@@ -102,15 +86,17 @@ def _valid_manifest(address: Address, output: Path, member: str | None) -> dict[
 
 
 def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, str]:
-    """Fetch what is missing of a file; returns the headers of the last answer."""
-    headers: Mapping[str, str] = {}
+    """Fetch what is missing of a file; returns the headers of the last answer, and of its redirects."""
+    headers: dict[str, str] = {}
     farthest = part.size
     with http_session() as session:
         while not part.complete:
             try:
-                with open_url(session, address.fetched_from, part.size, version=part.version) as answer:
-                    headers = answer.headers
-                    _receive(address, part, answer)
+                asked = {"Range": f"bytes={part.size}-"} | part.version.if_range if part.version else {}
+                with open_url(session, address.fetched_from, asked) as (answer, response):
+                    for seen in (*response.history, response):
+                        headers |= {name.lower(): value for name, value in seen.headers.items()}
+                    _receive(address, part, answer, response)
                 if answer.version.size is None:
                     break
             except ChangedError as error:
@@ -124,13 +110,17 @@ def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, st
     return headers
 
 
-def _receive(address: Address, part: Partial, answer: Answer) -> None:
-    """Append the body of an answer to what has come."""
-    if answer.start not in (0, part.size):
-        raise TransientError(f"{answer.url}: asked from byte {part.size:,}, answered from {answer.start:,}")
+def _receive(address: Address, part: Partial, answer: Answer, response: requests.Response) -> None:
+    """Append the body of an answer to what has come, or start anew where the server sends all of it."""
     total = answer.version.size
+    if part.version is not None and not part.version.may_be(answer.version):
+        raise ChangedError(address.fetched_from)
+    if answer.start not in (0, part.size):
+        raise TransientError(f"{address.fetched_from}: another range came than was asked for")
     if address.size is not None and total is not None and total != address.size:
-        raise SourceError(f"{answer.url}: the study says {address.size:,} bytes, the server has {total:,}")
+        raise SourceError(
+            f"{address.fetched_from}: the study says {address.size:,} bytes, the server has {total:,}"
+        )
     if part.version is None or answer.start < part.size:
         part.begin(answer.version)
     missing, free = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
@@ -144,7 +134,7 @@ def _receive(address: Address, part: Partial, answer: Answer) -> None:
             desc=address.name, total=total, initial=part.size, unit="B", unit_scale=True, mininterval=10
         ) as progress,
     ):
-        for piece in answer.pieces():
+        for piece in response.iter_content(PIECE):
             stream.write(piece)
             progress.update(len(piece))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.errors import ConfigError, SourceError
-from layerscope.sources.addresses import KINDS, Mirror, address
+from layerscope.sources.addresses import KINDS, address
 from layerscope.sources.archives import extract_member
 from layerscope.sources.download import download
 from layerscope.sources.manifest import md5, sha256
@@ -22,7 +22,7 @@ KNOWN = (*KINDS, "bytes", "sha256", "md5", "member", "licence", "accepted", "mod
 def fetch(
     settings: Mapping[str, Any],
     output: str | Path,
-    mirror: Mirror = None,
+    mirror: str | None = None,
     attempts: int = ATTEMPTS,
     wait: float = FIRST_WAIT,
 ) -> None:
@@ -37,7 +37,8 @@ def fetch(
     output
         The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``.
     mirror
-        See :func:`layerscope.sources.addresses.mirrored`; ``mirror`` in the settings does the same.
+        Prefix to put before every address, or JSON text of prefixes and what replaces them; ``mirror`` in the
+        settings does the same.
     attempts
         Failures in a row after which to give up.
     wait

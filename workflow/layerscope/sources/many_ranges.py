@@ -2,88 +2,75 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import aiohttp
 import fsspec
-import numpy as np
+from fsspec.utils import merge_offset_ranges
 from tqdm import tqdm
 
 from layerscope.sources.transport import (
     CONNECT_TIMEOUT,
     HEADERS,
     READ_TIMEOUT,
-    ChangedError,
+    Answer,
     Retries,
     TransientError,
     Version,
-    demand_range,
-    demand_success,
+    trusted_certificates,
 )
 
 CONNECTIONS = 32
-RANGES_OF_PART, BYTES_OF_PART = 128, 1 << 26
+FREE_GAP = 1 << 10  # bytes that cost less than another request
+LONGEST_RANGE = 1 << 20
+RANGES_OF_PART = 128
 MAY_PASS = (TransientError, aiohttp.ClientError, TimeoutError, OSError)
 
+Spans = list[tuple[int, int]]  # first byte, and the byte after the last
+Pieces = list[tuple[int, bytes]]  # first byte, and content
 
-def fetch_ranges(
-    url: str, version: Version, ranges: np.ndarray, retries: Retries, name: str
-) -> Iterator[list[tuple[int, bytes]]]:
-    """Yield the ranges of a file as they come, a part of them at a time.
 
-    Parameters
-    ----------
-    url, version
-        The file; an answer from another version is refused.
-    ranges
-        First byte and the byte after the last, shape ``(n_ranges, 2)``, int64.
-    retries
-        How often what failed of a part is tried again.
-    name
-        What is fetched, for the progress bar.
-
-    Yields
-    ------
-    First byte and content of each range that came.
-
-    Raises
-    ------
-    SourceError
-        If the file changed, or the server does not answer for too long.
-    """
+def fetch_ranges(url: str, version: Version, ranges: Spans, retries: Retries, name: str) -> Iterator[Pieces]:
+    """Fetch ranges, of which near ones are joined; yields what comes, some of them at a time."""
+    starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+    _, starts, stops = merge_offset_ranges([url] * len(ranges), starts, stops, FREE_GAP, LONGEST_RANGE)
     web = _checked_web(url, version)
-    total = int((ranges[:, 1] - ranges[:, 0]).sum())
-    with tqdm(desc=name, total=total, unit="B", unit_scale=True, mininterval=10) as progress:
-        for part in _parts(ranges):
-            waiting = part
+    spans = iter(zip(starts, stops, strict=True))
+    with tqdm(
+        desc=name, total=sum(stops) - sum(starts), unit="B", unit_scale=True, mininterval=10
+    ) as progress:
+        while waiting := list(islice(spans, RANGES_OF_PART)):
             while waiting:
-                starts, stops = zip(*waiting, strict=True)
-                answers = web.cat_ranges(
-                    [url] * len(starts), starts, stops, batch_size=CONNECTIONS, on_error="return"
-                )
-                came = [(s, a) for s, a in zip(starts, answers, strict=True) if isinstance(a, bytes)]
-                waiting = [w for w, a in zip(waiting, answers, strict=True) if not isinstance(a, bytes)]
+                came, waiting, errors = _fetch_together(web, url, waiting)
                 progress.update(sum(len(content) for _, content in came))
                 yield came
                 if came:
                     retries.reset()
-                if waiting:
-                    retries.wait(_worst(url, [a for a in answers if not isinstance(a, bytes)]))
+                if errors:
+                    retries.wait(_failure(url, errors))
+
+
+def _fetch_together(web: Any, url: str, spans: Spans) -> tuple[Pieces, Spans, list[Exception]]:
+    """Ask for all spans at once: what came, the spans that did not, and why."""
+    starts, stops = zip(*spans, strict=True)
+    answers = web.cat_ranges([url] * len(spans), starts, stops, batch_size=CONNECTIONS, on_error="return")
+    answered = list(zip(spans, answers, strict=True))
+    came = [(start, content) for (start, _), content in answered if isinstance(content, bytes)]
+    failed = [(span, error) for span, error in answered if not isinstance(error, bytes)]
+    return came, [span for span, _ in failed], [error for _, error in failed]
 
 
 def _checked_web(url: str, version: Version) -> Any:
     """The web as a file system; every answer is checked before its body is read."""
 
     async def check(response: aiohttp.ClientResponse) -> None:
+        first, last = response.request_info.headers["Range"].removeprefix("bytes=").split("-")
         try:
-            first, last, answered = demand_success(url, response.status, response.headers)
-            if not version.may_be(answered):
-                raise ChangedError(url)
-            start, stop = map(int, response.request_info.headers["Range"].removeprefix("bytes=").split("-"))
-            demand_range(url, (first, last), start, stop + 1)
-            if last != stop + 1:
-                raise TransientError(f"{url}: fewer bytes came than were asked for")
+            answer = Answer.read(url, response.status, response.headers)
+            answer.demand(url, int(first), int(last) + 1, version)
         except Exception:
             response.close()
             raise
@@ -94,10 +81,16 @@ def _checked_web(url: str, version: Version) -> Any:
         "timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
         "trust_env": True,
     }
-    return fsspec.filesystem("http", client_kwargs=session, encoded=True, skip_instance_cache=True)
+    return fsspec.filesystem(
+        "http",
+        client_kwargs=session,
+        ssl=ssl.create_default_context(cafile=trusted_certificates()),
+        encoded=True,
+        skip_instance_cache=True,
+    )
 
 
-def _worst(url: str, errors: list[Exception]) -> TransientError:
+def _failure(url: str, errors: list[Exception]) -> TransientError:
     """Raise a failure that will not pass; else return the first."""
     for error in errors:
         if not isinstance(error, MAY_PASS):
@@ -106,17 +99,3 @@ def _worst(url: str, errors: list[Exception]) -> TransientError:
     if isinstance(first, TransientError):
         return first
     return TransientError(f"{url}: the connection broke ({first or type(first).__name__})")
-
-
-def _parts(ranges: np.ndarray) -> Iterator[list[tuple[int, int]]]:
-    """Consecutive ranges for one part each: limited in number, and in bytes."""
-    part: list[tuple[int, int]] = []
-    n_bytes = 0
-    for start, stop in ranges.tolist():
-        if part and (len(part) == RANGES_OF_PART or n_bytes + stop - start > BYTES_OF_PART):
-            yield part
-            part, n_bytes = [], 0
-        part.append((start, stop))
-        n_bytes += stop - start
-    if part:
-        yield part

@@ -12,15 +12,7 @@ import numpy as np
 from layerscope.errors import SourceError
 from layerscope.sources.many_ranges import fetch_ranges
 from layerscope.sources.parts import Parts
-from layerscope.sources.ranges import coalesce
-from layerscope.sources.transport import (
-    Retries,
-    TransientError,
-    Version,
-    demand_range,
-    http_session,
-    open_url,
-)
+from layerscope.sources.transport import Retries, TransientError, Version, http_session, open_url
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 9
@@ -68,8 +60,9 @@ class RemoteFile(io.RawIOBase):
         whole_answers = 0
         while whole_answers < WHOLE_ANSWERS:
             try:
-                with open_url(self._session, self.url, 0, 1) as answer:
+                with open_url(self._session, self.url, {"Range": "bytes=0-0"}) as (answer, response):
                     if answer.stop == 1 and answer.version.size is not None:
+                        _ = response.content  # read, so that the connection can be used again
                         self._retries.reset()
                         return answer.version
                 whole_answers += 1
@@ -132,22 +125,19 @@ class RemoteFile(io.RawIOBase):
             self._keep([(first, self._range(first, last))])
 
     def _range(self, start: int, stop: int) -> bytes:
-        """Fetch one range, going on where a connection broke."""
-        content = bytearray()
-        while len(content) < stop - start:
-            first = start + len(content)
+        headers = {"Range": f"bytes={start}-{stop - 1}"} | self.version.if_range
+        while True:
             try:
-                with open_url(self._session, self.url, first, stop, self.version) as answer:
-                    demand_range(self.url, (answer.start, answer.stop), first, stop)
-                    for piece in answer.pieces():
-                        content += piece
-                        self._retries.reset()
+                with open_url(self._session, self.url, headers) as (answer, response):
+                    answer.demand(self.url, start, stop, self.version)
+                    content: bytes = response.content
+                self._retries.reset()
+                return content
             except TransientError as error:
                 self._retries.wait(error)
-        return bytes(content)
 
     def fetch(self, ranges: np.ndarray, name: str) -> None:
-        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet: coalesced, and many at once.
+        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet: near ones joined, and many at once.
 
         Raises
         ------
@@ -155,8 +145,7 @@ class RemoteFile(io.RawIOBase):
             If the file changes meanwhile, or the server does not answer for too long.
         """
         missing = [hole for start, stop in ranges.tolist() for hole in self.parts.missing(start, stop)]
-        wanted = coalesce(np.array(missing, dtype=np.int64).reshape(-1, 2))
-        for part in fetch_ranges(self.url, self.version, wanted, self._retries, name):
+        for part in fetch_ranges(self.url, self.version, missing, self._retries, name):
             self._keep(part)
 
     def _keep(self, ranges: list[tuple[int, bytes]]) -> None:

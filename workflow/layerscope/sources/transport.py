@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import os
 import random
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import requests
 
@@ -20,15 +18,12 @@ from layerscope.errors import SourceError
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 8
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 60.0
-LONGEST_RETRY_AFTER = 900.0
+FIRST_WAIT, LONGEST_WAIT, LONGEST_RETRY_AFTER = 0.5, 60.0, 900.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 20, 60
-PIECE = 1 << 14  # what is lost of a body when its connection breaks
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 MEANING = {401: "no permission", 403: "no permission", 404: "no such file", 410: "no such file any more"}
 HEADERS = {"User-Agent": f"layerscope/{__version__}", "Accept-Encoding": "identity"}
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class TransientError(Exception):
@@ -82,7 +77,7 @@ class Retries:
         """Start counting anew, after some progress."""
         self.failures = 0
 
-    def wait(self, error: TransientError | ChangedError) -> None:
+    def wait(self, error: Exception) -> None:
         """Wait before the next attempt; raises :class:`SourceError` when there is none left."""
         self.failures += 1
         if self.failures >= self.attempts:
@@ -91,119 +86,87 @@ class Retries:
                 "What has been fetched is kept: run again to go on"
             ) from error
         LOG.info("%s; trying again", error)
-        wait = min(self.first_wait * 2 ** (self.failures - 1), LONGEST_WAIT) * random.uniform(0.5, 1)
-        asked = error.wait if isinstance(error, TransientError) else 0.0
-        time.sleep(max(wait, min(asked, LONGEST_RETRY_AFTER)))
+        wait = self.first_wait * 2 ** (self.failures - 1) * random.uniform(0.5, 1)
+        asked = getattr(error, "wait", 0.0)
+        time.sleep(max(min(wait, LONGEST_WAIT), min(asked, LONGEST_RETRY_AFTER)))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
-    """A server's answer whose body has not been read: bytes ``start`` to before ``stop`` of a version.
+    """The head of an answer, whose body is bytes ``start`` to before ``stop`` of a version of a file."""
 
-    ``headers`` (lower case) are also those of the redirects on the way, which hold Hugging Face's checksums.
-    """
-
-    url: str
     start: int
     stop: int | None
     version: Version
-    headers: Mapping[str, str]
-    response: requests.Response
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the body as it comes; :class:`TransientError` if the connection breaks before its end."""
-        try:
-            yield from self.response.iter_content(PIECE)
-        except requests.RequestException as error:
-            raise TransientError(f"{self.url}: the connection broke ({error})") from error
+    @classmethod
+    def read(cls, url: str, status: int, headers: Mapping[str, str]) -> Answer:
+        """Read status and headers; raises :class:`TransientError` or :class:`SourceError` for a failure."""
+        if status in TRY_AGAIN:
+            wait = headers.get("Retry-After", "")
+            raise TransientError(f"{url}: the server answered {status}", float(wait) if wait.isdigit() else 0)
+        if status in (412, 416):
+            raise ChangedError(url)
+        if status not in (200, 206):
+            kind = NoSuchFileError if status in (404, 410) else SourceError
+            raise kind(
+                f"{url}: {MEANING.get(status, 'refused')} (the server answered {status}). "
+                "Check the address, or set a local `path`"
+            )
+        named = headers.get("ETag", ""), headers.get("Last-Modified", "")
+        if status == 200:
+            length = headers.get("Content-Length", "")
+            size = int(length) if length.isdigit() else None
+            return cls(0, size, Version(size, *named))
+        sent = CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        if sent is None:
+            raise TransientError(f"{url}: the server sent a range without saying which")
+        return cls(int(sent[1]), int(sent[2]) + 1, Version(int(sent[3]), *named))
+
+    def demand(self, url: str, start: int, stop: int, version: Version) -> None:
+        """Refuse another range, or another version of the file, than was asked for."""
+        if not version.may_be(self.version):
+            raise ChangedError(url)
+        if (self.start, self.stop) != (start, stop):
+            raise TransientError(
+                f"{url}: bytes {self.start:,} to {self.stop} came, not {start:,} to {stop:,}"
+            )
+
+
+def trusted_certificates() -> str:
+    """File of the certificates that are trusted: the environment's, else those that requests brings."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return named or requests.utils.DEFAULT_CA_BUNDLE_PATH
 
 
 def http_session() -> requests.Session:
-    """Connections that are kept open; certificates are those of ``SSL_CERT_FILE`` if it is set."""
+    """Connections that are kept open."""
     session = requests.Session()
     session.headers.update(HEADERS)
-    session.verify = os.environ.get("SSL_CERT_FILE") or True
     return session
 
 
 @contextmanager
 def open_url(
-    session: requests.Session,
-    url: str,
-    start: int = 0,
-    stop: int | None = None,
-    version: Version | None = None,
-) -> Iterator[Answer]:
-    """Ask for a file from byte ``start`` to before ``stop``; a server may answer with all of it.
+    session: requests.Session, url: str, headers: Mapping[str, str]
+) -> Iterator[tuple[Answer, requests.Response]]:
+    """Ask for a file; the body of the response is still to be read, inside the block.
 
-    Raises
-    ------
-    TransientError
-        For what may pass.
-    SourceError
-        For what will not pass: no such file, no permission, a certificate that is not trusted; its subclass
-        :class:`ChangedError` if the file is no longer of ``version``.
+    Raises :class:`TransientError` for what may pass, also of what breaks while the body is read, and
+    :class:`SourceError` for what will not: no such file, no permission, no trusted certificate.
     """
-    headers = version.if_range if version is not None else {}
-    if start or stop is not None:
-        headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-    timeout = CONNECT_TIMEOUT, READ_TIMEOUT
     try:
-        response = session.get(url, headers=headers, stream=True, timeout=timeout)
+        with session.get(
+            url,
+            headers=headers,
+            stream=True,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            verify=trusted_certificates(),
+        ) as response:
+            yield Answer.read(url, response.status_code, response.headers), response
     except requests.exceptions.SSLError as error:
         raise SourceError(f"{url}: no trusted connection ({error})") from error
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise TransientError(f"{url}: no connection ({error})") from error
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise TransientError(f"{url}: the connection broke ({error})") from error
     except requests.RequestException as error:
         raise SourceError(f"{url}: {error}") from error
-    with response:
-        seen = {
-            name.lower(): value for r in [*response.history, response] for name, value in r.headers.items()
-        }
-        first, last, answered = demand_success(url, response.status_code, response.headers)
-        if version is not None and not version.may_be(answered):
-            raise ChangedError(url)
-        yield Answer(url, first, last, answered, seen, response)
-
-
-def demand_success(url: str, status: int, headers: Mapping[str, str]) -> tuple[int, int | None, Version]:
-    """First byte of an answer's body, the byte after its last, and the version of the file; or raise."""
-    if status in TRY_AGAIN:
-        raise TransientError(f"{url}: the server answered {status}", _retry_after(headers))
-    if status in (412, 416):
-        raise ChangedError(url)
-    if status not in (200, 206):
-        kind = NoSuchFileError if status in (404, 410) else SourceError
-        raise kind(
-            f"{url}: {MEANING.get(status, 'refused')} (the server answered {status}). "
-            "Check the address, or set a local `path`"
-        )
-    etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
-    if status == 200:
-        size = headers.get("Content-Length", "")
-        stop = int(size) if size.isdigit() else None
-        return 0, stop, Version(stop, etag, modified)
-    sent = CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-    if sent is None:
-        raise TransientError(f"{url}: the server sent a range without saying which")
-    size = sent[3]
-    return int(sent[1]), int(sent[2]) + 1, Version(None if size == "*" else int(size), etag, modified)
-
-
-def demand_range(url: str, sent: tuple[int, int | None], start: int, stop: int) -> None:
-    """Refuse a body that does not begin with byte ``start``, or goes beyond the byte before ``stop``."""
-    first, last = sent
-    if first != start or last is None or last > stop:
-        raise TransientError(f"{url}: asked for bytes {start:,} to {stop:,}, {first:,} to {last or 0:,} came")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait, given as such or as a date."""
-    asked = headers.get("Retry-After", "")
-    if asked.isdigit():
-        return float(asked)
-    try:
-        until = email.utils.parsedate_to_datetime(asked)
-    except ValueError:
-        return 0.0
-    return max((until - datetime.now(UTC)).total_seconds(), 0.0)

@@ -13,8 +13,9 @@ def score(job: ScoringJob) -> Scored:
     """Score one layer; where no score exists, the rows say why."""
     layer = job.vectors
     about = asdict(job.subject("cell_type", layer.provenance))
+    seed = about.pop("seed")
     try:
-        design = design_of(job.obs, job.settings, job.seed)
-        return Scored(*score_layer(layer.matrix, design, job.settings, about, job.seed))
+        design = design_of(job.obs, job.settings, seed)
+        return Scored(*score_layer(layer.matrix, design, job.settings, about, seed))
     except NoScoreError as none:
-        return Scored(*unscored(about, none, job.seed))
+        return Scored(*unscored(about, none, seed))
