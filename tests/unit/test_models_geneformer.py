@@ -303,7 +303,7 @@ def small(tmp_path, **config):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, model.safetensors has 2"),
+        ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, the tensors 2"),
         ({"num_attention_heads": 3}, "3 heads do not divide a width of 16"),
         ({"hidden_act": "swish"}, "hidden_act 'swish' is not one of relu, gelu"),
         ({"layer_norm_eps": None}, "lacks 'layer_norm_eps'"),

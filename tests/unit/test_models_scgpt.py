@@ -220,7 +220,7 @@ def test_two_spellings_that_differ_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"nlayers": 4}, "says nlayers = 4, best_model.pt has 3 blocks"),
+        ({"nlayers": 4}, "says nlayers = 4, the tensors 3"),
         ({"nheads": 5}, "5 heads do not divide a width of 32"),
         ({"embsize": 16}, r"has shape \(63, 32\), the configuration asks for \(63, 16\)"),
         ({"d_hid": 64}, r"linear1.weight has shape \(48, 32\), the configuration asks for \(64, 32\)"),
