@@ -382,14 +382,6 @@ def test_dictionaries_that_do_not_fit_each_other_are_refused(tmp_path, name, cha
         load_geneformer(changed_dictionary(small(tmp_path), name, change))
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "gene_median_dictionary_gcX.pkl"])
-def test_a_missing_file_is_named(tmp_path, name):
-    folder = small(tmp_path)
-    (folder / name).unlink()
-    with pytest.raises(ModelError, match=f"{name}: .* is missing; the folder holds"):
-        load_geneformer(folder)
-
-
 @pytest.mark.parametrize("chosen", [{"max_length": 2}, {"max_length": 25}, {"official_layer": 3}])
 def test_settings_that_the_model_cannot_follow_are_refused(tmp_path, chosen):
     with pytest.raises(ConfigError, match=f"{next(iter(chosen))}={next(iter(chosen.values()))}; the"):

@@ -287,14 +287,6 @@ def test_special_tokens_that_the_vocabulary_lacks_are_appended_as_the_owners_do(
     assert model.vocabulary.genes == load_scgpt().vocabulary.genes
 
 
-@pytest.mark.parametrize("name", ["best_model.pt", "args.json", "vocab.json"])
-def test_a_missing_file_is_named(tmp_path, name):
-    folder = write_scgpt(tmp_path)
-    (folder / name).unlink()
-    with pytest.raises(ModelError, match=f"{name}: .* is missing; the folder holds"):
-        load_scgpt(folder)
-
-
 def test_other_sizes_orders_and_constants_load_as_well(tmp_path):
     model = load_scgpt(write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4))
     assert (model.hidden_size, model.max_length, model.n_edges, model.cell_id) == (8, 4, 10, 2)

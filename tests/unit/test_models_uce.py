@@ -25,7 +25,6 @@ from uce_examples import (
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.models.base import Sentences, pack
-from layerscope.models.controls import apply_control
 from layerscope.models.uce import UCE, expected_sample
 
 N_GENES = 40
@@ -129,13 +128,6 @@ def test_cells_on_more_chromosomes_than_positions_are_refused_each_by_itself(tmp
 def test_more_genes_than_positions_are_refused_with_the_remedy():
     with pytest.raises(ConfigError, match=r"at least 1027 tokens.*sample_size=N"):
         load_uce(sample_size=1024)
-
-
-def test_the_untrained_control_draws_the_decoder_too_and_leaves_the_proteins():
-    trained, untrained = load_uce(), load_uce()
-    apply_control(untrained, "untrained", 1)
-    assert torch.equal(untrained.module.pe_embedding.weight, trained.module.pe_embedding.weight)
-    assert not torch.equal(untrained.module.decoder[3].weight, trained.module.decoder[3].weight)
 
 
 @pytest.fixture
