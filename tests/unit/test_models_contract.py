@@ -131,6 +131,20 @@ def test_controls_differ_from_the_model_and_from_seed_to_seed(study, embeddings,
     assert read_provenance(one)["control"] == control
 
 
+def test_untrained_weights_are_all_drawn_anew_from_the_seed(study, model):
+    first, second, again = (study.example.load(study.weights) for _ in range(3))
+    for other, seed in ((first, 1), (second, 2), (again, 1)):
+        apply_control(other, "untrained", seed)
+    data = [name for name in study.example.untrained if "emb_" not in name]
+    for name, weight in model.module.named_parameters():
+        drawn, of_another_seed, of_the_same = (
+            other.module.get_parameter(name) for other in (first, second, again)
+        )
+        assert torch.equal(drawn, of_the_same)
+        if weight.dim() > 1:
+            assert torch.equal(drawn, weight) is torch.equal(drawn, of_another_seed) is (name in data), name
+
+
 def test_permuted_genes_keep_tokens_and_what_special_tokens_enter_with(study, model):
     dense = counts(6, N_GENES)[:-1]
     sentences = model.tokenise(block(model, dense))
@@ -142,6 +156,9 @@ def test_permuted_genes_keep_tokens_and_what_special_tokens_enter_with(study, mo
     special = np.isin(sentences.tokens["ids"], model.gene_table()[1], invert=True)
     before, after = states(model, sentences)[0][0], states(permuted, sentences)[0][0]
     assert torch.equal(before[special], after[special])
+    table, rows = model.gene_table()
+    dealt = permuted.gene_table()[0][rows].detach()
+    assert sorted(dealt.tolist()) == sorted(table[rows].tolist())
     assert (before[~special] - after[~special]).abs().max() > 0.01
 
 
@@ -176,11 +193,15 @@ def test_tensors_are_loaded_strictly(study, model, tmp_path, change, message):
         study.example.load(release)
 
 
-def test_weights_that_are_missing_are_named(study, model, tmp_path):
+def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_path):
     release = study.example.write(tmp_path / "release")
-    next(release.rglob(model.weights.name)).unlink()
-    with pytest.raises(ModelError):
-        study.example.load(release)
+    for path in [path for path in release.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(ModelError, match=f"{path.name}|{path.name.split('_gcX')[0]}|expected one file"):
+            study.example.load(release)
+        path.write_bytes(content)
+    study.example.load(release)
 
 
 def test_settings_that_mean_nothing_are_refused(study):

@@ -217,16 +217,6 @@ def test_another_architecture_or_tokeniser_is_refused(tmp_path, name, values, me
         load_tahoe_x1(folder)
 
 
-@pytest.mark.parametrize(
-    "name", ["vocab.json", "collator_config.yml", "model_config.yml", "model.safetensors"]
-)
-def test_a_missing_file_is_named(tmp_path, name):
-    folder = write_tahoe_x1(tmp_path)
-    (folder / name).unlink()
-    with pytest.raises(ModelError, match=f"{name}: .* is missing; the folder holds"):
-        load_tahoe_x1(folder)
-
-
 def test_chemistry_needs_a_checkpoint_that_has_it_and_drugs_that_it_knows():
     with pytest.raises(ConfigError, match="no encoder of drugs"):
         load_tahoe_x1(TAHOE_A, chemistry="on")

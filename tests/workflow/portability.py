@@ -2,10 +2,10 @@
 
     python tests/workflow/portability.py [--folder build/portability] [--cores 2] [--only tests|study]
 
-An emulated processor is this one with libraries told to leave its newer instructions alone. The small
-networks of the study are pretrained once, since training turns rounding into other weights; everything from
-the cells' preparation on is made on each. Scores must agree to 1e-4, and whatever is a word in the tables
-(verdicts, chosen layers, statuses) must be the same. The exit status is the number of differences.
+An emulated processor is this one with libraries told to leave its newer instructions alone. The networks of
+the study are pretrained once, since training turns rounding into other weights; all else, from the cells'
+preparation on, is made on each. Scores must agree to 1e-4, and what is no number in the tables (verdicts,
+layers, statuses) must be the same. The exit status is the number of differences.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class CellStream:
         var = self._file["raw/var" if self._name == "raw/X" else "var"]
         names = _gene_names(var)
         self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
-        self.values = self._agreed(values or str(self.provenance.get("values", "")))
+        self.values = self._checked_values(values or str(self.provenance.get("values", "")))
         self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
         self._obs = {name: self._obs_column(name) for name in (*model.obs_columns, *self._optional())}
 
@@ -120,55 +120,54 @@ class CellStream:
             yield part, cells if self.change is None else self.change(cells)
 
     def _known(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
-        n_cells = len(rows)
-        cells = np.repeat(np.arange(n_cells), np.diff(block.indptr))
-        values = block.data.astype(np.float64)
+        """Cells over the model's vocabulary: columns of one gene are summed."""
         genes = self.match.index[block.indices]
-        totals = np.bincount(cells, weights=values, minlength=n_cells).astype(np.float64)
-        kept = (genes >= 0) & (values != 0)
-        cells, genes, values = summed(
-            cells[kept], genes[kept], values[kept], len(self._model.vocabulary.genes)
+        known = (genes >= 0) & (block.data != 0)
+        cells = np.repeat(np.arange(len(rows)), np.diff(block.indptr))
+        values = block.data.astype(np.float64)
+        matrix = sparse.csr_matrix(
+            (values[known], (cells[known], genes[known])), (len(rows), len(self._model.vocabulary.genes))
         )
         names = list(self.cell_ids[int(rows[0]) : int(rows[-1]) + 1])
         return CellBlock(
             cell_ids=[names[place] for place in rows - rows[0]],
-            offsets=np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=n_cells))]),
-            genes=genes,
-            values=values,
-            totals=totals,
+            offsets=matrix.indptr.astype(np.int64),
+            genes=matrix.indices.astype(np.int64),
+            values=matrix.data,
+            totals=np.bincount(cells, weights=values, minlength=len(rows)).astype(np.float64),
             gene_columns=self.match.gene_columns,
             n_columns=self.match.n_columns,
             obs={name: np.asarray(column[rows]) for name, column in self._obs.items()},
             log_normalised=self.values == "log_normalised",
         )
 
-    def _agreed(self, said: str) -> str:
-        """Settle what the values are, and look at a sample of them."""
+    def _checked_values(self, values: str) -> str:
+        """What the values are, by the file's or the user's word and by a look at a sample of them."""
         if self._model.rank_based:
             return UNCHECKED
         accepted = self._model.accepts
-        said = said or ("counts" if "counts" in accepted else accepted[0])
-        if said not in accepted:
+        values = values or ("counts" if "counts" in accepted else accepted[0])
+        if values not in accepted:
             raise ConfigError(
-                f"{self.path}: the values are {said!r}, but {self._model.family} as set up takes "
+                f"{self.path}: the values are {values!r}, but {self._model.family} as set up takes "
                 f"{' or '.join(accepted)}"
             )
         everything = np.arange(len(self.cell_ids))
-        found = judge(self._rows, everything)
-        unlogged = said == "counts" and self._model.takes_fractions
-        if found.kind != "empty":
-            remedy = where_counts_are(self._file, self._name, everything) if said == "counts" else ""
-            check = admit_unlogged if unlogged else partial(admit, values=said)
-            log.info("values: %s", check(found, where=f"{self.path}: {self._name}", remedy=remedy))
-        return UNLOGGED if unlogged else said
+        verdict = judge(self._rows, everything)
+        unlogged = values == "counts" and self._model.takes_fractions
+        if verdict.kind != "empty":
+            remedy = where_counts_are(self._file, self._name, everything) if values == "counts" else ""
+            check = admit_unlogged if unlogged else partial(admit, values=values)
+            log.info("values: %s", check(verdict, where=f"{self.path}: {self._name}", remedy=remedy))
+        return UNLOGGED if unlogged else values
 
     def _optional(self) -> list[str]:
-        """The columns of ``obs`` that the model can do without, as far as they are there."""
-        stored = column_names(self._file["obs"])
+        """The optional columns of ``obs`` that are there."""
+        present = column_names(self._file["obs"])
         for name in self._model.optional_obs_columns:
-            if name not in stored:
+            if name not in present:
                 log.warning("%s has no obs[%r], which the model would use", self.path, name)
-        return [name for name in self._model.optional_obs_columns if name in stored]
+        return [name for name in self._model.optional_obs_columns if name in present]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:
         """A column of numbers as it is, of text as one small number per cell."""
@@ -180,37 +179,6 @@ class CellStream:
             return np.asarray(column)
         plain = column.astype(object)
         return pd.Categorical(np.where(plain.isna(), "", plain.astype(str)).astype(object))
-
-
-def summed(
-    cells: npt.NDArray[np.int64], genes: npt.NDArray[np.int64], values: npt.NDArray[np.float64], n_genes: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Sort entries by cell and gene, and add up those of one cell and gene.
-
-    Entries that are added up are taken from the smallest on, so that the order of a file's columns does not
-    change a bit of the sum.
-
-    Parameters
-    ----------
-    cells, genes, values
-        One per entry; ``cells`` ascending, ``genes`` below ``n_genes``.
-    n_genes
-        Size of the vocabulary.
-
-    Returns
-    -------
-    Cells, genes, values of the distinct entries.
-    """
-    place = cells * n_genes + genes
-    if len(place) and (np.diff(place) <= 0).any():
-        order = np.argsort(place, kind="stable")
-        place = place[order]
-        first = np.flatnonzero(np.concatenate([[True], np.diff(place) > 0]))
-        if len(first) == len(place):
-            return cells[order], genes[order], values[order]
-        order = np.lexsort((values, cells * n_genes + genes))
-        return cells[order][first], genes[order][first], np.add.reduceat(values[order], first)
-    return cells, genes, values
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
@@ -225,11 +193,11 @@ def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
 
 
 def _provenance(file: h5py.File) -> dict[str, Any]:
-    stored = file["uns"].get(PROVENANCE) if "uns" in file else None
-    if not isinstance(stored, h5py.Dataset):
+    text = file["uns"].get(PROVENANCE) if "uns" in file else None
+    if not isinstance(text, h5py.Dataset):
         return {}
-    found: dict[str, Any] = json.loads(stored.asstr()[()])
-    return found
+    provenance: dict[str, Any] = json.loads(text.asstr()[()])
+    return provenance
 
 
 def _demand_unique(path: Path, cell_ids: Sequence[str]) -> None:

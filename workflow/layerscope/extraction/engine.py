@@ -81,15 +81,15 @@ class Engine:
             ThreadPoolExecutor(1, "writer") as writer,
             progress_of(int((~done).sum())) as progress,
         ):
-            stored: Future[None] | None = None
+            writing: Future[None] | None = None
             for window in _ahead(reader, self, _windows(self.partial.cells, done)):
                 for finished in self._batches(window, done[window.rows - self.partial.cells.start]):
                     progress.update(len(finished.rows) + len(finished.refused))
-                    if stored is not None:
-                        stored.result()
-                    stored = writer.submit(self.partial.append, finished)
-            if stored is not None:
-                stored.result()
+                    if writing is not None:
+                        writing.result()
+                    writing = writer.submit(self.partial.append, finished)
+            if writing is not None:
+                writing.result()
             self.partial.commit()
 
     def read(self, rows: npt.NDArray[np.int64]) -> Window:

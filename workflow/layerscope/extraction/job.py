@@ -162,18 +162,18 @@ class Run:
         """
         folder = output.with_name(f".partial.{output.name}.run")
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
-        with PartialRun(folder, identity, self.columns, cells) as partial:
-            Engine(self.model, self.stream, partial, self.pooling, self.device, self.budget).run()
+        with PartialRun(folder, identity, self.columns, cells) as partial_run:
+            Engine(self.model, self.stream, partial_run, self.pooling, self.device, self.budget).run()
             provenance = {
                 **self.provenance,
-                "n_refused": len(partial.refused),
-                "refused": dict(sorted(Counter(partial.refused.values()).items())),
-                "n_shortened": partial.n_shortened,
+                "n_refused": len(partial_run.refused),
+                "refused": dict(sorted(Counter(partial_run.refused.values()).items())),
+                "n_shortened": partial_run.n_shortened,
             }
-            refused = {row - cells.start: reason for row, reason in partial.refused.items()}
+            refused = {row - cells.start: reason for row, reason in partial_run.refused.items()}
             cell_ids = self.stream.cell_ids[cells.start : cells.stop]
-            write_embeddings(output, cell_ids, partial.blocks(), provenance, refused)
-            partial.remove()
+            write_embeddings(output, cell_ids, partial_run.blocks(), provenance, refused)
+            partial_run.remove()
         return provenance
 
     def close(self) -> None:
@@ -266,10 +266,10 @@ def _provenance(
     model: FoundationModel, stream: CellStream, job: Extraction, pooling: str, device: torch.device
 ) -> dict[str, Any]:
     """How the embeddings are made; nothing that tells when, where or how fast."""
-    kept = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
+    asked = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
     settings = asdict(job)
     return {
-        **{name: settings[name] for name in kept},
+        **{name: settings[name] for name in asked},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
         "hidden_size": model.hidden_size,

@@ -1,7 +1,7 @@
 """Representations of cells that no network made: what a foundation model has to beat.
 
 Each baseline is one function of canonical cells; it returns one row per cell and remarks for the provenance.
-All are deterministic: components have fixed signs, and nothing depends on the number of threads.
+All are deterministic, and components have fixed signs.
 """
 
 from __future__ import annotations
@@ -89,25 +89,25 @@ def compute_baseline(
     data = read_cells(cells)
     _demand_cells_with_counts(data, str(cells))
     try:
-        found = BASELINES[baseline](data, seed, **settings)
+        embedding = BASELINES[baseline](data, seed, **settings)
     except DataError as error:
         raise DataError(f"{cells}: {error}") from error
-    stored = provenance(data)
-    made = {
+    of_cells = provenance(data)
+    about = {
         "model": baseline,
         "family": baseline,
         "n_layers": 0,
-        "hidden_size": found.matrix.shape[1],
+        "hidden_size": embedding.matrix.shape[1],
         "dtype": "float32",
-        "trained_on": f"the cells of {stored.get('condition')} themselves",
-        "values": stored.get("values"),
+        "trained_on": f"the cells of {of_cells.get('condition')} themselves",
+        "values": of_cells.get("values"),
         "n_refused": 0,
         "settings": dict(settings),
-        "notes": found.notes,
+        "notes": embedding.notes,
         "seed": seed,
         "layerscope_version": __version__,
     }
-    write_official(output, data.obs_names.tolist(), found.matrix, made)
+    write_official(output, data.obs_names.tolist(), embedding.matrix, about)
 
 
 def hvg_pca(cells: AnnData, seed: int, n_top_genes: int = 2000, n_components: int = 50) -> Representation:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 
@@ -85,14 +84,13 @@ def principal_components(
     -------
     Shape ``(n_rows, n_kept)``, largest singular value first.
     """
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        wanted = min(n_components, matrix.n_rows, matrix.n_columns)
-        left, singular, right = _decompose(matrix, wanted, seed)
-        rank = int((singular > ROUNDING * singular[0]).sum())
-        left, singular, right = left[:, :rank], singular[:rank], right[:, :rank]
-        signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(rank)])
-        scale = np.full(rank, np.sqrt(matrix.n_rows)) if whiten else singular
-        return np.asarray(left * (signs * scale), dtype=np.float32)
+    wanted = min(n_components, matrix.n_rows, matrix.n_columns)
+    left, singular, right = _decompose(matrix, wanted, seed)
+    rank = int((singular > ROUNDING * singular[0]).sum())
+    left, singular, right = left[:, :rank], singular[:rank], right[:, :rank]
+    signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(rank)])
+    scale = np.full(rank, np.sqrt(matrix.n_rows)) if whiten else singular
+    return np.asarray(left * (signs * scale), dtype=np.float32)
 
 
 def _decompose(matrix: Rows, n: int, seed: int) -> tuple[Array, Array, Array]:

@@ -89,7 +89,7 @@ def implementation(name: str) -> ModuleType:
     ConfigError
         If the family is not known, or is a baseline (which has no weights and no layers).
     """
-    found = family(name)
-    if not found.foundation:
+    known = family(name)
+    if not known.foundation:
         raise ConfigError(f"{name!r} is a baseline without layers: it is computed by compute_baseline.py")
-    return import_module(found.module)
+    return import_module(known.module)

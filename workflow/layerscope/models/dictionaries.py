@@ -96,12 +96,12 @@ def read_dictionary(path: Path, what: str) -> dict[str, Any]:
         return read_json(path, what)
     content = present(path, what).read_bytes()
     try:
-        found = _PlainUnpickler(io.BytesIO(content)).load()
+        dictionary = _PlainUnpickler(io.BytesIO(content)).load()
     except DAMAGED as error:
         raise ModelError(
             f"{path}: {what} was not read: {error}. Only plain dictionaries are; fetch it again, or write it "
             "as JSON"
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    if not isinstance(dictionary, dict) or not all(isinstance(name, str) for name in dictionary):
         raise ModelError(f"{path}: {what} is not a dictionary of names")
-    return found
+    return dictionary

@@ -15,7 +15,7 @@ from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.geneformer_network import GeneformerConfig
-from layerscope.models.weights import n_blocks, read_checkpoint, read_json, read_safetensors
+from layerscope.models.weights import demand_agreement, n_blocks, read_checkpoint, read_json, read_safetensors
 
 CONFIG, SAFETENSORS, CHECKPOINT = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"
@@ -77,7 +77,7 @@ def stored_as(name: str) -> Sequence[str]:
         return (f"{PREFIX}embeddings.{EMBEDDINGS[table]}.{kind}",)
     number, _, rest = rest.partition(".")
     part, kind = re.fullmatch(r"(.*)[._](weight|bias)", rest).groups()  # type: ignore[union-attr]
-    return tuple(f"{BLOCKS}{number}.{stored}.{kind}" for stored in IN_BLOCK[part])
+    return tuple(f"{BLOCKS}{number}.{part_name}.{kind}" for part_name in IN_BLOCK[part])
 
 
 def model_folder(folder: Path, name: str) -> Path:
@@ -94,10 +94,10 @@ def model_folder(folder: Path, name: str) -> Path:
         return folder / name
     if (folder / CONFIG).is_file() or not folder.is_dir():
         return folder
-    found = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
-    if len(found) > 1:
-        raise ConfigError(f"{folder}: holds {', '.join(found)}; choose one with --set model=NAME")
-    return folder / found[0] if found else folder
+    models = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    if len(models) > 1:
+        raise ConfigError(f"{folder}: holds {', '.join(models)}; choose one with --set model=NAME")
+    return folder / models[0] if models else folder
 
 
 def read_network(
@@ -123,11 +123,7 @@ def read_network(
             f"{weights}: {heads[0]}: a model that was fine-tuned to classify, not the pretrained one"
         )
     config = config_of(stated, folder / CONFIG)
-    depth = n_blocks(tensors, BLOCKS)
-    if depth != config.n_layers:
-        raise ModelError(
-            f"{folder}: {CONFIG} says num_hidden_layers = {config.n_layers}, {weights.name} has {depth}"
-        )
+    demand_agreement(folder / CONFIG, {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))})
     return weights, config, tensors
 
 
@@ -188,8 +184,8 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
         If several would fit.
     """
     beside = (folder, folder / RELEASE_DICTIONARIES, folder.parent / RELEASE_DICTIONARIES)
-    found = _token_dictionaries((folder / given,) if given else beside)
-    if not found:
+    candidates = _token_dictionaries((folder / given,) if given else beside)
+    if not candidates:
         where = folder / given if given else folder
         raise ModelError(
             f"{where}: no {TOKENS}*.pkl (or .json) there or in the release's folder {RELEASE_DICTIONARIES}; "
@@ -197,7 +193,7 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
         )
     sizes: dict[Path, int | ModelError] = {}
     fitting: dict[Path, dict[str, int]] = {}
-    for path in found:
+    for path in candidates:
         try:
             tokens = _read_tokens(path)
             sizes[path] = len(tokens)
@@ -222,13 +218,13 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
 def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
     """Token dictionaries in the first folder that has any, itself or one deeper; JSON before pickles."""
     for root in roots:
-        found: dict[Path, Path] = {}
+        dictionaries: dict[Path, Path] = {}
         for suffix in SUFFIXES:
             for pattern in (f"{TOKENS}*{suffix}", f"*/{TOKENS}*{suffix}"):
                 for path in sorted(root.glob(pattern)):
-                    found.setdefault(path.with_suffix(""), path)
-        if found:
-            return list(found.values())
+                    dictionaries.setdefault(path.with_suffix(""), path)
+        if dictionaries:
+            return list(dictionaries.values())
     return []
 
 

@@ -115,9 +115,9 @@ class ScFoundation(FoundationModel):
         def position(token: int) -> Integers:
             rows = np.flatnonzero(ids == token)
             cells = np.searchsorted(offsets, rows, side="right") - 1
-            found = np.full(len(offsets) - 1, -1, dtype=np.int64)
-            found[cells] = rows - offsets[cells]
-            return found
+            positions = np.full(len(offsets) - 1, -1, dtype=np.int64)
+            positions[cells] = rows - offsets[cells]
+            return positions
 
         genes = np.concatenate([[0], np.cumsum(ids < config.n_genes)])
         return Sentences(

@@ -15,7 +15,7 @@ from layerscope.errors import ModelError
 from layerscope.files import whole
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import present, read_checkpoint
+from layerscope.models.weights import demand_agreement, present, read_checkpoint
 
 CHECKPOINT = "models.ckpt"
 GENE_LIST = "OS_scRNA_gene_index.19264.tsv"
@@ -68,7 +68,7 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
         feed_forward = len(tensors["encoder.transformer_encoder.0.linear1.weight"])
         depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("encoder.transformer_encoder."))
         encoder = config["encoder"]
-        found = ScFoundationConfig(
+        shape = ScFoundationConfig(
             n_genes=n_positions - 3,
             hidden_size=hidden,
             n_layers=depth,
@@ -80,18 +80,16 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
             pad_token_id=float(config["pad_token_id"]),
         )
         stated = {
-            "seq_len": (int(config["seq_len"]), found.n_genes + 2),
+            "seq_len": (int(config["seq_len"]), shape.n_genes + 2),
             "encoder.hidden_dim": (int(encoder["hidden_dim"]), hidden),
             "encoder.depth": (int(encoder["depth"]), depth),
             "bin_num": (int(config["bin_num"]), bins),
         }
     except KeyError as error:
         raise ModelError(f"{path}: not a scFoundation checkpoint, it has no {error.args[0]!r}") from error
-    for name, (said, is_) in stated.items():
-        if said != is_:
-            raise ModelError(f"{path}: the configuration says {name} = {said}, the tensors {is_}")
-    found.demand_equal_heads(path)
-    return found
+    demand_agreement(path, stated)
+    shape.demand_equal_heads(path)
+    return shape
 
 
 def read_gene_list(path: Path) -> Vocabulary:
@@ -133,7 +131,7 @@ def write_release(
         Further tensors to store with each (a pretraining decoder); their names start with one of the prefixes
         in :data:`IGNORED`.
     """
-    stored = {
+    submodels = {
         name: {
             "config": nested(encoder.config),
             "state_dict": {
@@ -145,7 +143,7 @@ def write_release(
     }
     # a stream, since of a path PyTorch stores the name
     with whole(folder / CHECKPOINT) as scratch, scratch.open("wb") as stream:
-        torch.save(stored, stream)
+        torch.save(submodels, stream)
     write_gene_list(folder / GENE_LIST, genes)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.models.scgpt_network import ScGptConfig
-from layerscope.models.weights import n_blocks, read_checkpoint, read_json
+from layerscope.models.weights import demand_agreement, n_blocks, read_json, read_state_dict
 
 CHECKPOINT, ARGUMENTS, VOCABULARY = "best_model.pt", "args.json", "vocab.json"
 CELL, END = "<cls>", "<eoc>"
@@ -75,7 +75,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     weights = folder / CHECKPOINT
     arguments = read_json(folder / ARGUMENTS, "the training arguments")
     _demand_architecture(arguments, folder / ARGUMENTS)
-    tensors = spelt_alike(_tensors(weights, trusted_sha256), weights)
+    tensors = spelt_alike(read_state_dict(weights, trusted_sha256), weights)
     try:
         tokens, genes = read_tokens(folder / VOCABULARY, str(arguments["pad_token"]))
         return Release(
@@ -94,14 +94,6 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
         raise ModelError(f"{folder / ARGUMENTS}: a training argument is not a number ({error})") from error
 
 
-def _tensors(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
-    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
-    if not isinstance(held, Mapping) or not all(isinstance(part, Tensor) for part in held.values()):
-        found = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
-        raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {found}")
-    return dict(held)
-
-
 def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Give attention's tensors one name each, whichever library stored them.
 
@@ -110,20 +102,20 @@ def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     ModelError
         If two spellings of one tensor differ in their numbers, or the checkpoint normalises by batch.
     """
-    found: dict[str, Tensor] = {}
-    for stored, tensor in tensors.items():
-        name = stored
+    by_name: dict[str, Tensor] = {}
+    for spelling, tensor in tensors.items():
+        name = spelling
         for other, usual in SPELLINGS.items():
             name = name.replace(other, usual)
-        if name in found and not torch.equal(found[name], tensor):
-            raise ModelError(f"{path}: {stored} and another spelling of {name} hold different numbers")
-        found[name] = tensor
-    by_batch = [name for name in found if name.startswith(BATCH_NORM)]
+        if name in by_name and not torch.equal(by_name[name], tensor):
+            raise ModelError(f"{path}: {spelling} and another spelling of {name} hold different numbers")
+        by_name[name] = tensor
+    by_batch = [name for name in by_name if name.startswith(BATCH_NORM)]
     if by_batch:
         raise ModelError(
             f"{path}: {by_batch[0]}: fine-tuned with batch norm, which makes it another architecture"
         )
-    return found
+    return by_name
 
 
 def read_tokens(path: Path, pad: str) -> tuple[dict[str, int], list[str]]:
@@ -174,11 +166,7 @@ def config_of(
         heads=int(arguments["nheads"]),
         feed_forward=int(arguments["d_hid"]),
     )
-    depth = n_blocks(tensors, BLOCKS)
-    if config.n_layers != depth:
-        raise ModelError(
-            f"{folder}: {ARGUMENTS} says nlayers = {config.n_layers}, {CHECKPOINT} has {depth} blocks"
-        )
+    demand_agreement(folder / ARGUMENTS, {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))})
     config.demand_equal_heads(folder)
     table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
@@ -194,9 +182,8 @@ def config_of(
 def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
     for name, needed in EXPECTED.items():
-        found = arguments.get(name, needed)
-        if found != needed:
-            raise ModelError(f"{path}: {name} is {found!r}; this architecture has {needed!r}")
+        if arguments.get(name, needed) != needed:
+            raise ModelError(f"{path}: {name} is {arguments[name]!r}; this architecture has {needed!r}")
     for name, value in arguments.items():
         if any(part in name.lower() for part in OTHER_FORWARD) and value not in OFF:
             raise ModelError(f"{path}: {name} is {value!r}; this architecture is without")
@@ -204,6 +191,6 @@ def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
 
 def stored_as(name: str) -> Sequence[str]:
     """Where the checkpoint holds a parameter of the network."""
-    for stored, usual in (("in_proj_weight", "Wqkv.weight"), ("in_proj_bias", "Wqkv.bias")):
-        name = name.replace(f"self_attn.{stored}", f"self_attn.{usual}")
+    for ours, theirs in (("in_proj_weight", "Wqkv.weight"), ("in_proj_bias", "Wqkv.bias")):
+        name = name.replace(f"self_attn.{ours}", f"self_attn.{theirs}")
     return (name,)

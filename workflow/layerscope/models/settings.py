@@ -76,12 +76,12 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     ConfigError
         If one has no ``=``, or a key comes twice.
     """
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ConfigError(f"--set {text}: expected KEY=VALUE")
-        if name in found:
+        if name in settings:
             raise ConfigError(f"--set {text}: {name} is set twice")
-        found[name] = value
-    return found
+        settings[name] = value
+    return settings

@@ -18,7 +18,7 @@ from layerscope.errors import ModelError
 from layerscope.files import whole
 from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.tahoe_x1_network import ChemistryConfig, TahoeX1Config, TahoeX1Encoder
-from layerscope.models.weights import present, read_checkpoint, read_safetensors
+from layerscope.models.weights import demand_agreement, present, read_checkpoint, read_safetensors
 
 SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
 MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
@@ -99,24 +99,24 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(present(path, "the configuration").read_text(encoding="utf-8"))
+        content = yaml.safe_load(present(path, "the configuration").read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: expected a mapping, found {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
+    return content
 
 
 def _vocabulary(path: Path) -> dict[str, int]:
     try:
-        found = json.loads(present(path, "the vocabulary").read_text(encoding="utf-8"))
+        tokens = json.loads(present(path, "the vocabulary").read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ModelError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(found, dict) or CELL not in found:
+    if not isinstance(tokens, dict) or CELL not in tokens:
         raise ModelError(f"{path}: expected a mapping of tokens to ids with {CELL!r} among them")
-    if len(set(found.values())) != len(found):
+    if len(set(tokens.values())) != len(tokens):
         raise ModelError(f"{path}: two tokens share an id")
-    return {str(token): int(place) for token, place in found.items()}
+    return {str(token): int(place) for token, place in tokens.items()}
 
 
 def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> TahoeX1Config:
@@ -152,9 +152,7 @@ def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pat
         }
     except KeyError as error:
         raise ModelError(f"{path.parent}: not a Tahoe-X1 release, it has no {error.args[0]!r}") from error
-    for name, (said, is_) in stated.items():
-        if said != is_:
-            raise ModelError(f"{path}: {MODEL_CONFIG} says {name} = {said}, the tensors {is_}")
+    demand_agreement(path, stated)
     _same_architecture(model, config, path.parent / MODEL_CONFIG)
     return config
 
@@ -181,9 +179,9 @@ def _same_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Pa
         "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
         "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
     }
-    for name, (found, needed) in expected.items():
-        if found != needed:
-            raise ModelError(f"{path}: {name} is {found!r}; this architecture has {needed!r}")
+    for name, (stated, needed) in expected.items():
+        if stated != needed:
+            raise ModelError(f"{path}: {name} is {stated!r}; this architecture has {needed!r}")
     activations = [config.activation, config.value_activation]
     activations += [config.chemistry.activation] if config.chemistry else []
     unknown = sorted(set(activations) - set(ACTIVATIONS))

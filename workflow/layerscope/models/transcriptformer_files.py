@@ -15,7 +15,14 @@ from torch import Tensor
 from layerscope.errors import ModelError
 from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
-from layerscope.models.weights import n_blocks, present, read_checkpoint, read_json, read_safetensors
+from layerscope.models.weights import (
+    demand_agreement,
+    n_blocks,
+    present,
+    read_json,
+    read_safetensors,
+    read_state_dict,
+)
 
 CONFIG, WEIGHTS, SAFETENSORS = "config.json", "model_weights.pt", "model_weights.safetensors"
 VOCABULARIES = "vocabs"
@@ -73,17 +80,17 @@ class _Section:
 
     def __init__(self, path: Path, held: Mapping[str, Any], name: str) -> None:
         self._path, self._name = path, name
-        found = held["model"].get(name) if isinstance(held.get("model"), Mapping) else None
-        if not isinstance(found, Mapping):
+        section = held["model"].get(name) if isinstance(held.get("model"), Mapping) else None
+        if not isinstance(section, Mapping):
             raise ModelError(f"{path}: not a TranscriptFormer configuration, it has no model.{name}")
-        self._held = found
+        self._held = section
 
     def value(self, key: str, default: Any = None) -> Any:
         """What the section says, or ``default``; without one, it must say something."""
-        found = self._held.get(key)
-        if found is None and default is None:
+        value = self._held.get(key)
+        if value is None and default is None:
             raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
-        return default if found is None else found
+        return default if value is None else value
 
     def demand(self, key: str, needed: Any, default: Any) -> None:
         """Refuse what this tokeniser would do wrongly without a word."""
@@ -195,14 +202,12 @@ def config_of(
         )
     except KeyError as error:
         raise ModelError(f"{path}: not a TranscriptFormer checkpoint, it has no {error.args[0]!r}") from error
-    stated = {
+    sizes = {
         "embed_dim": config.hidden_size,
         "num_layers": config.n_layers,
         "model_dim": config.feed_forward,
     }
-    for name, is_ in stated.items():
-        if int(model.value(name, is_)) != is_:
-            raise ModelError(f"{path}: {CONFIG} says {name} = {model.value(name)}, the tensors {is_}")
+    demand_agreement(path, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
     config.demand_equal_heads(path)
     if config.activation not in ACTIVATIONS:
         raise ModelError(f"{path}: activation {config.activation!r} is not one of {', '.join(ACTIVATIONS)}")
@@ -217,8 +222,8 @@ def config_of(
 
 def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
     """The columns of ``obs`` that sentences begin with: one or none."""
-    found = data.value("aux_cols", [])
-    columns = [found] if isinstance(found, str) else list(found)
+    stated = data.value("aux_cols", [])
+    columns = [stated] if isinstance(stated, str) else list(stated)
     if len(columns) > 1 or int(model.value("aux_len", len(columns))) != len(columns):
         raise ModelError(
             f"{path}: aux_cols = {columns} and aux_len = {model.value('aux_len', 0)}; this architecture has "
@@ -232,10 +237,7 @@ def _read_weights(folder: Path, trusted_sha256: str) -> tuple[Path, dict[str, Te
     if path.is_file() and not (folder / WEIGHTS).is_file():
         return path, read_safetensors(path)
     path = folder / WEIGHTS
-    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
-    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
-        raise ModelError(f"{path}: not a state dict of TranscriptFormer: expected tensors by name")
-    return path, dict(held)
+    return path, read_state_dict(path, trusted_sha256)
 
 
 def _vocabulary(folder: Path, name: str) -> Path:
@@ -283,7 +285,7 @@ def _assays(folder: Path, columns: Sequence[str], unknown: str) -> dict[str, int
     if not columns:
         return {}
     path = _vocabulary(folder, f"{columns[0]}_vocab.json")
-    found = read_json(path, "the vocabulary of assays")
-    if unknown not in found or not all(isinstance(row, int) for row in found.values()):
+    assays = read_json(path, "the vocabulary of assays")
+    if unknown not in assays or not all(isinstance(row, int) for row in assays.values()):
         raise ModelError(f"{path}: expected a mapping of assays to rows with {unknown!r} among them")
-    return found
+    return assays

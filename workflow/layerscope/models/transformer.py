@@ -205,8 +205,8 @@ def gathered(hidden: Tensor, batch: TokenBatch, position: Tensor) -> Tensor:
     float32, ``(n_cells, hidden)``.
     """
     rows = batch.starts + position.clamp(min=0)
-    found = hidden.index_select(0, rows).float()
-    return torch.where((position >= 0)[:, None], found, torch.nan)
+    states = hidden.index_select(0, rows).float()
+    return torch.where((position >= 0)[:, None], states, torch.nan)
 
 
 def first_token(hidden: Tensor, batch: TokenBatch) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.uce_network import UCEConfig
-from layerscope.models.weights import n_blocks, present, read_checkpoint, read_safetensors
+from layerscope.models.weights import n_blocks, present, read_safetensors, read_state_dict
 
 log = logging.getLogger(__name__)
 
@@ -94,19 +94,19 @@ def find_checkpoint(folder: Path, name: str) -> Path:
     """
     if name:
         return present(folder / name, "the file of weights")
-    found = sorted(
+    files = sorted(
         path
         for pattern in ("*.torch", "*.safetensors")
         for path in folder.glob(pattern)
         if path.name != NOT_WEIGHTS
     )
-    if len(found) != 1:
-        listed = ", ".join(path.name for path in found) or "none"
+    if len(files) != 1:
+        listed = ", ".join(path.name for path in files) or "none"
         raise ModelError(
             f"{folder}: expected one file of weights (*.torch or *.safetensors), found {listed}; "
             "name it with --set checkpoint=FILE"
         )
-    return found[0]
+    return files[0]
 
 
 def read_weights(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
@@ -119,10 +119,7 @@ def read_weights(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
     """
     if path.suffix == ".safetensors":
         return read_safetensors(path)
-    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
-    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
-        raise ModelError(f"{path}: not a state dict of UCE: expected tensors by name")
-    return dict(held)
+    return read_state_dict(path, trusted_sha256)
 
 
 def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfig:
@@ -260,9 +257,7 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
     Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
     """
     path = folder / named if named else _find_proteins(folder, species)
-    held = read_checkpoint(present(path, "the protein embeddings"))
-    if not isinstance(held, Mapping) or not all(isinstance(vector, Tensor) for vector in held.values()):
-        raise ModelError(f"{path}: expected vectors by gene symbol")
+    held = read_state_dict(present(path, "the protein embeddings"))
     vectors = {str(name).upper(): vector for name, vector in held.items()}
     if len(vectors) < len(held):
         log.warning(
@@ -281,14 +276,14 @@ def _find_proteins(folder: Path, species: str) -> Path:
             return folder / str(new.loc[new["species"] == species, "path"].iloc[0])
     inner = folder / PROTEINS
     beside = inner if inner.is_dir() else folder
-    found = sorted(beside.glob(f"{FILES_OF.get(species, species)}*.pt"))
-    if len(found) != 1:
+    files = sorted(beside.glob(f"{FILES_OF.get(species, species)}*.pt"))
+    if len(files) != 1:
         names = ", ".join(path.name for path in sorted(beside.glob("*.pt"))) or "none"
         raise ModelError(
             f"{beside}: expected one file of protein embeddings of {species}; there are {names}. "
             f"Name it with --set protein_embeddings=FILE (relative to {folder.name})"
         )
-    return found[0]
+    return files[0]
 
 
 def _demand_same_vectors(vectors: Mapping[str, Tensor], rows: Tensor, path: Path) -> None:

@@ -17,7 +17,7 @@ from layerscope.errors import DataError, ModelError
 Identifiers = Literal["ensembl", "symbol"]
 VAR_NAMES = "var_names"
 STANDARD_COLUMN: Mapping[str, str] = {"ensembl": "ensembl_id", "symbol": "symbol"}
-ENOUGH = 0.5
+EXPECTED_RATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,23 +128,23 @@ def match_genes(
     """
     if column is not None and column not in names:
         raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
-    found = {
+    places = {
         name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
         for name, genes in names.items()
         if column in (None, name)
     }
     standard = STANDARD_COLUMN[vocabulary.identifiers]
-    if standard in found and (found[standard] >= 0).any():
+    if standard in places and (places[standard] >= 0).any():
         chosen = standard
     else:
-        chosen = max(found, key=lambda name: int((found[name] >= 0).sum()))
-    index = found[chosen]
+        chosen = max(places, key=lambda name: int((places[name] >= 0).sum()))
+    index = places[chosen]
     known = index >= 0
     rate = float(known.mean()) if len(index) else 0.0
     remedy = _likely_cause(vocabulary, names[chosen], known)
     summary = (
         f"{path}: {int(known.sum())} of {len(index)} genes (by {chosen}) are in the model's vocabulary of "
-        f"{len(vocabulary.genes)} {_spoken(vocabulary)}"
+        f"{len(vocabulary.genes)} {_kind(vocabulary)}"
     )
     if not known.any():
         raise DataError(f"{summary}. {remedy}")
@@ -159,11 +159,11 @@ def match_genes(
         rate=rate,
         coverage=float((first >= 0).mean()),
         summary=f"{summary} ({rate:.0%})",
-        warning=f"{summary} ({rate:.0%}). {remedy}" if rate < ENOUGH else "",
+        warning=f"{summary} ({rate:.0%}). {remedy}" if rate < EXPECTED_RATE else "",
     )
 
 
-def _spoken(vocabulary: Vocabulary) -> str:
+def _kind(vocabulary: Vocabulary) -> str:
     return "Ensembl ids" if vocabulary.identifiers == "ensembl" else "gene symbols"
 
 

@@ -38,8 +38,8 @@ def present(path: Path, what: str) -> Path:
     """
     if not path.is_file():
         beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        found = f"the folder holds {', '.join(beside[:12])}" if beside else "there is no such folder"
-        raise ModelError(f"{path}: {what} is missing; {found}")
+        instead = f"the folder holds {', '.join(beside[:12])}" if beside else "there is no such folder"
+        raise ModelError(f"{path}: {what} is missing; {instead}")
     with path.open("rb") as stream:
         head = stream.read(len(LFS_POINTER))
     if not head:
@@ -70,12 +70,12 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         If it is missing, not JSON, or holds something else.
     """
     try:
-        found = json.loads(present(path, what).read_text(encoding="utf-8"))
+        content = json.loads(present(path, what).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: {what} holds {type(found).__name__}, expected a mapping")
-    return found
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
+    return content
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -116,10 +116,10 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
     if kind_of(path) == SAFETENSORS:
         raise ModelError(f"{path}: {SAFETENSORS} under the name of {TORCH}; rename it")
     if trusted_sha256:
-        found = sha256(path)
-        if found != trusted_sha256.lower():
+        actual = sha256(path)
+        if actual != trusted_sha256.lower():
             raise ModelError(
-                f"{path}: sha256 is {found}, not the trusted {trusted_sha256}: "
+                f"{path}: sha256 is {actual}, not the trusted {trusted_sha256}: "
                 "not the file that you vouched for"
             )
         return torch.load(path, map_location="cpu", weights_only=False)
@@ -131,6 +131,28 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
+
+
+def read_state_dict(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
+    """Read a PyTorch checkpoint that holds tensors by name and nothing else.
+
+    Raises
+    ------
+    ModelError
+        As :func:`read_checkpoint`, or if the file holds something else.
+    """
+    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+        content = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
+        raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content}")
+    return dict(held)
+
+
+def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Raise ModelError if a size that a configuration states is not that of the tensors."""
+    for name, (stated, actual) in sizes.items():
+        if stated != actual:
+            raise ModelError(f"{path}: the configuration says {name} = {stated}, the tensors {actual}")
 
 
 def _is_zip(path: Path) -> bool:
@@ -193,12 +215,12 @@ def load_strictly(
     missing = [part for names in parts.values() for part in names if part not in tensors]
     extra = [name for name in tensors if name not in wanted and not name.startswith(tuple(ignored))]
     if missing or extra:
-        found = [
+        problems = [
             f"{len(names)} {kind} ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
             for kind, names in (("missing", missing), ("unexpected", extra))
             if names
         ]
-        raise ModelError(f"{path}: tensors are not those of this architecture: {'; '.join(found)}")
+        raise ModelError(f"{path}: tensors are not those of this architecture: {'; '.join(problems)}")
     for name, names in parts.items():
         rows, *rest = needed[name].shape
         for part in names:

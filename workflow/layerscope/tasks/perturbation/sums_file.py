@@ -95,8 +95,8 @@ class SumsWriter:
             file["uns"].create_dataset("layerscope", data=text, dtype=h5py.string_dtype())
             for layer, versions in self._layers.items():
                 for version, sums in versions.items():
-                    found, group = sums.finish(), file.create_group(f"layers/{layer}/{version}")
-                    group["counts"], group["sums"] = found.counts, found.sums
+                    totals, group = sums.finish(), file.create_group(f"layers/{layer}/{version}")
+                    group["counts"], group["sums"] = totals.counts, totals.sums
 
 
 def everyone(obs: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
@@ -113,9 +113,9 @@ def everyone(obs: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
 def digest(design: Design) -> str:
     """What tells one design from another."""
     about = [design.n_buckets, design.cells_per_perturbation, design.names, design.cell_ids]
-    found = hashlib.sha256(json.dumps(about).encode())
-    found.update(np.ascontiguousarray(design.groups).tobytes())
-    return found.hexdigest()
+    sha256 = hashlib.sha256(json.dumps(about).encode())
+    sha256.update(np.ascontiguousarray(design.groups).tobytes())
+    return sha256.hexdigest()
 
 
 def _write_text(file: h5py.File, name: str, values: Iterable[str]) -> None:

@@ -48,10 +48,10 @@ def read_layer_sums(
             raise DataError(
                 f"{path}: these sums were kept for another design of splits; extract the layers again"
             )
-        stored = _layer(file, path, layer)
+        versions = _layer(file, path, layer)
         plain, unit = (
             LayerSums(counts=one["counts"][()], sums=one["sums"][()])
-            for one in (stored[AS_THEY_ARE], stored[UNIT_NORM])
+            for one in (versions[AS_THEY_ARE], versions[UNIT_NORM])
         )
         return plain, unit, json.loads(file["uns/layerscope"].asstr()[()])
 
@@ -59,19 +59,19 @@ def read_layer_sums(
 def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[AllCells, dict[str, Any]]:
     """Sums of all cells of the control and the named perturbations (none, if the file lacks one)."""
     with h5py.File(path, "r") as file:
-        stored = _layer(file, path, layer)
+        versions = _layer(file, path, layer)
         place = {name: index + 1 for index, name in enumerate(file["everyone"].asstr()[()].tolist())}
         known = [0, *(place[name] for name in names if name in place)]
         rows = [0, *(1 + index for index, name in enumerate(names) if name in place)]
-        found = []
+        groups = []
         for version in (EVERYONE, EVERYONE_UNIT_NORM):
-            kept = {what: stored[version][what][0] for what in ("counts", "sums")}
+            totals = {what: versions[version][what][0] for what in ("counts", "sums")}
             counts = np.zeros(len(names) + 1, dtype=np.int64)
-            sums = np.zeros((len(names) + 1, kept["sums"].shape[1]))
-            counts[rows], sums[rows] = kept["counts"][known], kept["sums"][known]
-            found.append(GroupSums(counts=counts, sums=sums))
+            sums = np.zeros((len(names) + 1, totals["sums"].shape[1]))
+            counts[rows], sums[rows] = totals["counts"][known], totals["sums"][known]
+            groups.append(GroupSums(counts=counts, sums=sums))
         provenance: dict[str, Any] = json.loads(file["uns/layerscope"].asstr()[()])
-        return AllCells(as_they_are=found[0], unit_norm=found[1]), provenance
+        return AllCells(as_they_are=groups[0], unit_norm=groups[1]), provenance
 
 
 def _kind(path: str | Path) -> str:
