@@ -46,8 +46,8 @@ def strip_version(name: str) -> str:
 
 def are_ensembl(names: Sequence[str]) -> bool:
     """Whether most of a sample of names are Ensembl gene ids."""
-    shown = _sample(names)
-    return bool(shown) and sum(bool(ENSEMBL.match(name)) for name in shown) > MAJORITY * len(shown)
+    sample = _sample(names)
+    return bool(sample) and sum(bool(ENSEMBL.match(name)) for name in sample) > MAJORITY * len(sample)
 
 
 def organism(var: pd.DataFrame) -> Organism:
@@ -68,10 +68,10 @@ def organism(var: pd.DataFrame) -> Organism:
 
 
 def _species(names: Sequence[str], human: re.Pattern[str], mouse: re.Pattern[str]) -> Organism:
-    shown = _sample(names)
-    as_human = sum(bool(human.fullmatch(name)) for name in shown)
-    as_mouse = sum(bool(mouse.fullmatch(name)) for name in shown)
-    if max(as_human, as_mouse) <= MAJORITY * len(shown):
+    sample = _sample(names)
+    as_human = sum(bool(human.fullmatch(name)) for name in sample)
+    as_mouse = sum(bool(mouse.fullmatch(name)) for name in sample)
+    if max(as_human, as_mouse) <= MAJORITY * len(sample):
         return "unknown"
     return "human" if as_human > as_mouse else "mouse"
 

@@ -121,12 +121,12 @@ def _remedy(seen: Fingerprint) -> str:
     return f"If that is right, set `values: {fitting[0]}`{limit}"
 
 
-def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
+def where_counts_are(file: h5py.File, used: str, rows: np.ndarray) -> str:
     """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
 
     Parameters
     ----------
-    stored
+    file
         The open file.
     used
         The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
@@ -137,16 +137,16 @@ def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
     -------
     The remedy with the key to set; ``""`` if nothing looks like counts.
     """
-    judged = {name: judge(stored_rows(stored[name]), rows) for name in matrices(stored)}
+    judged = {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
     for name, seen in judged.items():
         if name != used and seen.kind == "counts":
             return f"{name} holds whole numbers: set `matrix: {matrix_key(name)}`"
-    total = next((column for column in TOTALS if column in column_names(stored["obs"])), None)
+    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
     for name, seen in judged.items():
         logged, per = seen.kind == "log_normalised", seen.total or 1e4
         if not total or not (logged or seen.kind == "normalised"):
             continue
-        if _recoverable(stored, name, total, per, logged, rows):
+        if _recoverable(file, name, total, per, logged, rows):
             return (
                 f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
                 f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
@@ -154,29 +154,27 @@ def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
     return ""
 
 
-def _recoverable(
-    stored: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray
-) -> bool:
+def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
     chosen = rows[sample_rows(len(rows), SAMPLE)]
-    totals = pd.to_numeric(read_column(stored["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
     try:
-        for _ in RecoveredCounts(stored_rows(stored[name]), totals, per, logged).blocks(chosen):
+        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
             pass
     except DataError:
         return False
     return True
 
 
-def matrices(stored: h5py.File) -> list[str]:
+def matrices(file: h5py.File) -> list[str]:
     """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in stored.get("layers", {}))]
-    return [name for name in names if name in stored and _is_there(stored, name)]
+    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
+    return [name for name in names if name in file and _is_there(file, name)]
 
 
-def _is_there(stored: h5py.File, name: str) -> bool:
+def _is_there(file: h5py.File, name: str) -> bool:
     """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
     try:
-        return stored[name] is not None
+        return file[name] is not None
     except (KeyError, OSError, RuntimeError):
         return False
 

@@ -47,9 +47,8 @@ def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np
     -------
     Boolean array, shape ``(n_cells,)``.
     """
-    keep = np.ones(len(cell_ids), dtype=bool)
     if len(cell_ids) <= most:
-        return keep
+        return np.ones(len(cell_ids), dtype=bool)
     number = stable_order(cell_ids, seed)
     codes = (
         strata.groupby(list(strata.columns), sort=False, observed=True).ngroup() if len(strata.columns) else 0
@@ -58,9 +57,8 @@ def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np
     frame = pd.DataFrame({"stratum": stratum, "number": number})
     within = frame.groupby("stratum")["number"]
     quantile = ((within.rank(method="first") - 0.5) / within.transform("size")).to_numpy()
-    chosen = np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]
-    keep[:] = False
-    keep[chosen] = True
+    keep = np.zeros(len(cell_ids), dtype=bool)
+    keep[np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]] = True
     return keep
 
 
@@ -88,13 +86,13 @@ def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
     names = obs["perturbation"].astype(object).to_numpy()
     control = obs["is_control"].to_numpy(dtype=bool)
     targeting: np.ndarray = ~control & (names != "")
-    kept = _perturbations(names[targeting], selection, where)
-    keep: np.ndarray = control | (targeting & pd.Index(names).isin(kept))
+    perturbations = _perturbations(names[targeting], selection, where)
+    group = np.where(control, -1, pd.Index(perturbations).get_indexer(pd.Index(names)))
+    keep: np.ndarray = control | (targeting & (group >= 0))
     if not control.any():
         raise DataError(f"{where}: no control cells are left; check `control`, `subset` and `quality`")
     strata = obs[[name for name in ("guide", "batch") if name in obs]]
-    group = np.where(control, -1, pd.Index(kept).get_indexer(pd.Index(names)))
-    for number in range(-1, len(kept)):
+    for number in range(-1, len(perturbations)):
         most = selection.max_control_cells if number < 0 else selection.max_cells_per_perturbation
         if most is not None:
             inside = np.flatnonzero(keep & (group == number))

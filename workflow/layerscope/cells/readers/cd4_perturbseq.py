@@ -36,18 +36,18 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     DataError
         If the name of the file gives no donor and state, or a column of the owners' layout is missing.
     """
-    stored = open_h5ad(path)
-    return read_open(stored, read_record(stored).get("name", file_name(path)), settings)
+    file = open_h5ad(path)
+    return read_open(file, read_record(file).get("name", file_name(path)), settings)
 
 
-def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCells:
+def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read a file that is open, under the name that its owners gave it; see :func:`read`."""
     donor, _ = donor_and_state(name)
-    columns = h5ad.stored_columns(stored, name)
+    columns = h5ad.stored_columns(file, name)
     flags = owners_flags(columns)
     control = guide_types(columns) == NON_TARGETING
     filled = replace(settings, columns={**COLUMNS, **settings.columns}, control=(), task=None)
-    cells = h5ad.read_open(stored, name, filled)
+    cells = h5ad.read_open(file, name, filled)
     cells.obs["is_control"] = control
     cells.obs["perturbation"] = np.where(control, NON_TARGETING, cells.obs["perturbation"].to_numpy())
     cells.obs["replicate"] = donor
