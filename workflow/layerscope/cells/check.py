@@ -14,10 +14,9 @@ import pandas as pd
 
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, is_mitochondrial, organism
-from layerscope.cells.guard import ACCEPTED, judge, matrices, matrix_key, where_counts_are, words
+from layerscope.cells.guard import ACCEPTED, judge_all, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import natural_order, shortened, text
-from layerscope.cells.matrix import stored_rows
 from layerscope.cells.readers.h5ad import genes_of
 from layerscope.errors import DataError
 
@@ -86,12 +85,12 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         cell_ids = read_index(file["obs"])
         n_cells = len(cell_ids)
         everything = np.arange(n_cells)
-        judged = {name: judge(stored_rows(file[name]), everything) for name in matrices(file)}
+        judged = judge_all(file, everything)
         columns = [_column(file, name) for name in column_names(file["obs"])]
         key = _most_useful(judged)
         table = read_table(genes_of(file, key))
         genes = identify(table.index.tolist(), table, {}, path.name)
-        remedy = where_counts_are(file, "", everything)
+        remedy = where_counts_are(file, "", everything, judged)
     kind = _values(judged[key]) if key in judged else None
     values = [f"{name}: {words(seen)}; {seen.seen()}" for name, seen in judged.items()]
     repeats = n_cells - len(set(cell_ids))

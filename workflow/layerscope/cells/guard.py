@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import h5py
@@ -121,7 +121,14 @@ def _remedy(seen: Fingerprint) -> str:
     return f"If that is right, set `values: {fitting[0]}`{limit}"
 
 
-def where_counts_are(file: h5py.File, used: str, rows: np.ndarray) -> str:
+def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
+    """Fingerprints of all matrices of an h5ad file, by name."""
+    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+
+
+def where_counts_are(
+    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
+) -> str:
     """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
 
     Parameters
@@ -132,12 +139,14 @@ def where_counts_are(file: h5py.File, used: str, rows: np.ndarray) -> str:
         The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
     rows
         The cells that the study uses.
+    judged
+        Result of :func:`judge_all`, if it is there already.
 
     Returns
     -------
     The remedy with the key to set; ``""`` if nothing looks like counts.
     """
-    judged = {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+    judged = judged or judge_all(file, rows)
     for name, seen in judged.items():
         if name != used and seen.kind == "counts":
             return f"{name} holds whole numbers: set `matrix: {matrix_key(name)}`"
