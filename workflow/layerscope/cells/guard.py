@@ -195,17 +195,7 @@ def matrix_key(name: str) -> str:
 
 @dataclass
 class StreamGuard:
-    """Look at every value while it passes.
-
-    Attributes
-    ----------
-    where
-        File and matrix, for messages.
-    values
-        What the study says the values are.
-    cell_ids, genes
-        Names of the matrix's rows and columns, for messages.
-    """
+    """Look at every value while it passes; ``where``, ``cell_ids`` and ``genes`` name it in messages."""
 
     where: str
     values: str
@@ -213,13 +203,7 @@ class StreamGuard:
     genes: Sequence[str]
 
     def check(self, rows: np.ndarray, block: sparse.csr_matrix) -> None:
-        """Accept a block of rows, or raise.
-
-        Raises
-        ------
-        DataError
-            At the first cell with a value that is negative, not finite, or (for counts) not whole.
-        """
+        """Refuse a block at its first value that is negative, not finite, or (for counts) not whole."""
         data = block.data
         self._refuse(~np.isfinite(data), rows, block, "not finite numbers")
         self._refuse(data < 0, rows, block, "negative")

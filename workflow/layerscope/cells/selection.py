@@ -13,12 +13,7 @@ from layerscope.errors import DataError
 
 
 def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
-    """Give every cell a random number that depends on the seed and its id alone.
-
-    Returns
-    -------
-    Shape ``(n_cells,)``, uint64.
-    """
+    """Give every cell a random number (uint64) that depends on the seed and its id alone."""
     key = f"{seed}:".encode()
     digests = b"".join(hashlib.blake2b(key + cell.encode(), digest_size=8).digest() for cell in cell_ids)
     numbers: np.ndarray = np.frombuffer(digests, dtype="<u8")
@@ -26,26 +21,11 @@ def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
 
 
 def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np.ndarray:
-    """Choose at most ``most`` cells, every stratum in proportion to its cells.
+    """Choose at most ``most`` cells, every stratum (combination of columns) in proportion to its cells.
 
     Within a stratum the cells are put in a random order; the cell at place ``r`` of ``n`` (from 0) has the
     quantile ``(r + 1/2) / n``, and the cells with the smallest quantiles are taken (ties by the random
     number). The choice does not depend on the order of the cells.
-
-    Parameters
-    ----------
-    cell_ids
-        Shape ``(n_cells,)``.
-    strata
-        Columns whose combinations are the strata, one row per cell.
-    most
-        Cells to keep.
-    seed
-        Of the random order.
-
-    Returns
-    -------
-    Boolean array, shape ``(n_cells,)``.
     """
     if len(cell_ids) <= most:
         return np.ones(len(cell_ids), dtype=bool)
@@ -63,25 +43,9 @@ def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np
 
 
 def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
-    """Choose the cells of a perturbation condition.
+    """Choose the cells of a perturbation condition; those without a perturbation are never chosen.
 
-    Parameters
-    ----------
-    obs
-        Cells with ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
-    selection
-        What to keep.
-    where
-        File or condition, for messages.
-
-    Returns
-    -------
-    Boolean array, shape ``(n_cells,)``. Cells without a perturbation are never chosen.
-
-    Raises
-    ------
-    DataError
-        If no perturbation, or no control, is left.
+    ``obs`` holds ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
     """
     names = obs["perturbation"].astype(object).to_numpy()
     control = obs["is_control"].to_numpy(dtype=bool)

@@ -29,13 +29,7 @@ KEY = "kind: cd4_perturbseq"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
-    """Read one donor's cells in one state; non-targeting cells become the controls.
-
-    Raises
-    ------
-    DataError
-        If the name of the file gives no donor and state, or a column of the owners' layout is missing.
-    """
+    """Read one donor's cells in one state; non-targeting cells become the controls."""
     file = open_h5ad(path)
     return read_open(file, read_record(file).get("name", file_name(path)), settings)
 
@@ -57,13 +51,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
 
 
 def donor_and_state(name: str) -> tuple[str, str]:
-    """Donor and state from the name of a file (``D1_Rest.assigned_guide.h5ad``).
-
-    Raises
-    ------
-    DataError
-        If the name has another form.
-    """
+    """Donor and state from the name of a file (``D1_Rest.assigned_guide.h5ad``)."""
     parts = FILE_NAME.match(name)
     if not parts:
         raise DataError(f"{name}: expected a name such as D1_Rest.assigned_guide.h5ad (donor and state)")
@@ -87,13 +75,7 @@ def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
 
 
 def guide_types(columns: Columns) -> np.ndarray:
-    """Type of each cell's guide in the owners' words, whatever the case they are written in.
-
-    Raises
-    ------
-    DataError
-        If no cell's guide is of a type that is known.
-    """
+    """Type of each cell's guide in the owners' words, whatever the case they are written in."""
     types = columns.labels("guide_type", KEY)
     known = {
         label: label.casefold() for label in set(types) if label.casefold() in (TARGETING, NON_TARGETING)

@@ -31,21 +31,10 @@ MEMBERSHIP = "obsm/"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
-    """Read the tables of an h5ad file, and make its rows of values available.
+    """Read the tables of an h5ad file, which stays open, and make its rows of values available.
 
-    Parameters
-    ----------
-    path
-        The file; it stays open while the cells are in use.
-    settings
-        ``matrix`` (``X``, ``raw`` or ``layers/NAME``), ``columns``, ``genes``, ``subset``, ``exclude``,
-        ``control``, ``root``, ``recover_counts``. A column may also be ``obsm/NAME``, a cells x groups matrix
-        of membership (of clones, say): the label is the number of the group.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If a column, a label or a matrix that the settings name is not there.
+    A column of the settings may also be ``obsm/NAME``, a cells x groups matrix of membership (of clones,
+    say): the label is the number of the group.
     """
     file = open_h5ad(path)
     return read_open(file, read_record(file).get("name", file_name(path)), settings)
