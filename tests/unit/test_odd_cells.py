@@ -13,7 +13,6 @@ import pytest
 from scipy import sparse
 
 from layerscope.cells.canonical import read_cells
-from layerscope.cells.check import check
 from layerscope.cells.prepare import prepare
 from layerscope.errors import DataError, LayerscopeError
 
@@ -219,8 +218,3 @@ def test_what_is_wrong_is_said_in_one_message(
         prepared(tmp_path / "a.h5ad")
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out" / "cells.h5ad").exists()
-
-
-def test_the_check_says_it_too(tmp_path: Path) -> None:
-    _text_matrix(tmp_path / "a.h5ad")
-    assert "text instead of numbers" in check(tmp_path / "a.h5ad", {})
