@@ -129,17 +129,7 @@ def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any])
 
 
 class CellsWriter:
-    """Write canonical cells block by block, so that memory is bounded by the block.
-
-    Parameters
-    ----------
-    path
-        The file to make (a scratch path of :func:`layerscope.files.whole`).
-    var
-        The genes' table, indexed by unique gene names.
-    provenance
-        See :func:`write_cells`.
-    """
+    """Write canonical cells block by block, in memory bounded by the block; see :func:`write_cells`."""
 
     def __init__(self, path: str | Path, var: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
         values = provenance.get("values")
@@ -199,13 +189,7 @@ class CellsWriter:
 
 
 def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFrame:
-    """Keep the standard columns of a cells' table, in their order, with their types.
-
-    Raises
-    ------
-    DataError
-        If cell ids repeat, or ``time`` is not an ordered categorical, or a flag is not boolean.
-    """
+    """Keep the standard columns of a cells' table, in their order, with their types; refuse other types."""
     _demand_unique(path, "cell ids", obs.index)
     truth = [name for name in obs.columns if str(name).startswith(TRUTH_PREFIX)]
     names = [*(name for name in STANDARD_COLUMNS if name in obs.columns), *truth]

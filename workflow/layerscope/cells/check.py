@@ -14,10 +14,9 @@ import pandas as pd
 
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, is_mitochondrial, organism
-from layerscope.cells.guard import ACCEPTED, judge, matrices, matrix_key, where_counts_are, words
+from layerscope.cells.guard import ACCEPTED, judge_all, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import natural_order, shortened, text
-from layerscope.cells.matrix import stored_rows
 from layerscope.cells.readers.h5ad import genes_of
 from layerscope.errors import DataError
 
@@ -79,19 +78,19 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         If the file is no h5ad file.
     """
     path = Path(path)
-    with open_h5ad(path) as stored:
+    with open_h5ad(path) as file:
         for part in ("obs", "var"):
-            if part not in stored:
+            if part not in file:
                 raise DataError(f"{path.name}: not an h5ad file: it has no {part}")
-        cell_ids = read_index(stored["obs"])
+        cell_ids = read_index(file["obs"])
         n_cells = len(cell_ids)
         everything = np.arange(n_cells)
-        judged = {name: judge(stored_rows(stored[name]), everything) for name in matrices(stored)}
-        columns = [_column(stored, name) for name in column_names(stored["obs"])]
+        judged = judge_all(file, everything)
+        columns = [_column(file, name) for name in column_names(file["obs"])]
         key = _most_useful(judged)
-        table = read_table(genes_of(stored, key))
+        table = read_table(genes_of(file, key))
         genes = identify(table.index.tolist(), table, {}, path.name)
-        remedy = where_counts_are(stored, "", everything)
+        remedy = where_counts_are(file, "", everything, judged)
     kind = _values(judged[key]) if key in judged else None
     values = [f"{name}: {words(seen)}; {seen.seen()}" for name, seen in judged.items()]
     repeats = n_cells - len(set(cell_ids))
@@ -136,8 +135,8 @@ def _genes(genes: pd.DataFrame) -> list[str]:
     return [*lines, f"{int(mitochondrial.sum())} mitochondrial genes (MT-)"]
 
 
-def _column(stored: h5py.File, name: str) -> Column:
-    column = read_column(stored["obs"], name)
+def _column(file: h5py.File, name: str) -> Column:
+    column = read_column(file["obs"], name)
     labels = pd.Series(text(column))
     sizes = labels[labels != ""].value_counts()
     numeric = column.dtype.kind == "f" or (column.dtype.kind in "iu" and len(sizes) > MAX_LABELS)

@@ -58,20 +58,10 @@ LOGARITHMS: tuple[tuple[Kind, Inverse, float], ...] = (
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a sample of cells looks like.
+    """What a sample of cells looks like: ``kind`` is the transformation that its values show.
 
-    Attributes
-    ----------
-    kind
-        The transformation that the values show.
-    n_values, n_fractional
-        Stored values that are not zero, and how many of them are not whole numbers.
-    smallest, largest
-        Of all values, zeros included.
-    examples
-        A few values, as stored.
-    total
-        Total per cell (before any logarithm) where all cells have the same; else 0.
+    ``n_values`` and ``n_fractional`` count values other than zero; ``smallest`` and ``largest`` include the
+    zeros; ``total`` is that of every cell before any logarithm, where all have the same, else 0.
     """
 
     kind: Kind
@@ -97,17 +87,10 @@ class Fingerprint:
 
 
 def fingerprint(sample: sparse.csr_matrix) -> Fingerprint:
-    """Tell which transformation made the values of a sample of cells.
+    """Tell which transformation made a sample of a few hundred cells x genes, in single precision or better.
 
-    Parameters
-    ----------
-    sample
-        Cells x genes; a few hundred cells are enough, stored in at least single precision.
-
-    Returns
-    -------
-    The fingerprint; its ``kind`` is ``"perhaps_logged"`` or ``"fractional"`` where small (up to 30) or large
-    non-integers fit no transformation that is known.
+    Small (up to 30) or large non-integers that fit no known transformation are ``perhaps_logged`` or
+    ``fractional``.
     """
     if sample.dtype.kind not in "biuf":
         return Fingerprint("text")

@@ -18,17 +18,7 @@ LISTED_BY = "|"
 
 @dataclass(frozen=True)
 class GeneNames:
-    """A table of genes.
-
-    Attributes
-    ----------
-    name
-        The file, for messages.
-    ensembl_ids
-        Symbol to Ensembl id: symbols in use today.
-    previous
-        The same for earlier symbols, those that one gene alone had and none has today.
-    """
+    """A table of genes: Ensembl ids by symbol of today, and by earlier symbols that one gene alone had."""
 
     name: str
     ensembl_ids: Mapping[str, str]
@@ -38,17 +28,8 @@ class GeneNames:
     def read(cls, path: str | Path) -> GeneNames:
         """Read a table in the layout of HGNC's complete set, or any with a column of each kind of name.
 
-        Parameters
-        ----------
-        path
-            Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``symbol``
-            and ``ensembl_gene_id`` or one of the usual other names of these columns; ``prev_symbol``, if
-            there is one, lists earlier symbols with ``|`` between them.
-
-        Raises
-        ------
-        DataError
-            If a column is missing, or no row has both names.
+        Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``prev_symbol``,
+        if there is one, lists earlier symbols with ``|`` between them.
         """
         path = Path(path)
         try:
@@ -68,25 +49,10 @@ class GeneNames:
         return cls(path.name, current, previous)
 
     def complete(self, var: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-        """Add the kind of name that a table of genes lacks.
+        """Add the kind of name that a table of genes lacks ("" where unknown), and say how many are known.
 
         Names are compared as they are spelt. An earlier symbol counts only where the file does not also have
-        the gene under its symbol of today.
-
-        Parameters
-        ----------
-        var
-            Genes with ``symbol`` and/or ``ensembl_id``.
-
-        Returns
-        -------
-        The table with both columns ("" where the other name is not known), and a sentence about it; the table
-        as it is, and "", if it has both already.
-
-        Raises
-        ------
-        DataError
-            If not one gene is known: probably of another species.
+        the gene under its symbol of today. A table with both kinds of name stays as it is.
         """
         if {"symbol", "ensembl_id"} <= set(var.columns):
             return var, ""

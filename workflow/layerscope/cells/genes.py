@@ -46,43 +46,28 @@ def strip_version(name: str) -> str:
 
 def are_ensembl(names: Sequence[str]) -> bool:
     """Whether most of a sample of names are Ensembl gene ids."""
-    shown = _sample(names)
-    return bool(shown) and sum(bool(ENSEMBL.match(name)) for name in shown) > MAJORITY * len(shown)
+    sample = _sample(names)
+    return bool(sample) and sum(bool(ENSEMBL.match(name)) for name in sample) > MAJORITY * len(sample)
 
 
 def organism(var: pd.DataFrame) -> Organism:
-    """Tell human from mouse by a sample of the genes' names.
-
-    Parameters
-    ----------
-    var
-        Genes with ``symbol`` and/or ``ensembl_id``.
-
-    Returns
-    -------
-    ``"unknown"`` where most names fit neither (or where the two kinds of identifier disagree).
-    """
+    """Tell human from mouse by a sample of the genes' names; ``unknown`` where they fit neither."""
     species = {_species(var[name].tolist(), *patterns) for name, *patterns in IDENTIFIERS if name in var}
     species.discard("unknown")
     return species.pop() if len(species) == 1 else "unknown"
 
 
 def _species(names: Sequence[str], human: re.Pattern[str], mouse: re.Pattern[str]) -> Organism:
-    shown = _sample(names)
-    as_human = sum(bool(human.fullmatch(name)) for name in shown)
-    as_mouse = sum(bool(mouse.fullmatch(name)) for name in shown)
-    if max(as_human, as_mouse) <= MAJORITY * len(shown):
+    sample = _sample(names)
+    as_human = sum(bool(human.fullmatch(name)) for name in sample)
+    as_mouse = sum(bool(mouse.fullmatch(name)) for name in sample)
+    if max(as_human, as_mouse) <= MAJORITY * len(sample):
         return "unknown"
     return "human" if as_human > as_mouse else "mouse"
 
 
 def is_mitochondrial(var: pd.DataFrame) -> np.ndarray | None:
-    """Which genes are mitochondrial: the symbol starts with ``MT-`` (``mt-`` in mouse).
-
-    Returns
-    -------
-    Boolean array, shape ``(n_genes,)``; ``None`` where the genes have no symbols.
-    """
+    """Which genes have a symbol that starts with ``MT-`` (``mt-``); ``None`` without symbols."""
     if "symbol" not in var:
         return None
     mitochondrial: np.ndarray = var["symbol"].str.upper().str.startswith("MT-").to_numpy(dtype=bool)
@@ -100,28 +85,10 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
-    """Make the canonical genes' table.
+    """Make the canonical genes' table: ``symbol`` and/or ``ensembl_id``, indexed by unique names.
 
-    Parameters
-    ----------
-    index
-        Gene names of the file, shape ``(n_genes,)``.
-    var
-        The file's table of genes.
-    mapping
-        ``symbol`` and ``ensembl_id`` to a column of ``var``, or to ``"index"``; what is not given is found by
-        the usual column names and by what the names look like.
-    where
-        The file, for messages.
-
-    Returns
-    -------
-    Genes with ``symbol`` and/or ``ensembl_id`` (versions stripped), indexed by unique names.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or does not hold what it is said to.
+    ``mapping`` gives the column of ``var`` (or ``"index"``) for each of the two; what it does not give is
+    taken by the usual names of columns and by what the names look like.
     """
     index = [name.strip() for name in index]
     if not index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import h5py
@@ -121,32 +121,41 @@ def _remedy(seen: Fingerprint) -> str:
     return f"If that is right, set `values: {fitting[0]}`{limit}"
 
 
-def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
+def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
+    """Fingerprints of all matrices of an h5ad file, by name."""
+    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+
+
+def where_counts_are(
+    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
+) -> str:
     """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
 
     Parameters
     ----------
-    stored
+    file
         The open file.
     used
         The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
     rows
         The cells that the study uses.
+    judged
+        Result of :func:`judge_all`, if it is there already.
 
     Returns
     -------
     The remedy with the key to set; ``""`` if nothing looks like counts.
     """
-    judged = {name: judge(stored_rows(stored[name]), rows) for name in matrices(stored)}
+    judged = judged or judge_all(file, rows)
     for name, seen in judged.items():
         if name != used and seen.kind == "counts":
             return f"{name} holds whole numbers: set `matrix: {matrix_key(name)}`"
-    total = next((column for column in TOTALS if column in column_names(stored["obs"])), None)
+    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
     for name, seen in judged.items():
         logged, per = seen.kind == "log_normalised", seen.total or 1e4
         if not total or not (logged or seen.kind == "normalised"):
             continue
-        if _recoverable(stored, name, total, per, logged, rows):
+        if _recoverable(file, name, total, per, logged, rows):
             return (
                 f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
                 f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
@@ -154,29 +163,27 @@ def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
     return ""
 
 
-def _recoverable(
-    stored: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray
-) -> bool:
+def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
     chosen = rows[sample_rows(len(rows), SAMPLE)]
-    totals = pd.to_numeric(read_column(stored["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
     try:
-        for _ in RecoveredCounts(stored_rows(stored[name]), totals, per, logged).blocks(chosen):
+        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
             pass
     except DataError:
         return False
     return True
 
 
-def matrices(stored: h5py.File) -> list[str]:
+def matrices(file: h5py.File) -> list[str]:
     """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in stored.get("layers", {}))]
-    return [name for name in names if name in stored and _is_there(stored, name)]
+    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
+    return [name for name in names if name in file and _is_there(file, name)]
 
 
-def _is_there(stored: h5py.File, name: str) -> bool:
+def _is_there(file: h5py.File, name: str) -> bool:
     """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
     try:
-        return stored[name] is not None
+        return file[name] is not None
     except (KeyError, OSError, RuntimeError):
         return False
 
@@ -188,17 +195,7 @@ def matrix_key(name: str) -> str:
 
 @dataclass
 class StreamGuard:
-    """Look at every value while it passes.
-
-    Attributes
-    ----------
-    where
-        File and matrix, for messages.
-    values
-        What the study says the values are.
-    cell_ids, genes
-        Names of the matrix's rows and columns, for messages.
-    """
+    """Look at every value while it passes; ``where``, ``cell_ids`` and ``genes`` name it in messages."""
 
     where: str
     values: str
@@ -206,13 +203,7 @@ class StreamGuard:
     genes: Sequence[str]
 
     def check(self, rows: np.ndarray, block: sparse.csr_matrix) -> None:
-        """Accept a block of rows, or raise.
-
-        Raises
-        ------
-        DataError
-            At the first cell with a value that is negative, not finite, or (for counts) not whole.
-        """
+        """Refuse a block at its first value that is negative, not finite, or (for counts) not whole."""
         data = block.data
         self._refuse(~np.isfinite(data), rows, block, "not finite numbers")
         self._refuse(data < 0, rows, block, "negative")

@@ -74,20 +74,7 @@ def read_index(table: Table, rows: slice = EVERY) -> list[str]:
 
 
 class RowNames(Sequence[str]):
-    """The index of a table, read when it is asked for; no more than a few thousand names at a time.
-
-    Parameters
-    ----------
-    table
-        ``obs`` or ``var`` of a file that stays open.
-    rows
-        The rows whose names these are; all by default.
-
-    Raises
-    ------
-    DataError
-        If the table has no index.
-    """
+    """The index of a table, read when it is asked for: no more than a few thousand names at a time."""
 
     def __init__(self, table: Table, rows: range | None = None) -> None:
         self._table = table

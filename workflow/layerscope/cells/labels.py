@@ -44,12 +44,7 @@ def _natural_key(label: str) -> tuple[list[tuple[int, float, str]], str]:
 def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
     """Turn a column into labels: trimmed text, whole numbers without ``.0``, ``""`` where missing.
 
-    Parameters
-    ----------
-    column
-        Text, categories or numbers, shape ``(n_cells,)``.
-    missing
-        Labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
+    ``missing`` lists labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")

@@ -38,24 +38,9 @@ class RowMatrix(Protocol):
 
 
 class StoredRows:
-    """Rows of a dense or CSR matrix in an HDF5 file.
+    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
 
-    Parameters
-    ----------
-    stored
-        A dense matrix, or a group with ``data``, ``indices`` and ``indptr``.
-    shape
-        Cells x genes; of a dense matrix its own.
-
-    Attributes
-    ----------
-    read_over
-        Stored entries between two wanted rows that are read rather than skipped.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit together; and, while rows are read, if a column number is impossible.
+    ``read_over`` is the number of stored entries between two wanted rows that are read rather than skipped.
     """
 
     def __init__(self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None) -> None:
@@ -119,19 +104,8 @@ class StoredRows:
 class ReorderedRows:
     """Rows of a matrix that comes by columns or in no order, sorted by way of a temporary file.
 
-    Parameters
-    ----------
-    triplets
-        Chunks of (rows, columns, values), each shape ``(n_entries,)``.
-    shape, dtype
-        Of the matrix.
-    name
-        Where it comes from, for messages.
-
-    Raises
-    ------
-    DataError
-        If an entry lies outside the matrix.
+    ``triplets`` yields chunks of (rows, columns, values); ``name`` says in messages where the matrix comes
+    from.
     """
 
     def __init__(self, triplets: Triplets, shape: tuple[int, int], dtype: np.dtype[Any], name: str) -> None:
@@ -157,15 +131,7 @@ class ReorderedRows:
 
 
 class ChosenColumns:
-    """Rows of a matrix of which only some columns are kept.
-
-    Parameters
-    ----------
-    matrix
-        The whole matrix.
-    columns
-        Columns to keep, ascending, shape ``(n_kept,)``.
-    """
+    """Rows of a matrix of which only some columns (ascending) are kept."""
 
     def __init__(self, matrix: RowMatrix, columns: np.ndarray) -> None:
         self._matrix, self._columns = matrix, columns

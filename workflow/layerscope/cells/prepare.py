@@ -116,17 +116,7 @@ def _read(
 
 @dataclass(frozen=True)
 class Part:
-    """A source's place in a condition.
-
-    Attributes
-    ----------
-    source
-        Cells of one file.
-    first
-        Position of its first cell among the condition's.
-    columns
-        Its columns of the condition's genes; None where those are the same.
-    """
+    """A source in a condition: the position of its first cell, and its columns of the condition's genes."""
 
     source: SourceCells
     first: int
@@ -138,15 +128,7 @@ class Part:
 
 
 class Cells:
-    """The cells of one condition on their way from the sources to the canonical file.
-
-    Parameters
-    ----------
-    sources
-        One per file, in the order of the inputs.
-    settings, condition
-        See :func:`prepare`.
-    """
+    """The cells of one condition on their way from the sources, one per input, to the canonical file."""
 
     def __init__(self, sources: Sequence[SourceCells], settings: CellSettings, condition: str) -> None:
         self.settings, self.condition = settings, condition

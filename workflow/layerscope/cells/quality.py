@@ -29,17 +29,7 @@ GROUPS = ("time", "batch", "replicate", "is_control")
 
 @dataclass
 class CellMetrics:
-    """What quality control needs to know of every cell.
-
-    Attributes
-    ----------
-    n_genes
-        Genes detected, shape ``(n_cells,)``, int64.
-    n_counts
-        Total (before any logarithm), shape ``(n_cells,)``, float64.
-    mitochondrial_percent
-        Share of the total from mitochondrial genes, shape ``(n_cells,)``; NaN for empty cells.
-    """
+    """Genes detected, total before any logarithm, and mitochondrial share of it (NaN if 0) of every cell."""
 
     n_genes: np.ndarray
     n_counts: np.ndarray
@@ -68,15 +58,10 @@ class CellMetrics:
 
 @dataclass
 class Summary:
-    """The table of what each step removed, per group of cells.
+    """The table of what each step removed, and the cells that are left (``kept``).
 
-    Attributes
-    ----------
-    groups
-        Cells' table with those of :data:`GROUPS` that the data have, shape
-        ``(n_cells, n_columns)``.
-    n_genes
-        Genes as read.
+    ``groups`` has one row per cell, with those of :data:`GROUPS` that the data have; ``n_genes`` are those as
+    read.
     """
 
     groups: pd.DataFrame
@@ -139,18 +124,8 @@ def filter_cells(
 ) -> None:
     """Apply the filters of cells in order: genes detected, counts, mitochondrial share.
 
-    Parameters
-    ----------
-    metrics
-        Of every cell of the summary.
-    quality
-        Thresholds; a cell at the threshold is kept.
-    summary
-        Records what each filter removed, and holds the cells that are kept.
-    values
-        What ``X`` holds; filters of counts are not applied unless it is ``counts``.
-    mitochondrial
-        Why there is no mitochondrial share; ``""`` where there is one.
+    A cell at a threshold is kept. Filters of counts need ``values`` to be ``counts``; ``mitochondrial`` says
+    why there is no mitochondrial share, ``""`` where there is one.
     """
     no_counts = "" if values == "counts" else "the values are not counts"
     percent = np.nan_to_num(metrics.mitochondrial_percent, nan=0.0)

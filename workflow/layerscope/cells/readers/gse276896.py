@@ -30,11 +30,6 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
     The root set, where the settings give none, is the cells of the earliest time that carry the cell type of
     the owners' root cell.
-
-    Raises
-    ------
-    DataError
-        If the file lacks a column of the owners' layout, or counts cannot be recovered exactly.
     """
     counts = settings.values == "counts"
     filled = settings.model_copy(

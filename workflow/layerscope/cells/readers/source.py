@@ -95,16 +95,7 @@ def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
 class Columns:
     """The columns of one file's cells, read by name, with messages that say what there is.
 
-    Parameters
-    ----------
-    name
-        The file, for messages.
-    available
-        Names of its columns.
-    read
-        Reads one of them.
-    also
-        What can be read beside them, and is not listed in messages.
+    ``also`` names what can be read beside the ``available`` columns, and is not listed in messages.
     """
 
     def __init__(
@@ -118,13 +109,7 @@ class Columns:
         return column in self.available
 
     def column(self, column: str, key: str) -> pd.Series:
-        """Read a column; ``key`` is the key of the settings that names it.
-
-        Raises
-        ------
-        DataError
-            If there is no such column: names the file, the key and the columns that there are.
-        """
+        """Read a column, or refuse it with the columns that there are; ``key`` of the settings names it."""
         if column not in (*self.available, *self._also):
             raise DataError(
                 f"{self.name}: no column {column!r} in obs; {among(column, self.available)}. Mend `{key}`"
@@ -165,22 +150,9 @@ def standard_obs(
 ) -> pd.DataFrame:
     """Make the standard columns of a file's cells, as the settings say.
 
-    Parameters
-    ----------
-    cell_ids
-        Shape ``(n_cells,)``.
-    columns
-        Of the file.
-    settings
-        ``columns`` maps standard names to the file's; a standard column that the file has under its standard
-        name is taken unless it is mapped to null. Columns that start with ``true_`` pass through.
-    used
-        Cells that the condition uses, shape ``(n_cells,)``, bool: labels are expected among these.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If a column that the settings name is not there, or holds something else.
+    ``settings.columns`` maps standard names to the file's; a column that has a standard name already is taken
+    unless it is mapped to null, and columns that start with ``true_`` pass through. Labels are expected among
+    the ``used`` cells.
     """
     chosen = _chosen_columns(columns, settings)
     standard: dict[str, object] = {}

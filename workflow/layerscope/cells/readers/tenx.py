@@ -41,20 +41,10 @@ class Sample:
 def read(paths: Sequence[str | Path], settings: CellSettings) -> list[SourceCells]:
     """Read 10x matrices, and tables about their cells.
 
-    Parameters
-    ----------
-    paths
-        Folders that hold ``[SAMPLE_]matrix.mtx[.gz]`` with ``barcodes`` and ``features`` (or ``genes``)
-        beside it, such files themselves, or ``.h5`` files; and tables (``.csv``, ``.tsv``) with one row per
-        cell, the cell ids in the first column, for everything that the settings name as a column. Of several
-        samples a cell's id is ``SAMPLE_BARCODE``, and ``batch`` is the sample unless it is mapped.
-    settings
-        See :class:`layerscope.cells.settings.CellSettings`.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or of another kind.
+    Inputs are folders with ``[SAMPLE_]matrix.mtx[.gz]``, ``barcodes`` and ``features`` (or ``genes``), such
+    files themselves, or ``.h5`` files; and tables (``.csv``, ``.tsv``) with one row per cell, the cell ids in
+    the first column. Of several samples a cell's id is ``SAMPLE_BARCODE``, and ``batch`` is the sample unless
+    it is mapped.
     """
     samples, tables = _sort_inputs([Path(path) for path in paths])
     annotations = _read_annotations(tables)
