@@ -189,12 +189,6 @@ def fit(
     )
 
 
-def library_size_factors(counts: NDArray[np.int64]) -> Array:
-    """Total counts of the samples over their geometric mean, shape ``(n_samples,)``."""
-    total = counts.sum(axis=1).astype(np.float64)
-    return np.asarray(total / np.exp(np.log(total).mean()))
-
-
 def _fit_size_factors(fitted: DeseqDataSet, wanted: str) -> str:
     """Set the size factors and say how they were had."""
     n_everywhere = int((fitted.X > 0).all(axis=0).sum())
@@ -208,7 +202,8 @@ def _fit_size_factors(fitted: DeseqDataSet, wanted: str) -> str:
     if wanted != "library":
         fitted.fit_size_factors(fit_type=wanted)
         return f"median of ratios over {n_everywhere} genes" if wanted == "ratio" else wanted
-    fitted.obs["size_factors"] = factors = library_size_factors(fitted.X)
+    total = fitted.X.sum(axis=1)
+    fitted.obs["size_factors"] = factors = total / np.exp(np.log(total).mean())
     fitted.layers["normed_counts"] = fitted.X / factors[:, None]
     fitted.var["_normed_means"] = fitted.layers["normed_counts"].mean(axis=0)
     return f"total counts ({n_everywhere} genes are counted in every sample)"

@@ -31,7 +31,7 @@ from layerscope.tasks.perturbation.centroids import add_by_group
 from layerscope.tasks.perturbation.labels import demand_labels, group_cells
 from layerscope.tasks.perturbation.pseudobulk import csr_blocks, select_perturbations
 from layerscope.tasks.perturbation.settings import ReleasedSettings
-from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
+from layerscope.tasks.perturbation.similarity import cosines_of_ranks, write_similarity
 
 log = logging.getLogger(__name__)
 
@@ -118,4 +118,4 @@ def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Ar
 
 def uncentred_rank_cosines(profiles: Array) -> Array:
     """Cosines of the rows' average ranks, which the released code calls their Spearman correlation."""
-    return cosine_matrix(average_ranks(profiles))
+    return np.asarray(cosines_of_ranks(average_ranks(profiles)), dtype=np.float64)

@@ -106,7 +106,7 @@ def centred_ranks(profiles: Floats) -> Array:
 
 
 def cosines_of_ranks(ranks: Floats) -> Floats:
-    """Cosines of rows of centred ranks, no row zero.
+    """Cosines of rows of ranks, no row zero.
 
     The ranks are scaled after the product and not before: products of ranks are exact in float64, so that
     pairs that are equally similar tie on every machine.
