@@ -138,7 +138,7 @@ def test_two_rows_for_one_layer_are_refused(table, models):
     ("settings", "message"),
     [
         ({}, "key 'models' is missing or empty"),
-        ({"models": {"m": {"kind": "oracle"}}}, "model 'm' has kind 'oracle'; expected one of foundation"),
+        ({"models": {"m": {"kind": "oracle"}}}, "models: m: kind must be foundation"),
         (
             {"models": {"m": {"kind": "control", "of": "n"}}},
             "model 'm' is a control of 'n', which is not among",

@@ -8,6 +8,7 @@ import pytest
 from layerscope.errors import ConfigError, DataError
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers, write_layer_choice
+from layerscope.statistics.trust import most_trusted
 from layerscope.tables import (
     Score,
     depth,
@@ -347,6 +348,14 @@ def test_models_without_kind_or_layers_are_refused():
         models_of({"big": {"layers": 4}})
     with pytest.raises(ConfigError, match="big: layers must be a number, found None"):
         models_of({"big": {"kind": "foundation"}})
+
+
+@pytest.mark.parametrize(
+    ("protocols", "decides"),
+    [("released paper strict", "strict"), ("released paper", "paper"), ("own paper", "paper"), ("b a", "a")],
+)
+def test_the_most_trusted_protocol_decides(protocols, decides):
+    assert most_trusted(protocols.split()) == decides
 
 
 def test_resamples_are_listed_or_found_in_their_folder(study, tmp_path):

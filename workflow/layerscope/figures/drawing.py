@@ -125,6 +125,6 @@ class Drawing:
 
     @property
     def by_protocol(self) -> str:
-        """``by protocol strict``, where another protocol than the drawn one chose the layers."""
-        others = sorted({choice.protocol for choice in self.chosen.values()} - {self.protocol})
-        return f"by protocol {' or '.join(others)}" if others else ""
+        """``by protocol strict``, where another protocol than the drawn one chose some of the layers."""
+        protocols = {choice.protocol for choice in self.chosen.values()}
+        return f"by protocol {' or '.join(sorted(protocols))}" if protocols - {self.protocol} else ""

@@ -30,7 +30,8 @@ TEXT = (
 TITLE = "Layers that cannot be told from the best one"
 CAPTION = (
     "One row a condition and model, one sign a layer, at its depth. Filled: in the 95% confidence set of the "
-    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set."
+    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set. Of "
+    "several protocols the one that recommends is shown."
 )
 ROW_INCHES = 0.24
 

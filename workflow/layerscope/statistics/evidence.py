@@ -34,24 +34,22 @@ class Model:
         return [f"{layer:02d}" for layer in range(1, self.n_layers + 1)]
 
 
-def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
-    """Read what a study says of its models.
+def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, Model]:
+    """Read what a study says of its models; ``source`` names them in messages.
 
     Raises
     ------
     ConfigError
-        If an entry has no known kind, or no number of layers.
+        If an entry has no known kind, or a foundation model no number of layers.
     """
     models = {}
     for name, entry in given.items():
-        if entry.get("kind") not in KINDS:
-            raise ConfigError(
-                f"--models: {name}: kind must be {', '.join(KINDS)}; found {entry.get('kind')!r}"
-            )
-        if not isinstance(entry.get("layers"), int):
-            raise ConfigError(f"--models: {name}: layers must be a number, found {entry.get('layers')!r}")
-        control = (entry.get("control") or "", entry.get("of") or "")
-        models[name] = Model(name, entry["kind"], entry["layers"], *control)
+        kind, layers = (entry.get(key) if isinstance(entry, Mapping) else None for key in ("kind", "layers"))
+        if kind not in KINDS:
+            raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
+        if kind == "foundation" and not isinstance(layers, int):
+            raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
+        models[name] = Model(name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "")
     return models
 
 
