@@ -123,7 +123,7 @@ def logs_of_numbers(study: Study) -> list[str]:
     conditions = study.study.conditions
     trained = {study.trained_model(model) for _, model in study.runs() if not study.is_baseline(model)}
     pretrained = sorted(model for model in trained if study.foundation(model).weights.pretrain)
-    prepared = [study.pretraining_cells(model).split("/")[-2] for model in pretrained]
+    prepared = [study.pretraining_condition(model) for model in pretrained]
     prepared += [study.cells_of(condition) for condition in conditions]
     compared = {condition for condition, _ in described_runs(study)}
     ordered = {study.cells_of(name) for name in conditions if study.task(name) == "trajectory"}
