@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError
 
-from layerscope.cells.settings import Dataset, OneCondition, Quality
+from layerscope.cells.entries import Dataset, OneCondition
+from layerscope.cells.settings import Quality
 from layerscope.demo.settings import Pretraining, Simulations
 from layerscope.errors import ConfigError
 from layerscope.extraction.settings import ExtractionSettings

@@ -108,7 +108,7 @@ def logs_of_numbers(study: Study) -> list[str]:
     conditions = study.study.conditions
     trained = {study.trained_model(model) for _, model in study.runs() if not study.is_baseline(model)}
     pretrained = sorted(model for model in trained if study.foundation(model).weights.pretrain)
-    prepared = [study.pretraining_cells(model).split("/")[-2] for model in pretrained]
+    prepared = [study.pretraining_condition(model) for model in pretrained]
     prepared += [study.cells_of(condition) for condition in conditions]
     # references, and maps of layers, are computed from baselines, scored or not
     beside = {study.embeddings_file(condition, BASELINE_OF_MAPS) for condition, _ in described_runs(study)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope import layout
-from layerscope.cells.settings import Dataset
+from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
@@ -122,11 +122,15 @@ class Study(Configuration):
         """How a small model is pretrained."""
         return self.pretraining.as_config() | {"layers": self.foundation(model).layers}
 
-    def pretraining_cells(self, model: str) -> str:
-        """The cells that a small model is pretrained on."""
+    def pretraining_condition(self, model: str) -> str:
+        """The condition on whose cells a small model is pretrained."""
         pretrain = self.foundation(model).weights.pretrain
         assert pretrain is not None
-        return layout.cells(pretrain.cells)
+        return pretrain.cells
+
+    def pretraining_cells(self, model: str) -> str:
+        """Those cells."""
+        return layout.cells(self.pretraining_condition(model))
 
     def baseline_settings(self, model: str) -> dict[str, int]:
         """Options of a baseline."""
