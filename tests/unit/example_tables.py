@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from layerscope.figures.models import read_models
+from layerscope.layout import layer_names
 from layerscope.statistics.layer_choice import choose_layers
 from layerscope.statistics.published_scores import compare_published
-from layerscope.tables import OFFICIAL, Score, depth, layer_names
+from layerscope.tables import OFFICIAL, Score, depth
 
 BASELINES = {
     "hvg_pca": 0.44,

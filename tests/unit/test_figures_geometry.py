@@ -6,7 +6,8 @@ import pytest
 
 from layerscope.errors import DataError
 from layerscope.figures.geometry import SHOWN, draw_alignment, draw_shape
-from layerscope.tables import depth, layer_names, write_table
+from layerscope.layout import layer_names
+from layerscope.tables import depth, write_table
 
 CONDITIONS = ("Rest", "Stim48hr")
 MODELS = {

@@ -1,25 +1,16 @@
 import numpy as np
 import pytest
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from perturbation_cells import experiment, write
 from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
-from layerscope.tables import read_scores
-from layerscope.tasks.perturbation.released import truncated_differences
+from layerscope.tasks.perturbation.released import released_reference, truncated_differences
 from layerscope.tasks.perturbation.similarity import read_similarity
 
 
 def made(tmp_path, cells, values="counts", **settings):
-    reference_perturbation(
-        protocol="released",
-        cells=write(tmp_path / "cells.h5ad", cells, values),
-        output=tmp_path / "similarity.npz",
-        ceilings=tmp_path / "ceilings.tsv",
-        condition="test",
-        settings=settings,
-        seed=1,
-    )
+    write(tmp_path / "cells.h5ad", cells, values)
+    released_reference(tmp_path / "cells.h5ad", tmp_path / "similarity.npz", settings)
     return read_similarity(tmp_path / "similarity.npz")
 
 
@@ -54,11 +45,6 @@ def test_log_normalised_values_are_taken_as_they_are(tmp_path):
     cells.X = type(cells.X)(np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32))
     _, matrix = made(tmp_path, cells, values="log_normalised")
     np.testing.assert_allclose(matrix, from_counts, atol=2e-3)
-
-
-def test_there_are_no_ceilings(tmp_path):
-    made(tmp_path, experiment())
-    assert read_scores(tmp_path / "ceilings.tsv").empty
 
 
 def test_cells_without_controls_are_refused(tmp_path):

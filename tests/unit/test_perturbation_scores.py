@@ -9,11 +9,10 @@ from perturbation_cells import experiment, write
 from scipy.stats import spearmanr
 
 import layerscope
-from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.jobs import score_layer
 from layerscope.tasks.perturbation.differential_expression import differential_expression
-from layerscope.tasks.perturbation.job import score_perturbation
 from layerscope.tasks.perturbation.pairs import Draws, Pairs, SameModule, of_all_pairs
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 from layerscope.tasks.perturbation.scores import same_module
@@ -35,11 +34,12 @@ def study(tmp_path_factory):
 def score(folder, matrix, cells, tmp_path, reference=None, **changes):
     write_official(tmp_path / "model.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
     arguments = {
+        "task": "perturbation",
         "protocol": "paper",
         "embeddings": tmp_path / "model.h5ad",
         "layer": "official",
         "cells": folder / "cells.h5ad",
-        "reference": reference or folder / "similarity.npz",
+        "reference": [reference or folder],
         "condition": "test",
         "model": "m",
         "settings": {"resamples": 200},
@@ -47,7 +47,7 @@ def score(folder, matrix, cells, tmp_path, reference=None, **changes):
         "output": tmp_path / "scores.tsv",
         "resamples": tmp_path / "scores.npz",
     }
-    score_perturbation(**(arguments | changes))
+    score_layer(**(arguments | changes))
     rows = read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
     return rows, read_resamples(tmp_path / "scores.npz")
 
@@ -157,30 +157,9 @@ def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason
 
 def test_a_reference_of_other_perturbations_gives_no_score(study, tmp_path):
     folder, cells = study
-    write_similarity(tmp_path / "other.npz", ["X", "Y", "Z", "W"], np.eye(4))
-    rows, _ = score(folder, logged(cells), cells, tmp_path, reference=tmp_path / "other.npz")
+    write_similarity(tmp_path / "similarity.npz", ["X", "Y", "Z", "W"], np.eye(4))
+    rows, _ = score(folder, logged(cells), cells, tmp_path, reference=tmp_path)
     assert "0 of 4" in rows.loc["spearman", "reason"]
-
-
-def test_embeddings_of_other_cells_are_refused(study, tmp_path):
-    folder, cells = study
-    with pytest.raises(DataError, match="extract"):
-        score(folder, logged(cells)[::-1], cells[::-1], tmp_path)
-
-
-def test_an_unknown_protocol_is_refused(study, tmp_path):
-    folder, cells = study
-    with pytest.raises(ConfigError, match="strictest"):
-        score(folder, logged(cells), cells, tmp_path, protocol="strictest")
-
-
-def test_the_same_command_gives_the_same_bytes(study, tmp_path):
-    folder, cells = study
-    outputs = []
-    for _ in range(2):
-        score(folder, logged(cells), cells, tmp_path)
-        outputs.append([(tmp_path / name).read_bytes() for name in ("scores.tsv", "scores.npz")])
-    assert outputs[0] == outputs[1]
 
 
 def test_a_scoring_job_imports_little():

@@ -1,15 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
 from perturbation_cells import experiment, write
 from scipy.stats import spearmanr
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
-from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
-from layerscope.tasks.perturbation.job import score_perturbation
+from layerscope.tasks import jobs
+from layerscope.tasks.perturbation.design import make_design, read_design
 from layerscope.tasks.perturbation.pairs import Pairs
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import agreement, layer_similarities, mantel
@@ -33,15 +32,13 @@ def study(tmp_path_factory):
 
 def prepared(folder, cells):
     write(folder / "cells.h5ad", cells)
-    design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
-    reference_perturbation(
+    jobs.make_reference(
+        task="perturbation",
         protocol="strict",
-        cells=folder / "cells.h5ad",
-        design=folder / "design.npz",
-        output=folder / "reference.npz",
-        ceilings=folder / "ceilings.tsv",
         condition="test",
+        cells=folder / "cells.h5ad",
         settings=SETTINGS,
+        output=folder / "reference",
         seed=1,
     )
     return folder, cells
@@ -56,12 +53,12 @@ def score(study, matrix, tmp_path, **changes):
     folder, cells = study
     write_official(tmp_path / "m.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
     arguments = {
+        "task": "perturbation",
         "protocol": "strict",
         "embeddings": tmp_path / "m.h5ad",
         "layer": "official",
         "cells": folder / "cells.h5ad",
-        "reference": folder / "reference.npz",
-        "design": folder / "design.npz",
+        "reference": [folder / "reference"],
         "condition": "test",
         "model": "m",
         "settings": SETTINGS,
@@ -69,7 +66,7 @@ def score(study, matrix, tmp_path, **changes):
         "output": tmp_path / "scores.tsv",
         "resamples": tmp_path / "scores.npz",
     }
-    score_perturbation(**(arguments | changes))
+    jobs.score_layer(**(arguments | changes))
     return read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
 
 
@@ -141,7 +138,7 @@ def test_the_score_does_not_depend_on_the_order_of_cells(study, tmp_path):
 
 
 def test_ceilings_by_guide_and_lane_stand_in_their_table(study):
-    rows = read_scores(study[0] / "ceilings.tsv").set_index("metric")
+    rows = read_scores(study[0] / "reference" / "ceilings.tsv").set_index("metric")
     assert set(rows.index) == {"ceiling_by_split", "ceiling_by_guide", "ceiling_by_lane"}
     assert (rows["model"] == "reference").all()
     assert (rows["ci_low"] > 0).all()
@@ -152,7 +149,7 @@ def test_a_ceiling_that_the_cells_do_not_allow_is_not_available(tmp_path):
     del cells.obs["replicate"]
     cells.obs["guide"] = cells.obs["perturbation"]
     prepared(tmp_path, cells)
-    rows = read_scores(tmp_path / "ceilings.tsv").set_index("metric")
+    rows = read_scores(tmp_path / "reference" / "ceilings.tsv").set_index("metric")
     assert rows.loc["ceiling_by_lane", "status"] == "not_available"
     assert "replicate or batch" in rows.loc["ceiling_by_lane", "reason"]
     assert rows.loc["ceiling_by_guide", "status"] == "not_available"
@@ -199,7 +196,10 @@ def test_mantel_is_uniform_without_agreement():
 
 def test_the_score_is_the_mean_over_splits_and_swaps_written_out(study):
     folder, cells = study
-    design, reference = read_design(folder / "design.npz"), read_reference(folder / "reference.npz")
+    design, reference = (
+        read_design(folder / "reference" / "design.npz"),
+        read_reference(folder / "reference" / "similarity.npz"),
+    )
     matrix = logged(cells).astype(float)
     layer = sum_layer(matrix, design)
     similarities = layer_similarities(layer, 0, reference, 2)
@@ -233,13 +233,13 @@ def test_log_normalised_values_have_a_reference_too(tmp_path):
     assert agreement(reference.similarity[-1], reference.similarity[-1], pairs).value > 0.3
 
 
-def test_files_that_do_not_belong_together_are_refused(study, tmp_path):
+def test_a_reference_of_other_cells_or_of_none_is_refused(study, tmp_path):
     folder, cells = study
-    with pytest.raises(ConfigError, match="--design"):
-        score(study, logged(cells), tmp_path, design=None)
+    with pytest.raises(ConfigError, match="--reference"):
+        score(study, logged(cells), tmp_path, reference=[])
     (tmp_path / "fewer").mkdir()
-    fewer = prepared(tmp_path / "fewer", cells[cells.obs["perturbation"] != "P03"].copy())
-    with pytest.raises(DataError, match="not the design"):
-        score(study, logged(cells), tmp_path, design=fewer[0] / "design.npz")
-    with pytest.raises(DataError, match="protocol strict"):
-        score(study, logged(cells), tmp_path, reference=folder / "design.npz")
+    fewer, _ = prepared(tmp_path / "fewer", cells[cells.obs["perturbation"] != "P03"].copy())
+    with pytest.raises(DataError, match="not the reference of"):
+        score(study, logged(cells), tmp_path, reference=[fewer / "reference"])
+    with pytest.raises(DataError, match="no such file"):
+        score(study, logged(cells), tmp_path, reference=[folder])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.layout import layer_names
 from layerscope.tables import (
     Score,
     depth,
     join_tables,
-    layer_names,
     read_resamples,
     read_scores,
     read_table,
