@@ -15,7 +15,7 @@ import pandas as pd
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, file_name, flag
+from layerscope.cells.readers.source import Columns, SourceCells, flag
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import read_record
 from layerscope.errors import DataError
@@ -30,7 +30,7 @@ KEY = "kind: cd4_perturbseq"
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
     """Read one donor's cells in one state; non-targeting cells become the controls."""
     file = open_h5ad(path)
-    return read_open(file, read_record(file).get("name", file_name(path)), settings)
+    return read_open(file, read_record(file).get("name", Path(path).name), settings)
 
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:

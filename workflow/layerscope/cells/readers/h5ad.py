@@ -17,7 +17,6 @@ from layerscope.cells.matrix import RowMatrix, stored_rows
 from layerscope.cells.readers.source import (
     Columns,
     SourceCells,
-    file_name,
     kept_by,
     standard_obs,
     subset_steps,
@@ -37,7 +36,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     say): the label is the number of the group.
     """
     file = open_h5ad(path)
-    return read_open(file, read_record(file).get("name", file_name(path)), settings)
+    return read_open(file, read_record(file).get("name", Path(path).name), settings)
 
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
@@ -88,7 +87,9 @@ def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     if "iroot_cell" in uns:
         named = uns["iroot_cell"]
         if not h5py.check_string_dtype(named.dtype):
-            raise DataError(f"{_name(file)}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
+            raise DataError(
+                f"{Path(file.filename).name}: uns['iroot_cell'] must be a cell id, found {named[()]!r}"
+            )
         return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
@@ -96,15 +97,15 @@ def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
         value = root.item() if root.size == 1 else root.tolist()
         value = value.decode(errors="replace") if isinstance(value, bytes) else value
-        raise DataError(f"{_name(file)}: uns['iroot'] must be the number of a cell, found {value!r}")
+        raise DataError(
+            f"{Path(file.filename).name}: uns['iroot'] must be the number of a cell, found {value!r}"
+        )
     position = int(root.item())
     if not 0 <= position < len(cell_ids):
-        raise DataError(f"{_name(file)}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
+        raise DataError(
+            f"{Path(file.filename).name}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells"
+        )
     return cell_ids[position]
-
-
-def _name(file: h5py.File) -> str:
-    return file_name(str(file.filename))
 
 
 def _matrix_name(file: h5py.File, matrix: str | None, name: str) -> str:
@@ -122,7 +123,7 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     """The table of a matrix's genes."""
     table = file.get({"raw/X": "raw/var", "raw.X": "raw.var"}.get(matrix_name, "var"))
     if table is None:
-        raise DataError(f"{file_name(file.filename)}: {matrix_name} has no table of genes")
+        raise DataError(f"{Path(file.filename).name}: {matrix_name} has no table of genes")
     return table
 
 

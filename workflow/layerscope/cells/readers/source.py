@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,17 +30,15 @@ class SourceCells:
         Standard columns, indexed by cell id.
     var
         ``symbol`` and/or ``ensembl_id``, indexed by unique gene names.
-    matrix
-        Cells x genes.
-    matrix_name
-        Where in the file the matrix is.
+    matrix, matrix_name
+        Cells x genes, and where in the file it is.
     left_out
-        Steps that leave cells out, in order: name, threshold, and the cells kept, shape ``(n_cells,)``.
+        Steps that leave cells out, in order: name, threshold, and the cells that pass, shape ``(n_cells,)``.
     root_cell
         Id of the one root cell that the data name.
     absent
-        Labels that the settings name and no cell of this file carries: (key, label) to the message. Refused
-        if no other file of the condition has them either.
+        (key, label) of labels that the settings name and no cell of this file carries, with the message to
+        give if no other file of the condition has them either.
     counts_elsewhere
         Called with the cells in use when the matrix is refused; says where the counts probably are.
     remarks
@@ -251,8 +248,3 @@ def _add_root(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used:
         columns.expect(labels, values[used], name, f"root: {name}")
         root &= _is_one_of(values, labels)
     obs["is_root"] = root
-
-
-def file_name(path: str | Path) -> str:
-    """The name by which messages and provenance know a file (never its folder)."""
-    return Path(path).name
