@@ -185,28 +185,28 @@ class Slice:
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
 
-        stored = self._file
+        file = self._file
         names = [name for name in self._cells.used_columns if not name.startswith(h5ad.MEMBERSHIP)]
-        obs = pd.DataFrame({name: _of_rows(read_column(stored["obs"], name), self.rows) for name in names})
-        obs.index = pd.Index(np.array(read_index(stored["obs"]), dtype=object)[self.rows])
+        obs = pd.DataFrame({name: _of_rows(read_column(file["obs"], name), self.rows) for name in names})
+        obs.index = pd.Index(np.array(read_index(file["obs"]), dtype=object)[self.rows])
         write_elem(made, "obs", obs)
-        write_elem(made, "var", _with_index(read_table(stored["var"])))
+        write_elem(made, "var", _with_index(read_table(file["var"])))
         if self._cells.matrix_name == "raw/X":
-            write_elem(made, "raw/var", _with_index(read_table(stored["raw/var"])))
+            write_elem(made, "raw/var", _with_index(read_table(file["raw/var"])))
         write_elem(made, "uns", {})
         write_record(made["uns"], self._record())
 
     def _record(self) -> dict[str, Any]:
         """What the slice says about the file that it is cut from; see :func:`read_record`."""
-        steps, kept = [], np.ones(len(self._cells.obs), dtype=bool)
+        steps, left = [], np.ones(len(self._cells.obs), dtype=bool)
         choice = ("selection", _selection_text(self._settings), self._chosen())
         n_genes = self._cells.matrix.shape[1]
         for name, threshold, keep in [*self._cells.left_out, choice]:
-            before = int(kept.sum())
-            kept &= keep
+            before = int(left.sum())
+            left &= keep
             steps.append(
                 {"step": "slice", "filter": name, "threshold": threshold, "group": "all"}
-                | {"cells_before": before, "cells_after": int(kept.sum())}
+                | {"cells_before": before, "cells_after": int(left.sum())}
                 | {"genes_before": n_genes, "genes_after": n_genes}
             )
         return {

@@ -23,53 +23,28 @@ LENGTH_STEP = 8
 
 @dataclass(frozen=True)
 class Draw:
-    """Some cells with a random part of their genes visible, and what is to be predicted.
+    """Some cells, ordered by their number of visible genes, and what is to be predicted of them."""
 
-    Cells are ordered by their number of visible genes.
-
-    Attributes
-    ----------
-    cells
-        Their numbers in the corpus.
-    owner, gene, value, hidden
-        One per drawn token, by cell and gene: the cell's place in ``cells``, the gene, its value as the model
-        reads it, and whether the model must not see that value.
-    target
-        Value of every gene, 0 where it is not expressed, shape ``(n_cells, n_genes)``.
-    scored
-        Which genes are to be predicted: all that are not visible, expressed or not.
-    """
-
-    cells: Integers
-    owner: Integers
+    cells: Integers  # their numbers in the corpus
+    # one per drawn token, by cell and gene
+    owner: Integers  # place in ``cells``
     gene: Integers
-    value: Floats
-    hidden: NDArray[np.bool_]
-    target: Floats
-    scored: NDArray[np.bool_]
+    value: Floats  # as the model reads it
+    hidden: NDArray[np.bool_]  # whether the model must not see that value
+    # shape (n_cells, n_genes)
+    target: Floats  # value of every gene, 0 where it is not expressed
+    scored: NDArray[np.bool_]  # genes to be predicted: all that are not visible, expressed or not
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Ragged cells: cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``.
+    """Ragged cells: cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``."""
 
-    Attributes
-    ----------
-    offsets
-        Shape ``(n_cells + 1,)``.
-    genes, values
-        Position in the vocabulary, and value as the model reads it, of each expressed gene.
-    depth
-        One number per cell that the model reads besides (a total count on the model's own scale); else zeros.
-    n_genes
-        Size of the vocabulary.
-    """
-
-    offsets: Integers
-    genes: Integers
-    values: Floats
-    depth: Floats
-    n_genes: int
+    offsets: Integers  # shape (n_cells + 1,)
+    genes: Integers  # position of each expressed gene in the vocabulary
+    values: Floats  # its value as the model reads it
+    depth: Floats  # total count per cell on the model's own scale; 0 where the model reads none
+    n_genes: int  # size of the vocabulary
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
