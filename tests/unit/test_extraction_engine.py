@@ -318,6 +318,30 @@ def test_no_input_is_overwritten(study):
         assert output.read_bytes() == before
 
 
+def test_a_resumed_run_makes_the_batches_that_an_undisturbed_one_would_have_made(study, monkeypatch):
+    monkeypatch.setattr("layerscope.extraction.engine.WINDOW_CELLS", 8)
+    monkeypatch.setattr("layerscope.extraction.partial_run.COMMIT_SECONDS", 0.0)
+    whole, batches = Engine._forward, []
+
+    def forward(self, window, cells):
+        if len(batches) == stop_at:
+            raise KeyboardInterrupt
+        batches.append(tuple(window.rows[cells].tolist()))
+        return whole(self, window, cells)
+
+    monkeypatch.setattr(Engine, "_forward", forward)
+    stop_at = -1
+    study.extract(token_budget=60)
+    undisturbed, stop_at = batches.copy(), 5
+    batches.clear()
+    with pytest.raises(KeyboardInterrupt):
+        study.extract("resumed.h5ad", token_budget=60)
+    stop_at = -1
+    study.extract("resumed.h5ad", token_budget=60)
+    assert batches == undisturbed
+    assert any(len(batch) > 1 for batch in batches)
+
+
 def test_a_run_that_is_killed_while_its_parts_are_removed_can_be_run_again(study, monkeypatch):
     expected = study.extract().read_bytes()
 
