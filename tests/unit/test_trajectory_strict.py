@@ -11,7 +11,7 @@ from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
-from layerscope.tasks.trajectory.strict import pseudotimes, root_set, score_strict
+from layerscope.tasks.trajectory.strict import pseudotimes_of, root_set, score_strict
 
 SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 
@@ -232,7 +232,7 @@ def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
     decompose = shared.diffusion_map
     monkeypatch.setattr(shared, "diffusion_map", lambda *args: calls.append(1) or decompose(*args))
     obs, fate = cells()
-    found = pseudotimes(nearest_neighbours(layer(obs, fate), 15), np.arange(30), (10, 15), SETTINGS)
+    found = pseudotimes_of(nearest_neighbours(layer(obs, fate), 15), np.arange(30), (10, 15), SETTINGS)
     assert found.matrix.shape == (60, N_CELLS)
     assert len(calls) == 2
 
