@@ -113,12 +113,6 @@ def test_a_constant_layer_and_a_type_that_is_refused_have_no_score() -> None:
         scored(obs, matrix)
 
 
-def test_without_shuffles_there_is_no_null() -> None:
-    obs = cells()
-    row = scored(obs, clusters(obs["cell_type"], spread=1.0), shuffles=0)[0][PROBE_MACRO_F1]
-    assert np.isnan(row.null_mean) and np.isnan(row.p_value)
-
-
 @pytest.mark.parametrize("columns", [{}, {"batch": np.tile(["a", "b"], 120)}], ids=["donors", "in batches"])
 def test_a_label_that_is_constant_within_donors_has_no_null_and_says_why(columns: dict[str, object]) -> None:
     obs = cells().assign(**columns)

@@ -17,6 +17,10 @@ from layerscope.tasks.trajectory.references import read_reference
 SETTINGS = '{"resamples": 100, "halvings": 6, "splits": 5}'
 
 
+def arguments(options):
+    return [part for key, value in options.items() for part in (f"--{key}", value)]
+
+
 class Files:
     """One condition on disk."""
 
@@ -39,14 +43,14 @@ class Files:
         return self
 
     def refer(self, protocol="paper", settings=SETTINGS):
-        files = [
-            "--cells",
-            f"{self.folder}/cells.h5ad",
-            "--baseline-embeddings",
-            f"{self.folder}/hvg_pca.h5ad",
-        ]
-        output = ["--output", f"{self.folder}/{protocol}.tsv"]
-        reference_pseudotime.main(["--protocol", protocol, *files, "--settings", settings, *output])
+        options = {
+            "protocol": protocol,
+            "cells": f"{self.folder}/cells.h5ad",
+            "baseline-embeddings": f"{self.folder}/hvg_pca.h5ad",
+            "settings": settings,
+            "output": f"{self.folder}/{protocol}.tsv",
+        }
+        reference_pseudotime.main(arguments(options))
         return read_reference(self.folder / f"{protocol}.tsv")
 
     def score(self, name="other", protocol="paper", out="scores", **changes):
@@ -64,7 +68,7 @@ class Files:
             "resamples": f"{self.folder}/{out}.npz",
         }
         options |= changes
-        score_trajectory.main([part for key, value in options.items() for part in (f"--{key}", value)])
+        score_trajectory.main(arguments(options))
         return read_scores(options["output"]).set_index("metric")
 
 
