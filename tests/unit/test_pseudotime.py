@@ -124,12 +124,6 @@ def test_cells_that_a_root_cannot_reach_are_infinite():
     np.testing.assert_array_equal(np.isinf(from_far), np.arange(210) < 150)
 
 
-def test_many_roots_are_many_single_roots():
-    diffusion = diffusion_map(neighbour_graph(curve(200)[0]))
-    together = diffusion_pseudotime(diffusion, [3, 50, 199])
-    alone = np.vstack([diffusion_pseudotime(diffusion, [root]) for root in (3, 50, 199)])
-    np.testing.assert_array_equal(together, alone)
-
 
 def test_a_root_that_is_no_cell_is_refused():
     diffusion = diffusion_map(neighbour_graph(curve(100)[0]))

@@ -9,7 +9,7 @@ from trajectory_cells import N_CELLS, cells, layer
 import reference_pseudotime
 import score_trajectory
 from layerscope.cells.canonical import write_cells
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.trajectory.references import read_reference
@@ -145,16 +145,3 @@ def test_embeddings_of_other_cells_are_refused(files):
         files.score()
     with pytest.raises(DataError, match=r"hvg_pca.h5ad: its cells are not those of"):
         files.refer()
-
-
-def test_a_layer_that_is_not_there_is_refused(files):
-    files.refer()
-    with pytest.raises(DataError, match=r"other.h5ad: no layer '07'; it has official"):
-        files.score(layer="07")
-
-
-def test_an_unknown_setting_is_refused(files):
-    with pytest.raises(ConfigError, match="unknown key 'k'"):
-        files.refer(settings='{"k": 15}')
-    with pytest.raises(ConfigError, match="neighbourhoods must be a whole number from 3, or several"):
-        files.refer("strict", settings='{"neighbourhoods": [10, "15"]}')

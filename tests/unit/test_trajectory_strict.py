@@ -7,11 +7,10 @@ from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.statistics.concordance import order_concordance
 from layerscope.tasks.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
-from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
-from layerscope.tasks.trajectory.strict import pseudotimes_of, root_set, score_strict
+from layerscope.tasks.trajectory.strict import root_set, score_strict
 
 SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 
@@ -56,11 +55,6 @@ def test_shuffled_labels_score_0_within_2_standard_errors():
     for metric in ("time_somers_d", "time_tau_b", "clone_order", "spearman"):
         assert abs(rows[metric].estimate) < 2 * resamples[metric].std()
 
-
-def test_an_uninformed_layer_scores_about_0():
-    obs, _ = cells()
-    rows, _ = scores(np.random.default_rng(0).normal(size=(N_CELLS, 20)), obs)
-    assert abs(rows["time_somers_d"].estimate) < 0.1
 
 
 def test_fates_are_told_only_where_early_cells_know_them():
@@ -201,25 +195,6 @@ def test_refused_roots_and_cells_are_left_out():
     assert rows["time_somers_d"].reason == "all root cells were refused by the model"
 
 
-def test_too_few_cells_say_how_many_the_smallest_graph_needs():
-    obs, fate = cells()
-    matrix = layer(obs, fate)
-    matrix[7:] = np.nan
-    rows, _ = scores(matrix, obs)
-    assert rows["time_somers_d"].status == "undefined"
-    assert f"7 of {N_CELLS} cells have an embedding; at least 20 are needed" in rows["time_somers_d"].reason
-
-
-def test_many_roots_cost_one_decomposition_per_graph(monkeypatch):
-    from layerscope.tasks.trajectory import scores as shared
-
-    calls = []
-    decompose = shared.diffusion_map
-    monkeypatch.setattr(shared, "diffusion_map", lambda *args: calls.append(1) or decompose(*args))
-    obs, fate = cells()
-    found = pseudotimes_of(nearest_neighbours(layer(obs, fate), 15), np.arange(30), (10, 15), SETTINGS)
-    assert found.matrix.shape == (60, N_CELLS)
-    assert len(calls) == 2
 
 
 def test_unreachable_cells_lower_the_score_and_are_counted():

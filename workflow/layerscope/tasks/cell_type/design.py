@@ -205,7 +205,7 @@ def shuffles(
     stratum = pd.Series(folds).astype(str)
     for column in within:
         stratum = stratum + "\0" + pd.Series(text(obs, column))
-    if len(set(zip(stratum, types, strict=True))) == len(set(stratum)):
+    if n_shuffles and len(set(zip(stratum, types, strict=True))) == len(set(stratum)):
         remarks.append(
             f"no null and no p-value: all cells of a {' and '.join(within) or 'fold'} have the same "
             f"{CELL_TYPE}, so that shuffling within it changes nothing"
