@@ -124,7 +124,6 @@ def test_cells_that_a_root_cannot_reach_are_infinite():
     np.testing.assert_array_equal(np.isinf(from_far), np.arange(210) < 150)
 
 
-
 def test_a_root_that_is_no_cell_is_refused():
     diffusion = diffusion_map(neighbour_graph(curve(100)[0]))
     with pytest.raises(DataError, match="root cell 100 is not one of 100 cells"):

@@ -56,7 +56,6 @@ def test_shuffled_labels_score_0_within_2_standard_errors():
         assert abs(rows[metric].estimate) < 2 * resamples[metric].std()
 
 
-
 def test_fates_are_told_only_where_early_cells_know_them():
     obs, fate = cells()
     settings = StrictSettings(resamples=200, clones_per_fate=5)
@@ -193,8 +192,6 @@ def test_refused_roots_and_cells_are_left_out():
     matrix[obs["is_root"].to_numpy()] = np.nan
     rows, _ = scores(matrix, obs)
     assert rows["time_somers_d"].reason == "all root cells were refused by the model"
-
-
 
 
 def test_unreachable_cells_lower_the_score_and_are_counted():
