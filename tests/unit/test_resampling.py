@@ -31,10 +31,6 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(counts(NAMES), whole)
 
 
-def test_more_resamples_begin_with_the_same():
-    np.testing.assert_array_equal(counts(NAMES, n_resamples=60)[:50], counts(NAMES))
-
-
 def test_another_seed_or_another_set_draws_anew():
     assert (counts(NAMES, seed=2) != counts(NAMES)).any()
     assert (counts(NAMES[:-1]) != counts(NAMES)[:, :-1]).any()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from layerscope.errors import ConfigError
 
-SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.(?=[^/]*$)")
+SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.")
 
 
 @contextmanager
@@ -63,8 +63,10 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".partial.{path.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
+    for left in path.parent.glob(f".partial.*.{path.name}"):
+        if SCRATCH.sub("", left.name) == path.name:
+            shutil.rmtree(left)
+    scratch = path.with_name(f".partial.{secrets.token_hex(4)}.{path.name}")
     scratch.mkdir()
     try:
         yield scratch

@@ -142,13 +142,6 @@ def comparisons(
         yield Comparison(condition, task, protocol, metric, measured, of_metric)
 
 
-def resample_paths(folder: str | Path, scores: pd.DataFrame) -> list[Path]:
-    """Paths of the bootstrap values of the rows with a number, whatever else lies in the folder."""
-    rows = scores.loc[scores["status"] == "ok", ["task", "condition", "protocol", "model", "layer"]]
-    runs = rows.drop_duplicates().itertuples(index=False, name=None)
-    return [Path(folder, *run, f"layer_{layer}.npz") for *run, layer in runs]
-
-
 def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measured:
     values = read_resamples(path) if path else {}
     return Measured(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, LayerChoice
-from layerscope.statistics.evidence import Measured, Model, comparisons, models_of, resample_paths
+from layerscope.statistics.evidence import Measured, Model, comparisons, models_of
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
@@ -51,7 +51,6 @@ def write_layer_choice(
     scores: str | Path,
     models: Mapping[str, Any],
     resamples: Sequence[str | Path] = (),
-    folder: str | Path | None = None,
     conditions: Sequence[str] = (),
     curves: str | Path | None = None,
     shifts: str | Path | None = None,
@@ -68,8 +67,6 @@ def write_layer_choice(
         ``kind``, ``control``, ``of`` and ``layers`` of each model.
     resamples
         Bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    folder
-        In place of ``resamples``: where they lie.
     conditions
         Conditions in the study's order: shifts go from one to a later one.
     curves
@@ -85,11 +82,10 @@ def write_layer_choice(
         If a file is no such table, or resamples are not paired.
     """
     table = read_scores(scores)
-    paths = resample_paths(folder, table) if folder else resamples
     if conditions:
         order = [*conditions, *sorted(set(table["condition"]) - set(conditions))]
         table["condition"] = pd.Categorical(table["condition"], order)
-    chosen = choose_layers(table, paths, models_of(models))
+    chosen = choose_layers(table, resamples, models_of(models))
     write_table(output, chosen.layers)
     if curves:
         write_table(curves, chosen.curves)

@@ -7,7 +7,7 @@ every score file of a condition, and differences between layers are paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,3 +36,22 @@ def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Itera
             drawn = random.integers(0, n_items, size=n_items, dtype=np.int32)
             row[columns] = np.bincount(drawn, minlength=n_items)
         yield counts
+
+
+def bootstrap_values(
+    statistic: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.float64]],
+    seed: int,
+    items: Sequence[str],
+    n_resamples: int,
+) -> npt.NDArray[np.float64]:
+    """A statistic in every bootstrap resample, shape ``(n_resamples,)``.
+
+    Parameters
+    ----------
+    statistic
+        Its values from blocks of :func:`bootstrap_counts`, shape ``(n_resamples_of_block,)``.
+    seed, items, n_resamples
+        As there.
+    """
+    blocks = [statistic(counts) for counts in bootstrap_counts(seed, items, n_resamples)]
+    return np.concatenate([np.empty(0), *blocks])

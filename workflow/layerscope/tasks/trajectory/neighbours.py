@@ -153,7 +153,7 @@ class _Points:
     @classmethod
     def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
         """Make the points of cells, from whose vectors ``shift`` is subtracted first."""
-        blocks = list(_blocks(*values.shape, CACHED_VALUES))
+        blocks = list(_blocks(len(values), values.shape[1], CACHED_VALUES))
 
         def vectors(rows: slice) -> npt.NDArray[np.float64]:
             return values[rows].astype(np.float64) - shift
@@ -174,9 +174,8 @@ class _Points:
 
     def squared(self, rows: Indices, columns: Indices, precision: type[np.floating] = np.float32) -> Floats:
         """Squared distances between points, from products."""
-        squared = (-2 * self.at[rows]).astype(precision, copy=False) @ self.at[columns].astype(
-            precision, copy=False
-        ).T
+        here, there = (-2 * self.at[rows]).astype(precision), self.at[columns].astype(precision)
+        squared = here @ there.T
         squared += self.norms[rows, None].astype(precision)
         squared += self.norms[columns].astype(precision)
         return squared
@@ -185,14 +184,14 @@ class _Points:
         """The ``k`` nearest among candidates of some points, and their squared distances from differences."""
         squared = np.empty(candidates.shape)
         for block in _blocks(len(rows), candidates.shape[1] * self.at.shape[1], CACHED_VALUES):
-            apart = self.at[candidates[block]]
-            apart -= self.at[rows[block], None]
-            squared[block] = np.vecdot(apart, apart)
+            differences = self.at[candidates[block]]
+            differences -= self.at[rows[block], None]
+            squared[block] = np.vecdot(differences, differences)
         squared[self.undirected[candidates] != self.undirected[rows, None]] = 2
         squared[candidates == rows[:, None]] = -1
         order = np.lexsort((candidates, squared), axis=1)[:, :k]
-        nearest, apart = (np.take_along_axis(of, order, axis=1) for of in (candidates, squared))
-        return nearest, np.maximum(apart, 0)
+        nearest = np.take_along_axis(candidates, order, axis=1)
+        return nearest, np.maximum(np.take_along_axis(squared, order, axis=1), 0)
 
 
 class _Centring:
@@ -209,24 +208,23 @@ class _Centring:
     """
 
     def __init__(self, plain: _Points, centred: _Points) -> None:
+        # (s - s')^2 - (t - t')^2 as a product of differences, which cancels little
+        difference, total = plain.lengths - centred.lengths, plain.lengths + centred.lengths
+        difference, total = difference - difference.mean(), total - total.mean()
+        largest = plain.lengths * np.sqrt(plain.norms) + np.abs(difference) + np.abs(total)
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = 1 / centred.lengths
             self._scale = (plain.lengths * inverse).astype(np.float32)
-            # (s - s')^2 - (t - t')^2 as a product of differences
-            difference, total = plain.lengths - centred.lengths, plain.lengths + centred.lengths
-            difference, total = difference - difference.mean(), total - total.mean()
-            largest = plain.lengths * np.sqrt(plain.norms) + np.abs(difference) + np.abs(total)
             self.ratio = float((largest * inverse).max())
-            terms = [difference * total, difference, total, np.ones(len(total))]
-            self._terms = np.array(terms, dtype=np.float64) * inverse
-        self._terms = self._terms.astype(np.float32)
+            terms = np.array([difference * total, difference, total, np.ones(len(total))]) * inverse
+        self._left = (terms.T * [1, -1, -1, 1]).astype(np.float32)
+        self._right = terms[::-1].astype(np.float32)
 
     def __call__(self, rows: Indices, columns: Indices, squared: Floats) -> Floats:
         """Restate the squared distances between some cells."""
         restated = squared * self._scale[rows, None]
         restated *= self._scale[columns]
-        signs = np.array([[1], [-1], [-1], [1]], dtype=np.float32)
-        restated += (signs * self._terms[:, rows]).T @ self._terms[::-1, columns]
+        restated += self._left[rows] @ self._right[:, columns]
         return restated
 
 
@@ -303,7 +301,8 @@ class _Lists:
             unsure = np.flatnonzero(self._rough.max(axis=1) <= last + error)
             for block in _blocks(len(unsure), len(everyone)):
                 rows = unsure[block]
-                fine = self._points.squared(rows, everyone, np.float64)
+                columns = (everyone[columns] for columns in _blocks(*self._points.at.shape))
+                fine = np.hstack([self._points.squared(rows, some, np.float64) for some in columns])
                 within = (last + self._error * np.finfo(np.float64).eps)[rows, None]
                 for row, near in zip(rows, fine <= within, strict=True):
                     indices[[row]], squared[[row]] = self._points.nearest(
@@ -337,4 +336,4 @@ def _blocks(n_rows: int, n_columns: int, n_values: int = BLOCK_VALUES) -> Iterat
     """Consecutive rows, so many that ``n_values`` values are held at once."""
     per_block = max(1, n_values // max(n_columns, 1))
     for start in range(0, n_rows, per_block):
-        yield slice(start, min(start + per_block, n_rows))
+        yield slice(start, start + per_block)
