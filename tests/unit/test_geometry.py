@@ -80,7 +80,7 @@ def files(tmp_path, random):
 def test_every_layer_has_its_row_of_measures(files):
     folder, trained = files
     arguments = ["--embeddings", str(trained), "--condition", "c", "--model", "m", "--seed", "1"]
-    describe_script.main([*arguments, "--output", str(folder / "geometry.tsv")])
+    describe_script.main([*arguments, "--settings", "{}", "--output", str(folder / "geometry.tsv")])
     table = pd.read_csv(folder / "geometry.tsv", sep="\t", dtype={"layer": str}).set_index("layer")
     assert table.index.tolist() == ["00", "01", "02", "official"]
     assert table["n_cells"].tolist() == [119] * 4

@@ -21,7 +21,7 @@ from model_examples import (
 )
 from safetensors.torch import load_file, save_file
 
-from layerscope.errors import ConfigError, DataError, ModelError
+from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import CellBlock, Sentences, pack
 from layerscope.models.geneformer import Geneformer
 from layerscope.models.vocabulary import match_genes
@@ -144,16 +144,6 @@ def test_the_official_embedding_is_named_by_its_block_and_not_by_its_distance_fr
     assert model.official_pooling.startswith(f"after block {model.official_layer} of 3: ")
 
 
-def test_from_counts_to_the_cells_vector_it_is_the_owners_code(golden):
-    model, expected = golden
-    sentences = model.tokenise(matched(model, expected["counts"], expected["ensembl_ids"]))
-    with torch.inference_mode():
-        batch = pack(sentences)
-        for layer, hidden in model.layers(batch):
-            found = model.pool(hidden, batch, "mean_genes").numpy()
-            np.testing.assert_allclose(found, expected["cell_mean_stable"][layer], **TOLERANCE)
-
-
 def test_genes_are_found_by_the_mapping_alone_in_any_case_and_version(golden):
     model, expected = golden
     names = [f"{name.lower()}.{i}" for i, name in enumerate(expected["ensembl_ids"])]
@@ -161,12 +151,6 @@ def test_genes_are_found_by_the_mapping_alone_in_any_case_and_version(golden):
     place = {gene: i for i, gene in enumerate(model.vocabulary.genes)}
     wanted = [place.get(gene, -1) for gene in expected["mapped_ids"]]
     np.testing.assert_array_equal(found.index, wanted)
-
-
-def test_symbols_are_refused_with_the_remedy(golden):
-    model, _ = golden
-    with pytest.raises(DataError, match=r"no Ensembl ids, which the model needs. Add a column 'ensembl_id'"):
-        match_genes(model.vocabulary, {"var_names": ["TP53", "GATA1"]}, path="cells.h5ad")
 
 
 def test_generations_differ_in_what_the_dictionaries_say():

@@ -134,18 +134,6 @@ def forward_of_kept(model, sentences):
         return [h.numpy() for _, h in model.layers(pack(sentences, np.array([1, 2])))]
 
 
-def test_what_is_drawn_belongs_to_the_cell_and_the_seed():
-    dense = np.ones((3, 60)) * np.arange(1, 61) % 7 + 1
-    one = load_scgpt(max_length=31).tokenise(block_of(dense, ["a", "b", "c"]))
-    part = load_scgpt(max_length=31).tokenise(block_of(dense[:2], ["c", "b"]))
-    for i, j in ((2, 0), (1, 1)):
-        for ours, theirs in zip(cell(one, i), cell(part, j), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-    assert not np.array_equal(cell(one, 0)[0], cell(one, 1)[0])
-    other = load_scgpt(seed=1, max_length=31).tokenise(block_of(dense, ["a", "b", "c"]))
-    assert not np.array_equal(cell(one, 0)[0], cell(other, 0)[0])
-
-
 def test_bins_are_made_of_the_whole_cell_before_it_loses_genes():
     dense = np.arange(1.0, 61)[None]
     whole = load_scgpt(binning="highest", max_length=61).tokenise(block_of(dense, ["a"]))

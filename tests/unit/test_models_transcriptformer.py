@@ -206,13 +206,6 @@ def test_cells_that_express_too_few_genes_are_refused_where_it_is_asked_for(tmp_
     assert load_transcriptformer(folder).least_genes == 3
 
 
-def test_symbols_where_ensembl_ids_are_needed_are_an_error_that_says_so(tmp_path):
-    cells = write_h5ad(tmp_path / "c.h5ad", np.ones((2, 3)), ["GATA1", "SPI1", "CD34"])
-    weights = write_transcriptformer(tmp_path / "w")
-    with pytest.raises(DataError, match="no Ensembl ids, which the model needs"):
-        run_extraction(weights, cells, tmp_path / "o.h5ad", "transcriptformer")
-
-
 @pytest.fixture
 def release(tmp_path):
     return shutil.copytree(SETS[0], tmp_path / "release")

@@ -13,7 +13,6 @@ from model_examples import TOLERANCE, block_of, run_extraction, write_h5ad
 from uce_examples import (
     DRAW_SEED,
     SETS,
-    SMALL,
     constants,
     golden,
     golden_block,
@@ -262,9 +261,3 @@ def test_a_choice_of_files_or_species_must_be_made(release):
     mouse = load_from(release, checkpoint="other.torch", species="mouse")
     assert mouse.vocabulary.genes[0].startswith("GM")
     assert mouse.genes.tokens[0] == 4
-
-
-def test_genes_named_by_ensembl_ids_are_an_error_that_says_so(tmp_path):
-    cells = write_h5ad(tmp_path / "c.h5ad", np.ones((2, 3)), [f"ENSG{i:011d}" for i in range(3)])
-    with pytest.raises(DataError, match="Ensembl ids where symbols are needed"):
-        run_extraction(write_uce(tmp_path / "w"), cells, tmp_path / "o.h5ad", "uce", settings=SMALL)

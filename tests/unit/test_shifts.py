@@ -27,7 +27,11 @@ def shifts(tmp_path):
 
     def choose(*order):
         models = {"big": {"kind": "foundation", "layers": 3}}
-        files = {"scores": tmp_path / "scores.tsv", "shifts": tmp_path / "shifts.tsv", "folder": tmp_path}
+        files = {
+            "scores": tmp_path / "scores.tsv",
+            "shifts": tmp_path / "shifts.tsv",
+            "resamples": list(tmp_path.rglob("*.npz")),
+        }
         write_layer_choice(tmp_path / "layers.tsv", models=models, conditions=order, **files)
         return read_table(tmp_path / "shifts.tsv", text=["best_layer", "other_best_layer"])
 

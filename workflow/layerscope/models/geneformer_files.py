@@ -81,15 +81,7 @@ def stored_as(name: str) -> Sequence[str]:
 
 
 def model_folder(folder: Path, name: str) -> Path:
-    """The model's folder: ``folder`` itself, or the one of that name in a whole release.
-
-    Raises
-    ------
-    ConfigError
-        If a whole release holds several models and none is named.
-    ModelError
-        If there is no model.
-    """
+    """The model's folder: ``folder`` itself, or the one of that name in a whole release."""
     if name:
         return folder / name
     if (folder / CONFIG).is_file() or not folder.is_dir():
@@ -103,13 +95,7 @@ def model_folder(folder: Path, name: str) -> Path:
 def read_network(
     folder: Path, *, trusted_sha256: str = ""
 ) -> tuple[Path, GeneformerConfig, dict[str, Tensor]]:
-    """Read ``config.json`` and the weights: the file, the network's sizes, its tensors.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or unsafe, or is of another architecture.
-    """
+    """Read ``config.json`` and the weights: the file, the network's sizes, its tensors."""
     stated = read_json(folder / CONFIG, "the configuration")
     weights = folder / SAFETENSORS
     if weights.is_file() or not (folder / CHECKPOINT).is_file():
@@ -128,13 +114,7 @@ def read_network(
 
 
 def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
-    """Sizes and constants of ``config.json``.
-
-    Raises
-    ------
-    ModelError
-        If one is missing or is no number, or the architecture is another one.
-    """
+    """Sizes and constants of ``config.json``."""
     for key, needed in (("model_type", "bert"), ("position_embedding_type", ABSOLUTE), ("is_decoder", False)):
         if stated.get(key, needed) != needed:
             raise ModelError(f"{path}: {key} is {stated[key]!r}; this architecture has {needed!r}")

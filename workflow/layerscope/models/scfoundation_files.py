@@ -27,13 +27,7 @@ IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
 def read_submodel(
     folder: Path, submodel: str, trusted: str
 ) -> tuple[Path, Mapping[str, Any], dict[str, Tensor]]:
-    """The checkpoint, and a sub-model's configuration and tensors in it.
-
-    Raises
-    ------
-    ModelError
-        If the checkpoint is missing, damaged or unsafe, or lacks the sub-model.
-    """
+    """The checkpoint, and a sub-model's configuration and tensors in it."""
     path = folder / CHECKPOINT
     held = read_checkpoint(path, trusted_sha256=trusted)
     if not isinstance(held, Mapping) or submodel not in held:
@@ -55,13 +49,7 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> ScFoundationConfig:
-    """Sizes from the tensors, constants from the flat configuration; both must agree.
-
-    Raises
-    ------
-    ModelError
-        If a key or tensor is missing, or they disagree.
-    """
+    """Sizes from the tensors, constants from the flat configuration; both must agree."""
     try:
         n_positions, hidden = tensors["pos_emb.weight"].shape
         bins = len(tensors["token_emb.emb.weight"])
@@ -93,13 +81,7 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
 
 
 def read_gene_list(path: Path) -> Vocabulary:
-    """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``.
-
-    Raises
-    ------
-    ModelError
-        If it is missing or not that.
-    """
+    """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``."""
     table = pd.read_csv(present(path, "the gene list"), sep="\t", dtype=str, keep_default_na=False)
     if not {"gene_name", "index"} <= set(table.columns):
         raise ModelError(

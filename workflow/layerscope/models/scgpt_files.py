@@ -65,13 +65,7 @@ class Release:
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
-    """Read a release folder.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or unsafe, or they do not fit each other.
-    """
+    """Read a release folder."""
     weights = folder / CHECKPOINT
     arguments = read_json(folder / ARGUMENTS, "the training arguments")
     _demand_architecture(arguments, folder / ARGUMENTS)
@@ -95,13 +89,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
 
 
 def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Give attention's tensors one name each, whichever library stored them.
-
-    Raises
-    ------
-    ModelError
-        If two spellings of one tensor differ in their numbers, or the checkpoint normalises by batch.
-    """
+    """Give attention's tensors one name each, whichever library stored them."""
     by_name: dict[str, Tensor] = {}
     for spelling, tensor in tensors.items():
         name = spelling
@@ -152,13 +140,7 @@ def read_tokens(path: Path, pad: str) -> tuple[dict[str, int], list[str]]:
 def config_of(
     arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], tokens: Mapping[str, int], folder: Path
 ) -> ScGptConfig:
-    """Sizes as the arguments state them, checked against the tensors and the vocabulary.
-
-    Raises
-    ------
-    ModelError
-        If they disagree.
-    """
+    """Sizes as the arguments state them, checked against the tensors and the vocabulary."""
     config = ScGptConfig(
         vocabulary_size=len(tokens),
         hidden_size=int(arguments["embsize"]),

@@ -66,13 +66,7 @@ class Release:
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
-    """Read a release folder; safetensors are preferred to the trainer's checkpoint.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or unsafe, or they do not fit each other.
-    """
+    """Read a release folder; safetensors are preferred to the trainer's checkpoint."""
     model = _yaml(folder / MODEL_CONFIG)
     collator = _yaml(folder / COLLATOR_CONFIG)
     tokens = _vocabulary(folder / VOCABULARY)
@@ -120,13 +114,7 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
 
 def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> TahoeX1Config:
-    """Sizes from the tensors, constants from ``model_config.yml``; both must agree.
-
-    Raises
-    ------
-    ModelError
-        If a key or tensor is missing, they disagree, or the architecture is another one.
-    """
+    """Sizes from the tensors, constants from ``model_config.yml``; both must agree."""
     try:
         vocabulary_size, hidden = tensors["gene_encoder.embedding.weight"].shape
         feed_forward = len(tensors["transformer_encoder.layers.0.up_proj.weight"])

@@ -174,13 +174,7 @@ def config_of(
     assays: Mapping[str, int],
     path: Path,
 ) -> TranscriptFormerConfig:
-    """Sizes from the tensors, constants from ``config.json``; both must agree.
-
-    Raises
-    ------
-    ModelError
-        If a key or tensor is missing, they disagree, or the architecture is another one.
-    """
+    """Sizes from the tensors, constants from ``config.json``; both must agree."""
     column = columns[0] if columns else ""
     table = f"aux_embeddings.{column}.weight"
     try:

@@ -85,13 +85,7 @@ def release_folder(folder: Path) -> Path:
 
 
 def find_checkpoint(folder: Path, name: str) -> Path:
-    """The file of weights: the one named, or the only one there is.
-
-    Raises
-    ------
-    ModelError
-        If there is none, or more than one.
-    """
+    """The file of weights: the one named, or the only one there is."""
     if name:
         return present(folder / name, "the file of weights")
     files = sorted(
@@ -110,28 +104,14 @@ def find_checkpoint(folder: Path, name: str) -> Path:
 
 
 def read_weights(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, mapped into memory.
-
-    Raises
-    ------
-    ModelError
-        If it is damaged, unsafe, or not a flat dictionary of tensors.
-    """
+    """The tensors of a checkpoint, mapped into memory."""
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     return read_state_dict(path, trusted_sha256)
 
 
 def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfig:
-    """Sizes from the tensors.
-
-    Raises
-    ------
-    ModelError
-        If a tensor that gives a size is missing.
-    ConfigError
-        If the number of heads does not divide the width.
-    """
+    """Sizes from the tensors."""
     try:
         n_tokens, token_width = tensors[TABLE].shape
         last = n_blocks(tensors, "decoder.") - 1
