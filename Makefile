@@ -1,6 +1,7 @@
 # make run   - install what is pinned into .venv and run the study of config/config.yaml
 # make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
 # make test  - install likewise and run all tests
+# make portability  - run the unit tests and the study as on other kinds of processors, and compare the tables
 # make rehearsal  - run the paper's configuration, download to report, against servers on 127.0.0.1 (needs nginx)
 # make test-slurm - run the study through a SLURM of one node, with a killed job and one that lacks memory (needs root)
 
@@ -11,7 +12,7 @@ INSTALLED := .venv/installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test rehearsal test-slurm check clean-results
+.PHONY: run test portability rehearsal test-slurm check clean-results
 
 run: $(INSTALLED)
 	snakemake --quiet reason --cores $(CORES) $(ARGS)
@@ -20,6 +21,10 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile tests/unit $(ARGS)
 	pytest tests/workflow $(ARGS)
+
+# the unit tests, and the embedded study's tables, as processors with fewer instructions compute them
+portability: $(INSTALLED)
+	python tests/workflow/portability.py $(ARGS)
 
 # what it made stays under build/rehearsal, the report in run/results
 rehearsal: $(INSTALLED)

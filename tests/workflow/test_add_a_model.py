@@ -63,7 +63,7 @@ def test_the_guide_is_short() -> None:
 def test_only_the_new_models_jobs_and_the_final_tables_would_run(extended: Checkout) -> None:
     n_scores = LAYERS + 2
     own = {"fetch_weights": 2, "extract_layers": 2}
-    own |= {"score_trajectory": n_scores, "score_perturbation": n_scores}
+    own |= {"score_layer": 2 * n_scores}
     geometry = {"describe_geometry": 2, "compare_layers": 2}
     geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert extended.jobs("--configfile", "extended.yaml") == own | geometry | FINAL

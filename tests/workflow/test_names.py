@@ -19,7 +19,8 @@ PLACEHOLDER = re.compile(r"\{(\w+)(?:\.(\w+))?(:q)?[^}]*\}")
 # what may stand in a command as it is: numbers, words of a list, and text that was quoted where it was made
 SAFE = {
     "params.design": "a path of checked names",
-    "params.ceilings": "a path without names",
+    "params.tables": "paths of checked names",
+    "params.task": "a word of a list in the schema",
     "params.models": "names that the schema checks",
     "params.family": "a word of the rule",
     "params.baseline": "a word of a list in the schema",

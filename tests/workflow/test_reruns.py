@@ -23,13 +23,13 @@ def test_a_second_run_has_nothing_to_do(finished: Checkout) -> None:
 
 def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("hellinger_svd"))
-    own = {"compute_baseline": 2, "score_trajectory": 1, "score_perturbation": 1}
+    own = {"compute_baseline": 2, "score_layer": 2}
     assert jobs == own | {"compare_with_baselines": 1} | FINAL
 
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
-    own = {"extract_layers": 2, "score_trajectory": 8, "score_perturbation": 8}
+    own = {"extract_layers": 2, "score_layer": 16}
     geometry = {"describe_geometry": 2, "compare_layers": 2}
     geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL
@@ -38,7 +38,7 @@ def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) ->
 def test_another_question_about_the_same_cells_extracts_nothing_again(plan: Plan) -> None:
     conditions = [*STUDY["study"]["conditions"], "simulated_cell_types"]
     jobs = plan(study=STUDY["study"] | {"conditions": conditions})
-    assert jobs.pop("score_cell_type") >= 2 * 8 + 2 * 10
+    assert jobs.pop("score_layer") >= 2 * 8 + 2 * 10
     assert jobs == FINAL | {"plot_scores": 3}
 
 
@@ -49,13 +49,13 @@ def test_defining_a_model_that_the_study_does_not_run_runs_nothing(plan: Plan) -
 def test_another_resampling_seed_runs_the_scores_and_what_follows(plan: Plan) -> None:
     jobs = plan(seeds={"resampling": 2})
     geometry = {"describe_geometry", "compare_layers", "gather_geometry", "compare_with_baselines"}
-    assert set(jobs) == {"score_trajectory", "score_perturbation", *geometry, *FINAL}
+    assert set(jobs) == {"score_layer", *geometry, *FINAL}
 
 
 def test_another_pretraining_seed_runs_pretraining_and_what_follows(plan: Plan) -> None:
     jobs = plan(seeds={"pretraining": 2})
     assert jobs["pretrain_scfoundation"] == jobs["pretrain_tahoe_x1"] == 1
-    assert not {"simulate_cells", "prepare_cells", "compute_baseline", "differential_expression"} & set(jobs)
+    assert not {"simulate_cells", "prepare_cells", "compute_baseline"} & set(jobs)
 
 
 def test_another_selection_seed_runs_nothing_where_nothing_is_selected(plan: Plan) -> None:

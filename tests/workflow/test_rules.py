@@ -45,15 +45,15 @@ def test_every_script_explains_itself(name: str) -> None:
         env={"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"},
     )
     assert run.returncode == 0, run.stderr
-    assert "usage:" in run.stdout
+    assert "usage:" in run.stdout.lower()
 
 
 def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
     jobs = checkout.jobs("--configfile", "config/paper.yaml")
     # 12 + 2 and 24 + 2 layers, trained and untrained, and five baselines, on one and on three conditions
     # by protocols paper and strict
-    assert jobs["score_trajectory"] == 2 * (2 * 14 + 2 * 26 + 5)
-    assert jobs["score_perturbation"] == 3 * jobs["score_trajectory"]
+    assert jobs["score_layer"] == 4 * 2 * (2 * 14 + 2 * 26 + 5)
+    assert jobs["make_reference"] == 4 * 2
     assert jobs["slice_cells"] == 3
     assert jobs["fetch_weights"] == 6
 
@@ -66,7 +66,7 @@ def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:
     assert jobs["extract_layers"] + jobs["sum_layers"] == stored["extract_layers"]
     # three of four conditions are screens; the trajectory needs its cells
     assert jobs["sum_layers"] == 3 * jobs["extract_layers"]
-    assert jobs["score_perturbation"] == stored["score_perturbation"]
+    assert jobs["score_layer"] == stored["score_layer"]
     assert jobs["describe_geometry"] == stored["describe_geometry"] / 4
 
 

@@ -60,7 +60,7 @@ def test_a_run_says_what_ran_what_was_skipped_what_was_warned_of_and_where_the_r
     run = checkout.snakemake("--configfile", "study.yaml")
     assert run.returncode == 0, run.stdout[-8000:]
     summary = run.stdout.partition("\nDone. ")[2]
-    assert "2 score trajectory" in summary
+    assert "2 score layer" in summary
     assert "Up to date" not in summary
     assert "Warnings: 0, all in results/tables/warnings.tsv." in summary
     assert "The report is results/report.html" in summary
