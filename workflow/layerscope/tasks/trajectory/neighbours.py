@@ -186,7 +186,8 @@ class _Points:
         for block in _blocks(len(rows), candidates.shape[1] * self.at.shape[1], CACHED_VALUES):
             differences = self.at[candidates[block]]
             differences -= self.at[rows[block], None]
-            squared[block] = np.vecdot(differences, differences)
+            # summed in float64, so that one processor's order of summation gives what another's does
+            squared[block] = np.square(differences, out=differences).sum(axis=2, dtype=np.float64)
         squared[self.undirected[candidates] != self.undirected[rows, None]] = 2
         squared[candidates == rows[:, None]] = -1
         order = np.lexsort((candidates, squared), axis=1)[:, :k]
