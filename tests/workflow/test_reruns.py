@@ -55,6 +55,7 @@ def test_another_resampling_seed_runs_the_scores_and_what_follows(plan: Plan) ->
 def test_another_pretraining_seed_runs_pretraining_and_what_follows(plan: Plan) -> None:
     jobs = plan(seeds={"pretraining": 2})
     assert jobs["pretrain_scfoundation"] == jobs["pretrain_tahoe_x1"] == 1
+    assert jobs["extract_layers"] == 4 * 2
     assert not {"simulate_cells", "prepare_cells", "compute_baseline"} & set(jobs)
 
 

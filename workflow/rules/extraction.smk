@@ -24,6 +24,7 @@ rule extract_layers:
     params:
         code=code_of_model("extract_layers.py"),
         options=asks(study.extraction_options),
+        origin=asks(study.weights_origin),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}"
     shell:
@@ -100,6 +101,7 @@ rule sum_layers:
     params:
         code=code_of_model("sum_layers.py"),
         options=asks(study.sums_options),
+        origin=asks(study.weights_origin),
         design=asks(study.design_of_sums),
     message:
         "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
