@@ -1,9 +1,18 @@
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.tasks.perturbation.inference import RIDGE, Groups, leverages, one_way_design, solve
+from layerscope.tasks.perturbation.inference import (
+    RIDGE,
+    DispersionLoss,
+    Groups,
+    leverages,
+    one_way_design,
+    solve,
+)
 
 
 @st.composite
@@ -51,3 +60,27 @@ def test_leverages_equal_those_of_the_inverse(samples):
     np.testing.assert_allclose(
         leverages(groups.sums(weights[:, None]))[groups.of_sample, 0], expected, rtol=1e-6
     )
+
+
+def exact_score(y, mu, alpha):
+    """Gradient of one sample's loss in the log dispersion, in 50 digits."""
+    with localcontext(prec=50):
+        mu, alpha = Decimal(mu), Decimal(alpha)
+        digammas = sum((alpha / (1 + k * alpha) for k in range(y)), Decimal(0))
+        terms = (1 + mu * alpha).ln() + (y - mu) * alpha / (1 + mu * alpha) - digammas
+        return float(-terms / alpha)
+
+
+@pytest.mark.parametrize("alpha", [1e-8, 1e-5, 0.009, 0.011, 1.0, 30.0])
+def test_the_score_of_a_dispersion_has_no_rounding_errors(alpha):
+    random = np.random.default_rng(2)
+    mu = np.exp(random.normal(2, 1.5, 30))
+    counts = random.poisson(mu)
+    groups = Groups(one_way_design(np.repeat([0, 1, 2], 10)))
+    loss = DispersionLoss(groups, counts[:, None], mu[:, None], np.zeros(1), None, adjust=False)
+    log_alpha = np.log([alpha])
+    terms = [
+        exact_score(int(y), float(m), float(np.exp(log_alpha)[0])) for y, m in zip(counts, mu, strict=True)
+    ]
+    score = loss.gradient(log_alpha, np.array([0]))[0]
+    assert abs(score - sum(terms)) < 1e-7 * max(np.abs(terms))

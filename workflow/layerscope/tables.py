@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -209,6 +210,18 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
         )
 
 
+@contextmanager
+def arrays_of(path: str | Path, kind: str) -> Iterator[Any]:
+    """Open an ``.npz`` file; a DataError if it is missing, or what the block reads of it is not ``kind``."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with np.load(path) as arrays:
+            yield arrays
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, BadZipFile) as error:
+        raise DataError(f"{path}: not {kind} ({error}); delete it and run again") from error
+
+
 def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
     """Read what :func:`write_resamples` wrote.
 
@@ -217,10 +230,5 @@ def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
     DataError
         If the file is missing, or is not such a file, or was changed.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with np.load(path) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, BadZipFile) as error:
-        raise DataError(f"{path}: not whole bootstrap values ({error}); delete it and run again") from error
+    with arrays_of(path, "whole bootstrap values") as arrays:
+        return {name: arrays[name] for name in arrays.files}

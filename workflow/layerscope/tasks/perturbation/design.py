@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from layerscope.cells.canonical import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.tables import arrays_of
 from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import StrictSettings
 
@@ -178,18 +178,13 @@ def read_design(path: str | Path) -> Design:
     DataError
         If the file is not a design.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with np.load(path) as arrays:
-            return Design(
-                names=arrays["names"].tolist(),
-                cell_ids=arrays["cell_ids"].tolist(),
-                groups=arrays["groups"],
-                **json.loads(str(arrays["about"])),
-            )
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: not a design of splits ({error}); delete it and run again") from error
+    with arrays_of(path, "a design of splits") as arrays:
+        return Design(
+            names=arrays["names"].tolist(),
+            cell_ids=arrays["cell_ids"].tolist(),
+            groups=arrays["groups"],
+            **json.loads(str(arrays["about"])),
+        )
 
 
 def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[list[str], Codes]:

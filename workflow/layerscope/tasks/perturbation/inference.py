@@ -4,6 +4,7 @@ PyDESeq2 fits gene by gene, with a matrix solve in every step. In a one-way desi
 indicator for each group but the first) the information matrix is an arrowhead, so that every solve has a
 closed form; and a dispersion is the root of its score, which many genes can seek at the same time. The model,
 the starting values, the bounds, the ridge, the clamp on fitted means and the stopping rules are PyDESeq2's.
+The score is computed without cancellation, so that rounding decides nothing: machines agree on every gene.
 Genes on which the iteration diverges are handed to PyDESeq2's own solver, one by one, and counted.
 
 Shapes below: ``counts`` and ``mu`` are samples x genes, coefficients and sums of weights groups x genes.
@@ -13,27 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydeseq2.default_inference import DefaultInference
-from pydeseq2.grid_search import vec_nb_nll
-from pydeseq2.utils import dnb_nll, nb_nll
-from scipy.optimize import elementwise, minimize
+from pydeseq2.utils import nb_nll
+from scipy.optimize import elementwise
 from scipy.special import digamma
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 RIDGE = 1e-6
 GENES_AT_ONCE = 256
-# dispersion below which rounding errors in the likelihood decide where L-BFGS-B stops
-ROUNDING_DECIDES = 1e-6
+# dispersion below which a series replaces a difference of digammas
+SERIES_BELOW = 0.01
 # where L-BFGS-B calls a starting point the optimum: scipy's default `gtol` and `ftol`
 FLAT_GRADIENT, FLAT_RELATIVE = 1e-5, 2.220446049250313e-09
 LOG_DISPERSION_TOLERANCE = 1e-7
-GRID = 100
 
 
 def one_way_design(group: NDArray[np.integer]) -> Array:
@@ -123,17 +122,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         """Fitted means of the linear model: group means of normalised counts, at least ``min_mu``."""
         groups, size = Groups(design_matrix), np.asarray(size_factors, dtype=np.float64)
         normed = counts / size[:, None]
-        mu = np.maximum(size[:, None] * groups.means(normed)[groups.of_sample], min_mu)
-        rough = self.fit_rough_dispersions(normed, design_matrix)
-        last_bit_decides = np.minimum(rough, self.fit_moments_dispersions(normed, size)) < ROUNDING_DECIDES
-        if last_bit_decides.any():
-            chosen, by_pydeseq2 = counts[:, last_bit_decides], super().lin_reg_mu
-
-            def fit(genes: slice) -> Array:
-                return np.asarray(by_pydeseq2(chosen[:, genes], size, design_matrix, min_mu))
-
-            mu[:, last_bit_decides] = np.hstack(self._over_genes(fit, chosen))
-        return mu
+        return np.asarray(np.maximum(size[:, None] * groups.means(normed)[groups.of_sample], min_mu))
 
     def fit_rough_dispersions(self, normed_counts: Array, design_matrix: Array) -> Array:
         """Dispersions by moments of the residuals."""
@@ -160,16 +149,13 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         groups, variance = Groups(design_matrix), prior_disp_var if prior_reg else None
         bounds = (float(np.log(min_disp)), float(np.log(max_disp)))
 
-        def fit(genes: slice) -> tuple[Array, Mask]:
+        def fit(genes: slice) -> Array:
             start = np.log(np.asarray(alpha_hat[genes], dtype=np.float64))
             loss = DispersionLoss(groups, counts[:, genes], mu[:, genes], start, variance, adjust=cr_reg)
-            log_alpha, converged = descend(loss, start, bounds), np.ones(len(start), dtype=bool)
-            for gene in np.flatnonzero(start < np.log(ROUNDING_DECIDES)).tolist():
-                log_alpha[gene], converged[gene] = descend_as_pydeseq2(loss.of(gene), start[gene], bounds)
-            return np.exp(log_alpha), converged
+            return np.exp(descend(loss, start, bounds))
 
-        dispersions, converged = zip(*self._over_genes(fit, counts), strict=True)
-        return np.concatenate(dispersions), np.concatenate(converged)
+        dispersions = np.concatenate(self._over_genes(fit, counts))
+        return dispersions, np.ones(len(dispersions), dtype=bool)
 
     def irls(
         self,
@@ -280,11 +266,6 @@ class DispersionLoss:
     variance: float | None
     adjust: bool
 
-    def of(self, gene: int) -> DispersionLoss:
-        """The loss of one gene, without the prior, from contiguous numbers."""
-        counts, mu = (np.ascontiguousarray(values[:, gene]) for values in (self.counts, self.mu))
-        return replace(self, counts=counts, mu=mu, variance=None)
-
     def value(self, log_alpha: Array) -> Array:
         """The loss of every gene."""
         alpha = np.exp(log_alpha)
@@ -295,10 +276,11 @@ class DispersionLoss:
 
     def gradient(self, log_alpha: Array, gene: NDArray[np.int64]) -> Array:
         """The gradient of some genes, by index, at their log dispersions."""
-        alpha, size = np.exp(log_alpha), np.exp(-log_alpha)
+        alpha = np.exp(log_alpha)
         counts, mu = self.counts[:, gene], self.mu[:, gene]
-        terms = np.log1p(mu * alpha) + (counts - mu) / (mu + size) - (digamma(counts + size) - digamma(size))
-        gradient: Array = self.adjustment_gradient(mu, alpha) - size * terms.sum(axis=0)
+        ratio = (mu - counts) * alpha / (1.0 + counts * alpha)
+        terms = np.log1p(ratio) - ratio / (1.0 + ratio) - digamma_beyond_log(counts, alpha)
+        gradient: Array = self.adjustment_gradient(mu, alpha) - terms.sum(axis=0) / alpha
         if self.variance is not None:
             gradient += (log_alpha - self.expected[gene]) / self.variance
         return gradient
@@ -314,6 +296,22 @@ class DispersionLoss:
         weights = mu / (1.0 + mu * alpha)
         squares = self.groups.sums(weights**2)
         return np.asarray(-0.5 * alpha * (squares / self.groups.sums(weights)).sum(axis=0))
+
+
+def digamma_beyond_log(counts: Array, alpha: Array) -> Array:
+    """``digamma(counts + 1 / alpha) - digamma(1 / alpha) - log(1 + counts * alpha)``, one ``alpha`` per gene.
+
+    For small ``alpha`` by the asymptotic series: the difference of two digammas would be rounding errors.
+    """
+    beyond = np.empty(counts.shape)
+    small = alpha < SERIES_BELOW
+    y, size = counts[:, ~small], 1.0 / alpha[~small]
+    beyond[:, ~small] = digamma(y + size) - digamma(size) - np.log1p(y / size)
+    y, a = counts[:, small], alpha[small]
+    shrunk = 1.0 / (1.0 + y * a)
+    series = a / 2 + (1.0 + shrunk) * (a**2 / 12 - (1.0 + shrunk**2) * a**4 / 120)
+    beyond[:, small] = y * a * shrunk * series
+    return beyond
 
 
 def descend(loss: DispersionLoss, start: Array, bounds: tuple[float, float]) -> Array:
@@ -349,41 +347,3 @@ def descend(loss: DispersionLoss, start: Array, bounds: tuple[float, float]) -> 
             tolerances={"xatol": LOG_DISPERSION_TOLERANCE, "xrtol": 0, "fatol": 0, "frtol": 0},
         ).x
     return far
-
-
-def descend_as_pydeseq2(
-    loss: DispersionLoss, start: float, bounds: tuple[float, float]
-) -> tuple[float, bool]:
-    """Fit one gene in PyDESeq2's own floating-point arithmetic.
-
-    For starts at the smallest dispersion, where the moments leave no over-dispersion. There PyDESeq2's
-    likelihood is a difference of numbers near 1e9, and its rounding errors decide whether L-BFGS-B stays at
-    the start, or fails in its line search, upon which a grid search finds the optimum. These dispersions
-    shape the trend of all genes, so the errors are made as PyDESeq2 makes them. Only the adjustment is in
-    closed form, which is ten times faster.
-
-    Returns
-    -------
-    The log dispersion, and whether L-BFGS-B converged.
-    """
-    counts, mu, column = loss.counts, loss.mu, loss.mu[:, None]
-
-    def value(x: Array) -> Array:
-        alpha = np.exp(x)
-        return np.asarray(nb_nll(counts, mu, alpha[0]) + loss.adjustment(column, alpha))
-
-    def gradient(x: Array) -> Array:
-        alpha = np.exp(x)
-        return np.asarray(alpha * dnb_nll(counts, mu, alpha[0]) + loss.adjustment_gradient(column, alpha))
-
-    def best_of(grid: Array) -> float:
-        alpha = np.exp(grid)
-        return float(grid[np.argmin(vec_nb_nll(counts, mu, alpha) + loss.adjustment(column, alpha))])
-
-    begin = np.array([start])
-    result = minimize(lambda x: value(x)[0], begin, jac=gradient, method="L-BFGS-B", bounds=[bounds])
-    if result.success:
-        return float(result.x[0]), True
-    grid = np.linspace(*bounds, GRID)
-    best, step = best_of(grid), grid[1] - grid[0]
-    return best_of(np.linspace(best - step, best + step, GRID)), False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from layerscope.cells.h5ad_file import open_h5ad, read_index
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.statistics.ranks import average_ranks
+from layerscope.tables import arrays_of
 from layerscope.tasks.perturbation.genome_scale import GENOME_SCALE, row_blocks
 
 log = logging.getLogger(__name__)
@@ -142,13 +142,8 @@ def read_similarity(path: str | Path) -> Similarity:
     DataError
         If the file is not such a matrix.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with np.load(path) as arrays:
-            names, matrix = arrays["names"].tolist(), arrays["values"]
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: not a similarity matrix ({error}); delete it and run again") from error
+    with arrays_of(path, "a similarity matrix") as arrays:
+        names, matrix = arrays["names"].tolist(), arrays["values"]
     if matrix.shape != (len(names), len(names)):
         raise DataError(
             f"{path}: {len(names)} names for a matrix of shape {matrix.shape}; delete it, run again"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from layerscope.cells.canonical import read_provenance
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.tables import arrays_of
 from layerscope.tasks.perturbation.design import Design, halves
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
@@ -169,13 +169,6 @@ def read_reference(path: str | Path) -> StrictReference:
     DataError
         If the file is not such a reference.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with np.load(path) as arrays:
-            matrices = {name: arrays[name] for name in ("halves", "sizes", "similarity", "shuffled")}
-            return StrictReference(names=arrays["names"].tolist(), **matrices)
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise DataError(
-            f"{path}: not a reference of protocol strict ({error}); delete it, run again"
-        ) from error
+    with arrays_of(path, "a reference of protocol strict") as arrays:
+        matrices = {name: arrays[name] for name in ("halves", "sizes", "similarity", "shuffled")}
+        return StrictReference(names=arrays["names"].tolist(), **matrices)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError
 from layerscope.tasks.perturbation.centroids import unit_rows
 from layerscope.tasks.perturbation.design import Design
+from layerscope.tasks.perturbation.labels import group_cells, perturbation_sizes
 from layerscope.tasks.perturbation.sums import Accumulator
 
 KIND = "sums"
@@ -58,7 +59,8 @@ class SumsWriter:
         if design is not None and cell_ids != design.cell_ids:
             raise DataError("the design of splits is not one of these cells; make it again")
         self.design_digest = digest(design) if design is not None else ""
-        self._names, item = everyone(obs)
+        self._names = sorted(perturbation_sizes(obs))
+        item = group_cells(obs, self._names)
         one = Design(self._names, cell_ids, 1, 0, item[None, :].astype(np.int32))
         self._layers: dict[str, dict[str, Accumulator]] = {}
         for layer, width in widths.items():
@@ -97,17 +99,6 @@ class SumsWriter:
                 for version, sums in versions.items():
                     totals, group = sums.finish(), file.create_group(f"layers/{layer}/{version}")
                     group["counts"], group["sums"] = totals.counts, totals.sums
-
-
-def everyone(obs: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
-    """All perturbations by name, and the item of each cell: 0 control, 1.. perturbations, -1 neither."""
-    control = obs["is_control"].to_numpy(dtype=bool)
-    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    names = sorted(set(labels[~control]) - {""})
-    number = {name: index + 1 for index, name in enumerate(names)}
-    item = np.array([number.get(label, -1) for label in labels], dtype=np.int64)
-    item[control] = 0
-    return names, item
 
 
 def digest(design: Design) -> str:
