@@ -135,6 +135,21 @@ def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_written_over_what_was_read(folder: Path, tmp_path: Path) -> None:
+    cells = folder / "cell_type.h5ad"
+    before = cells.read_bytes()
+    with pytest.raises(ConfigError, match="the output is the input"):
+        score(folder, "cell_type", "strict", "never", {"output": str(cells)})
+    assert cells.read_bytes() == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    words = ["--task", "perturbation", "--protocol", "released", "--condition", "blood", "--settings", "{}"]
+    words += ["--cells", f"{folder}/perturbation.h5ad", "--output", f"{tmp_path}/mine"]
+    with pytest.raises(ConfigError, match=r"mine: the folder holds notes\.txt"):
+        make_reference.main(words)
+    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -55,11 +55,16 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        The folder to make; what has its name is replaced.
+        The folder to make. One of that name is replaced if it holds nothing but files of the same names.
 
     Yields
     ------
     The folder to write into.
+
+    Raises
+    ------
+    ConfigError
+        If there is such a folder, and it holds anything else.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +76,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield scratch
         if path.is_dir():
+            others = {file.name for file in path.iterdir()} - {file.name for file in scratch.iterdir()}
+            if others:
+                raise ConfigError(
+                    f"{path}: the folder holds {min(others)}; name a folder that can be made anew"
+                )
             shutil.rmtree(path)
         scratch.replace(path)
     finally:

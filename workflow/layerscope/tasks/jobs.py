@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import Layer, read_layer
-from layerscope.files import whole_folder
+from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
 from layerscope.tasks.catalogue import task_named
 
@@ -242,6 +242,8 @@ def score_layer(
     DataError
         If the file lacks the layer, or the files do not belong together.
     """
+    for written in (output, resamples):
+        refuse_overwriting(written, embeddings, cells)
     job = ScoringJob(
         protocol=protocol,
         settings=task_named(task).settings_of(protocol, settings),
