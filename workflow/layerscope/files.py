@@ -76,11 +76,10 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield scratch
         if path.is_dir():
-            others = {file.name for file in path.iterdir()} - {file.name for file in scratch.iterdir()}
+            others = {file.name for file in path.iterdir() if not file.name.startswith(".snakemake")}
+            others -= {file.name for file in scratch.iterdir()}
             if others:
-                raise ConfigError(
-                    f"{path}: the folder holds {min(others)}; name a folder that can be made anew"
-                )
+                raise ConfigError(f"{path}: the folder holds {min(others)}; name one that can be made anew")
             shutil.rmtree(path)
         scratch.replace(path)
     finally:
