@@ -23,7 +23,6 @@ CHUNK = 1 << 16
 
 Blocks = Iterator[tuple[np.ndarray, sparse.csr_matrix]]
 Triplets = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
-Span = tuple[h5py.Dataset, np.ndarray, np.ndarray]
 
 
 class RowMatrix(Protocol):
@@ -38,13 +37,10 @@ class RowMatrix(Protocol):
 
 
 class StoredRows:
-    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
-
-    ``read_over`` is the number of stored entries between two wanted rows that are read rather than skipped.
-    """
+    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file."""
 
     def __init__(self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None) -> None:
-        self._stored, self.read_over = stored, READ_OVER
+        self._stored = stored
         if isinstance(stored, h5py.Group):
             assert shape is not None
             self._data, self._indices = stored["data"], stored["indices"]
@@ -61,20 +57,13 @@ class StoredRows:
             yield part, self.read(part)
 
     def read(self, rows: np.ndarray) -> sparse.csr_matrix:
-        """Read rows (ascending, at least one), those that lie near each other in one go."""
+        """Read rows (ascending, at least one); gaps of up to ``READ_OVER`` entries are read, not skipped."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
-        runs = np.split(rows, np.flatnonzero(gaps > self.read_over) + 1)
+        runs = np.split(rows, np.flatnonzero(gaps > READ_OVER) + 1)
         blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
         if len(rows) < sum(block.shape[0] for block in blocks):
             blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
-
-    def spans(self, rows: np.ndarray) -> list[Span]:
-        """Stored arrays, and for each of the rows its first entry in them and the one after its last."""
-        if isinstance(self._stored, h5py.Group):
-            places = self.starts[rows], self.starts[rows + 1]
-            return [(self._data, *places), (self._indices, *places)]
-        return [(self._stored, rows, rows + 1)]
 
     def _slice(self, first: int, last: int) -> sparse.csr_matrix:
         if not isinstance(self._stored, h5py.Group):
@@ -144,13 +133,7 @@ class ChosenColumns:
 
 
 def stored_rows(stored: Table) -> RowMatrix:
-    """Rows of a matrix in an h5ad file, dense, CSR or CSC, of any version of the format.
-
-    Raises
-    ------
-    DataError
-        If the matrix is none of these, or not two-dimensional.
-    """
+    """Rows of a matrix in an h5ad file of any version: dense, CSR or CSC; anything else is a DataError."""
     if isinstance(stored, h5py.Dataset):
         if stored.ndim != 2:
             raise DataError(

@@ -23,13 +23,7 @@ class DamagedError(SourceError):
 
 @contextmanager
 def damage_named(url: str) -> Iterator[None]:
-    """Tell damage of a remote file apart from everything else that can fail while it is read.
-
-    Raises
-    ------
-    DamagedError
-        If HDF5, or what interprets it, finds something that cannot be.
-    """
+    """Raise :class:`DamagedError` where HDF5, or what interprets it, finds something that cannot be."""
     try:
         yield
     except DAMAGE as error:

@@ -13,10 +13,8 @@ RECORD = "layerscope_slice"
 def read_record(stored: h5py.File) -> dict[str, Any]:
     """Read the record of an open h5ad file; empty if it was not cut from a larger one.
 
-    Returns
-    -------
-    ``name`` and ``url`` of the larger file, ``before`` (what was left out, as rows of the summary),
-    ``selection``, ``n_cells`` and ``n_bytes`` of the larger file.
+    ``name``, ``url``, ``n_cells`` and ``n_bytes`` are those of the larger file; ``before`` is what was left
+    out, as rows of the summary.
     """
     if "uns" not in stored or RECORD not in stored["uns"]:
         return {}

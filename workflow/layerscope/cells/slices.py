@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.h5ad_file import read_column, read_index, read_table
+from layerscope.cells.h5ad_file import read_table
 from layerscope.cells.matrix import append_rows
+from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
 from layerscope.cells.remote_rows import DamagedError, damage_named, demand_rows, ranges_of_rows, read_rows
@@ -187,36 +188,29 @@ class Slice:
 
         file = self._file
         names = [name for name in self._cells.used_columns if not name.startswith(h5ad.MEMBERSHIP)]
-        obs = pd.DataFrame({name: _of_rows(read_column(file["obs"], name), self.rows) for name in names})
-        obs.index = pd.Index(np.array(read_index(file["obs"]), dtype=object)[self.rows])
-        write_elem(made, "obs", obs)
-        write_elem(made, "var", _with_index(read_table(file["var"])))
+        obs = read_table(file["obs"], names).iloc[self.rows]
+        used = {name: obs[name].cat.remove_unused_categories() for name in obs.select_dtypes("category")}
+        write_elem(made, "obs", obs.assign(**used))
+        write_elem(made, "var", read_table(file["var"]))
         if self._cells.matrix_name == "raw/X":
-            write_elem(made, "raw/var", _with_index(read_table(file["raw/var"])))
+            write_elem(made, "raw/var", read_table(file["raw/var"]))
         write_elem(made, "uns", {})
         write_record(made["uns"], self._record())
 
     def _record(self) -> dict[str, Any]:
         """What the slice says about the file that it is cut from; see :func:`read_record`."""
-        steps, left = [], np.ones(len(self._cells.obs), dtype=bool)
-        choice = ("selection", _selection_text(self._settings), self._chosen())
-        n_genes = self._cells.matrix.shape[1]
-        for name, threshold, keep in [*self._cells.left_out, choice]:
-            before = int(left.sum())
-            left &= keep
-            steps.append(
-                {"step": "slice", "filter": name, "threshold": threshold, "group": "all"}
-                | {"cells_before": before, "cells_after": int(left.sum())}
-                | {"genes_before": n_genes, "genes_after": n_genes}
-            )
+        selection = self._settings.selection.text()
+        summary = Summary(pd.DataFrame(index=self._cells.obs.index), self._cells.matrix.shape[1])
+        for step in [*self._cells.left_out, ("selection", selection, self._chosen())]:
+            summary.filter_cells("slice", *step)
         return {
             "name": self._source.name,
             "url": self._source.url,
             "etag": self._remote.version.etag,
             "n_bytes": self._remote.size,
             "n_cells": len(self._cells.obs),
-            "selection": _selection_text(self._settings),
-            "before": steps,
+            "selection": selection,
+            "before": summary.rows,
         }
 
     def _chosen(self) -> np.ndarray:
@@ -247,18 +241,3 @@ class Slice:
 
 def _as_json(settings: CellSettings) -> Any:
     return settings.model_dump(mode="json")
-
-
-def _selection_text(settings: CellSettings) -> str:
-    chosen = settings.selection
-    return ", ".join(f"{key} {value}" for key, value in vars(chosen).items() if value is not None)
-
-
-def _of_rows(column: pd.Series, rows: np.ndarray) -> pd.Series:
-    part = column.iloc[rows].reset_index(drop=True)
-    return part.cat.remove_unused_categories() if isinstance(part.dtype, pd.CategoricalDtype) else part
-
-
-def _with_index(table: pd.DataFrame) -> pd.DataFrame:
-    table.index.name = None
-    return table

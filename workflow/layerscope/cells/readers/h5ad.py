@@ -14,13 +14,7 @@ from layerscope.cells.guard import matrices, matrix_key, where_counts_are
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, stored_rows
-from layerscope.cells.readers.source import (
-    Columns,
-    SourceCells,
-    kept_by,
-    standard_obs,
-    subset_steps,
-)
+from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import read_record
@@ -41,11 +35,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
-    for part in ("obs", "var"):
-        if part not in file:
-            raise DataError(
-                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
-            )
+    demand_tables(file, name)
     columns = stored_columns(file, name)
     left_out = subset_steps(columns, settings)
     cell_ids = read_index(file["obs"])
@@ -69,6 +59,15 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     )
 
 
+def demand_tables(file: h5py.File, name: str) -> None:
+    """Refuse a file without tables of cells and of genes."""
+    for part in ("obs", "var"):
+        if part not in file:
+            raise DataError(
+                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
+            )
+
+
 def stored_columns(file: h5py.File, name: str) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
@@ -83,13 +82,11 @@ def stored_columns(file: h5py.File, name: str) -> Columns:
 
 def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
-    uns = file.get("uns", {})
+    uns, where = file.get("uns", {}), Path(file.filename).name
     if "iroot_cell" in uns:
         named = uns["iroot_cell"]
         if not h5py.check_string_dtype(named.dtype):
-            raise DataError(
-                f"{Path(file.filename).name}: uns['iroot_cell'] must be a cell id, found {named[()]!r}"
-            )
+            raise DataError(f"{where}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
         return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
@@ -97,14 +94,10 @@ def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
         value = root.item() if root.size == 1 else root.tolist()
         value = value.decode(errors="replace") if isinstance(value, bytes) else value
-        raise DataError(
-            f"{Path(file.filename).name}: uns['iroot'] must be the number of a cell, found {value!r}"
-        )
+        raise DataError(f"{where}: uns['iroot'] must be the number of a cell, found {value!r}")
     position = int(root.item())
     if not 0 <= position < len(cell_ids):
-        raise DataError(
-            f"{Path(file.filename).name}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells"
-        )
+        raise DataError(f"{where}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
     return cell_ids[position]
 
 

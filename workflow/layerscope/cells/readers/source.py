@@ -20,47 +20,29 @@ Step = tuple[str, str, np.ndarray]
 
 @dataclass
 class SourceCells:
-    """Cells of one file, before any cell was left out.
-
-    Attributes
-    ----------
-    name
-        The file, for messages.
-    obs
-        Standard columns, indexed by cell id.
-    var
-        ``symbol`` and/or ``ensembl_id``, indexed by unique gene names.
-    matrix, matrix_name
-        Cells x genes, and where in the file it is.
-    left_out
-        Steps that leave cells out, in order: name, threshold, and the cells that pass, shape ``(n_cells,)``.
-    root_cell
-        Id of the one root cell that the data name.
-    absent
-        (key, label) of labels that the settings name and no cell of this file carries, with the message to
-        give if no other file of the condition has them either.
-    counts_elsewhere
-        Called with the cells in use when the matrix is refused; says where the counts probably are.
-    remarks
-        What a reader of the log should know.
-    used_columns
-        Columns of the file that were read.
-    before
-        What had been left out when the file was cut from a larger one: rows of the summary.
-    """
+    """Cells of one file, before any cell was left out."""
 
     name: str
     obs: pd.DataFrame
+    """Standard columns, indexed by cell id."""
     var: pd.DataFrame
+    """``symbol`` and/or ``ensembl_id``, indexed by unique gene names."""
     matrix: RowMatrix
     matrix_name: str = "X"
     left_out: list[Step] = field(default_factory=list)
+    """Steps that leave cells out, in order: name, threshold, and the cells that pass."""
     root_cell: str | None = None
+    """Id of the one root cell that the data name."""
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Key and label that the settings name and no cell of this file carries, and the message to give if no
+    other file of the condition has the label either."""
     counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
+    """Says where the counts of these cells probably are, when the matrix is refused."""
     remarks: list[str] = field(default_factory=list)
+    """What a reader of the log should know."""
     used_columns: list[str] = field(default_factory=list)
     before: list[dict[str, Any]] = field(default_factory=list)
+    """What had been left out when the file was cut from a larger one: rows of the summary."""
 
     @property
     def where(self) -> str:
