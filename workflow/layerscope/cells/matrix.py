@@ -37,10 +37,15 @@ class RowMatrix(Protocol):
 
 
 class StoredRows:
-    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file."""
+    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
 
-    def __init__(self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None) -> None:
-        self._stored = stored
+    Gaps of up to ``read_over`` entries between two wanted rows are read, not skipped.
+    """
+
+    def __init__(
+        self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int | None = None
+    ) -> None:
+        self._stored, self._read_over = stored, READ_OVER if read_over is None else read_over
         if isinstance(stored, h5py.Group):
             assert shape is not None
             self._data, self._indices = stored["data"], stored["indices"]
@@ -57,13 +62,21 @@ class StoredRows:
             yield part, self.read(part)
 
     def read(self, rows: np.ndarray) -> sparse.csr_matrix:
-        """Read rows (ascending, at least one); gaps of up to ``READ_OVER`` entries are read, not skipped."""
+        """Read rows (ascending, at least one)."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
-        runs = np.split(rows, np.flatnonzero(gaps > READ_OVER) + 1)
+        runs = np.split(rows, np.flatnonzero(gaps > self._read_over) + 1)
         blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
         if len(rows) < sum(block.shape[0] for block in blocks):
             blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
+
+    def spans(self, rows: np.ndarray) -> list[tuple[h5py.Dataset, np.ndarray, np.ndarray]]:
+        """The arrays that hold the rows, and of each row its first entry there and the one after its last."""
+        if isinstance(self._stored, h5py.Group):
+            return [
+                (array, self.starts[rows], self.starts[rows + 1]) for array in (self._data, self._indices)
+            ]
+        return [(self._stored, rows, rows + 1)]
 
     def _slice(self, first: int, last: int) -> sparse.csr_matrix:
         if not isinstance(self._stored, h5py.Group):
