@@ -19,7 +19,6 @@ from layerscope.cells.h5ad_file import (
     read_index,
     read_table,
 )
-from layerscope.errors import DataError
 
 
 def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
@@ -92,16 +91,3 @@ def test_tables_of_anndata_0_7_are_read(tmp_path: Path) -> None:
         table = read_table(obs)
     assert list(table.index) == ["c1", "c2", "c3"]
     assert table["kind"].astype(object).where(table["kind"].notna(), "").tolist() == ["y", "", "x"]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(None, "no such file"), ("cells", r"not a readable HDF5 file \(5 bytes"), ("", "0 bytes")],
-)
-def test_files_that_are_not_there_or_not_hdf5_are_named(
-    tmp_path: Path, content: str | None, words: str
-) -> None:
-    if content is not None:
-        (tmp_path / "a.h5ad").write_text(content)
-    with pytest.raises(DataError, match=rf"a\.h5ad: .*{words}"):
-        open_h5ad(tmp_path / "a.h5ad")
