@@ -62,7 +62,6 @@ def test_what_the_study_says_goes_first() -> None:
         (["x", "y"], {"symbol": "gene_names"}, "did you mean 'gene_name'"),
         (["x", "y"], {"ensembl_id": "gene_name"}, "names such as TP53"),
         (ENSEMBL[:2], {"symbol": "index"}, "names such as ENSG"),
-        (["x", "y"], {"entrez": "gene_name"}, "'entrez'"),
     ],
 )
 def test_wrong_columns_are_refused(index: list[str], mapping: dict[str, str | None], words: str) -> None:

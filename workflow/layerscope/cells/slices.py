@@ -5,6 +5,7 @@ The slice has the layout of the file that it is cut from, so the same reader rea
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,6 @@ from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.slice_record import write_record
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
@@ -225,11 +225,11 @@ class Slice:
         write_elem(made, "var", read_table(file["var"]))
         if self._cells.matrix_name == "raw/X":
             write_elem(made, "raw/var", read_table(file["raw/var"]))
-        write_elem(made, "uns", {})
-        write_record(made["uns"], self._record())
+        record = json.dumps(self._record(), sort_keys=True, ensure_ascii=False)
+        write_elem(made, "uns", {h5ad.SLICE_RECORD: record})
 
     def _record(self) -> dict[str, Any]:
-        """What the slice says about the file that it is cut from; see :func:`read_record`."""
+        """What the slice says about the file that it is cut from; see :func:`h5ad.read_record`."""
         selection = self._settings.selection.text()
         summary = Summary(pd.DataFrame(index=self._cells.obs.index), self._cells.matrix.shape[1])
         for step in [*self._cells.left_out, ("selection", selection, self._chosen)]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,10 +19,10 @@ from layerscope.cells.matrix import RowMatrix, stored_rows
 from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.slice_record import read_record
 from layerscope.errors import ConfigError, DataError
 
 MEMBERSHIP = "obsm/"
+SLICE_RECORD = "layerscope_slice"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
@@ -29,8 +31,25 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     A column of the settings may also be ``obsm/NAME``, a cells x groups matrix of membership (of clones,
     say): the label is the number of the group.
     """
+    return read_open(*open_named(path), settings)
+
+
+def open_named(path: str | Path) -> tuple[h5py.File, str]:
+    """Open an h5ad file; a slice goes by the name of the file that it was cut from."""
     file = open_h5ad(path)
-    return read_open(file, read_record(file).get("name", Path(path).name), settings)
+    return file, read_record(file).get("name", Path(path).name)
+
+
+def read_record(file: h5py.File) -> dict[str, Any]:
+    """What a slice says about the larger file that it was cut from; empty for any other file.
+
+    ``name``, ``url``, ``n_cells`` and ``n_bytes`` are those of the larger file; ``before`` is what was left
+    out, as rows of the summary.
+    """
+    if "uns" not in file or SLICE_RECORD not in file["uns"]:
+        return {}
+    record: dict[str, Any] = json.loads(file["uns"][SLICE_RECORD].asstr()[()])
+    return record
 
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
@@ -43,16 +62,22 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     matrix_name = _matrix_name(file, settings.matrix, name)
     genes = read_table(genes_of(file, matrix_name))
     var = identify(genes.index.tolist(), genes, settings.genes, name)
+    matrix, remarks = _matrix(file, matrix_name, settings, columns)
+    if matrix.shape != (len(obs), len(var)):
+        raise DataError(
+            f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
+            f"{len(obs)} cells and {len(var)} genes"
+        )
     return SourceCells(
         name=name,
         obs=obs,
         var=var,
-        matrix=_matrix(file, matrix_name, settings, columns, (len(obs), len(var))),
+        matrix=matrix,
         matrix_name=matrix_name,
         left_out=left_out,
         root_cell=root_cell(file, cell_ids),
         absent=columns.absent,
-        remarks=_recovery_remark(settings, matrix_name),
+        remarks=remarks,
         used_columns=list(columns.used),
         before=read_record(file).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
@@ -121,30 +146,17 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
 
 
 def _matrix(
-    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns, shape: tuple[int, int]
-) -> RowMatrix:
-    matrix = stored_rows(file[matrix_name])
-    if matrix.shape != shape:
-        raise DataError(
-            f"{columns.name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{shape[0]} cells and {shape[1]} genes"
-        )
-    if settings.recover_counts is None:
-        return matrix
-    recovery = settings.recover_counts
-    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
-    where = f"{columns.name}: {matrix_name}"
-    return RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
-
-
-def _recovery_remark(settings: CellSettings, matrix_name: str) -> list[str]:
-    recovery = settings.recover_counts
+    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns
+) -> tuple[RowMatrix, list[str]]:
+    """The matrix that the settings name, and a remark where its counts are recovered."""
+    matrix, recovery = stored_rows(file[matrix_name]), settings.recover_counts
     if recovery is None:
-        return []
-    value = "expm1(value)" if recovery.logged else "value"
-    return [
-        f"counts recovered exactly from {matrix_name}: {value} * obs[{recovery.total!r}] / {recovery.per:g}"
-    ]
+        return matrix, []
+    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
+    where, value = f"{columns.name}: {matrix_name}", "expm1(value)" if recovery.logged else "value"
+    formula = f"{value} * obs[{recovery.total!r}] / {recovery.per:g}"
+    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
+    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}"]
 
 
 def _membership(file: h5py.Group | h5py.Dataset, where: str) -> pd.Series:
