@@ -43,9 +43,9 @@ class StoredRows:
     """
 
     def __init__(
-        self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int | None = None
+        self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int = READ_OVER
     ) -> None:
-        self._stored, self._read_over = stored, READ_OVER if read_over is None else read_over
+        self._stored, self._read_over = stored, read_over
         if isinstance(stored, h5py.Group):
             assert shape is not None
             self._data, self._indices = stored["data"], stored["indices"]

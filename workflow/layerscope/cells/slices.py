@@ -61,8 +61,8 @@ def slice_cells(
 ) -> None:
     """Cut the chosen cells out of a remote h5ad file.
 
-    What has come is kept in a hidden folder beside ``output`` until the slice is whole, so that a run after a
-    break, or a kill, goes on from there.
+    What has been fetched stays in a hidden folder beside ``output`` until the slice is whole: after an
+    interruption the next run goes on from there.
 
     Parameters
     ----------
