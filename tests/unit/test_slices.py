@@ -54,6 +54,10 @@ def sliced(server: FaultServer, folder: Path, attempts: int = 8, **settings: Any
     return anndata.read_h5ad(folder / "slice.h5ad")
 
 
+def same_bytes(one: Path, two: Path) -> bool:
+    return (one / "slice.h5ad").read_bytes() == (two / "slice.h5ad").read_bytes()
+
+
 def serving(original: Path, **how: Any) -> FaultServer:
     return FaultServer({f"/b/{FILE}": original.read_bytes()}, **how)
 
@@ -108,8 +112,7 @@ def test_the_same_choice_gives_the_same_bytes(originals: dict[str, Path], tmp_pa
         sliced(server, tmp_path / "one")
         sliced(server, tmp_path / "two", selection={**SELECTION, "seed": 6})
         sliced(server, tmp_path / "two")
-    one, two = (tmp_path / name / "slice.h5ad" for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
+    assert same_bytes(tmp_path / "one", tmp_path / "two")
 
 
 def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], tmp_path: Path) -> None:
@@ -132,8 +135,7 @@ def test_whatever_fails_the_slice_is_right(
         server.plan, server.seed = random_faults(FAULTS, 0.4, seed), seed
         server.reset_counts()
         sliced(server, tmp_path / "disturbed", attempts=60)
-    one, two = (tmp_path / name / "slice.h5ad" for name in ("undisturbed", "disturbed"))
-    assert one.read_bytes() == two.read_bytes()
+    assert same_bytes(tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
 def test_a_damaged_file_is_refused_and_nothing_of_it_is_kept(
@@ -158,7 +160,10 @@ def test_impossible_columns_are_noticed(originals: dict[str, Path], tmp_path: Pa
     broken.write_bytes(originals["contiguous"].read_bytes())
     with h5py.File(broken, "r+") as stored:
         stored["X/indices"][:] = 10**6
-    with serving(broken) as server, pytest.raises(SourceError, match="200 columns, and entries of column 1000000"):
+    with (
+        serving(broken) as server,
+        pytest.raises(SourceError, match="200 columns, and entries of column 1000000"),
+    ):
         sliced(server, tmp_path / "out")
 
 
@@ -187,8 +192,7 @@ def test_giving_up_keeps_what_came(originals: dict[str, Path], tmp_path: Path, l
         assert had > 0
         assert server.bytes_sent <= (in_all - had) * 1.05 + 2000
     assert read_manifest(tmp_path / "broken" / "slice.h5ad")["n_bytes_of_earlier_runs"] == had
-    right, broken = (tmp_path / name / "slice.h5ad" for name in ("right", "broken"))
-    assert right.read_bytes() == broken.read_bytes()
+    assert same_bytes(tmp_path / "right", tmp_path / "broken")
 
 
 def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(
@@ -229,7 +233,7 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
         monkeypatch.undo()
         sliced(server, tmp_path / "out")
         sliced(server, tmp_path / "right")
-    assert (tmp_path / "out" / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
+    assert same_bytes(tmp_path / "right", tmp_path / "out")
 
 
 @pytest.mark.parametrize("seed", fault_seeds(1))
@@ -257,7 +261,7 @@ def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_p
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
         asked_for = sum(request.stop - request.start for request in server.requests)
         assert asked_for <= (in_all - had) * 1.05 + 1000
-    assert (tmp_path / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
+    assert same_bytes(tmp_path / "right", tmp_path)
     assert not (tmp_path / ".download.slice.h5ad").exists()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,12 +55,14 @@ ReadColumn = Callable[[str], pd.Series]
 
 def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
-    kept = columns.carriers(settings.subset, "subset")
-    dropped = columns.carriers(settings.exclude, "exclude")
-    return [
-        *((name, ", ".join(settings.subset[name]), keep) for name, keep in kept.items()),
-        *((name, "not " + ", ".join(settings.exclude[name]), ~drop) for name, drop in dropped.items()),
-    ]
+    steps: list[Step] = []
+    for key, wanted in (("subset", settings.subset), ("exclude", settings.exclude)):
+        for column, labels in wanted.items():
+            values = columns.labels(column, f"{key}: {column}")
+            columns.expect(labels, values, column, f"{key}: {column}")
+            carries, names = _is_one_of(values, labels), ", ".join(labels)
+            steps.append((column, names, carries) if key == "subset" else (column, f"not {names}", ~carries))
+    return steps
 
 
 def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
@@ -99,15 +101,6 @@ class Columns:
     def labels(self, column: str, key: str, missing: Sequence[str] = ()) -> np.ndarray:
         """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
         return text(self.column(column, key), missing)
-
-    def carriers(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
-        """Which cells carry one of the wanted labels, per column."""
-        carriers = {}
-        for column, labels in wanted.items():
-            values = self.labels(column, f"{key}: {column}")
-            self.expect(labels, values, column, f"{key}: {column}")
-            carriers[column] = _is_one_of(values, labels)
-        return carriers
 
     def expect(self, wanted: Iterable[str], values: np.ndarray, column: str, key: str) -> None:
         """Note in ``absent`` the labels that no cell carries, with what there is and the key to mend."""
