@@ -10,12 +10,6 @@ from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 
 
-def test_defaults_are_those_of_a_plain_file() -> None:
-    settings = CellSettings.read({})
-    assert (settings.kind, settings.values, settings.task) == ("h5ad", "counts", None)
-    assert settings.quality.min_genes_per_cell is None
-
-
 def test_one_label_or_several_are_read_alike() -> None:
     assert CellSettings.read({"control": "NTC"}).control == ("NTC",)
     assert CellSettings.read({"subset": {"day": [2, 4]}}).subset == {"day": ("2", "4")}
@@ -31,14 +25,9 @@ def test_what_only_describes_the_dataset_is_kept_apart() -> None:
     ("found", "words"),
     [
         ({"quality": {"min_genes": 3}}, "quality: unknown key 'min_genes'"),
-        (
-            {"quality": {"min_genes_per_cell": -1}},
-            "quality: min_genes_per_cell: found -1",
-        ),
+        ({"quality": {"min_genes_per_cell": -1}}, "quality: min_genes_per_cell: found -1"),
         ({"task": "trajectories"}, "task: 'trajectories' is not allowed"),
-        ({"genes": {"symbols": "x"}}, "genes: unknown key 'symbols'"),
         ({"control": [["NTC"]]}, "control: found .'NTC'.; expected labels"),
-        ({"matrix": "Y"}, "matrix: found 'Y'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(found: dict[str, Any], words: str) -> None:

@@ -8,7 +8,8 @@ import anndata
 import pandas as pd
 import pytest
 
-from layerscope.cells.canonical import read_obs, write_cells
+from layerscope.cells.canonical import write_cells
+from layerscope.cells.obs import read_obs
 from layerscope.tables import Score
 from layerscope.tasks.cell_type.job import score as score_of_job
 from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE

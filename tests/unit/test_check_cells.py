@@ -11,6 +11,7 @@ import yaml
 
 import check_cells
 from layerscope.cells.check import check
+from layerscope.cells.obs import read_provenance
 from layerscope.cells.prepare import prepare
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
@@ -69,10 +70,16 @@ def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["papalexi_lowmoi_counts", "paul15_counts_240", "larry_mouse_781", "norman_mcfaline_devel"]
+    ("name", "n_cells", "species"),
+    [
+        ("papalexi_lowmoi_counts", 16_093, "human"),
+        ("paul15_counts_240", 2_660, "mouse"),
+        ("larry_mouse_781", 781, "mouse"),
+        ("norman_mcfaline_devel", 5_961, "human"),
+    ],
 )
 def test_the_proposed_entry_prepares_real_files(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, n_cells: int, species: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = SHARED / f"{name}.h5ad"
     if not source.is_file():
@@ -80,4 +87,5 @@ def test_the_proposed_entry_prepares_real_files(
     check_cells.main([str(source)])
     entry = yaml.safe_load(capsys.readouterr().out.split("config/datasets.yaml\n")[1])["my_cells"]
     prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
-    assert (tmp_path / "cells.h5ad").is_file()
+    about = read_provenance(tmp_path / "cells.h5ad")
+    assert (about["n_cells"], about["organism"]) == (n_cells, species)

@@ -51,11 +51,6 @@ def test_natural_logarithms_are_told_whatever_the_target(seed: int, per: float) 
     assert found.total == pytest.approx(per, rel=1e-4)
 
 
-def test_counts_per_million_are_told_from_their_total() -> None:
-    found = fingerprint(sparse.csr_matrix(normalised(counts(), 1e6).astype(np.float32)))
-    assert (found.kind, round(found.total)) == ("normalised", 1_000_000)
-
-
 def scaled() -> np.ndarray:
     logged = np.log1p(normalised(counts()))
     return (logged - logged.mean(axis=0)) / np.where(logged.std(axis=0) > 0, logged.std(axis=0), 1)

@@ -13,6 +13,7 @@ from scipy import sparse
 import prepare_cells
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.gene_names import GeneNames
+from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError
 
 TABLE = """hgnc_id\tsymbol\tname\tprev_symbol\tensembl_gene_id
@@ -79,7 +80,9 @@ def test_prepared_cells_carry_both_names(table: Path, tmp_path: Path) -> None:
     cells.write_h5ad(tmp_path / "a.h5ad")
     arguments = ["--input", str(tmp_path / "a.h5ad"), "--settings", "{}", "--condition", "toy"]
     outputs = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
+    outputs += ["--obs", str(tmp_path / "obs.parquet")]
     prepare_cells.main([*arguments, *outputs, "--gene-names", str(table)])
+    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"c{i}" for i in range(20)]
     made = read_cells(tmp_path / "cells.h5ad")
     assert made.var["symbol"].tolist() == symbols
     assert made.var["ensembl_id"].tolist()[1:3] == ["ENSG00000168385", "ENSG00000198851"]

@@ -12,15 +12,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-import prepare_cells
 from layerscope.cells import matrix
 from layerscope.cells.canonical import provenance, read_cells
-from layerscope.cells.obs import read_obs
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_table
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def counts(n_cells: int = 60, n_genes: int = 40, seed: int = 0) -> np.ndarray:
@@ -164,8 +160,6 @@ def test_cells_of_the_same_name_are_refused(tmp_path: Path) -> None:
         ({"subset": {"batch": "x", "kind": "q"}}, r"step subset \(batch x: 30 left; kind q: 0 left\)"),
         ({"quality": {"min_genes_per_cell": 999}}, "step quality.*min_genes_per_cell 999"),
         ({"quality": {"min_cells_per_gene": 999}}, "no gene is detected in 999 cells"),
-        ({"columns": {"time": "tme"}}, "no column 'tme'"),
-        ({"task": "clustering"}, "'clustering' is not allowed"),
         ({"values": "log_normalised"}, "looks like raw counts"),
     ],
 )
@@ -184,58 +178,3 @@ def test_cells_of_unknown_time_are_left_out_and_counted(tmp_path: Path) -> None:
     assert prepared(source, tmp_path, columns={"time": "day"}).n_obs == 40
     table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
     assert table[table["filter"] == "time"]["cells_after"].tolist()[0] == 40
-
-
-def test_the_script_reads_settings_and_writes_both_files(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.h5ad", counts())
-    arguments = ["--input", str(source), "--condition", "toy", "--settings", '{"dataset": "mine"}']
-    out = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
-    prepare_cells.main([*arguments, *out, "--obs", str(tmp_path / "obs.parquet")])
-    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"a_{i}" for i in range(60)]
-    assert read_cells(tmp_path / "cells.h5ad").n_obs == 60
-    assert (tmp_path / "summary.tsv").is_file()
-
-
-REAL: dict[str, tuple[dict[str, Any], int, str]] = {
-    "papalexi_lowmoi_counts": (
-        {
-            "task": "perturbation",
-            "columns": {"perturbation": "target", "guide": "guide_id"},
-            "control": "non-targeting",
-        },
-        16_093,
-        "human",
-    ),
-    "paul15_counts_240": (
-        {"task": "trajectory", "root": {"cell_type": "Multipotent progenitors"}},
-        2_660,
-        "mouse",
-    ),
-    "larry_mouse_781": (
-        {
-            "task": "trajectory",
-            "values": "normalised",
-            "columns": {"time": "time_info", "cell_type": "state_info", "clone": "obsm/X_clone"},
-            "root": {"time": 2, "cell_type": "undiff"},
-        },
-        781,
-        "mouse",
-    ),
-    "norman_mcfaline_devel": (
-        {"task": "perturbation", "values": "log_normalised", "control": "control"},
-        5_961,
-        "human",
-    ),
-    "pbmc_200_human_raw_a": ({}, 200, "human"),
-}
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_real_files_are_prepared(tmp_path: Path, name: str) -> None:
-    settings, n_cells, species = REAL[name]
-    source = SHARED / f"{name}.h5ad"
-    if not source.is_file():
-        pytest.skip(f"{source.name} is not beside the repository")
-    cells = prepared(source, tmp_path, **settings)
-    assert cells.n_obs == n_cells
-    assert provenance(cells)["organism"] == species

@@ -78,12 +78,8 @@ def test_the_table_adds_up_over_groups_and_steps(tmp_path: Path) -> None:
     table = read_table(tmp_path / "summary.tsv", text=("threshold",))
     assert tuple(table.columns) == SUMMARY_COLUMNS
     everything = table[table["group"] == "all"].reset_index()
-    assert everything["filter"].tolist() == [
-        "none",
-        "min_genes_per_cell",
-        "max_counts_per_cell",
-        "min_cells_per_gene",
-    ]
+    filters = ["none", "min_genes_per_cell", "max_counts_per_cell", "min_cells_per_gene"]
+    assert everything["filter"].tolist() == filters
     assert (everything["cells_before"][1:].to_numpy() == everything["cells_after"][:-1].to_numpy()).all()
     for kind in ("time", "batch"):
         parts = table[table["group"].str.startswith(f"{kind}: ")]

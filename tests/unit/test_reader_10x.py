@@ -112,27 +112,30 @@ def test_a_table_gives_the_cells_their_labels(tmp_path: Path) -> None:
         prepared([tmp_path / "run", tmp_path / "cells.csv"], tmp_path)
 
 
-def _cut_lines(run: Path) -> None:
-    lines = (run / "matrix.mtx").read_text().splitlines(keepends=True)
-    (run / "matrix.mtx").write_text("".join(lines[:-3]))
+def shortened(path: Path, n_bytes: int) -> None:
+    path.write_bytes(path.read_bytes()[:-n_bytes])
 
 
-def _cut_gzip(run: Path) -> None:
-    (run / "matrix.mtx.gz").write_bytes(gzip.compress((run / "matrix.mtx").read_bytes())[:-20])
-    (run / "matrix.mtx").unlink()
-
-
-def _other_sizes(run: Path) -> None:
-    (run / "barcodes.tsv").write_text("AAC0-1\n")
+def zipped(path: Path) -> Path:
+    made = path.with_name(f"{path.name}.gz")
+    made.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return made
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_cut_lines, r"matrix\.mtx: truncated or damaged \(27 of 30 entries"),
-        (_cut_gzip, r"matrix\.mtx\.gz: truncated or damaged"),
+        (
+            lambda run: shortened(run / "matrix.mtx", 12),
+            r"matrix\.mtx: truncated or damaged \(28 of 30 entries",
+        ),
+        (lambda run: shortened(zipped(run / "matrix.mtx"), 20), r"matrix\.mtx\.gz: truncated or damaged"),
         (lambda run: (run / "matrix.mtx").write_text("gene\tcell\n"), "truncated or damaged"),
-        (_other_sizes, "5 x 7, but there are 5 features and 1 barcodes"),
+        (
+            lambda run: (run / "barcodes.tsv").write_text("AAC0-1\n"),
+            "5 x 7, but there are 5 features and 1 barcodes",
+        ),
         (lambda run: (run / "barcodes.tsv").unlink(), r"no barcodes\.tsv\.gz beside it"),
     ],
 )
@@ -143,18 +146,13 @@ def test_damage_is_named(tmp_path: Path, spoil: Callable[[Path], object], words:
         prepared([tmp_path / "run"], tmp_path)
 
 
-def _no_genome(path: Path) -> None:
-    with h5py.File(path, "w") as stored:
-        stored["other"] = np.ones(3)
-
-
 @pytest.mark.parametrize(
     ("name", "make", "words"),
     [
         ("empty", Path.mkdir, r"empty: no matrix\.mtx"),
         ("notes.pdf", Path.touch, r"notes\.pdf: expected matrix\.mtx"),
         ("absent", lambda path: None, "no such file or folder"),
-        ("odd.h5", _no_genome, "one genome, found the groups other"),
+        ("odd.h5", lambda path: h5py.File(path, "w").close(), "one genome, found the groups none"),
     ],
 )
 def test_inputs_of_another_kind_are_named(

@@ -61,15 +61,6 @@ def test_names_give_donor_and_state() -> None:
         donor_and_state("cells.h5ad")
 
 
-def test_another_layout_is_refused_by_the_column_that_lacks(tmp_path: Path) -> None:
-    write_cd4_perturbseq(tmp_path / FILE)
-    cells = anndata.read_h5ad(tmp_path / FILE)
-    cells.obs = cells.obs.rename(columns={"guide_type": "guide_kind"})
-    cells.write_h5ad(tmp_path / FILE)
-    with pytest.raises(DataError, match="no column 'guide_type' in obs; did you mean 'guide_id' or"):
-        prepared(tmp_path / FILE, tmp_path)
-
-
 @pytest.mark.parametrize("kind", [str, int, float])
 def test_flags_are_read_however_they_are_written(tmp_path: Path, kind: type) -> None:
     write_cd4_perturbseq(tmp_path / FILE)

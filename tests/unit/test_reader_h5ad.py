@@ -69,33 +69,21 @@ def test_perturbations_and_controls_are_told(file: Path) -> None:
     assert cells.obs["guide"].tolist() == ["a-1", "NT-1", "b-1", "", "a-2", "NT-2"]
 
 
-def test_a_standard_name_in_the_file_can_be_left_out(file: Path) -> None:
-    cells = cells_of(file, columns={"guide": None})
-    assert "guide" not in cells.obs
-
-
 def test_clones_can_be_a_matrix_of_membership(file: Path) -> None:
-    assert cells_of(file, columns={"clone": "obsm/X_clone"}).obs["clone"].tolist() == [
-        "0",
-        "",
-        "1",
-        "0",
-        "",
-        "1",
-    ]
+    cells = cells_of(file, columns={"clone": "obsm/X_clone", "guide": None})
+    assert cells.obs["clone"].tolist() == ["0", "", "1"] * 2
+    assert "guide" not in cells.obs
     with pytest.raises(DataError, match="6 cells belong to more than one group"):
         cells_of(file, columns={"clone": "obsm/X_twice"})
 
 
 def test_subsets_and_exclusions_are_steps(file: Path) -> None:
     cells = cells_of(file, subset={"donor": 2, "good": "True"}, exclude={"label": "fate"})
-    assert [(name, threshold) for name, threshold, _ in cells.left_out] == [
-        ("donor", "2"),
-        ("good", "True"),
-        ("label", "not fate"),
+    assert [(name, threshold, keep.sum()) for name, threshold, keep in cells.left_out] == [
+        ("donor", "2", 3),
+        ("good", "True", 5),
+        ("label", "not fate", 3),
     ]
-    kept = np.logical_and.reduce([keep for *_, keep in cells.left_out])
-    assert not kept.any()
     assert cells.absent == {}
 
 
@@ -109,12 +97,8 @@ def test_the_order_of_times_can_be_given(file: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (
-            {"columns": {"time": "days"}},
-            r"cells\.h5ad: no column 'days' in obs; did you mean 'day'\?.*`columns: time`",
-        ),
+        ({"columns": {"time": "days"}}, r"cells\.h5ad: no column 'days'.*'day'\?.*`columns: time`"),
         ({"columns": {"age": "day"}}, "columns: unknown key 'age'"),
-        ({"subset": {"Donor": 1}}, "no column 'Donor' in obs; did you mean 'donor'"),
         ({"matrix": "layers/count"}, "no matrix 'layers/count'; there are: X. Mend `matrix`"),
         ({"columns": {"is_root": "label"}}, "must hold true or false, found fate, stem"),
         ({"task": "perturbation"}, "set `columns: perturbation`"),

@@ -30,29 +30,28 @@ def test_single_precision_logarithms_give_the_counts_back(seed: int, per: float,
     assert np.array_equal(recovered(values, total, per=per), counts)
 
 
+COUNTS = np.array([[1.0, 2, 0], [3, 0, 4]])
+TOTALS = COUNTS.sum(axis=1)
+
+
 def test_values_that_were_never_logged_can_be_undone_too() -> None:
-    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
-    total = counts.sum(axis=1)
-    assert np.array_equal(recovered(counts / total[:, None] * 100, total, per=100, logged=False), counts)
-
-
-def test_other_totals_are_refused_with_the_share() -> None:
-    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
-    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-    with pytest.raises(DataError, match=r"f: raw/X: counts cannot be recovered exactly: 50% of 4 values"):
-        recovered(values, np.array([3.0, 7.3]))
-    with pytest.raises(DataError, match="100% of 4 values"):
-        recovered(values, np.array([np.nan, np.nan]))
-
-
-def test_multiples_of_counts_are_refused_although_they_are_whole() -> None:
-    counts = np.array([[1.0, 2, 0], [3, 0, 4]])
-    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e6)
-    with pytest.raises(DataError, match=r"adds up to 100 times .*normalised to 1e\+06, not 10000"):
-        recovered(values, counts.sum(axis=1))
+    values = COUNTS / TOTALS[:, None] * 100
+    assert np.array_equal(recovered(values, TOTALS, per=100, logged=False), COUNTS)
 
 
 def test_genes_may_have_been_left_out_after_normalisation() -> None:
-    counts = np.array([[1.0, 2, 5], [3, 0, 4]])
-    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-    assert np.array_equal(recovered(values[:, :2], counts.sum(axis=1)), counts[:, :2])
+    values = np.log1p(COUNTS / TOTALS[:, None] * 1e4)
+    assert np.array_equal(recovered(values[:, :2], TOTALS), COUNTS[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("per", "totals", "words"),
+    [
+        (1e4, [3.0, 7.3], "f: raw/X: counts cannot be recovered exactly: 50% of 4 values"),
+        (1e4, [np.nan, np.nan], "100% of 4 values"),
+        (1e6, TOTALS, r"adds up to 100 times .*normalised to 1e\+06, not 10000"),  # whole, yet no counts
+    ],
+)
+def test_what_is_not_recovered_exactly_is_refused(per: float, totals: np.ndarray, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        recovered(np.log1p(COUNTS / TOTALS[:, None] * per), np.array(totals))

@@ -69,21 +69,20 @@ def test_every_guide_and_batch_keeps_its_share(seed: int, share: float) -> None:
 
 def test_other_seeds_choose_other_cells() -> None:
     obs = cells({"a": 100})
-    chosen = {tuple(obs.index[capped(obs.index, obs[["guide"]], 30, seed)]) for seed in range(5)}
-    assert len(chosen) == 5
+    for strata in (obs[["guide"]], obs[[]]):
+        chosen = {tuple(obs.index[capped(obs.index, strata, 30, seed)]) for seed in [*range(5), 0]}
+        assert len(chosen) == 5
     assert len(np.unique(stable_order(obs.index, 0))) == 100
 
 
-def test_without_strata_the_choice_is_random_but_seeded() -> None:
-    obs = cells({"a": 50})[[]]
-    assert capped(obs.index, obs, 20, 1).sum() == 20
-    assert np.array_equal(capped(obs.index, obs, 20, 1), capped(obs.index, obs, 20, 1))
-
-
-def test_nothing_left_is_refused() -> None:
-    with pytest.raises(DataError, match=r"no perturbation has 30 cells \(the largest has 5 cells\)"):
-        kept(cells({"NT": 9, "a": 5}), min_cells=30)
-    with pytest.raises(DataError, match="no control cells are left"):
-        kept(cells({"a": 5}))
-    with pytest.raises(DataError, match="there are none"):
-        kept(cells({"NT": 5}))
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"NT": 9, "a": 5}, r"no perturbation has 30 cells \(the largest has 5 cells\)"),
+        ({"a": 35}, "no control cells are left"),
+        ({"NT": 5}, "there are none"),
+    ],
+)
+def test_nothing_left_is_refused(sizes: dict[str, int], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        kept(cells(sizes), min_cells=30)

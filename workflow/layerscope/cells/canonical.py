@@ -54,17 +54,13 @@ def read_cells(path: str | Path) -> AnnData:
     return anndata.read_h5ad(path)
 
 
-def read_obs(path: str | Path) -> pd.DataFrame:
-    """Read the cells' table alone: the standard columns, indexed by cell id."""
-    return _read_table(path, "obs")
-
-
 def read_var(path: str | Path) -> pd.DataFrame:
     """Read the genes' table alone: ``symbol`` and/or ``ensembl_id``, indexed by gene name."""
-    return _read_table(path, "var")
+    return read_part(path, "var")
 
 
-def _read_table(path: str | Path, name: str) -> pd.DataFrame:
+def read_part(path: str | Path, name: str) -> pd.DataFrame:
+    """Read the table ``obs`` or ``var`` alone."""
     read_about(path)
     with open_h5ad(path) as file:
         return read_table(file[name])
@@ -89,13 +85,7 @@ def read_about(path: str | Path) -> dict[str, Any]:
 
 
 def provenance(cells: AnnData) -> dict[str, Any]:
-    """Provenance of cells read with :func:`read_cells`.
-
-    Raises
-    ------
-    DataError
-        If the cells carry none.
-    """
+    """Provenance of cells read with :func:`read_cells`; refuses cells that carry none."""
     if PROVENANCE not in cells.uns:
         raise DataError(f"these cells have no uns[{PROVENANCE!r}]: read them with read_cells")
     about: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
@@ -103,23 +93,12 @@ def provenance(cells: AnnData) -> dict[str, Any]:
 
 
 def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
-    """Write canonical cells; the same cells and provenance give the same bytes.
+    """Write canonical cells, whole or not at all; the same cells and provenance give the same bytes.
 
-    Parameters
-    ----------
-    path
-        The h5ad file to make, whole or not at all.
-    cells
-        Cells x genes. ``obs`` keeps its standard columns and those that start with ``true_``; ``var`` keeps
-        ``symbol`` and ``ensembl_id``; ``uns["iroot_cell"]`` is kept.
-    provenance
-        At least ``condition``, ``dataset``, ``task`` and ``values``.
-
-    Raises
-    ------
-    DataError
-        If the cells break the contract: names that repeat, values that are negative or not finite, counts
-        that are not whole numbers, a ``time`` without order.
+    ``obs`` keeps its standard columns and those that start with ``true_``; ``var`` keeps ``symbol`` and
+    ``ensembl_id``; ``uns["iroot_cell"]`` is kept. ``provenance`` holds at least ``condition``, ``dataset``,
+    ``task`` and ``values``. Cells that break the contract are refused: names that repeat, values that are
+    negative or not finite, counts that are not whole numbers, a ``time`` without order.
     """
     matrix = sparse.csr_matrix(cells.X)
     with whole(path) as scratch, CellsWriter(scratch, cells.var, provenance) as writer:

@@ -17,8 +17,7 @@ from layerscope.cells.genes import identify, is_mitochondrial, organism
 from layerscope.cells.guard import ACCEPTED, judge_all, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import natural_order, shortened, text
-from layerscope.cells.readers.h5ad import genes_of
-from layerscope.errors import DataError
+from layerscope.cells.readers.h5ad import demand_tables, genes_of
 
 MIN_LABELS, MAX_LABELS = 2, 60
 CONTROL = re.compile(
@@ -79,9 +78,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
     """
     path = Path(path)
     with open_h5ad(path) as file:
-        for part in ("obs", "var"):
-            if part not in file:
-                raise DataError(f"{path.name}: not an h5ad file: it has no {part}")
+        demand_tables(file, path.name)
         cell_ids = read_index(file["obs"])
         n_cells = len(cell_ids)
         everything = np.arange(n_cells)

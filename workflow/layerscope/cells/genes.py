@@ -93,9 +93,6 @@ def identify(
     index = [name.strip() for name in index]
     if not index:
         raise DataError(f"{where}: there are no genes")
-    for name in mapping:
-        if name not in GENE_COLUMNS:
-            raise DataError(f"{where}: genes: unknown key {name!r}; {among(name, GENE_COLUMNS)}")
     columns = {**_guess(index, var), **mapping}
     table: dict[str, list[str]] = {}
     for name in GENE_COLUMNS:

@@ -23,7 +23,6 @@ CHUNK = 1 << 16
 
 Blocks = Iterator[tuple[np.ndarray, sparse.csr_matrix]]
 Triplets = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
-Span = tuple[h5py.Dataset, np.ndarray, np.ndarray]
 
 
 class RowMatrix(Protocol):
@@ -40,11 +39,13 @@ class RowMatrix(Protocol):
 class StoredRows:
     """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
 
-    ``read_over`` is the number of stored entries between two wanted rows that are read rather than skipped.
+    Gaps of up to ``read_over`` entries between two wanted rows are read, not skipped.
     """
 
-    def __init__(self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None) -> None:
-        self._stored, self.read_over = stored, READ_OVER
+    def __init__(
+        self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int = READ_OVER
+    ) -> None:
+        self._stored, self._read_over = stored, read_over
         if isinstance(stored, h5py.Group):
             assert shape is not None
             self._data, self._indices = stored["data"], stored["indices"]
@@ -61,19 +62,20 @@ class StoredRows:
             yield part, self.read(part)
 
     def read(self, rows: np.ndarray) -> sparse.csr_matrix:
-        """Read rows (ascending, at least one), those that lie near each other in one go."""
+        """Read rows (ascending, at least one)."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
-        runs = np.split(rows, np.flatnonzero(gaps > self.read_over) + 1)
+        runs = np.split(rows, np.flatnonzero(gaps > self._read_over) + 1)
         blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
         if len(rows) < sum(block.shape[0] for block in blocks):
             blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
 
-    def spans(self, rows: np.ndarray) -> list[Span]:
-        """Stored arrays, and for each of the rows its first entry in them and the one after its last."""
+    def spans(self, rows: np.ndarray) -> list[tuple[h5py.Dataset, np.ndarray, np.ndarray]]:
+        """The arrays that hold the rows, and of each row its first entry there and the one after its last."""
         if isinstance(self._stored, h5py.Group):
-            places = self.starts[rows], self.starts[rows + 1]
-            return [(self._data, *places), (self._indices, *places)]
+            return [
+                (array, self.starts[rows], self.starts[rows + 1]) for array in (self._data, self._indices)
+            ]
         return [(self._stored, rows, rows + 1)]
 
     def _slice(self, first: int, last: int) -> sparse.csr_matrix:
@@ -144,13 +146,7 @@ class ChosenColumns:
 
 
 def stored_rows(stored: Table) -> RowMatrix:
-    """Rows of a matrix in an h5ad file, dense, CSR or CSC, of any version of the format.
-
-    Raises
-    ------
-    DataError
-        If the matrix is none of these, or not two-dimensional.
-    """
+    """Rows of a matrix in an h5ad file of any version: dense, CSR or CSC; anything else is a DataError."""
     if isinstance(stored, h5py.Dataset):
         if stored.ndim != 2:
             raise DataError(

@@ -20,17 +20,7 @@ METADATA = b"layerscope"
 def write_obs(
     path: str | Path, obs: pd.DataFrame, provenance: Mapping[str, Any], root_cell: str | None = None
 ) -> None:
-    """Write the table of canonical cells; the same content gives the same bytes.
-
-    Parameters
-    ----------
-    path
-        The parquet file to make (a scratch path of :func:`layerscope.files.whole`).
-    obs
-        Standard columns, indexed by cell id; see :func:`layerscope.cells.canonical.standard_table`.
-    provenance, root_cell
-        As in the file of cells.
-    """
+    """Write the standard columns of canonical cells as parquet; the same content gives the same bytes."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -59,9 +49,9 @@ def read_obs(path: str | Path) -> pd.DataFrame:
         If the file is missing or unreadable, or :func:`layerscope.cells.prepare.prepare` did not make it.
     """
     if Path(path).suffix != ".parquet":
-        from layerscope.cells import canonical
+        from layerscope.cells.canonical import read_part
 
-        return canonical.read_obs(path)
+        return read_part(path, "obs")
     times = _about(path)["times"]
     obs = pd.read_parquet(path, engine="pyarrow")
     for name in obs.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in obs.dtypes]]:
@@ -85,9 +75,9 @@ def read_root_cell(path: str | Path) -> str | None:
 
 def _about(path: str | Path) -> dict[str, Any]:
     if Path(path).suffix != ".parquet":
-        from layerscope.cells import canonical
+        from layerscope.cells.canonical import read_about
 
-        return canonical.read_about(path)
+        return read_about(path)
     from pyarrow import ArrowException, parquet
 
     if not Path(path).is_file():

@@ -204,20 +204,13 @@ class Cells:
             raise DataError(f"condition {self.condition}: no root cell is left after quality control")
 
     def _select(self) -> None:
-        if "is_control" not in self.obs:
-            raise ConfigError(
-                f"condition {self.condition}: set `control`: the label(s) of non-targeting cells"
-            )
         passed = np.flatnonzero(self.summary.kept)
         assigned = (self.obs["perturbation"] != "").to_numpy() | self.obs["is_control"].to_numpy()
         self.summary.filter_cells("selection", "perturbation", "assigned", assigned)
         keep = np.zeros(len(self.obs), dtype=bool)
         selection = self.settings.selection
         keep[passed] = choose(self.obs.iloc[passed], selection, f"condition {self.condition}")
-        threshold = ", ".join(
-            f"{key} {value}" for key, value in selection.model_dump(exclude_none=True).items()
-        )
-        self.summary.filter_cells("selection", "selection", threshold, keep, by="perturbation")
+        self.summary.filter_cells("selection", "selection", selection.text(), keep, by="perturbation")
 
     def _no_mitochondria(self) -> str:
         if self._mitochondrial is None:

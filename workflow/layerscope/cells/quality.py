@@ -80,7 +80,7 @@ class Summary:
         self.kept = after
 
     def happened_before(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Take over rows of steps that were taken before the file was read: when it was cut from a larger."""
+        """Take over the steps by which the file was cut from a larger one."""
         self.rows += [{**dict.fromkeys(SUMMARY_COLUMNS, ""), **row} for row in rows]
 
     def filter_genes(self, step: str, name: str, threshold: object, n_genes: int, remark: str = "") -> None:

@@ -15,9 +15,9 @@ SINGLE_PRECISION = 2e-6
 def undo(
     block: sparse.csr_matrix, totals: np.ndarray, per: float, logged: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Undo a normalisation: what the values were before, not rounded, and which of those are not whole.
+    """Undo a normalisation: the values before it, not rounded, and which of them are not whole numbers.
 
-    Whole is within 0.001 and, for large ones, the precision of values computed in single precision.
+    A value counts as whole within 0.001, or within single precision if it is large.
     """
     values = block.data.astype(np.float64)
     raw = (np.expm1(values) if logged else values) * np.repeat(totals, np.diff(block.indptr)) / per
@@ -41,7 +41,7 @@ class RecoveredCounts:
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`layerscope.cells.matrix.RowMatrix.blocks`; values that are no counts are refused.
 
-        A cell's counts must not add up to more than its total either: multiples of counts are whole, too.
+        A cell's counts may not add up to more than its total: multiples of counts would be whole numbers too.
         """
         for part, block in self._matrix.blocks(rows):
             raw, off = undo(block, self._totals[part], self._per, self._logged)

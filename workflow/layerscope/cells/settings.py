@@ -80,6 +80,10 @@ class Selection(Settings):
     seed: int = Field(default=0, ge=0)
     """Seed of that choice."""
 
+    def text(self) -> str:
+        """What is set, for tables."""
+        return ", ".join(f"{key} {value}" for key, value in self.model_dump(exclude_none=True).items())
+
 
 class Recovery(Settings):
     """How counts are recovered from normalised values: ``value * total / per``, after ``expm1`` if logged."""
@@ -141,13 +145,7 @@ class CellSettings(Reading):
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:
-        """Read the settings, which may be a dataset's whole entry.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value is not one of those allowed.
-        """
+        """Read the settings, which may be a dataset's whole entry."""
         about = {key: given[key] for key in ("title", "citation", "licence") if key in given}
         unused = {"source", "about", *about}
         return super().read({k: v for k, v in given.items() if k not in unused} | {"about": about}, where)

@@ -5,8 +5,10 @@ The slice has the layout of the file that it is cut from, so the same reader rea
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,25 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.h5ad_file import read_column, read_index, read_table
-from layerscope.cells.matrix import append_rows
+from layerscope.cells.h5ad_file import DamagedDataError, read_table
+from layerscope.cells.matrix import StoredRows, append_rows
+from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
-from layerscope.cells.remote_rows import DamagedError, damage_named, demand_rows, ranges_of_rows, read_rows
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.slice_record import write_record
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
-from layerscope.sources.hdf5_ranges import open_hdf5
+from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Retries
 from layerscope.tables import write_table
 
 LOG = logging.getLogger(__name__)
+ROWS_AT_ONCE = 512
+DAMAGE = (DamagedDataError, OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
     "h5ad": h5ad.read_open,
     "cd4_perturbseq": cd4_perturbseq.read_open,
@@ -58,8 +61,8 @@ def slice_cells(
 ) -> None:
     """Cut the chosen cells out of a remote h5ad file.
 
-    What has come is kept in a hidden folder beside ``output`` until the slice is whole, so that a run after a
-    break, or a kill, goes on from there.
+    What has been fetched stays in a hidden folder beside ``output`` until the slice is whole: after an
+    interruption the next run goes on from there.
 
     Parameters
     ----------
@@ -102,6 +105,34 @@ def slice_cells(
         remote.parts.remove()
 
 
+class DamagedError(SourceError):
+    """What came cannot be an h5ad file."""
+
+
+@contextmanager
+def _damage_named(url: str) -> Iterator[None]:
+    """Raise :class:`DamagedError` where HDF5, or what interprets it, finds something that cannot be."""
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(
+            f"{url}: the file is damaged, or wrong bytes came ({type(error).__name__}: {error}). "
+            "Run again: everything is fetched anew"
+        ) from error
+
+
+def _demand_rows(file: h5py.File, matrix_name: str) -> None:
+    """Refuse a matrix (as the settings name it) that is stored by columns; :class:`SourceError`."""
+    matrix = file.get("raw/X" if matrix_name == "raw" else matrix_name)
+    if matrix is not None and matrix.attrs.get("encoding-type", "") == "csc_matrix":
+        raise SourceError(
+            f"{matrix_name}: the matrix is stored by columns (CSC), so rows cannot be fetched alone. "
+            "Fetch the whole file and set a local `path`"
+        )
+
+
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
     if not output.is_file() or not choice.is_file():
         return False
@@ -116,14 +147,18 @@ class Slice:
     def __init__(self, remote: RemoteFile, source: Address, settings: CellSettings) -> None:
         self._remote, self._source, self._settings = remote, source, settings
         LOG.info("%s: %.3g GB; reading its tables", source.name, remote.size / 1e9)
-        with damage_named(source.fetched_from):
+        with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
-            demand_rows(self._file, settings.matrix or "X")
+            _demand_rows(self._file, settings.matrix or "X")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
+            stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
+            self._matrix = StoredRows(stored, shape, read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
+        self._chosen = np.zeros(len(self._cells.obs), dtype=bool)
+        self._chosen[self.rows] = True
 
     def _choose(self) -> np.ndarray:
         if not self._passing.any():
@@ -165,8 +200,8 @@ class Slice:
 
     def _fetch_rows(self) -> int:
         """Fetch the rows that are not here yet; returns the bytes of them, or of their chunks."""
-        with damage_named(self._remote.url):
-            ranges = ranges_of_rows(self._file[self._cells.matrix_name], self.rows)
+        with _damage_named(self._remote.url):
+            ranges = np.concatenate([row_ranges(*span) for span in self._matrix.spans(self.rows)])
             if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
                 raise ValueError("rows that lie beyond the end of the file")
         self._remote.fetch(ranges, f"{len(self.rows):,} of {len(self._passing):,} cells")
@@ -174,62 +209,47 @@ class Slice:
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        blocks = read_rows(self._file[self._cells.matrix_name], self.rows, self._cells.matrix.shape[1])
-        while True:
-            with damage_named(self._remote.url):
-                block = next(blocks, None)
-            if block is None:
-                break
-            append_rows(made, self._cells.matrix_name, block)
+        for start in range(0, len(self.rows), ROWS_AT_ONCE):
+            with _damage_named(self._remote.url):
+                block = self._matrix.read(self.rows[start : start + ROWS_AT_ONCE])
+            append_rows(made, self._cells.matrix_name, block.astype(np.float32))
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
 
         file = self._file
         names = [name for name in self._cells.used_columns if not name.startswith(h5ad.MEMBERSHIP)]
-        obs = pd.DataFrame({name: _of_rows(read_column(file["obs"], name), self.rows) for name in names})
-        obs.index = pd.Index(np.array(read_index(file["obs"]), dtype=object)[self.rows])
-        write_elem(made, "obs", obs)
-        write_elem(made, "var", _with_index(read_table(file["var"])))
+        obs = read_table(file["obs"], names).iloc[self.rows]
+        used = {name: obs[name].cat.remove_unused_categories() for name in obs.select_dtypes("category")}
+        write_elem(made, "obs", obs.assign(**used))
+        write_elem(made, "var", read_table(file["var"]))
         if self._cells.matrix_name == "raw/X":
-            write_elem(made, "raw/var", _with_index(read_table(file["raw/var"])))
-        write_elem(made, "uns", {})
-        write_record(made["uns"], self._record())
+            write_elem(made, "raw/var", read_table(file["raw/var"]))
+        record = json.dumps(self._record(), sort_keys=True, ensure_ascii=False)
+        write_elem(made, "uns", {h5ad.SLICE_RECORD: record})
 
     def _record(self) -> dict[str, Any]:
-        """What the slice says about the file that it is cut from; see :func:`read_record`."""
-        steps, left = [], np.ones(len(self._cells.obs), dtype=bool)
-        choice = ("selection", _selection_text(self._settings), self._chosen())
-        n_genes = self._cells.matrix.shape[1]
-        for name, threshold, keep in [*self._cells.left_out, choice]:
-            before = int(left.sum())
-            left &= keep
-            steps.append(
-                {"step": "slice", "filter": name, "threshold": threshold, "group": "all"}
-                | {"cells_before": before, "cells_after": int(left.sum())}
-                | {"genes_before": n_genes, "genes_after": n_genes}
-            )
+        """What the slice says about the file that it is cut from; see :func:`h5ad.read_record`."""
+        selection = self._settings.selection.text()
+        summary = Summary(pd.DataFrame(index=self._cells.obs.index), self._cells.matrix.shape[1])
+        for step in [*self._cells.left_out, ("selection", selection, self._chosen)]:
+            summary.filter_cells("slice", *step)
         return {
             "name": self._source.name,
             "url": self._source.url,
             "etag": self._remote.version.etag,
             "n_bytes": self._remote.size,
             "n_cells": len(self._cells.obs),
-            "selection": _selection_text(self._settings),
-            "before": steps,
+            "selection": selection,
+            "before": summary.rows,
         }
-
-    def _chosen(self) -> np.ndarray:
-        chosen = np.zeros(len(self._cells.obs), dtype=bool)
-        chosen[self.rows] = True
-        return chosen
 
     def table(self) -> pd.DataFrame:
         """The choice: one row per perturbation, those with most chosen cells first."""
         obs = self._cells.obs
         if "perturbation" not in obs or "is_control" not in obs:
             return pd.DataFrame(columns=list(CHOICE_COLUMNS))
-        known = obs.assign(passing=self._passing, chosen=self._chosen())[obs["perturbation"] != ""]
+        known = obs.assign(passing=self._passing, chosen=self._chosen)[obs["perturbation"] != ""]
         groups = known.groupby(["perturbation", "is_control"], observed=True, sort=True)
         table = groups.agg(
             cells_in_file=("passing", "size"),
@@ -247,18 +267,3 @@ class Slice:
 
 def _as_json(settings: CellSettings) -> Any:
     return settings.model_dump(mode="json")
-
-
-def _selection_text(settings: CellSettings) -> str:
-    chosen = settings.selection
-    return ", ".join(f"{key} {value}" for key, value in vars(chosen).items() if value is not None)
-
-
-def _of_rows(column: pd.Series, rows: np.ndarray) -> pd.Series:
-    part = column.iloc[rows].reset_index(drop=True)
-    return part.cat.remove_unused_categories() if isinstance(part.dtype, pd.CategoricalDtype) else part
-
-
-def _with_index(table: pd.DataFrame) -> pd.DataFrame:
-    table.index.name = None
-    return table

@@ -13,11 +13,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.readers import h5ad
 from layerscope.cells.readers.source import Columns, SourceCells, flag
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.slice_record import read_record
 from layerscope.errors import DataError
 
 FILE_NAME = re.compile(r"(?P<donor>D\d+)_(?P<state>[A-Za-z0-9]+)\.", re.ASCII)
@@ -29,8 +27,7 @@ KEY = "kind: cd4_perturbseq"
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
     """Read one donor's cells in one state; non-targeting cells become the controls."""
-    file = open_h5ad(path)
-    return read_open(file, read_record(file).get("name", Path(path).name), settings)
+    return read_open(*h5ad.open_named(path), settings)
 
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:

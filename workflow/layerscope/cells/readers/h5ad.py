@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,19 +16,13 @@ from layerscope.cells.guard import matrices, matrix_key, where_counts_are
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, stored_rows
-from layerscope.cells.readers.source import (
-    Columns,
-    SourceCells,
-    kept_by,
-    standard_obs,
-    subset_steps,
-)
+from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.slice_record import read_record
 from layerscope.errors import ConfigError, DataError
 
 MEMBERSHIP = "obsm/"
+SLICE_RECORD = "layerscope_slice"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
@@ -35,17 +31,30 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     A column of the settings may also be ``obsm/NAME``, a cells x groups matrix of membership (of clones,
     say): the label is the number of the group.
     """
+    return read_open(*open_named(path), settings)
+
+
+def open_named(path: str | Path) -> tuple[h5py.File, str]:
+    """Open an h5ad file; a slice goes by the name of the file that it was cut from."""
     file = open_h5ad(path)
-    return read_open(file, read_record(file).get("name", Path(path).name), settings)
+    return file, read_record(file).get("name", Path(path).name)
+
+
+def read_record(file: h5py.File) -> dict[str, Any]:
+    """What a slice says about the larger file that it was cut from; empty for any other file.
+
+    ``name``, ``url``, ``n_cells`` and ``n_bytes`` are those of the larger file; ``before`` is what was left
+    out, as rows of the summary.
+    """
+    if "uns" not in file or SLICE_RECORD not in file["uns"]:
+        return {}
+    record: dict[str, Any] = json.loads(file["uns"][SLICE_RECORD].asstr()[()])
+    return record
 
 
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
-    for part in ("obs", "var"):
-        if part not in file:
-            raise DataError(
-                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
-            )
+    demand_tables(file, name)
     columns = stored_columns(file, name)
     left_out = subset_steps(columns, settings)
     cell_ids = read_index(file["obs"])
@@ -53,20 +62,35 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     matrix_name = _matrix_name(file, settings.matrix, name)
     genes = read_table(genes_of(file, matrix_name))
     var = identify(genes.index.tolist(), genes, settings.genes, name)
+    matrix, remarks = _matrix(file, matrix_name, settings, columns)
+    if matrix.shape != (len(obs), len(var)):
+        raise DataError(
+            f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
+            f"{len(obs)} cells and {len(var)} genes"
+        )
     return SourceCells(
         name=name,
         obs=obs,
         var=var,
-        matrix=_matrix(file, matrix_name, settings, columns, (len(obs), len(var))),
+        matrix=matrix,
         matrix_name=matrix_name,
         left_out=left_out,
         root_cell=root_cell(file, cell_ids),
         absent=columns.absent,
-        remarks=_recovery_remark(settings, matrix_name),
+        remarks=remarks,
         used_columns=list(columns.used),
         before=read_record(file).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
     )
+
+
+def demand_tables(file: h5py.File, name: str) -> None:
+    """Refuse a file without tables of cells and of genes."""
+    for part in ("obs", "var"):
+        if part not in file:
+            raise DataError(
+                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
+            )
 
 
 def stored_columns(file: h5py.File, name: str) -> Columns:
@@ -83,13 +107,11 @@ def stored_columns(file: h5py.File, name: str) -> Columns:
 
 def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
-    uns = file.get("uns", {})
+    uns, where = file.get("uns", {}), Path(file.filename).name
     if "iroot_cell" in uns:
         named = uns["iroot_cell"]
         if not h5py.check_string_dtype(named.dtype):
-            raise DataError(
-                f"{Path(file.filename).name}: uns['iroot_cell'] must be a cell id, found {named[()]!r}"
-            )
+            raise DataError(f"{where}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
         return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
@@ -97,14 +119,10 @@ def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
         value = root.item() if root.size == 1 else root.tolist()
         value = value.decode(errors="replace") if isinstance(value, bytes) else value
-        raise DataError(
-            f"{Path(file.filename).name}: uns['iroot'] must be the number of a cell, found {value!r}"
-        )
+        raise DataError(f"{where}: uns['iroot'] must be the number of a cell, found {value!r}")
     position = int(root.item())
     if not 0 <= position < len(cell_ids):
-        raise DataError(
-            f"{Path(file.filename).name}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells"
-        )
+        raise DataError(f"{where}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
     return cell_ids[position]
 
 
@@ -128,30 +146,17 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
 
 
 def _matrix(
-    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns, shape: tuple[int, int]
-) -> RowMatrix:
-    matrix = stored_rows(file[matrix_name])
-    if matrix.shape != shape:
-        raise DataError(
-            f"{columns.name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{shape[0]} cells and {shape[1]} genes"
-        )
-    if settings.recover_counts is None:
-        return matrix
-    recovery = settings.recover_counts
-    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
-    where = f"{columns.name}: {matrix_name}"
-    return RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
-
-
-def _recovery_remark(settings: CellSettings, matrix_name: str) -> list[str]:
-    recovery = settings.recover_counts
+    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns
+) -> tuple[RowMatrix, list[str]]:
+    """The matrix that the settings name, and a remark where its counts are recovered."""
+    matrix, recovery = stored_rows(file[matrix_name]), settings.recover_counts
     if recovery is None:
-        return []
-    value = "expm1(value)" if recovery.logged else "value"
-    return [
-        f"counts recovered exactly from {matrix_name}: {value} * obs[{recovery.total!r}] / {recovery.per:g}"
-    ]
+        return matrix, []
+    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
+    where, value = f"{columns.name}: {matrix_name}", "expm1(value)" if recovery.logged else "value"
+    formula = f"{value} * obs[{recovery.total!r}] / {recovery.per:g}"
+    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
+    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}"]
 
 
 def _membership(file: h5py.Group | h5py.Dataset, where: str) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,47 +20,29 @@ Step = tuple[str, str, np.ndarray]
 
 @dataclass
 class SourceCells:
-    """Cells of one file, before any cell was left out.
-
-    Attributes
-    ----------
-    name
-        The file, for messages.
-    obs
-        Standard columns, indexed by cell id.
-    var
-        ``symbol`` and/or ``ensembl_id``, indexed by unique gene names.
-    matrix, matrix_name
-        Cells x genes, and where in the file it is.
-    left_out
-        Steps that leave cells out, in order: name, threshold, and the cells that pass, shape ``(n_cells,)``.
-    root_cell
-        Id of the one root cell that the data name.
-    absent
-        (key, label) of labels that the settings name and no cell of this file carries, with the message to
-        give if no other file of the condition has them either.
-    counts_elsewhere
-        Called with the cells in use when the matrix is refused; says where the counts probably are.
-    remarks
-        What a reader of the log should know.
-    used_columns
-        Columns of the file that were read.
-    before
-        What had been left out when the file was cut from a larger one: rows of the summary.
-    """
+    """Cells of one file, before any cell was left out."""
 
     name: str
     obs: pd.DataFrame
+    """Standard columns, indexed by cell id."""
     var: pd.DataFrame
+    """``symbol`` and/or ``ensembl_id``, indexed by unique gene names."""
     matrix: RowMatrix
     matrix_name: str = "X"
     left_out: list[Step] = field(default_factory=list)
+    """Steps that leave cells out, in order: name, threshold, and the cells that pass."""
     root_cell: str | None = None
+    """Id of the one root cell that the data name."""
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Key and label that the settings name and no cell of this file carries, and the message to give if no
+    other file of the condition has the label either."""
     counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
+    """Says where the counts of these cells probably are, when the matrix is refused."""
     remarks: list[str] = field(default_factory=list)
+    """What a reader of the log should know."""
     used_columns: list[str] = field(default_factory=list)
     before: list[dict[str, Any]] = field(default_factory=list)
+    """What had been left out when the file was cut from a larger one: rows of the summary."""
 
     @property
     def where(self) -> str:
@@ -73,12 +55,14 @@ ReadColumn = Callable[[str], pd.Series]
 
 def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
-    kept = columns.carriers(settings.subset, "subset")
-    dropped = columns.carriers(settings.exclude, "exclude")
-    return [
-        *((name, ", ".join(settings.subset[name]), keep) for name, keep in kept.items()),
-        *((name, "not " + ", ".join(settings.exclude[name]), ~drop) for name, drop in dropped.items()),
-    ]
+    steps: list[Step] = []
+    for key, wanted in (("subset", settings.subset), ("exclude", settings.exclude)):
+        for column, labels in wanted.items():
+            values = columns.labels(column, f"{key}: {column}")
+            columns.expect(labels, values, column, f"{key}: {column}")
+            carries, names = _is_one_of(values, labels), ", ".join(labels)
+            steps.append((column, names, carries) if key == "subset" else (column, f"not {names}", ~carries))
+    return steps
 
 
 def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
@@ -117,15 +101,6 @@ class Columns:
     def labels(self, column: str, key: str, missing: Sequence[str] = ()) -> np.ndarray:
         """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
         return text(self.column(column, key), missing)
-
-    def carriers(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
-        """Which cells carry one of the wanted labels, per column."""
-        carriers = {}
-        for column, labels in wanted.items():
-            values = self.labels(column, f"{key}: {column}")
-            self.expect(labels, values, column, f"{key}: {column}")
-            carriers[column] = _is_one_of(values, labels)
-        return carriers
 
     def expect(self, wanted: Iterable[str], values: np.ndarray, column: str, key: str) -> None:
         """Note in ``absent`` the labels that no cell carries, with what there is and the key to mend."""

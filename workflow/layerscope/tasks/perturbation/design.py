@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerscope.cells.canonical import read_obs
+from layerscope.cells.obs import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole

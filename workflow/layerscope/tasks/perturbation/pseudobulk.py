@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from layerscope import __version__
-from layerscope.cells.canonical import read_obs, read_provenance, read_var
+from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.centroids import add_by_group

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.cells.canonical import read_obs, read_provenance
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError
 from layerscope.statistics.ranks import average_ranks
 from layerscope.tasks.perturbation.centroids import add_by_group

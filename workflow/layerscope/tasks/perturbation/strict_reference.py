@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from layerscope.cells.canonical import read_provenance
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.obs import read_provenance
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tables import arrays_of

@@ -18,8 +18,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from layerscope.cells.canonical import read_obs
 from layerscope.cells.h5ad_file import column_names, open_h5ad
+from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_blocks
 from layerscope.extraction.job import Extraction, log_counts, prepare

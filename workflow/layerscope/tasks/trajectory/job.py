@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerscope.cells.canonical import read_obs
+from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.trajectory.paper import score_paper

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.cells.canonical import ROOT_CELL, read_obs
+from layerscope.cells.canonical import ROOT_CELL
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
