@@ -11,7 +11,6 @@ import extract_layers
 import merge_shards
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_provenance
-from layerscope.models.baselines import compute_baseline
 
 N_GENES = 40
 
@@ -88,21 +87,6 @@ def test_shards_are_merged_in_the_precision_that_was_asked_for(tmp_path):
     export = ["--embeddings", str(tmp_path / "merged.h5ad"), "--cells", str(cells), "--layer", "01"]
     export_layer.main([*export, "--output", str(tmp_path / "layer.h5ad")])
     np.testing.assert_array_equal(ad.read_h5ad(tmp_path / "layer.h5ad").X, other["01"][:9])
-
-
-def test_no_script_writes_over_its_input(embeddings):
-    cells, path = embeddings
-    before = cells.read_bytes(), path.read_bytes()
-    export = ["--embeddings", str(path), "--cells", str(cells), "--layer", "01", "--output"]
-    for attempt in (
-        lambda: export_layer.main([*export, str(cells)]),
-        lambda: export_layer.main([*export, str(path)]),
-        lambda: merge_shards.main(["--shards", str(path), "--output", str(path)]),
-        lambda: compute_baseline("log_all_genes", cells, cells, {}, 0),
-    ):
-        with pytest.raises(ConfigError, match="the output is the input"):
-            attempt()
-    assert (cells.read_bytes(), path.read_bytes()) == before
 
 
 def test_shards_that_are_not_all_or_not_alike_are_refused(embeddings, tmp_path):

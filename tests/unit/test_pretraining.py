@@ -167,7 +167,7 @@ def test_sentences_are_those_of_the_tokenisers(atlas, tmp_path):
     for family in FAMILIES:
         genes = gene_names(atlas, family)
         objective = OBJECTIVES[family](len(genes), 1, 16, 2, seed=0)
-        corpus = _corpus(family, atlas, genes, objective)
+        corpus = _corpus(family, atlas, genes, objective, tmp_path / family)
         draw = corpus.draw(np.arange(5), 1e-9, 10_000, np.random.default_rng(0))
         whole = type(draw)(**{**vars(draw), "hidden": np.zeros(len(draw.owner), dtype=bool)})
         fed = objective.inputs(corpus, whole, None).batch

@@ -19,7 +19,7 @@ import pandas as pd
 from pandas.errors import EmptyDataError, ParserError
 
 from layerscope.errors import DataError
-from layerscope.files import whole
+from layerscope.files import refuse_overwriting, whole
 
 OFFICIAL = "official"
 Status = Literal["ok", "undefined", "not_available"]
@@ -128,9 +128,9 @@ def _read(path: str | Path, **options: Any) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: the table is empty. Delete it and run again")
     with path.open("rb") as stream:
-        if not stream.seek(0, os.SEEK_END):
-            raise DataError(f"{path}: the table is empty. Delete it and run again")
         stream.seek(-1, os.SEEK_END)
         last = stream.read(1)
     try:
@@ -157,13 +157,16 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
 
 
 def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
-    """Write the rows of several tables of the same columns as one table, every cell as it stands.
+    """Write the rows of several tables as one table, every cell as it stands.
 
     Raises
     ------
     DataError
         If the columns of two tables differ.
+    ConfigError
+        If the output is one of the tables.
     """
+    refuse_overwriting(output, *tables)
     contents = [_read(path, dtype=str) for path in tables]
     for path, table in zip(tables, contents, strict=True):
         if list(table.columns) != list(contents[0].columns):
@@ -210,17 +213,22 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
 
 
 def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
-    """Read what :func:`write_resamples` wrote.
+    """Read what :func:`write_resamples` wrote; raises DataError as :func:`read_npz` does."""
+    return read_npz(path, "whole bootstrap values")
+
+
+def read_npz(path: str | Path, what: str, *names: str) -> dict[str, np.ndarray]:
+    """Read arrays of an ``.npz`` file: those that are named, or all.
 
     Raises
     ------
     DataError
-        If the file is missing, or is not such a file, or was changed.
+        If the file is missing, is not ``what`` it should be, was changed, or lacks an array.
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with np.load(path) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, BadZipFile) as error:
-        raise DataError(f"{path}: not whole bootstrap values ({error}); delete it and run again") from error
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in names or arrays.files}
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+        raise DataError(f"{path}: not {what} ({error}); delete it and run again") from error

@@ -30,7 +30,7 @@ from layerscope.demo.muon import Muon
 from layerscope.demo.objectives import OBJECTIVES, Inputs, Objective
 from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
-from layerscope.files import whole
+from layerscope.files import refuse_overwriting, whole
 from layerscope.models.catalogue import implementation
 from layerscope.models.settings import Settings
 
@@ -79,12 +79,14 @@ def pretrain(
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
+    refuse_overwriting(output, cells)
+    refuse_overwriting(output / PROVENANCE, cells)
     chosen = Pretraining.read(settings, "pretraining")
     described = read_provenance(cells)
     genes = gene_names(cells, family)
     with _single_threaded():
         objective = OBJECTIVES[family](len(genes), chosen.layers, chosen.hidden, chosen.heads, seed)
-        corpus = _corpus(family, cells, genes, objective)
+        corpus = _corpus(family, cells, genes, objective, output)
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(corpus))
         n_held_out = min(math.ceil(HELD_OUT_SHARE * len(corpus)), MAX_HELD_OUT)
@@ -116,10 +118,12 @@ def pretrain(
     return provenance
 
 
-def _corpus(family: str, cells: Path, genes: list[str], objective: Objective) -> Corpus:
+def _corpus(family: str, cells: Path, genes: list[str], objective: Objective, output: Path) -> Corpus:
     """Read the cells through the tokeniser of the model to be, loaded from a release of its first weights."""
     with tempfile.TemporaryDirectory() as folder:
         objective.write(Path(folder), genes)
+        for path in Path(folder).iterdir():
+            refuse_overwriting(output / path.name, cells)
         model = implementation(family).load(Path(folder), Settings({}, family), 0)
         return read_corpus(cells, model, objective.n_special)
 

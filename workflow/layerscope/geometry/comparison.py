@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_rows
+from layerscope.files import refuse_overwriting
 from layerscope.geometry.alignment import MIN_CELLS, Kernel, alignment
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
@@ -52,6 +53,7 @@ def compare_layers(
     DataError
         If the model accepts too few cells, or bytes of a layer were changed.
     """
+    refuse_overwriting(output, embeddings)
     size = GeometrySettings.read(settings).alignment_cells
     cells = _sample([embeddings], seed, size)
     own = {
@@ -94,6 +96,7 @@ def compare_with_baselines(
     DataError
         If files of a condition are not of the same cells, or too few cells are accepted by all.
     """
+    refuse_overwriting(output, *tables, *embeddings, *baselines)
     size = GeometrySettings.read(settings).alignment_cells
     rows: list[pd.DataFrame] = []
     sampled: tuple[list[Path], bytes] | None = None
