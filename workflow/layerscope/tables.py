@@ -109,10 +109,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 def read_table(path: str | Path, text: Sequence[str] = (), columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1).
 
-    Raises
-    ------
-    DataError
-        If the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
+    Raises DataError if the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
     """
     table = _read(path, dtype=dict.fromkeys(text, str), na_values=[""])
     missing = [name for name in columns if name not in table]
@@ -149,10 +146,10 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
     """Refuse a table read from a file if one of these columns holds something other than numbers."""
     for name in columns:
         if len(table) and table[name].dtype.kind not in "iuf":
-            odd = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
-            found = repr(odd.iloc[0]) if len(odd) else str(table[name].dtype)
+            words = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
+            example = repr(words.iloc[0]) if len(words) else str(table[name].dtype)
             raise DataError(
-                f"{path}: column {name!r} must hold numbers, found {found}. Delete it and run again"
+                f"{path}: column {name!r} must hold numbers, found {example}. Delete it and run again"
             )
 
 
@@ -183,13 +180,7 @@ def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Read a table of score rows.
-
-    Raises
-    ------
-    DataError
-        If it is no whole table, its columns are not those of :class:`Score`, or words stand for numbers.
-    """
+    """Read a table of score rows; raises DataError as :func:`read_table` does, and if it is another table."""
     table = read_table(path, text=TEXT_COLUMNS)
     if tuple(table.columns) != SCORE_COLUMNS:
         raise DataError(
@@ -218,12 +209,9 @@ def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: str | Path, what: str, *names: str) -> dict[str, np.ndarray]:
-    """Read arrays of an ``.npz`` file: those that are named, or all.
+    """Read arrays of an ``.npz`` file, those that are named or all.
 
-    Raises
-    ------
-    DataError
-        If the file is missing, is not ``what`` it should be, was changed, or lacks an array.
+    Raises DataError if the file is missing, is not ``what`` it should be, was changed, or lacks an array.
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")

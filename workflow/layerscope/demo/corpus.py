@@ -103,19 +103,7 @@ def gene_names(path: Path, family: str) -> list[str]:
 def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
     """Read a canonical file's cells through a model's own tokeniser.
 
-    Parameters
-    ----------
-    path
-        Canonical cells.
-    model
-        Its tokens have the columns ``ids`` and ``values``.
-    n_special
-        The token ids below this are not genes; nor are those beyond the vocabulary.
-
-    Raises
-    ------
-    DataError
-        If the file is not canonical, or has too few cells that can be read.
+    Token ids below ``n_special`` are not genes, nor are those beyond the vocabulary.
     """
     read_provenance(path)
     genes, values, lengths, depth = [], [], [], []

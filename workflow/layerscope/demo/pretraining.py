@@ -90,24 +90,24 @@ def pretrain(
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(corpus))
         n_held_out = min(math.ceil(HELD_OUT_SHARE * len(corpus)), MAX_HELD_OUT)
-        held_out, kept = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        curve = _train(objective, corpus, kept, chosen, rng, threads)
-        compared = _compare(objective, corpus, kept, held_out, chosen, seed)
+        held_out, trained_on = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+        curve = _train(objective, corpus, trained_on, chosen, rng, threads)
+        errors = _compare(objective, corpus, trained_on, held_out, chosen, seed)
     condition = str(described.get("condition", cells.stem))
-    if compared["model"] >= 0.95 * compared["gene_means"]:
+    if errors["model"] >= 0.95 * errors["gene_means"]:
         log.warning(
             "masked values are predicted hardly better (%.3f) than by each gene's mean (%.3f): the "
             "layers have learned little; raise pretraining.steps, or take more cells",
-            compared["model"],
-            compared["gene_means"],
+            errors["model"],
+            errors["gene_means"],
         )
     provenance = {
-        "trained_on": f"{condition} ({len(kept)} cells, {len(genes)} genes), here, by layerscope",
+        "trained_on": f"{condition} ({len(trained_on)} cells, {len(genes)} genes), here, by layerscope",
         "family": family,
         "cells": {key: described[key] for key in ("condition", "dataset", "source") if key in described},
         "settings": chosen.model_dump(),
         "seed": seed,
-        "held_out_mean_squared_error": compared,
+        "held_out_mean_squared_error": errors,
         "loss": curve,
         "layerscope_version": __version__,
         "torch_version": torch.__version__.partition("+")[0],
@@ -203,7 +203,7 @@ def rate_at(step: int, steps: int) -> float:
 def _compare(
     objective: Objective,
     corpus: Corpus,
-    kept: np.ndarray,
+    trained_on: np.ndarray,
     held_out: np.ndarray,
     settings: Pretraining,
     seed: int,
@@ -216,7 +216,7 @@ def _compare(
         with torch.inference_mode():
             return objective.masked(objective.inputs(corpus, draw, None))
 
-    _, known, known_genes = masked(kept[:: max(1, len(kept) // CELLS_FOR_MEANS)])
+    _, known, known_genes = masked(trained_on[:: max(1, len(trained_on) // CELLS_FOR_MEANS)])
     predicted, truth, genes = masked(held_out)
     n_genes = corpus.n_genes
     mean = known.mean()

@@ -116,12 +116,6 @@ class Pretraining(Settings):
 
 
 def draw_settings(draw: str, given: Mapping[str, Any]) -> Simulation:
-    """Settings of a draw: its defaults, overlaid by what is given.
-
-    Raises
-    ------
-    ConfigError
-        If the draw or a key is unknown, or a value has another type or lies outside its range.
-    """
+    """Settings of a draw: its defaults, overlaid by what is given."""
     demand_known(draw, DRAWS, "simulation", "draw")
     return DRAWS[draw].read(given, f"simulation: {draw}")

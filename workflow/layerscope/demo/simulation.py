@@ -30,27 +30,13 @@ from layerscope.files import whole
 
 
 def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
-    """Simulate a draw.
-
-    Parameters
-    ----------
-    draw
-        ``"differentiation"``, ``"perturbation"`` or ``"atlas"``.
-    given
-        Settings that replace the defaults of :mod:`layerscope.demo.settings`.
-    seed
-        Seed of the cells. Each draw has a stream of its own.
+    """Simulate a draw (``"differentiation"``, ``"perturbation"`` or ``"atlas"``), each with its own stream.
 
     Returns
     -------
     AnnData with raw counts (CSR float32, cells x genes); ``var`` has ``symbol`` and ``ensembl_id``; ``obs``
     the columns of the process and the truth in ``true_...``; ``uns["simulation"]`` a JSON text with draw,
     settings and seed.
-
-    Raises
-    ------
-    ConfigError
-        If the draw or a setting is unknown or out of range.
     """
     import anndata
 

@@ -13,15 +13,7 @@ from layerscope.models.base import Integers, Sentences
 
 @dataclass(frozen=True)
 class Window:
-    """Some cells of a file as tokens.
-
-    Attributes
-    ----------
-    rows
-        Their numbers in the file.
-    sentences
-        Their tokens, in the order of ``rows``.
-    """
+    """Some cells of a file: their row numbers, and their tokens in the same order."""
 
     rows: npt.NDArray[np.int64]
     sentences: Sentences

@@ -116,13 +116,7 @@ def extract(
 
 
 def stretch(n_cells: int, number: int, count: int) -> range:
-    """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such stretch.
-    """
+    """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells."""
     if not 1 <= number <= count <= n_cells:
         raise ConfigError(f"shard {number} of {count}: there are {n_cells} cells; expected 1 to {count}")
     return range(n_cells * (number - 1) // count, n_cells * number // count)
@@ -130,19 +124,7 @@ def stretch(n_cells: int, number: int, count: int) -> range:
 
 @dataclass(frozen=True)
 class Run:
-    """A model and a file of cells, ready to go.
-
-    Attributes
-    ----------
-    model, stream, pooling, device, budget
-        See :class:`~layerscope.extraction.engine.Engine`.
-    columns
-        The layers as they are kept.
-    provenance
-        How the layers are made.
-    identity
-        Whatever decides the result, as JSON; what a run of another identity left is thrown away.
-    """
+    """A model and a file of cells, ready to go (see :class:`~layerscope.extraction.engine.Engine`)."""
 
     model: FoundationModel
     stream: CellStream
@@ -150,16 +132,11 @@ class Run:
     device: torch.device
     budget: int
     columns: list[Column]
-    provenance: dict[str, Any]
-    identity: dict[str, Any]
+    provenance: dict[str, Any]  # how the layers are made
+    identity: dict[str, Any]  # whatever decides the result
 
     def write(self, output: Path, cells: range) -> dict[str, Any]:
-        """Write the embeddings file of some of the cells, going on where an interrupted run was.
-
-        Returns
-        -------
-        Its provenance, with what became of the cells.
-        """
+        """Write the embeddings file of some of the cells; returns its provenance, with counts of cells."""
         folder = output.with_name(f".partial.{output.name}.run")
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
         with PartialRun(folder, identity, self.columns, cells) as partial_run:
