@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _train(
             done = [task.result() for task in running]
             losses.append(sum(loss for loss, _ in done) / SHARDS)
             for index, parameter in enumerate(parameters):
-                parameter.grad = sum_in_order([gradients[index] for _, gradients in done]) / SHARDS
+                parameter.grad = reduce(torch.add, [gradients[index] for _, gradients in done]) / SHARDS
             nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
             share = rate_at(step, settings.steps)
             adam.param_groups[0]["lr"] = ADAM_RATE * share
@@ -181,14 +182,6 @@ def _gradients(
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     zeros = (torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True))
     return loss.item(), list(zeros)
-
-
-def sum_in_order(tensors: list[Tensor]) -> Tensor:
-    """Sum from the first to the last, always in this order."""
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -18,15 +18,9 @@ from layerscope import __version__
 from layerscope.demo.counts import observe
 from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
 from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
-from layerscope.demo.settings import (
-    DRAWS,
-    Atlas,
-    Differentiation,
-    Perturbation,
-    Simulation,
-    draw_settings,
-)
+from layerscope.demo.settings import DRAWS, Atlas, Differentiation, Perturbation, Simulation
 from layerscope.files import whole
+from layerscope.settings import demand_known
 
 
 def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
@@ -40,7 +34,8 @@ def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
     """
     import anndata
 
-    settings = draw_settings(draw, given)
+    demand_known(draw, DRAWS, "simulation", "draw")
+    settings = DRAWS[draw].read(given, f"simulation: {draw}")
     rng = np.random.default_rng([seed, 1 + list(DRAWS).index(draw)])
     program = regulatory_program(settings.program_seed, settings.genes, settings.mitochondrial_genes)
     cells = _cells(program, settings, rng)

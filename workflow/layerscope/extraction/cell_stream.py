@@ -48,27 +48,10 @@ class CellStream:
     gene_column
         The column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
 
-    Attributes
-    ----------
-    cell_ids
-        Names of all cells, in the order of the file; read when asked for, while the file is open.
-    match
-        How the genes were matched.
-    values
-        What the matrix holds; ``"any"`` for a model that looks at ranks alone, ``"counts, whole or not"`` for
-        one that takes fractions.
-    provenance
-        Of the cells; empty where the file carries none.
-    change
-        What happens to a block of cells before the model sees it (a control's ablation), if anything.
-
     Raises
     ------
-    DataError
-        If the file is not whole, the matrix or a column is missing, no gene is known, or the values are not
-        what the model takes.
-    ConfigError
-        If the model does not take the values that the file or the settings name.
+    DataError, ConfigError
+        If the file is not whole, lacks what is named, or holds no gene or no values that the model takes.
     """
 
     def __init__(
@@ -81,7 +64,7 @@ class CellStream:
         gene_column: str = "",
     ) -> None:
         self.path, self._model = path, model
-        self.change: Callable[[CellBlock], CellBlock] | None = None
+        self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
         self._file = open_h5ad(path)
         self._name = {"raw": "raw/X"}.get(matrix, matrix)
         if self._name not in self._file:
@@ -89,7 +72,7 @@ class CellStream:
                 f"{path}: no matrix {matrix!r}; choose X, raw or layers/NAME with --set matrix=..."
             )
         self._rows = stored_rows(self._file[self._name])
-        self.cell_ids = RowNames(self._file["obs"])
+        self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
         _demand_unique(path, self.cell_ids)
         self.provenance = _provenance(self._file)
         var = self._file["raw/var" if self._name == "raw/X" else "var"]

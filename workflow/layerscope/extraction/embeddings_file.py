@@ -38,24 +38,12 @@ REMEDY = "delete it and extract again"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of one model.
-
-    Attributes
-    ----------
-    cell_ids
-        Names of the cells.
-    matrix
-        float32, cells x width; NaN in the rows of refused cells.
-    provenance
-        How it was made.
-    refused
-        Per cell, why it has no representation; empty where it has.
-    """
+    """One layer of one model."""
 
     cell_ids: list[str]
-    matrix: npt.NDArray[np.float32]
-    provenance: dict[str, Any]
-    refused: list[str] = field(default_factory=list)
+    matrix: npt.NDArray[np.float32]  # cells x width; NaN in the rows of refused cells
+    provenance: dict[str, Any]  # how it was made
+    refused: list[str] = field(default_factory=list)  # per cell why it has no representation; "" where it has
 
 
 def key(layer: str) -> str:

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,49 +39,21 @@ STREAM_SETTINGS = ("matrix", "values", "gene_column")
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What to extract, and how.
+    """What to extract, and how."""
 
-    Attributes
-    ----------
-    family
-        A foundation family of :mod:`layerscope.models.catalogue`.
-    name
-        What the study calls the model; for the log and the provenance.
-    layers
-        How many layers the checkpoint must have; 0 takes what it has.
-    pooling
-        At the numbered layers; empty for the family's own default.
-    dtype
-        Of the blocks' matrices: ``float32``, ``bfloat16``, ``float16``.
-    stored_dtype
-        Of the file: ``float32`` or ``float16``.
-    device
-        ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device.
-    threads
-        CPU threads of PyTorch; 0 leaves its default.
-    token_budget
-        Tokens of a batch; 0 for the device's default.
-    control, control_seed
-        One of :data:`~layerscope.models.catalogue.CONTROLS`, or empty; and the seed of its draw.
-    seed
-        Of what tokenisation draws per cell.
-    settings
-        Of the model and of the reading of cells (``matrix``, ``values``, ``gene_column``).
-    """
-
-    family: str
-    name: str = ""
-    layers: int = 0
-    pooling: str = ""
-    dtype: str = "float32"
-    stored_dtype: str = "float32"
-    device: str = "auto"
-    threads: int = 0
-    token_budget: int = 0
-    control: str = ""
+    family: str  # a foundation family of layerscope.models.catalogue
+    name: str = ""  # of the model, for the log and the provenance
+    layers: int = 0  # that the checkpoint must have; 0 takes what it has
+    pooling: str = ""  # at the numbered layers; empty for the family's own default
+    dtype: str = "float32"  # of the blocks' matrices: float32, bfloat16 or float16
+    stored_dtype: str = "float32"  # of the file: float32 or float16
+    device: str = "auto"  # cpu, cuda, or auto: CUDA where there is a device
+    threads: int = 0  # of PyTorch on the CPU; 0 leaves its default
+    token_budget: int = 0  # tokens of a batch; 0 for the device's default
+    control: str = ""  # one of layerscope.models.catalogue.CONTROLS, or empty
     control_seed: int = 0
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0  # of what tokenisation draws per cell
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the model and of STREAM_SETTINGS
 
 
 def extract(
@@ -243,10 +215,9 @@ def _provenance(
     model: FoundationModel, stream: CellStream, job: Extraction, pooling: str, device: torch.device
 ) -> dict[str, Any]:
     """How the embeddings are made; nothing that tells when, where or how fast."""
-    asked = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
-    settings = asdict(job)
+    of_job = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
     return {
-        **{name: settings[name] for name in asked},
+        **{name: getattr(job, name) for name in of_job},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
         "hidden_size": model.hidden_size,
