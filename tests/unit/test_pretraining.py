@@ -132,7 +132,7 @@ def test_little_learning_is_said_aloud(atlas, tmp_path, caplog):
 
 def test_no_visible_gene_is_predicted_and_every_other_one_is():
     corpus = ragged()
-    draw = corpus.draw(np.arange(12), masked=0.3, most=16, rng=np.random.default_rng(1))
+    draw = corpus.draw(np.arange(12), masked=0.3, max_visible=16, rng=np.random.default_rng(1))
     expressed = draw.target > 0
     assert expressed.sum() == corpus.offsets[-1]
     visible = np.zeros_like(expressed)

@@ -143,14 +143,14 @@ def _train(
     vectors = [p for p in parameters if all(p is not m for m in matrices)]
     muon, adam = Muon(matrices), torch.optim.AdamW(vectors, lr=ADAM_RATE, weight_decay=ADAM_DECAY, fused=True)
     objective.start_from(*map(torch.from_numpy, corpus.means(cells)))
-    size, most = min(settings.batch, len(cells)), _visible(objective, settings)
+    size, max_visible = min(settings.batch, len(cells)), _max_visible(objective, settings)
     curve: list[list[float]] = []
     losses: list[float] = []
     started = time.monotonic()
 
     def shards() -> list[Inputs]:
-        chosen = np.array_split(rng.choice(cells, size, replace=False), SHARDS)
-        draws = [corpus.draw(part, settings.masked, most, rng) for part in chosen]
+        parts = np.array_split(rng.choice(cells, size, replace=False), SHARDS)
+        draws = [corpus.draw(part, settings.masked, max_visible, rng) for part in parts]
         return [objective.inputs(corpus, draw, rng) for draw in draws]
 
     with ThreadPoolExecutor(min(threads, SHARDS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -179,9 +179,7 @@ def _gradients(
     objective: Objective, parameters: list[nn.Parameter], shard: Inputs
 ) -> tuple[float, list[Tensor]]:
     loss = objective.loss(shard)
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    zeros = (torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True))
-    return loss.item(), list(zeros)
+    return loss.item(), list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
 
 def rate_at(step: int, steps: int) -> float:
@@ -205,7 +203,7 @@ def _compare(
     rng = np.random.default_rng([seed, 2])
 
     def masked(cells: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        draw = corpus.draw(cells, settings.masked, _visible(objective, settings), rng)
+        draw = corpus.draw(cells, settings.masked, _max_visible(objective, settings), rng)
         with torch.inference_mode():
             return objective.masked(objective.inputs(corpus, draw, None))
 
@@ -226,11 +224,10 @@ def _compare(
     return errors
 
 
-def _visible(objective: Objective, settings: Pretraining) -> int:
+def _max_visible(objective: Objective, settings: Pretraining) -> int:
     """Most visible genes of a cell, so that all its genes in the sentence are at most ``tokens``."""
-    return (
-        max(1, round(settings.tokens * (1 - settings.masked))) if objective.sees_masked else settings.tokens
-    )
+    share = 1 - settings.masked if objective.sees_masked else 1
+    return max(1, round(settings.tokens * share))
 
 
 @contextmanager

@@ -99,10 +99,10 @@ class CellStream:
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
-            cells = self._known(part, block)
+            cells = self._over_vocabulary(part, block)
             yield part, cells if self.change is None else self.change(cells)
 
-    def _known(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
+    def _over_vocabulary(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
         """Cells over the model's vocabulary: columns of one gene are summed."""
         genes = self.match.index[block.indices]
         known = (genes >= 0) & (block.data != 0)

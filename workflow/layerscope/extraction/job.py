@@ -165,7 +165,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         provenance=provenance,
         identity={
             **provenance,
-            "cells_file": _identity(cells),
+            "cells_file": {"bytes": cells.stat().st_size, "modified": cells.stat().st_mtime_ns},
             "columns": [repr(column) for column in columns],
         },
     )
@@ -198,10 +198,10 @@ def _device(name: str) -> torch.device:
 
 
 def _pooling(model: FoundationModel, name: str) -> str:
-    chosen = name or model.default_pooling
-    if chosen not in model.poolings:
-        raise ConfigError(f"{model.family}: no pooling {chosen!r}; choose one of {', '.join(model.poolings)}")
-    return chosen
+    name = name or model.default_pooling
+    if name not in model.poolings:
+        raise ConfigError(f"{model.family}: no pooling {name!r}; choose one of {', '.join(model.poolings)}")
+    return name
 
 
 def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
@@ -245,9 +245,3 @@ def _trained_on(weights: Path) -> str:
     if not path.is_file():
         return ""
     return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", ""))
-
-
-def _identity(cells: Path) -> dict[str, int]:
-    """What tells a file of cells from another of the same name."""
-    status = cells.stat()
-    return {"bytes": status.st_size, "modified": status.st_mtime_ns}
