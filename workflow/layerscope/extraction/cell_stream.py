@@ -22,12 +22,12 @@ from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_c
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
 from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
 
-PROVENANCE = "layerscope"
 UNCHECKED = "any"
 UNLOGGED = "counts, whole or not"
 
@@ -160,8 +160,7 @@ class CellStream:
         column = read_column(obs, name)
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
-        plain = column.astype(object)
-        return pd.Categorical(np.where(plain.isna(), "", plain.astype(str)).astype(object))
+        return pd.Categorical(_texts(column))
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
@@ -170,9 +169,14 @@ def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
     for name in column_names(var):
         column = read_column(var, name)
         if not pd.api.types.is_numeric_dtype(column.dtype):
-            plain = column.astype(object)
-            names[name] = plain.where(plain.notna(), "").astype(str).tolist()
+            names[name] = _texts(column).tolist()
     return names
+
+
+def _texts(column: pd.Series) -> npt.NDArray[np.object_]:
+    """A column as text, empty where missing."""
+    plain = column.astype(object)
+    return np.asarray(plain.where(plain.notna(), "").astype(str), dtype=object)
 
 
 def _provenance(file: h5py.File) -> dict[str, Any]:
