@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bad_ground import bad
+from bad_ground import BUILDERS
 
 STUDY: dict[str, Any] = {
     "study": {"title": "Mine", "conditions": ["mine"], "models": ["hvg_pca"]},
@@ -32,8 +32,7 @@ def setting(name: str, *place: object) -> None:
         part[last] = value
         (at / "mine.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
-    build.__name__ = name
-    bad(build)
+    BUILDERS[name] = build
 
 
 def text(name: str, content: str | bytes | None) -> None:
@@ -43,8 +42,7 @@ def text(name: str, content: str | bytes | None) -> None:
         if content is not None:
             (at / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    build.__name__ = name
-    bad(build)
+    BUILDERS[name] = build
 
 
 text("config_missing", None)

@@ -151,27 +151,22 @@ def run_check(at: Path, out: Path, options: Options) -> None:
         (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
 
 
-def script(main: Callable[[list[str]], None], **usual: object) -> Step:
-    """A step that calls a script with its usual options, and those of the bad input in their place.
+def function(called: Callable[..., None], **usual: object) -> Step:
+    """A step that calls a function with its usual options, and those of the bad input in their place.
 
     In texts ``{at}`` is the folder of the inputs and ``{out}`` that of the outputs.
     """
 
     def step(at: Path, out: Path, options: Options) -> None:
         texts = {name: x.format(at=at, out=out) if isinstance(x, str) else x for name, x in usual.items()}
-        main(words(**texts | options))
-
-    return step
-
-
-def function(called: Callable[..., None], **usual: object) -> Step:
-    """A step that calls a function of the package, likewise."""
-
-    def step(at: Path, out: Path, options: Options) -> None:
-        texts = {name: x.format(at=at, out=out) if isinstance(x, str) else x for name, x in usual.items()}
         called(**texts | options)
 
     return step
+
+
+def script(main: Callable[[list[str]], None], **usual: object) -> Step:
+    """A step that calls a script, likewise."""
+    return function(lambda **options: main(words(**options)), **usual)
 
 
 # references of both lie in the folder itself

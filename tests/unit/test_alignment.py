@@ -1,5 +1,7 @@
 """How alike layers and baselines are: the estimator against its formula, and the tables of a study."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +29,13 @@ def debiased_cka(*representations):
     return alignment(kernels, kernels)
 
 
+def cka_of_its_definition(*representations):
+    """From the centred kernels, with the criterion as the paper writes it."""
+    kernels = [z @ z.T for z in (cells - cells.mean(axis=0) for cells in representations)]
+    norms = [unbiased_hsic(kernel, kernel) for kernel in kernels]
+    return unbiased_hsic(*kernels) / np.sqrt(np.prod(norms))
+
+
 def unbiased_hsic(k, l):  # noqa: E741
     """Song et al. 2012, equation 5, in its own words."""
     n, one = len(k), np.ones(len(k))
@@ -38,26 +47,18 @@ def unbiased_hsic(k, l):  # noqa: E741
 def test_alignment_is_the_unbiased_criterion_normalised(random):
     x, y = random.normal(size=(30, 6)), random.normal(size=(30, 4))
     y[:, 0] += x[:, 0]
-    kernels = [z @ z.T for z in (x - x.mean(axis=0), y - y.mean(axis=0))]
-    expected = unbiased_hsic(*kernels) / np.sqrt(
-        unbiased_hsic(kernels[0], kernels[0]) * unbiased_hsic(kernels[1], kernels[1])
-    )
-    found = debiased_cka(x, y)
-    assert found[0, 1] == pytest.approx(expected)
-    assert found[1, 0] == found[0, 1]
-    np.testing.assert_allclose(np.diag(found), 1)
+    cka = debiased_cka(x, y)
+    assert cka[0, 1] == pytest.approx(cka_of_its_definition(x, y))
+    assert cka[1, 0] == cka[0, 1]
+    np.testing.assert_allclose(np.diag(cka), 1)
 
 
 @pytest.mark.parametrize("widths", [(3, 5), (3, 90), (90, 3), (90, 90)])
 def test_wide_and_narrow_representations_are_aligned_by_the_same_formula(random, widths):
     shared = random.normal(size=(60, 2))
     pair = [np.hstack([3 * shared, random.normal(size=(60, width - 2))]) for width in widths]
-    kernels = [z @ z.T for z in (one - one.mean(axis=0) for one in pair)]
-    expected = unbiased_hsic(*kernels) / np.sqrt(
-        unbiased_hsic(kernels[0], kernels[0]) * unbiased_hsic(kernels[1], kernels[1])
-    )
-    assert [Kernel(one).narrow for one in pair] == [width < 60 / CELLS_PER_DIMENSION for width in widths]
-    assert debiased_cka(*pair)[0, 1] == pytest.approx(expected, rel=1e-9)
+    assert [Kernel(cells).narrow for cells in pair] == [width < 60 / CELLS_PER_DIMENSION for width in widths]
+    assert debiased_cka(*pair)[0, 1] == pytest.approx(cka_of_its_definition(*pair), rel=1e-9)
 
 
 def test_alignment_does_not_see_rotation_scale_or_shift(random):
@@ -74,9 +75,9 @@ def test_unrelated_wide_representations_have_no_alignment(random):
 
 
 def test_a_constant_layer_is_aligned_with_nothing(random):
-    found = debiased_cka(np.ones((10, 3)), random.normal(size=(10, 3)))
-    assert np.isnan(found[0]).all()
-    assert found[1, 1] == pytest.approx(1)
+    cka = debiased_cka(np.ones((10, 3)), random.normal(size=(10, 3)))
+    assert np.isnan(cka[0]).all()
+    assert cka[1, 1] == pytest.approx(1)
 
 
 def write_model(path, layers):
@@ -101,46 +102,54 @@ def study(tmp_path, random):
     return tmp_path
 
 
+COMMON = ["--settings", json.dumps(SETTINGS), "--seed", "1"]
+
+
 def own_table(folder, condition):
     output = folder / condition / "alignment.tsv"
-    arguments = ["--embeddings", str(folder / condition / "big.h5ad"), "--condition", condition]
-    arguments += ["--model", "big", "--settings", '{"alignment_cells": 100}', "--seed", "1"]
-    compare_script.main([*arguments, "--output", str(output)])
+    names = ["--embeddings", str(folder / condition / "big.h5ad"), "--condition", condition, "--model", "big"]
+    compare_script.main([*COMMON, *names, "--output", str(output)])
     return output
+
+
+def read(path):
+    return pd.read_csv(path, sep="\t", dtype={"layer": str, "other_layer": str})
 
 
 def aligned(folder, baselines=("twin", "wide")):
     conditions = ("blood", "Rest")
-    output = folder / "alignment.tsv"
-    arguments = ["--tables", *(str(own_table(folder, condition)) for condition in conditions)]
-    arguments += ["--embeddings", *(str(folder / condition / "big.h5ad") for condition in conditions)]
-    files = [str(folder / condition / f"{name}.h5ad") for condition in conditions for name in baselines]
-    arguments += ["--baselines", *files, "--settings", '{"alignment_cells": 100}', "--seed", "1"]
-    baselines_script.main([*arguments, "--output", str(output)])
-    return pd.read_csv(output, sep="\t", dtype={"layer": str, "other_layer": str})
+    files = {
+        "tables": [own_table(folder, condition) for condition in conditions],
+        "embeddings": [folder / condition / "big.h5ad" for condition in conditions],
+        "baselines": [folder / condition / f"{name}.h5ad" for condition in conditions for name in baselines],
+        "output": [folder / "alignment.tsv"],
+    }
+    words = [word for name, paths in files.items() for word in (f"--{name}", *map(str, paths))]
+    baselines_script.main([*COMMON, *words])
+    return read(folder / "alignment.tsv")
 
 
 def test_every_layer_is_aligned_with_every_other(study):
-    table = pd.read_csv(own_table(study, "Rest"), sep="\t", dtype={"layer": str, "other_layer": str})
+    table = read(own_table(study, "Rest"))
     assert len(table) == 4 * 4
     assert set(table["n_cells"]) == {100}
-    found = table.set_index(["layer", "other_layer"])["cka"]
-    assert found["01", "official"] == pytest.approx(1)
-    assert found["01", "02"] == found["02", "01"] > 0.8
-    assert np.isnan(found["00", "01"])
+    cka = table.set_index(["layer", "other_layer"])["cka"]
+    assert cka["01", "official"] == pytest.approx(1)
+    assert cka["01", "02"] == cka["02", "01"] > 0.8
+    assert np.isnan(cka["00", "01"])
 
 
 def test_every_layer_is_aligned_with_every_baseline_of_its_condition(study):
     table = aligned(study)
     assert len(table) == 2 * (4 * 4 + 4 * 2)
-    found = table.set_index(["condition", "layer", "other_model", "other_layer"])["cka"]
+    cka = table.set_index(["condition", "layer", "other_model", "other_layer"])["cka"]
     for condition in ("blood", "Rest"):
-        assert found[condition, "01", "twin", "official"] == pytest.approx(1)
-        assert found[condition, "02", "twin", "official"] == pytest.approx(
-            found[condition, "02", "big", "01"], abs=0.02
+        assert cka[condition, "01", "twin", "official"] == pytest.approx(1)
+        assert cka[condition, "02", "twin", "official"] == pytest.approx(
+            cka[condition, "02", "big", "01"], abs=0.02
         )
-        assert abs(found[condition, "01", "wide", "official"]) < 0.2
-        assert np.isnan(found[condition, "00", "twin", "official"])
+        assert abs(cka[condition, "01", "wide", "official"]) < 0.2
+        assert np.isnan(cka[condition, "00", "twin", "official"])
 
 
 def test_a_models_own_rows_stay_as_they_are(study):

@@ -6,13 +6,13 @@ import gzip
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,14 +57,10 @@ def test_a_file_comes_whole_with_its_manifest(server: FaultServer, tmp_path: Pat
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
     assert left_in(tmp_path) == ["file.bin", "file.bin.manifest.json"]
     assert manifest == read_manifest(tmp_path / "file.bin")
-    assert (manifest["url"], manifest["bytes"], manifest["sha256"]) == (
-        f"{server.url}/file.bin",
-        len(CONTENT),
-        SHA256,
-    )
-    assert manifest["etag"] == etag(CONTENT)
+    known = {"url": f"{server.url}/file.bin", "bytes": len(CONTENT), "sha256": SHA256, "etag": etag(CONTENT)}
+    assert known.items() <= manifest.items()
     assert manifest["tool"].startswith("layerscope ")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", manifest["date"])
+    assert datetime.fromisoformat(manifest["date"])
 
 
 def test_a_file_that_is_there_and_right_is_not_fetched(server: FaultServer, tmp_path: Path) -> None:
@@ -160,31 +156,24 @@ def test_a_partial_download_of_an_older_version_is_not_used(tmp_path: Path) -> N
     assert (tmp_path / "file.bin").read_bytes() == newer
 
 
-def test_wrong_bytes_are_refused_and_the_next_run_fetches_anew(tmp_path: Path) -> None:
-    with FaultServer({"/file.bin": CONTENT}, first("wrong_bytes")) as server:
-        with pytest.raises(SourceError, match=f"expected the SHA-256 {SHA256}, found"):
-            got(server, tmp_path / "file.bin", sha256=SHA256)
-        assert left_in(tmp_path) == []
-        got(server, tmp_path / "file.bin", sha256=SHA256)
-    assert (tmp_path / "file.bin").read_bytes() == CONTENT
-
-
 @pytest.mark.parametrize(
-    ("headers", "words"),
+    ("known", "headers", "words"),
     [
-        ({"X-Linked-ETag": f'"{SHA256}"'}, f"expected the SHA-256 {SHA256}"),
-        ({"x-amz-request-id": "1", "ETag": f'"{MD5}"'}, f"expected the MD5 {MD5}"),
+        ({"sha256": SHA256}, {}, f"expected the SHA-256 {SHA256}, found"),
+        ({"md5": MD5}, {}, f"expected the MD5 {MD5}, found"),
+        ({}, {"X-Linked-ETag": f'"{SHA256}"'}, f"expected the SHA-256 {SHA256}"),
+        ({}, {"x-amz-request-id": "1", "ETag": f'"{MD5}"'}, f"expected the MD5 {MD5}"),
     ],
-    ids=["Hugging Face", "S3"],
+    ids=["SHA-256", "MD5", "of Hugging Face", "of S3"],
 )
-def test_checksums_that_the_server_gives_are_used(
-    tmp_path: Path, headers: dict[str, str], words: str
+def test_wrong_bytes_are_refused_and_the_next_run_fetches_anew(
+    tmp_path: Path, known: dict[str, str], headers: dict[str, str], words: str
 ) -> None:
-    with FaultServer({"/file.bin": CONTENT}, lambda _: "wrong_bytes", headers=headers) as server:
+    with FaultServer({"/file.bin": CONTENT}, first("wrong_bytes"), headers=headers) as server:
         with pytest.raises(SourceError, match=words):
-            got(server, tmp_path / "file.bin")
-        server.plan = first()
-        got(server, tmp_path / "file.bin")
+            got(server, tmp_path / "file.bin", **known)
+        assert left_in(tmp_path) == []
+        got(server, tmp_path / "file.bin", **known)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
@@ -194,9 +183,7 @@ def test_another_size_is_refused(server: FaultServer, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_not_asked_for_twice(server: FaultServer, tmp_path: Path) -> None:
-    with pytest.raises(
-        SourceError, match=r"absent\.bin: no such file \(the server answered 404\).*local `path`"
-    ):
+    with pytest.raises(SourceError, match=r"absent\.bin: no such file .*404.*local `path`"):
         got(server, tmp_path / "x", "/absent.bin")
     assert len(server.requests) == 1
 
@@ -291,11 +278,3 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path: Path, seed: int) -> Non
         assert [request.start for request in server.requests] == [had]
     assert (tmp_path / "file.bin").read_bytes() == content
     assert left_in(tmp_path) == ["file.bin", "file.bin.manifest.json"]
-
-
-def test_a_wrong_md5_is_refused_and_a_right_one_is_not(server: FaultServer, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=f"expected the MD5 {'0' * 32}, found {MD5}"):
-        got(server, tmp_path / "wrong.bin", md5="0" * 32)
-    assert left_in(tmp_path) == []
-    got(server, tmp_path / "file.bin", md5=MD5)
-    assert (tmp_path / "file.bin").read_bytes() == CONTENT

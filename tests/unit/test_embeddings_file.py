@@ -28,13 +28,13 @@ def written(path):
 
 
 def test_anndata_reads_what_was_written(tmp_path):
-    found = ad.read_h5ad(written(tmp_path / "m.h5ad"))
-    assert found.shape == (3, 0)
-    assert found.obs_names.tolist() == CELLS
-    assert found.obs["refused"].tolist() == ["", "too short", ""]
-    np.testing.assert_array_equal(found.obsm["layer_00"], MATRIX)
-    assert found.obsm["official"].dtype == np.float16
-    assert '"model": "m"' in found.uns["layerscope"]
+    cells = ad.read_h5ad(written(tmp_path / "m.h5ad"))
+    assert cells.shape == (3, 0)
+    assert cells.obs_names.tolist() == CELLS
+    assert cells.obs["refused"].tolist() == ["", "too short", ""]
+    np.testing.assert_array_equal(cells.obsm["layer_00"], MATRIX)
+    assert cells.obsm["official"].dtype == np.float16
+    assert '"model": "m"' in cells.uns["layerscope"]
 
 
 def test_a_layer_comes_back_with_its_cells_and_provenance(tmp_path):

@@ -100,9 +100,9 @@ def test_a_wrong_setting_is_refused_by_name(files, wrong):
 
 def test_a_sample_depends_on_cells_and_not_on_their_order():
     names = [f"c{i}" for i in range(100)]
-    chosen = {names[i] for i in Chance(3, names).sample(10)}
-    assert chosen == {names[::-1][i] for i in Chance(3, names[::-1]).sample(10)}
-    assert chosen != {names[i] for i in Chance(4, names).sample(10)}
+    sample = {names[i] for i in Chance(3, names).sample(10)}
+    assert sample == {names[::-1][i] for i in Chance(3, names[::-1]).sample(10)}
+    assert sample != {names[i] for i in Chance(4, names).sample(10)}
 
 
 def test_streams_of_chance_are_uniform_and_unrelated():

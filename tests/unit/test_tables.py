@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerscope.errors import DataError
-from layerscope.files import whole
 from layerscope.layout import layer_names
 from layerscope.tables import (
     Score,
+    arrays_of,
     depth,
     join_tables,
     read_resamples,
@@ -95,12 +95,11 @@ def test_tables_of_other_columns_are_not_joined(tmp_path: Path) -> None:
         join_tables([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
 
 
-def test_a_file_that_could_not_be_finished_is_not_there(tmp_path: Path) -> None:
-    def fail() -> None:
-        with whole(tmp_path / "x.tsv") as scratch:
-            scratch.write_text("half", encoding="utf-8")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
+def test_arrays_of_another_file_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "one.npz").open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    write_resamples(tmp_path / "other.npz", {"spearman": np.zeros(3)})
+    for path, names in ((tmp_path / "one.npz", ()), (tmp_path / "other.npz", ("values",))):
+        refused = pytest.raises(DataError, match=f"{path.name}: not similarities")
+        with refused, arrays_of(path, "similarities") as arrays:
+            _ = [arrays[name] for name in names or arrays.files]

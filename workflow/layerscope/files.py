@@ -18,18 +18,11 @@ SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.")
 def whole(path: str | Path) -> Iterator[Path]:
     """Yield a scratch path beside ``path`` that takes its name only if the block succeeds.
 
-    Parameters
-    ----------
-    path
-        The file to make. Its folder is created if need be.
-
-    Yields
-    ------
-    The path to write to, with the suffixes of ``path`` (so that format-by-suffix writers work). It is removed
-    if the block raises; after a kill it is left behind under a hidden name that no later step reads, and is
-    removed by the next who writes to ``path``. The name is of this writer alone: a process that outlived the
-    kill of the workflow that started it can neither finish nor spoil what another has begun since.
-    A format that stores the name of its file (PyTorch's) is to be written through a stream.
+    The scratch path has the suffixes of ``path``, so that format-by-suffix writers work. It is removed if the
+    block raises; after a kill it is left behind under a hidden name that no later step reads, and is removed
+    by the next who writes to ``path``. The name is of this writer alone: a process that outlived the kill of
+    the workflow that started it can neither finish nor spoil what another has begun since. The folder is
+    made. A format that stores the name of its file (PyTorch's) is to be written through a stream.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,19 +45,8 @@ def whole(path: str | Path) -> Iterator[Path]:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty scratch folder beside ``path`` that takes its name only if the block succeeds.
 
-    Parameters
-    ----------
-    path
-        The folder to make. One of that name is replaced if it holds nothing but files of the same names.
-
-    Yields
-    ------
-    The folder to write into.
-
-    Raises
-    ------
-    ConfigError
-        If there is such a folder, and it holds anything else.
+    What has the name of ``path`` is replaced if it is a folder of files of the same names; it is refused
+    (ConfigError) if it holds anything else.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ import pandas as pd
 from pandas.errors import EmptyDataError, ParserError
 
 from layerscope.errors import DataError
-from layerscope.files import whole
+from layerscope.files import refuse_overwriting, whole
 
 OFFICIAL = "official"
 Status = Literal["ok", "undefined", "not_available"]
@@ -110,10 +110,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 def read_table(path: str | Path, text: Sequence[str] = (), columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1).
 
-    Raises
-    ------
-    DataError
-        If the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
+    Raises DataError if the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
     """
     table = _read(path, dtype=dict.fromkeys(text, str), na_values=[""])
     missing = [name for name in columns if name not in table]
@@ -129,9 +126,9 @@ def _read(path: str | Path, **options: Any) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: the table is empty. Delete it and run again")
     with path.open("rb") as stream:
-        if not stream.seek(0, os.SEEK_END):
-            raise DataError(f"{path}: the table is empty. Delete it and run again")
         stream.seek(-1, os.SEEK_END)
         last = stream.read(1)
     try:
@@ -150,21 +147,24 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
     """Refuse a table read from a file if one of these columns holds something other than numbers."""
     for name in columns:
         if len(table) and table[name].dtype.kind not in "iuf":
-            odd = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
-            found = repr(odd.iloc[0]) if len(odd) else str(table[name].dtype)
+            words = table.loc[pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna(), name]
+            example = repr(words.iloc[0]) if len(words) else str(table[name].dtype)
             raise DataError(
-                f"{path}: column {name!r} must hold numbers, found {found}. Delete it and run again"
+                f"{path}: column {name!r} must hold numbers, found {example}. Delete it and run again"
             )
 
 
 def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
-    """Write the rows of several tables of the same columns as one table, every cell as it stands.
+    """Write the rows of several tables as one table, every cell as it stands.
 
     Raises
     ------
     DataError
         If the columns of two tables differ.
+    ConfigError
+        If the output is one of the tables.
     """
+    refuse_overwriting(output, *tables)
     contents = [_read(path, dtype=str) for path in tables]
     for path, table in zip(tables, contents, strict=True):
         if list(table.columns) != list(contents[0].columns):
@@ -181,13 +181,7 @@ def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Read a table of score rows.
-
-    Raises
-    ------
-    DataError
-        If it is no whole table, its columns are not those of :class:`Score`, or words stand for numbers.
-    """
+    """Read a table of score rows; raises DataError as :func:`read_table` does, and if it is another table."""
     table = read_table(path, text=TEXT_COLUMNS)
     if tuple(table.columns) != SCORE_COLUMNS:
         raise DataError(
@@ -211,24 +205,18 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
 
 
 @contextmanager
-def arrays_of(path: str | Path, kind: str) -> Iterator[Any]:
-    """Open an ``.npz`` file; a DataError if it is missing, or what the block reads of it is not ``kind``."""
+def arrays_of(path: str | Path, what: str) -> Iterator[Any]:
+    """Open an ``.npz`` file; a DataError if it is missing, or what the block reads of it is not ``what``."""
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
         with np.load(path) as arrays:
             yield arrays
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, BadZipFile) as error:
-        raise DataError(f"{path}: not {kind} ({error}); delete it and run again") from error
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+        raise DataError(f"{path}: not {what} ({error}); delete it and run again") from error
 
 
 def read_resamples(path: str | Path) -> dict[str, np.ndarray]:
-    """Read what :func:`write_resamples` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, or is not such a file, or was changed.
-    """
+    """Read what :func:`write_resamples` wrote; raises DataError as :func:`arrays_of` does."""
     with arrays_of(path, "whole bootstrap values") as arrays:
         return {name: arrays[name] for name in arrays.files}

@@ -51,22 +51,20 @@ class Corpus:
 
     def means(self, cells: Integers) -> tuple[Floats, Floats]:
         """Share of some cells that express each gene, and its mean value in those; 0 where none does."""
-        chosen = np.zeros(len(self), dtype=bool)
-        chosen[cells] = True
-        of_chosen = np.repeat(chosen, np.diff(self.offsets))
-        times = np.bincount(self.genes[of_chosen], minlength=self.n_genes)
-        summed = np.bincount(self.genes[of_chosen], weights=self.values[of_chosen], minlength=self.n_genes)
+        entries = np.repeat(np.isin(np.arange(len(self)), cells), np.diff(self.offsets))
+        times = np.bincount(self.genes[entries], minlength=self.n_genes)
+        summed = np.bincount(self.genes[entries], weights=self.values[entries], minlength=self.n_genes)
         means = summed / np.maximum(times, 1)
         return (times / len(cells)).astype(np.float32), means.astype(np.float32)
 
-    def draw(self, cells: Integers, masked: float, most: int, rng: np.random.Generator) -> Draw:
-        """Mask the share ``masked`` of each cell's expressed genes and show at most ``most`` of the others.
+    def draw(self, cells: Integers, masked: float, max_visible: int, rng: np.random.Generator) -> Draw:
+        """Mask a share of each cell's expressed genes and show at most ``max_visible`` of the rest.
 
         Of the masked genes half are drawn as hidden tokens (in proportion to the visible ones); the others
         are left out altogether, so that a model which sees hidden tokens cannot count on seeing all there is.
         """
         lengths = np.diff(self.offsets)[cells]
-        shown = np.minimum(np.maximum((lengths * (1 - masked)).astype(np.int64), 1), most)
+        shown = np.minimum(np.maximum((lengths * (1 - masked)).astype(np.int64), 1), max_visible)
         shown = np.where(shown >= LENGTH_STEP, shown // LENGTH_STEP * LENGTH_STEP, shown)
         order = np.argsort(shown, kind="stable")
         cells, lengths, shown = cells[order], lengths[order], shown[order]
@@ -103,19 +101,7 @@ def gene_names(path: Path, family: str) -> list[str]:
 def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
     """Read a canonical file's cells through a model's own tokeniser.
 
-    Parameters
-    ----------
-    path
-        Canonical cells.
-    model
-        Its tokens have the columns ``ids`` and ``values``.
-    n_special
-        The token ids below this are not genes; nor are those beyond the vocabulary.
-
-    Raises
-    ------
-    DataError
-        If the file is not canonical, or has too few cells that can be read.
+    Token ids below ``n_special`` are not genes, nor are those beyond the vocabulary.
     """
     read_provenance(path)
     genes, values, lengths, depth = [], [], [], []

@@ -27,17 +27,12 @@ class Observed:
 def observe(
     log_rates: Array, program: RegulatoryProgram, settings: Simulation, rng: np.random.Generator
 ) -> Observed:
-    """Draw counts from log-rates.
+    """Draw counts from log-rates ``eta``, shape ``(n_cells, n_genes)``.
 
     ``rho_cg = exp(eta_cg) / sum_g exp(eta_cg)``, ``N_c ~ LogNormal(log median_counts, counts_spread)`` and
     ``y_cg ~ NegativeBinomial(mean N_c rho_cg, dispersion phi_g)``, drawn as a Poisson of a Gamma: zeros
     come from sampling alone. In a damaged cell a share of 0.25 to 0.6 of ``rho`` is mitochondrial and half
     the counts are lost; an empty droplet has about 20 counts of the mean cell.
-
-    Parameters
-    ----------
-    log_rates
-        ``eta``, shape ``(n_cells, n_genes)``.
     """
     n_cells = len(log_rates)
     quality = rng.choice(

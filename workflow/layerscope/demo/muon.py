@@ -22,13 +22,8 @@ class Muon:
     approximated by a Newton-Schulz iteration.
 
     torch.optim.Muon orthogonalises in bfloat16, and stacked queries, keys and values as one matrix: its steps
-    differ from these by 0.7% of their length, for such stacks by 30%.
-
-    Parameters
-    ----------
-    parameters
-        Matrices. One of three times as many rows as columns is taken for stacked queries, keys and values,
-        each of which is orthogonalised by itself.
+    differ from these by 0.7% of their length, for such stacks by 30%. Here a matrix of three times as many
+    rows as columns is taken for such a stack, and each of its parts is orthogonalised by itself.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:

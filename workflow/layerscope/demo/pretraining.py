@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from layerscope.demo.muon import Muon
 from layerscope.demo.objectives import OBJECTIVES, Inputs, Objective
 from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
-from layerscope.files import whole
+from layerscope.files import refuse_overwriting, whole
 from layerscope.models.catalogue import implementation
 from layerscope.models.settings import Settings
 
@@ -79,33 +80,35 @@ def pretrain(
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
+    refuse_overwriting(output, cells)
+    refuse_overwriting(output / PROVENANCE, cells)
     chosen = Pretraining.read(settings, "pretraining")
     described = read_provenance(cells)
     genes = gene_names(cells, family)
     with _single_threaded():
         objective = OBJECTIVES[family](len(genes), chosen.layers, chosen.hidden, chosen.heads, seed)
-        corpus = _corpus(family, cells, genes, objective)
+        corpus = _corpus(family, cells, genes, objective, output)
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(corpus))
         n_held_out = min(math.ceil(HELD_OUT_SHARE * len(corpus)), MAX_HELD_OUT)
-        held_out, kept = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        curve = _train(objective, corpus, kept, chosen, rng, threads)
-        compared = _compare(objective, corpus, kept, held_out, chosen, seed)
+        held_out, trained_on = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+        curve = _train(objective, corpus, trained_on, chosen, rng, threads)
+        errors = _compare(objective, corpus, trained_on, held_out, chosen, seed)
     condition = str(described.get("condition", cells.stem))
-    if compared["model"] >= 0.95 * compared["gene_means"]:
+    if errors["model"] >= 0.95 * errors["gene_means"]:
         log.warning(
             "masked values are predicted hardly better (%.3f) than by each gene's mean (%.3f): the "
             "layers have learned little; raise pretraining.steps, or take more cells",
-            compared["model"],
-            compared["gene_means"],
+            errors["model"],
+            errors["gene_means"],
         )
     provenance = {
-        "trained_on": f"{condition} ({len(kept)} cells, {len(genes)} genes), here, by layerscope",
+        "trained_on": f"{condition} ({len(trained_on)} cells, {len(genes)} genes), here, by layerscope",
         "family": family,
         "cells": {key: described[key] for key in ("condition", "dataset", "source") if key in described},
         "settings": chosen.model_dump(),
         "seed": seed,
-        "held_out_mean_squared_error": compared,
+        "held_out_mean_squared_error": errors,
         "loss": curve,
         "layerscope_version": __version__,
         "torch_version": torch.__version__.partition("+")[0],
@@ -116,10 +119,12 @@ def pretrain(
     return provenance
 
 
-def _corpus(family: str, cells: Path, genes: list[str], objective: Objective) -> Corpus:
+def _corpus(family: str, cells: Path, genes: list[str], objective: Objective, output: Path) -> Corpus:
     """Read the cells through the tokeniser of the model to be, loaded from a release of its first weights."""
     with tempfile.TemporaryDirectory() as folder:
         objective.write(Path(folder), genes)
+        for path in Path(folder).iterdir():
+            refuse_overwriting(output / path.name, cells)
         model = implementation(family).load(Path(folder), Settings({}, family), 0)
         return read_corpus(cells, model, objective.n_special)
 
@@ -138,14 +143,14 @@ def _train(
     vectors = [p for p in parameters if all(p is not m for m in matrices)]
     muon, adam = Muon(matrices), torch.optim.AdamW(vectors, lr=ADAM_RATE, weight_decay=ADAM_DECAY, fused=True)
     objective.start_from(*map(torch.from_numpy, corpus.means(cells)))
-    size, most = min(settings.batch, len(cells)), _visible(objective, settings)
+    size, max_visible = min(settings.batch, len(cells)), _max_visible(objective, settings)
     curve: list[list[float]] = []
     losses: list[float] = []
     started = time.monotonic()
 
     def shards() -> list[Inputs]:
-        chosen = np.array_split(rng.choice(cells, size, replace=False), SHARDS)
-        draws = [corpus.draw(part, settings.masked, most, rng) for part in chosen]
+        parts = np.array_split(rng.choice(cells, size, replace=False), SHARDS)
+        draws = [corpus.draw(part, settings.masked, max_visible, rng) for part in parts]
         return [objective.inputs(corpus, draw, rng) for draw in draws]
 
     with ThreadPoolExecutor(min(threads, SHARDS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -156,7 +161,7 @@ def _train(
             done = [task.result() for task in running]
             losses.append(sum(loss for loss, _ in done) / SHARDS)
             for index, parameter in enumerate(parameters):
-                parameter.grad = sum_in_order([gradients[index] for _, gradients in done]) / SHARDS
+                parameter.grad = reduce(torch.add, [gradients[index] for _, gradients in done]) / SHARDS
             nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
             share = rate_at(step, settings.steps)
             adam.param_groups[0]["lr"] = ADAM_RATE * share
@@ -174,17 +179,7 @@ def _gradients(
     objective: Objective, parameters: list[nn.Parameter], shard: Inputs
 ) -> tuple[float, list[Tensor]]:
     loss = objective.loss(shard)
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    zeros = (torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True))
-    return loss.item(), list(zeros)
-
-
-def sum_in_order(tensors: list[Tensor]) -> Tensor:
-    """Sum from the first to the last, always in this order."""
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total
+    return loss.item(), list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
 
 def rate_at(step: int, steps: int) -> float:
@@ -199,7 +194,7 @@ def rate_at(step: int, steps: int) -> float:
 def _compare(
     objective: Objective,
     corpus: Corpus,
-    kept: np.ndarray,
+    trained_on: np.ndarray,
     held_out: np.ndarray,
     settings: Pretraining,
     seed: int,
@@ -208,11 +203,11 @@ def _compare(
     rng = np.random.default_rng([seed, 2])
 
     def masked(cells: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        draw = corpus.draw(cells, settings.masked, _visible(objective, settings), rng)
+        draw = corpus.draw(cells, settings.masked, _max_visible(objective, settings), rng)
         with torch.inference_mode():
             return objective.masked(objective.inputs(corpus, draw, None))
 
-    _, known, known_genes = masked(kept[:: max(1, len(kept) // CELLS_FOR_MEANS)])
+    _, known, known_genes = masked(trained_on[:: max(1, len(trained_on) // CELLS_FOR_MEANS)])
     predicted, truth, genes = masked(held_out)
     n_genes = corpus.n_genes
     mean = known.mean()
@@ -229,11 +224,10 @@ def _compare(
     return errors
 
 
-def _visible(objective: Objective, settings: Pretraining) -> int:
+def _max_visible(objective: Objective, settings: Pretraining) -> int:
     """Most visible genes of a cell, so that all its genes in the sentence are at most ``tokens``."""
-    return (
-        max(1, round(settings.tokens * (1 - settings.masked))) if objective.sees_masked else settings.tokens
-    )
+    share = 1 - settings.masked if objective.sees_masked else 1
+    return max(1, round(settings.tokens * share))
 
 
 @contextmanager

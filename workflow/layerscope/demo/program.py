@@ -118,13 +118,7 @@ def regulatory_program(seed: int, n_genes: int, n_mitochondrial: int) -> Regulat
 
 
 def regulators(program: RegulatoryProgram, seed: int, count: int) -> Regulators:
-    """Choose the regulators: shared out over the pathways in turn, every fourth in a second pathway too.
-
-    Raises
-    ------
-    ConfigError
-        If the pathways have fewer genes than regulators are wanted.
-    """
+    """Choose the regulators: shared out over the pathways in turn, every fourth in a second pathway too."""
     rng = np.random.default_rng([seed, 1])
     pathways = [k for k, p in enumerate(PROGRAMS) if p.pathway]
     strength = np.zeros((count, len(PROGRAMS)))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from layerscope.settings import Settings, demand_known
+from layerscope.settings import Settings
 
 
 class Simulation(Settings):
@@ -113,15 +112,3 @@ class Pretraining(Settings):
         if self.hidden % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.hidden}")
         return self
-
-
-def draw_settings(draw: str, given: Mapping[str, Any]) -> Simulation:
-    """Settings of a draw: its defaults, overlaid by what is given.
-
-    Raises
-    ------
-    ConfigError
-        If the draw or a key is unknown, or a value has another type or lies outside its range.
-    """
-    demand_known(draw, DRAWS, "simulation", "draw")
-    return DRAWS[draw].read(given, f"simulation: {draw}")

@@ -18,43 +18,24 @@ from layerscope import __version__
 from layerscope.demo.counts import observe
 from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
 from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
-from layerscope.demo.settings import (
-    DRAWS,
-    Atlas,
-    Differentiation,
-    Perturbation,
-    Simulation,
-    draw_settings,
-)
+from layerscope.demo.settings import DRAWS, Atlas, Differentiation, Perturbation, Simulation
 from layerscope.files import whole
+from layerscope.settings import demand_known
 
 
 def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
-    """Simulate a draw.
-
-    Parameters
-    ----------
-    draw
-        ``"differentiation"``, ``"perturbation"`` or ``"atlas"``.
-    given
-        Settings that replace the defaults of :mod:`layerscope.demo.settings`.
-    seed
-        Seed of the cells. Each draw has a stream of its own.
+    """Simulate a draw (``"differentiation"``, ``"perturbation"`` or ``"atlas"``), each with its own stream.
 
     Returns
     -------
     AnnData with raw counts (CSR float32, cells x genes); ``var`` has ``symbol`` and ``ensembl_id``; ``obs``
     the columns of the process and the truth in ``true_...``; ``uns["simulation"]`` a JSON text with draw,
     settings and seed.
-
-    Raises
-    ------
-    ConfigError
-        If the draw or a setting is unknown or out of range.
     """
     import anndata
 
-    settings = draw_settings(draw, given)
+    demand_known(draw, DRAWS, "simulation", "draw")
+    settings = DRAWS[draw].read(given, f"simulation: {draw}")
     rng = np.random.default_rng([seed, 1 + list(DRAWS).index(draw)])
     program = regulatory_program(settings.program_seed, settings.genes, settings.mitochondrial_genes)
     cells = _cells(program, settings, rng)

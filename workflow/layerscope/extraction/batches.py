@@ -13,15 +13,7 @@ from layerscope.models.base import Integers, Sentences
 
 @dataclass(frozen=True)
 class Window:
-    """Some cells of a file as tokens.
-
-    Attributes
-    ----------
-    rows
-        Their numbers in the file.
-    sentences
-        Their tokens, in the order of ``rows``.
-    """
+    """Some cells of a file: their row numbers, and their tokens in the same order."""
 
     rows: npt.NDArray[np.int64]
     sentences: Sentences
@@ -35,10 +27,9 @@ class Window:
 
     def by_length(self) -> npt.NDArray[np.int64]:
         """Indices of the cells that are not refused, longest first: what does not fit shows at once."""
-        fine = np.array([not reason for reason in self.sentences.refused], dtype=bool)
+        accepted = np.array([not reason for reason in self.sentences.refused], dtype=bool)
         order = np.argsort(-self.sentences.lengths, kind="stable")
-        chosen: npt.NDArray[np.int64] = order[fine[order]]
-        return chosen
+        return np.asarray(order[accepted[order]])
 
 
 def joined(parts: Iterable[tuple[npt.NDArray[np.int64], Sentences]]) -> Window:

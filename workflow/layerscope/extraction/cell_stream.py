@@ -22,12 +22,12 @@ from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_c
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
 from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
 
-PROVENANCE = "layerscope"
 UNCHECKED = "any"
 UNLOGGED = "counts, whole or not"
 
@@ -48,27 +48,10 @@ class CellStream:
     gene_column
         The column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
 
-    Attributes
-    ----------
-    cell_ids
-        Names of all cells, in the order of the file; read when asked for, while the file is open.
-    match
-        How the genes were matched.
-    values
-        What the matrix holds; ``"any"`` for a model that looks at ranks alone, ``"counts, whole or not"`` for
-        one that takes fractions.
-    provenance
-        Of the cells; empty where the file carries none.
-    change
-        What happens to a block of cells before the model sees it (a control's ablation), if anything.
-
     Raises
     ------
-    DataError
-        If the file is not whole, the matrix or a column is missing, no gene is known, or the values are not
-        what the model takes.
-    ConfigError
-        If the model does not take the values that the file or the settings name.
+    DataError, ConfigError
+        If the file is not whole, lacks what is named, or holds no gene or no values that the model takes.
     """
 
     def __init__(
@@ -81,7 +64,7 @@ class CellStream:
         gene_column: str = "",
     ) -> None:
         self.path, self._model = path, model
-        self.change: Callable[[CellBlock], CellBlock] | None = None
+        self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
         self._file = open_h5ad(path)
         self._name = {"raw": "raw/X"}.get(matrix, matrix)
         if self._name not in self._file:
@@ -89,7 +72,7 @@ class CellStream:
                 f"{path}: no matrix {matrix!r}; choose X, raw or layers/NAME with --set matrix=..."
             )
         self._rows = stored_rows(self._file[self._name])
-        self.cell_ids = RowNames(self._file["obs"])
+        self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
         _demand_unique(path, self.cell_ids)
         self.provenance = _provenance(self._file)
         var = self._file["raw/var" if self._name == "raw/X" else "var"]
@@ -116,10 +99,10 @@ class CellStream:
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
-            cells = self._known(part, block)
+            cells = self._over_vocabulary(part, block)
             yield part, cells if self.change is None else self.change(cells)
 
-    def _known(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
+    def _over_vocabulary(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
         """Cells over the model's vocabulary: columns of one gene are summed."""
         genes = self.match.index[block.indices]
         known = (genes >= 0) & (block.data != 0)
@@ -177,8 +160,7 @@ class CellStream:
         column = read_column(obs, name)
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
-        plain = column.astype(object)
-        return pd.Categorical(np.where(plain.isna(), "", plain.astype(str)).astype(object))
+        return pd.Categorical(_texts(column))
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
@@ -187,9 +169,14 @@ def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
     for name in column_names(var):
         column = read_column(var, name)
         if not pd.api.types.is_numeric_dtype(column.dtype):
-            plain = column.astype(object)
-            names[name] = plain.where(plain.notna(), "").astype(str).tolist()
+            names[name] = _texts(column).tolist()
     return names
+
+
+def _texts(column: pd.Series) -> npt.NDArray[np.object_]:
+    """A column as text, empty where missing."""
+    plain = column.astype(object)
+    return np.asarray(plain.where(plain.notna(), "").astype(str), dtype=object)
 
 
 def _provenance(file: h5py.File) -> dict[str, Any]:

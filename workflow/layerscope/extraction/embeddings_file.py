@@ -6,7 +6,8 @@ rows are NaN), and ``uns["layerscope"]`` the provenance as JSON. HDF5 keeps a ch
 layer, so that what a disk has changed is not taken for numbers. Nothing in it tells when or where it was
 made: the same run gives the same bytes.
 
-It is read with h5py alone, since the steps that score a layer run hundreds of times and must start at once.
+It is read without anndata, since the steps that score a layer run hundreds of times and must start at once.
+Readers raise DataError if the file is missing or no embeddings file, has no such layer, or was changed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.cells.h5ad_file import RowNames, read_column, read_index
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tables import OFFICIAL
@@ -36,24 +38,12 @@ REMEDY = "delete it and extract again"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of one model.
-
-    Attributes
-    ----------
-    cell_ids
-        Names of the cells.
-    matrix
-        float32, cells x width; NaN in the rows of refused cells.
-    provenance
-        How it was made.
-    refused
-        Per cell, why it has no representation; empty where it has.
-    """
+    """One layer of one model."""
 
     cell_ids: list[str]
-    matrix: npt.NDArray[np.float32]
-    provenance: dict[str, Any]
-    refused: list[str] = field(default_factory=list)
+    matrix: npt.NDArray[np.float32]  # cells x width; NaN in the rows of refused cells
+    provenance: dict[str, Any]  # how it was made
+    refused: list[str] = field(default_factory=list)  # per cell why it has no representation; "" where it has
 
 
 def key(layer: str) -> str:
@@ -67,20 +57,7 @@ def cells_of_block(cell_bytes: int) -> int:
 
 
 def read_layer(path: str | Path, layer: str) -> Layer:
-    """Read one layer of an embeddings file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    layer
-        ``"00"``, ``"01"`` ... or ``"official"``.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file, has no such layer, or its bytes were changed.
-    """
+    """Read one layer: ``"00"``, ``"01"`` ... or ``"official"``."""
     with _opened(path) as file:
         matrix = _rows(file, path, layer, slice(None))
         cell_ids, refused = _cells(file)
@@ -88,66 +65,36 @@ def read_layer(path: str | Path, layer: str) -> Layer:
 
 
 def read_cells(path: str | Path) -> tuple[list[str], list[str]]:
-    """Names of the cells of an embeddings file, and per cell why it has no representation (empty if it has).
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file.
-    """
+    """Names of the cells, and per cell why it has no representation (empty if it has)."""
     with _opened(path) as file:
         return _cells(file)
 
 
 def read_rows(path: str | Path, layer: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """Some rows of a layer, float32, shape ``(len(rows), width)``; ``rows`` in increasing order.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file, has no such layer, or its bytes were changed.
-    """
+    """Some rows of a layer, float32, shape ``(len(rows), width)``; ``rows`` in increasing order."""
     with _opened(path) as file:
         return _rows(file, path, layer, rows).astype(np.float32, copy=False)
 
 
 def read_blocks(path: str | Path) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Yield some rows of every layer at a time, in the precision of the file.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file, or its bytes were changed.
-    """
+    """Yield some rows of every layer at a time, in the precision of the file."""
     with _opened(path) as file:
         layers = _layers(file)
         matrices = [file["obsm"][key(layer)] for layer in layers]
         size = cells_of_block(sum(matrix.dtype.itemsize * matrix.shape[1] for matrix in matrices))
-        for start in range(0, len(_index(file)), size):
+        for start in range(0, len(RowNames(file["obs"])), size):
             rows = slice(start, start + size)
             yield {layer: _rows(file, path, layer, rows) for layer in layers}
 
 
 def read_layers(path: str | Path) -> list[str]:
-    """Names of the layers that an embeddings file holds, in order.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file.
-    """
+    """Names of the layers, in order."""
     with _opened(path) as file:
         return _layers(file)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """The provenance of an embeddings file.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or no embeddings file.
-    """
+    """How the layers were made."""
     with _opened(path) as file:
         return _provenance(file, path)
 
@@ -161,11 +108,8 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{path}: not a whole HDF5 file ({error}); {REMEDY}") from error
     with file:
-        obs = file.get("obs", {})
-        index = obs.attrs.get("_index", "_index") if obs else "_index"
-        wanted = {f"uns[{PROVENANCE!r}]": f"uns/{PROVENANCE}", "obsm": "obsm"}
-        wanted |= {f"obs[{name!r}]": f"obs/{name}" for name in (index, REFUSED)}
-        missing = [name for name, place in wanted.items() if place not in file]
+        places = (f"uns/{PROVENANCE}", "obsm", f"obs/{REFUSED}")
+        missing = [place for place in places if place not in file]
         if missing:
             raise DataError(
                 f"{path}: not an embeddings file: {missing[0]} is missing; name what extract_layers.py or "
@@ -179,20 +123,8 @@ def _layers(file: h5py.File) -> list[str]:
 
 
 def _cells(file: h5py.File) -> tuple[list[str], list[str]]:
-    obs = file["obs"]
-    return _texts(obs[obs.attrs.get("_index", "_index")]), _texts(obs[REFUSED])
-
-
-def _texts(column: h5py.Dataset | h5py.Group) -> list[str]:
-    """A column of text in any of AnnData's encodings: plain, categorical, or with missing values."""
-    if isinstance(column, h5py.Dataset):
-        texts: list[str] = column.asstr()[()].tolist()
-        return texts
-    if "categories" in column:
-        names = [*_texts(column["categories"]), ""]  # -1, the code of what is missing, is the last
-        return [names[code] for code in column["codes"][()]]
-    values = zip(_texts(column["values"]), column["mask"][()], strict=True)
-    return ["" if missing else text for text, missing in values]
+    reasons = read_column(file["obs"], REFUSED).astype(object)
+    return read_index(file["obs"]), reasons.where(reasons.notna(), "").tolist()
 
 
 def _rows(
@@ -201,7 +133,7 @@ def _rows(
     """Rows of a layer, in the precision of the file."""
     if layer not in _layers(file):
         raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(_layers(file))}")
-    matrix, n_cells = file["obsm"][key(layer)], len(_index(file))
+    matrix, n_cells = file["obsm"][key(layer)], len(RowNames(file["obs"]))
     shape: tuple[int, ...] = getattr(matrix, "shape", ())
     if len(shape) != 2 or shape[0] != n_cells:
         raise DataError(
@@ -213,12 +145,6 @@ def _rows(
     except OSError as error:
         raise DataError(f"{path}: layer {layer!r} is damaged ({error}); {REMEDY}") from error
     return values
-
-
-def _index(file: h5py.File) -> h5py.Dataset:
-    """The names of cells, or their codes: as many as there are cells."""
-    index = file["obs"][file["obs"].attrs.get("_index", "_index")]
-    return index if isinstance(index, h5py.Dataset) else index.get("codes", index.get("values"))
 
 
 def _provenance(file: h5py.File, path: str | Path) -> dict[str, Any]:
@@ -238,19 +164,8 @@ def write_embeddings(
 ) -> None:
     """Write an embeddings file.
 
-    Parameters
-    ----------
-    path
-        The file to make.
-    cell_ids
-        Names of the cells, in the order of the cells' file.
-    blocks
-        Stretches of cells, first to last: layer name to ``(n_cells_of_the_stretch, width)``, float32 or
-        float16. All together as many rows as there are cells.
-    provenance
-        How the layers were made; anything that JSON can hold.
-    refused
-        Row to reason, of the cells that have no representation: their rows are NaN.
+    ``blocks`` are stretches of cells, first to last, each layer name to ``(n_cells_of_the_stretch, width)``,
+    float32 or float16. ``refused`` is row to reason, of the cells without representation: their rows are NaN.
     """
     import pandas as pd
     from anndata.io import write_elem

@@ -40,41 +40,17 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass
 class Engine:
-    """Runs a model over cells.
-
-    Attributes
-    ----------
-    model
-        In the precision that is wanted, on ``device``.
-    stream
-        The cells.
-    partial
-        Where finished cells go; it says which cells to run, and which of them are done.
-    pooling
-        How one vector is made of a cell's tokens at the numbered layers.
-    device
-        Where the model runs.
-    token_budget
-        Tokens of a batch at most (a longer cell is a batch of its own); halved when memory does not suffice.
-    """
+    """Runs a model, in the wanted precision on ``device``, over the cells that are not done."""
 
     model: FoundationModel
     stream: CellStream
-    partial: PartialRun
-    pooling: str
+    partial: PartialRun  # where finished cells go; it says which cells to run, and which of them are done
+    pooling: str  # at the numbered layers
     device: torch.device
-    token_budget: int
+    token_budget: int  # of a batch (a longer cell is a batch of its own); halved when memory does not suffice
 
     def run(self) -> None:
-        """Run every cell that is not done yet.
-
-        Raises
-        ------
-        DataError
-            If the cells' values are not what they should be.
-        ModelError
-            If a cell does not fit into memory, or the model gives values that are not finite.
-        """
+        """Run every cell that is not done yet."""
         done = self.partial.done.copy()
         with (
             ThreadPoolExecutor(1, "reader") as reader,

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,49 +39,21 @@ STREAM_SETTINGS = ("matrix", "values", "gene_column")
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What to extract, and how.
+    """What to extract, and how."""
 
-    Attributes
-    ----------
-    family
-        A foundation family of :mod:`layerscope.models.catalogue`.
-    name
-        What the study calls the model; for the log and the provenance.
-    layers
-        How many layers the checkpoint must have; 0 takes what it has.
-    pooling
-        At the numbered layers; empty for the family's own default.
-    dtype
-        Of the blocks' matrices: ``float32``, ``bfloat16``, ``float16``.
-    stored_dtype
-        Of the file: ``float32`` or ``float16``.
-    device
-        ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device.
-    threads
-        CPU threads of PyTorch; 0 leaves its default.
-    token_budget
-        Tokens of a batch; 0 for the device's default.
-    control, control_seed
-        One of :data:`~layerscope.models.catalogue.CONTROLS`, or empty; and the seed of its draw.
-    seed
-        Of what tokenisation draws per cell.
-    settings
-        Of the model and of the reading of cells (``matrix``, ``values``, ``gene_column``).
-    """
-
-    family: str
-    name: str = ""
-    layers: int = 0
-    pooling: str = ""
-    dtype: str = "float32"
-    stored_dtype: str = "float32"
-    device: str = "auto"
-    threads: int = 0
-    token_budget: int = 0
-    control: str = ""
+    family: str  # a foundation family of layerscope.models.catalogue
+    name: str = ""  # of the model, for the log and the provenance
+    layers: int = 0  # that the checkpoint must have; 0 takes what it has
+    pooling: str = ""  # at the numbered layers; empty for the family's own default
+    dtype: str = "float32"  # of the blocks' matrices: float32, bfloat16 or float16
+    stored_dtype: str = "float32"  # of the file: float32 or float16
+    device: str = "auto"  # cpu, cuda, or auto: CUDA where there is a device
+    threads: int = 0  # of PyTorch on the CPU; 0 leaves its default
+    token_budget: int = 0  # tokens of a batch; 0 for the device's default
+    control: str = ""  # one of layerscope.models.catalogue.CONTROLS, or empty
     control_seed: int = 0
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0  # of what tokenisation draws per cell
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the model and of STREAM_SETTINGS
 
 
 def extract(
@@ -116,13 +88,7 @@ def extract(
 
 
 def stretch(n_cells: int, number: int, count: int) -> range:
-    """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such stretch.
-    """
+    """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells."""
     if not 1 <= number <= count <= n_cells:
         raise ConfigError(f"shard {number} of {count}: there are {n_cells} cells; expected 1 to {count}")
     return range(n_cells * (number - 1) // count, n_cells * number // count)
@@ -130,19 +96,7 @@ def stretch(n_cells: int, number: int, count: int) -> range:
 
 @dataclass(frozen=True)
 class Run:
-    """A model and a file of cells, ready to go.
-
-    Attributes
-    ----------
-    model, stream, pooling, device, budget
-        See :class:`~layerscope.extraction.engine.Engine`.
-    columns
-        The layers as they are kept.
-    provenance
-        How the layers are made.
-    identity
-        Whatever decides the result, as JSON; what a run of another identity left is thrown away.
-    """
+    """A model and a file of cells, ready to go (see :class:`~layerscope.extraction.engine.Engine`)."""
 
     model: FoundationModel
     stream: CellStream
@@ -150,16 +104,11 @@ class Run:
     device: torch.device
     budget: int
     columns: list[Column]
-    provenance: dict[str, Any]
-    identity: dict[str, Any]
+    provenance: dict[str, Any]  # how the layers are made
+    identity: dict[str, Any]  # whatever decides the result
 
     def write(self, output: Path, cells: range) -> dict[str, Any]:
-        """Write the embeddings file of some of the cells, going on where an interrupted run was.
-
-        Returns
-        -------
-        Its provenance, with what became of the cells.
-        """
+        """Write the embeddings file of some of the cells; returns its provenance, with counts of cells."""
         folder = output.with_name(f".partial.{output.name}.run")
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
         with PartialRun(folder, identity, self.columns, cells) as partial_run:
@@ -216,7 +165,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         provenance=provenance,
         identity={
             **provenance,
-            "cells_file": _identity(cells),
+            "cells_file": {"bytes": cells.stat().st_size, "modified": cells.stat().st_mtime_ns},
             "columns": [repr(column) for column in columns],
         },
     )
@@ -249,10 +198,10 @@ def _device(name: str) -> torch.device:
 
 
 def _pooling(model: FoundationModel, name: str) -> str:
-    chosen = name or model.default_pooling
-    if chosen not in model.poolings:
-        raise ConfigError(f"{model.family}: no pooling {chosen!r}; choose one of {', '.join(model.poolings)}")
-    return chosen
+    name = name or model.default_pooling
+    if name not in model.poolings:
+        raise ConfigError(f"{model.family}: no pooling {name!r}; choose one of {', '.join(model.poolings)}")
+    return name
 
 
 def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
@@ -266,10 +215,9 @@ def _provenance(
     model: FoundationModel, stream: CellStream, job: Extraction, pooling: str, device: torch.device
 ) -> dict[str, Any]:
     """How the embeddings are made; nothing that tells when, where or how fast."""
-    asked = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
-    settings = asdict(job)
+    of_job = ("family", "dtype", "stored_dtype", "control", "control_seed", "seed")
     return {
-        **{name: settings[name] for name in asked},
+        **{name: getattr(job, name) for name in of_job},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
         "hidden_size": model.hidden_size,
@@ -297,9 +245,3 @@ def _trained_on(weights: Path) -> str:
     if not path.is_file():
         return ""
     return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", ""))
-
-
-def _identity(cells: Path) -> dict[str, int]:
-    """What tells a file of cells from another of the same name."""
-    status = cells.stat()
-    return {"bytes": status.st_size, "modified": status.st_mtime_ns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--family", required=True, choices=foundation)
     p.add_argument("--weights", required=True, type=Path, help="release folder of the family")
     p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
-    p.add_argument("--model", default="", help="name for log and provenance")
+    p.add_argument("--model", dest="name", metavar="MODEL", default="", help="name for log and provenance")
     p.add_argument("--layers", type=int, default=0, help="refuse a checkpoint with another number of layers")
     p.add_argument("--pooling", default="", help="at the numbered layers; the family has a default")
     p.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
@@ -32,6 +33,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=int, default=0, help="of what tokenisation draws per cell")
     p.add_argument(
         "--set",
+        dest="settings",
         action="extend",
         nargs="+",
         default=[],
@@ -44,18 +46,5 @@ def extraction(args: argparse.Namespace) -> Extraction:
     """What the options say."""
     from layerscope.extraction.job import Extraction
 
-    return Extraction(
-        family=args.family,
-        name=args.model,
-        layers=args.layers,
-        pooling=args.pooling,
-        dtype=args.dtype,
-        stored_dtype=args.stored_dtype,
-        device=args.device,
-        threads=args.threads,
-        token_budget=args.token_budget,
-        control=args.control,
-        control_seed=args.control_seed,
-        seed=args.seed,
-        settings=assignments(args.set),
-    )
+    options = {field.name: getattr(args, field.name) for field in fields(Extraction)}
+    return Extraction(**options | {"settings": assignments(args.settings)})

@@ -43,53 +43,19 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """Cells that are done.
+    """Cells that are done."""
 
-    Attributes
-    ----------
-    rows
-        Their numbers in the file of cells.
-    layers
-        Layer name to their representations; each ``(len(rows), width)``.
-    refused
-        Row to reason, of cells that are done because they cannot be represented: they are not in ``rows``.
-    n_shortened
-        How many of ``rows`` lost tokens to a length limit.
-    """
-
-    rows: npt.NDArray[np.int64]
-    layers: Mapping[str, npt.NDArray[Any]]
-    refused: Mapping[int, str] = field(default_factory=dict)
-    n_shortened: int = 0
+    rows: npt.NDArray[np.int64]  # in the file of cells
+    layers: Mapping[str, npt.NDArray[Any]]  # each (len(rows), width)
+    refused: Mapping[int, str] = field(default_factory=dict)  # row to reason; these are not in ``rows``
+    n_shortened: int = 0  # how many of ``rows`` lost tokens to a length limit
 
 
 class PartialRun:
-    """What a run has finished so far, in a folder of its own beside its output.
+    """What a run over some rows of a file has finished so far, in a folder of its own beside its output.
 
-    Parameters
-    ----------
-    folder
-        Made if need be.
-    identity
-        Whatever decides the result, as JSON: what a run of another identity left is thrown away.
-    columns
-        The layers.
-    cells
-        Rows of the file of cells that the run is about.
-
-    Attributes
-    ----------
-    done
-        Which of ``cells`` are done.
-    refused
-        Row to reason, of the cells that cannot be represented.
-    n_shortened
-        How many cells lost tokens to a length limit.
-
-    Raises
-    ------
-    ConfigError
-        If another process is writing to the folder.
+    ``identity`` is whatever decides the result: what a run of another identity left is thrown away. One
+    process at a time may write to a folder; for another it raises ConfigError.
     """
 
     def __init__(
@@ -97,7 +63,7 @@ class PartialRun:
     ) -> None:
         self.folder, self.columns, self.cells = folder, list(columns), cells
         self.done = np.zeros(len(cells), dtype=bool)
-        self.refused: dict[int, str] = {}
+        self.refused: dict[int, str] = {}  # row to reason
         self.n_shortened = 0
         self._record = np.dtype([(column.layer, column.dtype, (column.width,)) for column in columns])
         self._uncommitted: list[Finished] = []
@@ -115,7 +81,10 @@ class PartialRun:
         records = folder / RECORDS
         if lines and lines[0] == head and records.is_file():
             self._records = records.open("r+b")
-            self._resume(lines[1:])
+            for line in lines[1:]:
+                self._count(line)
+            if lines[1:]:
+                log.info("taking up an interrupted run: %d cells are done", self.done.sum())
         else:
             if lines:
                 log.info("what an interrupted run with other inputs or settings left is thrown away")
@@ -186,12 +155,6 @@ class PartialRun:
         lines = [line for line in self._journal.read().splitlines(keepends=True) if line.endswith(b"\n")]
         self._journal.truncate(sum(map(len, lines)))
         return [json.loads(line) for line in lines]
-
-    def _resume(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        for line in lines:
-            self._count(line)
-        if lines:
-            log.info("taking up an interrupted run: %d cells are done", self.done.sum())
 
     def _count(self, line: Mapping[str, Any]) -> None:
         refused = {int(row): reason for row, reason in line["refused"].items()}

@@ -20,33 +20,22 @@ CELLS_PER_DIMENSION = 4
 
 
 def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Array:
-    """Debiased linear CKA of kernels of the same cells.
-
-    Returns
-    -------
-    Shape ``(len(left), len(right))``; NaN where a representation does not vary.
-    """
+    """Debiased linear CKA, shape ``(len(left), len(right))``; NaN where a representation does not vary."""
     cka = np.full((len(left), len(right)), np.nan)
-    for row, own in enumerate(left):
-        for column, kernel in enumerate(right):
-            if left is right and column < row:
-                cka[row, column] = cka[column, row]
-            elif own.norm > 0 and kernel.norm > 0:
-                cka[row, column] = own.criterion(kernel) / np.sqrt(own.norm * kernel.norm)
+    for i, kernel in enumerate(left):
+        for j, partner in enumerate(right):
+            if left is right and j < i:
+                cka[i, j] = cka[j, i]
+            elif kernel.norm > 0 and partner.norm > 0:
+                cka[i, j] = kernel.criterion(partner) / np.sqrt(kernel.norm * partner.norm)
     return cka
 
 
 class Kernel:
-    """The linear kernel of cells, and what the unbiased criterion needs of it.
+    """The linear kernel of cells (cells x dimensions, every entry finite).
 
-    Of few dimensions the cells are kept, of many (:data:`CELLS_PER_DIMENSION`) the matrix of their products,
-    cells x cells: whichever makes a comparison cheaper. So memory is cells x cells at most, however wide a
-    representation is.
-
-    Parameters
-    ----------
-    cells
-        Cells x dimensions, every entry finite; 4 cells at least.
+    Holds the cells where there are few dimensions, else their products (:data:`CELLS_PER_DIMENSION`), so that
+    memory is cells x cells at most, however wide a representation is.
     """
 
     def __init__(self, cells: Array) -> None:

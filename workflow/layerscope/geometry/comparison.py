@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_rows
+from layerscope.files import refuse_overwriting
 from layerscope.geometry.alignment import MIN_CELLS, Kernel, alignment
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
@@ -52,13 +53,14 @@ def compare_layers(
     DataError
         If the model accepts too few cells, or bytes of a layer were changed.
     """
+    refuse_overwriting(output, embeddings)
     size = GeometrySettings.read(settings).alignment_cells
     cells = _sample([embeddings], seed, size)
-    own = {
+    kernels = {
         (model, layer): Kernel(read_layer(embeddings, layer).matrix[cells].astype(np.float64))
         for layer in read_layers(embeddings)
     }
-    write_table(output, pd.DataFrame(_rows(condition, own, own, len(cells))))
+    write_table(output, pd.DataFrame(_rows(condition, kernels, kernels, len(cells))))
 
 
 def compare_with_baselines(
@@ -71,9 +73,7 @@ def compare_with_baselines(
 ) -> None:
     """Align every layer of all models with the baselines, and write one table with what the models have.
 
-    Of an embeddings file only the sampled rows are read, a layer at a time: memory does not grow with the
-    number of cells, nor with that of layers or models. Whether a file is as it was written has been looked
-    at by what made the models' tables, and by the scores.
+    Of each layer only the sampled rows are read, one layer at a time.
 
     Parameters
     ----------
@@ -94,6 +94,7 @@ def compare_with_baselines(
     DataError
         If files of a condition are not of the same cells, or too few cells are accepted by all.
     """
+    refuse_overwriting(output, *tables, *embeddings, *baselines)
     size = GeometrySettings.read(settings).alignment_cells
     rows: list[pd.DataFrame] = []
     sampled: tuple[list[Path], bytes] | None = None
@@ -112,13 +113,13 @@ def compare_with_baselines(
     write_table(output, pd.concat(rows, ignore_index=True))
 
 
-def _rows(condition: str, own: Kernels, others: Kernels, n_cells: int) -> list[dict[str, Any]]:
-    left = list(own.values())
-    table = alignment(left, left if others is own else list(others.values()))
+def _rows(condition: str, layers: Kernels, partners: Kernels, n_cells: int) -> list[dict[str, Any]]:
+    left = list(layers.values())
+    table = alignment(left, left if partners is layers else list(partners.values()))
     return [
-        dict(zip(TEXT, (condition, *layer, *other), strict=True)) | {"cka": float(cka), "n_cells": n_cells}
-        for layer, values in zip(own, table, strict=True)
-        for other, cka in zip(others, values, strict=True)
+        dict(zip(TEXT, (condition, *layer, *partner), strict=True)) | {"cka": float(cka), "n_cells": n_cells}
+        for layer, values in zip(layers, table, strict=True)
+        for partner, cka in zip(partners, values, strict=True)
     ]
 
 
@@ -131,8 +132,8 @@ def _sample(files: Sequence[str | Path], seed: int, size: int) -> Places:
     cell_ids, refused = read_cells(files[0])
     accepted = np.array([not reason for reason in refused], dtype=bool)
     for path in files[1:]:
-        own, refused = read_cells(path)
-        if own != cell_ids:
+        names, refused = read_cells(path)
+        if names != cell_ids:
             raise DataError(f"{path}: not the cells of {files[0]}; compare representations of the same cells")
         accepted &= np.array([not reason for reason in refused], dtype=bool)
     order = Chance(seed, cell_ids).keys(0).argsort(kind="stable")

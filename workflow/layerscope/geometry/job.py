@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from layerscope.chance import Chance
 from layerscope.extraction.embeddings_file import Layer, read_layer, read_layers
+from layerscope.files import refuse_overwriting
 from layerscope.geometry.alignment import MIN_CELLS
 from layerscope.geometry.measures import MEASURES, varies
 from layerscope.geometry.settings import GeometrySettings
@@ -45,11 +46,12 @@ def describe_geometry(
         The table to make: ``condition``, ``model``, ``layer``, ``depth``, ``n_cells``, one column for each of
         :data:`~layerscope.geometry.measures.MEASURES`, and ``reason`` where a layer has no shape.
     """
-    chosen = GeometrySettings.read(settings)
+    refuse_overwriting(output, embeddings)
+    n_cells = GeometrySettings.read(settings).cells
     rows = []
     for name in read_layers(embeddings):
         layer = read_layer(embeddings, name)
-        cells = layer.matrix[_sample(layer, seed, chosen.cells)].astype(np.float64)
+        cells = layer.matrix[_sample(layer, seed, n_cells)].astype(np.float64)
         about = {
             "condition": condition,
             "model": model,

@@ -36,15 +36,10 @@ class Address:
 
 
 def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
-    """Find the address of a source.
+    """Find the address of a source, asked through a mirror (see :func:`mirrored`; as JSON text too).
 
-    Parameters
-    ----------
-    source
-        ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
-        ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it.
-    through
-        A mirror, see :func:`mirrored`; JSON text of prefixes and their replacements too.
+    A source has ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
+    ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it.
 
     Raises
     ------
@@ -114,14 +109,9 @@ def read_mirror(text: str | None) -> Mirror:
 def mirrored(url: str, through: Mirror) -> str:
     """Address to ask instead of ``url``.
 
-    Parameters
-    ----------
-    url
-        As the study names it.
-    through
-        ``None``; or a prefix, to which host and path are appended (``https://HOST/PATH`` becomes
-        ``PREFIX/HOST/PATH``); or prefixes of addresses and what replaces them, the longest match first
-        (``{"s3://": "http://127.0.0.1:5000/"}``).
+    A mirror is a prefix, to which host and path are appended (``https://HOST/PATH`` becomes
+    ``PREFIX/HOST/PATH``); or prefixes of addresses and what replaces them, the longest match first
+    (``{"s3://": "http://127.0.0.1:5000/"}``).
     """
     if not through:
         return https_url(url)

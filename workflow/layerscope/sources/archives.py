@@ -18,25 +18,13 @@ MAX_NAMES_SHOWN = 20
 
 
 def gunzip(source: str | Path, output: str | Path) -> None:
-    """Decompress a gzip file, whole or not at all.
-
-    Raises
-    ------
-    SourceError
-        If it is no gzip file, truncated or damaged.
-    """
+    """Decompress a gzip file, whole or not at all; raises SourceError if it is none, or damaged."""
     with whole(output) as scratch, _damage_named(source), gzip.open(source, "rb") as content:
         _copy(content, scratch)
 
 
 def extract_member(archive: str | Path, member: str, output: str | Path) -> None:
-    """Take one file out of a tar archive, compressed or not; its name there is never used as a path.
-
-    Raises
-    ------
-    SourceError
-        If the archive is truncated or damaged, or holds no regular file of that name.
-    """
+    """Take one file out of a tar archive, compressed or not; its name there is never used as a path."""
     names = []
     with _damage_named(archive), tarfile.open(archive, "r:*") as tar:
         for entry in tar:

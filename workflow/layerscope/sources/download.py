@@ -37,8 +37,7 @@ def download(
 
     A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
     taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
-    next call goes on from there. Raises :class:`SourceError` if the file cannot be had, or is not what it
-    must be.
+    next call goes on from there. Raises SourceError if the file cannot be had, or is not what it must be.
     """
     output = Path(output)
     manifest = _valid_manifest(address, output, member)
@@ -92,10 +91,10 @@ def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, st
     with http_session() as session:
         while not part.complete:
             try:
-                asked = {"Range": f"bytes={part.size}-"} | part.version.if_range if part.version else {}
-                with open_url(session, address.fetched_from, asked) as (answer, response):
-                    for seen in (*response.history, response):
-                        headers |= {name.lower(): value for name, value in seen.headers.items()}
+                wanted = {"Range": f"bytes={part.size}-"} | part.version.if_range if part.version else {}
+                with open_url(session, address.fetched_from, wanted) as (answer, response):
+                    for step in (*response.history, response):
+                        headers |= {name.lower(): value for name, value in step.headers.items()}
                     _receive(address, part, answer, response)
                 if answer.version.size is None:
                     break

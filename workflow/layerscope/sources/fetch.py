@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.errors import ConfigError, SourceError
+from layerscope.files import refuse_overwriting
 from layerscope.sources.addresses import KINDS, address
 from layerscope.sources.archives import extract_member
 from layerscope.sources.download import download
@@ -95,6 +96,7 @@ def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:
         if name in settings and digest(path) != settings[name]:
             raise SourceError(f"{path}: expected the {name} {settings[name]}, found {digest(path)}")
     if "member" in settings:
+        refuse_overwriting(output, path)
         extract_member(path, settings["member"], output)
     elif output.resolve() != path.resolve():
         output.parent.mkdir(parents=True, exist_ok=True)

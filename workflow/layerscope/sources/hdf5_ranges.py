@@ -17,12 +17,8 @@ def open_hdf5(remote: RemoteFile) -> h5py.File:
     """Open a remote HDF5 file for reading.
 
     HDF5's sieve buffer is turned off (it would read around every small part), and its cache of decompressed
-    chunks made large enough that none is decompressed twice by rows that are read in order.
-
-    Raises
-    ------
-    SourceError
-        If the file is not HDF5.
+    chunks made large enough that none is decompressed twice by rows that are read in order. Raises
+    SourceError if the file is not HDF5.
     """
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_WEAK)
@@ -36,24 +32,19 @@ def open_hdf5(remote: RemoteFile) -> h5py.File:
 
 
 def row_ranges(dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
-    """Byte ranges of a file that hold rows of a dataset.
+    """Byte ranges of a file that hold spans of rows of a dataset.
 
     Parameters
     ----------
     dataset
-        Contiguous or chunked, compressed or not, of any number of dimensions.
+        Of any layout and number of dimensions; its data must lie in this file, else SourceError is raised.
     firsts, lasts
-        First row and the row after the last of each wanted span, shape ``(n_spans,)``.
+        First row and the row after the last of each span, shape ``(n_spans,)``.
 
     Returns
     -------
     First byte and the byte after the last, shape ``(n_ranges, 2)``, int64: one range per span of a contiguous
     dataset, one per chunk that a span touches of a chunked one. Empty for data that lie in the file's header.
-
-    Raises
-    ------
-    SourceError
-        If the data lie in other files.
     """
     wanted = lasts > firsts
     firsts, lasts = np.asarray(firsts)[wanted], np.asarray(lasts)[wanted]

@@ -44,10 +44,10 @@ def fetch_ranges(url: str, version: Version, ranges: Spans, retries: Retries, na
     ) as progress:
         while waiting := list(islice(spans, RANGES_OF_PART)):
             while waiting:
-                came, waiting, errors = _fetch_together(web, url, waiting)
-                progress.update(sum(len(content) for _, content in came))
-                yield came
-                if came:
+                pieces, waiting, errors = _fetch_together(web, url, waiting)
+                progress.update(sum(len(content) for _, content in pieces))
+                yield pieces
+                if pieces:
                     retries.reset()
                 if errors:
                     retries.wait(_failure(url, errors))
@@ -58,9 +58,9 @@ def _fetch_together(web: Any, url: str, spans: Spans) -> tuple[Pieces, Spans, li
     starts, stops = zip(*spans, strict=True)
     answers = web.cat_ranges([url] * len(spans), starts, stops, batch_size=CONNECTIONS, on_error="return")
     answered = list(zip(spans, answers, strict=True))
-    came = [(start, content) for (start, _), content in answered if isinstance(content, bytes)]
+    pieces = [(start, content) for (start, _), content in answered if isinstance(content, bytes)]
     failed = [(span, error) for span, error in answered if not isinstance(error, bytes)]
-    return came, [span for span, _ in failed], [error for _, error in failed]
+    return pieces, [span for span, _ in failed], [error for _, error in failed]
 
 
 def _checked_web(url: str, version: Version) -> Any:

@@ -24,21 +24,9 @@ WHOLE_ANSWERS = 5  # of a server behind a balancer, some may ignore ranges
 class RemoteFile(io.RawIOBase):
     """A file at an address that serves ranges; every byte that came is kept, and not asked for again.
 
-    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact.
-
-    Parameters
-    ----------
-    url
-        Its address.
-    folder
-        Where its parts are kept.
-    retries
-        How often a failure that may pass is tried again.
-
-    Raises
-    ------
-    SourceError
-        If there is no such file, or its server does not serve ranges.
+    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact. Its
+    parts are kept in ``folder``. Raises SourceError if there is no such file, its server does not serve
+    ranges or answer for too long, or the file changes meanwhile.
     """
 
     def __init__(self, url: str, folder: str | Path, retries: Retries | None = None) -> None:
@@ -137,13 +125,7 @@ class RemoteFile(io.RawIOBase):
                 self._retries.wait(error)
 
     def fetch(self, ranges: np.ndarray, name: str) -> None:
-        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet: near ones joined, and many at once.
-
-        Raises
-        ------
-        SourceError
-            If the file changes meanwhile, or the server does not answer for too long.
-        """
+        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet; near ones joined, many at once."""
         missing = [hole for start, stop in ranges.tolist() for hole in self.parts.missing(start, stop)]
         for part in fetch_ranges(self.url, self.version, missing, self._retries, name):
             self._keep(part)

@@ -1,0 +1,73 @@
+"""No step writes over what it reads."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+from scipy import sparse
+
+from layerscope.cells.canonical import write_cells
+from layerscope.demo.pretraining import pretrain
+from layerscope.errors import ConfigError
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.extraction.export import export_layer
+from layerscope.extraction.merge import merge
+from layerscope.geometry.comparison import compare_layers, compare_with_baselines
+from layerscope.geometry.job import describe_geometry
+from layerscope.models.baselines import compute_baseline
+from layerscope.sources.fetch import fetch
+from layerscope.tables import join_tables
+
+NAMES = [f"G{i}" for i in range(30)]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """A folder with cells, two of their layers, a table and an archive."""
+    counts = np.random.default_rng(0).poisson(1, (30, 30)).astype(np.float32)
+    cells = anndata.AnnData(sparse.csr_matrix(counts))
+    cells.var_names = cells.var["symbol"] = NAMES
+    about = {"condition": "blood", "dataset": "d", "task": "", "values": "counts"}
+    for path in ("cells.h5ad", "models.ckpt", "provenance.json"):
+        write_cells(tmp_path / path, cells, about)
+    for path in ("layers.h5ad", "baseline.h5ad"):
+        write_official(tmp_path / path, list(cells.obs_names), counts, {"n_layers": 0})
+    (tmp_path / "table.tsv").write_text("cka\n0.5\n", encoding="utf-8")
+    with tarfile.open(tmp_path / "files.tar", "w") as tar:
+        tar.add(tmp_path / "table.tsv", "table.tsv")
+    return tmp_path
+
+
+def compare(at: Path, path: Path) -> None:
+    files = [[at / name] for name in ("table.tsv", "layers.h5ad", "baseline.h5ad")]
+    compare_with_baselines(*files, {}, 1, path)
+
+
+STEPS: list[tuple[str, Callable[[Path, Path], object]]] = [
+    ("table.tsv", lambda at, path: join_tables([path], path)),
+    ("layers.h5ad", lambda at, path: describe_geometry(path, "c", "m", {}, 1, path)),
+    ("layers.h5ad", lambda at, path: compare_layers(path, "c", "m", {}, 1, path)),
+    ("table.tsv", compare),
+    ("layers.h5ad", compare),
+    ("baseline.h5ad", compare),
+    ("models.ckpt", lambda at, path: pretrain("scfoundation", path, {}, 1, at)),
+    ("provenance.json", lambda at, path: pretrain("tahoe_x1", path, {}, 1, at)),
+    ("cells.h5ad", lambda at, path: export_layer(at / "layers.h5ad", path, "official", path)),
+    ("layers.h5ad", lambda at, path: export_layer(path, at / "cells.h5ad", "official", path)),
+    ("layers.h5ad", lambda at, path: merge([path], path)),
+    ("cells.h5ad", lambda at, path: compute_baseline("log_all_genes", path, path, {}, 0)),
+    ("files.tar", lambda at, path: fetch({"path": str(path), "member": "table.tsv"}, path)),
+]
+
+
+@pytest.mark.parametrize(("name", "step"), STEPS)
+def test_no_step_writes_over_its_input(inputs: Path, name: str, step: Callable[[Path, Path], object]) -> None:
+    before = (inputs / name).read_bytes()
+    with pytest.raises(ConfigError, match="the output is the input"):
+        step(inputs, inputs / name)
+    assert (inputs / name).read_bytes() == before
