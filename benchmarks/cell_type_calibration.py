@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
 
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.cell_type.design import design_of
-from layerscope.tasks.cell_type.scores import CHOSEN_ON, PROBE_MACRO_F1, SCORED_ON, score_layer
+from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, score_layer
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 SCENARIOS = scenarios("cell labels")
@@ -48,8 +49,8 @@ def simulate(scenario: Scenario, n_donors: int, settings: CellTypeSettings, seed
     scored = []
     for signal in scenario.signal:
         matrix = signal * state + random.normal(size=state.shape)
-        rows, found = score_layer(matrix, design, settings, ABOUT, seed)
-        estimate = next(row.estimate for row in rows if row.metric == PROBE_MACRO_F1)
-        values = [found[PROBE_MACRO_F1 + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        made = score_layer(matrix, design, settings, Subject(**ABOUT, seed=seed))
+        estimate = next(row.estimate for row in made.rows if row.metric == PROBE_MACRO_F1)
+        values = [made.resamples[PROBE_MACRO_F1 + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([estimate]), *values))
     return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))

@@ -11,10 +11,9 @@ import pandas as pd
 from calibration import Scenario, Study, scenarios
 from scipy import sparse
 
-from layerscope.tables import Subject
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.effects import count_effects
-from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import METRIC, strict_scores
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference

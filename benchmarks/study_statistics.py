@@ -45,7 +45,6 @@ from layerscope.tasks.perturbation.strict_reference import Expression, make_refe
 from layerscope.tasks.perturbation.sums import sum_layer  # noqa: E402
 from layerscope.tasks.trajectory.paper import score_paper  # noqa: E402
 from layerscope.tasks.trajectory.references import FROM_DATASET, Reference  # noqa: E402
-from layerscope.tasks.trajectory.scores import Subject  # noqa: E402
 from layerscope.tasks.trajectory.settings import StrictSettings, TrajectorySettings  # noqa: E402
 from layerscope.tasks.trajectory.strict import score_strict  # noqa: E402
 
@@ -178,11 +177,12 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
     if task == "trajectory":
         obs, reference, latent = trajectory(args.cells)
         matrix = matrix_of(work, latent)
-        subject = Subject(
+        subject = tables.Subject(
             condition=work.condition,
             model=work.model,
             layer=work.layer,
             depth=at,
+            task="trajectory",
             seed=1,
             protocol=work.protocol,
         )

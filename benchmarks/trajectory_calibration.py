@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
 
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.trajectory.references import Reference
-from layerscope.tasks.trajectory.scores import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
 
@@ -47,7 +47,9 @@ def simulate(scenario: Scenario, n_cells: int, settings: StrictSettings, seed: i
     path = np.cos(np.outer(position, np.linspace(1, 6, N_DIMENSIONS)) + np.arange(N_DIMENSIONS))
     shared = SHARED_NOISE * random.normal(size=path.shape)
     reference = Reference(list(obs.index), position, 0, "simulated", "simulated")
-    subject = Subject(condition="c", model="m", layer="01", depth=0.0, seed=1, protocol="strict")
+    subject = Subject(
+        condition="c", model="m", layer="01", depth=0.0, task="trajectory", seed=1, protocol="strict"
+    )
     scored = []
     for signal in scenario.signal:
         matrix = signal * path + shared + NOISE * random.normal(size=path.shape)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.tables import Score
+from layerscope.tables import Score, Subject
 from layerscope.tasks.cell_type.design import design_of
 from layerscope.tasks.cell_type.scores import score_layer
 from layerscope.tasks.cell_type.settings import CellTypeSettings
@@ -50,5 +50,6 @@ def scored(
 ) -> tuple[dict[str, Score], dict[str, npt.NDArray[np.float64]]]:
     """Rows by metric, and the resampled values."""
     chosen = CellTypeSettings.read(QUICK | settings)
-    rows, values = score_layer(matrix, design_of(obs, chosen, seed), chosen, ABOUT, seed)
-    return {row.metric: row for row in rows}, values
+    subject = Subject(**ABOUT, seed=seed)
+    made = score_layer(matrix, design_of(obs, chosen, seed), chosen, subject)
+    return {row.metric: row for row in made.rows}, made.resamples

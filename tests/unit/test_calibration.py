@@ -9,14 +9,16 @@ import pytest
 from trajectory_cells import cells, layer
 
 from layerscope.statistics.multiple_testing import max_t
+from layerscope.tables import Subject
 from layerscope.tasks.trajectory.references import FROM_DATASET, Reference
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
 
 SETTINGS = StrictSettings(neighbourhoods=(15,), halvings=6, resamples=200)
 N_STUDIES = 12
-SUBJECT = Subject(condition="c", model="m", layer="01", depth=0.0, seed=1, protocol="strict")
+SUBJECT = Subject(
+    condition="c", model="m", layer="01", depth=0.0, task="trajectory", seed=1, protocol="strict"
+)
 
 
 def studies(noises, n_studies=N_STUDIES):

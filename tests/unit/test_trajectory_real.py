@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from layerscope.statistics.ranks import spearman
+from layerscope.tables import Subject
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 from layerscope.tasks.trajectory.references import FROM_DATASET, Reference
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.strict import score_strict
 
@@ -59,7 +59,15 @@ def test_an_untrained_projection_agrees_well_with_the_pseudotime_that_it_was_pro
 def test_strict_scores_the_order_of_days_and_shuffled_days_score_0(larry):
     obs, components = larry
     settings = StrictSettings(halvings=6, resamples=200, neighbourhoods=(15, 30))
-    subject = Subject(condition="larry", model="pca", layer="official", depth=np.nan, protocol="strict")
+    subject = Subject(
+        condition="larry",
+        model="pca",
+        layer="official",
+        depth=np.nan,
+        task="trajectory",
+        protocol="strict",
+        seed=0,
+    )
     reference = Reference(list(obs.index), np.zeros(len(obs)), 0, FROM_DATASET, "")
     shuffled = obs.iloc[np.random.default_rng(0).permutation(len(obs))].set_index(obs.index)
     found = {}

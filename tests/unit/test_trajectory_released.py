@@ -8,17 +8,19 @@ from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.cells.canonical import write_cells
 from layerscope.statistics.ranks import spearman
+from layerscope.tables import Subject
 from layerscope.tasks.trajectory.released import (
     neighbourhoods,
     released_reference,
     score_released,
     twice_log_normalised_components,
 )
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import ReleasedSettings
 
 SETTINGS = ReleasedSettings(resamples=200, halvings=10)
-SUBJECT = Subject(condition="blood", model="m", layer="01", depth=0.0, seed=3, protocol="released")
+SUBJECT = Subject(
+    condition="blood", model="m", layer="01", depth=0.0, task="trajectory", seed=3, protocol="released"
+)
 
 
 def counts(obs, fate, n_genes=120):

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerscope.tables import Subject
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 
 SETTINGS = TrajectorySettings(resamples=200, halvings=10)
@@ -28,7 +28,18 @@ def reference(pseudotime, source=FROM_DATASET):
 
 
 def subject(**changes):
-    return Subject(**{"condition": "blood", "model": "m", "layer": "01", "depth": 0.0, "seed": 3, **changes})
+    return Subject(
+        **{
+            "condition": "blood",
+            "model": "m",
+            "layer": "01",
+            "depth": 0.0,
+            "task": "trajectory",
+            "protocol": "paper",
+            "seed": 3,
+            **changes,
+        }
+    )
 
 
 def scores(matrix, pseudotime, truth=None, settings=SETTINGS, clones=None, **changes):

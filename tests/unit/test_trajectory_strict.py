@@ -6,9 +6,9 @@ import pytest
 from trajectory_cells import N_CELLS, cells, layer
 
 from layerscope.statistics.concordance import order_concordance
+from layerscope.tables import Subject
 from layerscope.tasks.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.strict import root_set, score_strict
 
@@ -18,7 +18,14 @@ SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 def scores(matrix, obs, settings=SETTINGS, source=FROM_DATASET, family="", reference=None):
     known = obs["true_pseudotime"].to_numpy() if reference is None else reference
     subject = Subject(
-        condition="blood", model="m", layer="01", depth=0.0, family=family, seed=3, protocol="strict"
+        condition="blood",
+        model="m",
+        layer="01",
+        depth=0.0,
+        task="trajectory",
+        family=family,
+        seed=3,
+        protocol="strict",
     )
     found = score_strict(matrix, Reference(list(obs.index), known, 0, source, ""), obs, subject, settings)
     return {row.metric: row for row in found.rows}, found.resamples

@@ -23,6 +23,8 @@ from layerscope.errors import DataError
 from layerscope.files import refuse_overwriting, whole
 
 OFFICIAL = "official"
+CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
+"""Endings of the names under which resamples hold a metric's values on the two halves of each split."""
 Status = Literal["ok", "undefined", "not_available"]
 
 
@@ -84,10 +86,14 @@ class Subject:
     task: str
     protocol: str
     seed: int
+    family: str = ""
+    """Of the model: a baseline is not scored by a reference that was made from it. No column of a row."""
 
     def row(self, metric: str, **values: Any) -> Score:
         """A row of this subject; what ``values`` does not name keeps its default."""
-        return Score(**asdict(self), metric=metric, **values)
+        columns = asdict(self)
+        del columns["family"]
+        return Score(**columns, metric=metric, **values)
 
 
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Score))

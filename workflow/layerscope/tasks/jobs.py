@@ -122,6 +122,7 @@ class ScoringJob:
             task=task,
             protocol=self.protocol,
             seed=self.seed,
+            family=str(provenance.get("family", "")),
         )
 
 

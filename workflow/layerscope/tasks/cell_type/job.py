@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from layerscope.tasks.cell_type.design import NoScoreError, design_of
 from layerscope.tasks.cell_type.scores import score_layer, unscored
 from layerscope.tasks.jobs import Scored, ScoringJob
@@ -12,10 +10,9 @@ from layerscope.tasks.jobs import Scored, ScoringJob
 def score(job: ScoringJob) -> Scored:
     """Score one layer; where no score exists, the rows say why."""
     layer = job.vectors
-    about = asdict(job.subject("cell_type", layer.provenance))
-    seed = about.pop("seed")
+    subject = job.subject("cell_type", layer.provenance)
     try:
-        design = design_of(job.obs, job.settings, seed)
-        return Scored(*score_layer(layer.matrix, design, job.settings, about, seed))
+        design = design_of(job.obs, job.settings, job.seed)
+        return score_layer(layer.matrix, design, job.settings, subject)
     except NoScoreError as none:
-        return Scored(*unscored(about, none, seed))
+        return unscored(subject, none)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +12,16 @@ from scipy.special import ndtri, stdtrit
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
-from layerscope.tables import Score
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.cell_type.design import Design, NoScoreError
 from layerscope.tasks.cell_type.distances import neighbours_and_silhouettes
 from layerscope.tasks.cell_type.measures import Labellings, Measure, accuracy, macro_f1, mean_of
 from layerscope.tasks.cell_type.probe import probe_predictions
 from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.jobs import Scored
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-Scored = tuple[list[Score], dict[str, Floats]]
 
 PROBE_MACRO_F1, PROBE_ACCURACY = "probe_macro_f1", "probe_accuracy"
 KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
@@ -31,8 +30,6 @@ RANDOM_FOLDS = "probe_macro_f1_random_folds"
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
 UPPER_QUANTILE = (1 + LEVEL) / 2
 Measures = tuple[Measure, list[Measure], list[Measure]]
-CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
-"""Endings of the names under which a metric's values on the two halves of each split are stored."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,7 @@ def score_layer(
     matrix: npt.NDArray[np.floating],
     design: Design,
     settings: CellTypeSettings,
-    about: Mapping[str, Any],
-    seed: int,
+    subject: Subject,
 ) -> Scored:
     """Score a layer.
 
@@ -75,10 +71,8 @@ def score_layer(
         Which cells are scored, and by which folds.
     settings
         Probe, neighbours and resampling.
-    about
-        What all rows say alike: condition, model, layer, depth, task, protocol.
-    seed
-        Of the bootstrap.
+    subject
+        What is scored; its seed is the bootstrap's.
 
     Returns
     -------
@@ -92,22 +86,22 @@ def score_layer(
         If the layer is constant, or the model refused so many cells that a type is missing.
     """
     layer, remarks = _embedded(matrix, design)
-    blocks = bootstrap_counts(seed, design.units, settings.resamples)
+    blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
     counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
     measures, failed = _measures(layer, design, settings, counts[: settings.refits])
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
-    first, second = _halves(design, settings.splits, seed)
+    first, second = _halves(design, settings.splits, subject.seed)
     everyone = np.ones(len(design.units))
-    common = {**about, "seed": seed, "n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
-    rows, resamples = [], {}
+    numbers = {"n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
+    scored = Scored()
     for metric, (measure, null, refits) in measures.items():
         estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
         low, high = percentile_interval(values)
         null_mean, p_value = _null(estimate, np.array([float(shuffled(everyone)) for shuffled in null]))
-        row = Score(
-            **common,
-            metric=metric,
+        row = subject.row(
+            metric,
+            **numbers,
             estimate=estimate,
             ci_low=low,
             ci_high=high,
@@ -115,10 +109,11 @@ def score_layer(
             p_value=p_value,
             reason="; ".join(words for words in (_how(metric, design), design.remark, *remarks) if words),
         )
-        rows.append(row)
-        resamples[metric] = values
-        resamples[metric + CHOSEN_ON], resamples[metric + SCORED_ON] = measure(first), measure(second)
-    return rows, resamples
+        scored.rows.append(row)
+        scored.resamples[metric] = values
+        scored.resamples[metric + CHOSEN_ON] = measure(first)
+        scored.resamples[metric + SCORED_ON] = measure(second)
+    return scored
 
 
 def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
@@ -150,12 +145,9 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
-def unscored(about: Mapping[str, Any], none: NoScoreError, seed: int) -> Scored:
+def unscored(subject: Subject, none: NoScoreError) -> Scored:
     """Rows that say why there is no number."""
-    rows = [
-        Score(**about, metric=metric, seed=seed, status=none.status, reason=str(none)) for metric in METRICS
-    ]
-    return rows, {}
+    return Scored([subject.row(metric, status=none.status, reason=str(none)) for metric in METRICS])
 
 
 def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Layer, list[str]]:

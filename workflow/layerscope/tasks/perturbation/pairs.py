@@ -15,8 +15,6 @@ from layerscope.statistics.resampling import bootstrap_counts
 Array = NDArray[np.float64]
 # counts of pairs held at once: what fits a processor cache
 VALUES_AT_ONCE = 200_000
-# suffixes of a metric's values on the two halves of the perturbations
-CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
 
 
 class Pairs:

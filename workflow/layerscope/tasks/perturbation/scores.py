@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.tables import Score, Subject
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.centroids import AllCells, why_undefined
 from layerscope.tasks.perturbation.genome_scale import GENOME_SCALE, spearman_of_many, upper_triangle
 from layerscope.tasks.perturbation.influence import interval, linear_resamples
 from layerscope.tasks.perturbation.pairs import (
-    CHOSEN_ON,
-    SCORED_ON,
     Draws,
     Pairs,
     SameModule,

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 
 from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
-from layerscope.tables import Score, Subject
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.centroids import why_undefined
 from layerscope.tasks.perturbation.design import Design
@@ -30,7 +30,7 @@ from layerscope.tasks.perturbation.influence import (
     ratio_interval,
     spearman_influence,
 )
-from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON, Draws, Pairs, on_halves
+from layerscope.tasks.perturbation.pairs import Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of

@@ -16,8 +16,9 @@ from scipy.linalg import cho_factor, cho_solve
 from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.resampling import bootstrap_values
+from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.scores import Floats, Subject, unscored
+from layerscope.tasks.trajectory.scores import Floats, unscored
 from layerscope.tasks.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"

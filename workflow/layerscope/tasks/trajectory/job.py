@@ -14,7 +14,6 @@ from layerscope.tasks.trajectory.references import (
     read_reference,
     write_reference,
 )
-from layerscope.tasks.trajectory.scores import Subject
 from layerscope.tasks.trajectory.settings import ReleasedSettings, StrictSettings
 
 PSEUDOTIME = "pseudotime.tsv"
@@ -47,15 +46,7 @@ def score(job: ScoringJob) -> Scored:
     pseudotime = read_reference(job.reference / PSEUDOTIME)
     demand_same_cells(job.obs.index, pseudotime, str(job.reference))
     layer = job.vectors
-    subject = Subject(
-        condition=job.condition,
-        model=job.model,
-        layer=job.layer,
-        depth=job.subject("trajectory", layer.provenance).depth,
-        family=str(layer.provenance.get("family", "")),
-        seed=job.seed,
-        protocol=job.protocol,
-    )
+    subject = job.subject("trajectory", layer.provenance)
     if isinstance(job.settings, StrictSettings):
         from layerscope.tasks.trajectory.strict import score_strict
 

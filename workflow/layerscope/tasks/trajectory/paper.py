@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.layer_search import LayerSearch, Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.references import COMPUTED, Reference
@@ -24,7 +25,6 @@ from layerscope.tasks.trajectory.scores import (
     TOLERANCE_ON_PARTS,
     Comparison,
     Floats,
-    Subject,
     add_score,
     correlation,
     made_the_reference,

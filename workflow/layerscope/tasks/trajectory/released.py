@@ -29,7 +29,7 @@ from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_values
-from layerscope.tables import Score
+from layerscope.tables import Score, Subject
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
@@ -41,7 +41,6 @@ from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     Comparison,
-    Subject,
     pseudotime_of,
     share_unreachable,
     unscored,

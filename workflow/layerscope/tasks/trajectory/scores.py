@@ -19,7 +19,7 @@ from scipy.sparse.linalg import ArpackNoConvergence
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
-from layerscope.tables import Score
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
 from layerscope.tasks.trajectory.layer_search import MIN_CELLS, Cells, Part, UndefinedPseudotimeError
@@ -38,34 +38,6 @@ CELLS_IN_PART = 2000
 """Cells in a part of a split at most; halves of larger data are not searched whole for an interval."""
 TOLERANCE_ON_PARTS = 1e-4
 """Relative error of eigenvalues on parts of the cells, far below the differences between parts."""
-CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
-"""Endings of the names under which a metric's values on the two parts of each split are stored."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is scored: a row's first columns, and what the embeddings say of themselves."""
-
-    condition: str
-    model: str
-    layer: str
-    depth: float
-    family: str = ""
-    seed: int = 0
-    protocol: str = "paper"
-
-    def row(self, metric: str) -> Score:
-        """A row of this subject, without numbers yet."""
-        return Score(
-            condition=self.condition,
-            model=self.model,
-            layer=self.layer,
-            depth=self.depth,
-            task="trajectory",
-            protocol=self.protocol,
-            metric=metric,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import pandas as pd
 
 from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
+from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.tasks.trajectory.graph import graph_of
@@ -36,7 +37,6 @@ from layerscope.tasks.trajectory.scores import (
     Comparison,
     Floats,
     Missing,
-    Subject,
     add_score,
     correlations,
     diffusion_of,
