@@ -7,8 +7,6 @@ Three folds in place of five, which halves the time.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
@@ -19,7 +17,7 @@ from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 SCENARIOS = scenarios("cell labels")
 SETTINGS = CellTypeSettings(folds=3, shuffles=0, resamples=500, splits=20)
-QUICK = replace(SETTINGS, refits=0, resamples=1, splits=1)
+QUICK = SETTINGS.model_copy(update={"refits": 0, "resamples": 1, "splits": 1})
 SIZE = 12  # donors
 SHARES = (0.35, 0.25, 0.2, 0.12, 0.08)
 WIDTH, CELLS_PER_DONOR, BETWEEN_DONORS = 12, 50, 0.4

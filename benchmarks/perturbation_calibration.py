@@ -6,13 +6,12 @@ same cells more or less well; nothing but noise differs between studies. Scored 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
 from scipy import sparse
 
+from layerscope.tables import Subject
 from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.effects import count_effects
 from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON
@@ -22,10 +21,10 @@ from layerscope.tasks.perturbation.strict_reference import Expression, make_refe
 from layerscope.tasks.perturbation.sums import sum_layer
 
 SCENARIOS = scenarios("cell labels")
-SETTINGS = StrictSettings(
+SETTINGS = StrictSettings.model_construct(
     cells_per_perturbation=48, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=500, splits=20
 )
-QUICK = replace(SETTINGS, resamples=1, splits=1)
+QUICK = SETTINGS.model_copy(update={"resamples": 1, "splits": 1})
 SIZE = 24  # perturbations
 MODULES, DIMENSIONS, GENES, CELLS, CONTROLS = 5, 8, 150, 60, 240
 WIDTH = 12
@@ -56,14 +55,15 @@ def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings,
     expression = Expression(counts, np.asarray(counts.sum(axis=1)).ravel(), count_effects)
     reference = make_reference(expression, design, settings, seed)
     shared = 2.0 * random.normal(size=(len(owner), WIDTH))
-    about = {"condition": "c", "model": "m", "layer": "01", "depth": 0.0}
-    about |= {"task": "perturbation", "protocol": "strict"}
+    subject = Subject(
+        condition="c", model="m", layer="01", depth=0.0, task="perturbation", protocol="strict", seed=seed
+    )
     scored = []
     for signal in scenario.signal:
         # every layer sees the same of a cell, more or less of it, and has noise of its own
         matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
         layer = sum_layer(matrix, design)
-        rows, found = strict_scores(layer, None, reference, design, settings, about, seed)
-        values = [found[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        rows, resamples = strict_scores(layer, None, reference, design, subject, settings)
+        values = [resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([rows[0].estimate]), *values))
     return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))

@@ -20,14 +20,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from layerscope.tasks.perturbation.genome_scale import row_blocks, spearman_of_many, upper_triangle
 from layerscope.tasks.perturbation.influence import interval
-from layerscope.tasks.perturbation.many import (
-    products,
-    spearman_of_many,
-    unit_ranks,
-    upper_triangle,
-)
+from layerscope.tasks.perturbation.similarity import centred_ranks, cosines_of_ranks, products
 
 TRUTH = 20
 
@@ -62,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Simulate, score and print what it took."""
     args = parser().parse_args(argv)
+    threadpool_limits(args.threads)
     n = args.perturbations
     random = np.random.default_rng(0)
     truth = random.normal(size=(n, TRUTH)).astype(np.float32)
@@ -71,20 +69,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     layer /= np.linalg.norm(layer, axis=1, keepdims=True)
     start = time.perf_counter()
     with timed("ranking profiles"):
-        ranks = unit_ranks(profiles.__getitem__, n, np.ones(args.genes, dtype=bool), args.threads)
+        ranks = np.empty(profiles.shape, dtype=np.float32)
+        for rows in row_blocks(n):
+            ranks[rows] = centred_ranks(profiles[rows])
     del profiles
     with timed("S_bio"):
-        reference = upper_triangle(products(ranks, args.threads))
+        reference = upper_triangle(cosines_of_ranks(ranks))
     del ranks
     with timed("similarity of the layer"):
-        similarity = upper_triangle(products(layer, args.threads))
+        similarity = upper_triangle(products(layer))
     halves = random.random((100, n)) < 0.5
     with timed("score, interval, 100 halves"):
-        value, influence, _ = spearman_of_many(similarity, reference, n, halves, args.threads)
-    low, high = interval(value, influence)
+        score, _, _ = spearman_of_many(similarity, reference, halves)
+    low, high = interval(score)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"score {value:.5f} ({low:.5f} to {high:.5f}); {seconds:.0f} s; peak {peak:.1f} GB")
+    print(f"score {score.value:.5f} ({low:.5f} to {high:.5f}); {seconds:.0f} s; peak {peak:.1f} GB")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,13 @@ import numpy as np
 
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
-from layerscope.tasks.perturbation.influence import interval, spearman_influence, standard_error
-from layerscope.tasks.perturbation.pairs import Pairs, resample
+from layerscope.tasks.perturbation.influence import (
+    RankedPairs,
+    interval,
+    spearman_influence,
+    standard_error,
+)
+from layerscope.tasks.perturbation.pairs import Draws, Pairs, resample
 from layerscope.tasks.perturbation.similarity import cosine_matrix
 
 DIMENSIONS = 6
@@ -50,12 +55,13 @@ def simulate(n: int, noise: float, studies: int) -> dict[str, float]:
     estimates, errors, spreads, covered = [], [], [], []
     for study in range(studies):
         x, y = map(pairs.of, draw(random, n, noise))
-        value, influence = spearman_influence(x, y, pairs)
-        values = resample({"s": WeightedSpearman(x, y)}, items, items, study, RESAMPLES)["s"]
-        bounds = percentile_interval(values), interval(value, influence)
+        score = spearman_influence(RankedPairs(x), RankedPairs(y), n)
+        draws = Draws(items, items, study, RESAMPLES, 1)
+        values = resample({"s": WeightedSpearman(x, y)}, draws)["s"]
+        bounds = percentile_interval(values), interval(score)
         covered.append([low <= truth <= high for low, high in bounds])
-        estimates.append(value)
-        errors.append(standard_error(influence))
+        estimates.append(score.value)
+        errors.append(standard_error(score.influence))
         spreads.append(values.std())
     bootstrap, jackknife = np.mean(covered, axis=0)
     return {
@@ -82,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     for n in args.perturbations:
         for noise in args.noise:
-            found = simulate(n, noise, args.studies)
-            numbers = "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+            result = simulate(n, noise, args.studies)
+            numbers = "  ".join(f"{name} {value:.3f}" for name, value in result.items())
             print(f"n {n:4d}  noise {noise:.1f}  {numbers}", flush=True)
 
 

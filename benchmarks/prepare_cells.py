@@ -21,10 +21,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-from anndata.io import write_elem
+from anndata.io import sparse_dataset, write_elem
+from scipy import sparse
 
 ROOT = Path(__file__).resolve().parents[1]
-ROWS = 2000
+ROWS = 250  # few, so that the peak is that of the preparation
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,35 +43,27 @@ def parser() -> argparse.ArgumentParser:
 def make_cells(path: Path, args: argparse.Namespace) -> int:
     """Write an h5ad file block by block; returns the number of stored values."""
     rng = np.random.default_rng(0)
-    stored = {"compression": None if args.compression == "none" else args.compression}
-    n_rows, n_columns = (args.cells, args.genes) if args.layout == "csr" else (args.genes, args.cells)
-    share = args.detected / args.genes
-    sizes = [np.zeros(1, dtype=np.int64)]
+    compression = None if args.compression == "none" else args.compression
+    layout = {"compression": compression, "chunks": (1 << 17,), "indptr_dtype": np.int64}
+    by_cells = args.layout == "csr"
+    n_lines, width = (args.cells, args.genes) if by_cells else (args.genes, args.cells)
+    at_once = max(int(ROWS * 18_000 / width), 1)
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        x = file.create_group("X")
-        x.attrs.update({"encoding-type": f"{args.layout}_matrix", "encoding-version": "0.1.0"})
-        x.attrs["shape"] = np.array([args.cells, args.genes])
-        data = x.create_dataset("data", (0,), "f4", maxshape=(None,), chunks=(1 << 17,), **stored)
-        indices = x.create_dataset("indices", (0,), "i4", maxshape=(None,), chunks=(1 << 17,), **stored)
-        rows_at_once = max(int(ROWS * 18_000 / n_columns), 1)
-        for start in range(0, n_rows, rows_at_once):
-            n = min(rows_at_once, n_rows - start)
-            found = rng.random((n, n_columns), dtype=np.float32) < share
-            columns = np.nonzero(found)[1].astype(np.int32)
-            end = len(data)
-            data.resize((end + len(columns),))
-            indices.resize((end + len(columns),))
-            data[end:] = rng.geometric(0.5, len(columns)).astype(np.float32)
-            indices[end:] = columns
-            sizes.append(found.sum(axis=1))
-        x["indptr"] = np.cumsum(np.concatenate(sizes))
+        for start in range(0, n_lines, at_once):
+            detected = rng.random((min(at_once, n_lines - start), width), dtype=np.float32)
+            block = sparse.csr_matrix(detected < args.detected / args.genes, dtype=np.float32)
+            block.data = rng.geometric(0.5, block.nnz).astype(np.float32)
+            if start:
+                sparse_dataset(file["X"]).append(block if by_cells else block.T)
+            else:
+                write_elem(file, "X", block if by_cells else block.T, dataset_kwargs=layout)
         cells = [f"cell_{i}" for i in range(args.cells)]
         batch = pd.Categorical(np.array(["a", "b", "c"])[np.arange(args.cells) % 3])
         write_elem(file, "obs", pd.DataFrame({"batch": batch}, index=cells))
         symbols = ["MT-" * (i < 13) + f"GENE{i}" for i in range(args.genes)]
         write_elem(file, "var", pd.DataFrame(index=symbols))
-        return len(data)
+        return len(file["X/data"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -82,15 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = {
             "quality": {"min_genes_per_cell": 200, "max_mitochondrial_percent": 20, "min_cells_per_gene": 10}
         }
-        command = [
-            sys.executable,
-            "scripts/prepare_cells.py",
-            "--input",
-            source,
-            "--settings",
-            json.dumps(settings),
-        ]
-        command += ["--condition", "large", "--output", output, "--summary", Path(folder, "summary.tsv")]
+        command = [sys.executable, "scripts/prepare_cells.py", "--condition", "large"]
+        command += ["--input", source, "--settings", json.dumps(settings)]
+        command += ["--output", output, "--summary", Path(folder, "summary.tsv")]
         start = time.perf_counter()
         subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "workflow"})
         seconds = time.perf_counter() - start

@@ -29,14 +29,17 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy import sparse  # noqa: E402
 
+from layerscope import tables  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
 from layerscope.tables import depth, layer_names, read_scores, write_resamples, write_scores  # noqa: E402
 from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.tasks.perturbation.design import make_design  # noqa: E402
 from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
-from layerscope.tasks.perturbation.scores import group_cells, scores_of_all_cells  # noqa: E402
+from layerscope.tasks.perturbation.labels import group_cells  # noqa: E402
+from layerscope.tasks.perturbation.scores import scores_of_all_cells  # noqa: E402
+from layerscope.tasks.perturbation.settings import PaperSettings  # noqa: E402
 from layerscope.tasks.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402
-from layerscope.tasks.perturbation.similarity import spearman_matrix  # noqa: E402
+from layerscope.tasks.perturbation.similarity import Similarity, spearman_matrix  # noqa: E402
 from layerscope.tasks.perturbation.strict import strict_scores  # noqa: E402
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference  # noqa: E402
 from layerscope.tasks.perturbation.sums import sum_layer  # noqa: E402
@@ -186,17 +189,22 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
         start = time.perf_counter(), time.process_time()
         if work.protocol == "paper":
             settings = TrajectorySettings(resamples=args.resamples)
-            scored = score_paper(matrix, reference, subject, settings, obs, 1)
+            scored = score_paper(matrix, reference, subject, settings, obs)
         else:
-            scored = score_strict(
-                matrix, reference, obs, subject, StrictSettings(resamples=args.resamples), 1
-            )
+            scored = score_strict(matrix, reference, obs, subject, StrictSettings(resamples=args.resamples))
         rows, found = scored.rows, scored.resamples
     else:
         obs, latent, similarity = screen(work.condition, args.perturbations, args.cells)
         matrix = matrix_of(work, latent)
-        about = {"condition": work.condition, "model": work.model, "layer": work.layer, "depth": at}
-        about |= {"task": task, "protocol": work.protocol}
+        screened = tables.Subject(
+            condition=work.condition,
+            model=work.model,
+            layer=work.layer,
+            depth=at,
+            task=task,
+            protocol=work.protocol,
+            seed=1,
+        )
         if work.protocol == "strict":
             size = (work.condition, args.perturbations, args.cells, args.resamples)
             design, reference, settings, _ = strict_screen(*size)
@@ -204,14 +212,13 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
         if work.protocol == "strict":
             plain = sum_layer(matrix, design)
             unit = sum_layer(matrix, design, n_labellings=1, unit_norm=True)
-            rows, found = strict_scores(plain, unit, reference, design, settings, about, 1)
+            rows, found = strict_scores(plain, unit, reference, design, screened, settings)
         else:
             names = sorted(set(obs["perturbation"]) - {"control"})
             group = group_cells(obs, names, np.isfinite(matrix).all(axis=1))
             cells = sum_groups(matrix, group, len(names) + 1)
-            rows, found = scores_of_all_cells(
-                cells, obs, names, similarity, about, seed=1, n_resamples=args.resamples, n_splits=100
-            )
+            settings = PaperSettings(resamples=args.resamples)
+            rows, found = scores_of_all_cells(cells, obs, Similarity(names, similarity), screened, settings)
     write_scores(stem.with_suffix(".tsv"), rows)
     write_resamples(stem.with_suffix(".npz"), found)
     return time.perf_counter() - start[0], time.process_time() - start[1]

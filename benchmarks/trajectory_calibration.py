@@ -7,8 +7,6 @@ between studies. Scored by protocol strict.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from calibration import Scenario, Study, scenarios
@@ -20,7 +18,7 @@ from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
 
 SCENARIOS = scenarios("time labels")
 SETTINGS = StrictSettings(neighbourhoods=(15, 30), roots=20, resamples=500)
-QUICK = replace(SETTINGS, halvings=0, resamples=0)
+QUICK = SETTINGS.model_copy(update={"halvings": 0, "resamples": 0})
 SIZE = 400  # cells
 N_DIMENSIONS = 20
 NOISE, SHARED_NOISE = 0.3, 0.4

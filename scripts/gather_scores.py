@@ -1,44 +1,31 @@
 """Put the score rows of a study into one table."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerscope.command_line import run
-from layerscope.statistics.gather import gather, score_paths, write_gathered
+from layerscope.command_line import command, run
+from layerscope.statistics.gather import gather, write_gathered
 
 
-def parser() -> argparse.ArgumentParser:
-    """Command line of this script."""
-    arguments = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
-    arguments.add_argument(
-        "--scores", nargs="*", default=[], help="files of score rows; @FILE reads arguments, one per line"
-    )
-    arguments.add_argument("--folder", type=Path, help="in place of --scores, with --runs: where they lie")
-    arguments.add_argument(
-        "--runs",
-        type=json.loads,
-        default=[],
-        help="JSON list of {task, condition, protocol, model, layers}: the files of --folder to gather",
-    )
-    arguments.add_argument(
-        "--unavailable",
-        type=json.loads,
-        default=[],
-        help="JSON list of {condition, model, task, protocol, reason}",
-    )
-    arguments.add_argument("--output", type=Path, required=True, help="all rows, .tsv")
-    arguments.add_argument("--parquet", type=Path, required=True, help="the same, .parquet")
-    return arguments
+def gather_scores(
+    *, scores: Sequence[Path] = (), unavailable: str = "[]", output: Path, parquet: Path
+) -> None:
+    """Put the score rows of a study into one table.
+
+    Parameters
+    ----------
+    scores
+        Files of score rows.
+    unavailable
+        JSON list of {condition, model, task, protocol, reason}: what could not be run.
+    output, parquet
+        All rows, in two forms.
+    """
+    write_gathered(gather(scores, json.loads(unavailable)), output, parquet)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the arguments, gather, write both forms."""
-    args = parser().parse_args(argv)
-    paths = score_paths(args.folder, args.runs) if args.folder else args.scores
-    write_gathered(gather(paths, args.unavailable), args.output, args.parquet)
-
+main = command(gather_scores)
 
 if __name__ == "__main__":
     run(main)

@@ -1,28 +1,19 @@
 """Plot which layers cannot be told from the best one, for every condition and model."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import argparse
-from collections.abc import Sequence
-
-from layerscope.command_line import run, settings
+from layerscope.command_line import command, run
 from layerscope.figures.layer_choice import draw_layer_choice
 
 
-def parser() -> argparse.ArgumentParser:
-    """Arguments of this script."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--layers", required=True, metavar="TSV", help="table of the layer choice")
-    arguments.add_argument("--settings", default="{}", help="titles: JSON text or a file")
-    arguments.add_argument("--output", required=True, nargs="+", metavar="FILE", help=".svg, .png, .pdf")
-    return arguments
+def plot_layer_choice(*, layers: Path, settings: Mapping[str, Any], output: Sequence[Path]) -> None:
+    """Plot which layers cannot be told from the best one, for every condition and model."""
+    draw_layer_choice(layers, output, settings=settings)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Draw and write."""
-    args = parser().parse_args(argv)
-    draw_layer_choice(args.layers, args.output, settings=settings(args.settings))
-
+main = command(plot_layer_choice)
 
 if __name__ == "__main__":
     run(main)

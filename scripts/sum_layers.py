@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__)
     add_options(p)
-    p.add_argument("--design", type=Path, help="strict: what design_splits.py wrote")
+    p.add_argument("--design", type=Path, nargs="*", default=[], help="strict: design.npz of the reference")
     p.add_argument("--output", required=True, type=Path, help="file of sums (h5)")
     return p
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     from layerscope.tasks.perturbation.sum_extraction import extract_sums
 
-    extract_sums(args.weights, args.cells, args.design, args.output, extraction(args))
+    extract_sums(args.weights, args.cells, next(iter(args.design), None), args.output, extraction(args))
 
 
 if __name__ == "__main__":

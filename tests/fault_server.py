@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -96,6 +98,7 @@ class FaultServer:
     redirects: Mapping[str, str] = field(default_factory=dict)
     seconds_per_piece: float = 0.0
     seed: int = 0
+    certificate: Path | None = None  # folder of certificate.pem and key.pem, for https
 
     def __enter__(self) -> FaultServer:
         gc.disable()
@@ -104,6 +107,11 @@ class FaultServer:
         self.lock = threading.Lock()
         self._server = QuietServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate / "certificate.pem", self.certificate / "key.pem")
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http:", "https:")
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 

@@ -7,7 +7,6 @@ nginx asks it for large slices, once, and keeps them; whoever asks nginx notices
 from __future__ import annotations
 
 import getpass
-import ipaddress
 import os
 import shutil
 import socket
@@ -17,17 +16,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
 import boto3
-import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import requests
 from mirror_files import BUCKET, FOLDER, Files
+
+from certificates import write_certificate
 
 NGINX_MISSING = """nginx is not installed; the rehearsal needs it in the place of the real hosts.
     Debian, Ubuntu:  apt-get install nginx-light
@@ -169,8 +165,10 @@ class Servers:
             self._processes.append(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
 
     def _wait(self, url: str) -> None:
-        pool = urllib3.PoolManager(ca_certs=str(self.certificate))
-        _until(lambda: pool.request("GET", url, retries=False, timeout=2).status > 0, url)
+        def answers() -> bool:
+            return requests.get(url, timeout=2, verify=str(self.certificate)).status_code > 0
+
+        _until(answers, url)
 
     def _fill_bucket(self) -> None:
         """Upload in parts, as large objects are: their ETag is then no MD5."""
@@ -189,17 +187,16 @@ class Servers:
 
     def _fill_cache(self) -> None:
         """Let nginx ask the bucket for every object once."""
-        pool = urllib3.PoolManager(ca_certs=str(self.certificate))
         for path in sorted(self.files.objects.iterdir()):
             url = f"{self.mirror}/{BUCKET}.s3.amazonaws.com/{FOLDER}/{path.name}"
-            with pool.request("GET", url, preload_content=False) as answer:
-                received = sum(map(len, answer.stream(1 << 22)))
+            with requests.get(url, stream=True, timeout=600, verify=str(self.certificate)) as answer:
+                received = sum(map(len, answer.iter_content(1 << 22)))
             assert received == path.stat().st_size, (path.name, received)
 
 
 def _until(ready: Callable[[], bool], what: str) -> None:
     for _ in range(300):
-        with suppress(urllib3.exceptions.HTTPError):
+        with suppress(requests.RequestException):
             if ready():
                 return
         time.sleep(0.1)
@@ -210,30 +207,3 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def write_certificate(folder: Path) -> None:
-    """A certificate for 127.0.0.1 that is trusted by whoever is told to trust it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-    )
-    signed = builder.sign(key, hashes.SHA256())
-    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )

@@ -24,8 +24,9 @@ from rehearsed_study import CONFIGURATION, Rehearsal
 from workflow_study import ROOT
 
 from layerscope.extraction.embeddings_file import read_layer, read_layers
+from layerscope.layout import layer_names
 from layerscope.sources.manifest import read_manifest
-from layerscope.tables import layer_names, read_scores, read_table
+from layerscope.tables import read_scores, read_table
 
 pytestmark = pytest.mark.rehearsal
 
@@ -43,14 +44,16 @@ def test_the_paper_runs_from_download_to_report(rehearsal: Rehearsal) -> None:
     for table in ("scores", "layers", "published", "shifts", "geometry", "alignment"):
         assert (results / f"tables/{table}.tsv").stat().st_size > 200, table
     figures = {path.stem for path in (results / "figures").glob("*.svg")}
-    scored = {"trajectory_paper", "perturbation_paper", "layer_choice", "published"}
-    assert figures == scored | {"geometry", "alignment"}
+    scored = {f"{task}_{protocol}" for task, names in study["protocols"].items() for protocol in names}
+    assert figures == scored | {"layer_choice", "published", "geometry", "alignment"}
 
 
 def test_every_model_has_a_score_or_a_reason_in_every_condition(rehearsal: Rehearsal) -> None:
     study = yaml.safe_load((ROOT / CONFIGURATION).read_text(encoding="utf-8"))["study"]
     scores = read_scores(rehearsal.folder / "results/tables/scores.tsv")
-    primary = scores[scores.metric == "spearman"].set_index(["condition", "model", "layer"])
+    primary = scores[(scores.metric == "spearman") & (scores.protocol == "paper")].set_index(
+        ["condition", "model", "layer"]
+    )
     assert primary.index.is_unique
     expected = [
         (condition, model, layer)

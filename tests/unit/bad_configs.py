@@ -15,13 +15,8 @@ STUDY: dict[str, Any] = {
     "conditions": {"mine": {"dataset": "mine", "task": "perturbation"}},
 }
 HOSTILE = {
-    "unicode": "модель",
-    "space": "a b",
-    "path": "../x",
-    "shell": "$(touch x)",
-    "semicolon": "a;touch x",
-    "newline": "abc\n",
-    "long": "x" * 101,
+    "condition": {"space": "a b", "shell": "$(touch x)", "newline": "abc\n", "long": "x" * 101},
+    "model": {"unicode": "модель", "path": "../x", "semicolon": "a;touch x", "long": "x" * 101},
 }
 
 
@@ -69,27 +64,19 @@ text(
 
 setting("config_unknown_key", "studdy", {})
 setting("config_number_as_key", 1, {})
-setting("config_number_as_key_of_quality", "quality", 1, 5)
 setting("config_text_for_mapping", "study", "all of them")
-setting("config_null_models", "models", None)
 setting("config_text_for_number", "seeds", "resampling", "one")
-setting("config_fraction_for_whole_number", "trajectory", "paper", "neighbours", 15.0)
-setting("config_true_for_number", "resampling", "resamples", True)
 setting("config_negative_seed", "seeds", "resampling", -1)
 setting("config_no_resamples", "resampling", "resamples", 0)
 setting("config_nan", "quality", "max_mitochondrial_percent", float("nan"))
-setting("config_infinite", "cell_type", "strict", "penalty", float("inf"))
 setting("config_unknown_model", "study", "models", ["hvg_pka"])
 setting("config_unknown_condition", "study", "conditions", ["mne"])
-setting("config_condition_twice", "study", "conditions", ["mine", "mine"])
 setting("config_unknown_protocol", "study", "protocols", {"trajectory": ["papre"]})
-setting("config_unknown_device", "extraction", "device", "tpu")
 setting("config_missing_file", "datasets", "mine", "source", {"path": "../absent.h5ad"})
 setting(
     "config_two_sources", "datasets", "mine", "source", {"path": "screen.h5ad", "url": "https://a.org/b.h5ad"}
 )
 setting("config_unknown_matrix", "datasets", "mine", "matrix", "Y")
-setting("config_empty_control", "datasets", "mine", "control", [])
 setting(
     "config_control_of_nothing", "models", "hvg_pca", {"control": "untrained", "of": "nothing", "seed": 1}
 )
@@ -102,6 +89,6 @@ setting(
     "new",
     {"family": "scgpt", "layers": 2, "weights": {"fetch": {"../../x": {"url": "https://a.org/x"}}}},
 )
-for kind, hostile in HOSTILE.items():
-    setting(f"config_condition_named_{kind}", "conditions", hostile, {"dataset": "mine"})
-    setting(f"config_model_named_{kind}", "models", hostile, {"family": "hvg_pca"})
+for kind, entry in {"condition": {"dataset": "mine"}, "model": {"family": "hvg_pca"}}.items():
+    for hostile, named in HOSTILE[kind].items():
+        setting(f"config_{kind}_named_{hostile}", f"{kind}s", named, entry)

@@ -1,7 +1,7 @@
 """What the corpus of bad inputs stands on: good files, the steps as a user runs them, a register of builders.
 
-Each builder makes one bad input in a folder and may return options of the step, by name; ``check`` among them
-is called with the folder where a right result is expected.
+A builder makes one bad input in a folder; if it returns a dictionary, that holds options of the step by name.
+``check`` among them is called with the folder where a right result is expected.
 """
 
 from __future__ import annotations
@@ -26,31 +26,28 @@ from trajectory_cells import layer as layer_of
 import check_cells
 import choose_layers
 import compute_baseline
-import differential_expression
 import export_layer
 import extract_layers
 import gather_scores
-import perturbation_similarity
+import make_reference
 import prepare_cells
-import reference_pseudotime
-import score_cell_type
-import score_perturbation
-import score_trajectory
-import sum_pseudobulk
+import score_layer
 from layerscope.cells.canonical import write_cells
 from layerscope.command_line import settings
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.study import complete
+from layerscope.study import Study
 from layerscope.study_file import read_study
-from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
+from layerscope.tasks.perturbation.differential_expression import differential_expression
+from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.similarity import cosine_matrix, profile_similarity, write_similarity
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 GOLDEN = ROOT / "tests" / "data" / "golden" / "scfoundation" / "A"
 QUICK = {"resamples": 100, "halvings": 4, "splits": 5}
 
 Options = dict[str, Any]
-Builder = Callable[[Path], Options | None]
+Builder = Callable[[Path], object]
+Step = Callable[[Path, Path, Options], None]
 BUILDERS: dict[str, Builder] = {}
 
 
@@ -77,7 +74,7 @@ def write_good(folder: Path) -> None:
     ids = list(screen.obs_names)
     dense = np.asarray(screen.X.todense(), dtype=np.float32)
     write_official(folder / "screen_layer.h5ad", ids, np.log1p(dense)[:, :16], {"family": "log_all_genes"})
-    sum_pseudobulk.main(words(cells=folder / "screen.h5ad", output=folder / "pseudobulk.h5ad"))
+    sum_pseudobulk(folder / "screen.h5ad", folder / "pseudobulk.h5ad", {})
     write_profiles(folder / "profiles.h5ad", [f"P{index:02d}" for index in range(9)])
     names = [f"P{index:02d}" for index in range(9)]
     random = np.random.default_rng(0)
@@ -110,28 +107,24 @@ def write_profiles(path: Path, names: list[str], change: Callable[[Any], None] =
 
 def refer(folder: Path) -> None:
     """The reference pseudotime of the trajectory."""
-    reference_pseudotime.main(
-        words(
-            protocol="paper",
-            cells=folder / "line.h5ad",
-            baseline_embeddings=folder / "hvg_pca.h5ad",
-            settings=json.dumps(QUICK),
-            output=folder / "pseudotime.tsv",
-        )
-    )
+    options = {"cells": folder / "line.h5ad", "baseline": folder / "hvg_pca.h5ad", "settings": QUICK}
+    about = {"task": "trajectory", "protocol": "paper", "condition": "c", "output": folder / "made"}
+    make_reference.main(words(**about | options))
+    (folder / "made" / "pseudotime.tsv").rename(folder / "pseudotime.tsv")
+    (folder / "made").rmdir()
 
 
 # --- steps --------------------------------------------------------------------------------------------------
 
 
 def words(**options: object) -> list[str]:
-    """Options as the words of a command line; a list is several words, None leaves one out."""
-    said = []
+    """Options as the words of a command line; a list is several words, a dictionary JSON text."""
+    line = []
     for name, value in options.items():
-        if value is not None:
-            several = value if isinstance(value, list) else [value]
-            said += [f"--{name.replace('_', '-')}", *map(str, several)]
-    return said
+        several = value if isinstance(value, list) else [value]
+        texts = [json.dumps(item) if isinstance(item, dict) else str(item) for item in several]
+        line += [f"--{name.replace('_', '-')}", *texts]
+    return line
 
 
 @cache
@@ -145,26 +138,11 @@ def run_study(at: Path, out: Path, options: Options) -> None:
     for key, value in read_study(at / "mine.yaml").items():
         kept = config.get(key)
         config[key] = kept | value if isinstance(kept, dict) and isinstance(value, dict) else value
-    complete(config, SCHEMA)
+    Study.read(config)
 
 
 def run_settings(at: Path, out: Path, options: Options) -> None:
     settings(options["text"])
-
-
-def run_prepare(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "input": at / "mine.h5ad",
-        "settings": {
-            "task": "perturbation",
-            "columns": {"perturbation": "target", "guide": "guide"},
-            "control": "NT",
-        },
-        "condition": "mine",
-        "output": out / "cells.h5ad",
-        "summary": out / "summary.tsv",
-    } | options
-    prepare_cells.main(words(**given | {"settings": json.dumps(given["settings"])}))
 
 
 def run_check(at: Path, out: Path, options: Options) -> None:
@@ -173,127 +151,116 @@ def run_check(at: Path, out: Path, options: Options) -> None:
         (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
 
 
-def run_extract(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "family": "scfoundation",
-        "weights": GOLDEN,
-        "cells": at / "mine.h5ad",
-        "output": out / "layers.h5ad",
-        "device": "cpu",
-        "set": ["gene_list=gene_index.tsv", "tgthighres=f1"],
-    }
-    extract_layers.main(words(**given | options))
+def script(main: Callable[[list[str]], None], **usual: object) -> Step:
+    """A step that calls a script with its usual options, and those of the bad input in their place.
+
+    In texts ``{at}`` is the folder of the inputs and ``{out}`` that of the outputs.
+    """
+
+    def step(at: Path, out: Path, options: Options) -> None:
+        texts = {name: x.format(at=at, out=out) if isinstance(x, str) else x for name, x in usual.items()}
+        main(words(**texts | options))
+
+    return step
 
 
-def run_baseline(at: Path, out: Path, options: Options) -> None:
-    given = {"baseline": "hvg_pca", "cells": at / "mine.h5ad", "output": out / "layers.h5ad", "seed": 1}
-    compute_baseline.main(words(**given | options))
+def function(called: Callable[..., None], **usual: object) -> Step:
+    """A step that calls a function of the package, likewise."""
+
+    def step(at: Path, out: Path, options: Options) -> None:
+        texts = {name: x.format(at=at, out=out) if isinstance(x, str) else x for name, x in usual.items()}
+        called(**texts | options)
+
+    return step
 
 
-def run_export(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"embeddings": at / "line_layer.h5ad", "cells": at / "line.h5ad", "layer": "official"}
-    export_layer.main(words(**given | {"output": out / "layer.h5ad"} | options))
+# references of both lie in the folder itself
+SCORING = {"layer": "official", "condition": "c", "model": "m", "seed": 1, "reference": "{at}"}
+SCORES = {"output": "{out}/scores.tsv", "resamples": "{out}/scores.npz"}
+LINE = {"embeddings": "{at}/line_layer.h5ad", "cells": "{at}/line.h5ad"}
+SCREEN = {"embeddings": "{at}/screen_layer.h5ad", "cells": "{at}/screen.h5ad"}
+SCREEN_SETTINGS = {
+    "task": "perturbation",
+    "columns": {"perturbation": "target", "guide": "guide"},
+    "control": "NT",
+}
 
-
-def run_reference(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "cells": at / "line.h5ad",
-        "baseline_embeddings": at / "hvg_pca.h5ad",
-        "settings": json.dumps(QUICK),
-        "output": out / "pseudotime.tsv",
-    }
-    reference_pseudotime.main(words(**given | options))
-
-
-def _score(out: Path, options: Options, given: Options) -> list[str]:
-    common: Options = {
-        "layer": "official",
-        "condition": "c",
-        "model": "m",
-        "settings": json.dumps(QUICK),
-        "seed": 1,
-        "output": out / "scores.tsv",
-        "resamples": out / "scores.npz",
-    }
-    return words(**common | given | options)
-
-
-def run_trajectory(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "paper",
-        "embeddings": at / "line_layer.h5ad",
-        "cells": at / "line.h5ad",
-        "reference": at / "pseudotime.tsv",
-    }
-    score_trajectory.main(_score(out, options, given))
-
-
-def run_perturbation(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "paper",
-        "embeddings": at / "screen_layer.h5ad",
-        "cells": at / "screen.h5ad",
-        "reference": at / "similarity.npz",
-        "settings": '{"resamples": 100, "splits": 10}',
-    }
-    score_perturbation.main(_score(out, options, given))
-
-
-def run_cell_type(at: Path, out: Path, options: Options) -> None:
-    given: Options = {
-        "protocol": "strict",
-        "embeddings": at / "line_layer.h5ad",
-        "cells": at / "line.h5ad",
-        "settings": '{"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2}',
-    }
-    score_cell_type.main(_score(out, options, given))
-
-
-def run_pseudobulk(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"cells": at / "screen.h5ad", "output": out / "pseudobulk.h5ad"}
-    sum_pseudobulk.main(words(**given | options))
-
-
-def run_expression(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"pseudobulk": at / "pseudobulk.h5ad", "output": out / "profiles.h5ad"}
-    differential_expression.main(words(**given | options))
-
-
-def run_similarity(at: Path, out: Path, options: Options) -> None:
-    perturbation_similarity.main(words(profiles=at / "profiles.h5ad", output=out / "similarity.npz"))
-
-
-def run_gather(at: Path, out: Path, options: Options) -> None:
-    given: Options = {"scores": at / "scores.tsv", "output": out / "all.tsv", "parquet": out / "all.parquet"}
-    gather_scores.main(words(**given | options))
-
-
-def run_choose(at: Path, out: Path, options: Options) -> None:
-    models = {"m": {"kind": "foundation", "layers": 2}}
-    given: Options = {
-        "scores": at / "scores.tsv",
-        "models": json.dumps(models),
-        "output": out / "layers.tsv",
-        "curves": out / "curves.tsv",
-    }
-    choose_layers.main(words(**given | options))
-
-
-STEPS: dict[str, Callable[[Path, Path, Options], None]] = {
+STEPS: dict[str, Step] = {
     "study": run_study,
     "settings": run_settings,
-    "prepare_cells": run_prepare,
     "check_cells": run_check,
-    "extract_layers": run_extract,
-    "compute_baseline": run_baseline,
-    "export_layer": run_export,
-    "reference_pseudotime": run_reference,
-    "score_trajectory": run_trajectory,
-    "score_perturbation": run_perturbation,
-    "score_cell_type": run_cell_type,
-    "sum_pseudobulk": run_pseudobulk,
-    "differential_expression": run_expression,
-    "perturbation_similarity": run_similarity,
-    "gather_scores": run_gather,
-    "choose_layers": run_choose,
+    "prepare_cells": script(
+        prepare_cells.main,
+        input="{at}/mine.h5ad",
+        settings=SCREEN_SETTINGS,
+        condition="mine",
+        output="{out}/cells.h5ad",
+        summary="{out}/summary.tsv",
+    ),
+    "extract_layers": script(
+        extract_layers.main,
+        family="scfoundation",
+        weights=GOLDEN,
+        cells="{at}/mine.h5ad",
+        output="{out}/layers.h5ad",
+        device="cpu",
+        set=["gene_list=gene_index.tsv", "tgthighres=f1"],
+    ),
+    "compute_baseline": script(
+        compute_baseline.main,
+        baseline="hvg_pca",
+        cells="{at}/mine.h5ad",
+        output="{out}/layers.h5ad",
+        settings={},
+        seed=1,
+    ),
+    "export_layer": script(export_layer.main, **LINE, layer="official", output="{out}/layer.h5ad"),
+    "reference_pseudotime": script(
+        make_reference.main,
+        task="trajectory",
+        protocol="paper",
+        condition="c",
+        cells="{at}/line.h5ad",
+        baseline="{at}/hvg_pca.h5ad",
+        settings=QUICK,
+        output="{out}/reference",
+    ),
+    "score_trajectory": script(
+        score_layer.main, **SCORING | SCORES | LINE, task="trajectory", protocol="paper", settings=QUICK
+    ),
+    "score_perturbation": script(
+        score_layer.main,
+        **SCORING | SCORES | SCREEN,
+        task="perturbation",
+        protocol="paper",
+        settings={"resamples": 100, "splits": 10},
+    ),
+    "score_cell_type": script(
+        score_layer.main,
+        **SCORING | SCORES | LINE,
+        task="cell_type",
+        protocol="strict",
+        settings={"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2},
+    ),
+    "sum_pseudobulk": function(
+        sum_pseudobulk, cells="{at}/screen.h5ad", output="{out}/pseudobulk.h5ad", settings={}
+    ),
+    "differential_expression": function(
+        differential_expression, pseudobulk="{at}/pseudobulk.h5ad", output="{out}/profiles.h5ad", settings={}
+    ),
+    "perturbation_similarity": function(
+        profile_similarity, profiles="{at}/profiles.h5ad", output="{out}/similarity.npz"
+    ),
+    "gather_scores": script(
+        gather_scores.main, scores="{at}/scores.tsv", output="{out}/all.tsv", parquet="{out}/all.parquet"
+    ),
+    "choose_layers": script(
+        choose_layers.main,
+        resamples=[],
+        scores="{at}/scores.tsv",
+        models={"m": {"kind": "foundation", "layers": 2}},
+        output="{out}/layers.tsv",
+        curves="{out}/curves.tsv",
+        shifts="{out}/shifts.tsv",
+    ),
 }

@@ -49,6 +49,6 @@ def scored(
     obs: pd.DataFrame, matrix: npt.NDArray[np.floating], seed: int = 1, **settings: Any
 ) -> tuple[dict[str, Score], dict[str, npt.NDArray[np.float64]]]:
     """Rows by metric, and the resampled values."""
-    chosen = CellTypeSettings.of(QUICK | settings)
+    chosen = CellTypeSettings.read(QUICK | settings)
     rows, values = score_layer(matrix, design_of(obs, chosen, seed), chosen, ABOUT, seed)
     return {row.metric: row for row in rows}, values

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from layerscope.errors import ConfigError
-from layerscope.sources.addresses import address, mirror, mirrored
+from layerscope.sources.addresses import address, mirrored, read_mirror
 
 S3 = "s3://genome-scale-tcell-perturb-seq/marson2025_data/D1_Rest.assigned_guide.h5ad"
 
@@ -71,13 +71,13 @@ def test_the_longest_prefix_is_replaced() -> None:
 
 
 def test_a_mirror_is_read_from_the_command_line() -> None:
-    assert mirror(None) is None
-    assert mirror("http://m/") == "http://m/"
-    assert mirror('{"s3://": "http://m/"}') == {"s3://": "http://m/"}
+    assert read_mirror(None) is None
+    assert read_mirror("http://m/") == "http://m/"
+    assert read_mirror('{"s3://": "http://m/"}') == {"s3://": "http://m/"}
     with pytest.raises(ConfigError, match="mirror: not valid JSON"):
-        mirror("{s3}")
+        read_mirror("{s3}")
     with pytest.raises(ConfigError, match="mirror: expected prefixes"):
-        mirror('{"s3://": 3}')
+        read_mirror('{"s3://": 3}')
 
 
 @pytest.mark.parametrize(

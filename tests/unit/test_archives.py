@@ -40,35 +40,26 @@ def test_a_member_is_taken_out_by_name(tmp_path: Path, mode: str) -> None:
     assert (tmp_path / "out").read_bytes() == b"22"
 
 
-def test_a_name_is_never_used_as_a_path(tmp_path: Path) -> None:
-    for name in ("/etc/evil", "../evil", "a/../../evil"):
-        source = archive(tmp_path / "a.tar", **{name: b"1"})
-        with pytest.raises(SourceError, match="its path leads out of the archive"):
-            extract_member(source, name, tmp_path / "out")
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
+@pytest.mark.parametrize("name", ["/etc/evil", "../evil", "a/../../evil"])
+def test_a_name_is_never_used_as_a_path(tmp_path: Path, name: str) -> None:
+    extract_member(archive(tmp_path / "a.tar", **{name: b"1"}), name, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "out"]
+    assert (tmp_path / "out").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        (tarfile.SYMTYPE, "it is a link"),
-        (tarfile.LNKTYPE, "it is a link"),
-        (tarfile.FIFOTYPE, "no regular file"),
-    ],
-)
-def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes, words: str) -> None:
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     source = archive(tmp_path / "a.tar", x=special("x", kind, "/etc/passwd"))
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(SourceError, match="member 'x' is a link or no regular file"):
         extract_member(source, "x", tmp_path / "out")
 
 
-def test_sizes_have_limits(tmp_path: Path) -> None:
-    source = archive(tmp_path / "a.tar", x=b"0" * 100)
-    with pytest.raises(SourceError, match="holds 100 B, more than 99 B"):
-        extract_member(source, "x", tmp_path / "out", largest=99)
-    (tmp_path / "b.gz").write_bytes(gzip.compress(b"0" * 10_000_000))
-    with pytest.raises(SourceError, match="holds more than 5 MB"):
-        gunzip(tmp_path / "b.gz", tmp_path / "out", largest=5_000_000)
+@pytest.mark.parametrize("lost", [5, 300])
+def test_a_truncated_gzip_file_leaves_nothing(tmp_path: Path, lost: int) -> None:
+    packed = gzip.compress(bytes(range(256)) * 400)
+    (tmp_path / "b.gz").write_bytes(packed[:-lost])
+    with pytest.raises(SourceError, match="truncated or damaged archive"):
+        gunzip(tmp_path / "b.gz", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

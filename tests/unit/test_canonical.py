@@ -1,29 +1,31 @@
-"""Canonical cells survive the disk, are the same bytes for the same content, and refuse broken contracts."""
+"""Canonical cells survive the disk, are the same bytes when made again, and refuse broken contracts."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import sparse
 
-from layerscope.cells import canonical, csr_writer
 from layerscope.cells.canonical import (
     CellsWriter,
     provenance,
     read_cells,
-    read_obs,
-    read_provenance,
     read_var,
+    standard_table,
     write_cells,
 )
+from layerscope.cells.obs import read_obs, read_provenance, read_root_cell, write_obs
 from layerscope.errors import DataError
 
+ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "workflow")}
 ABOUT = {"condition": "toy", "dataset": "toy", "task": "trajectory", "values": "counts", "seed": 3}
 
 
@@ -67,34 +69,56 @@ def test_cells_survive_the_disk(tmp_path: Path) -> None:
     assert provenance(after) == ABOUT
 
 
-def test_the_tables_can_be_read_without_the_matrix(tmp_path: Path) -> None:
-    write_cells(tmp_path / "cells.h5ad", cells(), ABOUT)
-    whole_file = read_cells(tmp_path / "cells.h5ad")
-    obs = read_obs(tmp_path / "cells.h5ad")
-    pd.testing.assert_frame_equal(obs, whole_file.obs, check_index_type=False, check_categorical=False)
-    assert list(obs["time"].cat.categories) == ["d2", "d10"]
+def test_the_cells_table_alone_says_all_that_the_file_of_cells_says(tmp_path: Path) -> None:
+    made = cells()
+    made.uns["iroot_cell"] = "cell 2"
+    write_cells(tmp_path / "cells.h5ad", made, ABOUT)
+    for name in ("obs.parquet", "again.parquet"):
+        write_obs(tmp_path / name, standard_table(made.obs), ABOUT, "cell 2")
+    assert (tmp_path / "obs.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+    obs = read_obs(tmp_path / "obs.parquet")
+    pd.testing.assert_frame_equal(obs, read_obs(tmp_path / "cells.h5ad"))
+    assert list(obs["time"].cat.categories) == ["d2", "d10"] and obs["time"].cat.ordered
+    for path in (tmp_path / "obs.parquet", tmp_path / "cells.h5ad"):
+        assert read_provenance(path) == ABOUT
+        assert read_root_cell(path) == "cell 2"
     assert list(read_var(tmp_path / "cells.h5ad")["symbol"]) == [f"G{i}" for i in range(5)]
-    assert read_provenance(tmp_path / "cells.h5ad") == ABOUT
 
 
-@settings(max_examples=10, deadline=None)
-@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4))
-def test_the_bytes_do_not_depend_on_how_the_cells_were_cut(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
-) -> None:
-    folder = tmp_path_factory.mktemp("cut")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(csr_writer, "CHUNK", 8)
-    made = cells(n_cells=sum(sizes) + 4)
-    write_cells(folder / "one.h5ad", made, ABOUT)
-    with CellsWriter(folder / "many.h5ad", made.var, ABOUT) as writer:
-        start = 0
-        for size in [*sizes, 4]:
-            writer.append(made.X[start : start + size])
-            start += size
-        writer.finish(made.obs)
-    patch.undo()
-    assert (folder / "one.h5ad").read_bytes() == (folder / "many.h5ad").read_bytes()
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    cells().obs.to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match="not a table of canonical cells"):
+        read_obs(tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("cells")
+    with pytest.raises(DataError, match="not a readable parquet file"):
+        read_obs(tmp_path / "text.parquet")
+    with pytest.raises(DataError, match="no such file"):
+        read_obs(tmp_path / "absent.parquet")
+
+
+def test_reading_the_table_imports_nothing_heavy(tmp_path: Path) -> None:
+    write_obs(tmp_path / "obs.parquet", standard_table(cells().obs), ABOUT)
+    code = (
+        "import sys; from layerscope.cells.obs import read_obs; "
+        f"read_obs({str(tmp_path / 'obs.parquet')!r}); "
+        "print({'anndata', 'scanpy', 'h5py', 'scipy', 'torch'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENV)
+    assert ran.stdout.strip() == "set()"
+
+
+def test_cells_written_block_by_block_are_the_same(tmp_path: Path) -> None:
+    made = cells(n_cells=9)
+    write_cells(tmp_path / "one.h5ad", made, ABOUT)
+    for name in ("many.h5ad", "again.h5ad"):
+        with CellsWriter(tmp_path / name, made.var, ABOUT) as writer:
+            for start, stop in ((0, 4), (4, 4), (4, 9)):
+                writer.append(made.X[start:stop])
+            writer.finish(made.obs)
+    assert (tmp_path / "many.h5ad").read_bytes() == (tmp_path / "again.h5ad").read_bytes()
+    one, many = read_cells(tmp_path / "one.h5ad"), read_cells(tmp_path / "many.h5ad")
+    assert np.array_equal(one.X.toarray(), many.X.toarray())
+    pd.testing.assert_frame_equal(one.obs, many.obs)
 
 
 def test_unsorted_and_doubled_entries_are_put_in_order(tmp_path: Path) -> None:
@@ -128,47 +152,41 @@ def test_log_normalised_values_need_not_be_whole(tmp_path: Path) -> None:
     assert 0.5 in read_cells(tmp_path / "cells.h5ad").X.data
 
 
+def _names_that_repeat(made: anndata.AnnData) -> None:
+    made.obs_names = ["a", "a", *made.obs_names[2:]]
+
+
+def _time_without_order(made: anndata.AnnData) -> None:
+    made.obs["time"] = made.obs["time"].astype(str)
+
+
+def _an_unknown_root_cell(made: anndata.AnnData) -> None:
+    made.uns["iroot_cell"] = "nobody"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_names_that_repeat, "cell ids must be unique; 1 repeat, such as a"),
+        (_time_without_order, "ordered categorical"),
+        (_an_unknown_root_cell, "'nobody'"),
+    ],
+)
+def test_broken_contracts_are_refused(
+    tmp_path: Path, spoil: Callable[[anndata.AnnData], None], words: str
+) -> None:
+    made = cells()
+    spoil(made)
+    with pytest.raises(DataError, match=words):
+        write_cells(tmp_path / "cells.h5ad", made, ABOUT)
+
+
 def test_other_kinds_of_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="counts or log_normalised"):
         write_cells(tmp_path / "cells.h5ad", cells(), {**ABOUT, "values": "scaled"})
-
-
-def test_names_that_repeat_are_refused(tmp_path: Path) -> None:
-    made = cells()
-    made.obs_names = ["a", "a", *made.obs_names[2:]]
-    with pytest.raises(DataError, match="cell ids must be unique; 1 repeat, such as a"):
-        write_cells(tmp_path / "cells.h5ad", made, ABOUT)
-
-
-def test_time_without_order_is_refused(tmp_path: Path) -> None:
-    made = cells()
-    made.obs["time"] = made.obs["time"].astype(str)
-    with pytest.raises(DataError, match="ordered categorical"):
-        write_cells(tmp_path / "cells.h5ad", made, ABOUT)
-
-
-def test_an_unknown_root_cell_is_refused(tmp_path: Path) -> None:
-    made = cells()
-    made.uns["iroot_cell"] = "nobody"
-    with pytest.raises(DataError, match="root cell 'nobody'"):
-        write_cells(tmp_path / "cells.h5ad", made, ABOUT)
 
 
 def test_a_file_of_another_kind_says_how_to_make_canonical_cells(tmp_path: Path) -> None:
     cells().write_h5ad(tmp_path / "other.h5ad")
     with pytest.raises(DataError, match=r"prepare_cells\.py"):
         read_cells(tmp_path / "other.h5ad")
-
-
-def test_a_truncated_file_is_named(tmp_path: Path) -> None:
-    write_cells(tmp_path / "cells.h5ad", cells(), ABOUT)
-    content = (tmp_path / "cells.h5ad").read_bytes()
-    (tmp_path / "short.h5ad").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"short\.h5ad: not a readable HDF5 file"):
-        read_cells(tmp_path / "short.h5ad")
-    with pytest.raises(DataError, match=r"absent\.h5ad: no such file"):
-        read_obs(tmp_path / "absent.h5ad")
-
-
-def test_standard_columns_are_complete() -> None:
-    assert set(canonical.TEXT_COLUMNS) | set(canonical.FLAG_COLUMNS) < set(canonical.STANDARD_COLUMNS)

@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.chance import Chance
-from layerscope.errors import ConfigError
 from layerscope.tasks.cell_type.design import Design, NoScoreError, design_of, grouped_folds, stratified_folds
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 
 def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:
-    return design_of(obs, CellTypeSettings.of(chosen), seed)
+    return design_of(obs, CellTypeSettings.read(chosen), seed)
 
 
 def n_folds_of(folds: Sequence[int], groups: Sequence[str]) -> set[int]:
@@ -156,18 +155,3 @@ def test_stratified_folds_hold_every_type_alike(types: list[int], n_folds: int) 
     for kind in set(types):
         sizes = np.bincount(folds[np.array(types) == kind], minlength=n_folds)
         assert sizes.max() - sizes.min() <= 1
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"fold": 5}, "unknown key 'fold'"),
-        ({"folds": 1}, "folds must be a whole number from 2"),
-        ({"metric": "manhattan"}, "metric must be cosine or euclidean"),
-        ({"grouped_by": ["lane"]}, "grouped_by must be a list of donor, batch"),
-        ({"penalty": 0}, "penalty must be a number above 0"),
-    ],
-)
-def test_a_wrong_setting_is_refused_by_name(given: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        CellTypeSettings.of(given)

@@ -8,11 +8,12 @@ import anndata
 import pandas as pd
 import pytest
 
-from layerscope.cells.canonical import write_cells
+from layerscope.cells.canonical import read_obs, write_cells
 from layerscope.tables import Score
-from layerscope.tasks.cell_type.job import score_file
+from layerscope.tasks.cell_type.job import score as score_of_job
 from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE
 from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.jobs import ScoringJob
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 MYELOID, LINES = DATA / "paul15_counts_240.h5ad", DATA / "norman_mcfaline_devel.h5ad"
@@ -34,17 +35,18 @@ def score(folder: Path, source: Path, columns: dict[str, str], baseline: str) ->
     var = pd.DataFrame({"symbol": stored.var_names.to_numpy()}, index=stored.var_names)
     write_cells(folder / "cells.h5ad", anndata.AnnData(stored.X, obs, var), described)
     compute_baseline(baseline, folder / "cells.h5ad", folder / "embeddings.h5ad", {}, seed=1)
-    rows, _ = score_file(
-        "strict",
-        folder / "embeddings.h5ad",
-        "official",
-        folder / "cells.h5ad",
-        "real",
-        baseline,
-        CellTypeSettings.of({"shuffles": 5, "resamples": 200, "splits": 10}),
+    job = ScoringJob(
+        protocol="strict",
+        settings=CellTypeSettings.read({"shuffles": 5, "resamples": 200, "splits": 10}),
+        condition="real",
+        model=baseline,
+        layer="official",
+        embeddings=folder / "embeddings.h5ad",
+        obs=read_obs(folder / "cells.h5ad"),
+        reference=None,
         seed=1,
     )
-    return {row.metric: row for row in rows}
+    return {row.metric: row for row in score_of_job(job).rows}
 
 
 @pytest.mark.parametrize(("baseline", "low", "high"), [("hvg_pca", 0.6, 0.8), ("qc_only", 0.05, 0.4)])

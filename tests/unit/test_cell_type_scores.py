@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from layerscope.tasks.cell_type.design import NoScoreError
 from layerscope.tasks.cell_type.distances import neighbours_and_silhouettes
-from layerscope.tasks.cell_type.measures import accuracy, macro_f1
+from layerscope.tasks.cell_type.measures import Labellings, accuracy, macro_f1
 from layerscope.tasks.cell_type.probe import probe_predictions, standardised
 from layerscope.tasks.cell_type.scores import METRICS, PROBE_MACRO_F1, RANDOM_FOLDS, SILHOUETTE
 
@@ -113,10 +113,18 @@ def test_a_constant_layer_and_a_type_that_is_refused_have_no_score() -> None:
         scored(obs, matrix)
 
 
-def test_without_shuffles_there_is_no_null() -> None:
-    obs = cells()
-    row = scored(obs, clusters(obs["cell_type"], spread=1.0), shuffles=0)[0][PROBE_MACRO_F1]
-    assert np.isnan(row.null_mean) and np.isnan(row.p_value)
+@pytest.mark.parametrize("columns", [{}, {"batch": np.tile(["a", "b"], 120)}], ids=["donors", "in batches"])
+def test_a_label_that_is_constant_within_donors_has_no_null_and_says_why(columns: dict[str, object]) -> None:
+    obs = cells().assign(**columns)
+    obs["cell_type"] = np.where(obs["donor"].isin(["donor 0", "donor 1", "donor 2"]), "ill", "well")
+    for row in scored(obs, clusters(obs["cell_type"], spread=4.0))[0].values():
+        assert row.status == "ok"
+        assert np.isfinite(row.estimate) and np.isfinite(row.ci_low)
+        assert np.isnan(row.null_mean) and np.isnan(row.p_value)
+        assert "no null and no p-value" in row.reason
+    obs.iloc[0, 0] = "ill" if obs.iloc[0, 0] == "well" else "well"
+    for metric, row in scored(obs, clusters(obs["cell_type"], spread=4.0))[0].items():
+        assert np.isfinite(row.p_value) == (metric != RANDOM_FOLDS)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -141,7 +149,9 @@ def test_votes_and_silhouettes_are_scikit_learns(metric: str) -> None:
     vectors, folds = random.normal(size=(90, 5)), np.arange(90) % 3
     labellings = random.integers(0, 3, (2, 90))
     once = np.ones(labellings.shape)
-    votes, silhouettes = neighbours_and_silhouettes(vectors, labellings, once, folds, 3, 1, metric)
+    votes, silhouettes = neighbours_and_silhouettes(
+        vectors, Labellings(labellings, once, 3), folds, 1, metric
+    )
     for labels, voted, silhouette in zip(labellings, votes, silhouettes, strict=True):
         np.testing.assert_allclose(silhouette, silhouette_samples(vectors, labels, metric=metric), atol=1e-9)
         for fold in range(3):
@@ -154,7 +164,7 @@ def test_of_equal_votes_the_nearest_wins() -> None:
     vectors = np.array([[0.0], [1.0], [2.0], [-1.5], [-3.0]])
     labellings = np.array([[0, 1, 0, 0, 1]])
     folds, once = np.array([0, 1, 1, 1, 1]), np.ones(labellings.shape)
-    votes, _ = neighbours_and_silhouettes(vectors, labellings, once, folds, 2, 4, "euclidean")
+    votes, _ = neighbours_and_silhouettes(vectors, Labellings(labellings, once, 2), folds, 4, "euclidean")
     assert votes[0, 0] == 1
 
 
@@ -164,7 +174,7 @@ def test_a_cell_that_counts_twice_is_two_cells() -> None:
     counts = random.integers(0, 3, 60)
     twice = np.repeat(np.arange(60), counts)
     votes, silhouettes = neighbours_and_silhouettes(
-        vectors, labels[None], counts[None].astype(float), folds, 3, 5, "euclidean"
+        vectors, Labellings(labels[None], counts[None].astype(float), 3), folds, 5, "euclidean"
     )
     for fold in range(3):
         test, train = np.flatnonzero(folds == fold), twice[folds[twice] != fold]
@@ -196,9 +206,9 @@ def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
     vectors, labels = np.random.default_rng(6).normal(size=(80, 40)), np.arange(80) % 2
     folds = np.arange(80) % 4
     once = np.ones((1, 80))
-    before, _ = probe_predictions(vectors, labels[None], once, folds, 0.01)
+    before, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     labels = np.where(folds == 2, 1 - labels, labels)
-    after, _ = probe_predictions(vectors, labels[None], once, folds, 0.01)
+    after, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     np.testing.assert_array_equal(before[0, folds == 2], after[0, folds == 2])
 
 

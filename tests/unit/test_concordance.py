@@ -58,16 +58,6 @@ def test_infinite_values_agree_with_nothing_but_are_counted():
     assert order_concordance(values, time, ONE).somers_d()[0] == pytest.approx(reached / pairs)
 
 
-def test_many_orders_are_many_single_orders():
-    values = np.stack([cells(seed=seed)[0] for seed in range(3)])
-    time = cells()[1]
-    together = order_concordance(values, time, ONE)
-    for order in range(3):
-        alone = order_concordance(values[order], time, ONE)
-        assert together.somers_d()[order] == alone.somers_d()[0]
-        assert together.tau_b()[order] == alone.tau_b()[0]
-
-
 def test_an_item_may_be_left_out_of_each_order():
     values = np.stack([cells(seed=seed)[0] for seed in range(3)])
     time, strata = cells()[1], np.arange(300) % 2

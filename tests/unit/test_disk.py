@@ -85,7 +85,7 @@ WRITERS: list[tuple[str, str, Options]] = [
     ("compute_baseline", "layers.h5ad", {"cells": "screen.h5ad"}),
     ("export_layer", "layer.h5ad", {}),
     ("sum_pseudobulk", "pseudobulk.h5ad", {}),
-    ("reference_pseudotime", "pseudotime.tsv", {}),
+    ("reference_pseudotime", "reference/pseudotime.tsv", {}),
     ("score_trajectory", "scores.npz", {}),
     ("gather_scores", "all.parquet", {}),
 ]

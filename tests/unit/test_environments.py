@@ -24,12 +24,11 @@ INSTALLED_AS = {
     "torch": "pytorch",
     "yaml": "pyyaml",
 }
-ON_PYPI = {"pytorch": "torch"}
-
-# imported where it is there, and said to be missing where it is not
-OPTIONAL = {"rsatoolbox"}
-# modules that look whether a package is there before they import it
-LOOKS_FIRST = {"layerscope.tasks.trajectory.neighbours_gpu"}
+ON_PYPI = {"pytorch": "torch", "huggingface_hub": "huggingface-hub"}
+# what every script starts with
+EVERYWHERE = {"pydantic", "cyclopts"}
+# methods of pandas that import a package of their own
+BY_METHOD = {"read_parquet": "pyarrow", "to_parquet": "pyarrow"}
 
 
 def environment(name: str) -> dict[str, str]:
@@ -60,6 +59,8 @@ def imported_by(path: Path) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and node.attr in BY_METHOD:
+            found.add(BY_METHOD[node.attr])
     return frozenset(found)
 
 
@@ -81,11 +82,11 @@ def needed(script: Path) -> set[str]:
         for module in imported_by(path):
             top = module.split(".")[0]
             if top == "layerscope":
-                file = None if module in LOOKS_FIRST else module_file(module)
+                file = module_file(module)
                 waiting += [file] if file else []
             elif top not in sys.stdlib_module_names:
                 packages.add(INSTALLED_AS.get(top, top))
-    return packages - OPTIONAL
+    return packages | EVERYWHERE
 
 
 RULES_WITH_SCRIPTS = list(rules())

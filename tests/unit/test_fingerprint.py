@@ -56,66 +56,54 @@ def test_counts_per_million_are_told_from_their_total() -> None:
     assert (found.kind, round(found.total)) == ("normalised", 1_000_000)
 
 
-def test_integers_stored_as_floats_are_counts_and_so_are_integers() -> None:
-    for dtype in (np.float32, np.float64, np.int32, np.uint16):
-        assert fingerprint(sparse.csr_matrix(counts().astype(dtype))).kind == "counts"
-
-
-def test_scaled_values_are_told_from_other_negative_ones() -> None:
+def scaled() -> np.ndarray:
     logged = np.log1p(normalised(counts()))
-    spread = np.where(logged.std(axis=0) > 0, logged.std(axis=0), 1)
-    scaled = (logged - logged.mean(axis=0)) / spread
-    assert fingerprint(sparse.csr_matrix(scaled)).kind == "scaled"
-    assert fingerprint(sparse.csr_matrix(np.clip(scaled, -10, 10))).kind == "scaled"
-    assert fingerprint(sparse.csr_matrix(counts() - 3)).kind == "negative"
+    return (logged - logged.mean(axis=0)) / np.where(logged.std(axis=0) > 0, logged.std(axis=0), 1)
 
 
-def test_corrected_counts_are_no_counts() -> None:
-    corrected = counts() * np.random.default_rng(1).uniform(0.5, 1.5, counts().shape)
-    assert fingerprint(sparse.csr_matrix(corrected)).kind == "fractional"
-    some_genes = np.log1p(corrected)[:, :90]
-    assert fingerprint(sparse.csr_matrix(some_genes)).kind == "perhaps_logged"
+def corrected() -> np.ndarray:
+    return counts() * np.random.default_rng(1).uniform(0.5, 1.5, counts().shape)
 
 
-def test_one_fraction_among_counts_is_enough() -> None:
-    made = counts()
-    made[5, 7] = 0.5
-    found = fingerprint(sparse.csr_matrix(made))
-    assert (found.kind, found.n_fractional, found.examples) == ("fractional", 1, (0.5,))
+def with_value(value: float) -> np.ndarray:
+    values = counts()
+    values[5, 7] = value
+    return values
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_told(bad: float) -> None:
-    made = counts()
-    made[3, 3] = bad
-    assert fingerprint(sparse.csr_matrix(made)).kind == "not_finite"
-
-
-def test_nothing_is_told_from_nothing() -> None:
-    assert fingerprint(sparse.csr_matrix((5, 5))).kind == "empty"
-    assert fingerprint(sparse.csr_matrix((0, 5))).kind == "empty"
-
-
-def test_what_was_seen_is_said_in_numbers() -> None:
-    seen = fingerprint(sparse.csr_matrix(np.log1p(normalised(counts())))).seen()
-    assert seen.startswith("min 0, max ")
-    assert "100% of" in seen
-    assert "a few: " in seen
-
-
-def test_presence_alone_is_no_count() -> None:
-    assert fingerprint(sparse.csr_matrix(counts() > 0)).kind == "binary"
-    assert fingerprint(sparse.csr_matrix(np.ones((5, 3)))).kind == "counts"
-
-
-def test_rounded_normalised_values_are_told_from_counts_of_equal_totals() -> None:
-    assert fingerprint(sparse.csr_matrix(np.rint(normalised(counts())))).kind == "rounded"
+def downsampled() -> np.ndarray:
+    """Counts that add up to the same total in every cell."""
     rng = np.random.default_rng(1)
-    share = rng.dirichlet(np.full(400, 0.3))
-    downsampled = rng.multinomial(1000, share, size=60).astype(np.float32)
-    assert fingerprint(sparse.csr_matrix(downsampled)).kind == "counts"
+    return rng.multinomial(1000, rng.dirichlet(np.full(400, 0.3)), size=60).astype(np.float32)
 
 
-def test_counts_with_rounding_errors_are_told() -> None:
-    off = counts() * (1 + 1e-7)
-    assert fingerprint(sparse.csr_matrix(off)).kind == "nearly_whole"
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (counts().astype(np.int32), "counts"),
+        (counts().astype(np.uint16), "counts"),
+        (np.ones((5, 3)), "counts"),
+        (downsampled(), "counts"),
+        (scaled(), "scaled"),
+        (np.clip(scaled(), -10, 10), "scaled"),
+        (counts() - 3, "negative"),
+        (corrected(), "fractional"),
+        (np.log1p(corrected())[:, :90], "perhaps_logged"),
+        (with_value(0.5), "fractional"),
+        (with_value(np.nan), "not_finite"),
+        (with_value(-np.inf), "not_finite"),
+        (counts() > 0, "binary"),
+        (np.rint(normalised(counts())), "rounded"),
+        (counts() * (1 + 1e-7), "nearly_whole"),
+        (np.zeros((5, 5)), "empty"),
+        (np.zeros((0, 5)), "empty"),
+    ],
+)
+def test_other_values_are_told(values: np.ndarray, kind: Kind) -> None:
+    assert fingerprint(sparse.csr_matrix(values)).kind == kind
+
+
+def test_what_was_seen_is_told_in_numbers() -> None:
+    seen = fingerprint(sparse.csr_matrix(with_value(0.5)))
+    assert (seen.n_fractional, seen.examples, seen.smallest) == (1, (0.5,), 0)
+    assert (seen.n_values, seen.largest) == ((with_value(0.5) != 0).sum(), counts().max())

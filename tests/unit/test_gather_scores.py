@@ -1,16 +1,14 @@
 """All rows of a study come into one sorted table, each score once."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from gather_scores import main
 from layerscope.errors import ConfigError, DataError
-from layerscope.statistics.gather import gather, score_paths
+from layerscope.statistics.gather import gather, write_gathered
 from layerscope.tables import Score, read_scores, write_scores
 
+RUN = {"condition": "blood", "model": "m", "task": "trajectory", "protocol": "paper", "metric": "spearman"}
 ABSENT = {
     "condition": "Rest",
     "model": "big",
@@ -21,14 +19,7 @@ ABSENT = {
 
 
 def score(layer, **changes):
-    row = {
-        "condition": "blood",
-        "model": "m",
-        "task": "trajectory",
-        "protocol": "paper",
-        "metric": "spearman",
-    }
-    return Score(layer=layer, depth=0.5, estimate=0.1, **{**row, **changes})
+    return Score(layer=layer, depth=0.5, estimate=0.1, **RUN | changes)
 
 
 @pytest.fixture
@@ -46,36 +37,13 @@ def test_rows_are_sorted_whatever_the_order_of_files(files):
 
 
 def test_both_forms_hold_the_same_and_the_same_bytes_again(files, tmp_path):
-    listed = tmp_path / "list"
-    listed.write_text("\n".join(map(str, files)))
     for name in ("one", "two"):
-        output = ["--output", f"{tmp_path}/{name}.tsv", "--parquet", f"{tmp_path}/{name}.parquet"]
-        main(["--scores", f"@{listed}", "--unavailable", json.dumps([ABSENT]), *output])
+        write_gathered(gather(files, [ABSENT]), tmp_path / f"{name}.tsv", tmp_path / f"{name}.parquet")
     for suffix in ("tsv", "parquet"):
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
     table = read_scores(tmp_path / "one.tsv")
     pd.testing.assert_frame_equal(table, pd.read_parquet(tmp_path / "one.parquet"), check_dtype=False)
     assert len(table) == 5
-
-
-def test_runs_name_the_files_of_a_folder_and_no_others(tmp_path):
-    runs = [
-        {
-            "task": "trajectory",
-            "condition": "blood",
-            "protocol": "paper",
-            "model": "m",
-            "layers": ["01", "02"],
-        }
-    ]
-    folder = tmp_path / "trajectory" / "blood" / "paper" / "m"
-    for layer in ("01", "02", "03"):
-        write_scores(folder / f"layer_{layer}.tsv", [score(layer)])
-    output = ["--output", f"{tmp_path}/all.tsv", "--parquet", f"{tmp_path}/all.parquet"]
-    main(["--folder", str(tmp_path), "--runs", json.dumps(runs), *output])
-    assert read_scores(tmp_path / "all.tsv")["layer"].tolist() == ["01", "02"]
-    with pytest.raises(ConfigError, match="lacks 'layers'"):
-        score_paths(tmp_path, [{key: value for key, value in runs[0].items() if key != "layers"}])
 
 
 def test_what_could_not_be_run_is_a_row_with_its_reason(files):

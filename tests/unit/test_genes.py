@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from layerscope.cells.genes import (
-    are_ensembl,
-    identify,
-    is_mitochondrial,
-    organism,
-    strip_version,
-    unique_names,
-)
+from layerscope.cells.genes import are_ensembl, identify, is_mitochondrial, organism, strip_version
 from layerscope.errors import DataError
 
 HUMAN = ["TP53", "MT-ND1", "HLA-A", "C1orf112", "AL627309.1", "CD3E"]
@@ -31,27 +22,25 @@ def test_versions_are_stripped_and_nothing_else() -> None:
     assert strip_version("AL627309.1") == "AL627309.1"
 
 
-def test_species_are_told_apart() -> None:
-    assert organism(pd.DataFrame({"symbol": HUMAN})) == "human"
-    assert organism(pd.DataFrame({"symbol": MOUSE})) == "mouse"
-    assert organism(pd.DataFrame({"ensembl_id": ["ENSMUSG00000059552", "ENSMUSG00000064341"]})) == "mouse"
-    assert organism(pd.DataFrame({"ensembl_id": ["ENSG00000141510"], "symbol": ["TP53"]})) == "human"
-    assert organism(pd.DataFrame({"symbol": ["1", "2", "3"]})) == "unknown"
-    assert organism(pd.DataFrame({"ensembl_id": ["ENSMUSG00000059552"], "symbol": ["TP53"]})) == "unknown"
+@pytest.mark.parametrize(
+    ("columns", "species"),
+    [
+        ({"symbol": HUMAN}, "human"),
+        ({"symbol": MOUSE}, "mouse"),
+        ({"ensembl_id": ["ENSMUSG00000059552", "ENSMUSG00000064341"]}, "mouse"),
+        ({"ensembl_id": ["ENSG00000141510"], "symbol": ["TP53"]}, "human"),
+        ({"symbol": ["1", "2", "3"]}, "unknown"),
+        ({"ensembl_id": ["ENSMUSG00000059552"], "symbol": ["TP53"]}, "unknown"),
+    ],
+)
+def test_species_are_told_apart(columns: dict[str, list[str]], species: str) -> None:
+    assert organism(pd.DataFrame(columns)) == species
 
 
 def test_mitochondrial_genes_are_found_in_both_cases() -> None:
     assert list(is_mitochondrial(pd.DataFrame({"symbol": HUMAN}))) == [False, True, *[False] * 4]
     assert list(is_mitochondrial(pd.DataFrame({"symbol": MOUSE}))) == [False, True, *[False] * 4]
     assert is_mitochondrial(pd.DataFrame({"ensembl_id": ENSEMBL})) is None
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(["A", "B", "A-1", "A-1-1", ""]), max_size=12))
-def test_unique_names_are_unique_and_first_come_keeps_its_name(names: list[str]) -> None:
-    made = unique_names(names)
-    assert len(set(made)) == len(names)
-    assert all(made[names.index(name)] == name for name in set(names))
 
 
 def test_symbols_and_ensembl_ids_are_recognised_without_being_told() -> None:
@@ -71,16 +60,18 @@ def test_what_the_study_says_goes_first() -> None:
     assert list(identify(ENSEMBL[:2], var, {"symbol": None}, "f").columns) == ["ensembl_id"]
 
 
-def test_wrong_columns_are_refused_with_what_there_is() -> None:
-    var = pd.DataFrame({"gene_name": ["TP53", "MT-ND1"]})
-    with pytest.raises(DataError, match="no column 'gene_names' in var; did you mean 'gene_name'"):
-        identify(["x", "y"], var, {"symbol": "gene_names"}, "f")
-    with pytest.raises(DataError, match="does not hold Ensembl ids but names such as TP53"):
-        identify(["x", "y"], var, {"ensembl_id": "gene_name"}, "f")
-    with pytest.raises(DataError, match="does not hold symbols but names such as ENSG"):
-        identify(ENSEMBL[:2], var, {"symbol": "index"}, "f")
-    with pytest.raises(DataError, match="unknown key 'entrez'"):
-        identify(["x", "y"], var, {"entrez": "gene_name"}, "f")
+@pytest.mark.parametrize(
+    ("index", "mapping", "words"),
+    [
+        (["x", "y"], {"symbol": "gene_names"}, "did you mean 'gene_name'"),
+        (["x", "y"], {"ensembl_id": "gene_name"}, "names such as TP53"),
+        (ENSEMBL[:2], {"symbol": "index"}, "names such as ENSG"),
+        (["x", "y"], {"entrez": "gene_name"}, "'entrez'"),
+    ],
+)
+def test_wrong_columns_are_refused(index: list[str], mapping: dict[str, str | None], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        identify(index, pd.DataFrame({"gene_name": ["TP53", "MT-ND1"]}), mapping, "f")
 
 
 def test_a_few_odd_names_do_not_decide() -> None:

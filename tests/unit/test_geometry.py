@@ -80,7 +80,7 @@ def files(tmp_path, random):
 def test_every_layer_has_its_row_of_measures(files):
     folder, trained = files
     arguments = ["--embeddings", str(trained), "--condition", "c", "--model", "m", "--seed", "1"]
-    describe_script.main([*arguments, "--output", str(folder / "geometry.tsv")])
+    describe_script.main([*arguments, "--settings", "{}", "--output", str(folder / "geometry.tsv")])
     table = pd.read_csv(folder / "geometry.tsv", sep="\t", dtype={"layer": str}).set_index("layer")
     assert table.index.tolist() == ["00", "01", "02", "official"]
     assert table["n_cells"].tolist() == [119] * 4
@@ -91,12 +91,11 @@ def test_every_layer_has_its_row_of_measures(files):
     assert table.loc["02", "depth"] == 1
 
 
-def test_settings_that_mean_nothing_are_refused(files):
+@pytest.mark.parametrize("wrong", [{"rows": 5}, {"cells": 2}])
+def test_a_wrong_setting_is_refused_by_name(files, wrong):
     folder, trained = files
-    with pytest.raises(ConfigError, match="alignment_cells"):
-        describe_geometry(trained, "c", "m", {"rows": 5}, 1, folder / "geometry.tsv")
-    with pytest.raises(ConfigError, match="at least 4"):
-        describe_geometry(trained, "c", "m", {"cells": 2}, 1, folder / "geometry.tsv")
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        describe_geometry(trained, "c", "m", wrong, 1, folder / "geometry.tsv")
 
 
 def test_a_sample_depends_on_cells_and_not_on_their_order():

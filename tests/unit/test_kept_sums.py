@@ -13,10 +13,9 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_layers
 from layerscope.extraction.engine import Engine
 from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.jobs import make_reference, score_layer
 from layerscope.tasks.perturbation import sum_extraction
-from layerscope.tasks.perturbation.design import design_splits, make_design, read_design
-from layerscope.tasks.perturbation.job import score_perturbation
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
+from layerscope.tasks.perturbation.design import make_design, read_design
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sum_extraction import SavedSums
@@ -39,19 +38,19 @@ def study(tmp_path_factory):
         counts.tocsr(), cells.obs, pd.DataFrame({"symbol": cells.var_names}, index=cells.var_names)
     )
     write(folder / "cells.h5ad", cells)
-    design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
-    reference_perturbation(
+    make_reference(
+        task="perturbation",
         protocol="strict",
-        cells=folder / "cells.h5ad",
-        design=folder / "design.npz",
-        output=folder / "strict.npz",
-        ceilings=folder / "ceilings.tsv",
         condition="c",
+        cells=folder / "cells.h5ad",
         settings=SETTINGS,
+        output=folder / "strict",
         seed=1,
     )
-    reference = read_reference(folder / "strict.npz")
-    np.savez(folder / "paper.npz", names=np.array(reference.names), values=reference.similarity[-1, 0, 0])
+    reference = read_reference(folder / "strict" / "similarity.npz")
+    (folder / "paper").mkdir()
+    names, values = np.array(reference.names), reference.similarity[-1, 0, 0]
+    np.savez(folder / "paper" / "similarity.npz", names=names, values=values)
     extract_layers.main([*options(folder), "--output", str(folder / "stored.h5ad")])
     return folder
 
@@ -67,19 +66,19 @@ def kept(folder, output, *more):
 
 
 def with_design(folder):
-    return ["--design", str(folder / "design.npz")]
+    return ["--design", str(folder / "strict" / "design.npz")]
 
 
 def scores(folder, embeddings, layer, protocol, tmp_path):
-    score_perturbation(
+    score_layer(
+        task="perturbation",
         protocol=protocol,
-        embeddings=embeddings,
-        layer=layer,
-        cells=folder / "cells.h5ad",
-        reference=folder / f"{protocol}.npz",
-        design=folder / "design.npz" if protocol == "strict" else None,
         condition="c",
         model="m",
+        layer=layer,
+        embeddings=embeddings,
+        cells=folder / "cells.h5ad",
+        reference=[folder / protocol],
         settings=SETTINGS if protocol == "strict" else {"resamples": 50},
         seed=3,
         output=tmp_path / "scores.tsv",
@@ -123,7 +122,7 @@ def test_sums_are_the_same_bytes_whatever_the_interruptions(study, tmp_path, mon
     assert kept(study, tmp_path / "again.h5", *with_design(study)).read_bytes() == whole
     assert {path.name for path in tmp_path.iterdir()} == {"whole.h5", "again.h5"}
     # what was done was not run again
-    assert sum(calls) < 1.2 * len(read_design(study / "design.npz").cell_ids)
+    assert sum(calls) < 1.2 * len(read_design(study / "strict" / "design.npz").cell_ids)
 
 
 def test_sums_of_another_run_are_not_taken_up_and_damaged_ones_are_refused(tmp_path, caplog):
@@ -144,7 +143,7 @@ def test_sums_of_another_run_are_not_taken_up_and_damaged_ones_are_refused(tmp_p
 
 
 def test_sums_of_another_design_or_without_one_are_refused_by_strict(study, tmp_path):
-    design = read_design(study / "design.npz")
+    design = read_design(study / "strict" / "design.npz")
     sums = kept(study, tmp_path / "sums.h5", *with_design(study))
     obs = experiment(n_genes=N_GENES, cells_per_guide=12, effect=1.5).obs
     other = make_design(obs, StrictSettings.read(SETTINGS), seed=9)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from choose_layers import main
 from layerscope.errors import ConfigError, DataError
 from layerscope.statistics.evidence import models_of
-from layerscope.statistics.layer_choice import choose_layers
+from layerscope.statistics.layer_choice import choose_layers, write_layer_choice
+from layerscope.statistics.trust import most_trusted
 from layerscope.tables import (
     Score,
     depth,
@@ -26,6 +26,7 @@ MODELS = {
     "hvg_pca": {"kind": "baseline", "control": None, "of": None, "layers": 0},
 }
 CURVE = {"00": 0.2, "01": 0.3, "02": 0.7, "03": 0.69, "04": 0.5, "official": 0.45}
+FLAT = dict.fromkeys(("01", "02", "03", "04"), 0.01)
 UNTRAINED = {"01": 0.35, "02": 0.1, "03": 0.2, "04": 0.2}
 
 
@@ -38,23 +39,21 @@ class Study:
         self.shared = error * self.random.normal(size=500)
         self.own_error = own_error
 
-    def add(
-        self, model, curve, condition="blood", task="trajectory", n_layers=4, metric="spearman", halves=None
-    ):
+    def add(self, model, curve, condition="blood", task="trajectory", protocol="paper", half_error=None):
         for layer, value in curve.items():
-            row = {"condition": condition, "model": model, "layer": layer, "depth": depth(layer, n_layers)}
-            row |= {"task": task, "protocol": "paper", "metric": metric}
+            row = {"condition": condition, "model": model, "layer": layer, "depth": depth(layer, 4)}
+            row |= {"task": task, "protocol": protocol, "metric": "spearman"}
             if isinstance(value, str):
                 self.rows.append(Score(**row, status="undefined", reason=value))
                 continue
             values = value + self.shared + self.own_error * self.random.normal(size=500)
             low, high = np.quantile(values, [0.025, 0.975])
             self.rows.append(Score(**row, estimate=value, ci_low=low, ci_high=high))
-            path = self.folder / task / condition / "paper" / model / f"layer_{layer}.npz"
-            stored = {metric: values}
-            if halves:
-                stored |= {f"{metric}@chosen_on": value + halves.normal(size=30)}
-                stored |= {f"{metric}@scored_on": value + halves.normal(size=30)}
+            stored = {"spearman": values}
+            if half_error is not None:
+                for side in ("chosen_on", "scored_on"):
+                    stored[f"spearman@{side}"] = value + half_error * self.random.normal(size=30)
+            path = self.folder / task / condition / protocol / model / f"layer_{layer}.npz"
             write_resamples(path, stored)
             self.paths.append(path)
         return self
@@ -67,6 +66,9 @@ class Study:
         (row,) = self.choose().layers.to_dict("records")
         return row
 
+    def words(self):
+        return self.row()["recommendation"]
+
 
 @pytest.fixture
 def study(tmp_path):
@@ -78,16 +80,19 @@ def test_the_best_layer_is_found_and_compared(study):
     row = study.row()
     assert (row["best_layer"], row["best_estimate"], row["final_layer"]) == ("02", 0.7, "04")
     assert row["best_depth"] == pytest.approx(1 / 3)
-    assert (row["final_estimate"], row["official_estimate"], row["embedding_layer_estimate"]) == (
-        0.5,
-        0.45,
-        0.2,
-    )
+    others = [row[f"{name}_estimate"] for name in ("final", "official", "embedding_layer")]
+    assert others == [0.5, 0.45, 0.2]
     assert row["gain"] == pytest.approx(0.2)
     assert (row["best_baseline"], row["best_baseline_estimate"]) == ("hvg_pca", 0.6)
     assert (row["best_untrained"], row["best_untrained_layer"]) == ("big_untrained_1", "01")
     assert row["best_untrained_estimate"] == 0.35
     assert row["untrained_same_layer_estimate"] == 0.1
+    assert row["recommendation"] == (
+        "For blood, use layer 02 of 4 (33% depth) of big: it scores 0.70 (95% interval 0.66 to 0.74), "
+        "+0.200 (95% interval 0.183 to 0.217) against the final layer; layer 03 cannot be told from the "
+        "highest. The owners' embedding, official (0.45), is worse. "
+        "The best baseline, hvg_pca, reaches 0.60. Untrained weights reach 0.35 at layer 01."
+    )
 
 
 def test_the_gains_interval_is_paired_and_holds_for_all_layers(study):
@@ -99,18 +104,14 @@ def test_the_gains_interval_is_paired_and_holds_for_all_layers(study):
 
 def test_a_claim_is_made_for_the_layer_that_carries_it(tmp_path):
     """Layer 02 is highest and noisy; layer 03 is better than the final one beyond doubt."""
-    study = Study(tmp_path, own_error=0.001)
-    study.add("big", {"01": 0.3, "02": 0.56, "03": 0.52, "04": 0.5})
+    study = Study(tmp_path, own_error=0.001).add("big", {"01": 0.3, "02": 0.56, "03": 0.52, "04": 0.5})
     path = next(path for path in study.paths if path.name == "layer_02.npz")
     noise = 0.1 * np.random.default_rng(5).normal(size=500)
     write_resamples(path, {"spearman": read_resamples(path)["spearman"] + noise})
     row = study.row()
     assert (row["best_layer"], row["surest_layer"]) == ("02", "03")
     assert row["surest_p_family"] < 0.01 < 0.05 < row["gain_p_family"]
-    assert row["recommendation"].startswith(
-        "For blood, layer 03 of 4 (67% depth) of big is better than the final one, by +0.020 (95% interval"
-    )
-    assert "the highest, layer 02 of 4 (33% depth), scores 0.56" in row["recommendation"]
+    assert row["recommendation"].startswith("For blood, layer 03 of 4 (67% depth) of big is better")
     assert "which could be chance" in row["recommendation"]
 
 
@@ -119,83 +120,79 @@ def test_without_any_layer_above_the_final_one_nothing_is_claimed(study):
     assert (row["best_layer"], row["surest_layer"]) == ("04", "")
     assert (row["gain"], row["gain_p"], row["surest_p"]) == (0, 1, 1)
     assert row["layers_below_final"] == "01,02,03"
+    assert row["recommendation"].startswith("For blood, use the final layer of big")
 
 
 def test_layers_that_cannot_be_told_from_the_best_are_named(study):
     assert study.add("big", CURVE | {"03": 0.695}).row()["confidence_set"] == "02,03"
 
 
-def test_a_better_layer_is_recommended_in_words(study):
-    study.add("big", CURVE).add("big_untrained_1", UNTRAINED).add("hvg_pca", {"official": 0.6})
-    assert study.row()["recommendation"] == (
-        "For blood, use layer 02 of 4 (33% depth) of big: it scores 0.70 (95% interval 0.66 to 0.74), "
-        "+0.200 (95% interval 0.183 to 0.217) against the final layer; layer 03 cannot be told from the "
-        "highest. The owners' embedding, official (0.45), is worse. "
-        "The best baseline, hvg_pca, reaches 0.60. Untrained weights reach 0.35 at layer 01."
-    )
-
-
 def test_no_layer_is_recommended_over_the_final_one_without_evidence(study):
-    words = study.add("big", {"01": 0.497, "02": 0.502, "03": 0.499, "04": 0.5}).row()["recommendation"]
-    assert words.startswith("For blood, no layer of big is distinguishable from the final one, which will do")
-    assert "layers 01, 03 and 04 cannot be told from the highest" in words
+    words = study.add("big", {"01": 0.497, "02": 0.502, "03": 0.499, "04": 0.5}).words()
+    assert "is distinguishable from the final one, which will do" in words
+    assert "layers 01, 03 and 04" in words
 
 
 def test_layers_worse_than_the_final_one_are_told_from_it(study):
-    words = study.add("big", {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.5}).row()["recommendation"]
-    assert words.startswith(
-        "For blood, no layer of big is shown to be better than the final one, which will do (0.50)"
-    )
-    assert "; layers 01 and 03 are worse; layer 04 cannot be told from the highest." in words
+    words = study.add("big", {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.5}).words()
+    assert "is shown to be better than the final one, which will do (0.50)" in words
+    assert "layers 01 and 03 are worse" in words
 
 
 def test_a_large_gain_that_is_uncertain_is_not_called_little(tmp_path):
-    study = Study(tmp_path, own_error=0.1)
-    words = study.add("big", {"01": 0.5, "02": 0.6, "03": 0.4, "04": 0.5}).row()["recommendation"]
-    high = study.row()["gain_ci_high"]
-    assert high > 0.3
-    assert words.startswith(
-        "For blood, no layer of big is distinguishable from the final one (0.50): the highest"
-    )
-    assert f"against it; a gain of up to {high:.2f} cannot be excluded; layers 01, 03 and 04" in words
-    assert "will do" not in words
+    study = Study(tmp_path, own_error=0.1).add("big", {"01": 0.5, "02": 0.6, "03": 0.4, "04": 0.5})
+    row = study.row()
+    assert row["gain_ci_high"] > 0.3
+    assert f"a gain of up to {row['gain_ci_high']:.2f} cannot be excluded" in row["recommendation"]
+    assert "will do" not in row["recommendation"]
 
 
-def test_a_final_layer_that_scores_highest_is_recommended(study):
-    words = study.add("big", {"01": 0.3, "02": 0.4, "03": 0.4, "04": 0.5}).row()["recommendation"]
-    assert words.startswith("For blood, use the final layer of big (layer 04 of 4): it scores")
+def test_a_final_layer_that_is_told_from_the_highest_is_not_called_indistinguishable(study):
+    row = study.add("big", {"01": 0.514, "02": 0.515, "03": 0.514, "04": 0.5}).row()
+    assert row["confidence_set"] == "01,02,03"
+    assert row["gain_p"] > 0.05
+    assert "is shown to be better" in row["recommendation"]
 
 
-@pytest.mark.parametrize(
-    ("baseline", "words"),
-    [
-        (0.8, "The baseline hvg_pca is better (0.80): prefer it to any of these layers."),
-        (
-            0.701,
-            "The baseline hvg_pca (0.70) cannot be told from the highest layer: -0.001 (95% interval -0.0",
-        ),
-        (0.1, "The best baseline, hvg_pca, reaches 0.10."),
-    ],
-)
-def test_a_baseline_that_is_better_or_as_good_is_named(study, baseline, words):
-    assert words in study.add("big", CURVE).add("hvg_pca", {"official": baseline}).row()["recommendation"]
+def test_a_gain_that_other_conditions_make_doubtful_is_not_called_indistinguishable(study):
+    curve = {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.485}
+    study.add("big", curve)
+    assert "use layer 02" in study.words()
+    for number in range(40):
+        study.add("big", dict.fromkeys(curve, 0.3), condition=f"other{number}")
+    words = study.choose().layers.set_index("condition").loc["blood", "recommendation"]
+    assert "is shown to be better" in words
+    assert "could be chance among all conditions and models" in words
 
 
 @pytest.mark.parametrize(
-    ("control", "words"),
+    ("model", "curve", "said"),
     [
-        (1.6, "Untrained weights do better (0.90 at layer 03, mean of 2 seeds): training does not explain"),
-        (
-            1.2,
-            "Untrained weights (0.70 at layer 03, mean of 2 seeds) cannot be told from the highest",
-        ),
-        (0.1, "Untrained weights reach 0.22 at layer 01, mean of 2 seeds."),
+        ("hvg_pca", {"official": 0.8}, "baseline hvg_pca is better (0.80): prefer it"),
+        ("hvg_pca", {"official": 0.701}, "baseline hvg_pca (0.70) cannot be told"),
+        ("hvg_pca", {"official": 0.1}, "best baseline, hvg_pca, reaches 0.10"),
+        ("big_untrained_2", UNTRAINED | {"03": 1.6}, "do better (0.90 at layer 03, mean of 2 seeds)"),
+        ("big_untrained_2", UNTRAINED | {"03": 1.2}, "(0.70 at layer 03, mean of 2 seeds) cannot be told"),
+        ("big_untrained_2", UNTRAINED | {"01": 0.1}, "reach 0.22 at layer 01, mean of 2 seeds"),
     ],
 )
-def test_untrained_weights_that_do_as_well_are_named(study, control, words):
-    study.add("big", CURVE).add("big_untrained_1", UNTRAINED)
-    study.add("big_untrained_2", {"01": 0.1, "02": 0.1, "03": control, "04": 0.1})
-    assert words in study.row()["recommendation"]
+def test_baselines_and_untrained_weights_that_do_as_well_are_named(study, model, curve, said):
+    study.add("big", CURVE).add("big_untrained_1", UNTRAINED).add(model, curve)
+    assert said in study.words()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"official": 0.8}, "official (0.80), is better: prefer it"),
+        ({"official": 0.701}, "official (0.70), cannot be told from the highest layer"),
+        ({"00": 0.75}, "(layer 00) scores no less, 0.75"),
+        ({}, "No untrained control was run"),
+        (FLAT, "not distinguishable from 0"),
+    ],
+)
+def test_what_qualifies_a_recommendation_is_said(study, changes, said):
+    assert said in study.add("big", CURVE | changes).words()
 
 
 def test_layers_are_compared_with_the_mean_of_untrained_seeds_at_the_same_layer(study):
@@ -210,70 +207,19 @@ def test_layers_are_compared_with_the_mean_of_untrained_seeds_at_the_same_layer(
     assert curve.loc["03", "over_untrained_low"] > 0
 
 
-def test_layers_that_untrained_weights_match_one_by_one_are_called_that(study):
-    words = study.add("big", CURVE).add("big_untrained_1", CURVE).row()["recommendation"]
-    assert (
-        "No layer is shown to be above the same layer of untrained weights (0.70 at this one, +0.000 (95%"
-        in words
-    )
-    assert "what training adds is not shown." in words
-
-
-def test_untrained_weights_that_are_better_layer_by_layer_are_called_that(study):
-    better = {layer: score + 0.1 for layer, score in CURVE.items()}
-    words = study.add("big", CURVE).add("big_untrained_1", better).row()["recommendation"]
-    assert "Trained layers 01 to 04 are below the same layer of untrained weights" in words
-
-
 @pytest.mark.parametrize(
-    ("official", "words"),
-    [
-        (0.8, "official (0.80), is better: prefer it."),
-        (0.701, "official (0.70), cannot be told from the highest layer."),
-    ],
+    ("ahead", "said"),
+    [(0.0, "what training adds is not shown"), (0.1, "Trained layers 01 to 04 are below")],
 )
-def test_the_owners_embedding_is_set_beside_the_best_layer(study, official, words):
-    assert words in study.add("big", CURVE | {"official": official}).row()["recommendation"]
+def test_layers_that_untrained_weights_match_one_by_one_owe_nothing_to_training(study, ahead, said):
+    control = {layer: score + ahead for layer, score in CURVE.items()}
+    assert said in study.add("big", CURVE).add("big_untrained_1", control).words()
 
 
 def test_a_permutation_test_that_finds_more_than_the_interval_is_named(study):
-    study.add("big", dict.fromkeys(("01", "02", "03", "04"), 0.01))
+    study.add("big", FLAT)
     study.rows = [replace(row, p_value=0.004) for row in study.rows]
-    words = study.row()["recommendation"]
-    assert "not distinguishable from 0, though more than a random re-arrangement of these very items" in words
-    assert "(p = 0.004 for this layer alone)" in words
-
-
-def test_a_final_layer_that_is_told_from_the_highest_is_not_called_indistinguishable(study):
-    row = study.add("big", {"01": 0.514, "02": 0.515, "03": 0.514, "04": 0.5}).row()
-    assert row["confidence_set"] == "01,02,03"
-    assert row["gain_p"] > 0.05
-    assert "is shown to be better than the final one" in row["recommendation"]
-
-
-def test_a_gain_that_other_conditions_make_doubtful_is_not_called_indistinguishable(study):
-    curve = {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.485}
-    study.add("big", curve)
-    assert "use layer 02" in study.row()["recommendation"]
-    for number in range(40):
-        study.add("big", dict.fromkeys(curve, 0.3), condition=f"other{number}")
-    words = study.choose().layers.set_index("condition").loc["blood", "recommendation"]
-    assert words.startswith("For blood, no layer of big is shown to be better than the final one")
-    assert "against it, which could be chance among all conditions and models (p = " in words
-
-
-def test_a_study_without_an_untrained_control_says_so(study):
-    assert "No untrained control was run" in study.add("big", CURVE).row()["recommendation"]
-
-
-def test_what_enters_the_first_block_is_named_where_it_does_as_well(study):
-    words = study.add("big", CURVE | {"00": 0.75}).row()["recommendation"]
-    assert "What enters the first block (layer 00) scores no less, 0.75." in words
-
-
-def test_a_score_like_0_is_called_that(study):
-    curve = dict.fromkeys(("01", "02", "03", "04"), 0.01)
-    assert "not distinguishable from 0" in study.add("big", curve).row()["recommendation"]
+    assert "(p = 0.004 for this layer alone)" in study.words()
 
 
 def test_undefined_layers_are_passed_by_with_their_reason(study):
@@ -287,18 +233,8 @@ def test_a_model_without_any_score_is_said_to_have_none(study):
     assert row["recommendation"] == "No layer of big can be recommended for blood: constant layer."
 
 
-class Halves:
-    """Errors of scores on halves of the data."""
-
-    def __init__(self, error):
-        self.random, self.error = np.random.default_rng(2), error
-
-    def normal(self, size):
-        return self.error * self.random.normal(size=size)
-
-
 def test_the_choice_is_tried_out_on_halves(study):
-    row = study.add("big", CURVE, halves=Halves(0.001)).row()
+    row = study.add("big", CURVE, half_error=0.001).row()
     assert (row["heldout_layer"], row["heldout_layer_share"]) == ("02", 1)
     assert row["heldout_estimate"] == pytest.approx(0.7, abs=0.002)
     assert row["heldout_gain"] == pytest.approx(0.2, abs=0.002)
@@ -306,18 +242,12 @@ def test_the_choice_is_tried_out_on_halves(study):
 
 
 def test_a_choice_that_brings_nothing_on_other_data_is_called_that(study):
-    halves = Halves(0.0)
-    study.add("big", CURVE | {"04": 0.6}, halves=halves)
-    for path in study.paths:
-        stored = read_resamples(path)
-        if path.name == "layer_04.npz":
-            stored["spearman@scored_on"] = stored["spearman@scored_on"] + 0.2
-            stored["spearman@chosen_on"] = stored["spearman@chosen_on"] - 0.2
-            write_resamples(path, stored)
-    words = study.row()["recommendation"]
-    assert (
-        "Chosen on one half of the data and scored on the other, it brings nothing (-0.050 against" in words
-    )
+    study.add("big", CURVE | {"04": 0.6}, half_error=0.0)
+    path = next(path for path in study.paths if path.name == "layer_04.npz")
+    stored = read_resamples(path)
+    moved = {"spearman@scored_on": 0.2, "spearman@chosen_on": -0.2}
+    write_resamples(path, stored | {name: stored[name] + change for name, change in moved.items()})
+    assert "it brings nothing (-0.050 against" in study.words()
 
 
 def test_without_halves_the_choice_is_not_tried_out(study):
@@ -335,66 +265,75 @@ def test_p_values_are_corrected_for_all_conditions_of_a_task(study):
     assert family["Rest"] == alone["Rest"]
 
 
-def test_the_curve_has_simultaneous_intervals_and_differences(study):
+def test_the_whole_curve_has_simultaneous_intervals_and_differences(study):
     curve = study.add("big", CURVE).choose().curves.set_index("layer")
     assert curve.index.tolist() == ["01", "02", "03", "04"]
-    assert (curve["simultaneous_low"] < curve["ci_low"]).all()
-    assert (curve["simultaneous_high"] > curve["ci_high"]).all()
-    np.testing.assert_allclose(curve["over_final"], [-0.2, 0.2, 0.19, 0.0], atol=1e-9)
-    np.testing.assert_allclose(curve["over_first"], [0.0, 0.4, 0.39, 0.2], atol=1e-9)
+    assert (curve["simultaneous_low"] <= curve["ci_low"]).all()
+    assert (curve["simultaneous_high"] >= curve["ci_high"]).all()
+    np.testing.assert_allclose(curve["over_final"], [-0.2, 0.2, 0.19, 0])
+    np.testing.assert_allclose(curve["over_first"], [0, 0.4, 0.39, 0.2], atol=1e-9)
     np.testing.assert_allclose(curve["over_official"], [-0.15, 0.25, 0.24, 0.05], atol=1e-9)
-    assert (curve.loc[["02", "03"], "over_final_low"] > 0).all()
+    assert curve["over_untrained"].isna().all()
     assert np.isnan(curve.loc["04", "over_final_p"])
     assert (curve.loc[["01", "02", "03"], "over_final_p"] < 0.01).all()
     assert curve["in_confidence_set"].tolist() == [False, True, True, False]
     assert curve["best_share"].sum() == pytest.approx(1)
 
 
-def test_a_best_layer_that_moves_is_said_to_move(study):
-    study.add("big", CURVE).add("big", CURVE | {"02": 0.3, "03": 0.31, "04": 0.6}, condition="marrow")
+def test_protocol_strict_alone_recommends_where_it_was_run(study):
+    for protocol in ("paper", "strict", "released"):
+        study.add("big", CURVE, protocol=protocol)
+    study.add("big", CURVE, condition="marrow", protocol="released").add("big", CURVE, condition="marrow")
+    table = study.choose().layers.set_index(["condition", "protocol"])
+    recommends = table["recommendation"].str.contains("use layer 02")
+    assert recommends[recommends].index.tolist() == [("blood", "strict"), ("marrow", "paper")]
+    assert "protocol strict decides" in table.loc[("blood", "paper"), "recommendation"]
+    assert (table["best_layer"] == "02").all(), "the numbers of every protocol stay"
+
+
+@pytest.mark.parametrize(
+    ("changes", "best", "possible", "said"),
+    [
+        ({"02": 0.3, "03": 0.31, "04": 0.6}, "04", "", "it moves between the two"),
+        ({"02": 0.695, "03": 0.7}, "03", "02,03", "no evidence of a move"),
+    ],
+)
+def test_a_best_layer_is_said_to_move_where_no_layer_may_be_best_in_both(
+    study, changes, best, possible, said
+):
+    study.add("big", CURVE).add("big", CURVE | changes, condition="marrow")
     (row,) = study.choose().shifts.to_dict("records")
     assert (row["condition"], row["other_condition"]) == ("blood", "marrow")
-    assert (row["best_layer"], row["other_best_layer"], row["layers_possible_in_both"]) == ("02", "04", "")
-    assert row["shift"] == pytest.approx(2 / 3)
-    assert 0 < row["shift_ci_low"] <= row["shift_ci_high"]
-    assert row["p_same_holm"] < 0.05
-    assert "it moves between the two" in row["sentence"]
+    assert (row["best_layer"], row["other_best_layer"]) == ("02", best)
+    assert row["layers_possible_in_both"] == possible
+    assert row["shift"] == pytest.approx((int(best) - 2) / 3)
+    assert row["shift_ci_low"] <= row["shift_ci_high"]
+    assert (row["p_same_holm"] < 0.05) == (possible == "")
+    assert said in row["sentence"]
 
 
-def test_a_shift_within_the_noise_is_no_evidence(study):
-    study.add("big", CURVE).add("big", CURVE | {"02": 0.695, "03": 0.7}, condition="marrow")
-    (row,) = study.choose().shifts.to_dict("records")
-    assert (row["best_layer"], row["other_best_layer"]) == ("02", "03")
-    assert row["p_same_holm"] > 0.05
-    assert row["layers_possible_in_both"] == "02,03"
-    assert "no evidence of a move: any of 2 layers may be the best in both" in row["sentence"]
-
-
-def test_conditions_of_different_tasks_are_not_compared(study):
-    study.add("big", CURVE).add("big", CURVE, condition="Rest", task="perturbation")
-    assert len(study.choose().shifts) == 0
-
-
-def test_every_condition_has_its_own_row(study):
+def test_conditions_of_different_tasks_have_their_own_rows_and_no_shift(study):
     study.add("big", CURVE).add("big", CURVE, condition="Rest", task="perturbation")
     study.add("hvg_pca", {"official": 0.9}, condition="Rest", task="perturbation")
-    found = study.choose().layers
-    assert found["condition"].tolist() == ["Rest", "blood"]
-    assert found["best_baseline"].tolist() == ["hvg_pca", ""]
+    chosen = study.choose()
+    assert chosen.layers["condition"].tolist() == ["Rest", "blood"]
+    assert chosen.layers["best_baseline"].tolist() == ["hvg_pca", ""]
+    assert len(chosen.shifts) == 0
 
 
 def test_scores_without_resamples_are_compared_without_claims(study):
-    study.add("big", CURVE)
-    study.paths.clear()
-    row = study.row()
-    assert np.isnan(row["gain_ci_low"])
+    study.add("big", CURVE).add("big", CURVE, condition="marrow").paths.clear()
+    chosen = study.choose()
+    row = chosen.layers.iloc[0]
+    assert np.isnan(row["gain_ci_low"]) and row["confidence_set"] == ""
     assert "could not be tested" in row["recommendation"]
+    assert chosen.shifts["p_same"].isna().all()
 
 
 def test_unpaired_resamples_are_refused(study):
     study.add("big", CURVE)
     write_resamples(study.paths[3], {"spearman": np.zeros(7)})
-    with pytest.raises(DataError, match=r"7: score them again with the same settings"):
+    with pytest.raises(DataError, match="has 7: score them again"):
         study.row()
 
 
@@ -411,19 +350,20 @@ def test_models_without_kind_or_layers_are_refused():
         models_of({"big": {"kind": "foundation"}})
 
 
-def test_the_script_reads_long_lists_from_a_file_or_a_folder(study, tmp_path):
+@pytest.mark.parametrize(
+    ("protocols", "decides"),
+    [("released paper strict", "strict"), ("released paper", "paper"), ("own paper", "paper"), ("b a", "a")],
+)
+def test_the_most_trusted_protocol_decides(protocols, decides):
+    assert most_trusted(protocols.split()) == decides
+
+
+def test_the_tables_that_are_written_are_the_choice(study, tmp_path):
     expected = study.add("big", CURVE).add("hvg_pca", {"official": 0.6}).choose()
-    (tmp_path / "files").write_text("\n".join(map(str, study.paths)) + "\n")
-    models = '{"big": {"kind": "foundation", "layers": 4}, "hvg_pca": {"kind": "baseline", "layers": 0}}'
-    arguments = ["--scores", f"{tmp_path}/scores.tsv", "--resamples", f"@{tmp_path}/files"]
-    tables = ["--curves", f"{tmp_path}/curves.tsv", "--shifts", f"{tmp_path}/shifts.tsv"]
-    to = ["--output", f"{tmp_path}/layers.tsv"]
-    main([*arguments, "--models", models, *tables, *to])
-    assert len(read_table(tmp_path / "curves.tsv")) == 4
-    assert len(read_table(tmp_path / "shifts.tsv")) == 0
-    by_list = (tmp_path / "layers.tsv").read_bytes()
-    main(["--scores", f"{tmp_path}/scores.tsv", "--folder", str(tmp_path), "--models", models, *tables, *to])
-    assert (tmp_path / "layers.tsv").read_bytes() == by_list
-    written = read_table(tmp_path / "layers.tsv", text=["best_layer", "final_layer", "confidence_set"])
+    files = {name: tmp_path / f"{name}.tsv" for name in ("scores", "curves", "shifts")}
+    write_layer_choice(tmp_path / "listed", models=MODELS, resamples=study.paths, **files)
+    written = read_table(tmp_path / "listed", text=["best_layer"])
     assert written["best_layer"].tolist() == ["02"]
     assert written["gain_ci_low"].iloc[0] == pytest.approx(expected.layers["gain_ci_low"].iloc[0])
+    assert len(read_table(tmp_path / "curves.tsv")) == 4
+    assert len(read_table(tmp_path / "shifts.tsv")) == 0

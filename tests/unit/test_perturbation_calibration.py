@@ -9,6 +9,7 @@ import pytest
 from perturbation_cells import experiment
 
 from layerscope.statistics.multiple_testing import max_t
+from layerscope.tables import Subject
 from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.effects import count_effects
 from layerscope.tasks.perturbation.settings import StrictSettings
@@ -16,10 +17,9 @@ from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference
 from layerscope.tasks.perturbation.sums import sum_layer
 
-SETTINGS = StrictSettings(
+SETTINGS = StrictSettings.model_construct(
     cells_per_perturbation=40, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=300, splits=2
 )
-ABOUT = {"condition": "c", "model": "m", "layer": "01", "depth": 0.0, "task": "t", "protocol": "strict"}
 
 
 def study(seed, noises, shuffled=False):
@@ -34,12 +34,13 @@ def study(seed, noises, shuffled=False):
     expression = Expression(cells.X.astype(float), totals, count_effects)
     reference = make_reference(expression, design, SETTINGS, seed)
     logged = np.log1p(1e3 * cells.X.toarray() / totals[:, None])
+    subject = Subject(condition="c", model="m", layer="01", depth=0.0, task="t", protocol="strict", seed=seed)
     estimates, values = [], []
     for noise in noises:
-        layer = logged + noise * random.normal(size=logged.shape)
-        rows, found = strict_scores(sum_layer(layer, design), None, reference, design, SETTINGS, ABOUT, seed)
+        layer_sums = sum_layer(logged + noise * random.normal(size=logged.shape), design)
+        rows, resamples = strict_scores(layer_sums, None, reference, design, subject, SETTINGS)
         estimates.append(rows[0].estimate)
-        values.append(found["spearman"])
+        values.append(resamples["spearman"])
     return np.array(estimates), np.stack(values, axis=1)
 
 

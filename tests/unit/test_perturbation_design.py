@@ -37,15 +37,15 @@ def test_every_perturbation_has_the_same_number_of_cells_in_every_bucket(design)
 
 
 def test_buckets_hold_every_guide_and_lane_by_its_share(cells, design):
-    found = table(design).join(cells[["guide", "replicate"]])
-    sizes = found[found["item"] > 0].groupby(["item", "bucket", "guide", "replicate"]).size()
+    dealt = table(design).join(cells[["guide", "replicate"]])
+    sizes = dealt[dealt["item"] > 0].groupby(["item", "bucket", "guide", "replicate"]).size()
     assert sizes.between(2, 3).all()
 
 
 def test_cells_are_those_of_their_perturbation(cells, design):
-    found = table(design).join(cells["perturbation"])
+    dealt = table(design).join(cells["perturbation"])
     names = ["non-targeting", *design.names]
-    assert (found["perturbation"] == [names[item] for item in found["item"]]).all()
+    assert (dealt["perturbation"] == [names[item] for item in dealt["item"]]).all()
 
 
 def test_shuffled_labels_keep_what_each_lane_has_and_nothing_else(cells, design):
@@ -78,10 +78,10 @@ def test_small_perturbations_are_dropped_and_too_few_are_refused(cells):
 
 
 def test_halves_are_all_different_and_none_is_anothers_swap():
-    found = halves(8, 100, seed=0)
-    assert found.shape == (35, 8)
-    assert (found.sum(axis=1) == 4).all()
-    both = {tuple(row) for row in np.concatenate([found, ~found])}
+    first = halves(8, 100, seed=0)
+    assert first.shape == (35, 8)
+    assert (first.sum(axis=1) == 4).all()
+    both = {tuple(row) for row in np.concatenate([first, ~first])}
     assert len(both) == 70
     assert len(halves(8, 10, seed=0)) == 10
 
@@ -92,8 +92,8 @@ def test_a_written_design_is_read_back_and_always_the_same_bytes(tmp_path):
     for name in ("one.npz", "two.npz"):
         design_splits(cells, tmp_path / name, chosen, seed=1)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
-    found = read_design(tmp_path / "one.npz")
-    assert (found.n_buckets, found.cells_per_perturbation, found.n_groups) == (4, 40, 40)
+    design = read_design(tmp_path / "one.npz")
+    assert (design.n_buckets, design.cells_per_perturbation, design.n_groups) == (4, 40, 40)
     (tmp_path / "none.npz").write_bytes(b"nothing")
     with pytest.raises(DataError, match="not a design"):
         read_design(tmp_path / "none.npz")
@@ -106,10 +106,10 @@ def test_settings_that_mean_nothing_are_refused(wrong):
 
 
 def test_fewer_buckets_are_drawn_anew_in_every_split_and_lie_within_its_half():
-    found = halves(8, 35, seed=0)
-    drawn = [buckets_of(first, 0, 1)[0] for first in found]
+    splits = halves(8, 35, seed=0)
+    drawn = [buckets_of(first, 0, 1)[0] for first in splits]
     assert len(set(drawn)) == 8
-    for first in found:
+    for first in splits:
         for half, members in enumerate((first, ~first)):
             few, more = (set(buckets_of(first, half, size)) for size in (1, 2))
             assert few < more < set(np.flatnonzero(members))

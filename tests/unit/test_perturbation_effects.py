@@ -59,17 +59,17 @@ def test_buckets_that_are_left_out_do_not_matter():
     spoiled = values.toarray()
     spoiled[group % BUCKETS == 3] = 77
     expected = count_effects(summed(values, group, 6), np.array([0, 2]))
-    found = count_effects(summed(sparse.csr_matrix(spoiled), group, 6), np.array([0, 2]))
-    np.testing.assert_allclose(found, expected)
+    z = count_effects(summed(sparse.csr_matrix(spoiled), group, 6), np.array([0, 2]))
+    np.testing.assert_allclose(z, expected)
 
 
 def test_for_two_groups_values_give_students_t():
     random = np.random.default_rng(4)
     values = random.gamma(2, 1, (90, 30))
     group = np.repeat([0, 1], [50, 40]) * BUCKETS + np.arange(90) % BUCKETS
-    found = value_effects(summed(sparse.csr_matrix(values), group, 2), np.arange(BUCKETS))
+    z = value_effects(summed(sparse.csr_matrix(values), group, 2), np.arange(BUCKETS))
     expected = ttest_ind(values[50:], values[:50]).statistic
-    np.testing.assert_allclose(found[0], expected, rtol=1e-8)
+    np.testing.assert_allclose(z[0], expected, rtol=1e-8)
 
 
 def test_genes_that_no_cell_expresses_have_no_effect():
@@ -78,6 +78,6 @@ def test_genes_that_no_cell_expresses_have_no_effect():
     silent[:, 3] = 0
     sums = summed(sparse.csr_matrix(silent), group, 6)
     for effects in (count_effects, value_effects):
-        found = effects(sums, np.arange(BUCKETS))
-        assert (found[:, 3] == 0).all()
-        assert np.isfinite(found).all()
+        z = effects(sums, np.arange(BUCKETS))
+        assert (z[:, 3] == 0).all()
+        assert np.isfinite(z).all()

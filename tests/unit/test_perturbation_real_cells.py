@@ -9,9 +9,7 @@ import pytest
 from perturbation_cells import write
 
 from layerscope.tables import read_scores
-from layerscope.tasks.perturbation.design import design_splits
-from layerscope.tasks.perturbation.job import score_perturbation
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
+from layerscope.tasks.jobs import make_reference, score_layer
 
 SCREEN = Path(__file__).parents[2] / ".." / "shared" / "data" / "papalexi_lowmoi_counts.h5ad"
 pytestmark = pytest.mark.skipif(not SCREEN.is_file(), reason="the file of the interferon screen is not here")
@@ -24,33 +22,32 @@ def rows(tmp_path_factory):
     from layerscope.models.baselines import compute_baseline
 
     folder = tmp_path_factory.mktemp("screen")
-    stored = anndata.read_h5ad(SCREEN)
+    screen = anndata.read_h5ad(SCREEN)
     obs = pd.DataFrame(
         {
-            "perturbation": stored.obs["target"].astype(str),
-            "guide": stored.obs["guide_id"].astype(str),
-            "replicate": stored.obs["replicate"].astype(str),
-            "is_control": (stored.obs["target"] == "non-targeting").to_numpy(),
+            "perturbation": screen.obs["target"].astype(str),
+            "guide": screen.obs["guide_id"].astype(str),
+            "replicate": screen.obs["replicate"].astype(str),
+            "is_control": (screen.obs["target"] == "non-targeting").to_numpy(),
         },
-        index=stored.obs_names,
+        index=screen.obs_names,
     )
-    write(folder / "cells.h5ad", anndata.AnnData(stored.X, obs, pd.DataFrame(index=stored.var_names)))
+    write(folder / "cells.h5ad", anndata.AnnData(screen.X, obs, pd.DataFrame(index=screen.var_names)))
     compute_baseline("hvg_pca", folder / "cells.h5ad", folder / "hvg_pca.h5ad", {}, seed=1)
-    design_splits(folder / "cells.h5ad", folder / "design.npz", SETTINGS, seed=1)
     common = {
+        "task": "perturbation",
         "protocol": "strict",
-        "cells": folder / "cells.h5ad",
-        "design": folder / "design.npz",
         "condition": "screen",
+        "cells": folder / "cells.h5ad",
         "settings": SETTINGS,
         "seed": 1,
     }
-    reference_perturbation(output=folder / "reference.npz", ceilings=folder / "ceilings.tsv", **common)
-    score_perturbation(
+    make_reference(output=folder / "reference", **common)
+    score_layer(
         embeddings=folder / "hvg_pca.h5ad",
         layer="official",
         model="hvg_pca",
-        reference=folder / "reference.npz",
+        reference=[folder / "reference"],
         output=folder / "scores.tsv",
         resamples=folder / "scores.npz",
         **common,

@@ -4,28 +4,19 @@ from perturbation_cells import experiment, write
 from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
-from layerscope.tables import read_scores
-from layerscope.tasks.perturbation.reference_job import reference_perturbation
-from layerscope.tasks.perturbation.released import truncated_differences
+from layerscope.tasks.perturbation.released import released_reference, truncated_differences
 from layerscope.tasks.perturbation.similarity import read_similarity
 
 
 def made(tmp_path, cells, values="counts", **settings):
-    reference_perturbation(
-        protocol="released",
-        cells=write(tmp_path / "cells.h5ad", cells, values),
-        output=tmp_path / "similarity.npz",
-        ceilings=tmp_path / "ceilings.tsv",
-        condition="test",
-        settings=settings,
-        seed=1,
-    )
+    write(tmp_path / "cells.h5ad", cells, values)
+    released_reference(tmp_path / "cells.h5ad", tmp_path / "similarity.npz", settings)
     return read_similarity(tmp_path / "similarity.npz")
 
 
 def test_the_reference_is_the_released_arithmetic_written_out(tmp_path):
     cells = experiment()
-    names, found = made(tmp_path, cells, top_genes=20)
+    names, matrix = made(tmp_path, cells, top_genes=20)
     counts = cells.X.toarray().astype(float)
     logged = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
     labels = cells.obs["perturbation"].to_numpy()
@@ -38,13 +29,13 @@ def test_the_reference_is_the_released_arithmetic_written_out(tmp_path):
         profile[np.argsort(-np.abs(np.nan_to_num(t)), kind="stable")[20:]] = 0
         ranks.append(rankdata(profile))
     unit = np.array(ranks) / np.linalg.norm(ranks, axis=1, keepdims=True)
-    np.testing.assert_allclose(found, unit @ unit.T, atol=1e-9)
+    np.testing.assert_allclose(matrix, unit @ unit.T, atol=1e-9)
     assert names == [f"P{i:02d}" for i in range(9)]
 
 
 def test_unrelated_perturbations_look_alike_as_the_oddity_has_it(tmp_path):
-    _, found = made(tmp_path, experiment(effect=0.0), top_genes=10)
-    assert found[np.triu_indices(9, 1)].min() > 0.9
+    _, matrix = made(tmp_path, experiment(effect=0.0), top_genes=10)
+    assert matrix[np.triu_indices(9, 1)].min() > 0.9
 
 
 def test_log_normalised_values_are_taken_as_they_are(tmp_path):
@@ -52,13 +43,8 @@ def test_log_normalised_values_are_taken_as_they_are(tmp_path):
     _, from_counts = made(tmp_path, cells)
     counts = cells.X.toarray().astype(float)
     cells.X = type(cells.X)(np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32))
-    _, found = made(tmp_path, cells, values="log_normalised")
-    np.testing.assert_allclose(found, from_counts, atol=2e-3)
-
-
-def test_there_are_no_ceilings(tmp_path):
-    made(tmp_path, experiment())
-    assert read_scores(tmp_path / "ceilings.tsv").empty
+    _, matrix = made(tmp_path, cells, values="log_normalised")
+    np.testing.assert_allclose(matrix, from_counts, atol=2e-3)
 
 
 def test_cells_without_controls_are_refused(tmp_path):
@@ -71,5 +57,5 @@ def test_cells_without_controls_are_refused(tmp_path):
 def test_among_genes_whose_t_differs_by_rounding_the_earlier_is_kept():
     means = np.array([np.zeros(4), [0.5, 1.0, 1.0, 1.0]])
     variances = np.array([np.zeros(4), 1 + np.array([0, 1e-15, 0, -1e-15])])
-    found = truncated_differences(np.array([1, 1]), means, variances, 2)
-    np.testing.assert_array_equal(found, [[0, 1, 1, 0]])
+    truncated = truncated_differences(np.array([1, 1]), means, variances, 2)
+    np.testing.assert_array_equal(truncated, [[0, 1, 1, 0]])

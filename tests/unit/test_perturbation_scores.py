@@ -8,13 +8,12 @@ import pytest
 from perturbation_cells import experiment, write
 from scipy.stats import spearmanr
 
-import score_perturbation as script
-from layerscope.errors import ConfigError, DataError
+import layerscope
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.jobs import score_layer
 from layerscope.tasks.perturbation.differential_expression import differential_expression
-from layerscope.tasks.perturbation.job import score_perturbation
-from layerscope.tasks.perturbation.pairs import Pairs, SameModule, estimate, random_halves
+from layerscope.tasks.perturbation.pairs import Draws, Pairs, SameModule, of_all_pairs
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 from layerscope.tasks.perturbation.scores import same_module
 from layerscope.tasks.perturbation.similarity import profile_similarity, read_similarity, write_similarity
@@ -35,11 +34,12 @@ def study(tmp_path_factory):
 def score(folder, matrix, cells, tmp_path, reference=None, **changes):
     write_official(tmp_path / "model.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
     arguments = {
+        "task": "perturbation",
         "protocol": "paper",
         "embeddings": tmp_path / "model.h5ad",
         "layer": "official",
         "cells": folder / "cells.h5ad",
-        "reference": reference or folder / "similarity.npz",
+        "reference": [reference or folder],
         "condition": "test",
         "model": "m",
         "settings": {"resamples": 200},
@@ -47,7 +47,7 @@ def score(folder, matrix, cells, tmp_path, reference=None, **changes):
         "output": tmp_path / "scores.tsv",
         "resamples": tmp_path / "scores.npz",
     }
-    score_perturbation(**(arguments | changes))
+    score_layer(**(arguments | changes))
     rows = read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
     return rows, read_resamples(tmp_path / "scores.npz")
 
@@ -59,10 +59,9 @@ def logged(cells):
 
 def test_the_reference_tells_modules_apart(study):
     folder, cells = study
-    names, values = read_similarity(folder / "similarity.npz")
+    names, matrix = read_similarity(folder / "similarity.npz")
     pairs = Pairs(len(names))
-    same = same_module(cells.obs, names, pairs)
-    assert estimate(SameModule(pairs.of(values), same), len(pairs)) > 0.95
+    assert of_all_pairs(SameModule(pairs.of(matrix), same_module(cells.obs, names, pairs)), pairs) > 0.95
 
 
 def test_perturbations_of_several_modules_share_one_or_none():
@@ -76,14 +75,20 @@ def test_the_score_is_the_correlation_of_upper_triangles_of_centroid_cosines(stu
     folder, cells = study
     matrix = logged(cells).astype(np.float32)
     rows, resamples = score(folder, matrix, cells, tmp_path)
-    names, values = read_similarity(folder / "similarity.npz")
+    names, reference = read_similarity(folder / "similarity.npz")
     labels = cells.obs["perturbation"].to_numpy()
-    centroids = np.array([matrix[labels == name].mean(axis=0, dtype=float) for name in names])
-    unit = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
-    upper = np.triu_indices(len(names), 1)
-    expected = spearmanr((unit @ unit.T)[upper], values[upper]).statistic
+
+    def expected(chosen):
+        centroids = np.array([matrix[labels == names[i]].mean(axis=0, dtype=float) for i in chosen])
+        unit = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
+        upper = np.triu_indices(len(chosen), 1)
+        return spearmanr((unit @ unit.T)[upper], reference[np.ix_(chosen, chosen)][upper]).statistic
+
     row = rows.loc["spearman"]
-    assert row["estimate"] == pytest.approx(expected, abs=1e-8)
+    assert row["estimate"] == pytest.approx(expected(np.arange(9)), abs=1e-8)
+    first = Draws(names, names, 3, 1, 100).halves()[7]
+    assert resamples["spearman@chosen_on"][7] == pytest.approx(expected(np.flatnonzero(first)), abs=1e-6)
+    assert resamples["spearman@scored_on"][7] == pytest.approx(expected(np.flatnonzero(~first)), abs=1e-6)
     assert row["ci_low"] < row["estimate"] < row["ci_high"]
     assert (row["n_items"], row["n_cells"], row["status"]) == (9, 540, "ok")
     assert len(resamples["spearman"]) == 200
@@ -91,10 +96,10 @@ def test_the_score_is_the_correlation_of_upper_triangles_of_centroid_cosines(stu
 
 def test_a_layer_that_keeps_expression_finds_the_modules_and_noise_does_not(study, tmp_path):
     folder, cells = study
-    kept, _ = score(folder, logged(cells), cells, tmp_path)
+    expression, _ = score(folder, logged(cells), cells, tmp_path)
     noise, _ = score(folder, np.random.default_rng(0).normal(size=(cells.n_obs, 16)), cells, tmp_path)
-    assert kept.loc["auc_same_module", "estimate"] > 0.9
-    assert kept.loc["spearman", "ci_low"] > noise.loc["spearman", "estimate"]
+    assert expression.loc["auc_same_module", "estimate"] > 0.9
+    assert expression.loc["spearman", "ci_low"] > noise.loc["spearman", "estimate"]
     assert abs(noise.loc["spearman", "estimate"]) < 0.4
 
 
@@ -114,60 +119,30 @@ def test_centred_and_unit_norm_versions_stand_beside_the_score(study, tmp_path):
     assert {name for name in resamples if "@" not in name} == set(rows.index)
 
 
-def test_halves_of_the_perturbations_are_scored_each_by_itself(study, tmp_path):
-    folder, cells = study
-    matrix = logged(cells)
-    _, resamples = score(folder, matrix, cells, tmp_path)
-    names, values = read_similarity(folder / "similarity.npz")
-    chosen = random_halves(names, 3, 100)[7]
-    labels = cells.obs["perturbation"].to_numpy()
-    for half, key in ((chosen, "spearman@chosen_on"), (~chosen, "spearman@scored_on")):
-        kept = np.flatnonzero(half)
-        centroids = np.array([matrix[labels == names[i]].mean(axis=0, dtype=float) for i in kept])
-        unit = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
-        upper = np.triu_indices(len(kept), 1)
-        expected = spearmanr((unit @ unit.T)[upper], values[np.ix_(kept, kept)][upper]).statistic
-        assert resamples[key][7] == pytest.approx(expected, abs=1e-6)
-
-
-def test_without_accepted_control_cells_nothing_is_centred(study, tmp_path):
-    folder, cells = study
-    matrix = logged(cells)
-    matrix[cells.obs["is_control"].to_numpy()] = np.nan
-    rows, _ = score(folder, matrix, cells, tmp_path)
-    assert rows.loc["spearman", "status"] == "ok"
-    assert rows.loc["spearman_centred", "reason"] == "the model accepts no control cell"
-
-
 def test_cells_that_the_model_refused_are_left_out(study, tmp_path):
     folder, cells = study
-    matrix = logged(cells)
+    matrix, targets = logged(cells), ~cells.obs["is_control"].to_numpy()
     refused = np.random.default_rng(0).random(cells.n_obs) < 0.2
-    without = matrix.copy()
-    without[refused] = np.nan
-    rows, _ = score(folder, without, cells, tmp_path)
-    targets = ~cells.obs["is_control"].to_numpy()
+    matrix[refused] = np.nan
+    rows, _ = score(folder, matrix, cells, tmp_path)
     assert rows.loc["spearman", "n_cells"] == (targets & ~refused).sum()
     assert rows.loc["spearman", "status"] == "ok"
-
-
-def test_a_perturbation_without_accepted_cells_is_dropped_and_said(study, tmp_path):
-    folder, cells = study
-    matrix = logged(cells)
-    matrix[(cells.obs["perturbation"] == "P02").to_numpy()] = np.nan
+    matrix[(cells.obs["perturbation"] == "P02").to_numpy() | ~targets] = np.nan
     rows, _ = score(folder, matrix, cells, tmp_path)
     assert rows.loc["spearman", "n_items"] == 8
-    assert "1 of 9 perturbations" in rows.loc["spearman", "reason"]
+    assert "1 of 9" in rows.loc["spearman", "reason"]
+    assert rows.loc["spearman_centred", "status"] == "undefined"
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda matrix, labels: np.ones_like(matrix), "constant layer"),
+        (lambda matrix, labels: 5 + 1e-7 * matrix, "constant layer"),
         (lambda matrix, labels: np.where((labels == "P01")[:, None], 0.0, matrix), "length zero"),
         (lambda matrix, labels: np.where((labels > "P02")[:, None], np.nan, matrix), "at least 4"),
     ],
-    ids=["constant", "zero", "few"],
+    ids=["constant", "rounding", "zero", "few"],
 )
 def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason):
     folder, cells = study
@@ -180,50 +155,18 @@ def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason
         assert metric not in resamples
 
 
-def test_rounding_noise_is_no_score(study, tmp_path):
-    folder, cells = study
-    almost = 5 + 1e-7 * np.random.default_rng(0).normal(size=(cells.n_obs, 8))
-    rows, _ = score(folder, almost, cells, tmp_path)
-    assert "constant layer" in rows.loc["spearman", "reason"]
-
-
 def test_a_reference_of_other_perturbations_gives_no_score(study, tmp_path):
     folder, cells = study
-    write_similarity(tmp_path / "other.npz", ["X", "Y", "Z", "W"], np.eye(4))
-    rows, _ = score(folder, logged(cells), cells, tmp_path, reference=tmp_path / "other.npz")
-    assert "0 of 4 perturbations" in rows.loc["spearman", "reason"]
+    write_similarity(tmp_path / "similarity.npz", ["X", "Y", "Z", "W"], np.eye(4))
+    rows, _ = score(folder, logged(cells), cells, tmp_path, reference=tmp_path)
+    assert "0 of 4" in rows.loc["spearman", "reason"]
 
 
-def test_embeddings_of_other_cells_are_refused(study, tmp_path):
-    folder, cells = study
-    with pytest.raises(DataError, match="extract the layers again"):
-        score(folder, logged(cells)[::-1], cells[::-1], tmp_path)
-
-
-def test_an_unknown_protocol_is_refused(study, tmp_path):
-    folder, cells = study
-    with pytest.raises(ConfigError, match="strictest"):
-        score(folder, logged(cells), cells, tmp_path, protocol="strictest")
-
-
-def test_the_script_writes_the_same_bytes_and_imports_little(study, tmp_path):
-    folder, cells = study
-    score(folder, logged(cells), cells, tmp_path)
-    arguments = [
-        *("--protocol", "paper", "--embeddings", tmp_path / "model.h5ad", "--layer", "official"),
-        *("--cells", folder / "cells.h5ad", "--reference", folder / "similarity.npz"),
-        *("--condition", "test", "--model", "m", "--settings", '{"resamples": 200}', "--seed", 3),
-        *("--output", tmp_path / "again.tsv", "--resamples", tmp_path / "again.npz"),
-    ]
-    script.main([str(argument) for argument in arguments])
-    assert (tmp_path / "again.tsv").read_bytes() == (tmp_path / "scores.tsv").read_bytes()
-    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "scores.npz").read_bytes()
+def test_a_scoring_job_imports_little():
     heavy = "{'scanpy', 'anndata', 'torch', 'sklearn', 'pydeseq2', 'scipy.stats', 'matplotlib'}"
-    code = f"import sys, score_perturbation; sys.exit(str({heavy} & set(sys.modules) or ''))"
-    paths = [str(Path(script.__file__).parent), str(Path(script.__file__).parents[1] / "workflow")]
-    found = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"],
-        capture_output=True,
-        text=True,
+    code = f"import sys, layerscope.tasks.perturbation.job; print(sorted({heavy} & set(sys.modules)))"
+    package = Path(layerscope.__file__).parents[1]
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=package, capture_output=True, text=True, check=True
     )
-    assert found.stderr.strip() == ""
+    assert process.stdout.strip() == "[]"

@@ -15,6 +15,7 @@ from scipy import sparse
 import prepare_cells
 from layerscope.cells import matrix
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.obs import read_obs
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_table
@@ -39,7 +40,7 @@ def write(path: Path, values: np.ndarray, layout: Any = sparse.csr_matrix, **obs
 
 def prepared(inputs: Path | list[Path], out: Path, **settings: Any) -> anndata.AnnData:
     several = inputs if isinstance(inputs, list) else [inputs]
-    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv")
+    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv", obs=out / "obs.parquet")
     return read_cells(out / "cells.h5ad")
 
 
@@ -54,17 +55,35 @@ def test_counts_come_through_untouched_with_their_provenance(tmp_path: Path) -> 
     assert str(tmp_path) not in json.dumps(about)
 
 
-@pytest.mark.parametrize("layout", [sparse.csc_matrix, np.asarray])
-def test_the_bytes_do_not_depend_on_the_layout_nor_on_the_block(
+@pytest.mark.parametrize("layout", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_cells_do_not_depend_on_the_layout_nor_on_the_block(
     tmp_path: Path, layout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"quality": {"min_genes_per_cell": 10, "min_cells_per_gene": 5}}
-    (tmp_path / "other").mkdir()
-    prepared(write(tmp_path / "a.h5ad", counts()), tmp_path, **settings)
+    source = write(tmp_path / "a.h5ad", counts(), layout)
+    in_one = prepared(source, tmp_path / "one", **settings)
     monkeypatch.setattr(matrix, "ENTRIES_AT_ONCE", 50)
-    prepared(write(tmp_path / "other" / "a.h5ad", counts(), layout), tmp_path / "other", **settings)
-    for name in ("cells.h5ad", "summary.tsv"):
-        assert (tmp_path / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    in_many = prepared(source, tmp_path / "many", **settings)
+    assert np.array_equal(in_one.X.toarray(), in_many.X.toarray())
+    pd.testing.assert_frame_equal(in_one.obs, in_many.obs)
+    prepared(source, tmp_path / "again", **settings)
+    for name in ("cells.h5ad", "obs.parquet", "summary.tsv"):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+@pytest.mark.parametrize("output", ["output", "summary", "obs"])
+@pytest.mark.parametrize("given_as", ["input", "gene_names"])
+def test_no_input_is_overwritten(tmp_path: Path, output: str, given_as: str) -> None:
+    source = write(tmp_path / "a.h5ad", counts())
+    (tmp_path / "link.h5ad").symlink_to(source)
+    before = source.read_bytes()
+    outputs = {name: tmp_path / "out" / name for name in ("output", "summary", "obs")}
+    outputs[output] = tmp_path / "link.h5ad"
+    inputs, names = ([source], None) if given_as == "input" else ([tmp_path / "b.h5ad"], source)
+    with pytest.raises(ConfigError, match="choose another output"):
+        prepare(inputs, {}, "toy", **outputs, gene_names=names)
+    assert source.read_bytes() == before
+    assert not (tmp_path / "out").exists()
 
 
 def test_quality_control_is_recorded_and_applied(tmp_path: Path) -> None:
@@ -98,14 +117,11 @@ def test_normalised_values_are_logged_once_and_logged_ones_never(tmp_path: Path)
     expected = np.log1p(counts() / counts().sum(1, keepdims=True) * 1e4)
     np.testing.assert_allclose(cells.X.toarray(), expected, rtol=1e-5)
     assert provenance(cells)["values"] == "log_normalised"
+    some = (counts() / counts().sum(1, keepdims=True) * 1e4)[:, :30]  # not rescaled: the total is not known
+    cells = prepared(write(tmp_path / "c.h5ad", some), tmp_path, values="normalised")
+    np.testing.assert_allclose(cells.X.toarray(), np.log1p(some), rtol=1e-5)
     again = prepared(write(tmp_path / "b.h5ad", expected), tmp_path, values="log_normalised")
     np.testing.assert_allclose(again.X.toarray(), expected, rtol=1e-6)
-
-
-def test_some_genes_of_normalised_cells_are_logged_without_rescaling(tmp_path: Path) -> None:
-    some = (counts() / counts().sum(1, keepdims=True) * 1e4)[:, :30]
-    cells = prepared(write(tmp_path / "a.h5ad", some), tmp_path, values="normalised")
-    np.testing.assert_allclose(cells.X.toarray(), np.log1p(some), rtol=1e-5)
 
 
 def test_a_bad_value_beyond_the_sample_is_found(tmp_path: Path) -> None:
@@ -142,14 +158,25 @@ def test_cells_of_the_same_name_are_refused(tmp_path: Path) -> None:
         prepared([source, source], tmp_path)
 
 
-def test_a_subset_that_leaves_nothing_says_what_was_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"subset": {"batch": "x", "kind": "q"}}, r"step subset \(batch x: 30 left; kind q: 0 left\)"),
+        ({"quality": {"min_genes_per_cell": 999}}, "step quality.*min_genes_per_cell 999"),
+        ({"quality": {"min_cells_per_gene": 999}}, "no gene is detected in 999 cells"),
+        ({"columns": {"time": "tme"}}, "no column 'tme'"),
+        ({"task": "clustering"}, "'clustering' is not allowed"),
+        ({"values": "log_normalised"}, "looks like raw counts"),
+    ],
+)
+def test_one_message_for_each_mistake_and_nothing_is_written(
+    tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
     source = write(tmp_path / "a.h5ad", counts(), batch=["x", "y"] * 30, kind=["p", "q"] * 30)
-    with pytest.raises(DataError, match=r"after the step subset \(batch x: 30 left; kind q: 0 left\)"):
-        prepared(source, tmp_path, subset={"batch": "x", "kind": "q"})
-    with pytest.raises(DataError, match=r"no cell is left after the step quality.*min_genes_per_cell 999"):
-        prepared(source, tmp_path, quality={"min_genes_per_cell": 999})
-    with pytest.raises(DataError, match="no gene is detected in 999 cells"):
-        prepared(source, tmp_path, quality={"min_cells_per_gene": 999})
+    with pytest.raises((ConfigError, DataError), match=words) as refusal:
+        prepared(source, tmp_path / "out", **settings)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_cells_of_unknown_time_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -163,34 +190,10 @@ def test_the_script_reads_settings_and_writes_both_files(tmp_path: Path) -> None
     source = write(tmp_path / "a.h5ad", counts())
     arguments = ["--input", str(source), "--condition", "toy", "--settings", '{"dataset": "mine"}']
     out = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
-    prepare_cells.main([*arguments, *out])
+    prepare_cells.main([*arguments, *out, "--obs", str(tmp_path / "obs.parquet")])
+    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"a_{i}" for i in range(60)]
     assert read_cells(tmp_path / "cells.h5ad").n_obs == 60
     assert (tmp_path / "summary.tsv").is_file()
-
-
-@pytest.mark.parametrize(
-    ("change", "settings", "words"),
-    [
-        (lambda c: c - 3, {}, "looks like negative values: min -3"),
-        (np.log1p, {}, "looks like logarithms of raw counts"),
-        (lambda c: np.log1p(c / c.sum(1, keepdims=True) * 1e4), {}, "natural log-normalised"),
-        (lambda c: c * 0, {}, "nothing but zeros"),
-        (lambda c: np.where(c > 5, np.nan, c), {}, "not finite numbers"),
-        (lambda c: c, {"columns": {"time": "tme"}}, "no column 'tme' in obs; did you mean 'time'"),
-        (lambda c: c, {"task": "clustering"}, "task: 'clustering' is not allowed"),
-    ],
-)
-def test_one_clear_message_for_each_mistake(tmp_path: Path, change: Any, settings: Any, words: str) -> None:
-    source = write(tmp_path / "a.h5ad", change(counts()), time=["d1"] * 60)
-    with pytest.raises((ConfigError, DataError), match=words) as refusal:
-        prepared(source, tmp_path, **settings)
-    assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "cells.h5ad").exists()
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent\.h5ad: no such file"):
-        prepared(tmp_path / "absent.h5ad", tmp_path)
 
 
 REAL: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -236,11 +239,3 @@ def test_real_files_are_prepared(tmp_path: Path, name: str) -> None:
     cells = prepared(source, tmp_path, **settings)
     assert cells.n_obs == n_cells
     assert provenance(cells)["organism"] == species
-
-
-def test_normalised_larry_cells_are_refused_as_counts(tmp_path: Path) -> None:
-    source = SHARED / "larry_mouse_781.h5ad"
-    if not source.is_file():
-        pytest.skip(f"{source.name} is not beside the repository")
-    with pytest.raises(DataError, match=r"library-size normalised values \(10,000 per cell\), not logged"):
-        prepared(source, tmp_path, task="trajectory")

@@ -10,8 +10,7 @@ import pytest
 
 import layerscope
 from layerscope.errors import DataError
-from layerscope.tasks.trajectory.graph import graph_of, neighbour_graph
-from layerscope.tasks.trajectory.neighbours import nearest_neighbours
+from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 
 
@@ -125,26 +124,10 @@ def test_cells_that_a_root_cannot_reach_are_infinite():
     np.testing.assert_array_equal(np.isinf(from_far), np.arange(210) < 150)
 
 
-def test_many_roots_are_many_single_roots():
-    diffusion = diffusion_map(neighbour_graph(curve(200)[0]))
-    together = diffusion_pseudotime(diffusion, [3, 50, 199])
-    alone = np.vstack([diffusion_pseudotime(diffusion, [root]) for root in (3, 50, 199)])
-    np.testing.assert_array_equal(together, alone)
-
-
 def test_a_root_that_is_no_cell_is_refused():
     diffusion = diffusion_map(neighbour_graph(curve(100)[0]))
     with pytest.raises(DataError, match="root cell 100 is not one of 100 cells"):
         diffusion_pseudotime(diffusion, [100])
-
-
-def test_a_narrower_graph_comes_from_the_same_search():
-    matrix, _ = curve(150)
-    wide = nearest_neighbours(matrix, 30)
-    narrow = graph_of(wide.first(10))
-    np.testing.assert_array_equal(
-        narrow.connectivities.toarray(), neighbour_graph(matrix, 10).connectivities.toarray()
-    )
 
 
 def test_connectivities_are_symmetric_shares_without_self():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,11 @@ def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.Ann
     return read_cells(tmp_path / "out" / "cells.h5ad")
 
 
-@pytest.mark.parametrize(
-    ("compressed", "version"), [(True, 3), (False, 3), (False, 2)], ids=["gzip", "plain", "version 2"]
-)
-def test_triplets_are_read(tmp_path: Path, compressed: bool, version: int) -> None:
+@pytest.mark.parametrize("as_folder", [True, False])
+@pytest.mark.parametrize(("compressed", "version"), [(True, 3), (False, 3), (False, 2)])
+def test_triplets_are_read(tmp_path: Path, compressed: bool, version: int, as_folder: bool) -> None:
     write_triplet(tmp_path / "run", compressed=compressed, version=version)
-    cells = prepared([tmp_path / "run"], tmp_path)
+    cells = prepared([tmp_path / "run"] if as_folder else sorted((tmp_path / "run").iterdir()), tmp_path)
     assert np.array_equal(cells.X.toarray(), COUNTS)
     assert list(cells.obs_names) == BARCODES
     assert list(cells.var["ensembl_id"]) == IDS
@@ -112,44 +112,54 @@ def test_a_table_gives_the_cells_their_labels(tmp_path: Path) -> None:
         prepared([tmp_path / "run", tmp_path / "cells.csv"], tmp_path)
 
 
-def test_files_named_one_by_one_work_as_a_folder_does(tmp_path: Path) -> None:
-    write_triplet(tmp_path / "run")
-    cells = prepared(sorted((tmp_path / "run").iterdir()), tmp_path)
-    assert np.array_equal(cells.X.toarray(), COUNTS)
+def _cut_lines(run: Path) -> None:
+    lines = (run / "matrix.mtx").read_text().splitlines(keepends=True)
+    (run / "matrix.mtx").write_text("".join(lines[:-3]))
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
+def _cut_gzip(run: Path) -> None:
+    (run / "matrix.mtx.gz").write_bytes(gzip.compress((run / "matrix.mtx").read_bytes())[:-20])
+    (run / "matrix.mtx").unlink()
+
+
+def _other_sizes(run: Path) -> None:
+    (run / "barcodes.tsv").write_text("AAC0-1\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_cut_lines, r"matrix\.mtx: truncated or damaged \(27 of 30 entries"),
+        (_cut_gzip, r"matrix\.mtx\.gz: truncated or damaged"),
+        (lambda run: (run / "matrix.mtx").write_text("gene\tcell\n"), "truncated or damaged"),
+        (_other_sizes, "5 x 7, but there are 5 features and 1 barcodes"),
+        (lambda run: (run / "barcodes.tsv").unlink(), r"no barcodes\.tsv\.gz beside it"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, spoil: Callable[[Path], object], words: str) -> None:
     write_triplet(tmp_path / "run", compressed=False)
-    whole = (tmp_path / "run" / "matrix.mtx").read_text().splitlines(keepends=True)
-    (tmp_path / "run" / "matrix.mtx").write_text("".join(whole[:-3]))
-    with pytest.raises(DataError, match=r"matrix\.mtx: truncated: \d+ of \d+ entries"):
-        prepared([tmp_path / "run"], tmp_path)
-    (tmp_path / "run" / "matrix.mtx").write_text("gene\tcell\n")
-    with pytest.raises(DataError, match=r"matrix\.mtx: truncated or damaged \(expected a MatrixMarket"):
-        prepared([tmp_path / "run"], tmp_path)
-    (tmp_path / "run" / "barcodes.tsv").unlink()
-    with pytest.raises(DataError, match=r"matrix\.mtx: no barcodes\.tsv\.gz beside it"):
+    spoil(tmp_path / "run")
+    with pytest.raises(DataError, match=words):
         prepared([tmp_path / "run"], tmp_path)
 
 
-def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
-    write_triplet(tmp_path / "run")
-    content = (tmp_path / "run" / "matrix.mtx.gz").read_bytes()
-    (tmp_path / "run" / "matrix.mtx.gz").write_bytes(content[:-20])
-    with pytest.raises(DataError, match=r"matrix\.mtx\.gz: truncated"):
-        prepared([tmp_path / "run"], tmp_path)
-
-
-def test_inputs_of_another_kind_are_named(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: no matrix\.mtx"):
-        prepared([tmp_path / "empty"], tmp_path)
-    (tmp_path / "notes.pdf").touch()
-    with pytest.raises(DataError, match=r"notes\.pdf: expected matrix\.mtx"):
-        prepared([tmp_path / "notes.pdf"], tmp_path)
-    with pytest.raises(DataError, match="no such file or folder"):
-        prepared([tmp_path / "absent"], tmp_path)
-    with h5py.File(tmp_path / "odd.h5", "w") as stored:
+def _no_genome(path: Path) -> None:
+    with h5py.File(path, "w") as stored:
         stored["other"] = np.ones(3)
-    with pytest.raises(DataError, match="expected a 10x matrix of one genome, found the groups other"):
-        prepared([tmp_path / "odd.h5"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("empty", Path.mkdir, r"empty: no matrix\.mtx"),
+        ("notes.pdf", Path.touch, r"notes\.pdf: expected matrix\.mtx"),
+        ("absent", lambda path: None, "no such file or folder"),
+        ("odd.h5", _no_genome, "one genome, found the groups other"),
+    ],
+)
+def test_inputs_of_another_kind_are_named(
+    tmp_path: Path, name: str, make: Callable[[Path], object], words: str
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(DataError, match=words):
+        prepared([tmp_path / name], tmp_path)

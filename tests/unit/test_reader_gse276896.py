@@ -44,12 +44,6 @@ def test_another_normalisation_is_refused_with_the_share(tmp_path: Path) -> None
     assert not (tmp_path / "cells.h5ad").exists()
 
 
-def test_scaled_values_are_refused_even_if_the_study_names_them(tmp_path: Path) -> None:
-    write_gse276896(tmp_path / "source.h5ad")
-    with pytest.raises(DataError, match=r"looks like scaled values \(z-scores per gene\)"):
-        prepared(tmp_path / "source.h5ad", tmp_path, matrix="X", values="log_normalised")
-
-
 def test_the_logarithms_can_be_had_instead(tmp_path: Path) -> None:
     counts = write_gse276896(tmp_path / "source.h5ad")
     cells = prepared(tmp_path / "source.h5ad", tmp_path, values="log_normalised")

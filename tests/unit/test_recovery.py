@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.cells.matrix import DenseRows
+from layerscope.cells.matrix import StoredRows
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.errors import DataError
 
 
 def recovered(values: np.ndarray, totals: np.ndarray, **how: object) -> np.ndarray:
-    matrix = RecoveredCounts(DenseRows(values), totals, where="f: raw/X", **how)  # type: ignore[arg-type]
+    matrix = RecoveredCounts(StoredRows(values), totals, where="f: raw/X", **how)  # type: ignore[arg-type]
     return np.vstack([block.toarray() for _, block in matrix.blocks(np.arange(len(values)))])
 
 

@@ -27,29 +27,31 @@ POINTS = np.array([[0.0], [1.0], [5.0], [50.0], [60.0], [100.0]])
 ROOTS = [True, True, True, True, False, False]
 
 
-def test_the_cell_that_the_data_name_is_the_root():
-    root, source = find_root(cells(is_root=ROOTS), "cell4", POINTS, "cells.h5ad")
-    assert (root, source) == (4, "dataset: iroot_cell")
+TIMES = ["Day17", "Day10", "Day10", "Day10", "Day3", "Day3"]
 
 
-def test_among_marked_cells_the_one_nearest_to_their_centroid_is_the_root():
-    root, source = find_root(cells(is_root=ROOTS), None, POINTS, "cells.h5ad")
-    assert root == 2  # the centroid of 0, 1, 5 and 50 is 14
-    assert source == "nearest to the centroid of 4 is_root cells"
+@pytest.mark.parametrize(
+    ("columns", "named", "root", "source"),
+    [
+        ({"is_root": ROOTS}, "cell4", 4, "dataset: iroot_cell"),
+        ({"is_root": ROOTS}, None, 2, "nearest to the centroid of 4 is_root cells"),  # it is 14
+        (
+            {"is_root": ROOTS, "time": TIMES},
+            None,
+            2,  # the centroid is 19
+            "nearest to the centroid of 3 is_root cells at the earliest time, Day10",
+        ),
+        ({"time": TIMES}, None, 4, "nearest to the centroid of 2 cells at the earliest time, Day3"),
+    ],
+    ids=["named", "marked", "marked, of the earliest time", "of the earliest time"],
+)
+def test_the_root_is_the_named_cell_or_the_one_nearest_to_the_centroid(columns, named, root, source):
+    assert find_root(cells(**columns), named, POINTS, "cells.h5ad") == (root, source)
 
 
-def test_marked_cells_of_the_earliest_time_count_alone():
-    obs = cells(is_root=ROOTS, time=["Day17", "Day10", "Day10", "Day10", "Day3", "Day3"])
-    root, source = find_root(obs, None, POINTS, "cells.h5ad")
-    assert root == 2  # the centroid of 1, 5 and 50 is 19
-    assert source == "nearest to the centroid of 3 is_root cells at the earliest time, Day10"
-
-
-def test_without_marks_the_earliest_cells_are_the_root_set():
+def test_cells_without_a_time_are_no_roots():
     obs = cells(time=["Day17", None, "Day17", "Day17", "Day10", "Day10"])
-    found, words = root_cells(obs, "cells.h5ad")
-    assert found.tolist() == [4, 5]
-    assert words == "cells at the earliest time, Day10"
+    assert root_cells(obs, "cells.h5ad")[0].tolist() == [4, 5]
 
 
 def test_cells_without_an_embedding_are_no_root():

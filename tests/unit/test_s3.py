@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
-import urllib3
+import requests
 
 from layerscope.cells.slices import slice_cells
 from layerscope.errors import SourceError
@@ -40,19 +41,17 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str,
         f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])",
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    http = urllib3.PoolManager()
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             try:
-                http.request("GET", url, retries=False, timeout=2)
+                requests.get(url, timeout=2)
                 break
-            except urllib3.exceptions.HTTPError:
+            except requests.ConnectionError:
                 time.sleep(0.1)
         public = {"x-amz-acl": "public-read"}
-        assert http.request("PUT", f"{url}/{BUCKET}", headers=public).status == 200
-        body = file.read_bytes()
-        assert http.request("PUT", f"{url}/{BUCKET}/{KEY}", body=body, headers=public).status == 200
+        assert requests.put(f"{url}/{BUCKET}", headers=public, timeout=9).ok
+        assert requests.put(f"{url}/{BUCKET}/{KEY}", file.read_bytes(), headers=public, timeout=9).ok
         yield {"s3://": f"{url}/"}, file
     finally:
         process.kill()
@@ -76,7 +75,7 @@ def test_a_slice_comes_by_ranges(bucket: tuple[dict[str, str], Path], tmp_path: 
         "kind": "cd4_perturbseq",
         "selection": {"most_cells": 2, "max_control_cells": 10, "max_cells_per_perturbation": 10},
     }
-    slice_cells(settings, tmp_path / "slice.h5ad", tmp_path / "choice.tsv", mirror)
+    slice_cells(settings, tmp_path / "slice.h5ad", tmp_path / "choice.tsv", json.dumps(mirror))
     cells, whole = anndata.read_h5ad(tmp_path / "slice.h5ad"), anndata.read_h5ad(file)
     assert cells.n_obs == 30
     assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())

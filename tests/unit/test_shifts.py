@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-import choose_layers
+from layerscope.statistics.layer_choice import write_layer_choice
 from layerscope.tables import Score, read_table, write_resamples, write_scores
 
 CURVES = {"Stim48hr": (0.2, 0.3, 0.9), "Stim8hr": (0.9, 0.3, 0.2), "Rest": (0.5, 0.6, 0.4)}
@@ -19,28 +17,22 @@ def shifts(tmp_path):
     rows, noise = [], np.random.default_rng(1).normal(0, 0.01, (200, 3))
     for condition, scores in CURVES.items():
         for number, score in enumerate(scores):
-            row = Score(
-                condition=condition,
-                model="big",
-                layer=f"{number + 1:02d}",
-                depth=number / 2,
-                task="perturbation",
-                protocol="paper",
-                metric="spearman",
-                estimate=score,
-                ci_low=score - 0.02,
-                ci_high=score + 0.02,
-            )
+            about = {"condition": condition, "model": "big", "task": "perturbation", "protocol": "paper"}
+            about |= {"layer": f"{number + 1:02d}", "depth": number / 2, "metric": "spearman"}
+            row = Score(**about, estimate=score, ci_low=score - 0.02, ci_high=score + 0.02)
             rows.append(row)
             path = tmp_path / "perturbation" / condition / "paper" / "big" / f"layer_{row.layer}.npz"
             write_resamples(path, {"spearman": score + noise[:, number]})
     write_scores(tmp_path / "scores.tsv", rows)
 
     def choose(*order):
-        arguments = ["--scores", f"{tmp_path}/scores.tsv", "--folder", str(tmp_path)]
-        arguments += ["--models", json.dumps({"big": {"kind": "foundation", "layers": 3}})]
-        arguments += ["--conditions", *order, "--shifts", f"{tmp_path}/shifts.tsv"]
-        choose_layers.main([*arguments, "--output", f"{tmp_path}/layers.tsv"])
+        models = {"big": {"kind": "foundation", "layers": 3}}
+        files = {
+            "scores": tmp_path / "scores.tsv",
+            "shifts": tmp_path / "shifts.tsv",
+            "resamples": list(tmp_path.rglob("*.npz")),
+        }
+        write_layer_choice(tmp_path / "layers.tsv", models=models, conditions=order, **files)
         return read_table(tmp_path / "shifts.tsv", text=["best_layer", "other_best_layer"])
 
     return choose

@@ -17,14 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fault_server import SHIFT, FaultServer, fault_seeds, first, random_faults
+from fault_server import FaultServer, fault_seeds, first, random_faults
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.prepare import prepare
 from layerscope.cells.slices import slice_cells
 from layerscope.errors import ConfigError, DataError, SourceError
-from layerscope.sources import range_store
 from layerscope.sources.manifest import read_manifest
-from layerscope.sources.transport import Patience
 from layerscope.tables import read_table
 from layouts import write_cd4_perturbseq
 
@@ -52,7 +50,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def sliced(server: FaultServer, folder: Path, attempts: int = 8, **settings: Any) -> anndata.AnnData:
     folder.mkdir(exist_ok=True)
     asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION, **settings}
-    slice_cells(asked, folder / "slice.h5ad", folder / "choice.tsv", patience=Patience(attempts, 0.001))
+    slice_cells(asked, folder / "slice.h5ad", folder / "choice.tsv", attempts=attempts, wait=0.001)
     return anndata.read_h5ad(folder / "slice.h5ad")
 
 
@@ -146,35 +144,9 @@ def test_whatever_fails_the_slice_is_right(
     assert one.read_bytes() == two.read_bytes()
 
 
-@pytest.mark.parametrize("layout", ["contiguous", "gzip"])
-def test_wrong_bytes_among_the_rows_are_fetched_once_more(
-    originals: dict[str, Path], tmp_path: Path, layout: str
+def test_a_damaged_file_is_refused_and_nothing_of_it_is_kept(
+    originals: dict[str, Path], tmp_path: Path
 ) -> None:
-    with serving(originals[layout]) as server:
-        sliced(server, tmp_path / "right")
-        rows = {request.start for request in server.requests[-40:]}
-        for number, start in enumerate(sorted(rows)[::16]):
-            seen: list[int] = []
-            server.plan = lambda request, start=start, seen=seen: (
-                seen.append(1) or "wrong_bytes" if request.start == start and not seen else ""
-            )
-            server.seed = SHIFT + number
-            sliced(server, tmp_path / f"mended_{number}")
-            mended = (tmp_path / f"mended_{number}" / "slice.h5ad").read_bytes()
-            assert mended == (tmp_path / "right" / "slice.h5ad").read_bytes()
-
-
-def test_wrong_bytes_in_the_tables_are_fetched_anew(originals: dict[str, Path], tmp_path: Path) -> None:
-    with serving(originals["gzip"]) as server:
-        sliced(server, tmp_path / "right")
-        server.plan = lambda request: "wrong_bytes" if request.number == 1 else ""
-        server.reset_counts()
-        sliced(server, tmp_path / "mended")
-    right, mended = (tmp_path / name / "slice.h5ad" for name in ("right", "mended"))
-    assert right.read_bytes() == mended.read_bytes()
-
-
-def test_bytes_that_stay_wrong_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
     content = bytearray(originals["gzip"].read_bytes())
     with h5py.File(originals["gzip"]) as stored:
         data = stored["X/data"]
@@ -183,10 +155,10 @@ def test_bytes_that_stay_wrong_are_refused(originals: dict[str, Path], tmp_path:
             content[info.byte_offset + 20 : info.byte_offset + 40] = b"\xff" * 20
     with (
         FaultServer({f"/b/{FILE}": bytes(content)}) as server,
-        pytest.raises(SourceError, match="again when fetched"),
+        pytest.raises(SourceError, match="is damaged"),
     ):
         sliced(server, tmp_path)
-    assert not (tmp_path / "slice.h5ad").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_impossible_columns_are_noticed(originals: dict[str, Path], tmp_path: Path) -> None:
@@ -194,11 +166,16 @@ def test_impossible_columns_are_noticed(originals: dict[str, Path], tmp_path: Pa
     broken.write_bytes(originals["contiguous"].read_bytes())
     with h5py.File(broken, "r+") as stored:
         stored["X/indices"][:] = 10**6
-    with (
-        serving(broken) as server,
-        pytest.raises(SourceError, match="it has 200 columns, and entries of column 1000000"),
-    ):
+    with serving(broken) as server, pytest.raises(SourceError, match="indices must be < 200"):
         sliced(server, tmp_path / "out")
+
+
+def fetched(folder: Path) -> int:
+    """Bytes of the remote file that an unfinished slice has kept."""
+    n_bytes = 0
+    for part in (folder / ".download.slice.h5ad").glob("*.part"):
+        n_bytes += part.stat().st_size - len(part.read_bytes().split(b"\n")[0]) - 1
+    return n_bytes
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "gzip"])
@@ -211,7 +188,7 @@ def test_giving_up_keeps_what_came(originals: dict[str, Path], tmp_path: Path, l
         with pytest.raises(SourceError, match="given up after 2 failures"):
             sliced(server, tmp_path / "broken", attempts=2)
         assert not (tmp_path / "broken" / "slice.h5ad").exists()
-        had = (tmp_path / "broken" / ".download.slice.h5ad").stat().st_size
+        had = fetched(tmp_path / "broken")
         server.plan = first()
         server.reset_counts()
         sliced(server, tmp_path / "broken")
@@ -230,7 +207,7 @@ def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(
     write_cd4_perturbseq(newer, n_cells=1500, seed=9)
     plan = lambda request: "change" if request.number == 12 else ""  # noqa: E731
     with serving(originals["contiguous"], plan=plan, changed={path: newer.read_bytes()}) as server:
-        with pytest.raises(SourceError, match="the file changed while parts of it were fetched"):
+        with pytest.raises(SourceError, match="the file changed"):
             sliced(server, tmp_path / "out")
         assert not (tmp_path / "out" / "slice.h5ad").exists()
         server.plan = first()
@@ -243,19 +220,20 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
     originals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = 0
-    really = os.pwrite
+    really = Path.write_bytes
 
-    def until_full(file: int, content: bytes, offset: int) -> int:
+    def until_full(self: Path, content: bytes) -> int:
         nonlocal written
         written += len(content)
         if written > 100_000:
             raise OSError(28, "No space left on device")
-        return really(file, content, offset)
+        return really(self, content)
 
     with serving(originals["contiguous"]) as server:
-        monkeypatch.setattr(range_store.os, "pwrite", until_full)
-        with pytest.raises(SourceError, match="no space left on this disk"):
+        monkeypatch.setattr(Path, "write_bytes", until_full)
+        with pytest.raises(OSError, match="No space left") as full:
             sliced(server, tmp_path / "out")
+        assert full.value.filename == str(tmp_path / "out" / "slice.h5ad")
         monkeypatch.undo()
         sliced(server, tmp_path / "out")
         sliced(server, tmp_path / "right")
@@ -279,7 +257,7 @@ def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_p
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        had = (tmp_path / ".download.slice.h5ad").stat().st_size
+        had = fetched(tmp_path)
         assert had > 0
         time.sleep(0.3)
         server.seconds_per_piece = 0
@@ -290,27 +268,6 @@ def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_p
         )
     assert (tmp_path / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()
     assert not (tmp_path / ".download.slice.h5ad").exists()
-
-
-def test_bytes_over_which_two_runs_have_fallen_are_fetched_anew(
-    originals: dict[str, Path], tmp_path: Path
-) -> None:
-    with serving(originals["gzip"]) as server:
-        sliced(server, tmp_path / "right")
-        in_all = server.bytes_sent
-        server.plan = lambda request: "503" if request.number > 100 else ""
-        server.reset_counts()
-        with pytest.raises(SourceError):
-            sliced(server, tmp_path / "out", attempts=2)
-        server.plan = first()
-        server.reset_counts()
-        stored = (tmp_path / "out" / ".download.slice.h5ad").stat().st_size
-        (tmp_path / "out" / ".download.slice.h5ad.reading").write_text(str(stored))
-        sliced(server, tmp_path / "out")
-        assert server.bytes_sent >= 0.95 * in_all
-    assert not list((tmp_path / "out").glob(".download*"))
-    right, out = (tmp_path / name / "slice.h5ad" for name in ("right", "out"))
-    assert right.read_bytes() == out.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,13 @@ def split(units=CELLS, seed=1, n_splits=20, most=1000):
     return Splits.of(units, seed, n_splits, most)
 
 
-def test_parts_are_disjoint_halves():
-    found = split()
+@pytest.mark.parametrize(("most", "size", "scale"), [(1000, 30, 0.5), (6, 6, np.sqrt(0.1 / 2))])
+def test_parts_are_disjoint_halves_or_smaller(most, size, scale):
+    found = split(most=most)
     assert not (found.first & found.second).any()
-    assert (found.first.sum(axis=1) == 30).all()
-    assert (found.second.sum(axis=1) == 30).all()
-    assert found.scale == pytest.approx(0.5)
-
-
-def test_large_data_are_split_into_two_small_parts():
-    found = split(most=6)
-    assert (found.first.sum(axis=1) == 6).all()
-    assert (found.second.sum(axis=1) == 6).all()
-    assert not (found.first & found.second).any()
-    assert found.scale == pytest.approx(np.sqrt(0.1 / 2))
+    for part in (found.first, found.second):
+        assert (part.sum(axis=1) == size).all()
+    assert found.scale == pytest.approx(scale)
 
 
 def test_items_of_one_unit_stay_together():

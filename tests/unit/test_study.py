@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
-from layerscope import study
+from layerscope import configuration_docs, gathering
+from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
+from layerscope.study import Study
+from layerscope.tasks.perturbation.settings import StrictSettings
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 def read(*names: str) -> dict[str, Any]:
@@ -33,18 +38,17 @@ def config() -> dict[str, Any]:
     "name", ["config.yaml", "referee.yaml", "cell_types.yaml", "paper.yaml", "scale.yaml"]
 )
 def test_the_studies_of_the_repository_are_complete(name: str) -> None:
-    completed = study.complete(read("models.yaml", "datasets.yaml", name), SCHEMA)
-    assert study.runs(completed)
-    assert completed["resampling"]["resamples"] == 1000
+    study = Study.read(read("models.yaml", "datasets.yaml", name))
+    assert study.runs()
+    assert study.resampling.resamples == 1000
 
 
 def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
     entries = read("models.yaml", "datasets.yaml", "referee.yaml")
-    studied = study.complete(entries, SCHEMA)["study"]
+    study, studied = Study.read(entries), entries["study"]
     everything = {"paper", "released", "strict"}
-    assert all(everything == set(studied["protocols"][task]) for task in ("trajectory", "perturbation"))
-    tasks = {entries["conditions"][condition]["task"] for condition in studied["conditions"]}
-    assert tasks == set(studied["protocols"]) == {"trajectory", "perturbation", "cell_type"}
+    assert all(everything == set(study.protocols(task)) for task in ("trajectory", "perturbation"))
+    assert study.tasks() == ["cell_type", "perturbation", "trajectory"]
     for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
         controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
         assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {
@@ -63,7 +67,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
 
 def test_completing_leaves_the_argument_alone(config: dict[str, Any]) -> None:
     before = copy.deepcopy(config)
-    study.complete(config, SCHEMA)
+    Study.read(config)
     assert config == before
 
 
@@ -78,7 +82,6 @@ def set_key(config: dict[str, Any], path: str, value: Any) -> None:
     ("path", "value", "words"),
     [
         ("studdy", {}, ["unknown key 'studdy'", "did you mean 'study'", "allowed", "seeds"]),
-        ("study.modles", [], ["study", "unknown key 'modles'", "models"]),
         ("study.models", ["hvg_pcs"], ["unknown model 'hvg_pcs'", "did you mean 'hvg_pca'"]),
         ("study.conditions", ["D2_Rest"], ["unknown condition 'D2_Rest'", "did you mean 'D1_Rest'"]),
         ("study.conditions", ["simulated_atlas"], ["simulated_atlas", "has no task"]),
@@ -87,9 +90,10 @@ def set_key(config: dict[str, Any], path: str, value: Any) -> None:
             {"trajectory": ["papre"]},
             ["'papre' is not allowed", "allowed: paper, released, strict"],
         ),
-        ("seeds.resampling", -1, ["seeds: resampling", "-1"]),
-        ("seeds.resampling", "one", ["seeds: resampling", "'one'", "integer"]),
-        ("extraction.device", "tpu", ["extraction: device", "'tpu'", "auto, cpu, cuda"]),
+        ("seeds.resampling", -1, ["seeds: resampling", "-1", "at least 0"]),
+        ("trajectory.paper.neighbours", 2, ["trajectory: paper: neighbours", "at least 3"]),
+        ("trajectory.paper.resamples", 100, ["trajectory: paper", "unknown key 'resamples'"]),
+        ("perturbation.strict.crossnobis", True, ["perturbation: strict", "unknown key 'crossnobis'"]),
         ("trajectory.paper.neighbors", 15, ["unknown key 'neighbors'", "did you mean 'neighbours'"]),
         ("models.new", {"family": "scgtp", "layers": 3, "weights": {}}, ["models: new", "fetch"]),
         ("models.new", {"family": "hvg_pca2"}, ["models: new: family", "hvg_pca"]),
@@ -108,7 +112,7 @@ def test_a_mistake_is_named_with_what_is_allowed(
 ) -> None:
     set_key(config, path, value)
     with pytest.raises(ConfigError) as refusal:
-        study.complete(config, SCHEMA)
+        Study.read(config)
     for word in words:
         assert word in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -118,7 +122,7 @@ def test_a_control_of_a_baseline_is_refused(config: dict[str, Any]) -> None:
     config["models"]["new"] = {"control": "untrained", "of": "hvg_pca", "seed": 1}
     config["study"]["models"].append("new")
     with pytest.raises(ConfigError, match="'hvg_pca' is not a foundation model"):
-        study.complete(config, SCHEMA)
+        Study.read(config)
 
 
 def test_a_missing_file_is_named(config: dict[str, Any]) -> None:
@@ -126,16 +130,16 @@ def test_a_missing_file_is_named(config: dict[str, Any]) -> None:
     config["conditions"]["mine"] = {"dataset": "mine", "task": "trajectory"}
     config["study"]["conditions"] = ["mine"]
     with pytest.raises(ConfigError, match=r"datasets: mine: source: path: there is no file 'absent.h5ad'"):
-        study.complete(config, SCHEMA)
+        Study.read(config)
 
 
 def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any]) -> None:
     config["study"]["conditions"] = ["simulated_cell_types"]
-    completed = study.complete(config, SCHEMA)
-    assert study.cells_of(completed, "simulated_cell_types") == "simulated_differentiation"
-    assert study.cells_of(completed, "simulated_Rest") == "simulated_Rest"
-    assert study.is_simulated(completed, "simulated_cell_types")
-    assert completed["study"]["protocols"]["cell_type"] == ["strict"]
+    study = Study.read(config)
+    assert study.cells_of("simulated_cell_types") == "simulated_differentiation"
+    assert study.cells_of("simulated_Rest") == "simulated_Rest"
+    assert study.is_simulated("simulated_cell_types")
+    assert study.protocols("cell_type") == ("strict",)
 
 
 @pytest.mark.parametrize(
@@ -153,45 +157,105 @@ def test_cells_that_cannot_be_shared_are_refused(
 ) -> None:
     config["conditions"]["mine"] = {"task": "cell_type"} | entry
     with pytest.raises(ConfigError, match=words):
-        study.complete(config, SCHEMA)
+        Study.read(config)
 
 
 def test_models_that_need_counts_are_not_run_on_normalised_values(config: dict[str, Any]) -> None:
     config["datasets"]["simulated_differentiation"]["values"] = "log_normalised"
-    completed = study.complete(config, SCHEMA)
-    excluded = {(row["condition"], row["model"]) for row in study.unavailable(completed)}
+    study = Study.read(config)
+    excluded = {(row["condition"], row["model"]) for row in study.unavailable()}
     assert ("simulated_differentiation", "hellinger_svd") in excluded
     assert ("simulated_differentiation", "embedded_tahoe_x1") not in excluded
-    assert not excluded & set(study.runs(completed))
-    assert len(excluded) + len(study.runs(completed)) == 4 * len(config["study"]["models"])
+    assert not excluded & set(study.runs())
+    assert len(excluded) + len(study.runs()) == 4 * len(config["study"]["models"])
 
 
 def test_a_control_has_the_layers_of_its_model(config: dict[str, Any]) -> None:
-    completed = study.complete(config, SCHEMA)
-    assert study.layers(completed, "embedded_tahoe_x1_untrained_1") == [
+    study = Study.read(config)
+    assert study.layers("embedded_tahoe_x1_untrained_1") == [
         *[f"{layer:02d}" for layer in range(9)],
         "official",
     ]
-    assert study.layers(completed, "hvg_pca") == ["official"]
+    assert study.layers("hvg_pca") == ["official"]
 
 
 def test_of_several_seeds_of_a_control_all_but_the_first_are_repetitions(config: dict[str, Any]) -> None:
     named = [f"embedded_tahoe_x1_untrained_{seed}" for seed in (3, 2)]
     config["study"]["models"] = ["embedded_tahoe_x1", *named, "embedded_tahoe_x1_gene_permuted", "hvg_pca"]
-    repetitions = [study.is_repetition(config, model) for model in config["study"]["models"]]
+    study = Study.read(config)
+    repetitions = [study.is_repetition(model) for model in study.study.models]
     assert repetitions == [False, True, False, False, False]
 
 
-def keys_of(schema: Any) -> set[str]:
-    """Every property that a schema names, at any depth."""
-    if isinstance(schema, list):
-        return set().union(*map(keys_of, schema)) if schema else set()
-    if not isinstance(schema, dict):
-        return set()
-    named = set(schema.get("properties", {}))
-    return named.union(*(keys_of(value) for value in schema.values()))
+def test_strict_is_what_a_study_gets_that_names_no_protocol(config: dict[str, Any]) -> None:
+    del config["study"]["protocols"]
+    study = Study.read(config)
+    for task in ("trajectory", "perturbation", "cell_type"):
+        assert study.protocols(task) == ("strict",)
 
 
-def test_every_key_is_explained() -> None:
-    explained = set(re.findall(r"[A-Za-z_0-9]+", (ROOT / "config" / "README.md").read_text(encoding="utf-8")))
-    assert keys_of(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))) - explained == set()
+def test_the_same_defaults_hold_in_a_study_and_in_a_step(config: dict[str, Any]) -> None:
+    study = Study.read(config)
+    assert (study.geometry.cells, study.geometry.alignment_cells) == (2000, 1000)
+    settings = study.settings_of("simulated_Rest", "strict")
+    assert StrictSettings.read(settings) == StrictSettings()
+    assert "resamples" not in study.reference_settings_of("simulated_Rest", "strict")
+
+
+def test_a_token_budget_is_passed_on_only_where_one_is_set(config: dict[str, Any]) -> None:
+    assert "--token-budget" not in Study.read(config).extraction_options("embedded_tahoe_x1")
+    config["extraction"] = {"token_budget": 999, "store": "float16"}
+    options = Study.read(config).extraction_options("embedded_tahoe_x1", "2", "3")
+    assert options[-9:] == [
+        *["--token-budget", "999", "--seed", "1", "--stored-dtype", "float16"],
+        *["--shard", "2", "3"],
+    ]
+
+
+def test_a_condition_overrides_single_filters(config: dict[str, Any]) -> None:
+    config["conditions"]["simulated_Rest"]["quality"] = {"min_genes_per_cell": 7}
+    settings = Study.read(config).cells_settings("simulated_Rest")
+    assert settings["quality"] == config["quality"] | {"min_genes_per_cell": 7}
+    assert CellSettings.read(settings).subset == {"activation": ("Rest",)}
+
+
+def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
+    config["study"]["conditions"] = ["simulated_cell_types", "simulated_Rest"]
+    config["extraction"] = {"keep": "sums"}
+    study = Study.read(config)
+    model, cells = "embedded_tahoe_x1_untrained_1", "simulated_differentiation"
+    assert study.source_file("simulated_Rest") == "resources/simulated/perturbation.h5ad"
+    assert study.source_file("cord_blood") == "resources/cord_blood_larry/GSE276896_adata_meta.h5ad"
+    assert study.source_file("D1_Rest") == "resources/cd4_perturbseq_D1_Rest/slice.h5ad"
+    assert study.gene_names_file("D1_Rest") == []
+    assert study.gene_names_file("cord_blood") == ["resources/gene_names/hgnc/hgnc_complete_set.txt"]
+    assert study.weight_files(model)[0] == "resources/weights/embedded_tahoe_x1/model.safetensors"
+    assert study.cells_file("simulated_cell_types") == f"results/cells/{cells}/cells.h5ad"
+    assert study.layers_file("simulated_cell_types", model) == f"results/embeddings/{cells}/{model}.h5ad"
+    assert study.layers_file("simulated_Rest", model) == f"results/sums/simulated_Rest/{model}.h5"
+    assert study.reference_folder("simulated_Rest", "strict") == ["results/references/simulated_Rest/strict"]
+    assert study.reference_folder("simulated_cell_types", "strict") == []
+    assert study.reference_baseline("simulated_differentiation") == [
+        f"results/embeddings/{cells}/hvg_pca.h5ad"
+    ]
+    assert {condition for condition, _ in gathering.described_runs(study)} == {cells}
+    assert len(study.score_files("tsv")) == len(set(study.score_files("tsv")))
+
+
+def test_reading_a_study_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'scanpy', 'pandas', 'anndata', 'numpy'} & set(sys.modules)"
+    words = f"import sys, layerscope.study; sys.exit(str({heavy}) if {heavy} else 0)"
+    subprocess.run([sys.executable, "-c", words], check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
+
+
+def test_the_schema_and_the_tables_of_keys_are_those_of_the_models() -> None:
+    readme = (ROOT / configuration_docs.README).read_text(encoding="utf-8")
+    assert (ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8") == configuration_docs.schema()
+    assert configuration_docs.with_tables(readme) == readme
+    assert re.search(r"\| `neighbours` \|.*\| `15` \| whole number from 3 \|", readme)
+
+
+def test_the_studies_of_the_repository_obey_the_schema() -> None:
+    schema = yaml.safe_load((ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8"))
+    for name in ("config.yaml", "referee.yaml", "paper.yaml", "scale.yaml"):
+        Draft202012Validator(schema).validate(read("models.yaml", "datasets.yaml", name))

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.layout import layer_names
 from layerscope.tables import (
     Score,
     depth,
     join_tables,
-    layer_names,
     read_resamples,
     read_scores,
+    read_table,
     write_resamples,
     write_scores,
 )
@@ -51,6 +52,12 @@ def test_another_table_is_not_taken_for_scores(tmp_path: Path) -> None:
     (tmp_path / "scores.tsv").write_text("model\tscore\nx\t1\n", encoding="utf-8")
     with pytest.raises(DataError, match="found model, score"):
         read_scores(tmp_path / "scores.tsv")
+
+
+def test_a_table_without_a_column_is_refused_with_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("model\tscore\nx\t1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"x.tsv: column 'layer' is missing; .*found model, score"):
+        read_table(tmp_path / "x.tsv", columns=("model", "layer"))
 
 
 def test_depth_runs_from_the_first_block_to_the_last() -> None:

@@ -4,56 +4,41 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from cell_type_cells import ABOUT
 
 from layerscope.cells.settings import TASKS as PREPARED
+from layerscope.cells.settings import TaskName
+from layerscope.configuration import Protocols
 from layerscope.figures.wording import metric_label, metric_meaning, task_title
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
+from layerscope.study import Study
 from layerscope.tables import Score, write_resamples
 from layerscope.tasks import catalogue as tasks
 from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1
-from layerscope.tasks.cell_type.settings import PROTOCOLS, CellTypeSettings
 
-SCHEMA = yaml.safe_load(
-    (Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
-)
 LAYERS = ("01", "02", "03", "04")
 MODELS = {"big": {"kind": "foundation", "layers": 4}}
 
 
-def test_the_schema_the_cells_and_the_words_know_the_same_tasks() -> None:
+def test_studies_cells_and_words_know_the_same_tasks() -> None:
     known = set(tasks.TASKS)
-    assert set(SCHEMA["$defs"]["condition"]["properties"]["task"]["enum"]) == known
-    assert set(SCHEMA["properties"]["study"]["properties"]["protocols"]["properties"]) == known
-    assert known <= set(SCHEMA["properties"])
-    assert set(PREPARED) == known
+    assert set(get_args(TaskName)) == set(Protocols.model_fields) == set(PREPARED) == known
+    assert known <= set(Study.model_fields)
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_every_primary_metric_of_a_task_has_its_words(task: str) -> None:
     assert task_title(task).startswith("How well each layer")
-    for protocol in SCHEMA["properties"][task]["properties"]:
+    for protocol in getattr(Protocols(), task):
         for metric in tasks.primary_metrics(task, protocol):
             assert metric_label(task, metric) != metric.replace("_", " ")
             assert metric_meaning(task, metric).startswith("The score")
-
-
-def test_the_settings_of_cell_types_are_the_schemas() -> None:
-    schema = SCHEMA["properties"]["cell_type"]["properties"]["strict"]["properties"]
-    ours = asdict(CellTypeSettings())
-    assert set(schema) == set(ours) - {"resamples", "splits"}
-    for name, entry in schema.items():
-        default = ours[name]
-        assert entry["default"] == (list(default) if isinstance(default, tuple) else default), name
-    protocols = SCHEMA["properties"]["study"]["properties"]["protocols"]["properties"]["cell_type"]
-    assert tuple(protocols["items"]["enum"]) == PROTOCOLS
-    assert tasks.primary_metrics("cell_type", "strict") == (PROBE_MACRO_F1,)
 
 
 def study(folder: Path, curve: list[float], null_mean: float) -> pd.Series:

@@ -1,10 +1,12 @@
 """A layer centred, and of cells of unit length: rows beside the score that say whether it hangs on either."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from layerscope.tables import Score
-from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer, unit_length
+from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.variants import varied_rows
 
 ROW = Score(
@@ -20,11 +22,6 @@ ROW = Score(
     ci_high=0.6,
     n_cells=3,
 )
-
-
-def test_cells_get_unit_length_and_nothing_stays_nothing():
-    layer = np.array([[3.0, 4.0], [0.0, 0.0], [6.0, 8.0]], dtype=np.float32)
-    np.testing.assert_allclose(unit_length(layer), [[0.6, 0.8], [0, 0], [0.6, 0.8]])
 
 
 def layer_with_refused_cells():
@@ -51,7 +48,7 @@ def test_for_euclidean_distances_cells_get_unit_length():
     np.testing.assert_array_equal(found.varied.neighbours.indices, by_cosine.whole.neighbours.indices)
 
 
-def test_a_part_is_searched_as_if_it_were_alone():
+def test_a_part_has_its_own_neighbours_or_says_that_it_is_too_small():
     layer = layer_with_refused_cells()
     part = np.arange(5, 40)
     found = search_layer(layer, 15, "cosine", [part, part[:10]], 8)
@@ -78,9 +75,9 @@ def test_the_variation_that_distances_do_not_see_is_the_score_itself(metric, var
 
 
 def test_without_a_score_there_is_nothing_to_vary():
-    row = Score(**{**ROW.__dict__, "estimate": np.nan, "status": "undefined", "reason": "constant layer"})
-    rows = varied_rows(row, "euclidean", lambda: 1.0)
-    assert {(one.status, one.reason) for one in rows} == {("undefined", "constant layer")}
+    unscored = replace(ROW, estimate=np.nan, status="undefined", reason="constant layer")
+    rows = varied_rows(unscored, "euclidean", lambda: 1.0)
+    assert {(row.status, row.reason) for row in rows} == {("undefined", "constant layer")}
 
 
 def test_a_varied_layer_without_a_pseudotime_says_so():

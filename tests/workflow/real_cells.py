@@ -61,6 +61,7 @@ def study_of_real_cells(data: Path) -> dict[str, dict[str, Any]]:
                 "title": datasets[name]["title"],
                 "conditions": [name],
                 "models": [*small_architectures(name), *BASELINES],
+                "protocols": {"trajectory": ["paper"], "perturbation": ["paper"]},
             },
             "datasets": {name: datasets[name]},
             "conditions": {name: {"title": datasets[name]["title"], "dataset": name, "task": task}},

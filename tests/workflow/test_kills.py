@@ -28,7 +28,12 @@ PER_RUN = 4
 VICTIMS = ("everything", "snakemake", "script")
 TARGETS = ["results/tables/layers.tsv", "results/tables/geometry.tsv"]
 STUDY: dict[str, Any] = {
-    "study": {"title": "Tiny", "conditions": ["simulated_differentiation"], "models": ["tiny", "hvg_pca"]},
+    "study": {
+        "title": "Tiny",
+        "conditions": ["simulated_differentiation"],
+        "models": ["tiny", "hvg_pca"],
+        "protocols": {"trajectory": ["paper"]},
+    },
     "models": {
         "tiny": {
             "family": "scfoundation",

@@ -18,18 +18,12 @@ from workflow_study import ROOT, Checkout
 PLACEHOLDER = re.compile(r"\{(\w+)(?:\.(\w+))?(:q)?[^}]*\}")
 # what may stand in a command as it is: numbers, words of a list, and text that was quoted where it was made
 SAFE = {
-    "params.options": "joined by shlex",
-    "params.gene_names": "joined by shlex",
     "params.design": "a path of checked names",
     "params.ceilings": "a path without names",
     "params.models": "names that the schema checks",
     "params.family": "a word of the rule",
     "params.baseline": "a word of a list in the schema",
-    "params.dtype": "a word of a list in the schema",
-    "params.device": "a word of a list in the schema",
-    "params.budget": "a number",
     "params.seed": "a number",
-    "params.shard": "two numbers",
 }
 # paths of these are made of checked names and fixed words alone; others can be a user's own and are quoted
 OWN_PATHS = {"input.source", "input.gene_names", "input.cells:pretrain"}

@@ -51,18 +51,11 @@ def test_every_script_explains_itself(name: str) -> None:
 def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
     jobs = checkout.jobs("--configfile", "config/paper.yaml")
     # 12 + 2 and 24 + 2 layers, trained and untrained, and five baselines, on one and on three conditions
-    assert jobs["score_trajectory"] == 2 * 14 + 2 * 26 + 5
+    # by protocols paper and strict
+    assert jobs["score_trajectory"] == 2 * (2 * 14 + 2 * 26 + 5)
     assert jobs["score_perturbation"] == 3 * jobs["score_trajectory"]
     assert jobs["slice_cells"] == 3
     assert jobs["fetch_weights"] == 6
-
-
-def test_the_figure_of_the_leak_needs_protocol_strict_of_the_trained_models_alone(checkout: Checkout) -> None:
-    jobs = checkout.jobs("results/figures/leak.svg")
-    # three screens; 6 + 2 and 8 + 2 layers
-    assert jobs["score_perturbation"] == 3 * (8 + 10)
-    assert jobs["extract_layers"] == 3 * 2
-    assert not {"score_trajectory", "gather_scores", "compute_baseline"} & set(jobs)
 
 
 def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:

@@ -10,7 +10,12 @@ import yaml
 from workflow_study import ROOT, Checkout
 
 STUDY: dict[str, Any] = {
-    "study": {"title": "Tiny", "conditions": ["simulated_differentiation"], "models": ["hvg_pca", "qc_only"]},
+    "study": {
+        "title": "Tiny",
+        "conditions": ["simulated_differentiation"],
+        "models": ["hvg_pca", "qc_only"],
+        "protocols": {"trajectory": ["paper"]},
+    },
     "simulation": {"differentiation": {"cells": 200, "genes": 300}},
     "quality": {"min_genes_per_cell": 20},
     "resampling": {"resamples": 100, "splits": 10},

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from workflow_study import STUDY, Checkout
 
+from layerscope.statistics.trust import decides
 from layerscope.tables import read_scores, read_table
 
 TRAINED = ["embedded_scfoundation", "embedded_tahoe_x1"]
@@ -58,7 +59,7 @@ def test_the_reference_separates_pairs_that_share_a_module(finished: Checkout) -
 
 @pytest.mark.parametrize("condition", STUDY["study"]["conditions"])
 def test_training_helps_or_the_report_says_that_it_does_not(layers: pd.DataFrame, condition: str) -> None:
-    rows = layers[layers.condition == condition]
+    rows = layers[(layers.condition == condition) & decides(layers)]
     better = [
         model.best_layer
         for model in rows.itertuples()

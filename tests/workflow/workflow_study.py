@@ -26,6 +26,7 @@ STUDY: dict[str, Any] = {
             "hvg_pca",
             "qc_only",
         ],
+        "protocols": {"trajectory": ["paper"], "perturbation": ["paper"]},
     },
     "quality": {"min_genes_per_cell": 50, "max_mitochondrial_percent": 20, "min_cells_per_gene": 3},
 }

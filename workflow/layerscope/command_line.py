@@ -1,26 +1,29 @@
-"""How every script starts: messages to standard error, user errors without a traceback."""
+"""How a script starts: its function's signature is its command line; user errors have no traceback."""
 
 from __future__ import annotations
 
 import atexit
 import errno
+import inspect
 import json
 import logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO, get_type_hints
 
 import yaml
+from cyclopts import App, CycloptsError, Parameter
 
 from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.files import final_name
 
 LONGEST_PATH = 1000
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 # how a line of a log begins that says what a reader of the results should know
 WARNING = "warning: "
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
@@ -39,6 +42,46 @@ REFUSALS = {
     errno.EIO: "the disk failed to read or write: look at it, and run again",
     errno.ESTALE: "the shared file system lost the file: run again",
 }
+
+
+def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], None]:
+    """The ``main`` of a script whose command line is the signature of ``function``.
+
+    Every parameter is an option of the same name (but one that is positional only), which takes as many words
+    as its type holds; a mapping is JSON text or the path of a YAML or JSON file. The docstring is the help.
+    """
+    hints = {
+        name: SETTINGS if kind == Mapping[str, Any] else kind
+        for name, kind in get_type_hints(function).items()
+    }
+    parameters = [
+        parameter if parameter.kind == parameter.POSITIONAL_ONLY else parameter.replace(kind=KEYWORD_ONLY)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+
+    def called(*words: Any, **options: Any) -> None:
+        function(*words, **options)
+
+    called.__doc__, called.__annotations__ = function.__doc__, hints
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app = App(
+        name=Path(sys.argv[0]).name,
+        default_parameter=Parameter(consume_multiple=True, negative=()),
+        help_format="plaintext",
+        version_flags=(),
+        result_action="return_value",
+    )
+    app.default(called)
+
+    def main(argv: Sequence[str] | None = None) -> None:
+        try:
+            chosen, bound, _ = app.parse_args(argv, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            print(f"error: {error} (--help lists the options)", file=sys.stderr)
+            sys.exit(2)
+        chosen(*bound.args, **bound.kwargs)
+
+    return main
 
 
 def run(main: Callable[[], None]) -> None:
@@ -152,3 +195,11 @@ def settings(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{source}: expected a mapping of settings, found {type(found).__name__}")
     return found
+
+
+SETTINGS = Annotated[
+    Mapping[str, Any],
+    Parameter(
+        converter=lambda _, words: settings(words[0].value), n_tokens=1, accepts_keys=False, json_dict=False
+    ),
+]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from layerscope.errors import ConfigError
 
-SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.(?=[^/]*$)")
+SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.")
 
 
 @contextmanager
@@ -45,6 +46,35 @@ def whole(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty scratch folder beside ``path`` that takes its name only if the block succeeds.
+
+    Parameters
+    ----------
+    path
+        The folder to make; what has its name is replaced.
+
+    Yields
+    ------
+    The folder to write into.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".partial.*.{path.name}"):
+        if SCRATCH.sub("", left.name) == path.name:
+            shutil.rmtree(left)
+    scratch = path.with_name(f".partial.{secrets.token_hex(4)}.{path.name}")
+    scratch.mkdir()
+    try:
+        yield scratch
+        if path.is_dir():
+            shutil.rmtree(path)
+        scratch.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def refuse_overwriting(output: str | Path, *inputs: str | Path) -> None:

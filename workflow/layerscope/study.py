@@ -1,292 +1,370 @@
-"""A study: what its configuration may say, and what follows from it.
-
-The configuration is a plain mapping (read from YAML by whoever runs the study). :func:`complete` checks it
-against the schema and against itself and fills in the defaults; the other functions answer questions about a
-complete configuration.
-"""
+"""A study: what follows from its configuration. Methods answer rules, arguments are wildcards' names."""
 
 from __future__ import annotations
 
-import copy
-import math
-import posixpath
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-from jsonschema.validators import extend
-
-from layerscope.errors import ConfigError
+from layerscope import layout
+from layerscope.cells.entries import Dataset
+from layerscope.configuration import Configuration
 from layerscope.models.catalogue import FAMILIES
-from layerscope.tables import layer_names
+from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.settings import Settings
+from layerscope.tasks.catalogue import TASKS
 
-Config = Mapping[str, Any]
-NAMED = 30
-
-
-def _is_whole(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_: object, value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-# 15.0 is no whole number to the steps that get it, and NaN and infinity are no thresholds
-_Validator = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_whole, "number": _is_number}
+PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
+"""Models whose scores stand in the paper's tables."""
+PRETRAINED_FILES = {
+    "scfoundation": ("models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"),
+    "tahoe_x1": (
+        "model.safetensors",
+        "model_config.yml",
+        "collator_config.yml",
+        "vocab.json",
+        "provenance.json",
     ),
-)
+}
+"""Files that each architecture's pretraining writes: those of its release."""
 
 
-def complete(config: Config, schema: str | Path) -> dict[str, Any]:
-    """Check a configuration and fill in its defaults.
-
-    Parameters
-    ----------
-    config
-        The configuration as read.
-    schema
-        Path of the JSON schema (YAML).
-
-    Returns
-    -------
-    A copy with every default in its place.
-
-    Raises
-    ------
-    ConfigError
-        If a key is unknown, a value is not allowed, or a name stands for nothing. The message names the key,
-        the value and what is allowed.
-    """
-    rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
-    completed: dict[str, Any] = copy.deepcopy(dict(config))
-    error = best_match(_Validator(rules).iter_errors(completed))
-    if error is not None:
-        raise ConfigError(_explain(error))
-    _fill_defaults(completed, rules, rules)
-    _share_cells(completed["conditions"])
-    _check_names(completed)
-    return completed
+def stated(settings: Settings, *leave_out: str) -> dict[str, Any]:
+    """What a user has set, and no default."""
+    return settings.model_dump(mode="json", exclude_unset=True, exclude=set(leave_out))
 
 
-def layers(config: Config, model: str) -> list[str]:
-    """Names of a model's layers in order; a baseline has ``official`` only."""
-    return layer_names(int(config["models"][trained_model(config, model)].get("layers", 0)))
+def unique(values: list[Any]) -> list[Any]:
+    """Each value once, in the order of first appearance."""
+    return list(dict.fromkeys(values))
 
 
-def trained_model(config: Config, model: str) -> str:
-    """The model whose weights (and tokens, and layers) a model uses: itself, but for a control."""
-    return str(config["models"][model].get("of", model))
+class Study(Configuration):
+    """A checked configuration that answers what rules ask."""
 
+    # --- models ---------------------------------------------------------------------------------------------
 
-def family(config: Config, model: str) -> str:
-    """The architecture of a model."""
-    return str(config["models"][trained_model(config, model)]["family"])
+    def trained_model(self, model: str) -> str:
+        """The model whose weights (and tokens, and layers) a model uses: itself, but for a control."""
+        entry = self.models[model]
+        return entry.of if isinstance(entry, Control) else model
 
+    def trained(self, model: str) -> FoundationModel | Baseline:
+        """The entry of that model."""
+        entry = self.models[self.trained_model(model)]
+        assert not isinstance(entry, Control)
+        return entry
 
-def is_baseline(config: Config, model: str) -> bool:
-    """Whether a model is a baseline, which has no numbered layers."""
-    return not config["models"][trained_model(config, model)].get("layers")
+    def foundation(self, model: str) -> FoundationModel:
+        """The entry of a foundation model, or of the one that a control is of."""
+        entry = self.trained(model)
+        assert isinstance(entry, FoundationModel)
+        return entry
 
+    def family(self, model: str) -> str:
+        """The architecture of a model."""
+        return self.trained(model).family
 
-def cells_of(config: Config, condition: str) -> str:
-    """The condition whose cells, and whose models' layers, a condition is scored on: itself mostly."""
-    return str(config["conditions"][condition].get("cells_of", condition))
+    def is_baseline(self, model: str) -> bool:
+        """Whether a model is a baseline, which has no numbered layers."""
+        entry = self.models[model]
+        return isinstance(entry, Baseline) or (
+            isinstance(entry, Control) and not isinstance(self.models.get(entry.of), FoundationModel)
+        )
 
+    def is_repetition(self, model: str) -> bool:
+        """Whether a model is a control of which the study has another, of a lower seed."""
+        entry = self.models[model]
+        others = [self.models[name] for name in self.study.models]
+        return isinstance(entry, Control) and any(
+            isinstance(other, Control)
+            and (other.control, other.of) == (entry.control, entry.of)
+            and other.seed < entry.seed
+            for other in others
+        )
 
-def is_repetition(config: Config, model: str) -> bool:
-    """Whether a model is a control of which the study has another, of a lower seed."""
-    own = config["models"][model]
-    others = [config["models"][name] for name in config["study"]["models"]]
-    return "control" in own and any(
-        (other.get("control"), other.get("of")) == (own["control"], own["of"]) and other["seed"] < own["seed"]
-        for other in others
-    )
+    def layers(self, model: str) -> list[str]:
+        """Names of a model's layers in order; a baseline has ``official`` only."""
+        return layout.layer_names(0 if self.is_baseline(model) else self.foundation(model).layers)
 
+    def baselines(self) -> list[str]:
+        """All baselines of the catalogue."""
+        return [name for name in self.models if self.is_baseline(name)]
 
-def task(config: Config, condition: str) -> str:
-    """The task of a condition."""
-    return str(config["conditions"][condition]["task"])
+    def layered_models(self) -> list[str]:
+        """All models of the catalogue that have layers: foundation models and their controls."""
+        return [name for name in self.models if not self.is_baseline(name)]
 
+    def studied_foundations(self) -> list[str]:
+        """Models of the study with trained weights."""
+        return [name for name in self.study.models if isinstance(self.models[name], FoundationModel)]
 
-def keeps_sums(config: Config, condition: str, model: str) -> bool:
-    """Whether of a model's layers only sums over groups of cells are kept for a condition."""
-    wanted = config["extraction"]["keep"] == "sums"
-    return wanted and task(config, condition) == "perturbation" and not is_baseline(config, model)
-
-
-def dataset(config: Config, condition: str) -> dict[str, Any]:
-    """The dataset's entry behind a condition."""
-    return dict(config["datasets"][config["conditions"][condition]["dataset"]])
-
-
-def is_simulated(config: Config, condition: str) -> bool:
-    """Whether the cells of a condition are simulated."""
-    return "simulate" in dataset(config, condition)["source"]
-
-
-def unavailable(config: Config) -> list[dict[str, str]]:
-    """Pairs of condition and model that cannot be run, each with the reason.
-
-    A model that needs counts cannot take cells of which only normalised values exist.
-    """
-    rows = []
-    for condition in config["study"]["conditions"]:
-        values = "counts" if dataset(config, condition)["values"] == "counts" else "log_normalised"
-        rows += [
-            {
-                "condition": condition,
-                "model": model,
-                "task": task(config, condition),
-                "reason": f"{family(config, model)} needs counts; the dataset holds {values} values only",
-            }
-            for model in config["study"]["models"]
-            if values not in FAMILIES[family(config, model)].values
+    def pretrained_models(self, *families: str) -> list[str]:
+        """Models of these families that the workflow pretrains itself."""
+        return [
+            name
+            for name, entry in self.models.items()
+            if isinstance(entry, FoundationModel) and entry.weights.pretrain and entry.family in families
         ]
-    return rows
 
+    def fetched_models(self) -> list[str]:
+        """Models whose weights are fetched."""
+        return [
+            name
+            for name, entry in self.models.items()
+            if isinstance(entry, FoundationModel) and entry.weights.fetch
+        ]
 
-def runs(config: Config) -> list[tuple[str, str]]:
-    """Every pair of condition and model that is run, in the order of the study."""
-    excluded = {(row["condition"], row["model"]) for row in unavailable(config)}
-    study = config["study"]
-    pairs = [(condition, model) for condition in study["conditions"] for model in study["models"]]
-    return [pair for pair in pairs if pair not in excluded]
+    def simulation_settings(self, draw: str) -> dict[str, Any]:
+        """Sizes of a draw."""
+        settings: Settings = getattr(self.simulation, draw)
+        return settings.as_config()
 
+    def pretraining_settings(self, model: str) -> dict[str, Any]:
+        """How a small model is pretrained."""
+        return self.pretraining.as_config() | {"layers": self.foundation(model).layers}
 
-def _fill_defaults(value: Any, rules: Mapping[str, Any], root: Mapping[str, Any]) -> None:
-    """Set missing keys of a mapping to the defaults that its schema names, and descend."""
-    while "$ref" in rules:
-        rules = root["$defs"][rules["$ref"].rsplit("/", 1)[-1]]
-    if not isinstance(value, dict):
-        return
-    for key, inner in rules.get("properties", {}).items():
-        if "default" in inner:
-            value.setdefault(key, copy.deepcopy(inner["default"]))
-        if key in value:
-            _fill_defaults(value[key], inner, root)
+    def pretraining_condition(self, model: str) -> str:
+        """The condition on whose cells a small model is pretrained."""
+        pretrain = self.foundation(model).weights.pretrain
+        assert pretrain is not None
+        return pretrain.cells
 
+    def pretraining_cells(self, model: str) -> str:
+        """Those cells."""
+        return layout.cells(self.pretraining_condition(model))
 
-def _share_cells(conditions: dict[str, dict[str, Any]]) -> None:
-    """Give conditions that are scored on the cells of another that condition's dataset.
+    def baseline_settings(self, model: str) -> dict[str, int]:
+        """Options of a baseline."""
+        entry = self.models[model]
+        return dict(entry.settings) if isinstance(entry, Baseline) else {}
 
-    Raises
-    ------
-    ConfigError
-        If there is no such condition, it has no cells of its own, or something is said about other cells.
-    """
-    for name, entry in conditions.items():
-        if "cells_of" not in entry:
-            continue
-        where, other = f"conditions: {name}: cells_of", entry["cells_of"]
-        _known(other, conditions, where, "condition")
-        if "cells_of" in conditions[other]:
-            raise ConfigError(
-                f"{where}: {other!r} has no cells of its own; name {conditions[other]['cells_of']!r}"
-            )
-        own = sorted(set(entry) - {"cells_of", "title", "task"})
-        if own:
-            raise ConfigError(
-                f"conditions: {name}: {own[0]!r} belongs to {other!r}, whose cells it is scored on"
-            )
-        if entry.get("task") == "perturbation":
-            raise ConfigError(
-                f"{where}: a condition of task perturbation chooses its own cells: name its 'dataset'"
-            )
-        entry["dataset"] = conditions[other]["dataset"]
+    def weight_files(self, model: str) -> list[str]:
+        """The files of the weights that a model runs with."""
+        entry = self.foundation(model)
+        names = entry.weights.fetch or PRETRAINED_FILES[entry.family]
+        return [layout.weights(self.trained_model(model), name) for name in names]
 
+    def extraction_threads(self, model: str) -> int:
+        """Small models run fastest one thread each."""
+        return 1 if self.foundation(model).weights.pretrain else 8
 
-def _explain(error: ValidationError) -> str:
-    """One line: the key, the value that was found, and what is allowed."""
-    where = ": ".join(str(part) for part in error.absolute_path) or "the configuration"
-    found = error.instance
-    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        allowed = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(found) - set(allowed), key=str)[0]
-        return f"{where}: unknown key {unknown!r}{_hint(unknown, allowed)}; allowed: {', '.join(allowed)}"
-    if error.validator == "enum":
+    def sums_options(self, model: str) -> list[str]:
+        """How a model is run over cells: the words of a command line."""
+        entry, control, extraction = self.foundation(model), self.models[model], self.extraction
+        words = ["--family", entry.family, "--weights", layout.weights(self.trained_model(model))]
+        words += ["--layers", str(entry.layers)]
+        words += ["--pooling", entry.pooling] if entry.pooling else []
+        for key, value in sorted(entry.set.items()):
+            words += ["--set", f"{key}={value}"]
+        if isinstance(control, Control):
+            words += ["--control", control.control, "--control-seed", str(control.seed)]
+        words += ["--dtype", extraction.dtype, "--device", extraction.device]
+        words += ["--token-budget", str(extraction.token_budget)] if extraction.token_budget else []
+        return [*words, "--seed", str(self.seeds.extraction)]
+
+    def extraction_options(self, model: str, shard: str = "", shards: str = "") -> list[str]:
+        """The same where layers are stored, of all cells or of one stretch of them."""
+        words = [*self.sums_options(model), "--stored-dtype", self.extraction.store]
+        return [*words, "--shard", shard, shards] if shard else words
+
+    def shard_files(self, condition: str, model: str) -> list[str]:
+        """The parts of an embeddings file, first to last."""
+        count = self.extraction.shards
+        return [layout.shard(condition, model, number, count) for number in range(1, count + 1)]
+
+    # --- sources and cells ----------------------------------------------------------------------------------
+
+    def datasets_from(self, *places: str) -> list[str]:
+        """Datasets whose cells come from one of these kinds of source."""
+        return [
+            name
+            for name, entry in self.datasets.items()
+            if any(getattr(entry.source, place) is not None for place in places)
+        ]
+
+    def weights_source(self, model: str, file: str) -> dict[str, Any]:
+        """Where a file of weights is, and whether its licence has been accepted."""
+        entry = self.foundation(model)
+        licence = {"licence": entry.licence, "accepted": model in self.accepted_licences, "model": model}
+        return stated((entry.weights.fetch or {})[file]) | licence
+
+    def dataset_source(self, dataset: str) -> dict[str, Any]:
+        """Where a dataset's file is."""
+        return stated(self.datasets[dataset].source)
+
+    def gene_names_source(self, names: str) -> dict[str, Any]:
+        """Where a table of gene names is."""
+        return stated(self.gene_names[names])
+
+    def slice_settings(self, dataset: str) -> dict[str, Any]:
+        """Where a large file is, and which of its cells the conditions of the dataset ask for."""
+        entry = self.datasets[dataset]
+        selections = [
+            stated(condition.selection) if condition.selection else {}
+            for condition in self.conditions.values()
+            if condition.dataset == dataset
+        ]
+        reading = {"kind", "columns", "control", "genes", "matrix"}
+        return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
+            "url": entry.source.slice,
+            "dataset": dataset,
+            "selection": (selections or [{}])[0] | {"seed": self.seeds.selection},
+        }
+
+    def task(self, condition: str) -> str:
+        """The task of a condition."""
+        return str(self.conditions[condition].task)
+
+    def tasks(self) -> list[str]:
+        """The tasks of the study."""
+        return sorted({self.task(condition) for condition in self.study.conditions})
+
+    def protocols(self, task: str) -> tuple[str, ...]:
+        """The protocols that a task is scored with."""
+        protocols: tuple[str, ...] = getattr(self.study.protocols, task)
+        return protocols
+
+    def cells_of(self, condition: str) -> str:
+        """The condition whose cells, and whose models' layers, a condition is scored on: itself mostly."""
+        return self.conditions[condition].cells_of or condition
+
+    def dataset_name(self, condition: str) -> str:
+        """The dataset behind a condition."""
+        return self.conditions[self.cells_of(condition)].dataset or ""
+
+    def dataset(self, condition: str) -> Dataset:
+        """The dataset's entry behind a condition."""
+        return self.datasets[self.dataset_name(condition)]
+
+    def is_simulated(self, condition: str) -> bool:
+        """Whether the cells of a condition are simulated."""
+        return self.dataset(condition).source.simulate is not None
+
+    def source_file(self, condition: str) -> str:
+        """The file that the cells of a condition are read from."""
+        name, source = self.dataset_name(condition), self.dataset(condition).source
+        if source.simulate:
+            return layout.simulated(source.simulate)
+        return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
+
+    def gene_names_file(self, condition: str) -> list[str]:
+        """The table of gene names that a condition's dataset asks for, if it does."""
+        table = self.dataset(condition).gene_names
+        if table is None:
+            return []
+        source = self.gene_names[table]
+        return [source.path or layout.gene_names(table, source.name)]
+
+    def cells_settings(self, condition: str) -> dict[str, Any]:
+        """What a reader needs to know to make a condition's cells, and nothing else."""
+        entry = self.conditions[condition]
+        settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
+        settings |= entry.model_dump(
+            mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
+        )
+        settings["quality"] = stated(self.quality) | stated(entry.quality)
+        if entry.selection is not None:
+            settings["selection"] = stated(entry.selection) | {"seed": self.seeds.selection}
+        return settings
+
+    def cells_file(self, condition: str) -> str:
+        """The cells that a condition is scored on: its own, or those of the condition that it names."""
+        return layout.cells(self.cells_of(condition))
+
+    def obs_file(self, condition: str) -> str:
+        """The table of these cells."""
+        return layout.obs(self.cells_of(condition))
+
+    def embeddings_file(self, condition: str, model: str) -> str:
+        """A model's layers of the cells that a condition is scored on."""
+        return layout.embeddings(self.cells_of(condition), model)
+
+    def reference_baseline(self, condition: str) -> list[str]:
+        """What a reference is computed from, where it has to be computed."""
+        baseline = TASKS[self.task(condition)].baseline
+        return [self.embeddings_file(condition, baseline)] if baseline else []
+
+    def reference_folder(self, condition: str, protocol: str) -> list[str]:
+        """What a condition's layers are compared with, where its task has such a thing."""
+        return [layout.reference(condition, protocol)] if TASKS[self.task(condition)].has_reference else []
+
+    # --- scores ---------------------------------------------------------------------------------------------
+
+    def keeps_sums(self, condition: str, model: str) -> bool:
+        """Whether of a model's layers only sums over groups of cells are kept for a condition."""
+        wanted = self.extraction.keep == "sums"
+        return wanted and self.task(condition) == "perturbation" and not self.is_baseline(model)
+
+    def layers_file(self, condition: str, model: str) -> str:
+        """What holds a model's layers: its cells' embeddings, or sums over groups of them."""
+        if self.keeps_sums(condition, model):
+            return layout.sums(condition, model)
+        return self.embeddings_file(condition, model)
+
+    def reference_of_sums(self, condition: str) -> list[str]:
+        """The reference whose design says what sums are taken of, if protocol strict is to be scored."""
         return (
-            f"{where}: {found!r} is not allowed{_hint(str(found), error.validator_value)}; allowed: "
-            + ", ".join(map(str, error.validator_value))
-        )
-    if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in found]
-        return f"{where}: the key {missing[0]!r} is missing"
-    if error.validator == "uniqueItems":
-        return f"{where}: an entry stands twice in {found!r}; name each once"
-    if error.validator == "type":
-        return f"{where}: found {found!r}, expected a value of type {error.validator_value}"
-    if error.validator == "oneOf":
-        keys = [key for choice in error.validator_value for key in choice.get("required", [])]
-        stated = ", ".join(map(str, found)) or "none"
-        return f"{where}: exactly one of these keys is needed: {', '.join(keys)}; found: {stated}"
-    expected = error.schema.get("description") if isinstance(error.schema, dict) else None
-    return f"{where}: found {found!r}, expected {expected}" if expected else f"{where}: {error.message}"
-
-
-def _hint(found: object, allowed: Iterable[str]) -> str:
-    near = get_close_matches(str(found), list(allowed), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _known(name: str, among: Iterable[str], where: str, kind: str) -> None:
-    among = sorted(among)
-    if name not in among:
-        raise ConfigError(
-            f"{where}: unknown {kind} {name!r}{_hint(name, among)}; defined: {', '.join(among[:NAMED])}"
-            + (f" and {len(among) - NAMED} more" if len(among) > NAMED else "")
+            self.reference_folder(condition, "strict") if "strict" in self.protocols("perturbation") else []
         )
 
+    def design_of_sums(self, condition: str) -> list[str]:
+        """That design."""
+        return [f"{folder}/design.npz" for folder in self.reference_of_sums(condition)]
 
-def _check_names(config: Config) -> None:
-    """Refuse names that stand for nothing, in the parts of the catalogues that the study uses."""
-    for condition in config["study"]["conditions"]:
-        _known(condition, config["conditions"], "study: conditions", "condition")
-        if "task" not in config["conditions"][condition]:
-            raise ConfigError(
-                f"conditions: {condition}: has no task, so it cannot be studied; name its 'task'"
-            )
-        _check_source(config, condition)
-    for model in config["study"]["models"]:
-        _known(model, config["models"], "study: models", "model")
-        _check_model(config, model)
+    def all_protocols(self, task: str) -> list[str]:
+        """The protocols that a task has, scored or not."""
+        settings: Settings = getattr(self, task)
+        return settings.keys()
 
+    def protocol_settings(self, task: str, protocol: str) -> Settings:
+        """Settings of a task's protocol."""
+        settings: Settings = getattr(getattr(self, task), protocol)
+        return settings
 
-def _check_model(config: Config, model: str) -> None:
-    trained = trained_model(config, model)
-    _known(trained, config["models"], f"models: {model}: of", "model")
-    if trained != model and "weights" not in config["models"][trained]:
-        raise ConfigError(f"models: {model}: of: {trained!r} is not a foundation model")
-    _known(config["models"][trained]["family"], FAMILIES, f"models: {trained}: family", "family")
-    pretraining = config["models"][trained].get("weights", {}).get("pretrain")
-    if pretraining:
-        where = f"models: {trained}: weights: pretrain: cells"
-        _known(pretraining["cells"], config["conditions"], where, "condition")
-        _check_source(config, pretraining["cells"])
+    def reference_settings_of(self, condition: str, protocol: str) -> dict[str, Any]:
+        """Settings of a protocol that a reference depends on: not how scores are resampled."""
+        return self.protocol_settings(self.task(condition), protocol).as_config()
 
+    def settings_of(self, condition: str, protocol: str) -> dict[str, Any]:
+        """Settings of a protocol with which a condition's layers are scored."""
+        return self.reference_settings_of(condition, protocol) | self.resampling.as_config()
 
-def _check_source(config: Config, condition: str) -> None:
-    name = config["conditions"][condition]["dataset"]
-    _known(name, config["datasets"], f"conditions: {condition}: dataset", "dataset")
-    dataset = config["datasets"][name]
-    _demand_file(dataset["source"], f"datasets: {name}: source")
-    if "gene_names" in dataset:
-        table = dataset["gene_names"]
-        _known(table, config["gene_names"], f"datasets: {name}: gene_names", "table")
-        _demand_file(config["gene_names"][table], f"gene_names: {table}")
+    def unavailable(self) -> list[dict[str, str]]:
+        """Pairs of condition and model that cannot be run, each with the reason.
 
+        A model that needs counts cannot take cells of which only normalised values exist.
+        """
+        rows = []
+        for condition in self.study.conditions:
+            values = self.dataset(condition).values
+            values = "counts" if values == "counts" else "log_normalised"
+            rows += [
+                {
+                    "condition": condition,
+                    "model": model,
+                    "task": self.task(condition),
+                    "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
+                }
+                for model in self.study.models
+                if values not in FAMILIES[self.family(model)].values
+            ]
+        return rows
 
-def _demand_file(source: Mapping[str, Any], where: str) -> None:
-    path = source.get("path")
-    if path and not Path(path).exists():
-        raise ConfigError(f"{where}: path: there is no file {path!r}")
-    place = source.get("huggingface") or source.get("geo") or {"file": source.get("url")}
-    if place["file"] is not None and posixpath.basename(place["file"]) in ("", ".", ".."):
-        raise ConfigError(f"{where}: {place['file']!r} does not end in the name of a file")
+    def unavailable_scores(self) -> list[dict[str, str]]:
+        """The same for every protocol."""
+        rows = self.unavailable()
+        return [row | {"protocol": protocol} for row in rows for protocol in self.protocols(row["task"])]
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Every pair of condition and model that is run, in the order of the study."""
+        excluded = {(row["condition"], row["model"]) for row in self.unavailable()}
+        pairs = [(condition, model) for condition in self.study.conditions for model in self.study.models]
+        return [pair for pair in pairs if pair not in excluded]
+
+    def score_files(self, suffix: str) -> list[str]:
+        """One file per condition, protocol, model and layer of the study."""
+        return [
+            layout.score(self.task(condition), condition, protocol, model, layer, suffix)
+            for condition, model in self.runs()
+            for protocol in self.protocols(self.task(condition))
+            for layer in self.layers(model)
+        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,7 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_study(path: str | Path) -> dict[str, Any]:
-    """Read a study's file.
-
-    Parameters
-    ----------
-    path
-        YAML or JSON: keys and values.
+    """Read a study's file, YAML or JSON.
 
     Raises
     ------
@@ -31,7 +26,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        found = _json(text) if text.lstrip().startswith("{") else _yaml(text)
+        content = _json(text) if text.lstrip().startswith("{") else _yaml(text)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file") from error
     except UnicodeDecodeError as error:
@@ -40,62 +35,54 @@ def read_study(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML ({_place(error)}); mend it there") from error
     except _TwiceError as error:
         raise ConfigError(f"{path}: {error}; the second would replace the first: join them") from error
-    if found is None:
+    if content is None:
         raise ConfigError(f"{path}: the file is empty; it needs at least the key 'study'")
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
 
 
 class _TwiceError(Exception):
     """A mapping has a key twice."""
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that stands twice in a mapping; a key may override a merged one (``<<``)."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if key.tag == MERGE or not isinstance(key.value, str):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise _TwiceError(
+                    f"the key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
+                )
+            lines[key.value] = line
+        return node
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
 def _json(text: str) -> Any:
     """JSON, or what only begins like it."""
 
     def once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key, value in pairs:
-            if key in found:
+            if key in mapping:
                 raise _TwiceError(f"the key {key!r} stands twice")
-            found[key] = value
-        return found
+            mapping[key] = value
+        return mapping
 
     try:
         return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError:
         return _yaml(text)
-
-
-def _yaml(text: str) -> Any:
-    for node in _mappings(yaml.compose(text, yaml.SafeLoader), set()):
-        seen: dict[str, int] = {}
-        for key, _ in node.value:
-            if key.tag == MERGE or not isinstance(key.value, str):
-                continue
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise _TwiceError(
-                    f"the key {key.value!r} stands twice, in lines {seen[key.value]} and {line}"
-                )
-            seen[key.value] = line
-    return yaml.safe_load(text)
-
-
-def _mappings(node: Any, seen: set[int]) -> Iterator[Any]:
-    """Every mapping of a YAML text, each once though anchors may lead to it often."""
-    if node is None or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        yield node
-        for pair in node.value:
-            for part in pair:
-                yield from _mappings(part, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            yield from _mappings(part, seen)
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -72,6 +72,23 @@ class Score:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is scored and how: what all rows of a scoring job have in common (see :class:`Score`)."""
+
+    condition: str
+    model: str
+    layer: str
+    depth: float
+    task: str
+    protocol: str
+    seed: int
+
+    def row(self, metric: str, **values: Any) -> Score:
+        """A row of this subject; what ``values`` does not name keeps its default."""
+        return Score(**asdict(self), metric=metric, **values)
+
+
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Score))
 TEXT_COLUMNS = ("condition", "model", "layer", "task", "protocol", "metric", "status", "reason")
 
@@ -83,27 +100,27 @@ def depth(layer: str, n_layers: int) -> float:
     return (int(layer) - 1) / (n_layers - 1)
 
 
-def layer_names(n_layers: int) -> list[str]:
-    """Names of a model's layers in order: ``00``, ``01`` ... and ``official`` (alone for a baseline)."""
-    numbered = [f"{layer:02d}" for layer in range(n_layers + 1)] if n_layers else []
-    return [*numbered, OFFICIAL]
-
-
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as tab-separated text; numbers with nine significant digits, empty where missing."""
     with whole(path) as scratch:
         table.to_csv(scratch, sep="\t", index=False, float_format="%.9g", na_rep="", lineterminator="\n")
 
 
-def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: str | Path, text: Sequence[str] = (), columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a tab-separated table; the columns named in ``text`` stay text (``"01"`` is not 1).
 
     Raises
     ------
     DataError
-        If the file is missing, empty, no table, or was cut off.
+        If the file is missing, empty, no table, or was cut off, or lacks one of ``columns``.
     """
     table = _read(path, dtype=dict.fromkeys(text, str), na_values=[""])
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: column {missing[0]!r} is missing; expected {', '.join(columns)}; "
+            f"found {', '.join(table.columns)}. Is it another table?"
+        )
     return table.fillna(dict.fromkeys(text, ""))
 
 
@@ -139,7 +156,7 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
             )
 
 
-def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
+def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
     """Write the rows of several tables of the same columns as one table, every cell as it stands.
 
     Raises
@@ -147,14 +164,14 @@ def join_tables(paths: Sequence[str | Path], output: str | Path) -> None:
     DataError
         If the columns of two tables differ.
     """
-    tables = [_read(path, dtype=str) for path in paths]
-    for path, table in zip(paths, tables, strict=True):
-        if list(table.columns) != list(tables[0].columns):
+    contents = [_read(path, dtype=str) for path in tables]
+    for path, table in zip(tables, contents, strict=True):
+        if list(table.columns) != list(contents[0].columns):
             raise DataError(
-                f"{path}: expected the columns of {paths[0]} ({', '.join(tables[0].columns)}); "
+                f"{path}: expected the columns of {tables[0]} ({', '.join(contents[0].columns)}); "
                 f"found {', '.join(table.columns)}. Delete it and run again"
             )
-    write_table(output, pd.concat(tables, ignore_index=True))
+    write_table(output, pd.concat(contents, ignore_index=True))
 
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:

@@ -4,10 +4,11 @@
 rule prepare_cells:
     input:
         script=repository("scripts/prepare_cells.py"),
-        source=source_file,
-        gene_names=gene_names,
+        source=asks(study.source_file),
+        gene_names=asks(study.gene_names_file),
     output:
         cells="results/cells/{condition}/cells.h5ad",
+        obs="results/cells/{condition}/obs.parquet",
         summary="results/cells/{condition}/summary.tsv",
     log:
         "logs/prepare_cells/{condition}.log",
@@ -21,10 +22,9 @@ rule prepare_cells:
         runtime=60,
     params:
         code=code("prepare_cells.py"),
-        settings=cells_settings,
-        gene_names=gene_names_option,
+        settings=asks(study.cells_settings),
     message:
         "Preparing the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --input {input.source:q} --settings {params.settings:q} {params.gene_names}"
-        " --condition {wildcards.condition} --output {output.cells} --summary {output.summary} &> {log}"
+        "python {input.script} --input {input.source:q} --settings {params.settings:q} --gene-names {input.gene_names:q}"
+        " --condition {wildcards.condition} --output {output.cells} --obs {output.obs} --summary {output.summary} &> {log}"

@@ -20,8 +20,8 @@ rule simulate_cells:
         runtime=10,
     params:
         code=code("simulate_cells.py"),
-        settings=simulation_settings,
-        seed=config["seeds"]["simulation"],
+        settings=asks(study.simulation_settings),
+        seed=study.seeds.simulation,
     message:
         "Simulating cells: {wildcards.draw}"
     shell:
@@ -32,7 +32,7 @@ rule simulate_cells:
 rule pretrain_scfoundation:
     input:
         script=repository("scripts/pretrain_model.py"),
-        cells=pretraining_cells,
+        cells=asks(study.pretraining_cells),
     output:
         expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["scfoundation"]),
     log:
@@ -40,7 +40,7 @@ rule pretrain_scfoundation:
     benchmark:
         "logs/benchmarks/pretrain/{model}.tsv"
     wildcard_constraints:
-        model=any_of(models_by_weights("pretrain", "scfoundation")),
+        model=any_of(study.pretrained_models("scfoundation")),
     conda:
         "../../envs/torch.yaml"
     threads: 2
@@ -50,8 +50,8 @@ rule pretrain_scfoundation:
     params:
         family="scfoundation",
         code=code("pretrain_model.py", "models/scfoundation.py"),
-        settings=pretraining_settings,
-        seed=config["seeds"]["pretraining"],
+        settings=asks(study.pretraining_settings),
+        seed=study.seeds.pretraining,
     message:
         "Pretraining a small model with scFoundation's architecture: {wildcards.model}"
     shell:
@@ -64,11 +64,11 @@ use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
     output:
         expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["tahoe_x1"]),
     wildcard_constraints:
-        model=any_of(models_by_weights("pretrain", "tahoe_x1")),
+        model=any_of(study.pretrained_models("tahoe_x1")),
     params:
         family="tahoe_x1",
         code=code("pretrain_model.py", "models/tahoe_x1.py"),
-        settings=pretraining_settings,
-        seed=config["seeds"]["pretraining"],
+        settings=asks(study.pretraining_settings),
+        seed=study.seeds.pretraining,
     message:
         "Pretraining a small model with Tahoe-X1's architecture: {wildcards.model}"

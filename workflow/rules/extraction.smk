@@ -5,7 +5,7 @@ rule extract_layers:
     input:
         script=repository("scripts/extract_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        weights=ancient(weight_files),
+        weights=ancient(asks(study.weight_files)),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -13,27 +13,22 @@ rule extract_layers:
     benchmark:
         "logs/benchmarks/extract_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of([] if in_shards() else foundation_models()),
+        model=any_of(study.layered_models() if study.extraction.shards == 1 else []),
     conda:
         "../../envs/torch.yaml"
-    threads: extraction_threads
+    threads: asks(study.extraction_threads)
     resources:
         mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
-        code=extraction_code,
-        options=extraction_options,
-        dtype=config["extraction"]["dtype"],
-        device=config["extraction"]["device"],
-        budget=config["extraction"]["token_budget"],
-        seed=config["seeds"]["extraction"],
+        code=code_of_model("extract_layers.py"),
+        options=asks(study.extraction_options),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}"
     shell:
-        "python {input.script} --model {wildcards.model} {params.options} --cells {input.cells}"
-        " --dtype {params.dtype} --device {params.device} --token-budget {params.budget}"
-        " --seed {params.seed} --threads {threads} --output {output} &> {log}"
+        "python {input.script} --model {wildcards.model} {params.options:q} --cells {input.cells}"
+        " --threads {threads} --output {output} &> {log}"
 
 
 # A large condition may be shared among jobs (`extraction: shards`): a stretch of its cells each, then joined.
@@ -47,7 +42,7 @@ use rule extract_layers as extract_shard with:
     benchmark:
         "logs/benchmarks/extract_shard/{condition}/{model}/{shard}-of-{shards}.tsv"
     wildcard_constraints:
-        model=any_of(foundation_models()),
+        model=any_of(study.layered_models()),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}, part {wildcards.shard} of {wildcards.shards}"
 
@@ -55,7 +50,7 @@ use rule extract_layers as extract_shard with:
 rule merge_shards:
     input:
         script=repository("scripts/merge_shards.py"),
-        shards=shard_files,
+        shards=asks(study.shard_files),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -63,7 +58,7 @@ rule merge_shards:
     benchmark:
         "logs/benchmarks/merge_shards/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(foundation_models() if in_shards() else []),
+        model=any_of(study.layered_models() if study.extraction.shards > 1 else []),
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -85,8 +80,8 @@ rule sum_layers:
     input:
         script=repository("scripts/sum_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        design=design_of_sums,
-        weights=ancient(weight_files),
+        reference=asks(study.reference_of_sums),
+        weights=ancient(asks(study.weight_files)),
     output:
         "results/sums/{condition}/{model}.h5",
     log:
@@ -94,28 +89,23 @@ rule sum_layers:
     benchmark:
         "logs/benchmarks/sum_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(foundation_models()),
+        model=any_of(study.layered_models()),
     conda:
         "../../envs/torch.yaml"
-    threads: extraction_threads
+    threads: asks(study.extraction_threads)
     resources:
         mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
-        code=sums_code,
-        options=extraction_options,
-        design=option_of_sums,
-        dtype=config["extraction"]["dtype"],
-        device=config["extraction"]["device"],
-        budget=config["extraction"]["token_budget"],
-        seed=config["seeds"]["extraction"],
+        code=code_of_model("sum_layers.py"),
+        options=asks(study.sums_options),
+        design=asks(study.design_of_sums),
     message:
         "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --model {wildcards.model} {params.options} --cells {input.cells} {params.design}"
-        " --dtype {params.dtype} --device {params.device} --token-budget {params.budget}"
-        " --seed {params.seed} --threads {threads} --output {output} &> {log}"
+        "python {input.script} --model {wildcards.model} {params.options:q} --cells {input.cells} --design {params.design}"
+        " --threads {threads} --output {output} &> {log}"
 
 
 rule compute_baseline:
@@ -129,7 +119,7 @@ rule compute_baseline:
     benchmark:
         "logs/benchmarks/compute_baseline/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(baselines()),
+        model=any_of(study.baselines()),
     conda:
         "../../envs/singlecell.yaml"
     threads: 1
@@ -138,9 +128,9 @@ rule compute_baseline:
         runtime=60,
     params:
         code=code("compute_baseline.py"),
-        baseline=baseline_family,
-        settings=baseline_settings,
-        seed=config["seeds"]["baselines"],
+        baseline=asks(study.family),
+        settings=asks(study.baseline_settings),
+        seed=study.seeds.baselines,
     message:
         "Computing the baseline {wildcards.model} for {wildcards.condition}"
     shell:

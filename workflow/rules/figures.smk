@@ -6,7 +6,7 @@ rule plot_scores:
         script=repository("scripts/plot_scores.py"),
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
-        ceilings=ceiling_tables(),
+        ceilings=gathering.ceiling_tables(study),
     output:
         svg="results/figures/{task}_{protocol}.svg",
         png=report(
@@ -21,7 +21,7 @@ rule plot_scores:
     benchmark:
         "logs/benchmarks/plot_scores/{task}_{protocol}.tsv"
     wildcard_constraints:
-        task=any_of(studied_tasks()),
+        task=any_of(study.tasks()),
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -30,13 +30,12 @@ rule plot_scores:
         runtime=15,
     params:
         code=code("plot_scores.py"),
-        settings=as_json(figure_settings()),
-        ceilings=ceilings_option(),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"
     shell:
         "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
-        " --scores {input.scores} --layers {input.layers} {params.ceilings}"
+        " --scores {input.scores} --layers {input.layers} --ceilings {input.ceilings}"
         " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
@@ -65,7 +64,7 @@ rule plot_layer_choice:
         runtime=15,
     params:
         code=code("plot_layer_choice.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing which layers cannot be told from the best"
     shell:
@@ -98,68 +97,12 @@ rule plot_published:
         runtime=15,
     params:
         code=code("plot_published.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing published beside reproduced scores"
     shell:
         "python {input.script} --published {input.published} --settings {params.settings:q}"
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
-
-
-# On request: what cells shared by layer and reference do to the scores of perturbations.
-
-
-rule gather_leak:
-    input:
-        script=repository("scripts/gather_tables.py"),
-        tables=leak_scores(),
-    output:
-        "results/tables/leak.tsv",
-    log:
-        "logs/gather_leak.log",
-    benchmark:
-        "logs/benchmarks/gather_leak.tsv"
-    conda:
-        "../../envs/scores.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=15,
-    params:
-        code=code("gather_tables.py"),
-    message:
-        "Gathering the scores of shared and of disjoint cells"
-    shell:
-        "python {input.script} --tables {input.tables} --output {output} &> {log}"
-
-
-rule plot_leak:
-    input:
-        script=repository("scripts/plot_leak.py"),
-        scores="results/tables/leak.tsv",
-    output:
-        svg="results/figures/leak.svg",
-        png="results/figures/leak.png",
-        pdf="results/figures/leak.pdf",
-    log:
-        "logs/plot_leak.log",
-    benchmark:
-        "logs/benchmarks/plot_leak.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=15,
-    params:
-        code=code("plot_leak.py"),
-        settings=as_json(figure_settings()),
-        models=foundation_models_of_study(),
-    message:
-        "Drawing the scores of shared cells beside those of disjoint ones"
-    shell:
-        "python {input.script} --scores {input.scores} --settings {params.settings:q}"
-        " --models {params.models} --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
 rule plot_geometry:
@@ -189,7 +132,7 @@ rule plot_geometry:
         runtime=15,
     params:
         code=code("plot_geometry.py"),
-        settings=as_json(figure_settings()),
+        settings=described("title", "order", "conditions", "models"),
     message:
         "Drawing the {wildcards.figure} of layers"
     shell:

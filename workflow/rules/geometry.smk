@@ -19,8 +19,8 @@ rule describe_geometry:
         runtime=30,
     params:
         code=code("describe_geometry.py"),
-        settings=as_json({"cells": config["geometry"]["cells"]}),
-        seed=config["seeds"]["resampling"],
+        settings=as_json({"cells": study.geometry.cells}),
+        seed=study.seeds.resampling,
     message:
         "Describing the shape of the layers of {wildcards.model} on {wildcards.condition}"
     shell:
@@ -47,8 +47,8 @@ rule compare_layers:
         runtime=30,
     params:
         code=code("compare_layers.py"),
-        settings=as_json({"alignment_cells": config["geometry"]["alignment_cells"]}),
-        seed=config["seeds"]["resampling"],
+        settings=as_json({"alignment_cells": study.geometry.alignment_cells}),
+        seed=study.seeds.resampling,
     message:
         "Comparing the layers of {wildcards.model} with each other on {wildcards.condition}"
     shell:
@@ -63,9 +63,9 @@ rule compare_layers:
 rule compare_with_baselines:
     input:
         script=repository("scripts/compare_with_baselines.py"),
-        tables=geometry_files("alignment"),
-        embeddings=described_embeddings(),
-        baselines=baselines_beside(),
+        tables=gathering.geometry_files(study, "alignment"),
+        embeddings=gathering.described_embeddings(study),
+        baselines=gathering.baselines_beside(study),
     output:
         "results/tables/alignment.tsv",
     log:
@@ -80,8 +80,8 @@ rule compare_with_baselines:
         runtime=30,
     params:
         code=code("compare_with_baselines.py"),
-        settings=as_json({"alignment_cells": config["geometry"]["alignment_cells"]}),
-        seed=config["seeds"]["resampling"],
+        settings=as_json({"alignment_cells": study.geometry.alignment_cells}),
+        seed=study.seeds.resampling,
     message:
         "Comparing layers with the baselines"
     shell:
@@ -93,7 +93,7 @@ rule compare_with_baselines:
 rule gather_geometry:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=geometry_files("geometry"),
+        tables=gathering.geometry_files(study, "geometry"),
     output:
         "results/tables/geometry.tsv",
     log:

@@ -1,71 +1,6 @@
-# Functions only: which logs the numbers of a study come from, and what is said at the end of a run.
+# Functions only: what is said at the end of a run.
 
 from collections import Counter
-
-# jobs of a protocol that make what layers are compared with
-REFERENCE_STEPS = {
-    "trajectory": dict.fromkeys(["paper", "released", "strict"], ["reference_pseudotime"]),
-    "perturbation": {
-        "paper": ["sum_pseudobulk", "differential_expression", "perturbation_similarity"],
-        "released": ["reference_perturbation"],
-        "strict": ["design_splits", "reference_perturbation"],
-    },
-    "cell_type": {},
-}
-
-
-def logs_of_numbers():
-    """Logs, in folder ``logs``, of the jobs that the study's numbers come from, in the order of the study."""
-    runs = study.runs(config)
-    tasks = {condition: study.task(config, condition) for condition in config["study"]["conditions"]}
-    trained = {study.trained_model(config, model) for _, model in runs}
-    pretrained = sorted(trained & set(models_by_weights("pretrain")))
-    corpora = [config["models"][model]["weights"]["pretrain"]["cells"] for model in pretrained]
-    extracted = list(dict.fromkeys([*extractions(runs), *needed_baselines(tasks)]))
-    scored = [path.removeprefix("results/scores/") for path in score_files("log")]
-    cells = [study.cells_of(config, condition) for condition in tasks]
-    logs = [
-        *[f"prepare_cells/{condition}" for condition in dict.fromkeys([*corpora, *cells])],
-        *[f"pretrain/{model}" for model in pretrained],
-        *extracted,
-        *[
-            f"{step}/{condition}/{protocol}"
-            for condition, task in tasks.items()
-            for protocol in config["study"]["protocols"][task]
-            for step in REFERENCE_STEPS[task].get(protocol, [])
-        ],
-        *[f"score_{path.removesuffix('.log')}" for path in scored],
-        *[
-            f"{step}/{condition}/{model}"
-            for condition, model in described_runs()
-            for step in ("describe_geometry", "compare_layers")
-        ],
-        *(["compare_with_baselines"] if described_runs() else []),
-    ]
-    return [f"{log}.log" for log in logs]
-
-
-def extractions(runs):
-    """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
-    shards = config["extraction"]["shards"]
-    for condition, model in runs:
-        cells = f"{study.cells_of(config, condition)}/{model}"
-        if study.is_baseline(config, model):
-            yield f"compute_baseline/{cells}"
-        elif study.keeps_sums(config, condition, model):
-            yield f"sum_layers/{cells}"
-        elif in_shards():
-            yield from [f"extract_shard/{cells}/{number}-of-{shards}" for number in range(1, shards + 1)]
-            yield f"merge_shards/{cells}"
-        else:
-            yield f"extract_layers/{cells}"
-
-
-def needed_baselines(tasks):
-    """Logs of the baseline that references, and maps of layers, are computed from, scored or not."""
-    compared = {condition for condition, _ in described_runs()}
-    ordered = {study.cells_of(config, name) for name, task in tasks.items() if task == "trajectory"}
-    return [f"compute_baseline/{condition}/hvg_pca" for condition in sorted(compared | ordered)]
 
 
 def summary_of_run(complete):
@@ -83,7 +18,7 @@ def summary_of_run(complete):
             " the same command again.",
         ]
         return "\n".join(lines)
-    skipped = study.unavailable(config)
+    skipped = study.unavailable()
     if skipped:
         lines.append(
             f"Not possible, so skipped: {len(skipped)} of the pairs of condition and model (the reasons are in"

@@ -7,12 +7,16 @@ rule write_report:
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
         published="results/tables/published.tsv",
-        summaries=summary_files(),
-        figures=figure_files("svg"),
-        tables=further_tables(),
+        summaries=gathering.summaries(study),
+        figures=gathering.figures(study, "svg"),
+        tables=gathering.shown_tables(study),
         referee="results/tables/referee.tsv",
         warnings="results/tables/warnings.tsv",
-        behind=["results/tables/scores.parquet", "results/tables/curves.tsv", *alignment_tables()],
+        behind=[
+            "results/tables/scores.parquet",
+            "results/tables/curves.tsv",
+            *gathering.geometry_tables(study, "alignment"),
+        ],
     output:
         "results/report.html",
     log:
@@ -27,7 +31,7 @@ rule write_report:
         runtime=15,
     params:
         code=code("write_report.py"),
-        settings=as_json(report_settings()),
+        settings=as_json(study_description(study)),
     message:
         "Writing the report"
     shell:

@@ -11,7 +11,7 @@ rule fetch_weights:
     benchmark:
         "logs/benchmarks/fetch_weights/{model}/{file}.tsv"
     wildcard_constraints:
-        model=any_of(models_by_weights("fetch")),
+        model=any_of(study.fetched_models()),
     retries: 2
     conda:
         "../../envs/sources.yaml"
@@ -22,7 +22,7 @@ rule fetch_weights:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=weights_source,
+        settings=asks(study.weights_source),
     message:
         "Fetching {wildcards.file} of {wildcards.model}"
     shell:
@@ -40,7 +40,7 @@ rule fetch_dataset:
     benchmark:
         "logs/benchmarks/fetch_dataset/{dataset}/{file}.tsv"
     wildcard_constraints:
-        dataset=any_of(datasets_by_source("url", "geo", "huggingface")),
+        dataset=any_of(study.datasets_from("url", "geo", "huggingface")),
     retries: 2
     conda:
         "../../envs/sources.yaml"
@@ -51,7 +51,7 @@ rule fetch_dataset:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=dataset_source,
+        settings=asks(study.dataset_source),
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
     shell:
@@ -69,7 +69,7 @@ rule fetch_gene_names:
     benchmark:
         "logs/benchmarks/fetch_gene_names/{names}/{file}.tsv"
     wildcard_constraints:
-        names=any_of(config["gene_names"]),
+        names=any_of(study.gene_names),
     retries: 2
     conda:
         "../../envs/sources.yaml"
@@ -80,7 +80,7 @@ rule fetch_gene_names:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=gene_names_source,
+        settings=asks(study.gene_names_source),
     message:
         "Fetching the table of gene names {wildcards.names}"
     shell:
@@ -99,7 +99,7 @@ rule slice_cells:
     benchmark:
         "logs/benchmarks/slice_cells/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(datasets_by_source("slice")),
+        dataset=any_of(study.datasets_from("slice")),
     retries: 2
     conda:
         "../../envs/sources.yaml"
@@ -110,7 +110,7 @@ rule slice_cells:
         downloads=1,
     params:
         code=code("slice_cells.py"),
-        settings=slice_settings,
+        settings=asks(study.slice_settings),
     message:
         "Fetching the chosen cells of {wildcards.dataset}, and no others"
     shell:

@@ -4,7 +4,7 @@
 rule gather_scores:
     input:
         script=repository("scripts/gather_scores.py"),
-        scores=score_files("tsv"),
+        scores=study.score_files("tsv"),
     output:
         table=report(
             "results/tables/scores.tsv",
@@ -25,7 +25,7 @@ rule gather_scores:
         runtime=15,
     params:
         code=code("gather_scores.py"),
-        unavailable=unavailable_scores(),
+        unavailable=as_json(study.unavailable_scores()),
     message:
         "Gathering the scores"
     shell:
@@ -37,7 +37,7 @@ rule choose_layers:
     input:
         script=repository("scripts/choose_layers.py"),
         scores="results/tables/scores.tsv",
-        resamples=score_files("npz"),
+        resamples=study.score_files("npz"),
     output:
         layers=report(
             "results/tables/layers.tsv",
@@ -59,8 +59,8 @@ rule choose_layers:
         runtime=30,
     params:
         code=code("choose_layers.py"),
-        models=as_json(model_descriptions()),
-        conditions=config["study"]["conditions"],
+        models=as_json(study_description(study)["models"]),
+        conditions=list(study.study.conditions),
     message:
         "Choosing layers"
     shell:
@@ -101,7 +101,7 @@ rule compare_published:
 rule gather_ceilings:
     input:
         script=repository("scripts/gather_tables.py"),
-        tables=ceiling_files(),
+        references=gathering.ceiling_folders(study),
     output:
         "results/tables/ceilings.tsv",
     log:
@@ -116,10 +116,11 @@ rule gather_ceilings:
         runtime=15,
     params:
         code=code("gather_tables.py"),
+        tables=[f"{folder}/ceilings.tsv" for folder in gathering.ceiling_folders(study)],
     message:
         "Gathering the noise ceilings"
     shell:
-        "python {input.script} --tables {input.tables} --output {output} &> {log}"
+        "python {input.script} --tables {params.tables} --output {output} &> {log}"
 
 
 rule answer_referee:
@@ -128,9 +129,9 @@ rule answer_referee:
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
         curves="results/tables/curves.tsv",
-        ceilings=ceiling_tables(),
-        summaries=summary_files(),
-        resamples=first_layer_resamples(),
+        ceilings=gathering.ceiling_tables(study),
+        summaries=gathering.summaries(study),
+        resamples=gathering.first_layer_resamples(study),
     output:
         report(
             "results/tables/referee.tsv",
@@ -150,13 +151,12 @@ rule answer_referee:
         runtime=15,
     params:
         code=code("answer_referee.py"),
-        settings=as_json(referee_settings()),
-        ceilings=ceilings_option(),
+        settings=described("models", "config"),
     message:
         "Answering a referee's objections"
     shell:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
-        " --layers {input.layers} --curves {input.curves} {params.ceilings}"
+        " --layers {input.layers} --curves {input.curves} --ceilings {input.ceilings}"
         " --summaries {input.summaries} --resamples {input.resamples} --output {output} &> {log}"
 
 
@@ -167,7 +167,7 @@ rule gather_warnings:
     input:
         script=repository("scripts/gather_warnings.py"),
         scores="results/tables/scores.tsv",
-        geometry=geometry_tables(),
+        geometry=gathering.geometry_tables(study),
     output:
         report(
             "results/tables/warnings.tsv",
@@ -187,8 +187,8 @@ rule gather_warnings:
         runtime=15,
     params:
         code=code("gather_warnings.py"),
-        settings=as_json(warning_settings()),
-        logs=logs_of_numbers(),
+        settings=described("models", "order"),
+        logs=gathering.logs_of_numbers(study),
     message:
         "Gathering the warnings"
     shell:

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.csr_writer import CsrWriter
+from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
+from layerscope.cells.matrix import append_rows
 from layerscope.errors import DataError
 from layerscope.files import whole
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
-GENE_COLUMNS = ("symbol", "ensembl_id")
 TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
@@ -55,23 +55,37 @@ def read_cells(path: str | Path) -> AnnData:
 
 
 def read_obs(path: str | Path) -> pd.DataFrame:
-    """Read the cells' table alone: the standard columns, indexed by cell id (no anndata needed)."""
-    with open_h5ad(path) as stored:
-        _demand_canonical(stored, path)
-        return read_table(stored["obs"])
+    """Read the cells' table alone: the standard columns, indexed by cell id."""
+    return _read_table(path, "obs")
 
 
 def read_var(path: str | Path) -> pd.DataFrame:
     """Read the genes' table alone: ``symbol`` and/or ``ensembl_id``, indexed by gene name."""
-    with open_h5ad(path) as stored:
-        _demand_canonical(stored, path)
-        return read_table(stored["var"])
+    return _read_table(path, "var")
+
+
+def _read_table(path: str | Path, name: str) -> pd.DataFrame:
+    read_about(path)
+    with open_h5ad(path) as file:
+        return read_table(file[name])
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
     """Read the provenance of a file of canonical cells, and nothing else."""
-    with open_h5ad(path) as stored:
-        return _demand_canonical(stored, path)
+    provenance: dict[str, Any] = read_about(path)["provenance"]
+    return provenance
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """Read ``provenance`` and ``root_cell``, the id of the root that the data name, of canonical cells."""
+    with open_h5ad(path) as file:
+        if "X" not in file or "uns" not in file or PROVENANCE not in file["uns"]:
+            raise DataError(
+                f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
+                "make them from this file with scripts/prepare_cells.py"
+            )
+        uns = {name: file["uns"][name].asstr()[()] for name in (PROVENANCE, ROOT_CELL) if name in file["uns"]}
+    return {"provenance": json.loads(uns[PROVENANCE]), "root_cell": uns.get(ROOT_CELL)}
 
 
 def provenance(cells: AnnData) -> dict[str, Any]:
@@ -84,18 +98,8 @@ def provenance(cells: AnnData) -> dict[str, Any]:
     """
     if PROVENANCE not in cells.uns:
         raise DataError(f"these cells have no uns[{PROVENANCE!r}]: read them with read_cells")
-    found: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
-    return found
-
-
-def _demand_canonical(stored: h5py.File, path: str | Path) -> dict[str, Any]:
-    if "X" not in stored or "uns" not in stored or PROVENANCE not in stored["uns"]:
-        raise DataError(
-            f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
-            "make them from this file with scripts/prepare_cells.py"
-        )
-    found: dict[str, Any] = json.loads(stored["uns"][PROVENANCE].asstr()[()])
-    return found
+    about: dict[str, Any] = json.loads(str(cells.uns[PROVENANCE]))
+    return about
 
 
 def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
@@ -125,17 +129,7 @@ def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any])
 
 
 class CellsWriter:
-    """Write canonical cells block by block, so that memory is bounded by the block.
-
-    Parameters
-    ----------
-    path
-        The file to make (a scratch path of :func:`layerscope.files.whole`).
-    var
-        The genes' table, indexed by unique gene names.
-    provenance
-        See :func:`write_cells`.
-    """
+    """Write canonical cells block by block, in memory bounded by the block; see :func:`write_cells`."""
 
     def __init__(self, path: str | Path, var: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
         values = provenance.get("values")
@@ -143,12 +137,12 @@ class CellsWriter:
             raise DataError(f"{path}: values must be {' or '.join(VALUES)}, found {values!r}")
         _demand_unique(path, "gene names", var.index)
         self._path = path
-        self._whole_numbers = values == "counts"
+        self._are_counts = values == "counts"
         self._var = genes_table(var)
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self._file = h5py.File(path, "w")
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        self._x = CsrWriter(self._file.create_group("X"), len(var))
+        self._n_cells = 0
 
     def __enter__(self) -> CellsWriter:
         return self
@@ -164,18 +158,20 @@ class CellsWriter:
         block.sum_duplicates()
         block.eliminate_zeros()
         self._check_values(block.data)
-        self._x.append(block)
+        append_rows(self._file, "X", block)
+        self._n_cells += block.shape[0]
 
     def finish(self, obs: pd.DataFrame, root_cell: str | None = None) -> None:
-        """Write everything but the values: the tables, the provenance and the matrix's row pointers."""
+        """Write the tables and the provenance."""
         from anndata.io import write_elem
 
-        if len(obs) != self._x.n_rows:
-            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._x.n_rows}")
-        self._x.finish()
+        if len(obs) != self._n_cells:
+            raise DataError(f"{self._path}: the table has {len(obs)} cells, the matrix {self._n_cells}")
         uns = {PROVENANCE: self._provenance}
         if root_cell is not None:
-            uns[ROOT_CELL] = _demand_cell(self._path, str(root_cell), obs)
+            if root_cell not in obs.index:
+                raise DataError(f"{self._path}: the root cell {root_cell!r} is not among the cells")
+            uns[ROOT_CELL] = root_cell
         write_elem(self._file, "obs", standard_table(obs, self._path))
         write_elem(self._file, "var", self._var)
         write_elem(self._file, "uns", uns)
@@ -187,32 +183,24 @@ class CellsWriter:
             raise DataError(f"{self._path}: the matrix holds values that are not finite numbers")
         if values.size and values.min() < 0:
             raise DataError(f"{self._path}: the matrix holds negative values (smallest {values.min():g})")
-        if self._whole_numbers and (values != np.rint(values)).any():
+        if self._are_counts and (values != np.rint(values)).any():
             odd = values[values != np.rint(values)][0]
             raise DataError(f"{self._path}: counts must be whole numbers, found {odd:g}")
 
 
 def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFrame:
-    """Keep the standard columns of a cells' table, in their order, with their types.
-
-    Raises
-    ------
-    DataError
-        If cell ids repeat, or ``time`` is not an ordered categorical, or a flag is not boolean.
-    """
+    """Keep the standard columns of a cells' table, in their order, with their types; refuse other types."""
     _demand_unique(path, "cell ids", obs.index)
     truth = [name for name in obs.columns if str(name).startswith(TRUTH_PREFIX)]
-    kept: dict[str, Any] = {}
-    for name in [*(n for n in STANDARD_COLUMNS if n in obs.columns), *truth]:
-        kept[name] = _standard_column(name, obs[name], path)
-    table = pd.DataFrame(kept, index=pd.Index(obs.index.astype(str), dtype=object))
-    return table
+    names = [*(name for name in STANDARD_COLUMNS if name in obs.columns), *truth]
+    columns = {name: _standard_column(name, obs[name], path) for name in names}
+    return pd.DataFrame(columns, index=pd.Index(obs.index.astype(str), dtype=object))
 
 
 def genes_table(var: pd.DataFrame) -> pd.DataFrame:
     """Keep the columns ``symbol`` and ``ensembl_id`` of a genes' table, as text ("" where missing)."""
-    kept = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
-    return pd.DataFrame(kept, index=pd.Index(var.index.astype(str), dtype=object))
+    columns = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
+    return pd.DataFrame(columns, index=pd.Index(var.index.astype(str), dtype=object))
 
 
 def _standard_column(name: str, column: pd.Series, path: str | Path) -> Any:
@@ -244,9 +232,3 @@ def _demand_unique(path: str | Path, what: str, index: pd.Index) -> None:
         repeated = index[index.duplicated()].unique()
         few = ", ".join(map(str, repeated[:3]))
         raise DataError(f"{path}: {what} must be unique; {len(repeated)} repeat, such as {few}")
-
-
-def _demand_cell(path: str | Path, cell: str, obs: pd.DataFrame) -> str:
-    if cell not in obs.index:
-        raise DataError(f"{path}: the root cell {cell!r} is not among the cells")
-    return cell

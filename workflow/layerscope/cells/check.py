@@ -14,14 +14,13 @@ import pandas as pd
 
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, is_mitochondrial, organism
-from layerscope.cells.guard import ACCEPTED, judge, matrices, matrix_key, where_counts_are, words
+from layerscope.cells.guard import ACCEPTED, judge_all, matrix_key, where_counts_are, words
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
 from layerscope.cells.labels import natural_order, shortened, text
-from layerscope.cells.matrix import stored_rows
 from layerscope.cells.readers.h5ad import genes_of
 from layerscope.errors import DataError
 
-FEW, MANY = 2, 60
+MIN_LABELS, MAX_LABELS = 2, 60
 CONTROL = re.compile(
     r"^(control|ctrl|nt|ntc|non[-_ ]?targeting|negctrl|neg(ative)?[-_ ]?(ctrl|control)|scramble)\b", re.I
 )
@@ -51,12 +50,12 @@ class Needs(Protocol):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the cells' table: its name, labels with their numbers of cells, and what it may be."""
+    """A column of the cells' table: the cells of each label, and the standard column that it may be."""
 
     name: str
     sizes: pd.Series
     numeric: bool
-    perhaps: str
+    guess: str
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
@@ -79,23 +78,27 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         If the file is no h5ad file.
     """
     path = Path(path)
-    with open_h5ad(path) as stored:
+    with open_h5ad(path) as file:
         for part in ("obs", "var"):
-            if part not in stored:
+            if part not in file:
                 raise DataError(f"{path.name}: not an h5ad file: it has no {part}")
-        cell_ids = read_index(stored["obs"])
+        cell_ids = read_index(file["obs"])
         n_cells = len(cell_ids)
-        found = {name: _judge(stored, name, n_cells) for name in matrices(stored)}
-        columns = [_column(stored, name) for name in column_names(stored["obs"])]
-        best = _best(found)
-        key = best or "X"
-        table = genes_of(stored, key)
-        genes = identify(read_index(table), read_table(table), {}, path.name)
-        remedy = where_counts_are(stored, "", np.arange(n_cells))
-    kind = _values(found[key]) if key in found else None
+        everything = np.arange(n_cells)
+        judged = judge_all(file, everything)
+        columns = [_column(file, name) for name in column_names(file["obs"])]
+        key = _most_useful(judged)
+        table = read_table(genes_of(file, key))
+        genes = identify(table.index.tolist(), table, {}, path.name)
+        remedy = where_counts_are(file, "", everything, judged)
+    kind = _values(judged[key]) if key in judged else None
+    values = [f"{name}: {words(seen)}; {seen.seen()}" for name, seen in judged.items()]
+    repeats = n_cells - len(set(cell_ids))
     sections = {
-        f"{path.name}: {n_cells:,} cells x {len(genes):,} genes": _repeats(cell_ids),
-        "Values": [*_said(found), *([remedy] if remedy and kind != "counts" else [])],
+        f"{path.name}: {n_cells:,} cells x {len(genes):,} genes": (
+            [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
+        ),
+        "Values": [*(values or ["there is no matrix"]), *([remedy] if remedy and kind != "counts" else [])],
         "Genes": _genes(genes),
         "Columns of the cells (what each may be is a guess by its name)": [
             _line(column) for column in columns
@@ -109,83 +112,65 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
     )
 
 
-def _repeats(cell_ids: Sequence[str]) -> list[str]:
-    repeats = len(cell_ids) - len(set(cell_ids))
-    return [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
+def _most_useful(judged: Mapping[str, Fingerprint]) -> str:
+    """The first matrix of counts, else of log-normalised, else of normalised values, else X."""
+    usable = (name for kinds in ACCEPTED.values() for name, seen in judged.items() if seen.kind in kinds)
+    return next(usable, "X")
 
 
-def _judge(stored: h5py.File, name: str, n_cells: int) -> Fingerprint:
-    return judge(stored_rows(stored[name]), np.arange(n_cells))
-
-
-def _best(found: Mapping[str, Fingerprint]) -> str | None:
-    for kinds in ACCEPTED.values():
-        for name, fingerprint in found.items():
-            if fingerprint.kind in kinds:
-                return name
-    return None
-
-
-def _values(found: Fingerprint) -> str | None:
-    return next((values for values, kinds in ACCEPTED.items() if found.kind in kinds), None)
-
-
-def _said(found: Mapping[str, Fingerprint]) -> list[str]:
-    return [f"{name}: {words(seen)}; {seen.seen()}" for name, seen in found.items()] or ["there is no matrix"]
+def _values(seen: Fingerprint) -> str | None:
+    return next((values for values, kinds in ACCEPTED.items() if seen.kind in kinds), None)
 
 
 def _genes(genes: pd.DataFrame) -> list[str]:
     kinds = {"symbol": "symbols", "ensembl_id": "Ensembl ids"}
     held = " and ".join(kinds[name] for name in genes.columns)
-    mitochondrial = is_mitochondrial(genes)
     lines = [f"{held}, such as {', '.join(genes.iloc[:3, 0])}; species by their names: {organism(genes)}"]
     repeats = int(genes.iloc[:, 0].duplicated().sum())
     if repeats:
         lines.append(f"{repeats} names repeat (models add their counts up)")
+    mitochondrial = is_mitochondrial(genes)
     if mitochondrial is None:
-        lines.append("no symbols: the mitochondrial filter cannot be applied")
-    else:
-        lines.append(f"{int(mitochondrial.sum())} mitochondrial genes (MT-)")
-    return lines
+        return [*lines, "no symbols: the mitochondrial filter cannot be applied"]
+    return [*lines, f"{int(mitochondrial.sum())} mitochondrial genes (MT-)"]
 
 
-def _column(stored: h5py.File, name: str) -> Column:
-    column = read_column(stored["obs"], name)
+def _column(file: h5py.File, name: str) -> Column:
+    column = read_column(file["obs"], name)
     labels = pd.Series(text(column))
     sizes = labels[labels != ""].value_counts()
-    numeric = column.dtype.kind == "f" or (column.dtype.kind in "iu" and len(sizes) > MANY)
-    return Column(name, sizes, numeric, _perhaps(name, sizes, numeric))
+    numeric = column.dtype.kind == "f" or (column.dtype.kind in "iu" and len(sizes) > MAX_LABELS)
+    return Column(name, sizes, numeric, _guess(name, sizes, numeric))
 
 
-def _perhaps(name: str, sizes: pd.Series, numeric: bool) -> str:
+def _guess(name: str, sizes: pd.Series, numeric: bool) -> str:
     if numeric:
         return "reference_pseudotime" if re.search(r"pseudotime|dpt", name, re.I) else ""
-    if len(sizes) < FEW:
+    if len(sizes) < MIN_LABELS:
         return ""
     if any(CONTROL.match(label) for label in sizes.index) and not re.search("guide|sgrna", name, re.I):
         return "perturbation"
     for standard, pattern in NAMES:
-        few_enough = len(sizes) <= MANY or standard in ("clone", "guide", "perturbation")
+        few_enough = len(sizes) <= MAX_LABELS or standard in ("clone", "guide", "perturbation")
         if few_enough and re.search(pattern, name, re.I):
             return standard
     return ""
 
 
 def _line(column: Column) -> str:
-    guess = f"  [{column.perhaps}?]" if column.perhaps else ""
+    guess = f"  [{column.guess}?]" if column.guess else ""
     if column.numeric:
         return f"{column.name}: numbers{guess}"
-    shown = ", ".join(f"{shortened(label)} ({size:,})" for label, size in column.sizes.items() if size)
-    if len(column.sizes) > 6:
-        largest = ", ".join(f"{shortened(label)} ({size:,})" for label, size in column.sizes.iloc[:4].items())
-        shown = f"{len(column.sizes):,} labels: {largest} ..."
-    return f"{column.name}: {shown or 'empty'}{guess}"
+    many = len(column.sizes) > 6
+    largest = column.sizes.iloc[: 4 if many else 6].items()
+    shown = ", ".join(f"{shortened(label)} ({size:,})" for label, size in largest) or "empty"
+    return f"{column.name}: {f'{len(column.sizes):,} labels: {shown} ...' if many else shown}{guess}"
 
 
 def _first(columns: Iterable[Column], standard: str) -> Column | None:
     """The column that is perhaps the standard one: that of the same name, else the first."""
-    perhaps = [column for column in columns if column.perhaps == standard]
-    return next((column for column in perhaps if column.name == standard), perhaps[0] if perhaps else None)
+    guessed = [column for column in columns if column.guess == standard]
+    return next((column for column in guessed if column.name == standard), guessed[0] if guessed else None)
 
 
 def _control(column: Column | None) -> str | None:
@@ -194,25 +179,23 @@ def _control(column: Column | None) -> str | None:
 
 
 def _tasks(columns: Sequence[Column]) -> list[str]:
-    start = _first(columns, "time") or _first(columns, "cell_type")
-    trajectory = "needs a column of time or of cell type to name the root"
-    if start is not None:
-        trajectory = f"possible (root: say which label of {start.name} is the start)"
-    perturbation = _first(columns, "perturbation")
-    control = _control(perturbation)
-    perturbed = "needs a column that names each cell's perturbation; none looks like one"
-    if perturbation is not None:
-        perturbed = (
-            f"{perturbation.name} may name perturbations, but no label looks like a control: set `control`"
-        )
-        perturbed = f"possible ({perturbation.name}, control {control!r})" if control else perturbed
     types = _first(columns, "cell_type")
-    typed = "needs a column of cell types; none looks like one"
-    if types is not None:
+    trajectory = "needs a column of time or of cell type to name the root"
+    if start := _first(columns, "time") or types:
+        trajectory = f"possible (root: say which label of {start.name} is the start)"
+    perturbation = "needs a column that names each cell's perturbation; none looks like one"
+    if target := _first(columns, "perturbation"):
+        perturbation = (
+            f"{target.name} may name perturbations, but no label looks like a control: set `control`"
+        )
+        if control := _control(target):
+            perturbation = f"possible ({target.name}, control {control!r})"
+    cell_type = "needs a column of cell types; none looks like one"
+    if types:
         apart = _first(columns, "donor") or _first(columns, "batch")
-        tested = f"tested across {apart.name}" if apart else "no donor or batch to test across"
-        typed = f"possible ({types.name}, {tested})"
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbed}", f"cell_type: {typed}"]
+        across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
+        cell_type = f"possible ({types.name}, {across})"
+    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"cell_type: {cell_type}"]
 
 
 def _models(kind: str | None, genes: pd.DataFrame, models: Mapping[str, Needs]) -> list[str]:
@@ -237,7 +220,7 @@ def _models(kind: str | None, genes: pd.DataFrame, models: Mapping[str, Needs]) 
 
 
 def _entry(path: Path, key: str, kind: str | None, columns: Sequence[Column]) -> list[str]:
-    standard = dict.fromkeys(column.perhaps for column in columns if column.perhaps)
+    standard = dict.fromkeys(column.guess for column in columns if column.guess)
     mapping = {name: column.name for name in standard if (column := _first(columns, name))}
     lines = ["my_cells:", "  kind: h5ad", f"  source: {{path: {path}}}", f"  values: {kind or 'counts'}"]
     if key != "X":

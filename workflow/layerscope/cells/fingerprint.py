@@ -36,21 +36,21 @@ Kind = Literal[
     "empty",
 ]
 
-CONSTANT = 2e-3
+TOTALS_ALIKE = 2e-3
 NEAR_WHOLE = 0.03
-MOST_MULTIPLES = 0.97
-FEWEST_VALUES = 5
-LARGEST_MULTIPLE = 30.0
-LARGEST_JUDGED = 300.0
-FEWEST_ODD = 0.5
+MIN_SHARE_WHOLE = 0.97
+MIN_VALUES = 5
+MAX_MULTIPLE = 30.0
+MAX_JUDGED = 300.0
+MIN_SHARE_FRACTIONAL = 0.5
 ROUNDING = 2e-6
-ENOUGH_ONES = 2000
-LARGEST_LOGGED = 30.0
+MIN_ONES = 2000
+MAX_LOGGED = 30.0
 
 Inverse = Callable[[np.ndarray], np.ndarray]
 LOGARITHMS: tuple[tuple[Kind, Inverse, float], ...] = (
-    ("log_normalised", np.expm1, LARGEST_LOGGED),
-    ("log2", lambda v: np.exp2(v) - 1, LARGEST_LOGGED),
+    ("log_normalised", np.expm1, MAX_LOGGED),
+    ("log2", lambda v: np.exp2(v) - 1, MAX_LOGGED),
     ("log10", lambda v: np.power(10.0, v) - 1, 12.0),
     ("doubly_logged", lambda v: np.expm1(np.expm1(v)), 4.0),
 )
@@ -58,20 +58,10 @@ LOGARITHMS: tuple[tuple[Kind, Inverse, float], ...] = (
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a sample of cells looks like.
+    """What a sample of cells looks like: ``kind`` is the transformation that its values show.
 
-    Attributes
-    ----------
-    kind
-        The transformation that the values show.
-    n_values, n_fractional
-        Stored values that are not zero, and how many of them are not whole numbers.
-    smallest, largest
-        Of all values, zeros included.
-    examples
-        A few values, as stored.
-    total
-        Total per cell (before any logarithm) where all cells have the same; else 0.
+    ``n_values`` and ``n_fractional`` count values other than zero; ``smallest`` and ``largest`` include the
+    zeros; ``total`` is that of every cell before any logarithm, where all have the same, else 0.
     """
 
     kind: Kind
@@ -97,17 +87,10 @@ class Fingerprint:
 
 
 def fingerprint(sample: sparse.csr_matrix) -> Fingerprint:
-    """Tell which transformation made the values of a sample of cells.
+    """Tell which transformation made a sample of a few hundred cells x genes, in single precision or better.
 
-    Parameters
-    ----------
-    sample
-        Cells x genes; a few hundred cells are enough, stored in at least single precision.
-
-    Returns
-    -------
-    The fingerprint; its ``kind`` is ``"perhaps_logged"`` or ``"fractional"`` where small (up to 30) or large
-    non-integers fit no transformation that is known.
+    Small (up to 30) or large non-integers that fit no known transformation are ``perhaps_logged`` or
+    ``fractional``.
     """
     if sample.dtype.kind not in "biuf":
         return Fingerprint("text")
@@ -147,7 +130,7 @@ def _kind(
 
 def _whole_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, float]:
     """Counts, unless they are ones alone, or the same total was given to all cells and then rounded."""
-    if values.size >= ENOUGH_ONES and values.max() == 1:
+    if values.size >= MIN_ONES and values.max() == 1:
         return "binary", 0.0
     if np.median([row.min() for row in rows]) > 1 and _constant_total(rows):
         return "rounded", _constant_total(rows)
@@ -159,11 +142,11 @@ def _positive_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, fl
     odd = values[values != np.rint(values)]
     if (np.abs(odd - np.rint(odd)) <= ROUNDING * np.rint(odd)).all():
         return "nearly_whole", 0.0
-    if largest < LARGEST_LOGGED and (_whole(np.expm1(odd)) or _whole(np.exp2(odd) - 1)):
+    if largest < MAX_LOGGED and (_whole(np.expm1(odd)) or _whole(np.exp2(odd) - 1)):
         return "log_counts", 0.0
     if _whole(odd**2):
         return "square_root", 0.0
-    if odd.size < FEWEST_ODD * values.size:
+    if odd.size < MIN_SHARE_FRACTIONAL * values.size:
         return "fractional", 0.0
     if _constant_total(rows) or _multiples(rows):
         return "normalised", _constant_total(rows)
@@ -174,13 +157,13 @@ def _positive_kind(rows: list[np.ndarray], values: np.ndarray) -> tuple[Kind, fl
     for kind, before in undone:
         if _multiples(before):
             return kind, 0.0
-    return ("perhaps_logged" if largest < LARGEST_LOGGED else "fractional"), 0.0
+    return ("perhaps_logged" if largest < MAX_LOGGED else "fractional"), 0.0
 
 
 def _constant_total(rows: list[np.ndarray]) -> float:
     """Total of every cell if all have the same (and there are at least three cells), else 0."""
     totals = np.array([row.sum() for row in rows])
-    if len(totals) < 3 or not np.isfinite(totals).all() or totals.std() > CONSTANT * totals.mean():
+    if len(totals) < 3 or not np.isfinite(totals).all() or totals.std() > TOTALS_ALIKE * totals.mean():
         return 0.0
     return float(np.median(totals))
 
@@ -190,20 +173,20 @@ def _multiples(rows: list[np.ndarray]) -> bool:
     passed = judged = 0
     for row in rows:
         ratios = row / row.min()
-        ratios = ratios[(ratios > 1 + NEAR_WHOLE) & (ratios < LARGEST_MULTIPLE)]
-        if ratios.size >= FEWEST_VALUES:
+        ratios = ratios[(ratios > 1 + NEAR_WHOLE) & (ratios < MAX_MULTIPLE)]
+        if ratios.size >= MIN_VALUES:
             judged += 1
-            passed += (np.abs(ratios - np.rint(ratios)) < NEAR_WHOLE).mean() >= MOST_MULTIPLES
+            passed += (np.abs(ratios - np.rint(ratios)) < NEAR_WHOLE).mean() >= MIN_SHARE_WHOLE
     return judged > 0 and passed > judged / 2
 
 
 def _whole(values: np.ndarray) -> bool:
     """Whether these values are mostly small, and whole up to the single precision of their logarithms."""
-    small = values[values < LARGEST_JUDGED]
-    if small.size < max(FEWEST_VALUES, values.size / 2):
+    small = values[values < MAX_JUDGED]
+    if small.size < max(MIN_VALUES, values.size / 2):
         return False
     off = np.abs(small - np.rint(small))
-    return bool((off <= 1e-4 * np.maximum(small, 1)).mean() > MOST_MULTIPLES)
+    return bool((off <= 1e-4 * np.maximum(small, 1)).mean() > MIN_SHARE_WHOLE)
 
 
 def _is_scaled(sample: sparse.csr_matrix) -> bool:

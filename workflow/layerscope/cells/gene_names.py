@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +18,7 @@ LISTED_BY = "|"
 
 @dataclass(frozen=True)
 class GeneNames:
-    """A table of genes.
-
-    Attributes
-    ----------
-    name
-        The file, for messages.
-    ensembl_ids
-        Symbol to Ensembl id: symbols in use today.
-    previous
-        The same for earlier symbols, those that one gene alone had and none has today.
-    """
+    """A table of genes: Ensembl ids by symbol of today, and by earlier symbols that one gene alone had."""
 
     name: str
     ensembl_ids: Mapping[str, str]
@@ -38,17 +28,8 @@ class GeneNames:
     def read(cls, path: str | Path) -> GeneNames:
         """Read a table in the layout of HGNC's complete set, or any with a column of each kind of name.
 
-        Parameters
-        ----------
-        path
-            Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``symbol``
-            and ``ensembl_gene_id`` or one of the usual other names of these columns; ``prev_symbol``, if
-            there is one, lists earlier symbols with ``|`` between them.
-
-        Raises
-        ------
-        DataError
-            If a column is missing, or no row has both names.
+        Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``prev_symbol``,
+        if there is one, lists earlier symbols with ``|`` between them.
         """
         path = Path(path)
         try:
@@ -58,41 +39,20 @@ class GeneNames:
             raise DataError(f"{path.name}: no table of gene names can be read ({error})") from error
         symbols = table[_column(table, SYMBOL_COLUMNS, path.name)].str.strip()
         ids = table[_column(table, ENSEMBL_COLUMNS, path.name)].str.strip().map(strip_version)
-        named = (symbols != "") & (ids != "")
-        if not named.any():
+        current = _of_one_gene(symbols, ids)
+        if not current:
             raise DataError(f"{path.name}: no row names both a symbol and an Ensembl id")
-        current = _of_one_gene(zip(symbols[named], ids[named], strict=True))
-        earlier = table.loc[named, PREVIOUS] if PREVIOUS in table else pd.Series("", index=ids[named].index)
-        pairs = (
-            (symbol.strip(), ensembl_id)
-            for listed, ensembl_id in zip(earlier, ids[named], strict=True)
-            for symbol in listed.split(LISTED_BY)
-            if symbol.strip()
-        )
-        today = set(symbols)
-        previous = {symbol: gene for symbol, gene in _of_one_gene(pairs).items() if symbol not in today}
+        if PREVIOUS not in table:
+            return cls(path.name, current, {})
+        earlier = table[PREVIOUS].str.split(LISTED_BY).explode().str.strip()
+        previous = _of_one_gene(earlier[~earlier.isin(symbols)], ids[symbols != ""])
         return cls(path.name, current, previous)
 
     def complete(self, var: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-        """Add the kind of name that a table of genes lacks.
+        """Add the kind of name that a table of genes lacks ("" where unknown), and say how many are known.
 
         Names are compared as they are spelt. An earlier symbol counts only where the file does not also have
-        the gene under its symbol of today.
-
-        Parameters
-        ----------
-        var
-            Genes with ``symbol`` and/or ``ensembl_id``.
-
-        Returns
-        -------
-        The table with both columns ("" where the other name is not known), and a sentence about it; the table
-        as it is, and "", if it has both already.
-
-        Raises
-        ------
-        DataError
-            If not one gene is known: probably of another species.
+        the gene under its symbol of today. A table with both kinds of name stays as it is.
         """
         if {"symbol", "ensembl_id"} <= set(var.columns):
             return var, ""
@@ -101,14 +61,14 @@ class GeneNames:
         else:
             names = {gene: symbol for symbol, gene in self.ensembl_ids.items()}
             added, known = "symbol", [names.get(gene, "") for gene in var["ensembl_id"]]
-        found = sum(map(bool, known))
-        said = "Ensembl ids" if added == "ensembl_id" else "symbols"
-        if not found:
+        n_known = sum(map(bool, known))
+        if not n_known:
             raise DataError(
                 f"{self.name}: knows none of the {len(var):,} genes, such as "
                 f"{', '.join(map(repr, var.iloc[:3, 0]))}; is it of another species? Mend `gene_names`"
             )
-        sentence = f"{said} of {found:,} of {len(var):,} genes from {self.name}"
+        kind = "Ensembl ids" if added == "ensembl_id" else "symbols"
+        sentence = f"{kind} of {n_known:,} of {len(var):,} genes from {self.name}"
         return var.assign(**{added: known}), sentence
 
     def _ids_of(self, symbols: Sequence[str]) -> list[str]:
@@ -127,9 +87,9 @@ def _column(table: pd.DataFrame, usual: Sequence[str], where: str) -> str:
     raise DataError(f"{where}: no column {usual[0]!r}; {among(usual[0], list(table.columns))}")
 
 
-def _of_one_gene(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _of_one_gene(names: pd.Series, ids: pd.Series) -> dict[str, str]:
     """Names that stand for one gene, with that gene; those of several are left out."""
-    found: dict[str, set[str]] = {}
-    for name, gene in pairs:
-        found.setdefault(name, set()).add(gene)
-    return {name: genes.pop() for name, genes in found.items() if len(genes) == 1}
+    pairs = pd.DataFrame({"name": names}).join(ids.rename("id")).drop_duplicates()
+    pairs = pairs[(pairs["name"] != "") & (pairs["id"] != "")].dropna()
+    pairs = pairs[~pairs["name"].duplicated(keep=False)]
+    return dict(zip(pairs["name"], pairs["id"], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -22,9 +23,10 @@ IDENTIFIERS = (
     ("ensembl_id", re.compile(r"ENSG\d{11}.*", re.ASCII), re.compile(r"ENSMUSG\d{11}.*", re.ASCII)),
     ("symbol", HUMAN_SYMBOL, MOUSE_SYMBOL),
 )
+GENE_COLUMNS = ("symbol", "ensembl_id")
 INDEX = "index"
 SAMPLE = 2000
-MOST = 0.5
+MAJORITY = 0.5
 SYMBOL_COLUMNS = (
     "symbol",
     "gene_symbol",
@@ -44,110 +46,63 @@ def strip_version(name: str) -> str:
 
 def are_ensembl(names: Sequence[str]) -> bool:
     """Whether most of a sample of names are Ensembl gene ids."""
-    shown = _sample(names)
-    return bool(shown) and sum(bool(ENSEMBL.match(name)) for name in shown) > MOST * len(shown)
+    sample = _sample(names)
+    return bool(sample) and sum(bool(ENSEMBL.match(name)) for name in sample) > MAJORITY * len(sample)
 
 
 def organism(var: pd.DataFrame) -> Organism:
-    """Tell human from mouse by a sample of the genes' names.
-
-    Parameters
-    ----------
-    var
-        Genes with ``symbol`` and/or ``ensembl_id``.
-
-    Returns
-    -------
-    ``"unknown"`` where most names fit neither (or where the two kinds of identifier disagree).
-    """
-    told: set[Organism] = set()
-    for name, human, mouse in IDENTIFIERS:
-        if name in var:
-            told.add(_most(var[name].tolist(), human, mouse))
-    told.discard("unknown")
-    return told.pop() if len(told) == 1 else "unknown"
+    """Tell human from mouse by a sample of the genes' names; ``unknown`` where they fit neither."""
+    species = {_species(var[name].tolist(), *patterns) for name, *patterns in IDENTIFIERS if name in var}
+    species.discard("unknown")
+    return species.pop() if len(species) == 1 else "unknown"
 
 
-def _most(names: Sequence[str], human: re.Pattern[str], mouse: re.Pattern[str]) -> Organism:
-    shown = _sample(names)
-    as_human = sum(bool(human.fullmatch(name)) for name in shown)
-    as_mouse = sum(bool(mouse.fullmatch(name)) for name in shown)
-    if max(as_human, as_mouse) <= MOST * len(shown):
+def _species(names: Sequence[str], human: re.Pattern[str], mouse: re.Pattern[str]) -> Organism:
+    sample = _sample(names)
+    as_human = sum(bool(human.fullmatch(name)) for name in sample)
+    as_mouse = sum(bool(mouse.fullmatch(name)) for name in sample)
+    if max(as_human, as_mouse) <= MAJORITY * len(sample):
         return "unknown"
     return "human" if as_human > as_mouse else "mouse"
 
 
 def is_mitochondrial(var: pd.DataFrame) -> np.ndarray | None:
-    """Which genes are mitochondrial: the symbol starts with ``MT-`` (``mt-`` in mouse).
-
-    Returns
-    -------
-    Boolean array, shape ``(n_genes,)``; ``None`` where the genes have no symbols.
-    """
+    """Which genes have a symbol that starts with ``MT-`` (``mt-``); ``None`` without symbols."""
     if "symbol" not in var:
         return None
-    found: np.ndarray = var["symbol"].str.upper().str.startswith("MT-").to_numpy(dtype=bool)
-    return found
+    mitochondrial: np.ndarray = var["symbol"].str.upper().str.startswith("MT-").to_numpy(dtype=bool)
+    return mitochondrial
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """Make names unique: the second ``A`` becomes ``A-1`` (or the next that is free)."""
-    taken, count, made = set(names), dict[str, int](), []
-    for name in names:
-        if name not in count:
-            count[name] = 0
-            made.append(name)
-            continue
-        candidate = name
-        while candidate in taken:
-            count[name] += 1
-            candidate = f"{name}-{count[name]}"
-        taken.add(candidate)
-        made.append(candidate)
-    return made
+    from anndata.utils import make_index_unique
+
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on names that end in -1
+        return list(make_index_unique(pd.Index(names, dtype=object)))
 
 
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
-    """Make the canonical genes' table.
+    """Make the canonical genes' table: ``symbol`` and/or ``ensembl_id``, indexed by unique names.
 
-    Parameters
-    ----------
-    index
-        Gene names of the file, shape ``(n_genes,)``.
-    var
-        The file's table of genes.
-    mapping
-        ``symbol`` and ``ensembl_id`` to a column of ``var``, or to ``"index"``; what is not given is found by
-        the usual column names and by what the names look like.
-    where
-        The file, for messages.
-
-    Returns
-    -------
-    Genes with ``symbol`` and/or ``ensembl_id`` (versions stripped), indexed by unique names.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or does not hold what it is said to.
+    ``mapping`` gives the column of ``var`` (or ``"index"``) for each of the two; what it does not give is
+    taken by the usual names of columns and by what the names look like.
     """
     index = [name.strip() for name in index]
     if not index:
         raise DataError(f"{where}: there are no genes")
-    chosen = {**_guess(index, var), **{name: column for name, column in mapping.items() if column}}
-    for name in [name for name, column in mapping.items() if column is None]:
-        chosen.pop(name, None)
-    table: dict[str, list[str]] = {}
-    for name in ("symbol", "ensembl_id"):
-        if name in chosen:
-            found = _column(index, var, str(chosen[name]), where, name)
-            _demand_kind(found, name, str(chosen[name]), where)
-            table[name] = [strip_version(gene) for gene in found] if name == "ensembl_id" else found
     for name in mapping:
-        if name not in ("symbol", "ensembl_id"):
-            raise DataError(f"{where}: genes: unknown key {name!r}; {among(name, ('symbol', 'ensembl_id'))}")
+        if name not in GENE_COLUMNS:
+            raise DataError(f"{where}: genes: unknown key {name!r}; {among(name, GENE_COLUMNS)}")
+    columns = {**_guess(index, var), **mapping}
+    table: dict[str, list[str]] = {}
+    for name in GENE_COLUMNS:
+        if column := columns.get(name):
+            genes = _column(index, var, column, where, name)
+            _demand_kind(genes, name, column, where)
+            table[name] = [strip_version(gene) for gene in genes] if name == "ensembl_id" else genes
     names = [strip_version(gene) for gene in index]
     return pd.DataFrame(table, index=pd.Index(unique_names(names), dtype=object))
 
@@ -169,8 +124,8 @@ def _column(index: Sequence[str], var: pd.DataFrame, column: str, where: str, na
     if column not in var.columns:
         available = [INDEX, *var.columns]
         raise DataError(f"{where}: genes: {name}: no column {column!r} in var; {among(column, available)}")
-    found: list[str] = text(var[column]).tolist()
-    return found
+    names: list[str] = text(var[column]).tolist()
+    return names
 
 
 def _demand_kind(names: Sequence[str], name: str, column: str, where: str) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import h5py
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.fingerprint import LARGEST_LOGGED, Fingerprint, Kind, fingerprint
+from layerscope.cells.fingerprint import MAX_LOGGED, Fingerprint, Kind, fingerprint
 from layerscope.cells.h5ad_file import column_names, read_column
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.errors import DataError
 
 SAMPLE = 400
-LARGEST_COUNT = 1 << 24
+MAX_COUNT = 1 << 24
 WORDS: dict[Kind, str] = {
     "counts": "raw counts",
     "log_normalised": "natural log-normalised values (log1p of normalised counts)",
@@ -43,45 +43,32 @@ ACCEPTED: dict[str, tuple[Kind, ...]] = {
     "log_normalised": ("log_normalised", "perhaps_logged"),
     "normalised": ("normalised",),
 }
-UNLOGGED: tuple[Kind, ...] = (
-    "counts",
-    "normalised",
-    "fractional",
-    "perhaps_logged",
-    "nearly_whole",
-    "rounded",
-)
+UNLOGGED = ("counts", "normalised", "fractional", "perhaps_logged", "nearly_whole", "rounded")
 TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
 
 
-def words(found: Fingerprint) -> str:
+def words(seen: Fingerprint) -> str:
     """Say in words what a fingerprint means."""
-    if found.kind == "normalised" and found.total:
-        unit = "counts per million" if abs(found.total / 1e6 - 1) < 1e-2 else f"{found.total:,.0f} per cell"
+    if seen.kind == "normalised" and seen.total:
+        unit = "counts per million" if abs(seen.total / 1e6 - 1) < 1e-2 else f"{seen.total:,.0f} per cell"
         return f"library-size normalised values ({unit}), not logged"
-    return WORDS[found.kind]
-
-
-def sample(matrix: RowMatrix, rows: np.ndarray) -> sparse.csr_matrix:
-    """Take a sample of at most 400 of ``rows``, spread evenly; nothing that lies between them is read."""
-    if matrix.dtype.kind not in "biuf":
-        raise DataError(f"the matrix holds text (type {matrix.dtype}) instead of numbers")
-    chosen = rows[sample_rows(len(rows), SAMPLE)]
-    blocks = [block for row in chosen for _, block in matrix.blocks(np.array([row]))]
-    return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, matrix.shape[1]))
+    return WORDS[seen.kind]
 
 
 def judge(matrix: RowMatrix, rows: np.ndarray) -> Fingerprint:
-    """Fingerprint of a sample of ``rows``; of text, without reading it."""
-    return Fingerprint("text") if matrix.dtype.kind not in "biuf" else fingerprint(sample(matrix, rows))
+    """Fingerprint of at most 400 of ``rows``, spread evenly; of text, without reading it."""
+    if matrix.dtype.kind not in "biuf":
+        return Fingerprint("text")
+    blocks = [block for _, block in matrix.blocks(rows[sample_rows(len(rows), SAMPLE)])]
+    return fingerprint(sparse.vstack(blocks, format="csr")) if blocks else Fingerprint("empty")
 
 
-def admit(found: Fingerprint, values: str, where: str, remedy: str = "") -> str:
+def admit(seen: Fingerprint, values: str, where: str, remedy: str = "") -> str:
     """Accept a sample that is what the study says, or refuse it.
 
     Parameters
     ----------
-    found
+    seen
         Of a sample of the matrix.
     values
         What the study says: ``counts``, ``log_normalised`` or ``normalised``.
@@ -99,99 +86,104 @@ def admit(found: Fingerprint, values: str, where: str, remedy: str = "") -> str:
     DataError
         If the sample shows another transformation.
     """
-    if found.kind in ACCEPTED[values]:
+    if seen.kind in ACCEPTED[values]:
         remark = " (which fits no known transformation: the study's word is taken)"
-        return f"{words(found)}{remark if found.kind == 'perhaps_logged' else ''}: {found.seen()}"
+        return f"{words(seen)}{remark if seen.kind == 'perhaps_logged' else ''}: {seen.seen()}"
     raise DataError(
-        f"{where}: the study says `values: {values}`, but this looks like {words(found)}: {found.seen()}. "
-        f"{remedy or _say_so(found)}"
+        f"{where}: the study says `values: {values}`, but this looks like {words(seen)}: {seen.seen()}. "
+        f"{remedy or _remedy(seen)}"
     )
 
 
-def admit_unlogged(found: Fingerprint, where: str, remedy: str = "") -> str:
+def admit_unlogged(seen: Fingerprint, where: str, remedy: str = "") -> str:
     """Accept a sample that may be counts, corrected or scaled ones included, for a model that takes those.
 
     What shows logarithms, z-scores or the like is refused. Parameters and result as for :func:`admit`.
     """
-    if found.kind in UNLOGGED:
-        remark = "" if found.kind == "counts" else " (which the model takes; logarithms it would misread)"
-        return f"{words(found)}{remark}: {found.seen()}"
+    if seen.kind in UNLOGGED:
+        remark = "" if seen.kind == "counts" else " (which the model takes; logarithms it would misread)"
+        return f"{words(seen)}{remark}: {seen.seen()}"
     raise DataError(
         f"{where}: the model needs counts or values in proportion to them, but this looks like "
-        f"{words(found)}: {found.seen()}. {remedy or 'Find the raw counts'}"
+        f"{words(seen)}: {seen.seen()}. {remedy or 'Find the raw counts'}"
     )
 
 
-def _say_so(found: Fingerprint) -> str:
-    fits = [values for values, kinds in ACCEPTED.items() if found.kind in kinds]
-    if found.kind == "nearly_whole":
+def _remedy(seen: Fingerprint) -> str:
+    if seen.kind == "nearly_whole":
         return "If they are counts, round them (numpy.rint) and store them again"
-    if found.kind == "text":
+    if seen.kind == "text":
         return "Store the values as numbers"
-    if not fits:
+    fitting = [values for values, kinds in ACCEPTED.items() if seen.kind in kinds]
+    if not fitting:
         return "No model can use such values; find the raw counts"
-    limit = " (then only the models that take such values run)" if fits != ["counts"] else ""
-    return f"If that is right, set `values: {fits[0]}`{limit}"
+    limit = " (then only the models that take such values run)" if fitting != ["counts"] else ""
+    return f"If that is right, set `values: {fitting[0]}`{limit}"
 
 
-def where_counts_are(stored: h5py.File, used: str, rows: np.ndarray) -> str:
+def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
+    """Fingerprints of all matrices of an h5ad file, by name."""
+    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+
+
+def where_counts_are(
+    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
+) -> str:
     """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
 
     Parameters
     ----------
-    stored
+    file
         The open file.
     used
         The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
     rows
         The cells that the study uses.
+    judged
+        Result of :func:`judge_all`, if it is there already.
 
     Returns
     -------
     The remedy with the key to set; ``""`` if nothing looks like counts.
     """
-    found = {name: judge(stored_rows(stored[name]), rows) for name in matrices(stored)}
-    for name, kind in found.items():
-        if name != used and kind.kind == "counts":
-            key = matrix_key(name)
-            return f"{name} holds whole numbers: set `matrix: {key}`"
-    for name, kind in found.items():
-        if kind.kind in ("log_normalised", "normalised"):
-            total = next((column for column in TOTALS if column in column_names(stored["obs"])), None)
-            per = kind.total or 1e4
-            logged = kind.kind == "log_normalised"
-            if total and _recoverable(stored, name, total, per, logged, rows):
-                key = matrix_key(name)
-                return (
-                    f"Counts can be recovered exactly from {name}: set `matrix: {key}` and "
-                    f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
-                )
+    judged = judged or judge_all(file, rows)
+    for name, seen in judged.items():
+        if name != used and seen.kind == "counts":
+            return f"{name} holds whole numbers: set `matrix: {matrix_key(name)}`"
+    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
+    for name, seen in judged.items():
+        logged, per = seen.kind == "log_normalised", seen.total or 1e4
+        if not total or not (logged or seen.kind == "normalised"):
+            continue
+        if _recoverable(file, name, total, per, logged, rows):
+            return (
+                f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
+                f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
+            )
     return ""
 
 
-def _recoverable(
-    stored: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray
-) -> bool:
+def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
     chosen = rows[sample_rows(len(rows), SAMPLE)]
-    totals = pd.to_numeric(read_column(stored["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
     try:
-        for _ in RecoveredCounts(stored_rows(stored[name]), totals, per, logged).blocks(chosen):
+        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
             pass
     except DataError:
         return False
     return True
 
 
-def matrices(stored: h5py.File) -> list[str]:
+def matrices(file: h5py.File) -> list[str]:
     """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in stored.get("layers", {}))]
-    return [name for name in names if name in stored and _is_there(stored, name)]
+    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
+    return [name for name in names if name in file and _is_there(file, name)]
 
 
-def _is_there(stored: h5py.File, name: str) -> bool:
+def _is_there(file: h5py.File, name: str) -> bool:
     """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
     try:
-        return stored[name] is not None
+        return file[name] is not None
     except (KeyError, OSError, RuntimeError):
         return False
 
@@ -203,45 +195,23 @@ def matrix_key(name: str) -> str:
 
 @dataclass
 class StreamGuard:
-    """Look at every value while it passes.
-
-    Attributes
-    ----------
-    where
-        File and matrix, for messages.
-    values
-        What the study says the values are.
-    cell_ids, genes
-        Names of the matrix's rows and columns, for messages.
-    """
+    """Look at every value while it passes; ``where``, ``cell_ids`` and ``genes`` name it in messages."""
 
     where: str
     values: str
     cell_ids: Sequence[str]
     genes: Sequence[str]
-    n_values: int = field(default=0, init=False)
-    largest: float = field(default=0.0, init=False)
 
     def check(self, rows: np.ndarray, block: sparse.csr_matrix) -> None:
-        """Accept a block of rows, or raise.
-
-        Raises
-        ------
-        DataError
-            At the first cell with a value that is negative, not finite, or (for counts) not whole.
-        """
+        """Refuse a block at its first value that is negative, not finite, or (for counts) not whole."""
         data = block.data
-        if not data.size:
-            return
         self._refuse(~np.isfinite(data), rows, block, "not finite numbers")
         self._refuse(data < 0, rows, block, "negative")
         if self.values == "counts":
             self._refuse(data != np.rint(data), rows, block, "not whole numbers, and counts are")
-            self._refuse(data > LARGEST_COUNT, rows, block, f"above {LARGEST_COUNT:,}, and no count is")
+            self._refuse(data > MAX_COUNT, rows, block, f"above {MAX_COUNT:,}, and no count is")
         elif self.values == "log_normalised":
-            self._refuse(data >= LARGEST_LOGGED, rows, block, "too large for a logarithm")
-        self.n_values += int(np.count_nonzero(data))
-        self.largest = max(self.largest, float(data.max()))
+            self._refuse(data >= MAX_LOGGED, rows, block, "too large for a logarithm")
 
     def _refuse(self, bad: np.ndarray, rows: np.ndarray, block: sparse.csr_matrix, what: str) -> None:
         if not bad.any():

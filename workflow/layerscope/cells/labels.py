@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.settings import written
+
 LISTED = 30
 LETTERS = 80
-WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 MISSING = ("", "nan", "NaN", "None", "<NA>")
 
 
@@ -43,12 +44,7 @@ def _natural_key(label: str) -> tuple[list[tuple[int, float, str]], str]:
 def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
     """Turn a column into labels: trimmed text, whole numbers without ``.0``, ``""`` where missing.
 
-    Parameters
-    ----------
-    column
-        Text, categories or numbers, shape ``(n_cells,)``.
-    missing
-        Labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
+    ``missing`` lists labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
@@ -56,14 +52,6 @@ def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
     labels = np.array([*names, ""], dtype=object)
     chosen: np.ndarray = labels[column.cat.codes.to_numpy()]
     return chosen
-
-
-def written(value: object) -> str:
-    """Write a label: trimmed, a whole number without ``.0``, be it a number or text (``2.0``)."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    label = str(value).strip()
-    return label.partition(".")[0] if WHOLE.fullmatch(label) else label
 
 
 def _label(value: object, missing: set[str]) -> str:

@@ -1,24 +1,29 @@
-"""Rows of a matrix of cells, read block by block from whatever holds them."""
+"""Rows of a matrix of cells, read block by block so that memory is bounded by the block.
+
+The slices are taken with h5py: anndata's ``sparse_dataset`` refuses half precision and 10x files.
+"""
 
 from __future__ import annotations
 
-import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import h5py
 import numpy as np
 from scipy import sparse
 
-from layerscope.cells.h5ad_file import DamagedDataError
+from layerscope.cells.h5ad_file import DamagedDataError, Table, where
 from layerscope.errors import DataError
 
 ENTRIES_AT_ONCE = 1 << 22
+ENTRIES_REORDERED_AT_ONCE = 1 << 23
 READ_OVER = 1 << 14
+CHUNK = 1 << 16
 
 Blocks = Iterator[tuple[np.ndarray, sparse.csr_matrix]]
+Triplets = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+Span = tuple[h5py.Dataset, np.ndarray, np.ndarray]
 
 
 class RowMatrix(Protocol):
@@ -32,144 +37,101 @@ class RowMatrix(Protocol):
         ...
 
 
-Span = tuple[Any, np.ndarray, np.ndarray]
+class StoredRows:
+    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
 
-
-class SliceableRows(RowMatrix, Protocol):
-    """A matrix of which it is known where its rows lie.
-
-    Attributes
-    ----------
-    read_over
-        Entries between wanted rows that are read rather than skipped.
+    ``read_over`` is the number of stored entries between two wanted rows that are read rather than skipped.
     """
 
-    read_over: int
-
-    def spans(self, rows: np.ndarray) -> list[Span]:
-        """Which rows of which stored arrays make up ``rows``: the array, the first and the one after last."""
-        ...
-
-
-class CsrRows:
-    """Rows of stored CSR arrays: of an h5ad file, of a 10x file (whose columns are cells), or in memory.
-
-    Parameters
-    ----------
-    data, indices
-        Stored values and their columns; read by slices, never whole.
-    indptr
-        Where each row starts, shape ``(n_rows + 1,)``.
-    shape
-        Cells x genes.
-    entries_at_once
-        Stored entries read at a time: memory is bounded by this, not by the file.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit together; and, while rows are read, if a column number is impossible.
-    """
-
-    name = "a stored matrix"
-
-    def __init__(
-        self,
-        data: Any,
-        indices: Any,
-        indptr: Any,
-        shape: tuple[int, int],
-        entries_at_once: int | None = None,
-    ) -> None:
-        self._data, self._indices = data, indices
-        self._starts = np.asarray(indptr[()] if isinstance(indptr, h5py.Dataset) else indptr, dtype=np.int64)
-        self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
-        self.read_over = READ_OVER
-        self.shape, self.dtype = shape, np.dtype(data.dtype)
-        if isinstance(data, h5py.Dataset):
-            self.name = f"{Path(data.file.filename).name}: {data.parent.name.lstrip('/')}: {self.name}"
-        n_entries = min(data.shape[0], indices.shape[0])
-        if len(self._starts) != shape[0] + 1 or not _rises(self._starts, n_entries):
-            raise DamagedDataError(
-                f"{self.name} is damaged: {shape[0]} rows and {n_entries} entries, "
-                f"but {len(self._starts)} row starts, of which the last is {self._starts[-1:].tolist()}"
-            )
-
-    def spans(self, rows: np.ndarray) -> list[Span]:
-        """See :meth:`SliceableRows.spans`."""
-        firsts, lasts = self._starts[rows], self._starts[rows + 1]
-        return [(self._data, firsts, lasts), (self._indices, firsts, lasts)]
+    def __init__(self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None) -> None:
+        self._stored, self.read_over = stored, READ_OVER
+        if isinstance(stored, h5py.Group):
+            assert shape is not None
+            self._data, self._indices = stored["data"], stored["indices"]
+            self.shape, self.dtype = shape, np.dtype(self._data.dtype)
+            self.starts = stored["indptr"][()].astype(np.int64)
+            self._demand_rising_starts()
+        else:
+            self.shape, self.dtype = (int(stored.shape[0]), int(stored.shape[1])), np.dtype(stored.dtype)
+            self.starts = np.arange(self.shape[0] + 1) * max(self.shape[1], 1)
 
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`RowMatrix.blocks`."""
-        firsts, lasts = self._starts[rows], self._starts[rows + 1]
-        for part in _parts(firsts, lasts, self._entries_at_once, self.read_over):
-            values, columns, sizes = [], [], []
-            for run in _runs(firsts[part], lasts[part], self.read_over):
-                first, last = firsts[part][run.start], lasts[part][run.stop - 1]
-                data, indices = _computable(self._data[first:last]), self._indices[first:last]
-                for row in range(run.start, run.stop):
-                    inside = slice(firsts[part][row] - first, lasts[part][row] - first)
-                    values.append(data[inside])
-                    columns.append(indices[inside])
-                    sizes.append(inside.stop - inside.start)
-            indptr = np.concatenate([[0], np.cumsum(sizes)])
-            found = np.concatenate(columns)
-            self._demand_columns(found)
-            block = (np.concatenate(values), found, indptr)
-            yield rows[part], sparse.csr_matrix(block, shape=(len(sizes), self.shape[1]))
+        for part in _parts(self.starts, rows):
+            yield part, self.read(part)
 
-    def _demand_columns(self, columns: np.ndarray) -> None:
-        if columns.size and not (columns.min() >= 0 and columns.max() < self.shape[1]):
-            raise DamagedDataError(
-                f"{self.name} is damaged: it has {self.shape[1]} columns, and entries of column "
-                f"{columns.min() if columns.min() < 0 else columns.max()}"
-            )
-
-
-class DenseRows:
-    """Rows of a stored dense matrix.
-
-    Parameters
-    ----------
-    stored
-        Cells x genes.
-    entries_at_once
-        See :class:`CsrRows`.
-    """
-
-    def __init__(self, stored: h5py.Dataset | np.ndarray, entries_at_once: int | None = None) -> None:
-        self._stored = stored
-        self.shape, self.dtype = (int(stored.shape[0]), int(stored.shape[1])), np.dtype(stored.dtype)
-        self._entries_at_once = entries_at_once or ENTRIES_AT_ONCE
-        self.read_over = READ_OVER
+    def read(self, rows: np.ndarray) -> sparse.csr_matrix:
+        """Read rows (ascending, at least one), those that lie near each other in one go."""
+        gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
+        runs = np.split(rows, np.flatnonzero(gaps > self.read_over) + 1)
+        blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
+        if len(rows) < sum(block.shape[0] for block in blocks):
+            blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
+        return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
 
     def spans(self, rows: np.ndarray) -> list[Span]:
-        """See :meth:`SliceableRows.spans`."""
+        """Stored arrays, and for each of the rows its first entry in them and the one after its last."""
+        if isinstance(self._stored, h5py.Group):
+            places = self.starts[rows], self.starts[rows + 1]
+            return [(self._data, *places), (self._indices, *places)]
         return [(self._stored, rows, rows + 1)]
 
+    def _slice(self, first: int, last: int) -> sparse.csr_matrix:
+        if not isinstance(self._stored, h5py.Group):
+            return sparse.csr_matrix(_computable(self._stored[first:last]))
+        entries = slice(self.starts[first], self.starts[last])
+        data, indices = _computable(self._data[entries]), self._indices[entries]
+        impossible = indices[(indices < 0) | (indices >= self.shape[1])]
+        if impossible.size:
+            raise DamagedDataError(
+                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, "
+                f"and entries of column {impossible[0]}"
+            )
+        starts = self.starts[first : last + 1] - entries.start
+        return sparse.csr_matrix((data, indices, starts), shape=(last - first, self.shape[1]))
+
+    def _demand_rising_starts(self) -> None:
+        n_entries = min(len(self._data), len(self._indices))
+        starts = self.starts
+        fits = len(starts) == self.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
+        if not fits or (np.diff(starts) < 0).any():
+            raise DamagedDataError(
+                f"{where(self._stored)}: a stored matrix is damaged: {self.shape[0]} rows and {n_entries} "
+                f"entries, but {len(starts)} row starts, of which the last is {starts[-1:].tolist()}"
+            )
+
+
+class ReorderedRows:
+    """Rows of a matrix that comes by columns or in no order, sorted by way of a temporary file.
+
+    ``triplets`` yields chunks of (rows, columns, values); ``name`` says in messages where the matrix comes
+    from.
+    """
+
+    def __init__(self, triplets: Triplets, shape: tuple[int, int], dtype: np.dtype[Any], name: str) -> None:
+        from anndata.io import write_elem
+
+        self.shape, self.dtype = shape, _computable(np.zeros(0, dtype)).dtype
+        self._file = h5py.File(tempfile.TemporaryFile(), "w")  # noqa: SIM115 - it lives as long as the rows
+        self._pieces = []
+        for number, (rows, columns, values) in enumerate(triplets):
+            try:
+                piece = sparse.coo_matrix((_computable(values), (rows, columns)), shape=shape)
+            except ValueError as error:
+                raise DamagedDataError(f"{name}: a stored matrix is damaged: {error}") from error
+            write_elem(self._file, str(number), piece.tocsr())
+            self._pieces.append(StoredRows(self._file[str(number)], shape))
+        self._starts = sum((piece.starts for piece in self._pieces), np.zeros(shape[0] + 1, dtype=np.int64))
+
     def blocks(self, rows: np.ndarray) -> Blocks:
         """See :meth:`RowMatrix.blocks`."""
-        width = max(self.shape[1], 1)
-        for part in _parts(rows * width, (rows + 1) * width, self._entries_at_once, self.read_over):
-            pieces = []
-            for run in _runs(rows[part] * width, (rows[part] + 1) * width, self.read_over):
-                chosen = rows[part][run]
-                rectangle = self._stored[chosen[0] : chosen[-1] + 1]
-                pieces.append(sparse.csr_matrix(_computable(rectangle)[chosen - chosen[0]]))
-            yield rows[part], sparse.vstack(pieces, format="csr")
+        for part in _parts(self._starts, rows):
+            empty = sparse.csr_matrix((len(part), self.shape[1]), dtype=self.dtype)
+            yield part, sum((piece.read(part) for piece in self._pieces), empty)
 
 
 class ChosenColumns:
-    """Rows of a matrix of which only some columns are kept.
-
-    Parameters
-    ----------
-    matrix
-        The whole matrix.
-    columns
-        Columns to keep, ascending, shape ``(n_kept,)``.
-    """
+    """Rows of a matrix of which only some columns (ascending) are kept."""
 
     def __init__(self, matrix: RowMatrix, columns: np.ndarray) -> None:
         self._matrix, self._columns = matrix, columns
@@ -181,86 +143,7 @@ class ChosenColumns:
             yield part, block[:, self._columns]
 
 
-def _rises(starts: np.ndarray, n_entries: int) -> bool:
-    """Whether row starts begin at 0, never fall, and end within the entries."""
-    return bool(starts[0] == 0 and starts[-1] <= n_entries and (np.diff(starts) >= 0).all())
-
-
-def _computable(values: np.ndarray) -> np.ndarray:
-    """Half-precision values in single precision, in which sparse matrices can compute."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _parts(firsts: np.ndarray, lasts: np.ndarray, budget: int, read_over: int) -> Iterator[slice]:
-    """Cut rows into parts whose entries, and the gaps read over between them, stay within a budget."""
-    gaps = np.minimum(np.maximum(firsts[1:] - lasts[:-1], 0), read_over)
-    ends = np.cumsum((lasts - firsts) + np.concatenate([[0], gaps]) if len(firsts) else firsts)
-    start = 0
-    while start < len(firsts):
-        before = ends[start - 1] if start else 0
-        stop = max(int(np.searchsorted(ends, before + budget, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
-
-
-def _runs(firsts: np.ndarray, lasts: np.ndarray, read_over: int) -> list[slice]:
-    """Group rows that lie near enough to be read in one go."""
-    breaks = np.flatnonzero(firsts[1:] - lasts[:-1] > read_over) + 1
-    edges = [0, *breaks.tolist(), len(firsts)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-
-Triplets = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-
-class SpooledRows(CsrRows):
-    """Rows of a matrix that comes by columns or in no order: sorted into CSR form in a temporary folder.
-
-    Parameters
-    ----------
-    triplets
-        Called twice; yields chunks of (rows, columns, values), each shape ``(n_entries,)``.
-    shape, dtype
-        Of the matrix.
-    """
-
-    def __init__(
-        self, triplets: Callable[[], Triplets], shape: tuple[int, int], dtype: np.dtype[Any]
-    ) -> None:
-        sizes = np.zeros(shape[0], dtype=np.int64)
-        for rows, _, _ in triplets():
-            sizes += np.bincount(rows, minlength=shape[0])
-        indptr = np.concatenate([[0], np.cumsum(sizes)])
-        self._folder = tempfile.TemporaryDirectory(prefix="layerscope_rows_")
-        folder = Path(self._folder.name)
-        length = max(int(indptr[-1]), 1)
-        data = np.memmap(folder / "data", dtype=dtype, mode="w+", shape=(length,))
-        indices = np.memmap(folder / "indices", dtype=np.int32, mode="w+", shape=(length,))
-        free = indptr[:-1].copy()
-        for rows, columns, values in triplets():
-            order = np.argsort(rows, kind="stable")
-            sorted_rows = rows[order]
-            found, first, n = np.unique(sorted_rows, return_index=True, return_counts=True)
-            places = free[sorted_rows] + np.arange(len(order)) - np.repeat(first, n)
-            data[places], indices[places] = values[order], columns[order]
-            free[found] += n
-        super().__init__(data, indices, indptr, shape)
-
-
-def csc_rows(data: Any, indices: Any, indptr: np.ndarray, shape: tuple[int, int]) -> SpooledRows:
-    """Rows of stored CSC arrays (entries column by column)."""
-    starts = np.asarray(indptr, dtype=np.int64)
-
-    def triplets() -> Triplets:
-        for first in range(0, int(starts[-1]), ENTRIES_AT_ONCE):
-            last = min(first + ENTRIES_AT_ONCE, int(starts[-1]))
-            columns = np.searchsorted(starts, np.arange(first, last), side="right") - 1
-            yield np.asarray(indices[first:last], dtype=np.int64), columns, data[first:last]
-
-    return SpooledRows(triplets, shape, np.dtype(data.dtype))
-
-
-def stored_rows(stored: h5py.Group | h5py.Dataset) -> RowMatrix:
+def stored_rows(stored: Table) -> RowMatrix:
     """Rows of a matrix in an h5ad file, dense, CSR or CSC, of any version of the format.
 
     Raises
@@ -268,23 +151,60 @@ def stored_rows(stored: h5py.Group | h5py.Dataset) -> RowMatrix:
     DataError
         If the matrix is none of these, or not two-dimensional.
     """
-    where = f"{Path(stored.file.filename).name}: {stored.name.lstrip('/')}"
     if isinstance(stored, h5py.Dataset):
         if stored.ndim != 2:
-            raise DataError(f"{where}: expected a matrix of cells x genes, found the shape {stored.shape}")
-        return DenseRows(stored)
-    found = stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format", "nothing"))
-    kind = (found.decode() if isinstance(found, bytes) else str(found)).removesuffix("_matrix")
+            raise DataError(
+                f"{where(stored)}: expected a matrix of cells x genes, found the shape {stored.shape}"
+            )
+        return StoredRows(stored)
+    encoding = stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format", "nothing"))
+    kind = (encoding.decode() if isinstance(encoding, bytes) else str(encoding)).removesuffix("_matrix")
     if kind not in ("csr", "csc"):
-        raise DataError(f"{where}: expected a dense, CSR or CSC matrix, found {kind!r}")
+        raise DataError(f"{where(stored)}: expected a dense, CSR or CSC matrix, found {kind!r}")
     missing = [part for part in ("data", "indices", "indptr") if part not in stored]
     if missing:
-        raise DamagedDataError(f"{where}: a stored matrix is damaged: it has no {missing[0]}")
+        raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no {missing[0]}")
     n_rows, n_columns = stored.attrs["shape"] if "shape" in stored.attrs else stored.attrs["h5sparse_shape"]
     shape = (int(n_rows), int(n_columns))
     if kind == "csr":
-        return CsrRows(stored["data"], stored["indices"], stored["indptr"], shape)
-    return csc_rows(stored["data"], stored["indices"], stored["indptr"][()], shape)
+        return StoredRows(stored, shape)
+    return ReorderedRows(_by_columns(stored), shape, np.dtype(stored["data"].dtype), where(stored))
+
+
+def _by_columns(stored: h5py.Group) -> Triplets:
+    """Entries of a CSC matrix."""
+    starts = stored["indptr"][()].astype(np.int64)
+    for first in range(0, int(starts[-1]), ENTRIES_REORDERED_AT_ONCE):
+        entries = np.arange(first, min(first + ENTRIES_REORDERED_AT_ONCE, int(starts[-1])))
+        columns = np.searchsorted(starts, entries, side="right") - 1
+        part = slice(first, first + len(entries))
+        yield stored["indices"][part], columns, stored["data"][part]
+
+
+def _parts(starts: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut rows into parts that span at most ``ENTRIES_AT_ONCE`` stored entries, but at least one row."""
+    ends = starts[rows + 1]
+    first = 0
+    while first < len(rows):
+        last = int(np.searchsorted(ends, starts[rows[first]] + ENTRIES_AT_ONCE, side="right"))
+        yield rows[first : max(last, first + 1)]
+        first = max(last, first + 1)
+
+
+def _computable(values: np.ndarray) -> np.ndarray:
+    """Half-precision values in single precision, in which sparse matrices can compute."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def append_rows(file: h5py.Group, name: str, block: sparse.csr_matrix) -> None:
+    """Append rows to the CSR matrix ``name``, compressed lightly; the first block makes it."""
+    from anndata.io import sparse_dataset, write_elem
+
+    if name in file:
+        sparse_dataset(file[name], should_cache_indptr=False).append(block)
+        return
+    layout = {"chunks": (CHUNK,), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+    write_elem(file, name, block, dataset_kwargs={**layout, "indptr_dtype": np.int64})
 
 
 def sample_rows(n_rows: int, size: int) -> np.ndarray:

@@ -29,17 +29,7 @@ GROUPS = ("time", "batch", "replicate", "is_control")
 
 @dataclass
 class CellMetrics:
-    """What quality control needs to know of every cell.
-
-    Attributes
-    ----------
-    n_genes
-        Genes detected, shape ``(n_cells,)``, int64.
-    n_counts
-        Total (before any logarithm), shape ``(n_cells,)``, float64.
-    mitochondrial_percent
-        Share of the total from mitochondrial genes, shape ``(n_cells,)``; NaN for empty cells.
-    """
+    """Genes detected, total before any logarithm, and mitochondrial share of it (NaN if 0) of every cell."""
 
     n_genes: np.ndarray
     n_counts: np.ndarray
@@ -52,33 +42,26 @@ class CellMetrics:
 
     def measure(self, cells: np.ndarray, block: sparse.csr_matrix, mitochondrial: np.ndarray | None) -> None:
         """Measure a block, shape ``(n_rows, n_genes)``, of the cells with these positions."""
-        self.n_genes[cells] = np.diff(block.indptr) - _row_sums(block, block.data == 0)
-        self.n_counts[cells] = _row_sums(block, block.data)
+        cell = np.repeat(np.arange(len(cells)), np.diff(block.indptr))
+
+        def sums(values: np.ndarray) -> np.ndarray:
+            return np.bincount(cell, weights=values, minlength=len(cells))
+
+        self.n_genes[cells] = sums(block.data != 0)
+        self.n_counts[cells] = total = sums(block.data)
         if mitochondrial is not None:
-            share = _row_sums(block, block.data * mitochondrial[block.indices])
-            total = self.n_counts[cells]
+            share = sums(block.data * mitochondrial[block.indices])
             self.mitochondrial_percent[cells] = np.divide(
                 100 * share, total, out=np.full(len(total), np.nan), where=total > 0
             )
 
 
-def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
-    ends = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    sums: np.ndarray = ends[block.indptr[1:]] - ends[block.indptr[:-1]]
-    return sums
-
-
 @dataclass
 class Summary:
-    """The table of what each step removed, per group of cells.
+    """The table of what each step removed, and the cells that are left (``kept``).
 
-    Attributes
-    ----------
-    groups
-        Cells' table with those of :data:`GROUPS` that the data have, shape
-        ``(n_cells, n_columns)``.
-    n_genes
-        Genes as read.
+    ``groups`` has one row per cell, with those of :data:`GROUPS` that the data have; ``n_genes`` are those as
+    read.
     """
 
     groups: pd.DataFrame
@@ -128,14 +111,11 @@ class Summary:
 
 def _per_label(column: pd.Series, before: np.ndarray, after: np.ndarray) -> list[tuple[str, int, int]]:
     labels = column.astype("category")
-    codes, size = labels.cat.codes.to_numpy(), len(labels.cat.categories)
-    known = codes >= 0
-    n_before = np.bincount(codes[before & known], minlength=size)
-    n_after = np.bincount(codes[after & known], minlength=size)
+    n_before, n_after = (labels[cells].value_counts(sort=False) for cells in (before, after))
     return [
-        (f"{column.name}: {label}", int(n_before[code]), int(n_after[code]))
-        for code, label in enumerate(labels.cat.categories)
-        if n_before[code]
+        (f"{column.name}: {label}", int(before), int(after))
+        for label, before, after in zip(labels.cat.categories, n_before, n_after, strict=True)
+        if before
     ]
 
 
@@ -144,18 +124,8 @@ def filter_cells(
 ) -> None:
     """Apply the filters of cells in order: genes detected, counts, mitochondrial share.
 
-    Parameters
-    ----------
-    metrics
-        Of every cell of the summary.
-    quality
-        Thresholds; a cell at the threshold is kept.
-    summary
-        Records what each filter removed, and holds the cells that are kept.
-    values
-        What ``X`` holds; filters of counts are not applied unless it is ``counts``.
-    mitochondrial
-        Why there is no mitochondrial share; ``""`` where there is one.
+    A cell at a threshold is kept. Filters of counts need ``values`` to be ``counts``; ``mitochondrial`` says
+    why there is no mitochondrial share, ``""`` where there is one.
     """
     no_counts = "" if values == "counts" else "the values are not counts"
     percent = np.nan_to_num(metrics.mitochondrial_percent, nan=0.0)

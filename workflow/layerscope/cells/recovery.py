@@ -15,21 +15,9 @@ SINGLE_PRECISION = 2e-6
 def undo(
     block: sparse.csr_matrix, totals: np.ndarray, per: float, logged: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Undo a normalisation.
+    """Undo a normalisation: what the values were before, not rounded, and which of those are not whole.
 
-    Parameters
-    ----------
-    block
-        Normalised values, cells x genes.
-    totals
-        Each cell's total before normalisation, shape ``(n_cells,)``.
-    per, logged
-        See :class:`RecoveredCounts`.
-
-    Returns
-    -------
-    What the stored values were (float64, not rounded), and which of them are no whole numbers within 0.001
-    (and, for large ones, within the precision of values that were computed in single precision).
+    Whole is within 0.001 and, for large ones, the precision of values computed in single precision.
     """
     values = block.data.astype(np.float64)
     raw = (np.expm1(values) if logged else values) * np.repeat(totals, np.diff(block.indptr)) / per
@@ -40,18 +28,7 @@ def undo(
 class RecoveredCounts:
     """Rows of counts, undone from normalised values: ``expm1(value) * total / per``, rounded.
 
-    Parameters
-    ----------
-    matrix
-        The normalised values.
-    totals
-        Each cell's total before normalisation, shape ``(n_cells,)``.
-    per
-        What each cell was normalised to.
-    logged
-        Whether ``log1p`` was taken.
-    where
-        File and matrix, for messages.
+    ``totals`` are the cells' totals before normalisation, ``per`` what each cell was normalised to.
     """
 
     def __init__(
@@ -62,14 +39,9 @@ class RecoveredCounts:
         self.shape, self.dtype = matrix.shape, np.dtype(np.float64)
 
     def blocks(self, rows: np.ndarray) -> Blocks:
-        """See :meth:`layerscope.cells.matrix.RowMatrix.blocks`.
+        """See :meth:`layerscope.cells.matrix.RowMatrix.blocks`; values that are no counts are refused.
 
-        Raises
-        ------
-        DataError
-            If a recovered value is no whole number (see :func:`undo`; the message gives the share of such
-            values), or a cell's counts add up to more than its total: whole multiples of counts would pass
-            for counts if only the values were looked at.
+        A cell's counts must not add up to more than its total either: multiples of counts are whole, too.
         """
         for part, block in self._matrix.blocks(rows):
             raw, off = undo(block, self._totals[part], self._per, self._logged)

@@ -13,12 +13,7 @@ from layerscope.errors import DataError
 
 
 def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
-    """Give every cell a random number that depends on the seed and its id alone.
-
-    Returns
-    -------
-    Shape ``(n_cells,)``, uint64.
-    """
+    """Give every cell a random number (uint64) that depends on the seed and its id alone."""
     key = f"{seed}:".encode()
     digests = b"".join(hashlib.blake2b(key + cell.encode(), digest_size=8).digest() for cell in cell_ids)
     numbers: np.ndarray = np.frombuffer(digests, dtype="<u8")
@@ -26,30 +21,14 @@ def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
 
 
 def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np.ndarray:
-    """Choose at most ``most`` cells, every stratum in proportion to its cells.
+    """Choose at most ``most`` cells, every stratum (combination of columns) in proportion to its cells.
 
     Within a stratum the cells are put in a random order; the cell at place ``r`` of ``n`` (from 0) has the
     quantile ``(r + 1/2) / n``, and the cells with the smallest quantiles are taken (ties by the random
     number). The choice does not depend on the order of the cells.
-
-    Parameters
-    ----------
-    cell_ids
-        Shape ``(n_cells,)``.
-    strata
-        Columns whose combinations are the strata, one row per cell.
-    most
-        Cells to keep.
-    seed
-        Of the random order.
-
-    Returns
-    -------
-    Boolean array, shape ``(n_cells,)``.
     """
-    keep = np.ones(len(cell_ids), dtype=bool)
     if len(cell_ids) <= most:
-        return keep
+        return np.ones(len(cell_ids), dtype=bool)
     number = stable_order(cell_ids, seed)
     codes = (
         strata.groupby(list(strata.columns), sort=False, observed=True).ngroup() if len(strata.columns) else 0
@@ -58,43 +37,26 @@ def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np
     frame = pd.DataFrame({"stratum": stratum, "number": number})
     within = frame.groupby("stratum")["number"]
     quantile = ((within.rank(method="first") - 0.5) / within.transform("size")).to_numpy()
-    chosen = np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]
-    keep[:] = False
-    keep[chosen] = True
+    keep = np.zeros(len(cell_ids), dtype=bool)
+    keep[np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]] = True
     return keep
 
 
 def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
-    """Choose the cells of a perturbation condition.
+    """Choose the cells of a perturbation condition; those without a perturbation are never chosen.
 
-    Parameters
-    ----------
-    obs
-        Cells with ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
-    selection
-        What to keep.
-    where
-        File or condition, for messages.
-
-    Returns
-    -------
-    Boolean array, shape ``(n_cells,)``. Cells without a perturbation are never chosen.
-
-    Raises
-    ------
-    DataError
-        If no perturbation, or no control, is left.
+    ``obs`` holds ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
     """
     names = obs["perturbation"].astype(object).to_numpy()
     control = obs["is_control"].to_numpy(dtype=bool)
     targeting: np.ndarray = ~control & (names != "")
-    kept = _perturbations(names[targeting], selection, where)
-    keep: np.ndarray = control | (targeting & pd.Index(names).isin(kept))
+    perturbations = _perturbations(names[targeting], selection, where)
+    group = np.where(control, -1, pd.Index(perturbations).get_indexer(pd.Index(names)))
+    keep: np.ndarray = control | (targeting & (group >= 0))
     if not control.any():
         raise DataError(f"{where}: no control cells are left; check `control`, `subset` and `quality`")
     strata = obs[[name for name in ("guide", "batch") if name in obs]]
-    group = np.where(control, -1, pd.Index(kept).get_indexer(pd.Index(names)))
-    for number in range(-1, len(kept)):
+    for number in range(-1, len(perturbations)):
         most = selection.max_control_cells if number < 0 else selection.max_cells_per_perturbation
         if most is not None:
             inside = np.flatnonzero(keep & (group == number))

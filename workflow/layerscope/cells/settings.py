@@ -1,189 +1,153 @@
-"""What a study says about a condition's cells: the dataset's entry and the condition's, as one mapping."""
+"""How cells are read, filtered and selected."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+import re
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from layerscope.cells.labels import among, written
-from layerscope.errors import ConfigError
+from pydantic import BeforeValidator, Field
 
-KINDS = ("h5ad", "gse276896", "cd4_perturbseq", "10x")
+from layerscope.settings import Settings, keys_among
+
+WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 TASKS: Mapping[str, tuple[str, ...]] = {
     "trajectory": (),
     "perturbation": ("perturbation",),
     "cell_type": ("cell_type",),
 }
 """The tasks, and the columns without which a condition of each cannot be prepared."""
-VALUES = ("counts", "log_normalised", "normalised")
+
+TaskName = Literal["trajectory", "perturbation", "cell_type"]
 
 
-class Section:
-    """A part of the settings whose keys are its fields; an unknown key is refused by name."""
-
-    @classmethod
-    def read(cls, found: Mapping[str, Any] | None, where: str) -> Any:
-        """Build the section from a mapping; ``where`` names it in messages."""
-        known = [entry.name for entry in fields(cls)]  # type: ignore[arg-type]
-        if found is not None and not isinstance(found, Mapping):
-            raise ConfigError(f"{where}: expected keys and values, found {type(found).__name__}")
-        for key in found or {}:
-            if key not in known:
-                raise ConfigError(f"{where}: unknown key {key!r}; {among(str(key), known)}")
-        return cls(**(found or {}))
+def written(value: object) -> str:
+    """Write a label: trimmed, a whole number without ``.0``, be it a number or text (``2.0``)."""
+    if isinstance(value, Real) and not isinstance(value, Integral) and float(value).is_integer():
+        return str(int(float(value)))
+    label = str(value).strip()
+    return label.partition(".")[0] if WHOLE.fullmatch(label) else label
 
 
-@dataclass(frozen=True)
-class Quality(Section):
-    """Thresholds of quality control; ``None`` leaves a filter out.
-
-    Attributes
-    ----------
-    min_genes_per_cell, max_genes_per_cell
-        Genes detected in a cell, inclusive.
-    min_counts_per_cell, max_counts_per_cell
-        Counts of a cell, inclusive.
-    max_mitochondrial_percent
-        Share of a cell's counts from genes whose symbol starts with ``MT-``, in percent, inclusive.
-    min_cells_per_gene
-        Cells (of those that passed) in which a gene is detected, inclusive.
-    """
-
-    min_genes_per_cell: int | None = None
-    max_genes_per_cell: int | None = None
-    min_counts_per_cell: int | None = None
-    max_counts_per_cell: int | None = None
-    max_mitochondrial_percent: float | None = None
-    min_cells_per_gene: int | None = None
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            _demand_number(f"quality.{entry.name}", getattr(self, entry.name))
+def labels(value: Any) -> tuple[str, ...]:
+    """Read one label or several as text, in the form that a column's labels take."""
+    several = value if isinstance(value, list | tuple) else [value]
+    for label in several:
+        if not isinstance(label, str | int | float | bool):
+            raise ValueError(f"found {label!r}; expected labels: text or numbers")
+    return tuple(written(label) for label in several)
 
 
-@dataclass(frozen=True)
-class Selection(Section):
-    """Which of the cells that passed enter the study (perturbation conditions).
-
-    Attributes
-    ----------
-    most_cells
-        Keep this many perturbations, those with most cells (ties by name); ``None`` keeps all.
-    min_cells
-        Keep only perturbations with at least this many cells.
-    max_cells_per_perturbation, max_control_cells
-        At most this many cells of a perturbation, and of the controls; chosen by ``seed``, each guide and
-        batch in proportion.
-    seed
-        Seed of that choice.
-    """
-
-    most_cells: int | None = None
-    min_cells: int | None = None
-    max_cells_per_perturbation: int | None = None
-    max_control_cells: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            _demand_number(f"selection.{entry.name}", getattr(self, entry.name), whole=True)
+Labels = Annotated[tuple[str, ...], BeforeValidator(labels), Field(min_length=1)]
+LabelsByColumn = Annotated[dict[str, Labels], Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Recovery(Section):
-    """How counts are recovered from normalised values: ``value * total / per``, after ``expm1`` if logged.
+class Quality(Settings):
+    """Filters on cells and genes; null, or absent, means not applied. All bounds are inclusive."""
 
-    Attributes
-    ----------
-    total
-        Column of ``obs`` that holds each cell's total before normalisation.
-    per
-        What each cell was normalised to.
-    logged
-        Whether ``log1p`` (natural) was taken.
-    """
+    min_genes_per_cell: int | None = Field(default=None, ge=0)
+    """Cells with fewer genes detected are removed."""
+    max_genes_per_cell: int | None = Field(default=None, ge=1)
+    """Cells with more genes detected are removed."""
+    min_counts_per_cell: int | None = Field(default=None, ge=0)
+    """Cells with fewer counts are removed."""
+    max_counts_per_cell: int | None = Field(default=None, ge=1)
+    """Cells with more counts are removed."""
+    max_mitochondrial_percent: float | None = Field(default=None, ge=0, le=100)
+    """Cells with more of their counts in genes named `MT-` or `mt-` are removed."""
+    min_cells_per_gene: int | None = Field(default=None, ge=0)
+    """Genes detected in fewer of the cells that passed are removed."""
+
+    def stated(self) -> dict[str, float]:
+        """The filters that are applied."""
+        return self.model_dump(exclude_none=True)
+
+
+class Selection(Settings):
+    """Which of the cells that passed enter the study (perturbation conditions)."""
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"seed"})
+
+    most_cells: int | None = Field(default=None, ge=2)
+    """Keep this many perturbations, those with most cells (ties by name); null keeps all."""
+    min_cells: int | None = Field(default=None, ge=1)
+    """Keep only perturbations with at least this many cells."""
+    max_cells_per_perturbation: int | None = Field(default=None, ge=1)
+    """At most this many cells of a perturbation, chosen by seed, each guide and batch in proportion."""
+    max_control_cells: int | None = Field(default=None, ge=1)
+    """At most this many control cells, chosen likewise."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of that choice."""
+
+
+class Recovery(Settings):
+    """How counts are recovered from normalised values: ``value * total / per``, after ``expm1`` if logged."""
 
     total: str = "total_counts"
-    per: float = 1e4
+    """Column of `obs` that holds each cell's total before normalisation."""
+    per: float = Field(default=1e4, gt=0)
+    """What each cell was normalised to."""
     logged: bool = True
+    """Whether `log1p` (natural) was taken."""
 
 
-@dataclass(frozen=True)
-class CellSettings(Section):
-    """Everything that ``prepare_cells`` needs to know; see ``config/README.md`` for each key."""
+Kind = Literal["h5ad", "10x", "gse276896", "cd4_perturbseq"]
+Values = Literal["counts", "normalised", "log_normalised"]
+
+
+class Reading(Settings):
+    """How a dataset's files are read."""
+
+    matrix: str | None = Field(default=None, pattern="^(X|raw|layers/.+)$")
+    """Which matrix: `X` (where it is null), `raw` or `layers/NAME`."""
+    recover_counts: Recovery | None = None
+    """How counts are won back exactly from normalised values."""
+    genes: Annotated[dict[str, str | None], keys_among("symbol", "ensembl_id")] = Field(default_factory=dict)
+    """`symbol` and `ensembl_id`: the `var` column that holds them, or `index`."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """Standard name: `obs` column of the file."""
+    missing: Labels = ()
+    """Labels that mean "none"."""
+    time_order: Labels = ()
+    """The time labels from early to late; where it is not set, by the numbers in them."""
+    control: Labels = ()
+    """Labels of `perturbation` that mean non-targeting."""
+    root: LabelsByColumn = Field(default_factory=dict)
+    """Standard column: labels, of the cells where the trajectory begins."""
+
+
+class CellSettings(Reading):
+    """Everything that ``prepare_cells`` needs to know: of a dataset, and of a condition."""
 
     dataset: str = "cells"
-    kind: str = "h5ad"
-    task: str | None = None
-    values: str = "counts"
-    matrix: str | None = None
-    recover_counts: Recovery | None = None
-    columns: Mapping[str, str | None] = field(default_factory=dict)
-    missing: Sequence[str] = ()
-    time_order: Sequence[str] = ()
-    genes: Mapping[str, str | None] = field(default_factory=dict)
-    control: Sequence[str] = ()
-    root: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    subset: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    exclude: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    quality: Quality = field(default_factory=Quality)
-    selection: Selection = field(default_factory=Selection)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    """Name of the dataset."""
+    kind: Kind = "h5ad"
+    """The reader."""
+    values: Values = "counts"
+    """What the matrix holds."""
+    task: TaskName | None = None
+    """Demands the columns that the task needs."""
+    subset: LabelsByColumn = Field(default_factory=dict)
+    """Column of the file: labels to keep."""
+    exclude: LabelsByColumn = Field(default_factory=dict)
+    """Column of the file: labels to leave out."""
+    quality: Quality = Quality()
+    """Filters on cells and genes."""
+    selection: Selection = Selection()
+    """Perturbations, and how many cells of each."""
+    about: dict[str, str] = Field(default_factory=dict)
+    """What only describes the dataset."""
 
     @classmethod
-    def read(cls, found: Mapping[str, Any] | None, where: str = "cells") -> CellSettings:
-        """Read the settings; keys that only describe the dataset are kept in ``about``.
+    def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:
+        """Read the settings, which may be a dataset's whole entry.
 
         Raises
         ------
         ConfigError
             If a key is unknown or a value is not one of those allowed.
         """
-        found = dict(found or {})
-        about = {key: found.pop(key) for key in ("title", "citation", "licence") if key in found}
-        for key in ("source", "about"):
-            found.pop(key, None)
-        found["quality"] = Quality.read(found.get("quality"), f"{where}: quality")
-        found["selection"] = Selection.read(found.get("selection"), f"{where}: selection")
-        if found.get("recover_counts") is not None:
-            found["recover_counts"] = Recovery.read(found["recover_counts"], f"{where}: recover_counts")
-        for key in ("columns", "genes", "root", "subset", "exclude"):
-            found[key] = _mapping(found.get(key), f"{where}: {key}")
-        for key in ("root", "subset", "exclude"):
-            found[key] = {name: labels(value) for name, value in found[key].items()}
-        for key in ("missing", "time_order", "control"):
-            found[key] = labels(found.get(key))
-        read: CellSettings = super().read({**found, "about": about}, where)
-        _demand_choice(f"{where}: kind", read.kind, KINDS)
-        _demand_choice(f"{where}: values", read.values, VALUES)
-        if read.task is not None:
-            _demand_choice(f"{where}: task", read.task, tuple(TASKS))
-        return read
-
-
-def labels(value: Any) -> tuple[str, ...]:
-    """Read one label or several as text, in the form that a column's labels take."""
-    if value is None:
-        return ()
-    several = value if isinstance(value, list | tuple) else [value]
-    return tuple(written(label) for label in several)
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if value is not None and not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected keys and values, found {type(value).__name__}")
-    return dict(value or {})
-
-
-def _demand_choice(where: str, value: Any, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{where}: {value!r} is not allowed; {among(str(value), allowed)}")
-
-
-def _demand_number(where: str, value: Any, whole: bool = False) -> None:
-    allowed = int if whole else int | float
-    is_number = isinstance(value, allowed) and not isinstance(value, bool) and 0 <= value < math.inf
-    if value is not None and not is_number:
-        raise ConfigError(f"{where}: expected a {'whole ' if whole else ''}number from 0, found {value!r}")
+        about = {key: given[key] for key in ("title", "citation", "licence") if key in given}
+        unused = {"source", "about", *about}
+        return super().read({k: v for k, v in given.items() if k not in unused} | {"about": about}, where)

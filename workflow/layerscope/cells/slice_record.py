@@ -20,8 +20,8 @@ def read_record(stored: h5py.File) -> dict[str, Any]:
     """
     if "uns" not in stored or RECORD not in stored["uns"]:
         return {}
-    found: dict[str, Any] = json.loads(stored["uns"][RECORD].asstr()[()])
-    return found
+    record: dict[str, Any] = json.loads(stored["uns"][RECORD].asstr()[()])
+    return record
 
 
 def write_record(uns: h5py.Group, record: dict[str, Any]) -> None:

@@ -5,11 +5,8 @@ The slice has the layout of the file that it is cut from, so the same reader rea
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +14,21 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.csr_writer import CsrWriter
 from layerscope.cells.h5ad_file import read_column, read_index, read_table
+from layerscope.cells.matrix import append_rows
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
-from layerscope.cells.remote_rows import DamagedError, RemoteRows, readable
+from layerscope.cells.remote_rows import DamagedError, damage_named, demand_rows, ranges_of_rows, read_rows
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import write_record
-from layerscope.errors import ConfigError, DataError, SourceError
+from layerscope.errors import ConfigError, DataError
 from layerscope.files import whole
-from layerscope.sources.addresses import Address, Mirror, address
-from layerscope.sources.disk import said_plainly
+from layerscope.sources.addresses import Address, address
 from layerscope.sources.hdf5_ranges import open_hdf5
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
-from layerscope.sources.progress import size
 from layerscope.sources.remote_file import RemoteFile
-from layerscope.sources.transport import Patience
+from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Retries
 from layerscope.tables import write_table
 
 LOG = logging.getLogger(__name__)
@@ -57,13 +52,14 @@ def slice_cells(
     settings: Mapping[str, Any],
     output: str | Path,
     choice: str | Path,
-    mirror: Mirror = None,
-    patience: Patience | None = None,
+    mirror: str | None = None,
+    attempts: int = ATTEMPTS,
+    wait: float = FIRST_WAIT,
 ) -> None:
     """Cut the chosen cells out of a remote h5ad file.
 
-    What has come is kept under a hidden name beside ``output`` until the slice is whole, so that a run after
-    a break, or a kill, goes on from there.
+    What has come is kept in a hidden folder beside ``output`` until the slice is whole, so that a run after a
+    break, or a kill, goes on from there.
 
     Parameters
     ----------
@@ -74,7 +70,7 @@ def slice_cells(
         The slice (.h5ad); its manifest lies beside it.
     choice
         Table of the choice: per perturbation the guides, batches, and cells in the file, passing, chosen.
-    mirror, patience
+    mirror, attempts, wait
         See :func:`layerscope.sources.fetch.fetch`.
 
     Raises
@@ -82,97 +78,52 @@ def slice_cells(
     ConfigError, DataError, SourceError
         If the settings do not fit the file, or the file cannot be had.
     """
-    found = dict(settings)
-    source = address({"url": found.pop("url", "")}, mirror or found.pop("mirror", None))
-    chosen = CellSettings.read({key: value for key, value in found.items() if key != "mirror"}, "slice")
-    if chosen.kind not in READERS:
-        raise ConfigError(f"slice: kind {chosen.kind!r} cannot be sliced; {' and '.join(READERS)} can")
-    output = Path(output)
-    if _already_there(output, Path(choice), source, chosen):
+    reading = {key: value for key, value in settings.items() if key not in ("url", "mirror")}
+    source = address({"url": settings.get("url", "")}, mirror or settings.get("mirror"))
+    cell_settings = CellSettings.read(reading, "slice")
+    if cell_settings.kind not in READERS:
+        raise ConfigError(f"slice: kind {cell_settings.kind!r} cannot be sliced; {' and '.join(READERS)} can")
+    if cell_settings.recover_counts is not None:
+        raise ConfigError("slice: counts cannot be recovered while slicing; drop `recover_counts` here")
+    output, choice = Path(output), Path(choice)
+    if _already_there(output, choice, source, cell_settings):
         LOG.info("%s: already there", output.name)
         return
-    store = output.with_name(f".download.{output.name}")
-    with said_plainly(output):
-        for second in (False, True):
-            with RemoteFile(source.fetched_from, store, patience=patience) as remote:
-                try:
-                    with _survived(remote):
-                        cut = Slice(remote, source, chosen)
-                    cut.write(output, Path(choice))
-                except DamagedError as error:
-                    remote.store.remove()
-                    if second:
-                        raise SourceError(f"{error}; and again when everything was fetched anew") from error
-                    LOG.warning("%s; fetching everything anew", error)
-                else:
-                    remote.store.remove()
-                    return
+    folder = output.with_name(f".download.{output.name}")
+    with RemoteFile(source.fetched_from, folder, Retries(attempts, wait)) as remote:
+        try:
+            Slice(remote, source, cell_settings).write(output, choice)
+        except DamagedError:
+            remote.parts.remove()
+            raise
+        except OSError as error:
+            error.filename = error.filename or str(output)  # a full disk, say, for the message
+            raise
+        remote.parts.remove()
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
     if not output.is_file() or not choice.is_file():
         return False
-    known = read_manifest(output)
-    same = known.get("url") == source.url and known.get("settings") == _as_json(settings)
-    return same and known.get("sha256") == sha256(output)
-
-
-@contextmanager
-def _survived(remote: RemoteFile) -> Iterator[None]:
-    """Do not stumble twice over the same bytes while tables are read.
-
-    Wrong bytes can bring the HDF5 library, and with it the process, down. A mark tells with how many stored
-    bytes the tables were last begun and not ended; if those are all that is stored now, they are not trusted.
-    """
-    mark = remote.store.path.with_name(f"{remote.store.path.name}.reading")
-    stored = str(remote.store.stored)
-    if mark.is_file() and mark.read_text(encoding="ascii") == stored != "0":
-        LOG.warning(
-            "%s: the last two runs ended while reading its tables; fetching everything anew", remote.url
-        )
-        remote.store.forget(np.array([[0, remote.size]]))
-    mark.write_text(stored, encoding="ascii")
-    try:
-        yield
-    finally:
-        mark.unlink(missing_ok=True)
+    manifest = read_manifest(output)
+    same = manifest.get("url") == source.url and manifest.get("settings") == _as_json(settings)
+    return same and manifest.get("sha256") == sha256(output)
 
 
 class Slice:
-    """The chosen cells of one remote file.
-
-    Parameters
-    ----------
-    remote
-        The file.
-    source
-        Its address.
-    settings
-        How it is read, and which cells are chosen.
-    """
+    """The chosen cells of one remote file at an address, read and chosen as the settings say."""
 
     def __init__(self, remote: RemoteFile, source: Address, settings: CellSettings) -> None:
         self._remote, self._source, self._settings = remote, source, settings
-        LOG.info("%s: %s; reading its tables", source.name, size(remote.size))
-        with readable(source.fetched_from):
-            self._stored = open_hdf5(remote)
-            self._demand_rows(settings.matrix)
-            self._cells = READERS[settings.kind](self._stored, source.name, settings)
+        LOG.info("%s: %.3g GB; reading its tables", source.name, remote.size / 1e9)
+        with damage_named(source.fetched_from):
+            self._file = open_hdf5(remote)
+            demand_rows(self._file, settings.matrix or "X")
+            self._cells = READERS[settings.kind](self._file, source.name, settings)
         for message in self._cells.absent.values():
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
-        whole_numbers = settings.values == "counts"  # noqa: PD011
-        self._matrix = RemoteRows(remote, self._cells.matrix_name, whole_numbers)
-
-    def _demand_rows(self, matrix: str | None) -> None:
-        stored = self._stored.get({"raw": "raw/X"}.get(matrix or "X", matrix or "X"))
-        kind = stored.attrs.get("encoding-type", "") if stored is not None else ""
-        if kind == "csc_matrix":
-            raise SourceError(
-                f"{self._source.name}: its matrix is stored by columns (CSC), so rows cannot be fetched "
-                "alone. Fetch the whole file and set a local `path`"
-            )
 
     def _choose(self) -> np.ndarray:
         if not self._passing.any():
@@ -187,21 +138,19 @@ class Slice:
 
     def write(self, output: Path, choice: Path) -> None:
         """Fetch the rows and write the slice, the table of the choice, and the manifest."""
-        if self._settings.recover_counts is not None:
-            raise ConfigError("slice: counts cannot be recovered while slicing; drop `recover_counts` here")
-        LOG.info(
-            "%s: fetching %s cells of %s", self._source.name, f"{len(self.rows):,}", f"{len(self._passing):,}"
-        )
-        n_bytes_of_rows = self._matrix.fetch(self.rows)
+        n_bytes_of_rows = self._fetch_rows()
         with whole(output) as scratch, whole(choice) as table:
             with h5py.File(scratch, "w") as made:
                 self._write_matrix(made)
                 self._write_tables(made)
             write_table(table, self.table())
-        received = self._remote.transport.bytes_received
-        moved = received + self._remote.store.resumed
-        share = moved / self._remote.size
-        LOG.info("%s: %s moved, %.2g%% of the file", self._source.name, size(moved), 100 * share)
+        moved = self._remote.n_bytes_received + self._remote.n_bytes_of_earlier_runs
+        LOG.info(
+            "%s: %.3g GB moved, %.2g%% of the file",
+            self._source.name,
+            moved / 1e9,
+            100 * moved / self._remote.size,
+        )
         write_manifest(
             output,
             self._source.url,
@@ -210,64 +159,77 @@ class Slice:
             n_bytes_of_file=self._remote.size,
             n_bytes_of_rows=n_bytes_of_rows,
             n_bytes_moved=moved,
-            n_bytes_of_earlier_runs=self._remote.store.resumed,
-            n_requests=self._remote.transport.requests,
-            share_moved=round(share, 6),
+            n_bytes_of_earlier_runs=self._remote.n_bytes_of_earlier_runs,
             settings=_as_json(self._settings),
         )
 
+    def _fetch_rows(self) -> int:
+        """Fetch the rows that are not here yet; returns the bytes of them, or of their chunks."""
+        with damage_named(self._remote.url):
+            ranges = ranges_of_rows(self._file[self._cells.matrix_name], self.rows)
+            if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
+                raise ValueError("rows that lie beyond the end of the file")
+        self._remote.fetch(ranges, f"{len(self.rows):,} of {len(self._passing):,} cells")
+        return int((ranges[:, 1] - ranges[:, 0]).sum())
+
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        writer = CsrWriter(made.create_group(self._cells.matrix_name), self._matrix.shape[1])
-        for block in self._matrix.blocks(self.rows):
-            writer.append(block)
-        writer.finish()
+        blocks = read_rows(self._file[self._cells.matrix_name], self.rows, self._cells.matrix.shape[1])
+        while True:
+            with damage_named(self._remote.url):
+                block = next(blocks, None)
+            if block is None:
+                break
+            append_rows(made, self._cells.matrix_name, block)
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
 
-        stored = self._stored
+        file = self._file
         names = [name for name in self._cells.used_columns if not name.startswith(h5ad.MEMBERSHIP)]
-        obs = pd.DataFrame({name: _of_rows(read_column(stored["obs"], name), self.rows) for name in names})
-        obs.index = pd.Index(np.array(read_index(stored["obs"]), dtype=object)[self.rows])
+        obs = pd.DataFrame({name: _of_rows(read_column(file["obs"], name), self.rows) for name in names})
+        obs.index = pd.Index(np.array(read_index(file["obs"]), dtype=object)[self.rows])
         write_elem(made, "obs", obs)
-        write_elem(made, "var", _with_index(read_table(stored["var"])))
+        write_elem(made, "var", _with_index(read_table(file["var"])))
         if self._cells.matrix_name == "raw/X":
-            write_elem(made, "raw/var", _with_index(read_table(stored["raw/var"])))
+            write_elem(made, "raw/var", _with_index(read_table(file["raw/var"])))
         write_elem(made, "uns", {})
         write_record(made["uns"], self._record())
 
     def _record(self) -> dict[str, Any]:
-        steps, kept = [], np.ones(len(self._cells.obs), dtype=bool)
-        named = [*self._cells.left_out, ("selection", _said(self._settings), self._mask())]
-        for name, threshold, keep in named:
-            before = int(kept.sum())
-            kept &= keep
-            cells = {"cells_before": before, "cells_after": int(kept.sum())}
-            genes = dict.fromkeys(("genes_before", "genes_after"), self._cells.matrix.shape[1])
-            step = {"step": "slice", "filter": name, "threshold": threshold, "group": "all"}
-            steps.append({**step, **cells, **genes})
+        """What the slice says about the file that it is cut from; see :func:`read_record`."""
+        steps, left = [], np.ones(len(self._cells.obs), dtype=bool)
+        choice = ("selection", _selection_text(self._settings), self._chosen())
+        n_genes = self._cells.matrix.shape[1]
+        for name, threshold, keep in [*self._cells.left_out, choice]:
+            before = int(left.sum())
+            left &= keep
+            steps.append(
+                {"step": "slice", "filter": name, "threshold": threshold, "group": "all"}
+                | {"cells_before": before, "cells_after": int(left.sum())}
+                | {"genes_before": n_genes, "genes_after": n_genes}
+            )
         return {
             "name": self._source.name,
             "url": self._source.url,
             "etag": self._remote.version.etag,
             "n_bytes": self._remote.size,
             "n_cells": len(self._cells.obs),
-            "selection": _said(self._settings),
+            "selection": _selection_text(self._settings),
             "before": steps,
         }
 
-    def _mask(self) -> np.ndarray:
-        mask = np.zeros(len(self._cells.obs), dtype=bool)
-        mask[self.rows] = True
-        return mask
+    def _chosen(self) -> np.ndarray:
+        chosen = np.zeros(len(self._cells.obs), dtype=bool)
+        chosen[self.rows] = True
+        return chosen
 
     def table(self) -> pd.DataFrame:
         """The choice: one row per perturbation, those with most chosen cells first."""
         obs = self._cells.obs
         if "perturbation" not in obs or "is_control" not in obs:
             return pd.DataFrame(columns=list(CHOICE_COLUMNS))
-        known = obs.assign(passing=self._passing, chosen=self._mask())[obs["perturbation"] != ""]
+        known = obs.assign(passing=self._passing, chosen=self._chosen())[obs["perturbation"] != ""]
         groups = known.groupby(["perturbation", "is_control"], observed=True, sort=True)
         table = groups.agg(
             cells_in_file=("passing", "size"),
@@ -284,10 +246,10 @@ class Slice:
 
 
 def _as_json(settings: CellSettings) -> Any:
-    return json.loads(json.dumps(asdict(settings)))
+    return settings.model_dump(mode="json")
 
 
-def _said(settings: CellSettings) -> str:
+def _selection_text(settings: CellSettings) -> str:
     chosen = settings.selection
     return ", ".join(f"{key} {value}" for key, value in vars(chosen).items() if value is not None)
 

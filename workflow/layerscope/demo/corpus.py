@@ -16,60 +16,35 @@ from layerscope.models.base import FoundationModel, Sentences
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-FEWEST_CELLS = 20
+MIN_CELLS = 20
 LENGTH_STEP = 8
 """Numbers of visible genes are multiples of this, so that many cells of a batch have equally many tokens."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Some cells with a random part of their genes visible, and what is to be predicted.
+    """Some cells, ordered by their number of visible genes, and what is to be predicted of them."""
 
-    Cells are ordered by their number of visible genes.
-
-    Attributes
-    ----------
-    cells
-        Their numbers in the corpus.
-    owner, gene, value, hidden
-        One per drawn token, by cell and gene: the cell's place in ``cells``, the gene, its value as the model
-        reads it, and whether the model must not see that value.
-    target
-        Value of every gene, 0 where it is not expressed, shape ``(n_cells, n_genes)``.
-    scored
-        Which genes are to be predicted: all that are not visible, expressed or not.
-    """
-
-    cells: Integers
-    owner: Integers
+    cells: Integers  # their numbers in the corpus
+    # one per drawn token, by cell and gene
+    owner: Integers  # place in ``cells``
     gene: Integers
-    value: Floats
-    hidden: NDArray[np.bool_]
-    target: Floats
-    scored: NDArray[np.bool_]
+    value: Floats  # as the model reads it
+    hidden: NDArray[np.bool_]  # whether the model must not see that value
+    # shape (n_cells, n_genes)
+    target: Floats  # value of every gene, 0 where it is not expressed
+    scored: NDArray[np.bool_]  # genes to be predicted: all that are not visible, expressed or not
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Ragged cells: cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``.
+    """Ragged cells: cell ``i`` owns the entries ``offsets[i]:offsets[i + 1]``."""
 
-    Attributes
-    ----------
-    offsets
-        Shape ``(n_cells + 1,)``.
-    genes, values
-        Position in the vocabulary, and value as the model reads it, of each expressed gene.
-    depth
-        One number per cell that the model reads besides (a total count on the model's own scale); else zeros.
-    n_genes
-        Size of the vocabulary.
-    """
-
-    offsets: Integers
-    genes: Integers
-    values: Floats
-    depth: Floats
-    n_genes: int
+    offsets: Integers  # shape (n_cells + 1,)
+    genes: Integers  # position of each expressed gene in the vocabulary
+    values: Floats  # its value as the model reads it
+    depth: Floats  # total count per cell on the model's own scale; 0 where the model reads none
+    n_genes: int  # size of the vocabulary
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -78,9 +53,9 @@ class Corpus:
         """Share of some cells that express each gene, and its mean value in those; 0 where none does."""
         chosen = np.zeros(len(self), dtype=bool)
         chosen[cells] = True
-        kept = np.repeat(chosen, np.diff(self.offsets))
-        times = np.bincount(self.genes[kept], minlength=self.n_genes)
-        summed = np.bincount(self.genes[kept], weights=self.values[kept], minlength=self.n_genes)
+        of_chosen = np.repeat(chosen, np.diff(self.offsets))
+        times = np.bincount(self.genes[of_chosen], minlength=self.n_genes)
+        summed = np.bincount(self.genes[of_chosen], weights=self.values[of_chosen], minlength=self.n_genes)
         means = summed / np.maximum(times, 1)
         return (times / len(cells)).astype(np.float32), means.astype(np.float32)
 
@@ -152,17 +127,15 @@ def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
         is_gene = (place >= 0) & (place < n_genes)
         readable = np.array([not reason for reason in sentences.refused], dtype=bool)
         owner = np.repeat(np.arange(len(readable)), sentences.lengths)
-        kept = is_gene & readable[owner]
-        genes.append(place[kept])
-        values.append(np.asarray(sentences.tokens["values"], dtype=np.float32)[kept])
-        lengths.append(np.bincount(owner[kept], minlength=len(readable))[readable])
+        is_read = is_gene & readable[owner]
+        genes.append(place[is_read])
+        values.append(np.asarray(sentences.tokens["values"], dtype=np.float32)[is_read])
+        lengths.append(np.bincount(owner[is_read], minlength=len(readable))[readable])
         depth.append(_depth(sentences)[readable])
     stream.close()
     counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
-    if len(counted) < FEWEST_CELLS:
-        raise DataError(
-            f"{path}: {len(counted)} cells can be read; pretraining needs at least {FEWEST_CELLS}"
-        )
+    if len(counted) < MIN_CELLS:
+        raise DataError(f"{path}: {len(counted)} cells can be read; pretraining needs at least {MIN_CELLS}")
     offsets = np.concatenate([[0], np.cumsum(counted)]).astype(np.int64)
     return Corpus(offsets, np.concatenate(genes), np.concatenate(values), np.concatenate(depth), n_genes)
 
@@ -173,7 +146,7 @@ def _depth(sentences: Sentences) -> Floats:
     if "total_count" not in sentences.cells:
         return np.zeros(len(sentences.lengths), dtype=np.float32)
     position = sentences.cells["total_count"]
-    found = position >= 0
+    has_token = position >= 0
     depth = np.zeros(len(position), dtype=np.float32)
-    depth[found] = values[(sentences.offsets[:-1] + position)[found]]
+    depth[has_token] = values[(sentences.offsets[:-1] + position)[has_token]]
     return depth

@@ -30,24 +30,12 @@ FEED_FORWARD = 4
 
 @dataclass(frozen=True)
 class Inputs:
-    """One shard of a batch.
-
-    Attributes
-    ----------
-    batch
-        Tokens in.
-    target
-        Value of every gene in every cell.
-    scored
-        Genes to predict from the cell's own tokens.
-    hidden
-        Rows of masked genes' tokens in the batch.
-    """
+    """One shard of a batch: tokens in, and what is to be predicted from them."""
 
     batch: TokenBatch
-    target: Tensor
-    scored: Tensor
-    hidden: Tensor
+    target: Tensor  # value of every gene in every cell
+    scored: Tensor  # genes to predict from the cell's own tokens
+    hidden: Tensor  # rows of masked genes' tokens in the batch
 
 
 class GeneDecoder(nn.Module):
@@ -71,18 +59,10 @@ class GeneDecoder(nn.Module):
 
 
 class Objective(nn.Module, ABC):
-    """An encoder with the heads and the loss that it is pretrained by.
+    """An encoder with the heads and the loss that it is pretrained by."""
 
-    Attributes
-    ----------
-    n_special
-        Token ids below this are not genes.
-    sees_masked
-        Whether masked genes have tokens.
-    """
-
-    n_special: int
-    sees_masked: bool
+    n_special: int  # token ids below this are not genes
+    sees_masked: bool  # whether masked genes have tokens
 
     @abstractmethod
     def start_from(self, expressed: Tensor, means: Tensor) -> None:
@@ -264,8 +244,10 @@ class TahoeX1Objective(Objective):
         by_token = (self.expression_decoder(states[inputs.hidden])[:, 0] - truth).square()
         by_cell = (self.mvc_decoder.bin(embedded, token)[cells, genes] - truth).square()
         outside = self.mvc_decoder.expressed(embedded, token).masked_fill(~inputs.scored, -torch.inf)
-        found = inputs.scored & (inputs.target > 0)
-        expressed = -functional.log_softmax(outside, dim=1)[found].sum() / found.sum().clamp(min=1)
+        is_expressed = inputs.scored & (inputs.target > 0)
+        expressed = -functional.log_softmax(outside, dim=1)[is_expressed].sum() / is_expressed.sum().clamp(
+            min=1
+        )
         masked: Tensor = (by_token + by_cell).sum() / max(len(truth), 1)
         return masked + expressed
 

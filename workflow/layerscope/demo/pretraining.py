@@ -1,9 +1,9 @@
 """Pretrain a small model with a released architecture on any canonical cells, in about a minute.
 
 The result is a release folder like the owners' own, read by the same loader, so that everything downstream
-of the weights is exercised as it is for the real models. It depends on the cells, the settings and the
-seed, and not on the number of threads: a batch is always cut into :data:`SHARDS`, each computed on one
-thread, and their gradients are summed in order.
+of the weights is exercised as it is for the real models. A batch is cut into :data:`SHARDS`, each computed on
+one thread, and their gradients are summed in order: on one machine the same cells, settings and seed give the
+same weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from layerscope.cells.canonical import read_provenance
 from layerscope.demo.corpus import Corpus, gene_names, read_corpus
 from layerscope.demo.muon import Muon
 from layerscope.demo.objectives import OBJECTIVES, Inputs, Objective
-from layerscope.demo.settings import Pretraining, pretraining_settings
+from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
 from layerscope.files import whole
 from layerscope.models.catalogue import implementation
@@ -38,17 +37,18 @@ from layerscope.models.settings import Settings
 log = logging.getLogger(__name__)
 
 SHARDS = 2
-SMALLEST_MATRIX = 8
+MIN_MATRIX_SIDE = 8
 WARM_UP, LAST_RATE = 0.07, 0.05
 ADAM_RATE, ADAM_DECAY = 3e-3, 0.01
-LARGEST_NORM = 1.0
-HELD_OUT, MOST_HELD_OUT, COMPARED = 0.1, 400, 1000
+MAX_GRADIENT_NORM = 1.0
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.1, 400
+CELLS_FOR_MEANS = 1000  # about as many training cells give the means that the model is compared with
 REPORTS = 20
 PROVENANCE = "provenance.json"
 
 
 def pretrain(
-    family: str, cells: Path, given: Mapping[str, Any], seed: int, threads: int, output: Path
+    family: str, cells: Path, settings: Mapping[str, Any], seed: int, output: Path, threads: int = 2
 ) -> dict[str, Any]:
     """Pretrain a model and write its release folder.
 
@@ -58,7 +58,7 @@ def pretrain(
         ``scfoundation`` or ``tahoe_x1``.
     cells
         Canonical cells; the model's vocabulary is their genes.
-    given
+    settings
         Settings that replace defaults of :class:`Pretraining`.
     seed
         Of the weights and the batches.
@@ -79,18 +79,18 @@ def pretrain(
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
-    settings = pretraining_settings(given)
+    chosen = Pretraining.read(settings, "pretraining")
     described = read_provenance(cells)
     genes = gene_names(cells, family)
     with _single_threaded():
-        objective = OBJECTIVES[family](len(genes), settings.layers, settings.hidden, settings.heads, seed)
+        objective = OBJECTIVES[family](len(genes), chosen.layers, chosen.hidden, chosen.heads, seed)
         corpus = _corpus(family, cells, genes, objective)
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(corpus))
-        n_held_out = min(math.ceil(HELD_OUT * len(corpus)), MOST_HELD_OUT)
+        n_held_out = min(math.ceil(HELD_OUT_SHARE * len(corpus)), MAX_HELD_OUT)
         held_out, kept = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        curve = _train(objective, corpus, kept, settings, rng, threads)
-        compared = _compare(objective, corpus, kept, held_out, settings, seed)
+        curve = _train(objective, corpus, kept, chosen, rng, threads)
+        compared = _compare(objective, corpus, kept, held_out, chosen, seed)
     condition = str(described.get("condition", cells.stem))
     if compared["model"] >= 0.95 * compared["gene_means"]:
         log.warning(
@@ -103,7 +103,7 @@ def pretrain(
         "trained_on": f"{condition} ({len(kept)} cells, {len(genes)} genes), here, by layerscope",
         "family": family,
         "cells": {key: described[key] for key in ("condition", "dataset", "source") if key in described},
-        "settings": asdict(settings),
+        "settings": chosen.model_dump(),
         "seed": seed,
         "held_out_mean_squared_error": compared,
         "loss": curve,
@@ -134,9 +134,9 @@ def _train(
 ) -> list[list[float]]:
     """Train in place; the loss as ``[step, mean loss since the last report]``."""
     parameters = [p for p in objective.parameters() if p.requires_grad]
-    matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= SMALLEST_MATRIX]
-    others = [p for p in parameters if all(p is not m for m in matrices)]
-    muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, weight_decay=ADAM_DECAY, fused=True)
+    matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= MIN_MATRIX_SIDE]
+    vectors = [p for p in parameters if all(p is not m for m in matrices)]
+    muon, adam = Muon(matrices), torch.optim.AdamW(vectors, lr=ADAM_RATE, weight_decay=ADAM_DECAY, fused=True)
     objective.start_from(*map(torch.from_numpy, corpus.means(cells)))
     size, most = min(settings.batch, len(cells)), _visible(objective, settings)
     curve: list[list[float]] = []
@@ -157,7 +157,7 @@ def _train(
             losses.append(sum(loss for loss, _ in done) / SHARDS)
             for index, parameter in enumerate(parameters):
                 parameter.grad = sum_in_order([gradients[index] for _, gradients in done]) / SHARDS
-            nn.utils.clip_grad_norm_(parameters, LARGEST_NORM)
+            nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
             share = rate_at(step, settings.steps)
             adam.param_groups[0]["lr"] = ADAM_RATE * share
             adam.step()
@@ -212,7 +212,7 @@ def _compare(
         with torch.inference_mode():
             return objective.masked(objective.inputs(corpus, draw, None))
 
-    _, known, known_genes = masked(kept[:: max(1, len(kept) // COMPARED)])
+    _, known, known_genes = masked(kept[:: max(1, len(kept) // CELLS_FOR_MEANS)])
     predicted, truth, genes = masked(held_out)
     n_genes = corpus.n_genes
     mean = known.mean()
@@ -220,13 +220,13 @@ def _compare(
     summed = torch.zeros(n_genes).index_add_(0, known_genes, known)
     gene_means = torch.where(times > 0, summed / times.clamp(min=1), mean)
     error = {"model": predicted, "gene_means": gene_means[genes], "mean": mean.expand_as(truth)}
-    found = {name: round(float((guess - truth).square().mean()), 6) for name, guess in error.items()}
+    errors = {name: round(float((guess - truth).square().mean()), 6) for name, guess in error.items()}
     log.info(
         "mean squared error on %d held-out cells: model %.4f, each gene's mean %.4f, mean %.4f",
         len(held_out),
-        *found.values(),
+        *errors.values(),
     )
-    return found
+    return errors
 
 
 def _visible(objective: Objective, settings: Pretraining) -> int:

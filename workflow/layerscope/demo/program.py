@@ -28,31 +28,15 @@ STATES = ("Rest", "Stim8hr", "Stim48hr")
 
 @dataclass(frozen=True)
 class Program:
-    """One latent program.
-
-    Attributes
-    ----------
-    name
-        What it is called in the truth columns.
-    activation
-        Its activity in each of the :data:`STATES`.
-    fates
-        The fates on whose way it is used; empty if differentiating cells do not use it.
-    rise, fall
-        Pseudotimes at which it is half on and half off again; None: on from the start, or for good.
-    height
-        Its full activity in differentiating cells.
-    pathway
-        Whether knock-downs of the perturbation study hit it.
-    """
+    """One latent program, named as in the truth columns."""
 
     name: str
-    activation: tuple[float, float, float]
-    fates: str = ""
-    rise: float | None = None
-    fall: float | None = None
-    height: float = 1.0
-    pathway: bool = False
+    activation: tuple[float, float, float]  # activity in each of the STATES
+    fates: str = ""  # on whose way differentiating cells use it
+    rise: float | None = None  # pseudotime at which it is half on; None: on from the start
+    fall: float | None = None  # pseudotime at which it is half off again; None: never
+    height: float = 1.0  # full activity in differentiating cells
+    pathway: bool = False  # whether knock-downs of the perturbation study hit it
 
 
 PROGRAMS: tuple[Program, ...] = (
@@ -76,23 +60,11 @@ PRIVATE_GENES = 12
 
 @dataclass(frozen=True)
 class Regulators:
-    """The genes that can be knocked down, and what each does.
+    """The genes that can be knocked down, and what a complete knock-down of each does."""
 
-    Attributes
-    ----------
-    gene
-        Index of each regulator's own gene, shape ``(n_regulators,)``.
-    strength
-        Share of each program's activity that a complete knock-down removes, shape ``(n_regulators,
-        n_programs)``.
-    private
-        Change of each gene's log-rate by a complete knock-down beside the pathways, ``(n_regulators,
-        n_genes)``.
-    """
-
-    gene: NDArray[np.intp]
-    strength: Array
-    private: Array
+    gene: NDArray[np.intp]  # index of the regulator's own gene, shape (n_regulators,)
+    strength: Array  # share of each program's activity that is lost, shape (n_regulators, n_programs)
+    private: Array  # change of each gene's log-rate beside the pathways, shape (n_regulators, n_genes)
 
     def modules(self, regulator: int) -> str:
         """Names of the programs that a regulator drives, joined by ``+``."""
@@ -101,27 +73,13 @@ class Regulators:
 
 @dataclass(frozen=True)
 class RegulatoryProgram:
-    """Genes and how they answer to program activities.
+    """Genes and how they answer to program activities; one entry or row per gene."""
 
-    Attributes
-    ----------
-    genes
-        One row per gene, index and column ``symbol``, column ``ensembl_id`` (invented, of the usual shape).
-    is_mitochondrial
-        Shape ``(n_genes,)``.
-    base
-        Base log-rate ``mu``, shape ``(n_genes,)``.
-    loadings
-        ``W``, shape ``(n_genes, n_programs)``.
-    dispersion
-        Negative-binomial dispersion ``phi`` (variance = mean + phi mean^2), shape ``(n_genes,)``.
-    """
-
-    genes: pd.DataFrame
+    genes: pd.DataFrame  # columns symbol (also the index) and ensembl_id (invented, of the usual shape)
     is_mitochondrial: NDArray[np.bool_]
-    base: Array
-    loadings: Array
-    dispersion: Array
+    base: Array  # log-rate mu
+    loadings: Array  # W, shape (n_genes, n_programs)
+    dispersion: Array  # phi of the negative binomial: variance = mean + phi mean^2
 
     @property
     def n_genes(self) -> int:
@@ -175,8 +133,8 @@ def regulators(program: RegulatoryProgram, seed: int, count: int) -> Regulators:
         first = r % len(pathways)
         strength[r, pathways[first]] = rng.uniform(0.7, 1.0)
         if r % 4 == 3:
-            other = (first + 1 + (r // 4) % (len(pathways) - 1)) % len(pathways)
-            strength[r, pathways[other]] = rng.uniform(0.4, 0.6)
+            second = (first + 1 + (r // 4) % (len(pathways) - 1)) % len(pathways)
+            strength[r, pathways[second]] = rng.uniform(0.4, 0.6)
         free = np.setdiff1d(np.flatnonzero(program.loadings[:, pathways[first]] > 0), gene)
         if not free.size:
             raise ConfigError(

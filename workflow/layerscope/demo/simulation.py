@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +65,16 @@ def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
     obs.index = pd.Index([f"{draw}-{i:06d}" for i in range(1, len(obs) + 1)])
     adata = anndata.AnnData(X=observed.counts, obs=obs, var=program.genes.copy())
     adata.uns["simulation"] = json.dumps(
-        {"draw": draw, "seed": seed, "settings": asdict(settings), "layerscope_version": __version__},
+        {"draw": draw, "seed": seed, "settings": settings.model_dump(), "layerscope_version": __version__},
         sort_keys=True,
     )
     return adata
 
 
-def write_simulation(draw: str, given: Mapping[str, Any], seed: int, path: str | Path) -> None:
-    """Simulate a draw and write it to ``path`` (``.h5ad``)."""
-    adata = simulate(draw, given, seed)
-    with whole(path) as scratch:
+def write_simulation(draw: str, settings: Mapping[str, Any], seed: int, output: str | Path) -> None:
+    """Simulate a draw and write it to ``output`` (``.h5ad``)."""
+    adata = simulate(draw, settings, seed)
+    with whole(output) as scratch:
         adata.write_h5ad(scratch, compression="gzip", compression_opts=1)
 
 
@@ -91,9 +90,10 @@ def _cells(program: RegulatoryProgram, settings: Simulation, rng: np.random.Gene
 
 def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator) -> Cells:
     """Differentiating cells, and activated and perturbed ones, shuffled, with their batch and the truth."""
-    shared = {key: getattr(settings, key) for key in asdict(Simulation())}
+    shared = {key: getattr(settings, key) for key in Simulation.model_fields}
     activated = round(settings.activated_share * settings.cells)
-    first = differentiating_cells(program, Differentiation(**shared, cells=settings.cells - activated), rng)
+    rest = Differentiation.model_construct(**shared, cells=settings.cells - activated)
+    first = differentiating_cells(program, rest, rng)
     states = rng.integers(0, len(STATES), activated)
     second = perturbed_cells(program, settings, states, rng)
     truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])

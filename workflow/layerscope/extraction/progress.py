@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 

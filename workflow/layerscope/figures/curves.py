@@ -12,6 +12,7 @@ import pandas as pd
 
 from layerscope.errors import DataError
 from layerscope.figures.models import Model
+from layerscope.statistics.trust import decides
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import primary_metrics
 
@@ -19,7 +20,26 @@ Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
-LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "confidence_set")
+LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "best_layer", "confidence_set")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer that was chosen in one condition and model.
+
+    Attributes
+    ----------
+    protocol
+        The protocol that decided.
+    best
+        Name of the layer; empty if none has a score.
+    alike
+        Names of the layers that cannot be told from it; None if that is not known.
+    """
+
+    protocol: str
+    best: str
+    alike: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +54,8 @@ class Curve:
         Where they stand on the depth axis, shape ``(n_layers,)``.
     estimate, low, high
         Score and its interval, shape ``(n_layers,)``; NaN where there is no score.
-    alike
-        Names of the layers that cannot be told from the best one; None if that is not known.
+    choice
+        The layer that was chosen; None if that is not known.
     """
 
     layers: tuple[str, ...]
@@ -43,7 +63,7 @@ class Curve:
     estimate: Array
     low: Array
     high: Array
-    alike: frozenset[str] | None = None
+    choice: Choice | None = None
 
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
@@ -51,8 +71,10 @@ class Curve:
         return np.array([layer not in ("00", OFFICIAL) for layer in self.layers], dtype=bool)
 
     def best(self) -> int | None:
-        """Index of the numbered layer with the highest estimate (the first of equals), or None."""
+        """Index of the chosen layer, else of the numbered one that scores highest; None without a score."""
         scores = np.where(self.numbered & np.isfinite(self.estimate), self.estimate, -np.inf)
+        if self.choice is not None:
+            scores = np.where(np.array(self.layers) == self.choice.best, scores, -np.inf)
         return int(np.argmax(scores)) if np.isfinite(scores).any() else None
 
 
@@ -64,8 +86,6 @@ class Band:
     """
 
     control: str
-    of: str
-    n_seeds: int
     layers: tuple[str, ...]
     position: Array
     low: Array
@@ -80,36 +100,26 @@ class Choices:
     Attributes
     ----------
     metrics
-        Primary metric of each condition.
-    alike
-        Layers that cannot be told from the best one, by condition and model, where that is known.
+        Primary metric of each condition by that protocol.
+    chosen
+        By condition and model, what the protocol that decides chose.
     """
 
     metrics: Mapping[str, str] = field(default_factory=dict)
-    alike: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
 
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
-    """Read primary metrics and confidence sets from the table of the layer choice.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column.
-    """
-    table = read_table(path, text=LAYER_TEXT)
-    missing = [name for name in LAYER_TEXT if name not in table]
-    if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
-    rows = table[(table["task"] == task) & (table["protocol"] == protocol)].to_dict("records")
-    return Choices(
-        metrics={row["condition"]: row["metric"] for row in rows},
-        alike={
-            (row["condition"], row["model"]): frozenset(row["confidence_set"].split(","))
-            for row in rows
-            if row["confidence_set"]
-        },
-    )
+    """Read primary metrics, chosen layers and confidence sets from the table of the layer choice."""
+    table = read_table(path, text=LAYER_TEXT, columns=LAYER_TEXT)
+    of_task = table[table["task"] == task]
+    drawn = of_task[of_task["protocol"] == protocol]
+    deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]
+    chosen = {}
+    for row in deciding.to_dict("records"):
+        alike = frozenset(filter(None, row["confidence_set"].split(",")))
+        chosen[row["condition"], row["model"]] = Choice(row["protocol"], row["best_layer"], alike or None)
+    return Choices(dict(zip(drawn["condition"], drawn["metric"], strict=True)), chosen)
 
 
 def select(
@@ -119,19 +129,13 @@ def select(
     task: str,
     protocol: str,
     metrics: Mapping[str, str],
-    default: str | None = None,
     source: str,
 ) -> pd.DataFrame:
     """Rows of one task, protocol and metric, and those that say why there is none.
 
-    The metric is that of ``metrics`` for the condition, or else ``default``, or else the task's own.
-
-    Raises
-    ------
-    DataError
-        If there are none, if a model is not described in the settings, or if a score stands there twice.
+    The metric is that of ``metrics`` for the condition, or else the task's own.
     """
-    default = default or primary_metrics(task, protocol)[0]
+    default = primary_metrics(task, protocol)[0]
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
     metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
     # a score that could not be tried has no metric, and no layer
@@ -158,7 +162,7 @@ def select(
     return chosen
 
 
-def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] | None = None) -> Curve:
+def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None = None) -> Curve:
     """Take the curve of one model in one condition from rows of one metric."""
     own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
@@ -174,7 +178,7 @@ def curve(rows: pd.DataFrame, condition: str, model: str, alike: frozenset[str] 
         estimate=values["estimate"],
         low=values["ci_low"],
         high=values["ci_high"],
-        alike=alike,
+        choice=choice,
     )
 
 
@@ -191,45 +195,33 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
 
     From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
     """
-    kinds = sorted({model.control for model in models.values() if model.kind == "control" and model.of == of})
-    found = []
-    for kind in kinds:
-        seeds = [m.name for m in models.values() if m.kind == "control" and (m.of, m.control) == (of, kind)]
-        curves = [curve(rows, condition, seed) for seed in seeds]
-        curves = [c for c in curves if np.isfinite(c.estimate).any()]
-        if not curves:
+    own_controls = [model for model in models.values() if model.kind == "control" and model.of == of]
+    controls = {model.name: model.control for model in own_controls}
+    own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
+    scored = own["status"] == "ok"
+    result = []
+    for kind in sorted(set(controls.values())):
+        of_kind = own["model"].map(controls) == kind
+        scores = own[of_kind & scored].groupby("layer")
+        n_seeds = own.loc[of_kind & scored, "model"].nunique()
+        if not n_seeds:
             continue
-        at = {layer: x for c in curves for layer, x in zip(c.layers, c.position, strict=True)}
-        layers = tuple(sorted(at))
-        alone = len(curves) == 1
-        low = _by_layer(layers, curves, [c.low if alone else c.estimate for c in curves])
-        high = _by_layer(layers, curves, [c.high if alone else c.estimate for c in curves])
-        found.append(
+        depths = own[of_kind].groupby("layer")["depth"].first()
+        low, high = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
+        ranges = pd.DataFrame(
+            {"low": scores[low].min(), "high": scores[high].max(), "middle": scores["estimate"].mean()}
+        ).reindex(depths.index)
+        result.append(
             Band(
                 control=kind,
-                of=of,
-                n_seeds=len(curves),
-                layers=layers,
-                position=np.array([at[layer] for layer in layers]),
-                low=np.fmin.reduce(low),
-                high=np.fmax.reduce(high),
-                middle=_mean(_by_layer(layers, curves, [c.estimate for c in curves])),
+                layers=tuple(depths.index),
+                position=np.array([_position(layer, at) for layer, at in depths.items()]),
+                low=ranges["low"].to_numpy(),
+                high=ranges["high"].to_numpy(),
+                middle=ranges["middle"].to_numpy(),
             )
         )
-    return found
-
-
-def _mean(values: Array) -> Array:
-    """Mean over the curves that have a layer, shape ``(n_layers,)``; NaN where none has."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-def _by_layer(layers: tuple[str, ...], curves: list[Curve], values: list[Array]) -> Array:
-    """Values of several curves, shape ``(n_curves, n_layers)``; NaN where a curve lacks a layer."""
-    known = [dict(zip(c.layers, own, strict=True)) for c, own in zip(curves, values, strict=True)]
-    return np.array([[one.get(layer, np.nan) for layer in layers] for one in known])
+    return result
 
 
 def without_score(rows: pd.DataFrame) -> pd.DataFrame:

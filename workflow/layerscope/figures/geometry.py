@@ -153,19 +153,19 @@ def seed_note(drawn: Sequence[Model], settings: Mapping[str, Any]) -> str:
 def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
     """How near each model comes to the baseline that knows only quality measures of the cells."""
     beside = table[(table["other_model"] == DEPTH_BASELINE) & table["cka"].notna()]
-    found = []
+    nearest = []
     for model in models:
         own = beside[beside["model"] == model.name]
         if len(own):
             row = own.loc[own["cka"].idxmax()]
-            found.append(
+            nearest.append(
                 f"{model.name} {row['cka']:.2f} ({layer_ranges([row['layer']])}, {row['condition']})"
             )
-    if not found:
+    if not nearest:
         return ""
     return (
         f" Highest CKA with {DEPTH_BASELINE}, the quality measures of a cell such as its sequencing depth: "
-        f"{'; '.join(found)}. A layer near it mostly says how deeply a cell was sequenced."
+        f"{'; '.join(nearest)}. A layer near it mostly says how deeply a cell was sequenced."
     )
 
 
@@ -180,11 +180,9 @@ def _colour_bar(figure: Figure, beside: Any) -> None:
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
-    table = read_table(path, text=[*TEXT, "other_model", "other_layer"])
-    missing = sorted(({*TEXT} | columns) - set(table))
-    if missing or table.empty:
-        found = f"column {missing[0]!r} is missing" if missing else "there are no rows"
-        raise DataError(f"{path}: {found}; expected a table of the geometry of layers")
+    table = read_table(path, text=[*TEXT, "other_model", "other_layer"], columns=[*TEXT, *sorted(columns)])
+    if table.empty:
+        raise DataError(f"{path}: there are no rows; expected a table of the geometry of layers")
     return table
 
 

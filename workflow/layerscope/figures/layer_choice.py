@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from layerscope.errors import DataError
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, look, save
 from layerscope.figures.wording import (
@@ -20,6 +19,7 @@ from layerscope.figures.wording import (
     layer_ranges,
     simulated_note,
 )
+from layerscope.statistics.trust import decides
 from layerscope.tables import depth, read_table
 
 TEXT = (
@@ -30,7 +30,8 @@ TEXT = (
 TITLE = "Layers that cannot be told from the best one"
 CAPTION = (
     "One row a condition and model, one sign a layer, at its depth. Filled: in the 95% confidence set of the "
-    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set."
+    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set. Of "
+    "several protocols the one that recommends is shown."
 )
 ROW_INCHES = 0.24
 
@@ -43,19 +44,13 @@ def read_layers(path: str | Path) -> pd.DataFrame:
     DataError
         If a column is missing.
     """
-    table = read_table(path, text=TEXT)
-    missing = [name for name in (*TEXT, "n_layers", "best_depth", "best_estimate") if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table that choose_layers.py writes"
-        )
-    return table
+    return read_table(path, text=TEXT, columns=(*TEXT, "n_layers", "best_depth", "best_estimate"))
 
 
 def draw_layer_choice(
     path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
 ) -> None:
-    """Draw the confidence set of layers of every condition, model and protocol.
+    """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
     Parameters
     ----------
@@ -72,6 +67,7 @@ def draw_layer_choice(
         If the table lacks a column.
     """
     table = read_layers(path)
+    table = table[decides(table)]
     conditions = condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
     sign: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
@@ -83,9 +79,7 @@ def draw_layer_choice(
     rows = [
         row
         for condition in conditions
-        for row in table[table["condition"] == condition]
-        .sort_values(["model", "protocol"])
-        .to_dict("records")
+        for row in table[table["condition"] == condition].sort_values("model").to_dict("records")
     ]
     caption = CAPTION + simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
@@ -127,8 +121,8 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
     look: dict[str, Any] = {"linestyle": "", "marker": "o", "markeredgecolor": CURVES[0].colour}
     size = 4.6 if n_layers <= 16 else 3.6
     axes.plot([0, 1], [place, place], color="#cccccc", linewidth=0.5, zorder=1)
-    for kept, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
-        xs = [at[name] for name in kept]
+    for drawn, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
+        xs = [at[name] for name in drawn]
         axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **look)
     if row["best_layer"] in at:
         axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **look)

@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from layerscope.figures.curves import Choices, layer_choices, select
-from layerscope.figures.layer_panels import Panel, arrange, block_numbers, draw_panel, score_limits, styles
+from layerscope.figures.drawing import Drawing, Panel, arrange
+from layerscope.figures.layer_panels import block_numbers, draw_panel, score_limits, styles
 from layerscope.figures.layer_words import (
-    Drawing,
     caption_of,
     curve_entry,
     legend_entries,
@@ -26,7 +26,6 @@ from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_scores
-from layerscope.tasks.catalogue import primary_metrics
 
 PANEL_TITLE_SIZE = 9.0
 
@@ -52,12 +51,12 @@ def draw_scores(
     task, protocol
         Which rows.
     settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``metric``,
+        ``models`` (see :func:`layerscope.figures.models.read_models`); optional
         ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
         ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
     layers_path
-        Table of the layer choice (``layers.tsv``): the primary metric of each condition, unless the settings
-        name one, and the layers that cannot be told from the best, which get filled signs.
+        Table of the layer choice (``layers.tsv``): the primary metric of each condition, and by the protocol
+        that decides for it the best layer (ring) and those that cannot be told from it (filled signs).
     ceilings_path
         Table of the noise ceilings (``ceilings.tsv``): their intervals.
 
@@ -75,8 +74,7 @@ def draw_scores(
         models,
         task=task,
         protocol=protocol,
-        metrics={} if settings.get("metric") else choices.metrics,
-        default=str(settings.get("metric") or primary_metrics(task, protocol)[0]),
+        metrics=choices.metrics,
         source=str(scores_path),
     )
     present = set(rows["model"])
@@ -90,7 +88,7 @@ def draw_scores(
         metrics={
             name: metric for name, metric in zip(rows["condition"], rows["metric"], strict=True) if metric
         },
-        alike=choices.alike,
+        chosen=choices.chosen,
         ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
     )
@@ -112,16 +110,15 @@ def _figure(drawing: Drawing) -> Figure:
     size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
     header = 0.26 + 0.16 * has_second_line(drawing) + 0.2 * has_row_titles(drawing)
     figure, grid = sheet(n_rows, n_columns, size, words, header=header)
-    limits = score_limits(drawing.rows, drawing.models, drawing.ceilings)
+    limits = score_limits(drawing)
     for row, line in enumerate(grid):
         for column, axes in enumerate(line):
             if column >= len(panels[row]):
                 axes.set_axis_off()
                 continue
             axes.set_ylim(*limits)
-            drawn = (drawing.rows, drawing.models, style, drawing.alike, drawing.ceilings)
-            draw_panel(axes, panels[row][column], *drawn)
-            head_panel(axes, panels[row][column], drawing, style)
+            draw_panel(axes, panels[row][column], drawing, style)
+            title_panel(axes, panels[row][column], drawing, style)
             if row == n_rows - 1 or column >= len(panels[row + 1]):
                 axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
             if column == 0:
@@ -129,7 +126,7 @@ def _figure(drawing: Drawing) -> Figure:
     return figure
 
 
-def head_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
+def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
     """Title a panel; where models are divided among panels, name the panel's own."""
     models = drawing.models
     title = condition_title(drawing.settings, panel.condition)

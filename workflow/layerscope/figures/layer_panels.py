@@ -3,72 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
+from layerscope.figures.drawing import Drawing, Panel
 from layerscope.figures.levels import draw_levels, levels_of
 from layerscope.figures.models import Model
 from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, spread
 from layerscope.tables import OFFICIAL
 
-MOST_CURVES = 4
 NUMBER_INCHES = 0.18
 UNTRAINED = "untrained"
 INTERVAL_ALPHA = 0.22
 BAND_FACE, BAND_EDGE = "#f2f2f2", "#8a8a8a"
 CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d"}
 OTHER_MARKER = "p"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One condition, with the foundation models that are drawn in it."""
-
-    condition: str
-    models: tuple[str, ...]
-
-
-def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[list[Panel]]:
-    """Lay out panels in rows: one a condition and group of models, a row for each group.
-
-    Models that have controls stand alone, since bands of two models cannot be told apart in greyscale; others
-    share a panel, those of one family where there are many.
-    """
-    groups = _groups(models)
-    if len(groups) == 1:
-        return _rows([Panel(name, groups[0]) for name in conditions])
-    if len(conditions) == 1:
-        return _rows([Panel(conditions[0], group) for group in groups])
-    return [[Panel(name, group) for name in conditions] for group in groups]
-
-
-def _groups(models: Mapping[str, Model]) -> list[tuple[str, ...]]:
-    """Models that share a panel."""
-    foundation = [model for model in models.values() if model.kind == "foundation"]
-    if any(model.kind == "control" for model in models.values()):
-        return [(model.name,) for model in foundation] or [()]
-    if len(foundation) <= MOST_CURVES:
-        return [tuple(model.name for model in foundation)]
-    families: dict[str, list[str]] = {}
-    for model in foundation:
-        families.setdefault(model.family, []).append(model.name)
-    return [
-        tuple(names[start : start + MOST_CURVES])
-        for names in families.values()
-        for start in range(0, len(names), MOST_CURVES)
-    ]
-
-
-def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
-    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
 
 
 def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
@@ -81,10 +35,9 @@ def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
     }
 
 
-def score_limits(
-    rows: pd.DataFrame, models: Mapping[str, Model], ceilings: Mapping[str, tuple[float, float]]
-) -> tuple[float, float]:
+def score_limits(drawing: Drawing) -> tuple[float, float]:
     """Limits of the score axis that hold zero, every score and every interval that is drawn."""
+    rows, models, ceilings = drawing.rows, drawing.models, drawing.ceilings
     ok = rows[rows["status"] == "ok"]
     controls = [(model.of, model.control) for model in models.values() if model.kind == "control"]
     ranges = {
@@ -102,21 +55,12 @@ def score_limits(
     return low - margin, high + margin
 
 
-def draw_panel(
-    axes: Any,
-    panel: Panel,
-    rows: pd.DataFrame,
-    models: Mapping[str, Model],
-    style: Mapping[str, CurveStyle],
-    alike: Mapping[tuple[str, str], frozenset[str]],
-    ceilings: Mapping[str, tuple[float, float]],
-) -> None:
+def draw_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
     """Draw the controls' bands, the level lines and the models' curves of one panel.
 
-    ``alike`` holds, by condition and model, the layers that cannot be told from the best, ``ceilings`` by
-    condition the interval of the noise ceiling. The limits of the score axis must be set: labels are kept
-    apart within them.
+    The limits of the score axis must be set: labels are kept apart within them.
     """
+    rows, models = drawing.rows, drawing.models
     axes.plot(
         [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
     )
@@ -124,9 +68,11 @@ def draw_panel(
         for band in bands(rows, panel.condition, models, name):
             draw_band(axes, band, style[name])
     baselines = [model for model in models.values() if model.kind == "baseline"]
-    draw_levels(axes, levels_of(rows, panel.condition, baselines, ceilings))
+    draw_levels(axes, levels_of(rows, panel.condition, baselines, drawing.ceilings))
     here = panel.condition
-    curves = [(curve(rows, here, name, alike.get((here, name))), style[name]) for name in panel.models]
+    curves = [
+        (curve(rows, here, name, drawing.chosen.get((here, name))), style[name]) for name in panel.models
+    ]
     for points, own in curves:
         draw_curve(axes, points, own)
     ring_best(axes, curves)
@@ -169,10 +115,10 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     )
     axes.plot(at, estimate, color=style.colour, linestyle=style.dashes, linewidth=1.5, zorder=4)
     size = 3.2 if blocks.sum() > 14 else 4
+    alike = points.choice.alike if points.choice else None
+    is_alike = np.array([alike is None or layer in alike for layer in points.layers])
     for filled in (False, True):
-        own = blocks & (
-            np.array([points.alike is None or k in points.alike for k in points.layers]) == filled
-        )
+        own = blocks & (is_alike == filled)
         draw_signs(axes, points, own, style, size=size, face=style.colour if filled else "white")
     for index in np.flatnonzero(~blocks & np.isfinite(points.estimate)):
         official = points.layers[index] == OFFICIAL
@@ -202,13 +148,13 @@ def draw_signs(
 
 def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
     """Ring each model's best layer and write its number above, the numbers kept apart."""
-    found = [(points, best, style) for points, style in curves if (best := points.best()) is not None]
+    ringed = [(points, best, style) for points, style in curves if (best := points.best()) is not None]
     left, right = axes.get_xlim()
     inches = axes.figure.get_figwidth() * axes.get_position().width
     places = spread(
-        [points.position[best] for points, best, _ in found], NUMBER_INCHES * (right - left) / inches
+        [points.position[best] for points, best, _ in ringed], NUMBER_INCHES * (right - left) / inches
     )
-    for (points, best, style), place in zip(found, places, strict=True):
+    for (points, best, style), place in zip(ringed, places, strict=True):
         at, estimate = points.position[best], points.estimate[best]
         ring: dict[str, Any] = {
             "marker": "o",

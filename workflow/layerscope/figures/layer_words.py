@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.figures.curves import without_score
-from layerscope.figures.layer_panels import UNTRAINED, Panel, control_entry, interval_entry
+from layerscope.figures.drawing import Drawing
+from layerscope.figures.layer_panels import UNTRAINED, control_entry, interval_entry
 from layerscope.figures.levels import BASELINE, CEILING, CHANCE, level_entry
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
@@ -26,68 +24,9 @@ from layerscope.figures.wording import (
     simulated_note,
     task_title,
 )
-from layerscope.tasks.catalogue import interval_method, primary_metrics
+from layerscope.tasks.catalogue import interval_method
 
-MOST_NOTES = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """What is drawn: panels in rows, the score rows, and what the settings and the layer choice say of them.
-
-    Attributes
-    ----------
-    task, protocol
-        Of all rows.
-    panels
-        Panels, in rows.
-    rows
-        Rows of one metric for each condition.
-    models
-        The models that have rows.
-    metrics
-        Metric of each condition.
-    alike
-        Layers that cannot be told from the best one, by condition and model, where that is known.
-    ceilings
-        95% interval of the noise ceiling of each condition, where that is known.
-    settings
-        The settings as given.
-    """
-
-    task: str
-    protocol: str
-    panels: Sequence[Sequence[Panel]]
-    rows: pd.DataFrame
-    models: Mapping[str, Model]
-    metrics: Mapping[str, str]
-    alike: Mapping[tuple[str, str], frozenset[str]]
-    ceilings: Mapping[str, tuple[float, float]]
-    settings: Mapping[str, Any]
-
-    @property
-    def conditions(self) -> list[str]:
-        """Conditions, in the order of their panels."""
-        return list(dict.fromkeys(panel.condition for row in self.panels for panel in row))
-
-    @property
-    def split(self) -> bool:
-        """Whether the models are divided among panels."""
-        return len({panel.models for row in self.panels for panel in row}) > 1
-
-    def label(self, condition: str | None = None) -> str:
-        """Label of the metric of one condition, or of all if it is the same, else just "score"."""
-        names = self.conditions if condition is None else [condition]
-        labels = {metric_label(self.task, self.metric(name)) for name in names}
-        return labels.pop() if len(labels) == 1 else "Score (metric: see each panel)"
-
-    def metric(self, condition: str) -> str:
-        """Metric of a condition; the task's own where no row has one."""
-        return self.metrics.get(condition, primary_metrics(self.task, self.protocol)[0])
-
-    def has(self, kind: str) -> bool:
-        """Whether a model of this kind has rows."""
-        return any(model.kind == kind for model in self.models.values())
+MAX_NOTES = 5
 
 
 def title_of(drawing: Drawing) -> str:
@@ -119,8 +58,9 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
         label = f"same network, {control_label(control)} ({seeds})"
         entries.append(control_entry(control, CURVES[0], label))
     if style:
-        entries += [_sign("official embedding", "*", 8), _sign("best layer", "o", 8, "none")]
-    if drawing.alike:
+        best = f"best layer {drawing.by_protocol}".strip()
+        entries += [_sign("official embedding", "*", 8), _sign(best, "o", 8, "none")]
+    if drawing.tells_apart:
         entries.append(_sign("open sign: worse than the best layer", "s", 4, "white"))
     if drawing.has("baseline"):
         entries.append(level_entry(BASELINE))
@@ -171,9 +111,9 @@ def missing_notes(drawing: Drawing) -> list[str]:
         f"No score: {_named(models, drawing.models)}{layers} ({places}): {reason or 'no reason given'}"
         for (layers, places, reason), models in gaps.items()
     ]
-    if len(notes) > MOST_NOTES:
-        more = len(notes) - MOST_NOTES + 1
-        notes[MOST_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
+    if len(notes) > MAX_NOTES:
+        more = len(notes) - MAX_NOTES + 1
+        notes[MAX_NOTES - 1 :] = [f"... and {more} more; all reasons stand in the table of scores"]
     return notes
 
 
@@ -191,15 +131,15 @@ def caption_of(drawing: Drawing) -> str:
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
     labels = ", or ".join(metric_label(drawing.task, metric) for metric in metrics)
     method = interval_method(drawing.task, drawing.protocol)
+    ring = f"best layer {drawing.by_protocol}" if drawing.by_protocol else "layer with the highest score"
     parts = [
         f"{labels}, against the depth of the layer, protocol {drawing.protocol}.",
         *(metric_meaning(drawing.task, metric) for metric in metrics),
         f"Curves: outputs of the blocks; shaded: 95% interval{f' ({method})' if method else ''}; ring and "
-        "number: layer with the highest score; star: the official embedding; sign at the left: what enters "
-        "the first block.",
+        f"number: {ring}; star: the official embedding; sign at the left: what enters the first block.",
         *common_remarks(drawing),
     ]
-    if drawing.alike:
+    if drawing.tells_apart:
         parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     controls = {model.control for model in drawing.models.values() if model.kind == "control"}
     if UNTRAINED in controls:
@@ -226,10 +166,10 @@ def caption_of(drawing: Drawing) -> str:
 def common_remarks(drawing: Drawing) -> list[str]:
     """Remarks that stand at every score of a condition, one sentence a condition."""
     ok = drawing.rows[drawing.rows["status"] == "ok"]
-    said = []
+    sentences = []
     for name in drawing.conditions:
         remarks = [reason.split("; ") for reason in ok.loc[ok["condition"] == name, "reason"]]
         shared = [part for part in (remarks or [[]])[0] if part and all(part in own for own in remarks)]
         if shared:
-            said.append(f"Every score of {name}: {'; '.join(shared)}.")
-    return said
+            sentences.append(f"Every score of {name}: {'; '.join(shared)}.")
+    return sentences

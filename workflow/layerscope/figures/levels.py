@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from layerscope.errors import DataError
 from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION
 from layerscope.figures.models import Model
 from layerscope.figures.sheet import width_of
@@ -52,17 +51,9 @@ class Level:
 
 
 def ceiling_intervals(path: str | Path) -> dict[str, tuple[float, float]]:
-    """Read the 95% interval of each condition's noise ceiling from the table of ceilings.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
-    table = read_table(path, text=["condition", "metric", "status"])
-    missing = [name for name in ("condition", "metric", "status", "ci_low", "ci_high") if name not in table]
-    if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing; expected the table of noise ceilings")
+    """Read the 95% interval of each condition's noise ceiling from the table of ceilings."""
+    text = ("condition", "metric", "status")
+    table = read_table(path, text=text, columns=(*text, "ci_low", "ci_high"))
     known = table[(table["metric"] == CEILING_METRIC) & (table["status"] == "ok")]
     return {row["condition"]: (row["ci_low"], row["ci_high"]) for row in known.to_dict("records")}
 
@@ -76,7 +67,7 @@ def levels_of(
     """Baselines, noise ceiling and mean score of shuffled labels of a condition, those that there are."""
     own = rows[(rows["condition"] == condition) & (rows["status"] == "ok")]
     official = own[own["layer"] == OFFICIAL].set_index("model")
-    found = [
+    levels = [
         Level(model.name, BASELINE, *official.loc[model.name, ["estimate", "ci_low", "ci_high"]])
         for model in baselines
         if model.name in official.index
@@ -85,8 +76,8 @@ def levels_of(
     for column, style in (("ceiling", CEILING), ("null_mean", CHANCE)):
         if own[column].notna().any():
             interval = ceilings.get(condition, (np.nan, np.nan)) if style is CEILING else (np.nan, np.nan)
-            found.append(Level(style.name, style, float(own[column].mean()), *interval))
-    return found
+            levels.append(Level(style.name, style, float(own[column].mean()), *interval))
+    return levels
 
 
 def draw_levels(axes: Any, levels: Sequence[Level]) -> None:

@@ -7,38 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from layerscope.errors import ConfigError
-
-KINDS = ("foundation", "baseline", "control")
+from layerscope.statistics import evidence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(evidence.Model):
     """A scored model, as the settings describe it.
 
     Attributes
     ----------
-    name, title
-        The name in the tables, and the name to print.
-    kind
-        ``"foundation"``, ``"baseline"`` or ``"control"``.
+    title
+        The name to print.
     family
         Family of architectures; models of one family share a panel where there are many.
-    n_layers
-        Number of blocks; 0 for a baseline.
-    control, of
-        For a control, its kind (``"untrained"``, ``"gene_permuted"``) and the foundation model that it
-        controls for; else empty.
     about
-        Everything else that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
+        Everything that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
     """
 
-    name: str
     title: str
-    kind: str
     family: str
-    n_layers: int = 0
-    control: str = ""
-    of: str = ""
     about: Mapping[str, Any]
 
 
@@ -53,28 +40,14 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
     entries = settings.get("models")
     if not isinstance(entries, Mapping) or not entries:
         raise ConfigError("settings: key 'models' is missing or empty; give one entry for each scored model")
-    models = {name: _model(name, entry) for name, entry in entries.items()}
-    for model in models.values():
-        if model.kind == "control" and model.of not in models:
+    models = {}
+    for name, model in evidence.models_of(entries, "settings: models").items():
+        if model.kind == "control" and model.of not in entries:
             raise ConfigError(
-                f"settings: model {model.name!r} is a control of {model.of!r}, which is not among "
-                "the models: "
-                f"{', '.join(models)}"
+                f"settings: model {name!r} is a control of {model.of!r}, which is not among the models: "
+                f"{', '.join(entries)}"
             )
+        about = {key: value for key, value in entries[name].items() if value not in (None, "")}
+        title, family = about.get("title", name), about.get("family", model.of or name)
+        models[name] = Model(**vars(model), title=title, family=family, about=about)
     return models
-
-
-def _model(name: str, entry: Any) -> Model:
-    if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS:
-        found = entry.get("kind") if isinstance(entry, Mapping) else entry
-        raise ConfigError(f"settings: model {name!r} has kind {found!r}; expected one of {', '.join(KINDS)}")
-    return Model(
-        name=name,
-        title=str(entry.get("title") or name),
-        kind=entry["kind"],
-        family=str(entry.get("family") or entry.get("of") or name),
-        n_layers=int(entry.get("layers") or 0),
-        control=str(entry.get("control") or ""),
-        of=str(entry.get("of") or ""),
-        about={key: value for key, value in entry.items() if value not in (None, "")},
-    )

@@ -17,7 +17,7 @@ from layerscope.figures.wording import condition_order, condition_title
 from layerscope.tables import read_table
 
 TEXT = ("condition", "task", "model", "layer", "protocol", "status", "reason")
-NUMBERS = ("depth", "published", "reproduced", "ci_low", "ci_high")
+NUMBERS = ("depth", "published", "reproduced", "ci_low", "ci_high", "difference")
 TITLE = "Published and reproduced scores"
 CAPTION = (
     "Spearman correlation against depth. Open grey circles: the tables of the paper (arXiv 2604.14838); "
@@ -83,11 +83,9 @@ def read_published(path: str | Path) -> pd.DataFrame:
     DataError
         If a column is missing, or there are no rows.
     """
-    table = read_table(path, text=TEXT)
-    missing = [name for name in (*TEXT, *NUMBERS) if name not in table]
-    if missing or table.empty:
-        found = f"column {missing[0]!r} is missing" if missing else "there are no rows"
-        raise DataError(f"{path}: {found}; expected the table that compare_published.py writes")
+    table = read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
+    if table.empty:
+        raise DataError(f"{path}: there are no rows; expected the table that compare_published.py writes")
     return table.astype(dict.fromkeys(NUMBERS, np.float64))
 
 

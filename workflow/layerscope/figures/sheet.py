@@ -42,26 +42,10 @@ def sheet(
     left: float = LEFT,
     right: float = RIGHT,
 ) -> tuple[Figure, list[list[Any]]]:
-    """Make a figure with a grid of panels, its words placed above and below.
+    """Make a figure, and its axes by row and column, with the words above and below.
 
-    Parameters
-    ----------
-    n_rows, n_columns
-        Shape of the grid.
-    panel
-        Width and height of each panel's axes, in inches.
-    words
-        Title, subtitle, legend entries (matplotlib handles with labels) and notes.
-    header
-        Height above each panel's axes for its title, in inches.
-    left
-        Width left of the panels for their labels, in inches.
-    right
-        Width right of the panels, in inches.
-
-    Returns
-    -------
-    The figure, and its axes by row and column.
+    All sizes are in inches: width and height of a panel's axes, the ``header`` above each for its title, and
+    the widths ``left`` and ``right`` of all panels.
     """
     width = left + n_columns * panel[0] + (n_columns - 1) * COLUMN_GAP + right
     title = wrapped(words.title, width, TITLE_SIZE)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "png", "pdf")
 GREY = "#5a5a5a"
-PALE = "#d9d9d9"
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,6 @@ def save(
 
     The files carry ``title``, ``caption`` and the path of the ``table`` that they show, as seen from their
     own folder; the report takes them from there.
-
-    Raises
-    ------
-    ConfigError
-        If a suffix is not one of :data:`FORMATS`.
     """
     for output in map(Path, outputs):
         kind = output.suffix.removeprefix(".").lower()
@@ -119,19 +113,7 @@ def _metadata(kind: str, title: str, caption: str, table: str) -> dict[str, str 
 
 
 def spread(values: npt.ArrayLike, gap: float) -> npt.NDArray[np.float64]:
-    """Move label positions apart, as little as possible (least squares), in their order.
-
-    Parameters
-    ----------
-    values
-        Wanted positions, shape ``(n,)``.
-    gap
-        Least distance between neighbours.
-
-    Returns
-    -------
-    Positions, shape ``(n,)``, in the order of ``values``, neighbours at least ``gap`` apart.
-    """
+    """Move labels apart by at least ``gap``, in their order and as little as possible (least squares)."""
     wanted = np.asarray(values, dtype=np.float64)
     order = np.argsort(wanted, kind="stable")
     shifts = gap * np.arange(len(wanted))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from layerscope.tasks.catalogue import TASKS, Metric
+from layerscope.tasks.base import Metric
+from layerscope.tasks.catalogue import TASKS
 
 SIMULATED = "simulated cells"
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
@@ -92,9 +93,9 @@ def simulated_note(settings: Mapping[str, Any], conditions: Iterable[str]) -> st
 def condition_order(settings: Mapping[str, Any], present: Iterable[str]) -> list[str]:
     """Order conditions as ``order`` of the settings says, then by name with numbers by value (8hr, 48hr)."""
     wanted = [str(name) for name in settings.get("order") or ()]
-    found = set(present)
-    rest = sorted(found - set(wanted), key=natural)
-    return [name for name in wanted if name in found] + rest
+    names = set(present)
+    rest = sorted(names - set(wanted), key=natural)
+    return [name for name in wanted if name in names] + rest
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 MIN_CELLS = 4
@@ -20,36 +19,21 @@ CELLS_PER_DIMENSION = 4
 """At this number of cells and more, products of columns are cheaper than products of cells."""
 
 
-def debiased_cka(representations: Sequence[Array], others: Sequence[Array] | None = None) -> Array:
-    """Debiased linear CKA of every representation with every other.
-
-    Parameters
-    ----------
-    representations
-        Each cells x dimensions (dimensions may differ, cells not), every entry finite; 4 cells at least.
-    others
-        What to compare them with; themselves if None.
+def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Array:
+    """Debiased linear CKA of kernels of the same cells.
 
     Returns
     -------
-    Shape ``(len(representations), len(others))``; NaN where a representation does not vary.
+    Shape ``(len(left), len(right))``; NaN where a representation does not vary.
     """
-    left = [Kernel(one) for one in representations]
-    right = left if others is None else [Kernel(one) for one in others]
-    return alignment(left, right)
-
-
-def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Array:
-    """Debiased linear CKA of kernels of the same cells, shape ``(len(left), len(right))``."""
-    found = np.full((len(left), len(right)), np.nan)
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        for row, one in enumerate(left):
-            for column, other in enumerate(right):
-                if left is right and column < row:
-                    found[row, column] = found[column, row]
-                elif one.own > 0 and other.own > 0:
-                    found[row, column] = one.criterion(other) / np.sqrt(one.own * other.own)
-    return found
+    cka = np.full((len(left), len(right)), np.nan)
+    for row, own in enumerate(left):
+        for column, kernel in enumerate(right):
+            if left is right and column < row:
+                cka[row, column] = cka[column, row]
+            elif own.norm > 0 and kernel.norm > 0:
+                cka[row, column] = own.criterion(kernel) / np.sqrt(own.norm * kernel.norm)
+    return cka
 
 
 class Kernel:
@@ -77,9 +61,8 @@ class Kernel:
             centred /= scale
         self.diagonal = np.einsum("ij,ij->i", centred, centred)
         self.narrow = dimensions * CELLS_PER_DIMENSION <= n
-        with threadpool_limits(1):
-            self.matrix = centred if self.narrow else centred @ centred.T
-            self.own = self.criterion(self)
+        self.matrix = centred if self.narrow else centred @ centred.T
+        self.norm = self.criterion(self)
 
     def criterion(self, other: Kernel) -> float:
         """The unbiased Hilbert-Schmidt independence criterion (Song et al. 2012, equation 5).
@@ -105,5 +88,5 @@ class Kernel:
 
 
 def _largest(values: Array) -> float:
-    """The largest absolute value, without a copy of all of them."""
-    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+    """The largest absolute value."""
+    return float(np.abs(values).max(initial=0.0))

@@ -95,29 +95,29 @@ def compare_with_baselines(
         If files of a condition are not of the same cells, or too few cells are accepted by all.
     """
     size = GeometrySettings.read(settings).alignment_cells
-    found: list[pd.DataFrame] = []
+    rows: list[pd.DataFrame] = []
     sampled: tuple[list[Path], bytes] | None = None
     for table, path in zip(tables, map(Path, embeddings), strict=True):
-        found.append(read_table(table, text=TEXT))
-        beside = [Path(one) for one in baselines if Path(one).parent == path.parent]
-        if not beside:
+        rows.append(read_table(table, text=TEXT))
+        of_condition = [Path(baseline) for baseline in baselines if Path(baseline).parent == path.parent]
+        if not of_condition:
             continue
-        cells = _sample([path, *beside], seed, size)
-        if sampled != (beside, cells.tobytes()):  # models that accept the same cells share the kernels
-            sampled = (beside, cells.tobytes())
-            others = {(one.stem, OFFICIAL): _kernel(one, OFFICIAL, cells) for one in beside}
+        cells = _sample([path, *of_condition], seed, size)
+        if sampled != (of_condition, cells.tobytes()):  # models that accept the same cells share the kernels
+            sampled = (of_condition, cells.tobytes())
+            kernels = {(file.stem, OFFICIAL): _kernel(file, OFFICIAL, cells) for file in of_condition}
         for layer in read_layers(path):
             own = {(path.stem, layer): _kernel(path, layer, cells)}
-            found.append(pd.DataFrame(_rows(path.parent.name, own, others, len(cells))))
-    write_table(output, pd.concat(found, ignore_index=True))
+            rows.append(pd.DataFrame(_rows(path.parent.name, own, kernels, len(cells))))
+    write_table(output, pd.concat(rows, ignore_index=True))
 
 
 def _rows(condition: str, own: Kernels, others: Kernels, n_cells: int) -> list[dict[str, Any]]:
     left = list(own.values())
-    found = alignment(left, left if others is own else list(others.values()))
+    table = alignment(left, left if others is own else list(others.values()))
     return [
-        dict(zip(TEXT, (condition, *one, *other), strict=True)) | {"cka": float(cka), "n_cells": n_cells}
-        for one, values in zip(own, found, strict=True)
+        dict(zip(TEXT, (condition, *layer, *other), strict=True)) | {"cka": float(cka), "n_cells": n_cells}
+        for layer, values in zip(own, table, strict=True)
         for other, cka in zip(others, values, strict=True)
     ]
 

@@ -9,11 +9,10 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
-# relative size of what rounding in float32 leaves of zero
-ROUNDING = 1e-6
+ROUNDING_ERROR = 1e-6
+"""Relative size of what rounding in float32 leaves of zero."""
 
 
 def effective_rank(cells: Array) -> float:
@@ -56,7 +55,7 @@ def intrinsic_dimension(cells: Array) -> float:
     distinct = np.unique(cells, axis=0)
     if len(distinct) < 20 or not varies(cells):
         return float("nan")
-    with threadpool_limits(1), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # points that rounding leaves at distance zero
         return float(TwoNN(discard_fraction=0.1).fit(distinct).dimension_)
 
@@ -91,13 +90,12 @@ MEASURES = {
 def varies(cells: Array) -> bool:
     """Whether cells differ by more than rounding."""
     spread = np.linalg.norm(cells - cells.mean(axis=0), axis=1).max(initial=0.0)
-    return bool(spread > ROUNDING * np.linalg.norm(cells, axis=1).max(initial=0.0))
+    return bool(spread > ROUNDING_ERROR * np.linalg.norm(cells, axis=1).max(initial=0.0))
 
 
 def singular_values(cells: Array) -> Array:
     """Singular values, largest first, from the Gram matrix of the smaller side."""
     small = cells if cells.shape[0] <= cells.shape[1] else cells.T
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        eigenvalues = np.linalg.eigvalsh(small @ small.T)[::-1]
+    eigenvalues = np.linalg.eigvalsh(small @ small.T)[::-1]
     floor = eigenvalues[0] * len(small) * np.finfo(np.float64).eps if len(small) else 0.0
     return np.asarray(np.sqrt(np.where(eigenvalues > floor, eigenvalues, 0.0)))

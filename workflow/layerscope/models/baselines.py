@@ -52,13 +52,13 @@ class Representation:
 
 
 def compute_baseline(
-    name: str, cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int
+    baseline: str, cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int
 ) -> None:
     """Represent canonical cells by a baseline and write it as the ``official`` layer of a file of embeddings.
 
     Parameters
     ----------
-    name
+    baseline
         One of :data:`BASELINES`.
     cells
         The canonical cells.
@@ -76,25 +76,26 @@ def compute_baseline(
     DataError
         If the cells are not what the baseline needs: empty ones, or no counts where counts are needed.
     """
-    if name not in BASELINES:
-        raise ConfigError(f"baseline: expected one of {', '.join(BASELINES)}, found {name!r}")
-    allowed = list(inspect.signature(BASELINES[name]).parameters)[2:]
+    if baseline not in BASELINES:
+        raise ConfigError(f"baseline: expected one of {', '.join(BASELINES)}, found {baseline!r}")
+    allowed = list(inspect.signature(BASELINES[baseline]).parameters)[2:]
     unknown = [key for key in settings if key not in allowed]
     if unknown:
         raise ConfigError(
-            f"baseline {name}: unknown setting {unknown[0]!r}; expected {', '.join(allowed) or 'no settings'}"
+            f"baseline {baseline}: unknown setting {unknown[0]!r}; "
+            f"expected {', '.join(allowed) or 'no settings'}"
         )
     refuse_overwriting(output, cells)
     data = read_cells(cells)
     _demand_cells_with_counts(data, str(cells))
     try:
-        embedding = BASELINES[name](data, seed, **settings)
+        embedding = BASELINES[baseline](data, seed, **settings)
     except DataError as error:
         raise DataError(f"{cells}: {error}") from error
     of_cells = provenance(data)
     about = {
-        "model": name,
-        "family": name,
+        "model": baseline,
+        "family": baseline,
         "n_layers": 0,
         "hidden_size": embedding.matrix.shape[1],
         "dtype": "float32",

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
-from layerscope.models.draws import cell_generator
 from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
-from layerscope.models.draws import cell_generator
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError
 from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
-from layerscope.models.draws import cell_generator
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import first_token, reduced
 from layerscope.models.uce_files import (

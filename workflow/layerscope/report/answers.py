@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,10 @@ from layerscope.figures.wording import (
 )
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
+from layerscope.statistics.trust import TRUSTED, decides
 
 # the sentence of a recommendation that advises against every layer
 PREFER = re.compile(r"The baseline [^:]* is better [^:]*: prefer it to any of these layers\.")
-STRICTEST = ("strict", "paper", "released")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ class Answer:
     task: str
     protocol: str
     score: str
-    simulated: bool
     best: Advice
     others: tuple[Advice, ...]
 
@@ -58,35 +57,40 @@ def answers(
 ) -> list[Answer]:
     """Take the recommendation of every condition from the table of the layer choice.
 
-    Where several protocols were run, the strictest one speaks.
+    Where several protocols were run for it, the most trusted one speaks.
     """
-    found = []
+    result = []
+    deciding = layers[decides(layers)]
     for condition in condition_order(settings, layers["condition"]):
-        rows = layers[layers["condition"] == condition]
-        protocol = strictest(rows["protocol"])
-        rows = rows[rows["protocol"] == protocol].sort_values(
+        rows = deciding[deciding["condition"] == condition].sort_values(
             "best_estimate", ascending=False, kind="stable", na_position="last"
         )
         advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
-        found.append(
+        result.append(
             Answer(
                 condition=condition,
                 title=condition_title(settings, condition),
                 task=rows["task"].iloc[0],
-                protocol=protocol,
+                protocol=rows["protocol"].iloc[0],
                 score=metric_label(rows["task"].iloc[0], rows["metric"].iloc[0]),
-                simulated=is_simulated(settings, condition),
                 best=advice[0],
                 others=tuple(advice[1:]),
             )
         )
-    return found
+    return result
 
 
-def strictest(protocols: pd.Series) -> str:
-    """The strictest protocol that was run."""
-    present = sorted(set(protocols))
-    return next((name for name in STRICTEST if name in present), present[0])
+def caution(given: Sequence[Answer]) -> str:
+    """What is to be known of recommendations by a protocol that is not trusted; nothing if there are none."""
+    others = [answer for answer in given if answer.protocol != TRUSTED]
+    if not others:
+        return ""
+    where = "" if len(others) == len(given) else f" for {', '.join(answer.title for answer in others)}"
+    protocols = " and ".join(sorted({answer.protocol for answer in others}))
+    return (
+        f"Protocol {TRUSTED} was not run{where}: scores of protocol {protocols} are not 0 for shuffled "
+        "labels where layer and reference share cells."
+    )
 
 
 def first_sentence(text: str) -> tuple[str, str]:
@@ -140,16 +144,18 @@ def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Sour
     """Set the numbers behind the answers in a small table; each names the columns that it comes from."""
     order = {name: place for place, name in enumerate(condition_order(settings, layers["condition"]))}
     places = layers["condition"].map(order)
-    ordered = layers.assign(place=places).sort_values(["place", "model", "protocol"], kind="stable")
+    ordered = layers.assign(place=places, decides=decides(layers)).sort_values(
+        ["place", "model", "protocol"], kind="stable"
+    )
     rows = tuple(_row(row, settings, source.line(int(index))) for index, row in ordered.iterrows())
     protocols = sorted(set(layers["protocol"]))
-    kept = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
+    shown = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
     note = "" if len(protocols) > 1 else f"Protocol {', '.join(protocols)}."
     return Grid(
         key="answer-table",
         caption="The numbers behind the recommendations (95% intervals in small type)",
-        columns=tuple(COLUMNS[at] for at in kept),
-        rows=tuple(Row(tuple(row.cells[at] for at in kept), row.hint) for row in rows),
+        columns=tuple(COLUMNS[at] for at in shown),
+        rows=tuple(Row(tuple(row.cells[at] for at in shown), row.hint) for row in rows),
         source=source,
         note=note,
     )
@@ -170,7 +176,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
     cells = (
         Cell(row["condition"], SIMULATED if is_simulated(settings, row["condition"]) else ""),
         Cell(row["model"]),
-        Cell(row["protocol"]),
+        Cell(row["protocol"], "recommends" if row["decides"] else ""),
         Cell(
             best,
             f"of {int(row['n_layers'])}{_depth(row)}",

@@ -10,7 +10,7 @@ import pandas as pd
 from layerscope.figures.models import Model
 from layerscope.figures.wording import condition_order, control_label, is_simulated, layer_ranges, natural
 from layerscope.report.formats import signed
-from layerscope.report.grid import MOST_ROWS, Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.grid import MAX_ROWS, Grid, Source, grid_of, without_constant, without_empty
 
 SCORE_LABELS = {
     "estimate": "score",
@@ -80,10 +80,10 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
     """All scores; where there are very many, those of the primary metrics."""
     columns = [name for name in scores.columns if name not in ("task", "seed")]
     shown, note = scores, ""
-    if len(scores) > MOST_ROWS:
+    if len(scores) > MAX_ROWS:
         shown = scores[scores["metric"].isin({*primary, ""})]
-        kept = f"{len(shown):,} of {len(scores):,} rows"
-        note = f"Only the metrics {', '.join(sorted(primary))}: {kept}; the file has all metrics."
+        counts = f"{len(shown):,} of {len(scores):,} rows"
+        note = f"Only the metrics {', '.join(sorted(primary))}: {counts}; the file has all metrics."
     shown, same = without_constant(
         shown[columns].drop(
             columns=[name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]

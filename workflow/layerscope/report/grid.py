@@ -11,7 +11,7 @@ import pandas as pd
 
 from layerscope.report.formats import column_texts
 
-MOST_ROWS = 3000
+MAX_ROWS = 3000
 LONG_TEXT = 28
 
 
@@ -96,32 +96,11 @@ def grid_of(
     note: str = "",
     lines: bool = True,
 ) -> Grid:
-    """Make a table of the page from any tidy table.
+    """Make a table of the page from any tidy table, cut after :data:`MAX_ROWS` rows.
 
-    Parameters
-    ----------
-    table
-        Rows; its index counts the rows of the file, from 0, where ``lines``.
-    key
-        Identifier of the table in the page.
-    caption, note
-        What stands above and below it.
-    source
-        The file that it shows.
-    labels
-        Headings of columns; a column without one is headed by its own name.
-    hints
-        What more a reader sees on pointing at a heading than the name of the column.
-    choices
-        Columns that are filtered by a choice of their values.
-    filterable
-        Whether rows can be searched.
-    lines
-        Whether each row names its line of the file.
-
-    Returns
-    -------
-    The table, cut after :data:`MOST_ROWS` rows, which its note then says.
+    ``labels`` are headings of columns, ``hints`` what a reader sees on pointing at them; ``choices`` are
+    columns that are filtered by a choice of their values. Where ``lines``, each row names its line of the
+    file, which the index counts from 0.
     """
     labels, hints = labels or {}, hints or {}
     columns = tuple(
@@ -133,15 +112,15 @@ def grid_of(
         )
         for name in table.columns
     )
-    shown = table.head(MOST_ROWS)
+    shown = table.head(MAX_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
     origins = [source.line(int(index)) if source and lines else "" for index in shown.index]
     rows = tuple(
         Row(tuple(Cell(text) for text in cells), hint)
         for cells, hint in zip(_transposed(texts, len(shown)), origins, strict=True)
     )
-    if len(table) > MOST_ROWS:
-        note = f"{note} The first {MOST_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
+    if len(table) > MAX_ROWS:
+        note = f"{note} The first {MAX_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
     return Grid(key, caption, columns, rows, source, note, filterable)
 
 
@@ -157,8 +136,8 @@ def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
     first = table.iloc[0]
     same = [name for name in texts if first[name] and (table[name] == first[name]).all()]
-    said = ", ".join(f"{name.replace('_', ' ')} {table[name].iloc[0]}" for name in same)
-    return table.drop(columns=same), f"In every row: {said}." if said else ""
+    shared = ", ".join(f"{name.replace('_', ' ')} {table[name].iloc[0]}" for name in same)
+    return table.drop(columns=same), f"In every row: {shared}." if shared else ""
 
 
 def _kind(values: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""Does the best layer move between conditions? The table of shifts, and in a sentence what it found."""
+"""Does the best layer move between conditions? The table of shifts, and in a sentence what it says."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerscope.errors import DataError
 from layerscope.report.formats import signed
 from layerscope.report.grid import Finding, Source, grid_of, without_constant, without_empty
 from layerscope.statistics.choice import SIGNIFICANT
+from layerscope.statistics.trust import decides
 from layerscope.tables import read_table
 
 TEXT = ("task", "protocol", "model", "best_layer", "other_best_layer", "layers_possible_in_both")
@@ -27,19 +27,8 @@ HINTS = {
 
 
 def moves(path: str | Path, page: str | Path) -> Finding | None:
-    """Read the table of shifts, for a page that is written to ``page``; None where it has no pair.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
-    table = read_table(path, text=TEXT)
-    missing = [name for name in (*TEXT, *NUMBERS) if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table of shifts of choose_layers.py"
-        )
+    """Read the table of shifts, for a page that is written to ``page``; None where it has no pair."""
+    table = read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
     if table.empty:
         return None
     shown, note = without_constant(without_empty(table))
@@ -54,18 +43,19 @@ def moves(path: str | Path, page: str | Path) -> Finding | None:
         filterable=True,
         note=note,
     )
-    return Finding(found(table), grid)
+    return Finding(in_words(table[decides(table, ["task"])]), grid)
 
 
-def found(table: pd.DataFrame) -> str:
+def in_words(table: pd.DataFrame) -> str:
     """In how many pairs of conditions a move is shown, and how far the best layer may have moved."""
     tested = table[table["p_same_holm"].notna()]
     if tested.empty:
         return f"{_pairs(len(table))} of conditions could not be tested: there are no resampled scores."
     shown = int((tested["p_same_holm"] < SIGNIFICANT).sum())
     words = (
-        f"A move of the best layer is shown in {shown} of {len(tested)} pairs of conditions (each model and "
-        f"protocol counts; p below {SIGNIFICANT} after Holm's correction). Shifts of its depth are "
+        f"A move of the best layer is shown in {shown} of {len(tested)} pairs of conditions (each model "
+        f"counts; protocol {', '.join(sorted(set(table['protocol'])))}; p below {SIGNIFICANT} after Holm's "
+        f"correction). Shifts of its depth are "
         f"{signed(table['shift'].min(), 2)} to {signed(table['shift'].max(), 2)}, their 95% intervals lie "
         f"between {signed(table['shift_ci_low'].min(), 2)} and {signed(table['shift_ci_high'].max(), 2)}."
     )

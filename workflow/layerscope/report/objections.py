@@ -1,212 +1,248 @@
-"""What a referee would object to the paper, each with the function that looks for the answer in a study.
-
-A function gives an :class:`~layerscope.report.outputs.Answer`; where nothing of the study answers, it gives
-what to configure.
-"""
+"""The table of queries: each objection to the paper, and the numbers of a study that answer it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
-
-from layerscope.report.controls import ablation, feature_scale, harder_task, training
-from layerscope.report.formats import percent
-from layerscope.report.outputs import Answer, Outputs
 from layerscope.statistics.choice import SIGNIFICANT
 
-PUBLISHED_PEAK = 0.6
-VARIATION = re.compile(r".*?(_k\d+|_roots_q\d+|_centred|_unit_norm)$")
-"""Metrics that vary another: other graphs, quartiles over roots, layers centred or of unit length."""
-CEILINGS = ("split", "guide", "lane")
+
+@dataclass(frozen=True)
+class Query:
+    """Numbers of an answer: ``value`` of some ``rows`` of a ``table``, group by group.
+
+    Attributes
+    ----------
+    says
+        What the numbers are.
+    table
+        Name of a table of :func:`layerscope.report.views.views`.
+    value
+        A column, or an expression of columns; its interval is in columns ``VALUE_low`` and ``VALUE_high``.
+    summary
+        How the numbers of a group are summarised (:data:`layerscope.report.referee.SUMMARIES`).
+    by
+        Columns that make the groups.
+    rows
+        Which rows, as ``DataFrame.query`` reads it; empty for all.
+    """
+
+    says: str
+    table: str
+    value: str
+    summary: str
+    by: tuple[str, ...] = ()
+    rows: str = ""
 
 
-def error_bars(study: Outputs) -> Answer | str:
-    """Do scores have intervals?"""
-    primary = study.primary(study.of_layers("foundation"))
-    if not _with_interval(primary):
-        return "a foundation model, and resampling: resamples"
-    rows = study.scores[study.scores["status"] == "ok"]
-    without = rows[rows["ci_low"].isna() | rows["ci_high"].isna()]
-    metrics = without["metric"].str.replace(VARIATION, r"...\1", regex=True)
-    named = metrics.groupby([without["task"], without["protocol"]]).agg(
-        lambda names: ", ".join(sorted(set(names)))
-    )
-    lacking = "; ".join(f"{task} {protocol}: {names}" for (task, protocol), names in named.items())
-    return Answer(
-        says=f"{_with_interval(primary)} of {len(primary)} scores of trained layers by the primary metrics "
-        f"have a 95% interval, and {_with_interval(rows):,} of all {len(rows):,} scores that exist; without "
-        f"one by design: {lacking or 'none'}; curves.tsv has intervals for all layers of a curve at once "
-        "(simultaneous_low, simultaneous_high)",
-        number=_with_interval(rows) / len(rows),
-        file=study.paths["scores"],
+@dataclass(frozen=True)
+class Need:
+    """Rows without which an answer is one in part, and what to configure to have them."""
+
+    table: str
+    rows: str
+    configure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objection:
+    """An objection and what answers it.
+
+    Attributes
+    ----------
+    title
+        What is objected.
+    file, column
+        Where the numbers stand: ``scores``, ``layers``, ``curves``, ``ceilings`` or ``report``, and columns.
+    number
+        How the values of the first query become one number: a name that ``Series.agg`` knows.
+    queries
+        The numbers, the decisive ones first.
+    remark
+        How to read them.
+    configure
+        What to set where the first query finds no row.
+    needs
+        What makes the answer one in part where it is lacking.
+    still_open
+        What stays open whatever is run.
+    """
+
+    title: str
+    file: str
+    column: str
+    number: str
+    queries: tuple[Query, ...]
+    remark: str
+    configure: str
+    needs: tuple[Need, ...] = ()
+    still_open: str = ""
+
+
+TASK, CONDITION = ("task",), ("condition",)
+RUN = ("task", "protocol")
+CEILING = ("metric", "condition")
+SCREEN = ("condition", "protocol")
+CURVE = ("condition", "protocol", "model")
+VARIED = ("variation", "task", "protocol", "condition")
+
+PEAK = "task == 'trajectory' and gain_p_family.notna()"
+HOLDS_60 = "best_depth_ci_low <= 0.6 and best_depth_ci_high >= 0.6"
+SOME_GAIN = f"surest_p_family < {SIGNIFICANT} and surest_gain > 0"
+SHARE = "resting and share.notna()"
+BOTH = "study: protocols: perturbation: [paper, strict]"
+SEEDS = "models: MODEL_untrained_1 to MODEL_untrained_5"
+FIRST_AHEAD = "resting cells and a model with a first-layer advantage by protocol paper"
+RESTING = Need("facts", "resting", "a condition of resting cells, its name ending in Rest")
+
+OBJECTIONS = (
+    Objection(
+        title="Scores have no error bars",
+        file="scores",
         column="ci_low, ci_high",
-    )
-
-
-def _with_interval(rows: pd.DataFrame) -> int:
-    return int((rows["ci_low"].notna() & rows["ci_high"].notna()).sum())
-
-
-def peak(study: Outputs) -> Answer | str:
-    """Is the peak along the trajectory more than chance?"""
-    rows = study.layers[(study.layers["task"] == "trajectory") & study.layers["gain_p_family"].notna()]
-    if rows.empty:
-        return "a condition with task: trajectory, and a foundation model"
-    above = (rows["gain_p_family"] < SIGNIFICANT) & (rows["gain"] > 0)
-    surest = (rows["surest_p_family"] < SIGNIFICANT) & (rows["surest_gain"] > 0)
-    there = (rows["best_depth_ci_low"] <= PUBLISHED_PEAK) & (rows["best_depth_ci_high"] >= PUBLISHED_PEAK)
-    curves = [
-        f"{row['condition']} {row['protocol']} {row['model']} {percent(row['best_depth'])} "
-        f"({percent(row['best_depth_ci_low'])} to {percent(row['best_depth_ci_high'])}), p "
-        f"{row['gain_p_family']:.3g}"
-        for _, row in rows.iterrows()
-    ]
-    return Answer(
-        says=f"in {above.sum()} of {len(rows)} curves the best layer is above the final one (max-T over "
-        f"layers, Holm over models and conditions: p below {SIGNIFICANT}), in {surest.sum()} some layer is; "
-        f"the interval of the best one's depth holds {percent(PUBLISHED_PEAK)} in {there.sum()}; depth of "
-        "the best layer (95% interval), p of its gain: " + "; ".join(curves),
-        number=float(rows["gain_p_family"].min()),
-        file=study.paths["layers"],
+        number="mean",
+        queries=(Query("with a 95% interval, of all scores", "scores", "has_interval", "share", RUN),),
+        remark="diagnostics and variants of a metric have none by design; curves.tsv has intervals for all "
+        "layers of a curve at once (simultaneous_low, simultaneous_high)",
+        configure="a foundation model, and resampling: resamples",
+    ),
+    Objection(
+        title="The significance of the peak at 60% depth is not stated",
+        file="layers",
         column="gain_p_family, surest_p_family, best_depth, best_depth_ci_low, best_depth_ci_high",
-    )
-
-
-def noise(study: Outputs) -> Answer | str:
-    """How much could any layer reach, and what does nothing reach?"""
-    ceilings = study.ceilings
-    if not ceilings.empty:
-        ceilings = ceilings[ceilings["status"] == "ok"]
-    if ceilings.empty or not (ceilings["metric"] == "ceiling_by_split").any():
-        return "study: protocols: perturbation: [paper, strict]"
-    found = []
-    for kind in CEILINGS:
-        rows = ceilings[ceilings["metric"] == f"ceiling_by_{kind}"]
-        if len(rows):
-            found.append(
-                f"by {kind} {rows['estimate'].min():.2f} to {rows['estimate'].max():.2f} (interval above 0 "
-                f"in {(rows['ci_low'] > 0).sum()} of {len(rows)} conditions)"
-            )
-    shuffled = study.of_layers("foundation")
-    null = shuffled.loc[shuffled["metric"] == "spearman_shuffled_labels", "estimate"]
-    words = f"the reference agrees with itself in other cells, {', '.join(found)}; a score is divided by the "
-    words += "first, where its interval is above 0 (share_of_ceiling)"
-    if len(null):
-        words += f"; with labels shuffled the mean score is {null.mean():.3f} "
-        words += f"({null.min():.3f} to {null.max():.3f})"
-    return Answer(
-        says=words,
-        number=float(ceilings.loc[ceilings["metric"] == "ceiling_by_split", "estimate"].min()),
-        file=study.paths["ceilings"],
+        number="min",
+        queries=(
+            Query("p of the gain over the final layer", "layers", "gain_p_family", "range", CURVE, PEAK),
+            Query(f"with a layer above it (p < {SIGNIFICANT})", "layers", SOME_GAIN, "share", (), PEAK),
+            Query("depth of the best layer", "layers", "best_depth", "percentage", CURVE, PEAK),
+            Query("whose interval holds 60%", "layers", HOLDS_60, "share", (), PEAK),
+        ),
+        remark="p is corrected for layers (max-T), and for models and conditions (Holm)",
+        configure="a condition with task: trajectory, and a foundation model",
+    ),
+    Objection(
+        title="No control for the scale of features",
+        file="scores",
+        column="estimate of the metrics ..._unit_norm, ..._centred",
+        number="max",
+        queries=(
+            Query("change of a layer's score (median)", "varied", "change", "median", VARIED),
+            Query("layers that leave their score's interval", "varied", "outside", "share", VARIED),
+            Query("equal by construction, left out", "unvaried", "change", "count", VARIED),
+        ),
+        remark="what is not named here is not varied",
+        configure="a foundation model; every protocol scores cells of unit length",
+    ),
+    Objection(
+        title="No control for noise",
+        file="ceilings",
         column="estimate, ci_low, ci_high (metric ceiling_by_...)",
-    )
-
-
-def splits(study: Outputs) -> Answer | str:
-    """Was a layer chosen on the data that it is scored on?"""
-    rows = study.layers[study.layers["optimism"].notna()]
-    if rows.empty:
-        return "resampling: splits"
-    by_task = rows.groupby("task")["optimism"].agg(["median", "max"])
-    promised = ", ".join(
-        f"{task} {row['median']:.3f} (median; at most {row['max']:.3f})" for task, row in by_task.iterrows()
-    )
-    return Answer(
-        says="every layer was chosen on one half of the data and scored on the other (random halves, drawn "
-        f"by the seed of resampling): the highest score of a half exceeds what it keeps by {promised}; "
-        "that is the optimism of a choice from HALF of the data, not of the report's choice from all of them",
-        number=float(rows["optimism"].median()),
-        file=study.paths["layers"],
+        number="min",
+        queries=(
+            Query("the reference with itself in other cells", "split", "estimate", "interval", CONDITION),
+            Query("in other guides or lanes", "ceilings", "estimate", "interval", CEILING),
+            Query("with shuffled labels a score is, on average", "shuffled", "estimate", "mean"),
+        ),
+        remark="a score is divided by the first where its interval is above 0 (share_of_ceiling)",
+        configure=BOTH,
+    ),
+    Objection(
+        title="No control for the pretraining objective",
+        file="layers",
+        column="layers_above_untrained",
+        number="mean",
+        queries=(
+            Query("curves with a layer above untrained weights", "controlled", "above", "share", TASK),
+            Query("untrained networks of a model, at least", "facts", "fewest_untrained", "range"),
+            Query("change with wrong gene identities (median)", "permuted", "change", "median", TASK),
+        ),
+        remark="each layer is compared with the mean of the untrained networks at it (max-T); these "
+        "control for training, not for its objective, which nothing here varies alone",
+        configure=SEEDS,
+        needs=(
+            Need("facts", "fewest_untrained >= 5", SEEDS),
+            Need("permuted", "change.notna()", "models: MODEL_gene_permuted"),
+        ),
+        still_open="models of the same architecture and cells, pretrained with another objective",
+    ),
+    Objection(
+        title="The first layer's advantage in resting cells is not tested against a harder task",
+        file="curves",
+        column="over_final, over_final_low, over_final_high (layer 01)",
+        number="max",
+        queries=(
+            Query("layer 01 minus the final one", "strict_first", "over_final", "difference", CURVE),
+            Query("by protocol paper", "paper_first", "over_final", "difference", CURVE),
+            Query("an advantage by paper", "paper_first", "advantage", "share"),
+            Query("which strict keeps", "strict_first", "over_final_low > 0", "share", (), "advantage"),
+        ),
+        remark="by protocol strict, layer and reference share no cell; intervals hold for all layers of a "
+        "curve; the conditions are those whose name ends in Rest, or all",
+        configure=f"a foundation model; {BOTH}",
+        needs=(
+            Need("paper_first", "over_final.notna()", BOTH),
+            Need("paper_first", "advantage", FIRST_AHEAD),
+            RESTING,
+        ),
+    ),
+    Objection(
+        title="The first layer's advantage in resting cells is not tested against an ablation of the input",
+        file="scores",
+        column="estimate of MODEL and MODEL_values_permuted (layer 01, task perturbation)",
+        number="median",
+        queries=(
+            Query("what layer 01 loses", "ablated", "lost", "difference", CURVE, "resting"),
+            Query("as a share of its score", "ablated", "share", "percentage", CURVE, SHARE),
+            Query("shown to lose", "ablated", "lost_low > 0", "share", (), "resting"),
+            Query("in other conditions", "ablated", "lost_low > 0", "share", (), "not resting"),
+        ),
+        remark="each cell's values are permuted among the genes that it expresses: a curve that loses needs "
+        "how strongly genes are expressed, not only which; intervals are paired; shares are given where the "
+        "score is above 0; the conditions are those whose name ends in Rest, or all",
+        configure="a condition with task: perturbation; models: MODEL_values_permuted",
+        needs=(Need("ablated", SHARE, "cells in which layer 01 scores above 0"), RESTING),
+    ),
+    Objection(
+        title="Data splits are not given",
+        file="layers",
         column="optimism, heldout_estimate",
-    )
-
-
-def cell_numbers(study: Outputs) -> Answer | str:
-    """How many cells of each state entered?"""
-    rows = study.primary(study.of_layers("foundation"))
-    if rows.empty or not study.summaries:
-        return "a condition, and a foundation model"
-    words = "cells scored (controls of a screen not counted): " + "; ".join(
-        f"{condition} {_scored_cells(own)}" for condition, own in rows.groupby("condition", sort=True)
-    )
-    prepared = {
-        name: int(table.loc[table["group"] == "all", "cells_after"].iloc[-1])
-        for name, table in study.summaries.items()
-    }
-    words += "; prepared (controls counted): " + ", ".join(f"{name} {n:,}" for name, n in prepared.items())
-    words += f"; after each filter, and by time, batch, lane or perturbation: {study.paths['summaries']}"
-    if "cell_type" in set(rows["task"]):
-        words += "; cells of each cell type: obs column cell_type of cells.h5ad beside it, in no table"
-    return Answer(
-        says=words,
-        number=float(rows["n_cells"].min()),
-        file=study.paths["scores"],
+        number="median",
+        queries=(Query("optimism (median)", "layers", "optimism", "median", TASK, "optimism.notna()"),),
+        remark="what the highest score of one half of the data loses on the other; halves are random, drawn "
+        "by the seed of resampling; the report's choice is made from all data, this one from HALF",
+        configure="resampling: splits",
+    ),
+    Objection(
+        title="Cell numbers per state are not given",
+        file="scores",
         column="n_cells",
-    )
-
-
-def _scored_cells(rows: pd.DataFrame) -> str:
-    """Cells scored by each protocol, of how many perturbations."""
-    found = []
-    for protocol, own in rows.groupby("protocol", sort=True):
-        numbers = [f"{n:,}" for n in sorted({own["n_cells"].min(), own["n_cells"].max()})]
-        items = f" of {own['n_items'].max()} perturbations" if own["task"].iloc[0] == "perturbation" else ""
-        found.append(f"{protocol} {' to '.join(numbers)}{items}")
-    return ", ".join(found)
-
-
-def settings_given(study: Outputs) -> Answer | str:
-    """With which settings was it run?"""
-    n_settings = _leaves(study.config)
-    if not n_settings:
-        return "nothing: the report prints the configuration that it is given"
-    return Answer(
-        says=f"the report prints the {n_settings} settings of the study's configuration with their values, "
-        "defaults of its keys included (those of baselines without settings stand in config/README.md); "
-        "seeds and versions stand beside them",
-        number=float(n_settings),
-        file=study.paths["report"],
+        number="min",
+        queries=(
+            Query("cells scored, controls of a screen not counted", "primary", "n_cells", "range", SCREEN),
+            Query("perturbations", "screens", "n_items", "range", SCREEN),
+            Query("cells prepared, controls counted", "prepared", "cells", "range", CONDITION),
+        ),
+        remark="after each filter, by time, batch or perturbation: results/cells/CONDITION/summary.tsv; "
+        "cells of each cell type: obs column cell_type of cells.h5ad beside it, in no table",
+        configure="a condition, and a foundation model",
+    ),
+    Objection(
+        title="Hyper-parameters are not given",
+        file="report",
         column="How it was run: Configuration of the study",
-    )
-
-
-def figures(study: Outputs) -> Answer | str:
-    """Do figures show intervals?"""
-    drawn = study.layers[["task", "protocol"]].drop_duplicates().itertuples(index=False)
-    names = sorted(f"{task}_{protocol}.svg" for task, protocol in drawn)
-    rows = study.primary(study.of_layers("foundation"))
-    if not names or rows.empty:
-        return "a foundation model"
-    return Answer(
-        says=f"{', '.join(names)} draw the columns ci_low and ci_high of scores.tsv around each score of a "
-        f"layer, and {_with_interval(rows)} of {len(rows)} such scores have them; layer_choice.svg marks the "
-        "confidence set of layers; geometry.svg and alignment.svg show no intervals, nor do their tables",
-        number=_with_interval(rows) / len(rows),
-        file=study.paths["scores"],
+        number="count",
+        queries=(Query("settings printed, defaults included", "settings", "setting", "count"),),
+        remark="those of baselines without settings are in config/README.md; seeds and versions beside them",
+        configure="nothing: the report prints the configuration that it is given",
+    ),
+    Objection(
+        title="Figures have no intervals",
+        file="scores",
         column="ci_low, ci_high",
-    )
-
-
-def _leaves(value: Any) -> int:
-    """Settings that a nested mapping holds."""
-    if isinstance(value, Mapping):
-        return sum(_leaves(inner) for inner in value.values())
-    return 1
-
-
-OBJECTIONS: Mapping[str, Callable[[Outputs], Answer | str]] = {
-    "Scores have no error bars": error_bars,
-    "The significance of the peak at 60% depth is not stated": peak,
-    "No control for the scale of features": feature_scale,
-    "No control for noise": noise,
-    "No control for the pretraining objective": training,
-    "The first layer's advantage in resting cells is not tested against a harder task": harder_task,
-    "The first layer's advantage in resting cells is not tested against an ablation of the input": ablation,
-    "Data splits are not given": splits,
-    "Cell numbers per state are not given": cell_numbers,
-    "Hyper-parameters are not given": settings_given,
-    "Figures have no intervals": figures,
-}
+        number="mean",
+        queries=(Query("drawn with one in TASK_PROTOCOL.svg", "primary", "has_interval", "share", RUN),),
+        remark="layer_choice.svg marks the confidence set of layers; geometry.svg and alignment.svg show no "
+        "intervals, nor do their tables",
+        configure="a foundation model",
+    ),
+)

@@ -13,10 +13,9 @@ import yaml
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from layerscope.errors import DataError
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
-from layerscope.figures.published import TEXT as PUBLISHED_TEXT
+from layerscope.figures.published import read_published
 from layerscope.figures.wording import (
     condition_order,
     condition_title,
@@ -25,7 +24,7 @@ from layerscope.figures.wording import (
     plain,
 )
 from layerscope.files import whole
-from layerscope.report.answers import answer_table, answers
+from layerscope.report.answers import answer_table, answers, caution
 from layerscope.report.evidence import (
     data_table,
     model_table,
@@ -105,51 +104,22 @@ def write_report(
     DataError
         If a table lacks a column or a figure is not SVG.
     """
-    page = page_text(
-        output,
-        settings=settings,
-        scores=scores,
-        layers=layers,
-        published=published,
-        summaries=summaries,
-        figures=figures,
-        tables=tables,
-        referee=referee,
-        warnings=warnings,
-        behind=behind,
-    )
-    with whole(output) as scratch:
-        scratch.write_text(page, encoding="utf-8", newline="\n")
-
-
-def page_text(
-    output: str | Path,
-    *,
-    settings: Mapping[str, Any],
-    scores: str | Path,
-    layers: str | Path,
-    published: str | Path,
-    summaries: Sequence[str | Path],
-    figures: Sequence[str | Path],
-    tables: Sequence[str | Path],
-    referee: str | Path | None = None,
-    warnings: str | Path | None = None,
-    behind: Sequence[str | Path] = (),
-) -> str:
-    """Compose the page; see :func:`write_report`."""
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
-    published_grid, published_words = published_table(_published(published), Source.beside(published, output))
+    beside_published = Source.beside(published, output)
+    published_grid, published_words = published_table(read_published(published), beside_published)
     primary = _primary(all_scores, all_layers)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
-    return _template().render(
+    answered = answers(all_layers, settings, models, of_layers)
+    page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         written=str(settings.get("written") or ""),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
         all_simulated=all(is_simulated(settings, name) for name in conditions),
-        answers=answers(all_layers, settings, models, of_layers),
+        answers=answered,
+        caution=caution(answered),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),
         intervals=_intervals(all_scores),
@@ -180,6 +150,8 @@ def page_text(
             output,
         ),
     )
+    with whole(output) as scratch:
+        scratch.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -230,16 +202,6 @@ def breakable(text: str) -> Markup:
     """Text of which long names may go on in the next line after an underscore, slash or comma."""
     marked = re.sub(r"(?<=[_/])(?=\w)|(?<=,)(?=\w)(?!\d{3}\b)", "<wbr>", str(escape(text)))
     return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
-
-
-def _published(path: str | Path) -> pd.DataFrame:
-    table = read_table(path, text=PUBLISHED_TEXT)
-    missing = [name for name in (*PUBLISHED_TEXT, "published", "difference") if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table that compare_published.py writes"
-        )
-    return table
 
 
 def _condition_of(path: str | Path) -> str:

@@ -26,13 +26,7 @@ class Picture:
 
 
 def picture(path: str | Path, page: str | Path) -> Picture:
-    """Read an SVG figure, for a page that is written to ``page``.
-
-    Raises
-    ------
-    DataError
-        If the file is not SVG.
-    """
+    """Read an SVG figure, for a page that is written to ``page``; a DataError if it is none."""
     content = Path(path).read_bytes()
     try:
         root = ElementTree.fromstring(content)

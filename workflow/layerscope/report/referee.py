@@ -1,41 +1,105 @@
 """What a referee would object to the paper, and the output of this study that answers it.
 
-The objections are those that arXiv 2604.14838 leaves open: no error bars, no significance of its peak, no
-controls for scale, noise and training, a first-layer advantage that nothing was tried against, and splits,
-cell numbers and settings that are not given. Each is answered by a file, a column and a number of this study,
-or is said not to have been run, with what to configure.
+The objections are those that arXiv 2604.14838 leaves open. Each is a row of a table of queries,
+:data:`layerscope.report.objections.OBJECTIONS`: it is answered by a file, a column and a number of this
+study, or is said not to have been run, with what to configure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from layerscope.figures.layer_choice import TEXT
 from layerscope.figures.models import read_models
-from layerscope.report.objections import OBJECTIONS
-from layerscope.report.outputs import KEY, Outputs
-from layerscope.tables import TEXT_COLUMNS, read_scores, read_table, write_table
+from layerscope.report.formats import column_texts, number, percent, signed
+from layerscope.report.objections import OBJECTIONS, Objection, Query
+from layerscope.report.views import StudyTables, views
+from layerscope.tables import SCORE_COLUMNS, TEXT_COLUMNS, read_scores, read_table, write_table
 
 COLUMNS = ("objection", "status", "answer", "configure", "number", "file", "column")
+INTERVALS = {"estimate": "ci", "best_depth": "best_depth_ci"}
+"""Names of intervals that are not those of their values."""
 ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
-def referee(study: Outputs) -> pd.DataFrame:
-    """One row per objection, with :data:`COLUMNS`; ``number`` is NaN where ``status`` is ``not run``."""
-    rows = []
-    for objection, answer in OBJECTIONS.items():
-        found = answer(study)
-        if isinstance(found, str):
-            rows.append((objection, NOT_RUN, "", found, np.nan, "", ""))
-            continue
-        status = IN_PART if found.configure else ANSWERED
-        rows.append((objection, status, found.says, found.configure, found.number, found.file, found.column))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Select the rows that an objection asks for and print their numbers: one row of :data:`COLUMNS`.
+
+    ``tables`` are those of :func:`layerscope.report.views.views`. The number is that of the first query;
+    where it finds no row, nothing answers the objection, and the number is NaN.
+    """
+    values = _selected(objection.queries[0], tables)["value"]
+    if values.empty:
+        empty = {"answer": "", "number": float("nan"), "file": "", "column": ""}
+        return {**empty, "objection": objection.title, "status": NOT_RUN, "configure": objection.configure}
+    lacking = [need for need in objection.needs if _rows(tables[need.table], need.rows).empty]
+    missing = [need.configure for need in lacking]
+    missing += [objection.still_open] if objection.still_open else []
+    numbers = [_say(query, _selected(query, tables)) for query in objection.queries]
+    return {
+        "objection": objection.title,
+        "status": IN_PART if missing else ANSWERED,
+        "answer": "; ".join(filter(None, [*numbers, objection.remark])),
+        "configure": ", ".join(missing),
+        "number": float(values.agg(objection.number)),
+        "file": objection.file,
+        "column": objection.column,
+    }
+
+
+def _rows(table: pd.DataFrame, which: str) -> pd.DataFrame:
+    return table.query(which, engine="python") if which else table
+
+
+def _selected(query: Query, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows of a query, with their ``value`` and, where it has an interval, ``low`` and ``high``."""
+    rows = _rows(tables[query.table], query.rows)
+    if rows.empty:
+        return rows.assign(value=pd.Series(dtype=float))
+    interval = INTERVALS.get(query.value, query.value)
+    ends = {f"{interval}_low": "low", f"{interval}_high": "high"}
+    return rows.assign(value=rows.eval(query.value, engine="python")).rename(columns=ends)
+
+
+def _say(query: Query, rows: pd.DataFrame) -> str:
+    """The numbers of a query, group by group; nothing without rows."""
+    if rows.empty:
+        return ""
+    summary = SUMMARIES[query.summary]
+    if not query.by:
+        return f"{query.says}: {summary(rows)}"
+    groups = rows.groupby(list(query.by), sort=True)
+    texts = [f"{' '.join(names)} {summary(group)}" for names, group in groups]
+    return f"{query.says}: {', '.join(texts)}"
+
+
+def _range(rows: pd.DataFrame) -> str:
+    ends = column_texts(pd.Series([rows["value"].min(), rows["value"].max()]))
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _each(form: Callable[[float], str]) -> Callable[[pd.DataFrame], str]:
+    """Every value with its interval; groups of such queries have one row, unless a control has seeds."""
+    return lambda rows: ", ".join(
+        f"{form(row['value'])} ({form(row['low'])} to {form(row['high'])})" for _, row in rows.iterrows()
+    )
+
+
+SUMMARIES: Mapping[str, Callable[[pd.DataFrame], str]] = {
+    "share": lambda rows: f"{int(rows['value'].sum()):,} of {len(rows):,}",
+    "median": lambda rows: f"{number(rows['value'].median())} (at most {number(rows['value'].max())})",
+    "range": _range,
+    "mean": lambda rows: f"{number(rows['value'].mean())} ({_range(rows)})",
+    "count": lambda rows: f"{len(rows):,}",
+    "interval": _each(number),
+    "difference": _each(signed),
+    "percentage": _each(percent),
+}
+"""How the numbers of a group of rows are printed."""
 
 
 def write_referee(
@@ -67,28 +131,28 @@ def write_referee(
     Raises
     ------
     ConfigError, DataError
-        If the settings name no models, or a table lacks a column.
+        If the settings name no models, or a file is no such table.
     """
-    by_condition = {Path(path).parent.name: read_table(path, text=["group"]) for path in summaries}
-    results = Path(scores).parent.parent
-    paths = {
+    files = {
         "scores": str(scores),
         "layers": str(layers),
         "curves": str(curves),
         "ceilings": str(ceilings or ""),
-        "summaries": str(Path(summaries[0]).parent.parent / "CONDITION" / "summary.tsv") if summaries else "",
-        "report": str(results / "report.html"),
-        "figures": str(results / "figures"),
+        "report": str(Path(scores).parent.parent / "report.html"),
     }
-    study = Outputs(
-        scores=read_scores(scores),
-        layers=read_table(layers, text=[*TEXT, "layers_above_untrained"]),
-        curves=read_table(curves, text=KEY),
-        ceilings=read_table(ceilings, text=TEXT_COLUMNS) if ceilings else pd.DataFrame(),
-        summaries=by_condition,
-        models=read_models(settings),
-        config=settings.get("config") or {},
-        paths=paths,
-        resamples=[str(path) for path in resamples],
+    tables = views(
+        StudyTables(
+            scores=read_scores(scores),
+            layers=read_table(layers, text=[*TEXT, "layers_above_untrained"]),
+            curves=read_table(curves, text=("condition", "task", "protocol", "model", "layer")),
+            ceilings=read_table(ceilings, text=TEXT_COLUMNS)
+            if ceilings
+            else pd.DataFrame(columns=list(SCORE_COLUMNS)),
+            summaries={Path(path).parent.name: read_table(path, text=["group"]) for path in summaries},
+            models=read_models(settings),
+            config=settings.get("config") or {},
+            resamples=[str(path) for path in resamples],
+        )
     )
-    write_table(output, referee(study))
+    table = pd.DataFrame([answer(objection, tables) for objection in OBJECTIONS], columns=list(COLUMNS))
+    write_table(output, table.assign(file=table["file"].map(files).fillna("")))

@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 
 from layerscope.figures.wording import condition_order
-from layerscope.report.answers import strictest
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Finding, Grid, Row, Source
+from layerscope.statistics.trust import most_trusted
 from layerscope.tasks.catalogue import TASKS
 
 COLUMNS = (
     Column("Condition"),
     Column("Model"),
     Column("Truth", kind="w"),
-    Column("Protocol", "the strictest one that compares with the truth"),
+    Column("Protocol", "the most trusted one that compares with the truth"),
     Column("Best by truth", "block that agrees best with the truth, with its 95% interval", kind="n"),
     Column("Highest score", "agreement with the truth of the block with the highest score", kind="n"),
     Column("Final layer", "agreement with the truth of the last block", kind="n"),
@@ -45,19 +45,7 @@ class Compared:
 def truth(
     scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any], source: Source
 ) -> Finding | None:
-    """Compare the layer with the highest score with the one that is best by the truth; None without truth.
-
-    Parameters
-    ----------
-    scores
-        All scores; the index counts the rows of the file.
-    layers
-        The layer choice: the highest and the final layer of each condition, model and protocol.
-    settings
-        ``order`` of the conditions.
-    source
-        The file of the scores.
-    """
+    """Compare the layer with the highest score with the one that is best by the truth; None without truth."""
     compared = list(_compared(scores, layers, settings))
     if not compared:
         return None
@@ -88,7 +76,7 @@ def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str,
             known = here[here["protocol"].isin(set(rows["protocol"]))]
             if known.empty:
                 continue
-            protocol = strictest(known["protocol"])
+            protocol = most_trusted(known["protocol"])
             for _, choice in known[known["protocol"] == protocol].iterrows():
                 own = rows[(rows["protocol"] == protocol) & (rows["model"] == choice["model"])]
                 blocks = own[own["layer"].str.fullmatch(r"\d+") & (own["layer"] != "00")]

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from layerscope.command_line import WARNING
-from layerscope.errors import DataError
 from layerscope.figures.models import Model, read_models
 from layerscope.figures.wording import condition_order, plain
 from layerscope.tables import read_scores, read_table, write_table
@@ -46,7 +45,7 @@ def write_warnings(
     ConfigError, DataError
         If the settings describe no models, or the scores lack a column.
     """
-    rows = [(STUDY, of, warning, "") for of, warning in implied(read_scores(scores), settings)]
+    rows = [(STUDY, of, warning, "") for of, warning in study_warnings(read_scores(scores), settings)]
     for name in logs:
         log = Path(folder, name)
         step, *of = Path(name).with_suffix("").parts
@@ -62,7 +61,7 @@ def warnings_of(log: Path) -> list[str]:
     return sorted({line.removeprefix(WARNING).strip() for line in lines if line.startswith(WARNING)})
 
 
-def implied(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def study_warnings(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Model or condition, and what a reader should know of it before trusting a number."""
     models: Mapping[str, Model] = read_models(settings)
     foundation = [model.name for model in models.values() if model.kind == "foundation"]
@@ -76,17 +75,5 @@ def implied(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[tuple
 
 
 def read_warnings(path: str | Path) -> pd.DataFrame:
-    """Read the table that :func:`write_warnings` writes.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
-    table = read_table(path, text=COLUMNS)
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]!r} is missing; expected the table that gather_warnings.py writes"
-        )
-    return table
+    """Read the table that :func:`write_warnings` writes."""
+    return read_table(path, text=COLUMNS, columns=COLUMNS)

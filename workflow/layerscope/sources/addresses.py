@@ -21,17 +21,7 @@ Mirror = str | Mapping[str, str] | None
 
 @dataclass(frozen=True)
 class Address:
-    """One file elsewhere.
-
-    Attributes
-    ----------
-    url
-        Its address as its owners publish it.
-    fetched_from
-        The address that is asked, a mirror's perhaps.
-    size, sha256, md5
-        What it must have, where the study says so.
-    """
+    """One file elsewhere: its owners' address, the one that is asked (a mirror's), what it must have."""
 
     url: str
     fetched_from: str
@@ -54,7 +44,7 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
         ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
         ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it.
     through
-        A mirror, see :func:`mirrored`.
+        A mirror, see :func:`mirrored`; JSON text of prefixes and their replacements too.
 
     Raises
     ------
@@ -74,6 +64,7 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     if urlsplit(url).scheme not in ("https", "http", "s3") or not urlsplit(url).netloc:
         raise ConfigError(f"source: {url!r} is no https://, http:// or s3:// address")
     expected = (source.get(key) for key in ("bytes", "sha256", "md5"))
+    through = read_mirror(through) if isinstance(through, str) else through
     return Address(https_url(url), mirrored(url, through), *expected)
 
 
@@ -107,23 +98,17 @@ def https_url(url: str) -> str:
     return f"https://{parts.netloc}.s3.amazonaws.com{key}"
 
 
-def mirror(text: str | None) -> Mirror:
-    """Read a mirror from the command line: a prefix, or JSON text of prefixes and their replacements.
-
-    Raises
-    ------
-    ConfigError
-        If the JSON text is not valid, or holds anything but texts.
-    """
+def read_mirror(text: str | None) -> Mirror:
+    """Read a mirror from a command line: a prefix, or JSON text of prefixes and their replacements."""
     if not text or not text.lstrip().startswith("{"):
         return text or None
     try:
-        found = json.loads(text)
+        prefixes = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"mirror: not valid JSON ({error})") from error
-    if not all(isinstance(value, str) for value in found.values()):
+    if not all(isinstance(value, str) for value in prefixes.values()):
         raise ConfigError("mirror: expected prefixes and what replaces them")
-    return dict(found)
+    return dict(prefixes)
 
 
 def mirrored(url: str, through: Mirror) -> str:

@@ -1,194 +1,170 @@
-"""Whole files from elsewhere: resumed after any break, checked, and never fetched twice."""
+"""Whole files from elsewhere: resumed after any break, checked, and not fetched twice."""
 
 from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
+from tqdm import tqdm
+
 from layerscope.errors import SourceError
 from layerscope.sources.addresses import Address
 from layerscope.sources.archives import extract_member, gunzip
-from layerscope.sources.disk import demand_space, said_plainly
 from layerscope.sources.manifest import md5, read_manifest, sha256, write_manifest
 from layerscope.sources.partial import Partial
-from layerscope.sources.progress import Progress, size
-from layerscope.sources.transport import Answer, ChangedError, Patience, TransientError, Transport
+from layerscope.sources.transport import (
+    Answer,
+    ChangedError,
+    Retries,
+    TransientError,
+    http_session,
+    open_url,
+)
 
 LOG = logging.getLogger(__name__)
-MOST_CHANGES = 3
+PIECE = 1 << 14  # what is lost of a body when its connection breaks
 
 
 def download(
-    address: Address,
-    output: str | Path,
-    transport: Transport | None = None,
-    patience: Patience | None = None,
-    member: str | None = None,
+    address: Address, output: str | Path, retries: Retries | None = None, member: str | None = None
 ) -> dict[str, Any]:
-    """Fetch a file, whole or not at all, unless it is there and right.
+    """Fetch a file, whole or not at all, unless it is there and right; returns its manifest.
 
-    A file that ends in ``.gz`` is decompressed if ``output`` does not. What has come when a download breaks
-    is kept under a hidden name beside ``output``, and the next call goes on from there.
-
-    Parameters
-    ----------
-    address
-        Where the file is, and what it must have.
-    output
-        Where it goes.
-    transport, patience
-        How it comes.
-    member
-        Name of the one file to take out of the archive that the address leads to.
-
-    Returns
-    -------
-    The manifest, which is also kept beside ``output``.
-
-    Raises
-    ------
-    SourceError
-        If the file cannot be had, is not what it must be, or does not fit on the disk.
+    A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
+    taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
+    next call goes on from there. Raises :class:`SourceError` if the file cannot be had, or is not what it
+    must be.
     """
     output = Path(output)
-    known = _already_right(address, output, member)
-    if known is not None:
+    manifest = _valid_manifest(address, output, member)
+    if manifest is not None:
         LOG.info("%s: already there", output.name)
-        return known
-    with said_plainly(output):
+        return manifest
+    try:
         part = Partial(output, address.fetched_from)
-        headers = _fetch_right(address, part, transport or Transport(), patience or Patience())
+        headers = _fetch(address, part, retries or Retries())
+        _demand_right(address, part, headers)
         fetched = {"fetched_bytes": part.size, "fetched_sha256": sha256(part.path)}
-        _put_in_place(address, part, output, member)
+        _put_in_place(address, part.path, output, member)
         version = part.version
         part.discard()
-        return write_manifest(
-            output,
-            address.url,
-            member=member,
-            fetched_from=address.fetched_from if address.fetched_from != address.url else None,
-            etag=version.etag if version else None,
-            last_modified=version.modified if version else None,
-            revision=headers.get("x-repo-commit"),
-            **fetched,
-        )
+    except OSError as error:
+        error.filename = error.filename or str(output)  # a full disk, say, for the message
+        raise
+    return write_manifest(
+        output,
+        address.url,
+        member=member,
+        fetched_from=address.fetched_from if address.fetched_from != address.url else None,
+        etag=version.etag if version else None,
+        last_modified=version.modified if version else None,
+        revision=headers.get("x-repo-commit"),
+        **fetched,
+    )
 
 
-def _already_right(address: Address, output: Path, member: str | None) -> dict[str, Any] | None:
-    """The manifest of a file that need not be fetched; ``None`` if it must be."""
+def _valid_manifest(address: Address, output: Path, member: str | None) -> dict[str, Any] | None:
+    """Manifest of a file that need not be fetched; ``None`` if it must be."""
     if not output.is_file():
         return None
-    known = read_manifest(output)
-    if known.get("url") == address.url and known.get("member") == member:
-        expected = address.sha256 or known.get("fetched_sha256")
-        same = known.get("fetched_sha256") == expected and known.get("bytes") == output.stat().st_size
-        return known if same and sha256(output) == known.get("sha256") else None
+    manifest = read_manifest(output)
+    if manifest.get("url") == address.url and manifest.get("member") == member:
+        if address.sha256 not in (None, manifest.get("fetched_sha256")):
+            return None
+        unchanged = output.stat().st_size == manifest.get("bytes") and sha256(output) == manifest.get(
+            "sha256"
+        )
+        return manifest if unchanged else None
     if address.sha256 and not member and sha256(output) == address.sha256:
         return write_manifest(output, address.url, fetched_sha256=address.sha256)
     return None
 
 
-def _fetch_right(
-    address: Address, part: Partial, transport: Transport, patience: Patience
-) -> Mapping[str, str]:
-    for second in (False, True):
-        headers = _fetch(address, part, transport, patience)
-        wrong = _wrong(address, part, headers)
-        if not wrong:
-            return headers
-        part.discard()
-        if second:
-            raise SourceError(f"{address.fetched_from}: {wrong}; fetched twice, and nothing of it is kept")
-        LOG.warning("%s: %s; fetching it once more", address.name, wrong)
-    raise AssertionError
-
-
-def _fetch(address: Address, part: Partial, transport: Transport, patience: Patience) -> Mapping[str, str]:
-    """Go on until all bytes are there."""
-    headers: Mapping[str, str] = {}
-    changes, most = 0, part.size
-    while not part.complete:
-        try:
-            start = part.size if part.version is not None else 0
-            with transport.open(address.fetched_from, start, None, part.version) as answer:
-                headers = answer.headers
-                _receive(address, part, answer, start)
-            if part.version is not None and part.version.size is None:
-                return headers
-        except TransientError as error:
-            LOG.warning("%s", error)
-            if part.size > most:
-                most = part.size
-                patience.progressed()
-            patience.failed(error, address.fetched_from)
-        except ChangedError as error:
-            changes += 1
-            part.discard()
-            if changes >= MOST_CHANGES:
-                raise SourceError(f"{error}: it changed {changes} times while it was fetched") from error
-            LOG.warning("%s; starting over", error)
+def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, str]:
+    """Fetch what is missing of a file; returns the headers of the last answer, and of its redirects."""
+    headers: dict[str, str] = {}
+    farthest = part.size
+    with http_session() as session:
+        while not part.complete:
+            try:
+                asked = {"Range": f"bytes={part.size}-"} | part.version.if_range if part.version else {}
+                with open_url(session, address.fetched_from, asked) as (answer, response):
+                    for seen in (*response.history, response):
+                        headers |= {name.lower(): value for name, value in seen.headers.items()}
+                    _receive(address, part, answer, response)
+                if answer.version.size is None:
+                    break
+            except ChangedError as error:
+                part.discard()
+                retries.wait(error)
+            except TransientError as error:
+                if part.size > farthest:
+                    farthest = part.size
+                    retries.reset()
+                retries.wait(error)
     return headers
 
 
-def _receive(address: Address, part: Partial, answer: Answer, start: int) -> None:
-    if part.version is not None and not part.version.same(answer.version):
-        raise ChangedError(f"{address.fetched_from}: the file changed while it was fetched")
-    if answer.start not in (0, start):
-        raise TransientError(
-            f"{address.fetched_from}: asked from byte {start:,}, answered from {answer.start:,}"
-        )
+def _receive(address: Address, part: Partial, answer: Answer, response: requests.Response) -> None:
+    """Append the body of an answer to what has come, or start anew where the server sends all of it."""
     total = answer.version.size
+    if part.version is not None and not part.version.may_be(answer.version):
+        raise ChangedError(address.fetched_from)
+    if answer.start not in (0, part.size):
+        raise TransientError(f"{address.fetched_from}: another range came than was asked for")
     if address.size is not None and total is not None and total != address.size:
         raise SourceError(
             f"{address.fetched_from}: the study says {address.size:,} bytes, the server has {total:,}"
         )
-    if part.version is None or answer.start < start:
+    if part.version is None or answer.start < part.size:
         part.begin(answer.version)
-    elif start:
-        LOG.info("%s: going on after %s", address.name, size(start))
-    if total is not None:
-        demand_space(part.path, total - part.size)
-    progress = Progress(address.name, total, part.size)
-    with part.path.open("ab") as stream:
-        for piece in answer.pieces():
+    missing, free = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
+    if missing > free:
+        raise SourceError(
+            f"{part.path.parent}: {missing:,} bytes are needed and {free:,} are free on this disk"
+        )
+    with (
+        part.path.open("ab") as stream,
+        tqdm(
+            desc=address.name, total=total, initial=part.size, unit="B", unit_scale=True, mininterval=10
+        ) as progress,
+    ):
+        for piece in response.iter_content(PIECE):
             stream.write(piece)
-            progress.advance(len(piece))
-    if total is not None and part.size > total:
-        part.discard()
-        raise TransientError(f"{address.fetched_from}: more bytes came than the file has")
+            progress.update(len(piece))
 
 
-def _wrong(address: Address, part: Partial, headers: Mapping[str, str]) -> str:
-    """Say what is wrong with the bytes that came; ``""`` if nothing shows."""
-    if address.size is not None and part.size != address.size:
-        return f"the study says {address.size:,} bytes, {part.size:,} came"
-    if address.md5 and md5(part.path) != address.md5:
-        return f"expected the MD5 {address.md5}, found {md5(part.path)}"
-    expected = address.sha256 or _linked_sha256(headers)
-    if expected:
-        found = sha256(part.path)
-        return "" if found == expected else f"expected the SHA-256 {expected}, found {found}"
+def _demand_right(address: Address, part: Partial, headers: Mapping[str, str]) -> None:
+    """Compare size and checksums with the study's, or with the server's; discard what is wrong."""
+    problem = ""
     etag = part.version.etag.strip('"') if part.version else ""
-    if "x-amz-request-id" in headers and re.fullmatch(r"[0-9a-f]{32}", etag):
-        found = md5(part.path)
-        encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
-        return "" if found == etag or encrypted else f"expected the MD5 {etag}, found {found}"
-    return ""
+    encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+    is_s3_md5 = "x-amz-request-id" in headers and re.fullmatch("[0-9a-f]{32}", etag) and not encrypted
+    linked = headers.get("x-linked-etag", "").strip('"')  # Hugging Face's SHA-256 of a large file
+    expected_sha256 = address.sha256 or (linked if re.fullmatch("[0-9a-f]{64}", linked) else "")
+    expected_md5 = address.md5 or (etag if is_s3_md5 and not expected_sha256 else "")
+    if address.size not in (None, part.size):
+        problem = f"the study says {address.size:,} bytes, {part.size:,} came"
+    elif expected_sha256 and sha256(part.path) != expected_sha256:
+        problem = f"expected the SHA-256 {expected_sha256}, found {sha256(part.path)}"
+    elif expected_md5 and md5(part.path) != expected_md5:
+        problem = f"expected the MD5 {expected_md5}, found {md5(part.path)}"
+    if problem:
+        part.discard()
+        raise SourceError(
+            f"{address.fetched_from}: {problem}; nothing of it is kept. Run again, or correct it"
+        )
 
 
-def _linked_sha256(headers: Mapping[str, str]) -> str:
-    """SHA-256 that Hugging Face gives for a large file; ``""`` elsewhere."""
-    found = headers.get("x-linked-etag", "").strip('"')
-    return found if re.fullmatch(r"[0-9a-f]{64}", found) else ""
-
-
-def _put_in_place(address: Address, part: Partial, output: Path, member: str | None) -> None:
+def _put_in_place(address: Address, path: Path, output: Path, member: str | None) -> None:
     if member is not None:
-        extract_member(part.path, member, output)
+        extract_member(path, member, output)
     elif address.name.endswith(".gz") and output.suffix != ".gz":
-        gunzip(part.path, output)
+        gunzip(path, output)
     else:
-        part.path.replace(output)
+        path.replace(output)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layerscope.errors import ConfigError, SourceError
-from layerscope.sources.addresses import KINDS, Mirror, address
+from layerscope.sources.addresses import KINDS, address
 from layerscope.sources.archives import extract_member
 from layerscope.sources.download import download
 from layerscope.sources.manifest import md5, sha256
-from layerscope.sources.transport import NoSuchFileError, Patience
+from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, NoSuchFileError, Retries
 
 LOG = logging.getLogger(__name__)
 
@@ -21,7 +20,11 @@ KNOWN = (*KINDS, "bytes", "sha256", "md5", "member", "licence", "accepted", "mod
 
 
 def fetch(
-    settings: Mapping[str, Any], output: str | Path, mirror: Mirror = None, patience: Patience | None = None
+    settings: Mapping[str, Any],
+    output: str | Path,
+    mirror: str | None = None,
+    attempts: int = ATTEMPTS,
+    wait: float = FIRST_WAIT,
 ) -> None:
     """Put the file that a source names where a rule wants it.
 
@@ -34,9 +37,12 @@ def fetch(
     output
         The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``.
     mirror
-        See :func:`layerscope.sources.addresses.mirrored`; ``mirror`` in the settings does the same.
-    patience
-        With what may pass.
+        Prefix to put before every address, or JSON text of prefixes and what replaces them; ``mirror`` in the
+        settings does the same.
+    attempts
+        Failures in a row after which to give up.
+    wait
+        Seconds before the second attempt.
 
     Raises
     ------
@@ -57,14 +63,14 @@ def fetch(
         )
     through, member = mirror or settings.get("mirror"), settings.get("member")
     try:
-        download(address(settings, through), output, patience=patience, member=member)
+        download(address(settings, through), output, Retries(attempts, wait), member)
     except NoSuchFileError as error:
-        other = _other_spelling(settings)
-        if other is None:
+        respelt = _other_spelling(settings)
+        if respelt is None:
             raise
-        LOG.warning("%s. GEO may keep it as %s; asking for that", error, other["geo"]["file"])
+        LOG.warning("%s. GEO may keep it as %s; asking for that", error, respelt["geo"]["file"])
         try:
-            download(address(other, through), output, patience=patience, member=member)
+            download(address(respelt, through), output, Retries(attempts, wait), member)
         except NoSuchFileError:
             raise error from None
 
@@ -79,19 +85,18 @@ def _other_spelling(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:
+    """Link to a local file after its size and checksums are compared, or take a member out of it."""
     if not path.is_file():
         raise SourceError(f"source: path: there is no file {str(path)!r}")
-    expected, found = settings.get("bytes"), path.stat().st_size
-    if expected is not None and found != expected:
-        raise SourceError(f"{path}: expected {expected:,} bytes, found {found:,}")
-    if "sha256" in settings and sha256(path) != settings["sha256"]:
-        raise SourceError(f"{path}: expected the SHA-256 {settings['sha256']}, found {sha256(path)}")
-    if "md5" in settings and md5(path) != settings["md5"]:
-        raise SourceError(f"{path}: expected the MD5 {settings['md5']}, found {md5(path)}")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    size = path.stat().st_size
+    if settings.get("bytes") not in (None, size):
+        raise SourceError(f"{path}: expected {settings['bytes']:,} bytes, found {size:,}")
+    for name, digest in (("sha256", sha256), ("md5", md5)):
+        if name in settings and digest(path) != settings[name]:
+            raise SourceError(f"{path}: expected the {name} {settings[name]}, found {digest(path)}")
     if "member" in settings:
         extract_member(path, settings["member"], output)
-        return
-    if output.resolve() != path.resolve():
+    elif output.resolve() != path.resolve():
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)
-        output.symlink_to(os.path.abspath(path))  # noqa: PTH100 (keep links of the user's own as they are)
+        output.symlink_to(path.absolute())

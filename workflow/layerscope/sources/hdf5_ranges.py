@@ -60,7 +60,7 @@ def row_ranges(dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray) -> 
     if dataset.is_virtual or dataset.external:
         raise SourceError(f"{dataset.name}: its values lie in other files, which cannot be sliced from here")
     if dataset.chunks is not None:
-        return _chunk_ranges(dataset, firsts, lasts)
+        return chunk_ranges(dataset, firsts, lasts)
     offset = dataset.id.get_offset()
     if offset is None:
         return np.zeros((0, 2), dtype=np.int64)
@@ -68,20 +68,21 @@ def row_ranges(dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray) -> 
     return np.column_stack([offset + firsts * row, offset + lasts * row]).astype(np.int64)
 
 
-def _chunk_ranges(dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+def chunk_ranges(dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """Ranges of the whole chunks that hold the spans; HDF5 reads its index of chunks for each of them."""
     height = dataset.chunks[0]
     first, last = firsts // height, (lasts - 1) // height + 1
     # a chunk row is touched where more spans have begun than ended
     n_chunks = -(-dataset.shape[0] // height)
     change = np.bincount(first, minlength=n_chunks + 1) - np.bincount(last, minlength=n_chunks + 1)
     touched = np.flatnonzero(np.cumsum(change)[:n_chunks] > 0)
-    others = [
+    columns = [
         range(0, size, chunk) for size, chunk in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)
     ]
-    found = []
+    ranges = []
     for number in touched.tolist():
-        for corner in itertools.product(*others):
-            info = dataset.id.get_chunk_info_by_coord((number * height, *corner))
-            if info.byte_offset is not None:
-                found.append((info.byte_offset, info.byte_offset + info.size))
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+        for corner in itertools.product(*columns):
+            chunk = dataset.id.get_chunk_info_by_coord((number * height, *corner))
+            if chunk.byte_offset is not None:
+                ranges.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+    return np.array(ranges, dtype=np.int64).reshape(-1, 2)

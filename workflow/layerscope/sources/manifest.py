@@ -11,35 +11,28 @@ from typing import Any
 from layerscope import __version__
 from layerscope.files import whole
 
-BLOCK = 1 << 22
-
 
 def manifest_path(path: str | Path) -> Path:
     """Where the manifest of a file is."""
-    path = Path(path)
-    return path.with_name(f"{path.name}.manifest.json")
+    return Path(f"{path}.manifest.json")
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """Read the manifest of a file; empty where there is none, or none that can be read."""
-    beside = manifest_path(path)
-    if not beside.is_file():
-        return {}
     try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
+        manifest = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
-def write_manifest(path: str | Path, url: str, **known: Any) -> dict[str, Any]:
+def write_manifest(path: str | Path, url: str, **more: Any) -> dict[str, Any]:
     """Write the manifest of a whole file: address, bytes, sha256, date, tool, and what else is known."""
-    path = Path(path)
     manifest = {
         "url": url,
-        "bytes": path.stat().st_size,
+        "bytes": Path(path).stat().st_size,
         "sha256": sha256(path),
-        **{key: value for key, value in known.items() if value not in (None, "")},
+        **{key: value for key, value in more.items() if value not in (None, "")},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": f"layerscope {__version__}",
     }
@@ -50,17 +43,11 @@ def write_manifest(path: str | Path, url: str, **known: Any) -> dict[str, Any]:
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    return _digest(path, "sha256")
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def md5(path: str | Path) -> str:
-    """MD5 of a file, in hexadecimal (what S3 calls the ETag of an object that was uploaded in one part)."""
-    return _digest(path, "md5")
-
-
-def _digest(path: str | Path, name: str) -> str:
-    digest = hashlib.new(name, usedforsecurity=False)
+    """MD5 of a file, in hexadecimal (S3's ETag of an object that was uploaded in one part)."""
     with Path(path).open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,8 +1,9 @@
-"""A download that is under way: what has come so far, and of which version of the file."""
+"""A download that is under way: the bytes that have come, and of which version of the file they are."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from layerscope.files import whole
@@ -10,57 +11,48 @@ from layerscope.sources.transport import Version
 
 
 class Partial:
-    """The bytes of a file that have come so far, kept beside where it will be, under a hidden name.
+    """``.download.NAME`` beside the file that will be, and a journal that names its address and version.
 
-    Parameters
-    ----------
-    output
-        The file that will be.
-    url
-        Its address; bytes that came from another address are not used.
+    Bytes that came from another address are discarded.
     """
 
-    def __init__(self, output: str | Path, url: str) -> None:
-        output = Path(output)
+    def __init__(self, output: Path, url: str) -> None:
         self.path = output.with_name(f".download.{output.name}")
         self._journal = output.with_name(f".download.{output.name}.json")
         self._url = url
-        self.version: Version | None = None
         output.parent.mkdir(parents=True, exist_ok=True)
-        if not self._load():
+        self.version = self._journaled_version()
+        if self.version is None:
             self.discard()
 
-    def _load(self) -> bool:
-        if not self.path.is_file() or not self._journal.is_file():
-            return False
+    def _journaled_version(self) -> Version | None:
         try:
-            known = json.loads(self._journal.read_text(encoding="utf-8"))
-            self.version = Version(**known["version"])
-        except (json.JSONDecodeError, KeyError, TypeError):
-            return False
-        return bool(known.get("url") == self._url)
+            journal = json.loads(self._journal.read_text(encoding="utf-8"))
+            same = journal["url"] == self._url and self.path.is_file()
+            return Version(**journal["version"]) if same else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
     @property
     def size(self) -> int:
         """Bytes that have come."""
-        return self.path.stat().st_size if self.path.is_file() else 0
+        return self.path.stat().st_size if self.version is not None else 0
 
     @property
     def complete(self) -> bool:
-        """Whether all has come."""
-        return self.version is not None and self.version.size is not None and self.size == self.version.size
+        """Whether all have come; False where the size of the file is unknown."""
+        return self.version is not None and self.size == self.version.size
 
     def begin(self, version: Version) -> None:
-        """Start anew, with this version of the file."""
+        """Start with the first byte of a version."""
         self.discard()
-        self.version = version
-        with whole(self._journal) as scratch:
-            known = {"size": version.size, "etag": version.etag, "modified": version.modified}
-            scratch.write_text(json.dumps({"url": self._url, "version": known}), encoding="utf-8")
         self.path.touch()
+        with whole(self._journal) as scratch:
+            scratch.write_text(json.dumps({"url": self._url, "version": asdict(version)}), encoding="utf-8")
+        self.version = version
 
     def discard(self) -> None:
-        """Forget what has come."""
+        """Delete what has come."""
         self.version = None
         self.path.unlink(missing_ok=True)
         self._journal.unlink(missing_ok=True)

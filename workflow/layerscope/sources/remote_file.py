@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
-from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from layerscope.errors import SourceError
-from layerscope.sources.progress import Progress
-from layerscope.sources.range_store import RangeStore
-from layerscope.sources.ranges import LARGEST, coalesce
-from layerscope.sources.transport import ChangedError, Patience, TransientError, Transport, Version
+from layerscope.sources.many_ranges import fetch_ranges
+from layerscope.sources.parts import Parts
+from layerscope.sources.transport import Retries, TransientError, Version, http_session, open_url
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 9
-ASKED_TWICE = 1 << 12
-MOST_ANSWERS = 6
-MOST_WHOLE_ANSWERS = 5  # one server behind a balancer may ignore ranges
 WIDEST_BLOCK = 1 << 22
 EXACT = 1 << 15
-CONNECTIONS = 32
+WHOLE_ANSWERS = 5  # of a server behind a balancer, some may ignore ranges
 
 
 class RemoteFile(io.RawIOBase):
-    """A file at an address that serves ranges.
+    """A file at an address that serves ranges; every byte that came is kept, and not asked for again.
 
-    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact. The
-    smallest, which hold what tells where everything else is, are asked for twice and compared, for no
-    checksum covers parts of a file. Everything that came is kept in a :class:`RangeStore`, and never asked
-    for again.
+    Small reads are widened to blocks, which grow while the reads go on in sequence; large ones are exact.
 
     Parameters
     ----------
     url
         Its address.
-    store
-        Where parts of it are kept.
-    transport, patience
-        How they come.
+    folder
+        Where its parts are kept.
+    retries
+        How often a failure that may pass is tried again.
 
     Raises
     ------
@@ -50,38 +41,33 @@ class RemoteFile(io.RawIOBase):
         If there is no such file, or its server does not serve ranges.
     """
 
-    def __init__(
-        self,
-        url: str,
-        store: str | Path,
-        transport: Transport | None = None,
-        patience: Patience | None = None,
-        connections: int = CONNECTIONS,
-    ) -> None:
+    def __init__(self, url: str, folder: str | Path, retries: Retries | None = None) -> None:
         super().__init__()
-        self.url, self._patience, self._connections = url, patience or Patience(), connections
-        self.transport = transport or Transport(connections)
+        self.url, self._retries = url, retries or Retries()
+        self._session = http_session()
         self.version = self._look()
         self.size = int(self.version.size or 0)
-        self.store = RangeStore(store, url, self.version)
-        if self.store.resumed:
-            LOG.info("going on with %s bytes that had been fetched before", f"{self.store.resumed:,}")
-        self._lock = threading.Lock()
+        self.n_bytes_received = 1
+        self.parts = Parts(folder, url, self.version)
+        self.n_bytes_of_earlier_runs = self.parts.n_bytes
+        if self.parts.n_bytes:
+            LOG.info("going on with %s bytes that had been fetched before", f"{self.parts.n_bytes:,}")
         self._position = 0
         self._block, self._next = BLOCK, -1
 
     def _look(self) -> Version:
-        patience = self._patience.fresh()
+        """Ask for the first byte, to learn the file's version and whether its server serves ranges."""
         whole_answers = 0
-        while whole_answers < MOST_WHOLE_ANSWERS:
+        while whole_answers < WHOLE_ANSWERS:
             try:
-                version, ranges, _ = self.transport.version(self.url)
+                with open_url(self._session, self.url, {"Range": "bytes=0-0"}) as (answer, response):
+                    if answer.stop == 1 and answer.version.size is not None:
+                        _ = response.content  # read, so that the connection can be used again
+                        self._retries.reset()
+                        return answer.version
+                whole_answers += 1
             except TransientError as error:
-                patience.failed(error, self.url)
-                continue
-            if ranges and version.size is not None:
-                return version
-            whole_answers += 1
+                self._retries.wait(error)
         raise SourceError(
             f"{self.url}: this server does not serve ranges, and the whole file would have to be fetched. "
             "Fetch it yourself and set a local `path`, or use a mirror that serves ranges"
@@ -105,120 +91,63 @@ class RemoteFile(io.RawIOBase):
         self._position = max(base + offset, 0)
         return self._position
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Read into a buffer; returns the bytes read, fewer only at the end of the file."""
         view = memoryview(buffer).cast("B")
         stop = min(self._position + len(view), self.size)
         if stop <= self._position:
             return 0
-        self._demand(self._position, stop)
-        content = self.store.read(self._position, stop)
+        self._fetch_block(self._position, stop)
+        content = self.parts.read(self._position, stop)
         view[: len(content)] = content
         self._position = stop
         return len(content)
 
     def close(self) -> None:
-        """Close it; what has come stays in the store."""
-        if not self.closed:
-            self.store.close()
+        """Close its connections; the parts stay."""
+        self._session.close()
         super().close()
 
+    def _fetch_block(self, start: int, stop: int) -> None:
+        """Fetch what is missing of a range that HDF5 reads now, by this thread alone.
+
+        HDF5 holds its lock meanwhile, for which another thread that frees one of its objects would wait, so
+        that waiting for that thread could last for ever.
+        """
+        if not self.parts.missing(start, stop):
+            return
+        if stop - start < EXACT:
+            first = start // BLOCK * BLOCK
+            self._block = min(2 * self._block, WIDEST_BLOCK) if first <= self._next <= stop else BLOCK
+            start, stop = first, min(max(first + self._block, stop), self.size)
+            self._next = stop
+        for first, last in self.parts.missing(start, stop):
+            self._keep([(first, self._range(first, last))])
+
+    def _range(self, start: int, stop: int) -> bytes:
+        headers = {"Range": f"bytes={start}-{stop - 1}"} | self.version.if_range
+        while True:
+            try:
+                with open_url(self._session, self.url, headers) as (answer, response):
+                    answer.demand(self.url, start, stop, self.version)
+                    content: bytes = response.content
+                self._retries.reset()
+                return content
+            except TransientError as error:
+                self._retries.wait(error)
+
     def fetch(self, ranges: np.ndarray, name: str) -> None:
-        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet: joined, and many at once.
+        """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet: near ones joined, and many at once.
 
         Raises
         ------
         SourceError
             If the file changes meanwhile, or the server does not answer for too long.
         """
-        holes = [
-            hole for start, stop in np.asarray(ranges).tolist() for hole in self.store.missing(start, stop)
-        ]
-        asked = coalesce(np.array(holes, dtype=np.int64).reshape(-1, 2))
-        progress = Progress(name, int((asked[:, 1] - asked[:, 0]).sum()))
-        waiting: set[Future[None]] = set()
-        with ThreadPoolExecutor(self._connections, thread_name_prefix="range") as pool:
-            try:
-                for start, stop in asked.tolist():
-                    waiting.add(pool.submit(self._keep, start, stop, progress))
-                    if len(waiting) >= 4 * self._connections:
-                        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                        _demand_success(done)
-                _demand_success(wait(waiting, return_when=FIRST_EXCEPTION).done)
-            except BaseException:
-                self._patience.abandoned.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        missing = [hole for start, stop in ranges.tolist() for hole in self.parts.missing(start, stop)]
+        for part in fetch_ranges(self.url, self.version, missing, self._retries, name):
+            self._keep(part)
 
-    def _keep(self, start: int, stop: int, progress: Progress | None = None) -> None:
-        """Fetch a range and store it; what has come of it when that fails is stored too."""
-        content = bytearray()
-        try:
-            self._fill(start, stop, content)
-        finally:
-            with self._lock:
-                self.store.add(start, bytes(content))
-                if progress is not None:
-                    progress.advance(len(content))
-
-    def _keep_compared(self, start: int, stop: int) -> None:
-        """Fetch a range until it comes the same twice, and store it."""
-        answers: set[bytes] = set()
-        for _ in range(MOST_ANSWERS):
-            content = bytearray()
-            self._fill(start, stop, content)
-            if bytes(content) in answers:
-                self.store.add(start, bytes(content))
-                return
-            answers.add(bytes(content))
-        raise SourceError(f"{self.url}: the server sends other bytes each time (from byte {start:,})")
-
-    def _fill(self, start: int, stop: int, content: bytearray) -> None:
-        patience = self._patience.fresh()
-        while len(content) < stop - start:
-            try:
-                self._ask(start, stop, content, patience)
-            except TransientError as error:
-                patience.failed(error, self.url)
-            except ChangedError as error:
-                raise SourceError(f"{error}. Run again: everything is fetched anew") from error
-
-    def _ask(self, start: int, stop: int, content: bytearray, patience: Patience) -> None:
-        first = start + len(content)
-        with self.transport.open(self.url, first, stop, self.version) as answer:
-            if not self.version.same(answer.version):
-                raise ChangedError(f"{self.url}: the file changed while parts of it were fetched")
-            if answer.start != first or (answer.length or 0) > stop - first:
-                raise TransientError(f"{self.url}: asked for {first:,}-{stop - 1:,}, another part came")
-            for piece in answer.pieces():
-                content += piece
-                patience.progressed()
-            if len(content) > stop - start:
-                del content[first - start :]
-                raise TransientError(f"{self.url}: more came than was asked for")
-
-    def _demand(self, start: int, stop: int) -> None:
-        """Fetch what is missing of a range that is to be read now, in this thread.
-
-        HDF5 calls this under its global lock. Another thread that happens to free an HDF5 object waits for
-        that lock, so waiting for other threads here could last for ever.
-        """
-        if not self.store.missing(start, stop):
-            return
-        first, last = start, stop
-        if stop - start < EXACT:
-            first = start // BLOCK * BLOCK
-            self._block = min(2 * self._block, WIDEST_BLOCK) if first <= self._next <= stop else BLOCK
-            last = min(max(first + self._block, stop), self.size)
-            self._next = last
-        for hole_first, hole_last in self.store.missing(first, last):
-            if hole_last - hole_first <= ASKED_TWICE:
-                self._keep_compared(hole_first, hole_last)
-                continue
-            for cut in range(hole_first, hole_last, LARGEST):
-                self._keep(cut, min(cut + LARGEST, hole_last))
-
-
-def _demand_success(done: Iterable[Future[None]]) -> None:
-    for future in done:
-        future.result()
+    def _keep(self, ranges: list[tuple[int, bytes]]) -> None:
+        self.n_bytes_received += sum(len(content) for _, content in ranges)
+        self.parts.add(ranges)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,31 +26,30 @@ class Model:
     name: str
     kind: str
     n_layers: int
-    control: str | None = None
-    of: str | None = None
+    control: str = ""
+    of: str = ""
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
         return [f"{layer:02d}" for layer in range(1, self.n_layers + 1)]
 
 
-def models_of(given: Mapping[str, Any]) -> dict[str, Model]:
-    """Read what a study says of its models.
+def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, Model]:
+    """Read what a study says of its models; ``source`` names them in messages.
 
     Raises
     ------
     ConfigError
-        If an entry has no known kind, or no number of layers.
+        If an entry has no known kind, or a foundation model no number of layers.
     """
     models = {}
     for name, entry in given.items():
-        if entry.get("kind") not in KINDS:
-            raise ConfigError(
-                f"--models: {name}: kind must be {', '.join(KINDS)}; found {entry.get('kind')!r}"
-            )
-        if not isinstance(entry.get("layers"), int):
-            raise ConfigError(f"--models: {name}: layers must be a number, found {entry.get('layers')!r}")
-        models[name] = Model(name, entry["kind"], entry["layers"], entry.get("control"), entry.get("of"))
+        kind, layers = (entry.get(key) if isinstance(entry, Mapping) else None for key in ("kind", "layers"))
+        if kind not in KINDS:
+            raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
+        if kind == "foundation" and not isinstance(layers, int):
+            raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
+        models[name] = Model(name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "")
     return models
 
 
@@ -100,8 +98,8 @@ class Comparison:
     def best_of(self, models: Iterable[Model]) -> Measured | None:
         """Highest score of these models, over all their layers; ties go to the first."""
         names = {model.name for model in models}
-        found = [one for one in self.measured.values() if one.model in names]
-        return max(found, key=lambda one: one.estimate, default=None)
+        scores = (score for score in self.measured.values() if score.model in names)
+        return max(scores, key=lambda score: score.estimate, default=None)
 
     def reasons(self, model: str) -> list[str]:
         """Why scores of a model are missing, each reason once."""
@@ -129,7 +127,7 @@ def comparisons(
     DataError
         If a path is not of that form.
     """
-    stored = {_identity(path): Path(path) for path in resamples}
+    files = {_identity(path): Path(path) for path in resamples}
     known = scores[scores["model"].isin(list(models))]
     keys = ["task", "condition", "protocol"]
     for (task, condition, protocol), rows in known.groupby(keys, sort=True, observed=True):
@@ -139,16 +137,9 @@ def comparisons(
         of_metric = rows[rows["metric"].isin([metric, ""])]
         measured = {}
         for row in of_metric[of_metric["status"] == "ok"].to_dict("records"):
-            path = stored.get((task, condition, protocol, row["model"], row["layer"]))
+            path = files.get((task, condition, protocol, row["model"], row["layer"]))
             measured[row["model"], row["layer"]] = _measured(row, metric, path)
         yield Comparison(condition, task, protocol, metric, measured, of_metric)
-
-
-def resample_paths(folder: str | Path, scores: pd.DataFrame) -> list[Path]:
-    """Paths of the bootstrap values of the rows with a number, whatever else lies in the folder."""
-    rows = scores.loc[scores["status"] == "ok", ["task", "condition", "protocol", "model", "layer"]]
-    runs = rows.drop_duplicates().itertuples(index=False, name=None)
-    return [Path(folder, *run, f"layer_{layer}.npz") for *run, layer in runs]
 
 
 def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measured:
@@ -189,14 +180,14 @@ def stacked(measured: Sequence[Measured]) -> Floats | None:
     DataError
         If they come from different numbers of resamples, so that they are not paired.
     """
-    values = [one.resamples for one in measured]
-    found = [value for value in values if value is not None and value.size]
-    if len(found) < len(values) or not found:
+    values = [score.resamples for score in measured if score.resamples is not None and score.resamples.size]
+    if len(values) < len(measured) or not values:
         return None
-    for (first, one), (second, other) in itertools.pairwise(zip(found, measured, strict=True)):
-        if len(first) != len(second):
+    for score, own in zip(measured, values, strict=True):
+        if len(own) != len(values[0]):
+            first = measured[0]
             raise DataError(
-                f"{one.model} layer {one.layer} has {len(first)} resamples and {other.model} layer "
-                f"{other.layer} has {len(second)}: score them again with the same settings"
+                f"{first.model} layer {first.layer} has {len(values[0])} resamples and {score.model} layer "
+                f"{score.layer} has {len(own)}: score them again with the same settings"
             )
-    return np.column_stack(found)
+    return np.column_stack(values)

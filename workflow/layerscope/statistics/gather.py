@@ -17,36 +17,6 @@ KEY = ["condition", "task", "protocol", "metric", "model", "layer"]
 UNAVAILABLE_KEYS = ("condition", "model", "task", "protocol", "reason")
 
 
-RUN_KEYS = ("task", "condition", "protocol", "model", "layers")
-
-
-def score_paths(folder: str | Path, runs: Iterable[Mapping[str, Any]]) -> list[Path]:
-    """Paths of the score files of some runs: what a study asks for, whatever else lies in the folder.
-
-    A list of thousands of paths does not fit on a command line; this does.
-
-    Parameters
-    ----------
-    folder
-        Holds ``{task}/{condition}/{protocol}/{model}/layer_{layer}.tsv``.
-    runs
-        Mappings with ``task``, ``condition``, ``protocol``, ``model`` and ``layers`` (names of layers).
-
-    Raises
-    ------
-    ConfigError
-        If a run lacks a key.
-    """
-    paths = []
-    for run in runs:
-        missing = [key for key in RUN_KEYS if key not in run]
-        if missing:
-            raise ConfigError(f"--runs: an entry lacks {missing[0]!r}; found {dict(run)}")
-        place = Path(folder, run["task"], run["condition"], run["protocol"], run["model"])
-        paths += [place / f"layer_{layer}.tsv" for layer in run["layers"]]
-    return paths
-
-
 def gather(paths: Iterable[str | Path], unavailable: Sequence[Mapping[str, Any]] = ()) -> pd.DataFrame:
     """Put the score rows of many files into one table.
 

@@ -58,11 +58,11 @@ def held_out(one_half: npt.ArrayLike, other_half: npt.ArrayLike, final: int = -1
     rows = np.arange(len(choosing))
     chosen = choosing.argmax(axis=1)
     frequency = np.bincount(chosen, minlength=choosing.shape[1])
-    promised, kept = choosing[rows, chosen], scoring[rows, chosen]
+    on_choosing, on_scoring = choosing[rows, chosen], scoring[rows, chosen]
     return HeldOut(
-        estimate=float(kept.mean()),
-        gain=float((kept - scoring[:, final]).mean()),
-        optimism=float((promised - kept).mean()),
+        estimate=float(on_scoring.mean()),
+        gain=float((on_scoring - scoring[:, final]).mean()),
+        optimism=float((on_choosing - on_scoring).mean()),
         most_often=int(frequency.argmax()),
         share=float(frequency.max() / frequency.sum()),
         n_splits=int(usable.sum()),

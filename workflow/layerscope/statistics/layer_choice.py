@@ -11,20 +11,16 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, LayerChoice
-from layerscope.statistics.evidence import Comparison, Measured, Model, comparisons, controls_of, stacked
+from layerscope.statistics.evidence import Measured, Model, comparisons, models_of
 from layerscope.statistics.held_out import HeldOut, held_out
-from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.layer_curves import (
-    best_depths,
-    best_shares,
-    curve,
-    differences_between,
-    mean_of,
-)
-from layerscope.statistics.multiple_testing import confidence_set, holm
+from layerscope.statistics.intervals import LEVEL, percentile_interval
+from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
+from layerscope.statistics.layer_curves import LayerCurve, curve_table, differences, layer_curve
+from layerscope.statistics.multiple_testing import holm
 from layerscope.statistics.recommendation import recommend
 from layerscope.statistics.shifts import shifts
-from layerscope.tables import OFFICIAL
+from layerscope.statistics.trust import decides, most_trusted
+from layerscope.tables import OFFICIAL, read_scores, write_table
 
 ORDER = ["condition", "task", "protocol", "model"]
 
@@ -36,9 +32,10 @@ class StudyChoice:
     Attributes
     ----------
     layers
-        One row per condition, protocol and foundation model (:func:`as_row`).
+        One row per condition, protocol and foundation model (:func:`as_row`). Where several protocols were
+        run for a condition, the most trusted one recommends, and the rows of the others name it.
     curves
-        One row per layer of each (:func:`layerscope.statistics.layer_curves.curve`).
+        One row per layer of each (:func:`layerscope.statistics.layer_curves.curve_table`).
     shifts
         One row per pair of conditions of each (:func:`layerscope.statistics.shifts.shifts`).
     """
@@ -46,6 +43,54 @@ class StudyChoice:
     layers: pd.DataFrame
     curves: pd.DataFrame
     shifts: pd.DataFrame
+
+
+def write_layer_choice(
+    output: str | Path,
+    *,
+    scores: str | Path,
+    models: Mapping[str, Any],
+    resamples: Sequence[str | Path] = (),
+    conditions: Sequence[str] = (),
+    curves: str | Path | None = None,
+    shifts: str | Path | None = None,
+) -> None:
+    """Say which layer of each model to use for each condition, and how sure that is.
+
+    Parameters
+    ----------
+    output
+        ``layers.tsv``: the layer to use.
+    scores
+        All score rows of the study.
+    models
+        ``kind``, ``control``, ``of`` and ``layers`` of each model.
+    resamples
+        Bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
+    conditions
+        Conditions in the study's order: shifts go from one to a later one.
+    curves
+        Every layer, with simultaneous intervals.
+    shifts
+        Whether the best layer moves between conditions.
+
+    Raises
+    ------
+    ConfigError
+        If a model has no known kind or no number of layers.
+    DataError
+        If a file is no such table, or resamples are not paired.
+    """
+    table = read_scores(scores)
+    if conditions:
+        order = [*conditions, *sorted(set(table["condition"]) - set(conditions))]
+        table["condition"] = pd.Categorical(table["condition"], order)
+    chosen = choose_layers(table, resamples, models_of(models))
+    write_table(output, chosen.layers)
+    if curves:
+        write_table(curves, chosen.curves)
+    if shifts:
+        write_table(shifts, chosen.shifts)
 
 
 def choose_layers(
@@ -56,53 +101,60 @@ def choose_layers(
     Parameters
     ----------
     scores
-        All rows of :class:`layerscope.tables.Score`.
+        All rows of :class:`layerscope.tables.Score`. Conditions come by name, or in the order of the
+        categories where their column is categorical.
     resamples
         Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
     models
         The study's models.
     """
-    foundation = [model for model in models.values() if model.kind == "foundation"]
-    compared = list(comparisons(scores, resamples, models))
-    asked = [
-        (comparison, model)
-        for comparison in compared
-        for model in foundation
-        if (comparison.rows["model"] == model.name).any()
-    ]
-    found = corrected([choice(comparison, model, models) for comparison, model in asked])
-    columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
-    layers = pd.DataFrame([as_row(one) for one in found], columns=columns)
     curves = [
-        curve(comparison, model, controls_of(models, model, "untrained"))
-        for comparison, model in asked
-        if comparison.layers(model)
+        layer_curve(comparison, model, models)
+        for comparison in comparisons(scores, resamples, models)
+        for model in models.values()
+        if model.kind == "foundation" and (comparison.rows["model"] == model.name).any()
     ]
+    choices = corrected([choice(curve, models) for curve in curves])
+    columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
+    layers = pd.DataFrame([as_row(one) for one in choices], columns=columns)
+    tables = [curve_table(curve) for curve in curves if curve.layers]
+    drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
-        layers.sort_values(ORDER, kind="stable", ignore_index=True),
-        pd.concat(curves).sort_values([*ORDER, "layer"], kind="stable", ignore_index=True)
-        if curves
-        else pd.DataFrame(columns=[*ORDER, "layer"]),
-        shifts(compared, foundation),
+        with_one_recommendation(layers.sort_values(ORDER, kind="stable", ignore_index=True)),
+        drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
+        shifts(curves),
     )
 
 
-def corrected(found: Sequence[LayerChoice]) -> list[LayerChoice]:
+def with_one_recommendation(layers: pd.DataFrame) -> pd.DataFrame:
+    """Of a condition's protocols let the most trusted one recommend; rows of the others name it."""
+    if layers.empty:
+        return layers
+    deciding = layers.groupby("condition")["protocol"].transform(most_trusted)
+    pointers = [
+        f"For {condition}, protocol {protocol} decides: see its row."
+        for condition, protocol in zip(layers["condition"], deciding, strict=True)
+    ]
+    return layers.assign(recommendation=layers["recommendation"].where(decides(layers), pointers))
+
+
+def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
     """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
-    result = list(found)
+    result = list(choices)
     families: dict[tuple[str, str], list[int]] = {}
-    for place, one in enumerate(found):
+    for place, one in enumerate(choices):
         families.setdefault((one.task, one.protocol), []).append(place)
     for places in families.values():
-        of_best = holm([found[place].gain.p for place in places])
-        of_surest = holm([found[place].surest_gain.p for place in places])
+        of_best = holm([choices[place].gain.p for place in places])
+        of_surest = holm([choices[place].surest_gain.p for place in places])
         for place, best, surest in zip(places, of_best, of_surest, strict=True):
-            result[place] = replace(found[place], gain_p_family=float(best), surest_p_family=float(surest))
+            result[place] = replace(choices[place], gain_p_family=float(best), surest_p_family=float(surest))
     return result
 
 
-def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) -> LayerChoice:
-    """Compare the layers of one model with each other, with its controls and with the baselines."""
+def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
+    """Compare the best layer of a model with its other layers, its controls and the baselines."""
+    comparison, model, layers = curve.comparison, curve.model, curve.layers
     about = LayerChoice(
         condition=comparison.condition,
         task=comparison.task,
@@ -110,65 +162,47 @@ def choice(comparison: Comparison, model: Model, models: Mapping[str, Model]) ->
         metric=comparison.metric,
         model=model.name,
         n_layers=model.n_layers,
+        reason="; ".join(comparison.reasons(model.name)),
     )
-    layers = comparison.layers(model)
-    reasons = "; ".join(comparison.reasons(model.name))
     if not layers:
         statuses = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
-        status = "undefined" if "undefined" in statuses else "not_available"
-        return replace(about, status=status, reason=reasons)
+        return replace(about, status="undefined" if "undefined" in statuses else "not_available")
     place = max(range(len(layers)), key=lambda at: layers[at].estimate)
-    best = layers[place]
     final = comparison.get(model.name, model.numbered()[-1])
-    official = comparison.get(model.name, OFFICIAL)
-    untrained = controls_of(models, model, "untrained")
-    tried = try_out(layers, final)
-    depth_low, depth_high = percentile_interval(best_depths(layers))
-    baseline = comparison.best_of(other for other in models.values() if other.kind == "baseline")
-    seeds = {layer: mean_of(comparison, untrained, layer) for layer in model.numbered()}
-    best_untrained = max(filter(None, seeds.values()), key=lambda one: one.estimate, default=None)
-    over_final = over(layers, [final] * len(layers))
+    over_final, over_twins = curve.over["final"], curve.over["untrained"]
     surest, surest_gain = surest_of(layers, over_final)
-    twins = [seeds[layer.layer] for layer in layers]
-    over_twins = over(layers, twins)
+    tried = try_out(layers, final)
+    depth_low, depth_high = percentile_interval(curve.best_depths)
+    baseline = comparison.best_of(one for one in models.values() if one.kind == "baseline")
+    controls = filter(None, curve.untrained.values())
+    best_untrained = max(controls, key=lambda one: one.estimate, default=None)
     return replace(
         about,
-        reason=reasons,
-        best=best,
+        best=layers[place],
         final=final,
         first=comparison.get(model.name, "01"),
         embedding_layer=comparison.get(model.name, "00"),
-        official=official,
+        official=comparison.get(model.name, OFFICIAL),
         gain=over_final[place],
         surest=surest,
         surest_gain=surest_gain,
         below_final=names_of(layers, [gain.behind for gain in over_final]),
-        gain_official=over(layers, [official] * len(layers))[place],
-        confidence_set=layers_like_the_best(layers),
-        best_share=float(best_shares(layers)[place]),
+        gain_official=curve.over["official"][place],
+        confidence_set=names_of(layers, curve.p_best > 1 - LEVEL),
+        best_share=float(curve.best_shares[place]),
         depth_low=depth_low,
         depth_high=depth_high,
         tried=tried,
         tried_layer=layers[tried.most_often].layer if tried.n_splits else "",
         baseline=baseline,
-        over_baseline=over(layers, [baseline] * len(layers))[place],
+        over_baseline=differences(layers, [baseline] * len(layers))[place],
         untrained=best_untrained,
-        over_untrained=over(layers, [best_untrained] * len(layers))[place],
+        over_untrained=differences(layers, [best_untrained] * len(layers))[place],
         above_untrained=names_of(layers, [gain.ahead for gain in over_twins]),
         below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
-        untrained_same_layer=twins[place],
+        untrained_same_layer=curve.untrained[layers[place].layer],
         over_same_layer=over_twins[place],
     )
-
-
-def over(layers: Sequence[Measured], others: Sequence[Measured | None]) -> list[Difference]:
-    """Difference of each layer to another score; to itself 0 with p-value 1."""
-    differences, found = differences_between(layers, others)
-    p_values = [
-        1.0 if layer is other else p for layer, other, p in zip(layers, others, found.p.tolist(), strict=True)
-    ]
-    columns = (differences.tolist(), found.low.tolist(), found.high.tolist(), p_values)
-    return [Difference(*one) for one in zip(*columns, strict=True)]
 
 
 def surest_of(
@@ -184,7 +218,7 @@ def surest_of(
     return layers[place], over_final[place]
 
 
-def names_of(layers: Sequence[Measured], chosen: Sequence[bool]) -> tuple[str, ...]:
+def names_of(layers: Sequence[Measured], chosen: Iterable[bool]) -> tuple[str, ...]:
     """Names of the chosen layers."""
     return tuple(layer.layer for layer, taken in zip(layers, chosen, strict=True) if taken)
 
@@ -198,63 +232,55 @@ def try_out(layers: list[Measured], final: Measured | None) -> HeldOut:
     return held_out(np.column_stack(first), np.column_stack(second), layers.index(final))
 
 
-def layers_like_the_best(layers: list[Measured]) -> tuple[str, ...]:
-    """Names of the layers in the 95% confidence set of the best one; empty if they have no resamples."""
-    values = stacked(layers)
-    if values is None:
-        return ()
-    return names_of(layers, confidence_set([layer.estimate for layer in layers], values).tolist())
-
-
-def as_row(found: LayerChoice) -> dict[str, Any]:
+def as_row(chosen: LayerChoice) -> dict[str, Any]:
     """A choice as one row of ``layers.tsv``."""
     return {
-        "condition": found.condition,
-        "task": found.task,
-        "protocol": found.protocol,
-        "metric": found.metric,
-        "model": found.model,
-        "n_layers": found.n_layers,
-        "status": found.status,
-        "reason": found.reason,
-        "best_layer": found.best.layer if found.best else "",
-        "best_depth": found.best.depth if found.best else NAN,
-        **_numbers("best", found.best),
-        "final_layer": found.final.layer if found.final else "",
-        **_numbers("final", found.final),
-        **_numbers("first", found.first),
-        **_numbers("embedding_layer", found.embedding_layer),
-        **_numbers("official", found.official),
-        **_difference("gain", found.gain),
-        "gain_p": found.gain.p,
-        "gain_p_family": found.gain_p_family,
-        "surest_layer": found.surest.layer if found.surest else "",
-        **_difference("surest_gain", found.surest_gain),
-        "surest_p": found.surest_gain.p,
-        "surest_p_family": found.surest_p_family,
-        "layers_below_final": ",".join(found.below_final),
-        **_difference("gain_official", found.gain_official),
-        "confidence_set": ",".join(found.confidence_set),
-        "best_share": found.best_share,
-        "best_depth_ci_low": found.depth_low,
-        "best_depth_ci_high": found.depth_high,
-        "heldout_estimate": found.tried.estimate,
-        "heldout_gain": found.tried.gain,
-        "optimism": found.tried.optimism,
-        "heldout_layer": found.tried_layer,
-        "heldout_layer_share": found.tried.share,
-        "best_baseline": found.baseline.model if found.baseline else "",
-        **_numbers("best_baseline", found.baseline),
-        **_difference("over_baseline", found.over_baseline),
-        "best_untrained": found.untrained.model if found.untrained else "",
-        "best_untrained_layer": found.untrained.layer if found.untrained else "",
-        **_numbers("best_untrained", found.untrained),
-        **_difference("over_untrained", found.over_untrained),
-        "layers_above_untrained": ",".join(found.above_untrained),
-        "layers_below_untrained": ",".join(found.below_untrained),
-        **_numbers("untrained_same_layer", found.untrained_same_layer),
-        **_difference("over_untrained_same_layer", found.over_same_layer),
-        "recommendation": recommend(found),
+        "condition": chosen.condition,
+        "task": chosen.task,
+        "protocol": chosen.protocol,
+        "metric": chosen.metric,
+        "model": chosen.model,
+        "n_layers": chosen.n_layers,
+        "status": chosen.status,
+        "reason": chosen.reason,
+        "best_layer": chosen.best.layer if chosen.best else "",
+        "best_depth": chosen.best.depth if chosen.best else NAN,
+        **_numbers("best", chosen.best),
+        "final_layer": chosen.final.layer if chosen.final else "",
+        **_numbers("final", chosen.final),
+        **_numbers("first", chosen.first),
+        **_numbers("embedding_layer", chosen.embedding_layer),
+        **_numbers("official", chosen.official),
+        **_difference("gain", chosen.gain),
+        "gain_p": chosen.gain.p,
+        "gain_p_family": chosen.gain_p_family,
+        "surest_layer": chosen.surest.layer if chosen.surest else "",
+        **_difference("surest_gain", chosen.surest_gain),
+        "surest_p": chosen.surest_gain.p,
+        "surest_p_family": chosen.surest_p_family,
+        "layers_below_final": ",".join(chosen.below_final),
+        **_difference("gain_official", chosen.gain_official),
+        "confidence_set": ",".join(chosen.confidence_set),
+        "best_share": chosen.best_share,
+        "best_depth_ci_low": chosen.depth_low,
+        "best_depth_ci_high": chosen.depth_high,
+        "heldout_estimate": chosen.tried.estimate,
+        "heldout_gain": chosen.tried.gain,
+        "optimism": chosen.tried.optimism,
+        "heldout_layer": chosen.tried_layer,
+        "heldout_layer_share": chosen.tried.share,
+        "best_baseline": chosen.baseline.model if chosen.baseline else "",
+        **_numbers("best_baseline", chosen.baseline),
+        **_difference("over_baseline", chosen.over_baseline),
+        "best_untrained": chosen.untrained.model if chosen.untrained else "",
+        "best_untrained_layer": chosen.untrained.layer if chosen.untrained else "",
+        **_numbers("best_untrained", chosen.untrained),
+        **_difference("over_untrained", chosen.over_untrained),
+        "layers_above_untrained": ",".join(chosen.above_untrained),
+        "layers_below_untrained": ",".join(chosen.below_untrained),
+        **_numbers("untrained_same_layer", chosen.untrained_same_layer),
+        **_difference("over_untrained_same_layer", chosen.over_same_layer),
+        "recommendation": recommend(chosen),
     }
 
 

@@ -2,132 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.statistics.evidence import Comparison, Measured, Model, stacked
-from layerscope.statistics.intervals import percentile_interval
+from layerscope.statistics.choice import Difference
+from layerscope.statistics.evidence import Comparison, Measured, Model, controls_of, stacked
+from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.multiple_testing import MaxT, max_t, p_best
 from layerscope.tables import OFFICIAL
 
 Floats = npt.NDArray[np.float64]
 AGAINST = ("final", "first", "official", "untrained")
+COLUMNS = (
+    *("condition", "task", "protocol", "metric", "model", "layer", "depth", "estimate", "ci_low", "ci_high"),
+    *("simultaneous_low", "simultaneous_high"),
+    *(f"over_{name}{end}" for name in AGAINST for end in ("", "_low", "_high", "_p")),
+    *("p_best", "in_confidence_set", "best_share"),
+)
 
 
-def best_shares(layers: Sequence[Measured]) -> Floats:
-    """Share of the resamples in which each layer scores highest, shape ``(n_layers,)``; NaN without any."""
-    values = stacked(layers)
-    usable = None if values is None else values[np.isfinite(values).all(axis=1)]
-    if usable is None or not len(usable):
-        return np.full(len(layers), np.nan)
-    highest = np.bincount(usable.argmax(axis=1), minlength=len(layers))
-    return np.asarray(highest / highest.sum())
+@dataclass(frozen=True)
+class LayerCurve:
+    """A model's numbered layers under one condition and protocol, compared with each other and with controls.
 
-
-def best_depths(layers: Sequence[Measured]) -> Floats:
-    """Depth of the highest layer in every usable resample; empty without resamples."""
-    values = stacked(layers)
-    if values is None:
-        return np.empty(0)
-    usable = values[np.isfinite(values).all(axis=1)]
-    depths: Floats = np.array([layer.depth for layer in layers])[usable.argmax(axis=1)]
-    return depths
-
-
-def curve(comparison: Comparison, model: Model, untrained: Sequence[Model] = ()) -> pd.DataFrame:
-    """The curve of a model under one condition and protocol, one row per numbered layer.
-
-    Parameters
+    Attributes
     ----------
-    comparison
-        All scores of the condition.
-    model
-        Whose layers.
+    comparison, model
+        What was compared, and whose layers.
+    layers
+        Layers that have a score, in order.
     untrained
-        Its untrained controls; each layer is compared with their mean at the same layer.
-
-    Returns
-    -------
-    Columns ``condition``, ``task``, ``protocol``, ``metric``, ``model``, ``layer``, ``depth``, ``estimate``,
-    ``ci_low``, ``ci_high`` (of the layer alone), ``simultaneous_low``, ``simultaneous_high`` (of all layers
-    at once: max-T), and for each of :data:`AGAINST` the difference to that layer ``over_final`` with its
-    simultaneous interval ``..._low``, ``..._high`` and two-sided max-T p-value ``..._p``; ``p_best`` (of
-    being the best layer), ``in_confidence_set`` and ``best_share`` (of resamples in which it is highest).
+        Mean score of the untrained controls at each numbered layer; None where there is none.
+    over
+        For each of :data:`AGAINST`, every layer's difference to it: to the final and the first layer, to the
+        owners' embedding, and to the untrained controls at the same layer.
+    simultaneous
+        Intervals of all layers at once (max-T).
+    p_best
+        P-value of being the best layer, shape ``(n_layers,)``; NaN without resamples.
+    winners
+        Index of the highest layer in every usable resample; empty without resamples.
     """
+
+    comparison: Comparison
+    model: Model
+    layers: list[Measured]
+    untrained: Mapping[str, Measured | None]
+    over: Mapping[str, list[Difference]]
+    simultaneous: MaxT
+    p_best: Floats
+    winners: npt.NDArray[np.intp]
+
+    @property
+    def best_shares(self) -> Floats:
+        """Share of the resamples in which each layer scores highest; NaN without resamples."""
+        if not len(self.winners):
+            return np.full(len(self.layers), np.nan)
+        return np.asarray(np.bincount(self.winners, minlength=len(self.layers)) / len(self.winners))
+
+    @property
+    def best_depths(self) -> Floats:
+        """Depth of the highest layer in every usable resample; empty without resamples."""
+        return np.array([layer.depth for layer in self.layers], dtype=np.float64)[self.winners]
+
+
+def layer_curve(comparison: Comparison, model: Model, models: Mapping[str, Model]) -> LayerCurve:
+    """Compare the layers of a model; its untrained controls are taken from ``models``."""
     layers = comparison.layers(model)
-    table = pd.DataFrame(
-        {
-            "condition": comparison.condition,
-            "task": comparison.task,
-            "protocol": comparison.protocol,
-            "metric": comparison.metric,
-            "model": model.name,
-            "layer": [layer.layer for layer in layers],
-            "depth": [layer.depth for layer in layers],
-            "estimate": [layer.estimate for layer in layers],
-            "ci_low": [layer.ci_low for layer in layers],
-            "ci_high": [layer.ci_high for layer in layers],
-        }
-    )
-    if not layers:
-        return table
-    estimates = table["estimate"].to_numpy()
-    values = stacked(layers)
-    together = _nothing(len(layers)) if values is None else max_t(estimates, values)
-    # max-T intervals are symmetric: where resamples are skewed, a layer's own interval may reach further
-    table["simultaneous_low"] = np.fmin(together.low, table["ci_low"])
-    table["simultaneous_high"] = np.fmax(together.high, table["ci_high"])
-    others: dict[str, list[Measured | None]] = {
-        "final": [comparison.get(model.name, model.numbered()[-1])] * len(layers),
-        "first": [comparison.get(model.name, "01")] * len(layers),
-        "official": [comparison.get(model.name, OFFICIAL)] * len(layers),
-        "untrained": [mean_of(comparison, untrained, layer.layer) for layer in layers],
+    controls = controls_of(models, model, "untrained")
+    untrained = {layer: mean_of(comparison, controls, layer) for layer in model.numbered()}
+    single = {"final": model.numbered()[-1], "first": "01", "official": OFFICIAL}
+    references: dict[str, list[Measured | None]] = {
+        name: [comparison.get(model.name, layer)] * len(layers) for name, layer in single.items()
     }
-    for name in AGAINST:
-        differences, found = differences_between(layers, others[name])
-        table[f"over_{name}"] = differences
-        table[f"over_{name}_low"], table[f"over_{name}_high"] = found.low, found.high
-        table[f"over_{name}_p"] = found.p
-    p_values = np.full(len(layers), np.nan) if values is None else p_best(estimates, values)
-    table["p_best"] = p_values
-    table["in_confidence_set"] = ~(p_values <= 0.05)
-    table["best_share"] = best_shares(layers)
-    return table
+    references["untrained"] = [untrained[layer.layer] for layer in layers]
+    estimates, values = [layer.estimate for layer in layers], stacked(layers)
+    usable = None if values is None else values[np.isfinite(values).all(axis=1)]
+    return LayerCurve(
+        comparison=comparison,
+        model=model,
+        layers=layers,
+        untrained=untrained,
+        over={name: differences(layers, references[name]) for name in AGAINST},
+        simultaneous=_unknown(len(layers)) if values is None else max_t(estimates, values),
+        p_best=np.full(len(layers), np.nan) if values is None else p_best(estimates, values),
+        winners=np.empty(0, dtype=np.intp) if usable is None else usable.argmax(axis=1),
+    )
 
 
-def differences_between(layers: Sequence[Measured], others: Sequence[Measured | None]) -> tuple[Floats, MaxT]:
-    """Differences of layers to one score each, with simultaneous intervals.
-
-    Parameters
-    ----------
-    layers, others
-        What is compared with what, of the same length; None where there is nothing to compare with.
+def curve_table(curve: LayerCurve) -> pd.DataFrame:
+    """A curve as rows of ``curves.tsv``, one per layer.
 
     Returns
     -------
-    Differences, shape ``(n_layers,)``: NaN where there is no other, 0 to itself; and their inference,
-    NaN in both cases.
+    Columns :data:`COLUMNS`: ``ci_low``, ``ci_high`` of the layer alone; ``simultaneous_low``,
+    ``simultaneous_high`` of all layers at once (max-T); for each of :data:`AGAINST` the difference to it
+    ``over_final`` with its simultaneous interval ``..._low``, ``..._high`` and two-sided max-T p-value
+    ``..._p``; ``p_best``, ``in_confidence_set``, and ``best_share`` (of resamples in which it is highest).
     """
-    result = _nothing(len(layers))
-    differences = np.full(len(layers), np.nan)
-    places, these, those = [], [], []
-    for place, (layer, other) in enumerate(zip(layers, others, strict=True)):
-        if other is None:
-            continue
-        differences[place] = layer.estimate - other.estimate
-        if other is not layer:
-            places.append(place)
-            these.append(layer)
-            those.append(other)
-    values, other_values = stacked(these), stacked(those)
-    if values is not None and other_values is not None:
-        found = max_t(differences[places], values - other_values)
-        result.low[places], result.high[places] = found.low, found.high
-        result.p[places] = found.p
-    return differences, result
+    comparison, layers = curve.comparison, curve.layers
+    own = pd.DataFrame(
+        [(layer.layer, layer.depth, layer.estimate, layer.ci_low, layer.ci_high) for layer in layers],
+        columns=["layer", "depth", "estimate", "ci_low", "ci_high"],
+    )
+    # max-T intervals are symmetric: where resamples are skewed, a layer's own interval may reach further
+    own["simultaneous_low"] = np.fmin(curve.simultaneous.low, own["ci_low"])
+    own["simultaneous_high"] = np.fmax(curve.simultaneous.high, own["ci_high"])
+    for name, contrasts in curve.over.items():
+        own[f"over_{name}"] = [one.estimate for one in contrasts]
+        own[f"over_{name}_low"] = [one.low for one in contrasts]
+        own[f"over_{name}_high"] = [one.high for one in contrasts]
+        # the p-value of a difference to itself is no test
+        own[f"over_{name}_p"] = [np.nan if np.isnan(one.low) else one.p for one in contrasts]
+    return own.assign(
+        condition=comparison.condition,
+        task=comparison.task,
+        protocol=comparison.protocol,
+        metric=comparison.metric,
+        model=curve.model.name,
+        p_best=curve.p_best,
+        in_confidence_set=~(curve.p_best <= 1 - LEVEL),
+        best_share=curve.best_shares,
+    )[list(COLUMNS)]
+
+
+def differences(layers: Sequence[Measured], references: Sequence[Measured | None]) -> list[Difference]:
+    """Difference of each layer to its reference, with simultaneous intervals.
+
+    NaN where there is no reference; 0 with p-value 1 where a layer is its own.
+    """
+    pairs = [
+        (place, layer, reference)
+        for place, (layer, reference) in enumerate(zip(layers, references, strict=True))
+        if reference is not None and reference is not layer
+    ]
+    values = stacked([layer for _, layer, _ in pairs])
+    reference_values = stacked([reference for _, _, reference in pairs])
+    estimates = np.array([layer.estimate - reference.estimate for _, layer, reference in pairs])
+    if values is None or reference_values is None:
+        tests = _unknown(len(pairs))
+    else:
+        tests = max_t(estimates, values - reference_values)
+    result = [
+        Difference(0.0, p=1.0) if layer is reference else Difference()
+        for layer, reference in zip(layers, references, strict=True)
+    ]
+    for (place, _, _), *numbers in zip(pairs, estimates, tests.low, tests.high, tests.p, strict=True):
+        result[place] = Difference(*map(float, numbers))
+    return result
 
 
 def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Measured | None:
@@ -135,16 +161,16 @@ def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Meas
 
     It carries the model's name where there is one, else says of how many it is the mean.
     """
-    found = [one for model in models if (one := comparison.get(model.name, layer)) is not None]
-    if not found:
+    scores = [score for model in models if (score := comparison.get(model.name, layer)) is not None]
+    if not scores:
         return None
-    estimate = float(np.mean([one.estimate for one in found]))
-    values = stacked(found)
+    estimate = float(np.mean([score.estimate for score in scores]))
+    values = stacked(scores)
     resamples = None if values is None else values.mean(axis=1)
     low, high = (np.nan, np.nan) if resamples is None else percentile_interval(resamples)
-    name = found[0].model if len(found) == 1 else f"mean of {len(found)} seeds"
-    return Measured(name, layer, estimate, low, high, found[0].depth, resamples)
+    name = scores[0].model if len(scores) == 1 else f"mean of {len(scores)} seeds"
+    return Measured(name, layer, estimate, low, high, scores[0].depth, resamples)
 
 
-def _nothing(n_layers: int) -> MaxT:
-    return MaxT(*(np.full(n_layers, np.nan) for _ in range(3)))
+def _unknown(n: int) -> MaxT:
+    return MaxT(*(np.full(n, np.nan) for _ in range(3)))

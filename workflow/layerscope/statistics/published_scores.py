@@ -71,14 +71,15 @@ def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
     """
     by_score = dict(iter(scores[scores["metric"] == METRIC].groupby([*RUN, "layer"], sort=False)))
     whole_runs = scores[(scores["metric"] == "") & (scores["status"] == "not_available")]
-    reasons = whole_runs.groupby(RUN)["reason"].agg(lambda found: "; ".join(dict.fromkeys(found))).to_dict()
+    reasons = whole_runs.groupby(RUN)["reason"].agg(lambda texts: "; ".join(dict.fromkeys(texts))).to_dict()
     rows = []
     for published in published_scores().to_dict("records"):
         run = tuple(published[name] for name in RUN)
-        found = by_score.get((*run, published["layer"]))
-        rows += (
-            _beside(published, found) if found is not None else [_not_run(published, reasons.get(run, ""))]
-        )
+        scored = by_score.get((*run, published["layer"]))
+        if scored is None:
+            rows.append(_not_run(published, reasons.get(run, "")))
+        else:
+            rows += _beside(published, scored)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

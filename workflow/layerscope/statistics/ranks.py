@@ -1,6 +1,6 @@
 """Rank correlations, plain and under resampling weights, from numpy alone.
 
-scipy.stats takes longer to import than most layers take to score; the tests hold these against it.
+Importing scipy.stats would double the second in which a scoring job starts; the tests hold these against it.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def spearman_by_row(values: npt.NDArray[np.floating], target: npt.NDArray[np.flo
     )
     scale = np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
     with np.errstate(invalid="ignore"):
-        found: Floats = np.einsum("ij,ij->i", x, y) / np.where(scale > 0, scale, np.nan)
-    return np.clip(found, -1, 1)
+        correlation: Floats = np.einsum("ij,ij->i", x, y) / np.where(scale > 0, scale, np.nan)
+    return np.clip(correlation, -1, 1)
 
 
 class WeightedSpearman:
@@ -116,8 +116,8 @@ class WeightedSpearman:
         np.multiply(weight, y, out=weighted)
         spread_y = np.einsum("ij,ij->i", weighted, y)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = covariance / np.sqrt(spread_x * spread_y)
-        return np.clip(found, -1, 1)
+            correlation: Floats = covariance / np.sqrt(spread_x * spread_y)
+        return np.clip(correlation, -1, 1)
 
 
 class _Ranker:

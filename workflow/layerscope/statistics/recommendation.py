@@ -10,84 +10,84 @@ from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.tasks.catalogue import TASKS
 
-LITTLE = 0.05
-"""A gain below this is little: where no more can be expected of another layer, the final one will do."""
+NEGLIGIBLE_GAIN = 0.05
+"""Where no layer can gain more than this, the final one will do."""
 
 
-def recommend(found: LayerChoice) -> str:
+def recommend(choice: LayerChoice) -> str:
     """Say in plain sentences which layer to use and whether that matters.
 
     The first sentence names the layer, or says that the choice cannot be told to matter; the others say
     whether the owners' embedding, a baseline, untrained weights or what enters the first block do as well.
     All intervals of differences hold for all layers of the model at once.
     """
-    if found.best is None:
-        why = f": {found.reason}" if found.reason else ""
-        return f"No layer of {found.model} can be recommended for {found.condition}{why}."
-    sentences = [_which(found, found.best), *_weak(found.best, found.task), _tried(found)]
-    sentences += [_against_official(found), _against_baseline(found), _against_untrained(found)]
-    sentences += [_against_input(found)]
+    if choice.best is None:
+        why = f": {choice.reason}" if choice.reason else ""
+        return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
+    sentences = [_which(choice, choice.best), *_weak(choice.best, choice.task), _tried(choice)]
+    sentences += [_against_official(choice), _against_baseline(choice), _against_untrained(choice)]
+    sentences += [_against_input(choice)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _which(found: LayerChoice, best: Measured) -> str:
+def _which(choice: LayerChoice, best: Measured) -> str:
     score = f"{_number(best.estimate)}{_interval(best.ci_low, best.ci_high)}"
-    deep = _place(found, best)
-    if found.n_layers == 1:
-        return f"{found.model} has one layer; on {found.condition} it scores {score}."
-    if found.final is None:
+    deep = _place(choice, best)
+    if choice.n_layers == 1:
+        return f"{choice.model} has one layer; on {choice.condition} it scores {score}."
+    if choice.final is None:
         return (
-            f"For {found.condition}, the best layer of {found.model} is {deep}, with {score}; "
+            f"For {choice.condition}, the best layer of {choice.model} is {deep}, with {score}; "
             "its final layer has no score to compare with."
         )
-    if best.layer == found.final.layer:
+    if best.layer == choice.final.layer:
         return (
-            f"For {found.condition}, use the final layer of {found.model} (layer {best.layer} of "
-            f"{found.n_layers}): it scores highest of the blocks, {score}{_also_possible(found)}."
+            f"For {choice.condition}, use the final layer of {choice.model} (layer {best.layer} of "
+            f"{choice.n_layers}): it scores highest of the blocks, {score}{_also_possible(choice)}."
         )
-    if np.isnan(found.gain_p_family):
+    if np.isnan(choice.gain_p_family):
         return (
-            f"For {found.condition}, {deep} of {found.model} scores highest, {score}; "
+            f"For {choice.condition}, {deep} of {choice.model} scores highest, {score}; "
             "whether that differs from the final layer could not be tested."
         )
-    gain = _gain(found.gain)
-    if found.gain_p_family < SIGNIFICANT:
+    gain = _gain(choice.gain)
+    if choice.gain_p_family < SIGNIFICANT:
         return (
-            f"For {found.condition}, use {deep} of {found.model}: it scores {score}, "
-            f"{gain} against the final layer{_also_possible(found)}."
+            f"For {choice.condition}, use {deep} of {choice.model}: it scores {score}, "
+            f"{gain} against the final layer{_also_possible(choice)}."
         )
-    if found.surest is not None and found.surest_p_family < SIGNIFICANT:
+    if choice.surest is not None and choice.surest_p_family < SIGNIFICANT:
         return (
-            f"For {found.condition}, {_place(found, found.surest)} of {found.model} is better than the final "
-            f"one, by {_gain(found.surest_gain)}; the highest, {deep}, scores {score}, {gain} against it, "
-            f"which could be chance{_also_possible(found)}."
+            f"For {choice.condition}, {_place(choice, choice.surest)} of {choice.model} is better than the "
+            f"final one, by {_gain(choice.surest_gain)}; the highest, {deep}, scores {score}, {gain} against "
+            f"it, which could be chance{_also_possible(choice)}."
         )
-    will_do = ", which will do" if found.gain.high < LITTLE else ""
+    will_do = ", which will do" if choice.gain.high < NEGLIGIBLE_GAIN else ""
     # a one-sided test may leave the final layer out of the confidence set without naming one that is better
-    may_be_best = found.final.layer in found.confidence_set
-    alike = may_be_best and not (found.below_final or found.gain.ahead or found.surest_gain.ahead)
+    may_be_best = choice.final.layer in choice.confidence_set
+    alike = may_be_best and not (choice.below_final or choice.gain.ahead or choice.surest_gain.ahead)
     return (
-        f"For {found.condition}, no layer of {found.model} "
+        f"For {choice.condition}, no layer of {choice.model} "
         f"{'is distinguishable from' if alike else 'is shown to be better than'} the final one{will_do} "
-        f"({_number(found.final.estimate)}): the highest, {deep}, scores {score}, "
-        f"{gain} against it{_corrected(found)}{_not_excluded(found.gain)}"
-        f"{_worse(found)}{_also_possible(found)}."
+        f"({_number(choice.final.estimate)}): the highest, {deep}, scores {score}, "
+        f"{gain} against it{_corrected(choice)}{_not_excluded(choice.gain)}"
+        f"{_worse(choice)}{_also_possible(choice)}."
     )
 
 
-def _corrected(found: LayerChoice) -> str:
-    """What becomes of a gain that would be shown if this condition and model were the only ones."""
-    if not found.gain.ahead:
+def _corrected(choice: LayerChoice) -> str:
+    """Remark on a gain that is significant alone, but not after Holm's correction."""
+    if not choice.gain.ahead:
         return ""
-    return f", which could be chance among all conditions and models (p = {found.gain_p_family:.2g})"
+    return f", which could be chance among all conditions and models (p = {choice.gain_p_family:.2g})"
 
 
-def _worse(found: LayerChoice) -> str:
-    return f"; {_layers(found.below_final)} worse" if found.below_final else ""
+def _worse(choice: LayerChoice) -> str:
+    return f"; {_layers(choice.below_final)} worse" if choice.below_final else ""
 
 
-def _place(found: LayerChoice, layer: Measured) -> str:
-    return f"layer {layer.layer} of {found.n_layers}{_depth(layer.depth)}"
+def _place(choice: LayerChoice, layer: Measured) -> str:
+    return f"layer {layer.layer} of {choice.n_layers}{_depth(layer.depth)}"
 
 
 def _layers(names: Sequence[str]) -> str:
@@ -95,25 +95,27 @@ def _layers(names: Sequence[str]) -> str:
 
 
 def _not_excluded(gain: Difference) -> str:
-    """What the interval of a gain that could not be shown leaves possible, where that is not little."""
-    return f"; a gain of up to {_number(gain.high)} cannot be excluded" if gain.high >= LITTLE else ""
+    """Largest gain that the interval allows, where it is not negligible."""
+    return (
+        f"; a gain of up to {_number(gain.high)} cannot be excluded" if gain.high >= NEGLIGIBLE_GAIN else ""
+    )
 
 
-def _also_possible(found: LayerChoice) -> str:
-    others = [layer for layer in found.confidence_set if found.best and layer != found.best.layer]
+def _also_possible(choice: LayerChoice) -> str:
+    others = [layer for layer in choice.confidence_set if choice.best and layer != choice.best.layer]
     if not others:
         return ""
     word = "layer" if len(others) == 1 else "layers"
     return f"; {word} {_listed(others)} cannot be told from the highest"
 
 
-def _tried(found: LayerChoice) -> str:
-    """What the choice of a layer brought on data that did not choose it, where it denies the claim."""
-    if not found.tried.n_splits or not found.gain_p_family < SIGNIFICANT or found.tried.gain > 0:
+def _tried(choice: LayerChoice) -> str:
+    """Remark on a significant gain that vanishes on the half of the data that did not choose the layer."""
+    if not choice.tried.n_splits or not choice.gain_p_family < SIGNIFICANT or choice.tried.gain > 0:
         return ""
     return (
         "Chosen on one half of the data and scored on the other, it brings nothing "
-        f"({_difference(found.tried.gain)} against the final layer)."
+        f"({_difference(choice.tried.gain)} against the final layer)."
     )
 
 
@@ -131,18 +133,18 @@ def _weak(best: Measured, task: str) -> list[str]:
     return [f"That is not distinguishable from {nothing}: it is not shown to keep {keeps}."]
 
 
-def _against_official(found: LayerChoice) -> str:
-    if found.official is None or np.isnan(found.gain_official.p):
+def _against_official(choice: LayerChoice) -> str:
+    if choice.official is None or np.isnan(choice.gain_official.p):
         return ""
-    embedding = f"The owners' embedding, official ({_number(found.official.estimate)}),"
-    if found.gain_official.behind:
+    embedding = f"The owners' embedding, official ({_number(choice.official.estimate)}),"
+    if choice.gain_official.behind:
         return f"{embedding} is better: prefer it."
-    told = "is worse" if found.gain_official.ahead else "cannot be told from the highest layer"
+    told = "is worse" if choice.gain_official.ahead else "cannot be told from the highest layer"
     return f"{embedding} {told}."
 
 
-def _against_baseline(found: LayerChoice) -> str:
-    baseline, gain = found.baseline, found.over_baseline
+def _against_baseline(choice: LayerChoice) -> str:
+    baseline, gain = choice.baseline, choice.over_baseline
     if baseline is None:
         return ""
     score = _number(baseline.estimate)
@@ -158,21 +160,21 @@ def _against_baseline(found: LayerChoice) -> str:
     )
 
 
-def _against_untrained(found: LayerChoice) -> str:
-    control, gain, twin = found.untrained, found.over_untrained, found.untrained_same_layer
+def _against_untrained(choice: LayerChoice) -> str:
+    control, gain, twin = choice.untrained, choice.over_untrained, choice.untrained_same_layer
     if control is None:
         return "No untrained control was run, so what training adds is not known."
     seeds = f", {control.model}" if control.model.startswith("mean of") else ""
     score = f"{_number(control.estimate)} at layer {control.layer}{seeds}"
     if np.isnan(gain.p):
         return f"Untrained weights have {score}; the difference could not be tested."
-    if found.below_untrained and not found.above_untrained:
-        below = f"{_layers(found.below_untrained)} below the same layer of untrained weights"
+    if choice.below_untrained and not choice.above_untrained:
+        below = f"{_layers(choice.below_untrained)} below the same layer of untrained weights"
         return f"Trained {below}: training does not explain these scores."
-    if twin is not None and not found.above_untrained:
+    if twin is not None and not choice.above_untrained:
         return (
             "No layer is shown to be above the same layer of untrained weights "
-            f"({_number(twin.estimate)} at this one, {_gain(found.over_same_layer)} for the trained): "
+            f"({_number(twin.estimate)} at this one, {_gain(choice.over_same_layer)} for the trained): "
             "what training adds is not shown."
         )
     if gain.behind:
@@ -185,9 +187,9 @@ def _against_untrained(found: LayerChoice) -> str:
     )
 
 
-def _against_input(found: LayerChoice) -> str:
-    entering = found.embedding_layer
-    if entering is None or found.best is None or entering.estimate < found.best.estimate:
+def _against_input(choice: LayerChoice) -> str:
+    entering = choice.embedding_layer
+    if entering is None or choice.best is None or entering.estimate < choice.best.estimate:
         return ""
     return f"What enters the first block (layer 00) scores no less, {_number(entering.estimate)}."
 

@@ -7,30 +7,15 @@ every score file of a condition, and differences between layers are paired.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.chance import generator
+
 BLOCK_VALUES = 4_000_000
 """Counts held at once while resamples are walked through in blocks."""
-
-
-def generator(seed: int, items: Sequence[str], purpose: str) -> np.random.Generator:
-    """Random generator that depends on ``seed``, ``purpose`` and the set of ``items`` alone.
-
-    Raises
-    ------
-    ValueError
-        If an item's name repeats.
-    """
-    names = sorted(items)
-    if any(first == second for first, second in itertools.pairwise(names)):
-        raise ValueError("items that are resampled need unique names")
-    digest = hashlib.sha256("\0".join([purpose, *names]).encode()).digest()
-    return np.random.default_rng([seed, *np.frombuffer(digest, dtype=np.uint32).tolist()])
 
 
 def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Iterator[npt.NDArray[np.int32]]:
@@ -53,15 +38,20 @@ def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Itera
         yield counts
 
 
-def bootstrap_indices(seed: int, items: Sequence[str], n_resamples: int) -> npt.NDArray[np.intp]:
-    """Items of each bootstrap resample as indices into ``items``, shape ``(n_resamples, n_items)``.
+def bootstrap_values(
+    statistic: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.float64]],
+    seed: int,
+    items: Sequence[str],
+    n_resamples: int,
+) -> npt.NDArray[np.float64]:
+    """A statistic in every bootstrap resample, shape ``(n_resamples,)``.
 
-    The same draws as :func:`bootstrap_counts`, each row sorted; for few items (perturbations), since all
-    resamples are held at once.
+    Parameters
+    ----------
+    statistic
+        Its values from blocks of :func:`bootstrap_counts`, shape ``(n_resamples_of_block,)``.
+    seed, items, n_resamples
+        As there.
     """
-    rows = [
-        np.repeat(np.arange(len(items)), row)
-        for counts in bootstrap_counts(seed, items, n_resamples)
-        for row in counts
-    ]
-    return np.array(rows, dtype=np.intp).reshape(n_resamples, len(items))
+    blocks = [statistic(counts) for counts in bootstrap_counts(seed, items, n_resamples)]
+    return np.concatenate([np.empty(0), *blocks])

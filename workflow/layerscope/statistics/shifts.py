@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.choice import SIGNIFICANT
-from layerscope.statistics.evidence import Comparison, Measured, Model, stacked
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.layer_curves import best_depths
-from layerscope.statistics.multiple_testing import holm, p_best
+from layerscope.statistics.layer_curves import LayerCurve
+from layerscope.statistics.multiple_testing import holm
 
 COLUMNS = (
     "task",
@@ -34,15 +33,14 @@ COLUMNS = (
 )
 
 
-def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.DataFrame:
+def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     """Compare the best layer of each model between every two conditions of one task, protocol and metric.
 
     Parameters
     ----------
-    comparisons
-        All comparisons of a study, in the order of its conditions: of a pair, the later one is ``other``.
-    models
-        The foundation models.
+    curves
+        Curves of the foundation models, in the order of the study's conditions: of a pair, the later one is
+        ``other``.
 
     Returns
     -------
@@ -54,13 +52,8 @@ def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.Dat
     those whose p-value in this test exceeds 0.05: each condition tests them at 0.025 (Bonferroni of the two),
     so they need not be the layers that are in both 95% confidence sets.
     """
-    rows = [
-        row
-        for first, second in itertools.combinations(comparisons, 2)
-        if (first.task, first.protocol, first.metric) == (second.task, second.protocol, second.metric)
-        for model in models
-        if (row := _shift(first, second, model))
-    ]
+    pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
+    rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_same_holm", "sentence")])
     families = table.groupby(["task", "protocol"])["p_same"]
     table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
@@ -69,47 +62,46 @@ def shifts(comparisons: Sequence[Comparison], models: Sequence[Model]) -> pd.Dat
     return ordered[list(COLUMNS)].reset_index(drop=True)
 
 
-def _shift(first: Comparison, second: Comparison, model: Model) -> dict[str, Any] | None:
-    one, other = first.layers(model), second.layers(model)
-    if not one or not other:
-        return None
-    best, other_best = (max(layers, key=lambda layer: layer.estimate) for layers in (one, other))
-    depths, other_depths = best_depths(one), best_depths(other)
+def _family(curve: LayerCurve) -> tuple[str, ...]:
+    of = curve.comparison
+    return of.task, of.protocol, of.metric, curve.model.name
+
+
+def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
+    best, other_best = (max(c.layers, key=lambda layer: layer.estimate) for c in (first, second))
+    depths, other_depths = first.best_depths, second.best_depths
     n_both = min(len(depths), len(other_depths))
     low, high = percentile_interval(other_depths[:n_both] - depths[:n_both])
-    p_both = p_best_in_both(one, other)
-    possible = [name for name, p in p_both.items() if not p <= SIGNIFICANT]
+    p_both = p_best_in_both(first, second)
+    task, protocol, metric, model = _family(first)
     return {
-        "task": first.task,
-        "protocol": first.protocol,
-        "metric": first.metric,
-        "model": model.name,
-        "condition": first.condition,
-        "other_condition": second.condition,
+        "task": task,
+        "protocol": protocol,
+        "metric": metric,
+        "model": model,
+        "condition": first.comparison.condition,
+        "other_condition": second.comparison.condition,
         "best_layer": best.layer,
         "other_best_layer": other_best.layer,
         "shift": other_best.depth - best.depth,
         "shift_ci_low": low,
         "shift_ci_high": high,
-        "layers_possible_in_both": ",".join(possible),
+        "layers_possible_in_both": ",".join(name for name, p in p_both.items() if p > SIGNIFICANT),
         "p_same": max(p_both.values(), default=np.nan),
     }
 
 
-def p_best_in_both(one: Sequence[Measured], other: Sequence[Measured]) -> dict[str, float]:
+def p_best_in_both(first: LayerCurve, second: LayerCurve) -> dict[str, float]:
     """P-value of each layer being the best in both conditions (Bonferroni of two); empty without any."""
-    p_values = []
-    for layers in (one, other):
-        values = stacked(layers)
-        if values is None:
-            return {}
-        found = p_best([layer.estimate for layer in layers], values)
-        p_values.append({layer.layer: float(p) for layer, p in zip(layers, found, strict=True)})
-    return {
-        name: min(1.0, 2 * min(p_values[0][name], p_values[1][name]))
-        for name in p_values[0]
-        if name in p_values[1]
-    }
+    one, other = (
+        {
+            layer.layer: float(p)
+            for layer, p in zip(curve.layers, curve.p_best, strict=True)
+            if not np.isnan(p)
+        }
+        for curve in (first, second)
+    )
+    return {name: min(1.0, 2 * min(p, other[name])) for name, p in one.items() if name in other}
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.statistics.resampling import generator
+from layerscope.chance import generator
 
 Floats = npt.NDArray[np.float64]
 LEAST_USABLE = 0.8

@@ -1,122 +1,31 @@
-"""What is asked of a layer: the tasks, their primary metrics, and the words for them.
-
-Statistics, figures and report look here and know no task by name. What else a task consists of stands in
-``docs/methods``.
-"""
+"""All tasks by name. Statistics, figures, report and rules look here and know no task by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from layerscope.errors import ConfigError
+from layerscope.tasks.base import Task
+from layerscope.tasks.cell_type.task import TASK as CELL_TYPE
+from layerscope.tasks.perturbation.task import TASK as PERTURBATION
+from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-@dataclass(frozen=True)
-class Metric:
-    """A primary metric: the label of its axis, and a sentence that says what it means."""
-
-    label: str
-    meaning: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A task.
-
-    Attributes
-    ----------
-    title
-        Headline of its figure.
-    keeps
-        What a good layer keeps: completes "no layer is shown to keep ...".
-    metrics
-        Metrics that can be primary, by name, the usual one first.
-    primary
-        Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
-    intervals
-        By protocol, where the 95% intervals of its primary metrics come from.
-    truth
-        Metrics that compare with what simulated cells were made from, and their labels.
-    """
-
-    title: str
-    keeps: str
-    metrics: Mapping[str, Metric]
-    primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    intervals: Mapping[str, str] = field(default_factory=dict)
-    truth: Mapping[str, str] = field(default_factory=dict)
-
-
-ONE_ROOT = "delete-d jackknife on disjoint halves of the cells, each with its own graph, for the one root"
-DRAWN_PERTURBATIONS = (
-    "bootstrap over perturbations; of more than 1,000 perturbations, infinitesimal jackknife over them"
-)
-
-TASKS: Mapping[str, Task] = {
-    "trajectory": Task(
-        title="How well each layer keeps the order of development",
-        keeps="the order of cells along the trajectory",
-        primary={"strict": ("time_somers_d", "clone_order", "spearman")},
-        truth={"spearman_true_pseudotime": "Spearman correlation with the true pseudotime"},
-        intervals={
-            "paper": ONE_ROOT,
-            "released": ONE_ROOT,
-            "strict": "delete-d jackknife on disjoint halves of the cells, each with its own graph and roots",
-        },
-        metrics={
-            "spearman": Metric(
-                "Spearman correlation with the reference pseudotime",
-                "The score is the agreement between the order of the cells along development in that layer "
-                "and the reference pseudotime: 1 is the same order, 0 is no relation.",
-            ),
-            "time_somers_d": Metric(
-                "Somers' D with the sampling times",
-                "The score is the agreement between the order of the cells along development in that layer "
-                "and the times at which they were sampled: 1 is the same order, 0 is no relation.",
-            ),
-            "clone_order": Metric(
-                "Order of sister cells, by clone",
-                "The score says whether sister cells that were sampled later come later along development in "
-                "that layer.",
-            ),
-        },
-    ),
-    "perturbation": Task(
-        title="How well each layer keeps which perturbations act alike",
-        keeps="which perturbations act alike",
-        truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},
-        intervals={
-            "paper": DRAWN_PERTURBATIONS,
-            "released": DRAWN_PERTURBATIONS,
-            "strict": "infinitesimal jackknife over perturbations",
-        },
-        metrics={
-            "spearman": Metric(
-                "Spearman correlation with the similarity of effects",
-                "The score is the agreement between the similarity of perturbations in that layer and the "
-                "similarity of their effects on gene expression: 1 is the same ranking of pairs, 0 is no "
-                "relation.",
-            ),
-        },
-    ),
-    "cell_type": Task(
-        title="How well each layer tells cell types apart",
-        keeps="cell types apart",
-        intervals={
-            "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "
-            "these donors or batches alone), with refits of the probe",
-        },
-        metrics={
-            "probe_macro_f1": Metric(
-                "Macro F1 of a linear probe",
-                "The score says how well a linear probe, fitted to that layer in some cells, names the types "
-                "of cells of other donors or batches (where there are any): F1 averaged over cell types, 1 "
-                "is every cell right; chance is what shuffled labels give, not 0.",
-            ),
-        },
-    ),
-}
+TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE)}
 USUAL = "spearman"
 """Primary metric of a task that is not described here."""
+
+
+def task_named(name: str) -> Task:
+    """The task of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name]
 
 
 def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ whole file or a slice of it (see :mod:`layerscope.cells.slices`), which has the 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -16,7 +15,7 @@ import pandas as pd
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, file_name, flag
+from layerscope.cells.readers.source import Columns, SourceCells, flag
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.slice_record import read_record
 from layerscope.errors import DataError
@@ -29,25 +28,21 @@ KEY = "kind: cd4_perturbseq"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
-    """Read one donor's cells in one state; non-targeting cells become the controls.
-
-    Raises
-    ------
-    DataError
-        If the name of the file gives no donor and state, or a column of the owners' layout is missing.
-    """
-    stored = open_h5ad(path)
-    return read_open(stored, read_record(stored).get("name", file_name(path)), settings)
+    """Read one donor's cells in one state; non-targeting cells become the controls."""
+    file = open_h5ad(path)
+    return read_open(file, read_record(file).get("name", Path(path).name), settings)
 
 
-def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCells:
+def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read a file that is open, under the name that its owners gave it; see :func:`read`."""
     donor, _ = donor_and_state(name)
-    columns = h5ad.stored_columns(stored, name)
+    columns = h5ad.stored_columns(file, name)
     flags = owners_flags(columns)
     control = guide_types(columns) == NON_TARGETING
-    filled = replace(settings, columns={**COLUMNS, **settings.columns}, control=(), task=None)
-    cells = h5ad.read_open(stored, name, filled)
+    filled = settings.model_copy(
+        update={"columns": {**COLUMNS, **settings.columns}, "control": (), "task": None}
+    )
+    cells = h5ad.read_open(file, name, filled)
     cells.obs["is_control"] = control
     cells.obs["perturbation"] = np.where(control, NON_TARGETING, cells.obs["perturbation"].to_numpy())
     cells.obs["replicate"] = donor
@@ -57,17 +52,11 @@ def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCel
 
 
 def donor_and_state(name: str) -> tuple[str, str]:
-    """Donor and state from the name of a file (``D1_Rest.assigned_guide.h5ad``).
-
-    Raises
-    ------
-    DataError
-        If the name has another form.
-    """
-    found = FILE_NAME.match(name)
-    if not found:
+    """Donor and state from the name of a file (``D1_Rest.assigned_guide.h5ad``)."""
+    parts = FILE_NAME.match(name)
+    if not parts:
         raise DataError(f"{name}: expected a name such as D1_Rest.assigned_guide.h5ad (donor and state)")
-    return found["donor"], found["state"]
+    return parts["donor"], parts["state"]
 
 
 def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
@@ -87,13 +76,7 @@ def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
 
 
 def guide_types(columns: Columns) -> np.ndarray:
-    """Type of each cell's guide in the owners' words, whatever the case they are written in.
-
-    Raises
-    ------
-    DataError
-        If no cell's guide is of a type that is known.
-    """
+    """Type of each cell's guide in the owners' words, whatever the case they are written in."""
     types = columns.labels("guide_type", KEY)
     known = {
         label: label.casefold() for label in set(types) if label.casefold() in (TARGETING, NON_TARGETING)

@@ -7,7 +7,6 @@ cell are kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from layerscope.cells.readers import h5ad
@@ -31,20 +30,16 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
     The root set, where the settings give none, is the cells of the earliest time that carry the cell type of
     the owners' root cell.
-
-    Raises
-    ------
-    DataError
-        If the file lacks a column of the owners' layout, or counts cannot be recovered exactly.
     """
     counts = settings.values == "counts"
-    filled = replace(
-        settings,
-        matrix=settings.matrix or "raw",
-        columns={**COLUMNS, **settings.columns},
-        time_order=settings.time_order or TIME_ORDER,
-        missing=(*settings.missing, *NO_CLONE),
-        recover_counts=settings.recover_counts or (Recovery() if counts else None),
+    filled = settings.model_copy(
+        update={
+            "matrix": settings.matrix or "raw",
+            "columns": {**COLUMNS, **settings.columns},
+            "time_order": settings.time_order or TIME_ORDER,
+            "missing": (*settings.missing, *NO_CLONE),
+            "recover_counts": settings.recover_counts or (Recovery() if counts else None),
+        }
     )
     cells = h5ad.read(path, filled)
     if cells.root_cell is None:

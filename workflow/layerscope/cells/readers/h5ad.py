@@ -17,7 +17,6 @@ from layerscope.cells.matrix import RowMatrix, stored_rows
 from layerscope.cells.readers.source import (
     Columns,
     SourceCells,
-    file_name,
     kept_by,
     standard_obs,
     subset_steps,
@@ -31,94 +30,86 @@ MEMBERSHIP = "obsm/"
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
-    """Read the tables of an h5ad file, and make its rows of values available.
+    """Read the tables of an h5ad file, which stays open, and make its rows of values available.
 
-    Parameters
-    ----------
-    path
-        The file; it stays open while the cells are in use.
-    settings
-        ``matrix`` (``X``, ``raw`` or ``layers/NAME``), ``columns``, ``genes``, ``subset``, ``exclude``,
-        ``control``, ``root``, ``recover_counts``. A column may also be ``obsm/NAME``, a cells x groups matrix
-        of membership (of clones, say): the label is the number of the group.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If a column, a label or a matrix that the settings name is not there.
+    A column of the settings may also be ``obsm/NAME``, a cells x groups matrix of membership (of clones,
+    say): the label is the number of the group.
     """
-    stored = open_h5ad(path)
-    return read_open(stored, read_record(stored).get("name", file_name(path)), settings)
+    file = open_h5ad(path)
+    return read_open(file, read_record(file).get("name", Path(path).name), settings)
 
 
-def read_open(stored: h5py.File, name: str, settings: CellSettings) -> SourceCells:
+def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
     for part in ("obs", "var"):
-        if part not in stored:
+        if part not in file:
             raise DataError(
-                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(stored) or 'nothing'}"
+                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
             )
-    columns = stored_columns(stored, name)
+    columns = stored_columns(file, name)
     left_out = subset_steps(columns, settings)
-    cell_ids = read_index(stored["obs"])
+    cell_ids = read_index(file["obs"])
     obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
-    matrix_name = _matrix_name(stored, settings.matrix, name)
-    var = _genes(stored, matrix_name, settings, name)
+    matrix_name = _matrix_name(file, settings.matrix, name)
+    genes = read_table(genes_of(file, matrix_name))
+    var = identify(genes.index.tolist(), genes, settings.genes, name)
     return SourceCells(
         name=name,
         obs=obs,
         var=var,
-        matrix=_matrix(stored, matrix_name, settings, columns, (len(obs), len(var))),
+        matrix=_matrix(file, matrix_name, settings, columns, (len(obs), len(var))),
         matrix_name=matrix_name,
         left_out=left_out,
-        root_cell=root_cell(stored, cell_ids),
+        root_cell=root_cell(file, cell_ids),
         absent=columns.absent,
         remarks=_recovery_remark(settings, matrix_name),
         used_columns=list(columns.used),
-        before=read_record(stored).get("before", []),
-        counts_elsewhere=lambda rows: where_counts_are(stored, matrix_name, rows),
+        before=read_record(file).get("before", []),
+        counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
     )
 
 
-def stored_columns(stored: h5py.File, name: str) -> Columns:
+def stored_columns(file: h5py.File, name: str) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
     def read_any(column: str) -> pd.Series:
         if column.startswith(MEMBERSHIP):
-            return _membership(stored[column], f"{name}: {column}")
-        return read_column(stored["obs"], column)
+            return _membership(file[column], f"{name}: {column}")
+        return read_column(file["obs"], column)
 
-    memberships = [f"{MEMBERSHIP}{key}" for key in stored.get("obsm", {})]
-    return Columns(name, column_names(stored["obs"]), read_any, memberships)
+    memberships = [f"{MEMBERSHIP}{key}" for key in file.get("obsm", {})]
+    return Columns(name, column_names(file["obs"]), read_any, memberships)
 
 
-def root_cell(stored: h5py.File, cell_ids: Sequence[str]) -> str | None:
+def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
     """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
-    uns = stored.get("uns", {})
+    uns = file.get("uns", {})
     if "iroot_cell" in uns:
         named = uns["iroot_cell"]
         if not h5py.check_string_dtype(named.dtype):
-            raise DataError(f"{_name(stored)}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
+            raise DataError(
+                f"{Path(file.filename).name}: uns['iroot_cell'] must be a cell id, found {named[()]!r}"
+            )
         return str(named.asstr()[()])
     if "iroot" not in uns:
         return None
-    found = np.asarray(uns["iroot"][()])
-    if found.size != 1 or found.dtype.kind not in "iuf" or found.item() != np.rint(found.item()):
-        said = found.item() if found.size == 1 else found.tolist()
-        said = said.decode(errors="replace") if isinstance(said, bytes) else said
-        raise DataError(f"{_name(stored)}: uns['iroot'] must be the number of a cell, found {said!r}")
-    position = int(found.item())
+    root = np.asarray(uns["iroot"][()])
+    if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
+        value = root.item() if root.size == 1 else root.tolist()
+        value = value.decode(errors="replace") if isinstance(value, bytes) else value
+        raise DataError(
+            f"{Path(file.filename).name}: uns['iroot'] must be the number of a cell, found {value!r}"
+        )
+    position = int(root.item())
     if not 0 <= position < len(cell_ids):
-        raise DataError(f"{_name(stored)}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
+        raise DataError(
+            f"{Path(file.filename).name}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells"
+        )
     return cell_ids[position]
 
 
-def _name(stored: h5py.File) -> str:
-    return file_name(str(stored.filename))
-
-
-def _matrix_name(stored: h5py.File, matrix: str | None, name: str) -> str:
-    available = matrices(stored)
+def _matrix_name(file: h5py.File, matrix: str | None, name: str) -> str:
+    available = matrices(file)
     wanted = next((key for key in available if matrix_key(key) == (matrix or "X")), "")
     if not wanted:
         choices = [matrix_key(key) for key in available]
@@ -128,23 +119,18 @@ def _matrix_name(stored: h5py.File, matrix: str | None, name: str) -> str:
     return wanted
 
 
-def genes_of(stored: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
+def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     """The table of a matrix's genes."""
-    table = stored.get({"raw/X": "raw/var", "raw.X": "raw.var"}.get(matrix_name, "var"))
+    table = file.get({"raw/X": "raw/var", "raw.X": "raw.var"}.get(matrix_name, "var"))
     if table is None:
-        raise DataError(f"{file_name(stored.filename)}: {matrix_name} has no table of genes")
+        raise DataError(f"{Path(file.filename).name}: {matrix_name} has no table of genes")
     return table
 
 
-def _genes(stored: h5py.File, matrix_name: str, settings: CellSettings, name: str) -> pd.DataFrame:
-    table = genes_of(stored, matrix_name)
-    return identify(read_index(table), read_table(table), settings.genes, name)
-
-
 def _matrix(
-    stored: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns, shape: tuple[int, int]
+    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns, shape: tuple[int, int]
 ) -> RowMatrix:
-    matrix = stored_rows(stored[matrix_name])
+    matrix = stored_rows(file[matrix_name])
     if matrix.shape != shape:
         raise DataError(
             f"{columns.name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
@@ -168,8 +154,8 @@ def _recovery_remark(settings: CellSettings, matrix_name: str) -> list[str]:
     ]
 
 
-def _membership(stored: h5py.Group | h5py.Dataset, where: str) -> pd.Series:
-    matrix = stored_rows(stored)
+def _membership(file: h5py.Group | h5py.Dataset, where: str) -> pd.Series:
+    matrix = stored_rows(file)
     labels = np.full(matrix.shape[0], "", dtype=object)
     for rows, block in matrix.blocks(np.arange(matrix.shape[0])):
         block.eliminate_zeros()

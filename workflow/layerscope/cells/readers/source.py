@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,17 +30,15 @@ class SourceCells:
         Standard columns, indexed by cell id.
     var
         ``symbol`` and/or ``ensembl_id``, indexed by unique gene names.
-    matrix
-        Cells x genes.
-    matrix_name
-        Where in the file the matrix is.
+    matrix, matrix_name
+        Cells x genes, and where in the file it is.
     left_out
-        Steps that leave cells out, in order: name, threshold, and the cells kept, shape ``(n_cells,)``.
+        Steps that leave cells out, in order: name, threshold, and the cells that pass, shape ``(n_cells,)``.
     root_cell
         Id of the one root cell that the data name.
     absent
-        Labels that the settings name and no cell of this file carries: (key, label) to the message. Refused
-        if no other file of the condition has them either.
+        (key, label) of labels that the settings name and no cell of this file carries, with the message to
+        give if no other file of the condition has them either.
     counts_elsewhere
         Called with the cells in use when the matrix is refused; says where the counts probably are.
     remarks
@@ -76,8 +73,8 @@ ReadColumn = Callable[[str], pd.Series]
 
 def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
-    kept = columns.kept(settings.subset, "subset")
-    dropped = columns.kept(settings.exclude, "exclude")
+    kept = columns.carriers(settings.subset, "subset")
+    dropped = columns.carriers(settings.exclude, "exclude")
     return [
         *((name, ", ".join(settings.subset[name]), keep) for name, keep in kept.items()),
         *((name, "not " + ", ".join(settings.exclude[name]), ~drop) for name, drop in dropped.items()),
@@ -95,16 +92,7 @@ def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
 class Columns:
     """The columns of one file's cells, read by name, with messages that say what there is.
 
-    Parameters
-    ----------
-    name
-        The file, for messages.
-    available
-        Names of its columns.
-    read
-        Reads one of them.
-    also
-        What can be read beside them, and is not listed in messages.
+    ``also`` names what can be read beside the ``available`` columns, and is not listed in messages.
     """
 
     def __init__(
@@ -118,13 +106,7 @@ class Columns:
         return column in self.available
 
     def column(self, column: str, key: str) -> pd.Series:
-        """Read a column; ``key`` is the key of the settings that names it.
-
-        Raises
-        ------
-        DataError
-            If there is no such column: names the file, the key and the columns that there are.
-        """
+        """Read a column, or refuse it with the columns that there are; ``key`` of the settings names it."""
         if column not in (*self.available, *self._also):
             raise DataError(
                 f"{self.name}: no column {column!r} in obs; {among(column, self.available)}. Mend `{key}`"
@@ -136,14 +118,14 @@ class Columns:
         """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
         return text(self.column(column, key), missing)
 
-    def kept(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
+    def carriers(self, wanted: Mapping[str, Sequence[str]], key: str) -> dict[str, np.ndarray]:
         """Which cells carry one of the wanted labels, per column."""
-        found = {}
+        carriers = {}
         for column, labels in wanted.items():
             values = self.labels(column, f"{key}: {column}")
             self.expect(labels, values, column, f"{key}: {column}")
-            found[column] = _is_one_of(values, labels)
-        return found
+            carriers[column] = _is_one_of(values, labels)
+        return carriers
 
     def expect(self, wanted: Iterable[str], values: np.ndarray, column: str, key: str) -> None:
         """Note in ``absent`` the labels that no cell carries, with what there is and the key to mend."""
@@ -151,13 +133,13 @@ class Columns:
         for label in wanted:
             if label not in present:
                 choices = among(label, natural_order(value for value in present if value))
-                found = f"{self.name}: no cell is labelled {shortened(label)!r} in column {column!r}"
-                self.absent[key, label] = f"{found}; {choices}. Mend `{key}`"
+                problem = f"{self.name}: no cell is labelled {shortened(label)!r} in column {column!r}"
+                self.absent[key, label] = f"{problem}; {choices}. Mend `{key}`"
 
 
 def _is_one_of(values: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    found: np.ndarray = pd.Index(values).isin(list(labels))
-    return found
+    carries: np.ndarray = pd.Index(values).isin(list(labels))
+    return carries
 
 
 def standard_obs(
@@ -165,37 +147,26 @@ def standard_obs(
 ) -> pd.DataFrame:
     """Make the standard columns of a file's cells, as the settings say.
 
-    Parameters
-    ----------
-    cell_ids
-        Shape ``(n_cells,)``.
-    columns
-        Of the file.
-    settings
-        ``columns`` maps standard names to the file's; a standard column that the file has under its standard
-        name is taken unless it is mapped to null. Columns that start with ``true_`` pass through.
-    used
-        Cells that the condition uses, shape ``(n_cells,)``, bool: labels are expected among these.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If a column that the settings name is not there, or holds something else.
+    ``settings.columns`` maps standard names to the file's; a column that has a standard name already is taken
+    unless it is mapped to null, and columns that start with ``true_`` pass through. Labels are expected among
+    the ``used`` cells.
     """
     chosen = _chosen_columns(columns, settings)
-    made: dict[str, object] = {}
+    standard: dict[str, object] = {}
     for name, column in chosen.items():
         key = f"columns: {name}"
-        if name in TEXT_COLUMNS or name == "time":
+        if name in TEXT_COLUMNS:
+            standard[name] = columns.labels(column, key, settings.missing)
+        elif name == "time":
             labels = columns.labels(column, key, settings.missing)
-            made[name] = _time(labels, used, settings, columns.name) if name == "time" else labels
+            standard[name] = _time(labels, used, settings, columns.name)
         elif name == "reference_pseudotime":
-            made[name] = _numbers(columns, column, key)
+            standard[name] = _numbers(columns, column, key)
         elif name in FLAG_COLUMNS:
-            made[name] = flag(columns, column, key)
+            standard[name] = flag(columns, column, key)
         else:
-            made[name] = columns.column(column, key).to_numpy()
-    obs = pd.DataFrame(made, index=pd.Index(cell_ids, dtype=object))
+            standard[name] = columns.column(column, key).to_numpy()
+    obs = pd.DataFrame(standard, index=pd.Index(cell_ids, dtype=object))
     _add_control(obs, columns, settings, used)
     _add_root(obs, columns, settings, used)
     return obs
@@ -231,11 +202,11 @@ def _time(labels: np.ndarray, used: np.ndarray, settings: CellSettings, where: s
 
 def _numbers(columns: Columns, column: str, key: str) -> np.ndarray:
     labels = columns.labels(column, key)
-    found = pd.to_numeric(columns.column(column, key).astype(object), errors="coerce")
-    numbers: np.ndarray = found.to_numpy(dtype=np.float64)
-    odd = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
-    if odd:
-        few = ", ".join(repr(shortened(label)) for label in odd[:3])
+    parsed = pd.to_numeric(columns.column(column, key).astype(object), errors="coerce")
+    numbers: np.ndarray = parsed.to_numpy(dtype=np.float64)
+    words = list(dict.fromkeys(labels[(labels != "") & np.isnan(numbers)]))
+    if words:
+        few = ", ".join(repr(shortened(label)) for label in words[:3])
         raise DataError(f"{columns.name}: column {column!r} must hold numbers, found {few}. Mend `{key}`")
     return numbers
 
@@ -277,8 +248,3 @@ def _add_root(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used:
         columns.expect(labels, values[used], name, f"root: {name}")
         root &= _is_one_of(values, labels)
     obs["is_root"] = root
-
-
-def file_name(path: str | Path) -> str:
-    """The name by which messages and provenance know a file (never its folder)."""
-    return Path(path).name

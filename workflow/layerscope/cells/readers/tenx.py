@@ -6,29 +6,28 @@ import gzip
 import re
 import zlib
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
 
 import h5py
 import numpy as np
 import pandas as pd
+from scipy.io import mminfo
 
 from layerscope.cells.genes import identify
+from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, CsrRows, RowMatrix, SpooledRows, Triplets
+from layerscope.cells.matrix import ChosenColumns, ReorderedRows, RowMatrix, StoredRows, Triplets
 from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import DataError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TRIPLET = re.compile(r"(?P<sample>.*?)_?matrix\.mtx(\.gz)?$")
+PART = re.compile(r"(barcodes|features|genes)\.tsv(\.gz)?$")
 TABLE = re.compile(r"\.(csv|tsv|txt)(\.gz)?$")
 GENE_EXPRESSION = "Gene Expression"
-LINES_AT_ONCE = 1 << 20
+LINES_AT_ONCE = 1 << 22
+DAMAGE = (ValueError, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -42,20 +41,10 @@ class Sample:
 def read(paths: Sequence[str | Path], settings: CellSettings) -> list[SourceCells]:
     """Read 10x matrices, and tables about their cells.
 
-    Parameters
-    ----------
-    paths
-        Folders that hold ``[SAMPLE_]matrix.mtx[.gz]`` with ``barcodes`` and ``features`` (or ``genes``)
-        beside it, such files themselves, or ``.h5`` files; and tables (``.csv``, ``.tsv``) with one row per
-        cell, the cell ids in the first column, for everything that the settings name as a column. Of several
-        samples a cell's id is ``SAMPLE_BARCODE``, and ``batch`` is the sample unless it is mapped.
-    settings
-        See :class:`layerscope.cells.settings.CellSettings`.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or of another kind.
+    Inputs are folders with ``[SAMPLE_]matrix.mtx[.gz]``, ``barcodes`` and ``features`` (or ``genes``), such
+    files themselves, or ``.h5`` files; and tables (``.csv``, ``.tsv``) with one row per cell, the cell ids in
+    the first column. Of several samples a cell's id is ``SAMPLE_BARCODE``, and ``batch`` is the sample unless
+    it is mapped.
     """
     samples, tables = _sort_inputs([Path(path) for path in paths])
     annotations = _read_annotations(tables)
@@ -67,19 +56,19 @@ def _sort_inputs(paths: Sequence[Path]) -> tuple[list[Sample], list[Path]]:
     tables: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = [_sample(inside) for inside in sorted(path.iterdir()) if TRIPLET.search(inside.name)]
-            if not found:
+            inside = [_sample(file) for file in sorted(path.iterdir()) if TRIPLET.search(file.name)]
+            if not inside:
                 raise DataError(f"{path.name}: no matrix.mtx or matrix.mtx.gz in this folder")
-            samples += found
+            samples += inside
         elif not path.is_file():
             raise DataError(f"{path}: no such file or folder")
         elif TRIPLET.search(path.name):
             samples.append(_sample(path))
         elif path.suffix == ".h5":
             samples.append(Sample(path.stem, path))
-        elif TABLE.search(path.name) and not _part_of_triplet(path):
+        elif TABLE.search(path.name) and not PART.search(path.name):
             tables.append(path)
-        elif not _part_of_triplet(path):
+        elif not PART.search(path.name):
             raise DataError(
                 f"{path.name}: expected matrix.mtx[.gz], a folder of it, .h5, or a table (.csv, .tsv)"
             )
@@ -92,28 +81,23 @@ def _sort_inputs(paths: Sequence[Path]) -> tuple[list[Sample], list[Path]]:
 
 
 def _sample(path: Path) -> Sample:
-    found = TRIPLET.search(path.name)
-    prefix = found["sample"] if found else ""
+    prefix = TRIPLET.sub(r"\g<sample>", path.name)
     return Sample(prefix or path.parent.name, path)
 
 
-def _part_of_triplet(path: Path) -> bool:
-    return bool(re.search(r"(barcodes|features|genes)\.tsv(\.gz)?$", path.name))
-
-
-def _read_annotations(tables: Sequence[Path]) -> pd.DataFrame | None:
-    if not tables:
+def _read_annotations(paths: Sequence[Path]) -> pd.DataFrame | None:
+    if not paths:
         return None
-    read = []
-    for path in tables:
+    tables = []
+    for path in paths:
         separator = "," if ".csv" in path.name else "\t"
         table = pd.read_csv(path, sep=separator, index_col=0, dtype=str, keep_default_na=False)
         table.index = table.index.astype(str)
         if not table.index.is_unique:
             few = ", ".join(table.index[table.index.duplicated()][:3])
             raise DataError(f"{path.name}: cell ids (the first column) repeat, such as {few}")
-        read.append(table)
-    return pd.concat(read)
+        tables.append(table)
+    return pd.concat(tables)
 
 
 def _read_sample(
@@ -165,46 +149,44 @@ def _features(ids: Sequence[str], names: Sequence[str], types: Sequence[str] | N
 
 
 def _read_h5(sample: Sample) -> tuple[list[str], pd.DataFrame, RowMatrix]:
-    try:
-        stored = h5py.File(sample.path, "r")
-    except OSError as error:
-        raise DataError(f"{sample.path}: not a readable HDF5 file") from error
-    group = stored["matrix"] if "matrix" in stored else _only_genome(stored, sample)
+    """Read a 10x .h5 file; scanpy would hold the whole matrix in memory."""
+    file = open_h5ad(sample.path)
+    group = file["matrix"] if "matrix" in file else _only_genome(file, sample)
     if "features" in group:
-        held = group["features"]
-        features = _features(*(held[key].asstr()[()].tolist() for key in ("id", "name", "feature_type")))
+        columns = [group["features"][key] for key in ("id", "name", "feature_type")]
     else:
-        features = _features(
-            group["genes"].asstr()[()].tolist(), group["gene_names"].asstr()[()].tolist(), None
-        )
-    n_genes, n_cells = (int(size) for size in group["shape"][()])
-    matrix = CsrRows(group["data"], group["indices"], group["indptr"], (n_cells, n_genes))
-    return group["barcodes"].asstr()[()].tolist(), features, matrix
+        columns = [group["genes"], group["gene_names"]]
+    ids, names, *types = (column.asstr()[()].tolist() for column in columns)
+    n_genes, n_cells = map(int, group["shape"][()])
+    matrix = StoredRows(group, (n_cells, n_genes))
+    return group["barcodes"].asstr()[()].tolist(), _features(ids, names, types[0] if types else None), matrix
 
 
-def _only_genome(stored: h5py.File, sample: Sample) -> h5py.Group:
-    genomes = [name for name in stored if isinstance(stored[name], h5py.Group) and "barcodes" in stored[name]]
+def _only_genome(file: h5py.File, sample: Sample) -> h5py.Group:
+    genomes = [group for group in file.values() if isinstance(group, h5py.Group) and "barcodes" in group]
     if len(genomes) != 1:
-        found = f"{len(genomes)} genomes" if genomes else f"the groups {', '.join(stored) or 'none'}"
-        raise DataError(f"{sample.path.name}: expected a 10x matrix of one genome, found {found}")
-    return stored[genomes[0]]
+        what = f"{len(genomes)} genomes" if genomes else f"the groups {', '.join(file) or 'none'}"
+        raise DataError(f"{sample.path.name}: expected a 10x matrix of one genome, found {what}")
+    return genomes[0]
 
 
 def _read_triplet(sample: Sample) -> tuple[list[str], pd.DataFrame, RowMatrix]:
     barcodes = _lines(_beside(sample, "barcodes"))[0].tolist()
     listed = _lines(_beside(sample, "features", "genes"))
-    names = listed[1] if listed.shape[1] > 1 else listed[0]
+    names = listed[min(1, listed.shape[1] - 1)]
     types = listed[2].tolist() if listed.shape[1] > 2 else None
     features = _features(listed[0].tolist(), names.tolist(), types)
-    with _opened(sample.path) as stream:
-        banner, sizes = _header(stream)
-    if sizes[:2] != (len(features), len(barcodes)):
-        raise DataError(
-            f"{sample.path.name}: the matrix is {sizes[0]} x {sizes[1]}, but there are {len(features)} "
-            f"features and {len(barcodes)} barcodes"
-        )
-    dtype = np.dtype(np.int32 if "integer" in banner or "pattern" in banner else np.float64)
-    matrix = SpooledRows(lambda: _triplets(sample, dtype, sizes[2]), (len(barcodes), len(features)), dtype)
+    try:
+        n_genes, n_cells, n_entries, *_ = mminfo(sample.path)
+        if (n_genes, n_cells) != (len(features), len(barcodes)):
+            raise ValueError(
+                f"the matrix is {n_genes} x {n_cells}, but there are {len(features)} features and "
+                f"{len(barcodes)} barcodes"
+            )
+        triplets = _triplets(sample.path, n_entries)
+        matrix = ReorderedRows(triplets, (n_cells, n_genes), np.dtype(np.float64), sample.path.name)
+    except DAMAGE as error:
+        raise DataError(f"{sample.path.name}: truncated or damaged ({error})") from error
     return barcodes, features, matrix
 
 
@@ -222,36 +204,15 @@ def _lines(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a text or gzip file; what is damaged in it while it is read becomes one message."""
-    with path.open("rb") as raw:
-        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
-        try:
-            yield stream
-        except (EOFError, gzip.BadGzipFile, zlib.error, pd.errors.ParserError, ValueError) as error:
-            raise DataError(f"{path.name}: truncated or damaged ({error})") from error
-
-
-def _header(stream: IO[bytes]) -> tuple[str, tuple[int, int, int]]:
-    banner = stream.readline().decode("ascii", errors="replace").lower()
-    if not banner.startswith("%%matrixmarket matrix coordinate"):
-        raise ValueError(f"expected a MatrixMarket coordinate matrix, found a first line {banner[:40]!r}")
-    line = stream.readline()
-    while line.startswith(b"%"):
-        line = stream.readline()
-    n_rows, n_columns, n_entries = (int(number) for number in line.split())
-    return banner, (n_rows, n_columns, n_entries)
-
-
-def _triplets(sample: Sample, dtype: np.dtype[np.generic], expected: int) -> Triplets:
-    n_read = 0
-    with _opened(sample.path) as stream:
-        _header(stream)
-        chunks = pd.read_csv(stream, sep=r"\s+", header=None, chunksize=LINES_AT_ONCE)
-        for chunk in chunks:
-            n_read += len(chunk)
-            values = chunk[2].to_numpy(dtype=dtype) if 2 in chunk else np.ones(len(chunk), dtype=dtype)
-            yield chunk[1].to_numpy() - 1, chunk[0].to_numpy() - 1, values
-    if n_read != expected:
-        raise DataError(f"{sample.path.name}: truncated: {n_read:,} of {expected:,} entries")
+def _triplets(path: Path, n_entries: int) -> Triplets:
+    """Entries of a MatrixMarket file of genes x cells, as cells x genes."""
+    names = ["gene", "cell", "value"]
+    chunks = pd.read_csv(path, sep=r"\s+", comment="%", names=names, chunksize=LINES_AT_ONCE)
+    n_lines = -1  # the first line holds the sizes
+    for number, chunk in enumerate(chunks):
+        n_lines += len(chunk)
+        entries = chunk if number else chunk.iloc[1:]
+        values = entries["value"].fillna(1).to_numpy(dtype=np.float64)  # a pattern has no values
+        yield entries["cell"].to_numpy() - 1, entries["gene"].to_numpy() - 1, values
+    if n_lines != n_entries:
+        raise ValueError(f"{n_lines:,} of {n_entries:,} entries")

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.chance import Chance
-from layerscope.statistics.resampling import generator
+from layerscope.chance import Chance, generator
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
 Ints = npt.NDArray[np.intp]
@@ -24,7 +23,7 @@ Missing = Literal["undefined", "not_available"]
 CELL_TYPE, CLONE = "cell_type", "clone"
 SAMPLE, DEAL = 1, 2
 """Streams of the cells' random numbers: which are scored, and how they are dealt into folds."""
-MOST_NAMED = 4
+MAX_NAMED = 4
 
 
 class NoScoreError(Exception):
@@ -50,7 +49,8 @@ class Design:
     random_folds
         As many folds that ignore the groups, stratified by type; None where ``folds`` are such.
     shuffled
-        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``.
+        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``; none where a shuffle would
+        change nothing.
     unit, units
         What is resampled: number of each cell's unit, and the units' names.
     by
@@ -95,17 +95,17 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
         raise NoScoreError("not_available", "the cells have no column cell_type")
     remarks: list[str] = []
     named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
-    known = _kept(named, text(named, CELL_TYPE) != "", "without a cell type", remarks)
+    known = _selected(named, text(named, CELL_TYPE) != "", "without a cell type", remarks)
     by = next((name for name in settings.grouped_by if _n_labels(known, name) > 1), "")
     if by:
-        known = _kept(known, text(known, by) != "", f"without a {by}", remarks)
+        known = _selected(known, text(known, by) != "", f"without a {by}", remarks)
     known = _sampled(known, settings.most_cells, seed, remarks)
     known = _large_types(known, settings.cells_per_type, remarks)
     chance = Chance(seed, known.index.tolist())
     types = numbered(text(known, CELL_TYPE))
     if by:
         folds = grouped_folds(text(known, by), settings.folds)
-        how = _said(by, _n_labels(known, by), len(np.unique(folds)))
+        how = _how_grouped(by, _n_labels(known, by), len(np.unique(folds)))
     else:
         folds = stratified_folds(types, kin(known), settings.folds, chance)
         how = f"no {' or '.join(settings.grouped_by) or 'grouping'}: folds stratified by cell type"
@@ -122,7 +122,7 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
         n_types=n_types,
         folds=folds,
         random_folds=stratified_folds(types, kin(known), n_folds, chance) if by else None,
-        shuffled=shuffles(known, types, folds, settings.shuffles, seed),
+        shuffled=shuffles(known, types, folds, settings.shuffles, seed, remarks),
         unit=unit,
         units=units,
         by=by,
@@ -134,8 +134,7 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
 def text(obs: pd.DataFrame, column: str) -> Texts:
     """A column's labels as text, empty where there is none."""
     labels = obs[column].astype(object)
-    found: Texts = labels.where(labels.notna(), "").astype(str).to_numpy(dtype=object)
-    return found
+    return np.asarray(labels.where(labels.notna(), "").astype(str).to_numpy(dtype=object))
 
 
 def numbered(labels: npt.ArrayLike) -> Ints:
@@ -187,48 +186,59 @@ def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Cha
     held = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
     fold = np.empty(len(counts), dtype=np.intp)
     for place in np.lexsort([first, -counts.sum(axis=1)]):
-        most = counts[place].argmax()
-        fold[place] = np.lexsort([held.sum(axis=1), held[:, most]])[0]
+        commonest = counts[place].argmax()
+        fold[place] = np.lexsort([held.sum(axis=1), held[:, commonest]])[0]
         held[fold[place]] += counts[place]
     return fold[member]
 
 
-def shuffles(obs: pd.DataFrame, types: Ints, folds: Ints, n_shuffles: int, seed: int) -> Ints:
+def shuffles(
+    obs: pd.DataFrame, types: Ints, folds: Ints, n_shuffles: int, seed: int, remarks: list[str]
+) -> Ints:
     """Types dealt anew among the cells of the same donor and batch, shape ``(n_shuffles, n_cells)``.
 
     Where there is neither, among the cells of the same fold. The number of cells of each type in a fold stays
-    as it is.
+    as it is. Where the cells of each donor and batch are all of one type, as in a comparison of diseases,
+    every shuffle would score what the true types score: there are none, and a remark says so.
     """
+    within = [column for column in ("donor", "batch") if column in obs]
     stratum = pd.Series(folds).astype(str)
-    for column in ("donor", "batch"):
-        if column in obs:
-            stratum = stratum + "\0" + pd.Series(text(obs, column))
+    for column in within:
+        stratum = stratum + "\0" + pd.Series(text(obs, column))
+    if n_shuffles and len(set(zip(stratum, types, strict=True))) == len(set(stratum)):
+        remarks.append(
+            f"no null and no p-value: all cells of a {' and '.join(within) or 'fold'} have the same "
+            f"{CELL_TYPE}, so that shuffling within it changes nothing"
+        )
+        return np.empty((0, len(types)), dtype=np.intp)
     random = generator(seed, obs.index.tolist(), "label shuffles")
     order = np.argsort(stratum.to_numpy(), kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(numbered(stratum.to_numpy()[order]))) + 1)
-    found = np.tile(types, (n_shuffles, 1))
-    for row in found:
+    shuffled = np.tile(types, (n_shuffles, 1))
+    for row in shuffled:
         for part in parts:
             row[part] = types[random.permutation(part)]
-    return found
+    return shuffled
 
 
 def _n_labels(obs: pd.DataFrame, column: str) -> int:
     return len(set(text(obs, column)) - {""}) if column in obs else 0
 
 
-def _kept(obs: pd.DataFrame, keep: npt.NDArray[np.bool_], lacking: str, remarks: list[str]) -> pd.DataFrame:
+def _selected(
+    obs: pd.DataFrame, keep: npt.NDArray[np.bool_], without: str, remarks: list[str]
+) -> pd.DataFrame:
     if not keep.all():
-        remarks.append(f"{int((~keep).sum())} cells {lacking} left out")
+        remarks.append(f"{int((~keep).sum())} cells {without} left out")
     return obs[keep]
 
 
-def _sampled(obs: pd.DataFrame, most: int, seed: int, remarks: list[str]) -> pd.DataFrame:
-    if len(obs) <= most:
+def _sampled(obs: pd.DataFrame, n_cells: int, seed: int, remarks: list[str]) -> pd.DataFrame:
+    if len(obs) <= n_cells:
         return obs
     order = np.argsort(Chance(seed, obs.index.tolist()).keys(SAMPLE), kind="stable")
-    remarks.append(f"{most} of {len(obs)} cells, drawn by the seed")
-    return obs.iloc[np.sort(order[:most])]
+    remarks.append(f"{n_cells} of {len(obs)} cells, drawn by the seed")
+    return obs.iloc[np.sort(order[:n_cells])]
 
 
 def _large_types(obs: pd.DataFrame, least: int, remarks: list[str]) -> pd.DataFrame:
@@ -270,7 +280,7 @@ def _units(obs: pd.DataFrame, by: str, least: int, remarks: list[str]) -> tuple[
     return unit.astype(np.intp), units.tolist()
 
 
-def _said(by: str, n_groups: int, n_folds: int) -> str:
+def _how_grouped(by: str, n_groups: int, n_folds: int) -> str:
     if n_folds == n_groups:
         return f"each of {n_groups} {plural(by)} tested by the others"
     return f"{n_groups} {plural(by)} in {n_folds} folds"
@@ -283,5 +293,5 @@ def plural(column: str) -> str:
 
 def named_few(names: Sequence[str]) -> str:
     """Some names, and how many more there are."""
-    shown = ", ".join(names[:MOST_NAMED])
-    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"
+    shown = ", ".join(names[:MAX_NAMED])
+    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} more"

@@ -10,21 +10,17 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.tasks.cell_type.measures import Labellings
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 BLOCK_VALUES = 8_000_000
-REACH = 4
-"""Neighbours listed per vote, since a resample leaves some out."""
+LISTED_PER_VOTE = 4
+"""Neighbours listed for every vote, since a resample leaves some out."""
 
 
 def neighbours_and_silhouettes(
-    vectors: Floats,
-    labellings: Ints,
-    weights: Floats,
-    folds: Ints,
-    n_types: int,
-    n_neighbours: int,
-    metric: str,
+    vectors: Floats, labellings: Labellings, folds: Ints, n_neighbours: int, metric: str
 ) -> tuple[Ints, Floats]:
     """Types that the nearest neighbours vote for, and silhouettes.
 
@@ -38,10 +34,8 @@ def neighbours_and_silhouettes(
     vectors
         The layer, shape ``(n_cells, n_columns)``, all finite.
     labellings
-        Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``.
-    weights
-        How often each cell counts, as a neighbour and among the cells of a type, whole numbers, shape of
-        ``labellings``. A cell is compared with the others alone.
+        Types of the cells. A cell counts as often as its weight (a whole number), as a neighbour and among
+        the cells of a type; it is compared with the others alone.
     folds
         Fold of each cell.
     n_neighbours
@@ -51,23 +45,24 @@ def neighbours_and_silhouettes(
 
     Returns
     -------
-    Types voted for and silhouettes, each of the shape of ``labellings``.
+    Types voted for and silhouettes, each of shape ``(n_labellings, n_cells)``.
     """
     n_cells = len(vectors)
     fewest = n_cells - int(np.bincount(folds).max())
-    nearest = np.empty((n_cells, min(REACH * n_neighbours, fewest)), dtype=np.intp)
-    member = (labellings[:, :, None] == np.arange(n_types)) * weights[:, :, None]
+    nearest = np.empty((n_cells, min(LISTED_PER_VOTE * n_neighbours, fewest)), dtype=np.intp)
+    types, n_types = labellings.types, labellings.n_types
+    member = (types[:, :, None] == np.arange(n_types)) * labellings.weights[:, :, None]
     stacked = member.transpose(1, 0, 2).reshape(n_cells, -1)
-    silhouettes = np.empty(labellings.shape)
+    silhouettes = np.empty(types.shape)
     for rows, distances in distance_blocks(vectors, metric):
-        sums = (distances @ stacked).reshape(len(distances), len(labellings), n_types).transpose(1, 0, 2)
+        sums = (distances @ stacked).reshape(len(distances), len(types), n_types).transpose(1, 0, 2)
         sizes = np.repeat(member.sum(axis=1)[:, None], len(distances), axis=1) - member[:, rows]
-        silhouettes[:, rows] = _silhouettes(sums, labellings[:, rows], sizes)
+        silhouettes[:, rows] = _silhouettes(sums, types[:, rows], sizes)
         distances[folds[rows, None] == folds] = np.inf
         nearest[rows] = _smallest(distances, nearest.shape[1])
     voted = [
         _votes(labels[nearest], weight[nearest], n_types, n_neighbours)
-        for labels, weight in zip(labellings, weights, strict=True)
+        for labels, weight in zip(types, labellings.weights, strict=True)
     ]
     return np.array(voted), silhouettes
 
@@ -83,19 +78,19 @@ def distance_blocks(vectors: Floats, metric: str) -> Iterator[tuple[slice, Float
     block = max(1, BLOCK_VALUES // len(vectors))
     for start in range(0, len(vectors), block):
         rows = slice(start, min(start + block, len(vectors)))
-        found = placed[rows] @ placed.T
-        found *= -2
-        found += squares[rows, None] + squares
-        np.maximum(found, 0, out=found)
-        found[np.arange(len(found)), np.arange(rows.start, rows.stop)] = 0
-        yield rows, np.sqrt(found) if metric == "euclidean" else found / 2
+        squared = placed[rows] @ placed.T
+        squared *= -2
+        squared += squares[rows, None] + squares
+        np.maximum(squared, 0, out=squared)
+        squared[np.arange(len(squared)), np.arange(rows.start, rows.stop)] = 0
+        yield rows, np.sqrt(squared) if metric == "euclidean" else squared / 2
 
 
 def _smallest(distances: Floats, n: int) -> Ints:
     """Columns of the ``n`` smallest values of each row, in their order."""
-    found = np.sort(np.argpartition(distances, n - 1, axis=1)[:, :n], axis=1)
-    order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
-    return np.asarray(np.take_along_axis(found, order, axis=1))
+    columns = np.sort(np.argpartition(distances, n - 1, axis=1)[:, :n], axis=1)
+    order = np.argsort(np.take_along_axis(distances, columns, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(columns, order, axis=1))
 
 
 def _votes(labels: Ints, weights: Floats, n_types: int, n_neighbours: int) -> Ints:
@@ -133,5 +128,4 @@ def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
     outer = np.fmin.reduce(means, axis=2)
     larger = np.fmax(inner, outer)
     defined = np.isfinite(inner) & np.isfinite(outer) & (larger > 0)
-    found: Floats = np.where(defined, (outer - inner) / np.where(defined, larger, 1), 0.0)
-    return found
+    return np.asarray(np.where(defined, (outer - inner) / np.where(defined, larger, 1), 0.0))

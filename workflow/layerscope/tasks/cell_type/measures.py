@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,25 @@ Measure = Callable[[npt.ArrayLike], Floats]
 """Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 
 
+@dataclass(frozen=True)
+class Labellings:
+    """Several labellings of the same cells.
+
+    Attributes
+    ----------
+    types
+        Types of the cells, shape ``(n_labellings, n_cells)``; the true ones first.
+    weights
+        How often each cell counts, shape ``(n_labellings, n_cells)``.
+    n_types
+        Types in all.
+    """
+
+    types: Ints
+    weights: Floats
+    n_types: int
+
+
 def macro_f1(types: Ints, predicted: Ints, unit: Ints, n_units: int, n_types: int) -> Measure:
     """F1 of each type, 2 x right / (cells of the type + cells predicted to be), averaged over the types.
 
@@ -21,11 +41,11 @@ def macro_f1(types: Ints, predicted: Ints, unit: Ints, n_units: int, n_types: in
     """
     right = by_unit(types, unit, n_units, n_types, (types == predicted).astype(np.float64))
     held = by_unit(types, unit, n_units, n_types)
-    said = by_unit(predicted, unit, n_units, n_types)
+    named = by_unit(predicted, unit, n_units, n_types)
 
     def measure(counts: npt.ArrayLike) -> Floats:
         weights = np.asarray(counts, dtype=np.float64)
-        cells, guesses, hits = weights @ held, weights @ said, weights @ right
+        cells, guesses, hits = weights @ held, weights @ named, weights @ right
         present = cells > 0
         f1 = np.where(present, 2 * hits / np.where(present, cells + guesses, 1), 0.0)
         n_present = present.sum(axis=-1)
@@ -56,5 +76,5 @@ def mean_of(values: Floats, unit: Ints, n_units: int) -> Measure:
 
 def by_unit(types: Ints, unit: Ints, n_units: int, n_types: int, weight: Floats | None = None) -> Floats:
     """Cells (or their weights) of each unit and type, shape ``(n_units, n_types)``."""
-    found = np.bincount(unit * n_types + types, weight, n_units * n_types)
-    return found.reshape(n_units, n_types).astype(np.float64)
+    counts = np.bincount(unit * n_types + types, weight, n_units * n_types)
+    return counts.reshape(n_units, n_types).astype(np.float64)

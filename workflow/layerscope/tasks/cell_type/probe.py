@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.tasks.cell_type.measures import Labellings
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 STEPS = 1000
@@ -15,7 +17,7 @@ TOLERANCE, TOLERANCE_REPEATED = 1e-4, 1e-3
 
 
 def probe_predictions(
-    vectors: Floats, labellings: Ints, weights: Floats, folds: Ints, penalty: float
+    vectors: Floats, labellings: Labellings, folds: Ints, penalty: float
 ) -> tuple[Ints, int]:
     """Predict every cell's type by a probe that was fitted to the cells of all other folds.
 
@@ -27,9 +29,7 @@ def probe_predictions(
     vectors
         The layer, shape ``(n_cells, n_columns)``, all finite.
     labellings
-        Types of the cells, one labelling per row, shape ``(n_labellings, n_cells)``: the true one first.
-    weights
-        How often each cell counts in training, shape of ``labellings``.
+        Types of the cells, and how often each cell counts in training.
     folds
         Fold of each cell.
     penalty
@@ -37,17 +37,18 @@ def probe_predictions(
 
     Returns
     -------
-    Predicted types, shape of ``labellings``, and the number of fits that did not converge in
+    Predicted types, shape ``(n_labellings, n_cells)``, and the number of fits that did not converge in
     :data:`STEPS` steps.
     """
-    predicted = np.empty_like(labellings)
-    tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(labellings) - 1)]
+    predicted = np.empty_like(labellings.types)
+    tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(predicted) - 1)]
     unfinished = 0
     for fold in np.unique(folds):
         test = folds == fold
         train_vectors, test_vectors = standardised(vectors[~test], vectors[test])
-        for labels, weight, tolerance, found in zip(labellings, weights, tolerances, predicted, strict=True):
-            found[test], converged = _fitted(
+        fits = zip(labellings.types, labellings.weights, tolerances, predicted, strict=True)
+        for labels, weight, tolerance, prediction in fits:
+            prediction[test], converged = _fitted(
                 train_vectors, labels[~test], weight[~test], test_vectors, penalty, tolerance
             )
             unfinished += not converged
@@ -68,9 +69,9 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     if train.shape[1] <= len(train):
         return train, test
     values, axes = np.linalg.eigh(train @ train.T)
-    kept = values > values[-1] * 1e-10
-    turned = axes[:, kept] * np.sqrt(values[kept])
-    return turned, (test @ train.T) @ (axes[:, kept] / np.sqrt(values[kept]))
+    spanned = values > values[-1] * 1e-10
+    lengths, axes = np.sqrt(values[spanned]), axes[:, spanned]
+    return axes * lengths, (test @ train.T) @ (axes / lengths)
 
 
 def _fitted(

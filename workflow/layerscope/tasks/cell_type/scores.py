@@ -16,7 +16,7 @@ from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
 from layerscope.tasks.cell_type.design import Design, NoScoreError
 from layerscope.tasks.cell_type.distances import neighbours_and_silhouettes
-from layerscope.tasks.cell_type.measures import Measure, accuracy, macro_f1, mean_of
+from layerscope.tasks.cell_type.measures import Labellings, Measure, accuracy, macro_f1, mean_of
 from layerscope.tasks.cell_type.probe import probe_predictions
 from layerscope.tasks.cell_type.settings import CellTypeSettings
 
@@ -29,7 +29,7 @@ KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
 SILHOUETTE = "silhouette"
 RANDOM_FOLDS = "probe_macro_f1_random_folds"
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
-UPPER = (1 + LEVEL) / 2
+UPPER_QUANTILE = (1 + LEVEL) / 2
 Measures = tuple[Measure, list[Measure], list[Measure]]
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
 """Endings of the names under which a metric's values on the two halves of each split are stored."""
@@ -92,19 +92,19 @@ def score_layer(
         If the layer is constant, or the model refused so many cells that a type is missing.
     """
     layer, remarks = _embedded(matrix, design)
-    draws = bootstrap_counts(seed, design.units, settings.resamples)
-    counts = np.concatenate([*draws, np.empty((0, len(design.units)), dtype=np.int32)])
+    blocks = bootstrap_counts(seed, design.units, settings.resamples)
+    counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
     measures, failed = _measures(layer, design, settings, counts[: settings.refits])
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
     first, second = _halves(design, settings.splits, seed)
     everyone = np.ones(len(design.units))
     common = {**about, "seed": seed, "n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
-    rows, found = [], {}
+    rows, resamples = [], {}
     for metric, (measure, null, refits) in measures.items():
         estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
         low, high = percentile_interval(values)
-        null_mean, p_value = _null(estimate, np.array([float(one(everyone)) for one in null]))
+        null_mean, p_value = _null(estimate, np.array([float(shuffled(everyone)) for shuffled in null]))
         row = Score(
             **common,
             metric=metric,
@@ -113,12 +113,12 @@ def score_layer(
             ci_high=high,
             null_mean=null_mean,
             p_value=p_value,
-            reason="; ".join(said for said in (_how(metric, design), design.remark, *remarks) if said),
+            reason="; ".join(words for words in (_how(metric, design), design.remark, *remarks) if words),
         )
         rows.append(row)
-        found[metric] = values
-        found[metric + CHOSEN_ON], found[metric + SCORED_ON] = measure(first), measure(second)
-    return rows, found
+        resamples[metric] = values
+        resamples[metric + CHOSEN_ON], resamples[metric + SCORED_ON] = measure(first), measure(second)
+    return rows, resamples
 
 
 def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
@@ -141,12 +141,12 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     n_units = counts.shape[1]
     everyone = np.ones(n_units)
     estimate = measure(everyone)
-    used = refits or [measure]
+    measures = refits or [measure]
     values = np.empty(len(counts))
-    for turn, refit in enumerate(used):
-        values[turn :: len(used)] = refit(counts[turn :: len(used)])
-    centre = np.mean([refit(everyone) for refit in used])
-    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER) / ndtri(UPPER)
+    for turn, refit in enumerate(measures):
+        values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
+    centre = np.mean([refit(everyone) for refit in measures])
+    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
     return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
@@ -160,24 +160,24 @@ def unscored(about: Mapping[str, Any], none: NoScoreError, seed: int) -> Scored:
 
 def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Layer, list[str]]:
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    kept = np.asarray(np.isfinite(vectors).all(axis=1))
-    n_refused = int((~kept).sum())
-    types, folds = design.types[kept], design.folds[kept]
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    n_refused = int((~finite).sum())
+    types, folds = design.types[finite], design.folds[finite]
     in_fold = np.zeros((design.n_types, int(design.folds.max()) + 1), dtype=bool)
     in_fold[types, folds] = True
     if in_fold.sum(axis=1).min() < 2:
-        refused = f"the model refused {n_refused} of {len(kept)} cells"
+        refused = f"the model refused {n_refused} of {len(finite)} cells"
         raise NoScoreError("undefined", f"{refused}, so that a cell type is left in fewer than two folds")
-    embedded = vectors[kept]
+    embedded = vectors[finite]
     if (embedded == embedded[0]).all():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
     layer = Layer(
         vectors=embedded,
         types=types,
         folds=folds,
-        unit=design.unit[kept],
-        shuffled=design.shuffled[:, kept],
-        random_folds=None if design.random_folds is None else design.random_folds[kept],
+        unit=design.unit[finite],
+        shuffled=design.shuffled[:, finite],
+        random_folds=None if design.random_folds is None else design.random_folds[finite],
     )
     return layer, [f"{n_refused} refused cells left out"] if n_refused else []
 
@@ -187,30 +187,28 @@ def _measures(
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every shuffle, and after every refit; and fits that failed."""
     n_units, n_types, n_shuffles = len(design.units), design.n_types, len(layer.shuffled)
-    labellings = np.vstack([layer.types, layer.shuffled, np.tile(layer.types, (len(draws), 1))])
-    weights = np.ones(labellings.shape)
+    types = np.vstack([layer.types, layer.shuffled, np.tile(layer.types, (len(draws), 1))])
+    weights = np.ones(types.shape)
     weights[1 + n_shuffles :] = draws[:, layer.unit]
-    probed, failed = probe_predictions(layer.vectors, labellings, weights, layer.folds, settings.penalty)
+    labellings = Labellings(types, weights, n_types)
+    probed, failed = probe_predictions(layer.vectors, labellings, layer.folds, settings.penalty)
     voted, silhouettes = neighbours_and_silhouettes(
-        layer.vectors, labellings, weights, layer.folds, n_types, settings.neighbours, settings.metric
+        layer.vectors, labellings, layer.folds, settings.neighbours, settings.metric
     )
-    found: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
-    for types, probe, votes, silhouette in zip(labellings, probed, voted, silhouettes, strict=True):
-        found[PROBE_MACRO_F1].append(macro_f1(types, probe, layer.unit, n_units, n_types))
-        found[PROBE_ACCURACY].append(accuracy(types, probe, layer.unit, n_units))
-        found[KNN_MACRO_F1].append(macro_f1(types, votes, layer.unit, n_units, n_types))
-        found[KNN_ACCURACY].append(accuracy(types, votes, layer.unit, n_units))
-        found[SILHOUETTE].append(mean_of(silhouette, layer.unit, n_units))
-    measures = {
-        name: (all_[0], all_[1 : 1 + n_shuffles], all_[1 + n_shuffles :]) for name, all_ in found.items()
-    }
+    by_metric: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
+    for labels, probe, votes, silhouette in zip(types, probed, voted, silhouettes, strict=True):
+        by_metric[PROBE_MACRO_F1].append(macro_f1(labels, probe, layer.unit, n_units, n_types))
+        by_metric[PROBE_ACCURACY].append(accuracy(labels, probe, layer.unit, n_units))
+        by_metric[KNN_MACRO_F1].append(macro_f1(labels, votes, layer.unit, n_units, n_types))
+        by_metric[KNN_ACCURACY].append(accuracy(labels, votes, layer.unit, n_units))
+        by_metric[SILHOUETTE].append(mean_of(silhouette, layer.unit, n_units))
+    n_null = 1 + n_shuffles
+    measures = {name: (of[0], of[1:n_null], of[n_null:]) for name, of in by_metric.items()}
     if layer.random_folds is not None:
-        leaking, more = probe_predictions(
-            layer.vectors, labellings[:1], weights[:1], layer.random_folds, settings.penalty
-        )
-        leaky = macro_f1(layer.types, leaking[0], layer.unit, n_units, n_types)
-        measures[RANDOM_FOLDS] = (leaky, [], [])
-        failed += more
+        true = Labellings(types[:1], weights[:1], n_types)
+        leaking, n_failed = probe_predictions(layer.vectors, true, layer.random_folds, settings.penalty)
+        measures[RANDOM_FOLDS] = (macro_f1(layer.types, leaking[0], layer.unit, n_units, n_types), [], [])
+        failed += n_failed
     return measures, failed
 
 

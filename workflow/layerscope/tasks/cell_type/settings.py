@@ -2,92 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
-from layerscope.tasks.settings import checked, is_whole
+from pydantic import Field
 
-PROTOCOLS = ("strict",)
-GROUP_COLUMNS = ("donor", "batch", "replicate", "clone")
-METRICS = ("cosine", "euclidean")
-SMALLEST = {
-    "folds": 2,
-    "least_groups": 2,
-    "cells_per_type": 2,
-    "most_cells": 20,
-    "neighbours": 1,
-    "shuffles": 0,
-    "refits": 0,
-    "resamples": 0,
-    "splits": 0,
-}
+from layerscope.settings import UNIQUE, Metric, Resampled, Settings
+
+GroupColumn = Literal["donor", "batch", "replicate", "clone"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellTypeSettings:
-    """Settings of protocol ``strict``, the only one of this task: the paper scores no cell types.
+class CellTypeSettings(Resampled):
+    """Settings of protocol ``strict``, the only one of this task: the paper scores no cell types."""
 
-    Attributes
-    ----------
-    grouped_by
-        Columns by which cells are divided between training and test, in order of preference: the first that
-        has two labels or more is taken. Without any, folds are stratified by cell type.
-    folds
-        Parts of the cross-validation, at most as many as there are groups.
-    least_groups
-        Groups that there must be for the interval to draw groups; of fewer it draws cells.
-    cells_per_type
-        Cell types of fewer cells are left out.
-    most_cells
-        Cells scored; of more, so many are drawn by the seed.
-    penalty
-        Ridge penalty of the linear probe, per training cell (scikit-learn's ``C`` is 1 / (penalty x cells)).
-    neighbours, metric
-        Of the k-nearest-neighbour vote and, the metric alone, of the silhouette.
-    shuffles
-        Shuffles of the labels, each with everything re-run.
-    refits
-        Bootstrap resamples of the training cells, each with everything re-run.
-    resamples
-        Bootstrap resamples of the tested cells (or groups).
-    splits
-        Random halves, for a layer chosen on one and scored on the other.
-    """
-
-    grouped_by: tuple[str, ...] = ("donor", "batch")
-    folds: int = 5
-    least_groups: int = 10
-    cells_per_type: int = 10
-    most_cells: int = 5000
-    penalty: float = 0.01
-    neighbours: int = 15
-    metric: str = "cosine"
-    shuffles: int = 20
-    refits: int = 20
-    resamples: int = 1000
-    splits: int = 100
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> CellTypeSettings:
-        """Check settings as they come from a config.
-
-        Raises
-        ------
-        ConfigError
-            If a key is unknown, or a value is not of its kind.
-        """
-        return checked(cls, given, "cell_type", _expected)
+    grouped_by: Annotated[tuple[GroupColumn, ...], *UNIQUE] = ("donor", "batch")
+    """Columns that keep cells together in training or test, in order of preference: the first that has two
+    labels or more is taken. Without any, folds are stratified by cell type, and the rows say so."""
+    folds: int = Field(default=5, ge=2)
+    """Parts of the cross-validation, at most one per group."""
+    least_groups: int = Field(default=10, ge=2)
+    """Groups that there must be for the interval to draw groups; of fewer it draws cells."""
+    cells_per_type: int = Field(default=10, ge=2)
+    """Cell types of fewer cells are left out."""
+    most_cells: int = Field(default=5000, ge=20)
+    """Cells scored; of more, so many are drawn by the seed."""
+    penalty: float = Field(default=0.01, gt=0)
+    """Ridge penalty of the linear probe per training cell (scikit-learn's `C` is 1 / (penalty x cells))."""
+    neighbours: int = Field(default=15, ge=1)
+    """Neighbours that vote."""
+    metric: Metric = "cosine"
+    """Distance of the vote and of the silhouette."""
+    shuffles: int = Field(default=20, ge=0)
+    """Shuffles of the labels, each with everything re-run."""
+    refits: int = Field(default=20, ge=0)
+    """Bootstrap resamples of the training cells, each with everything re-run, for the interval."""
 
 
-def _expected(name: str, value: Any) -> str:
-    """What a setting must be, if it is not."""
-    if name == "grouped_by":
-        fits = isinstance(value, list | tuple) and all(column in GROUP_COLUMNS for column in value)
-        return "" if fits else f"a list of {', '.join(GROUP_COLUMNS)}"
-    if name == "metric":
-        return "" if value in METRICS else " or ".join(METRICS)
-    if name == "penalty":
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return "" if number and value > 0 else "a number above 0"
-    return "" if is_whole(value, SMALLEST[name]) else f"a whole number from {SMALLEST[name]}"
+class CellTypeProtocols(Settings):
+    """Settings of the task ``cell_type``, by protocol."""
+
+    strict: CellTypeSettings = CellTypeSettings()
+    """A linear probe, tested on donors or batches that it has not seen."""

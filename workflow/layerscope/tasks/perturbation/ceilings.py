@@ -6,90 +6,67 @@ cells: other cells of the same guides and lanes (split halves), of other guides,
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.chance import Chance
-from layerscope.tables import OFFICIAL, Score
+from layerscope.tables import Score, Subject
 from layerscope.tasks.perturbation.design import LANE_COLUMNS, Design, combined_codes, places, select
-from layerscope.tasks.perturbation.influence import interval, spearman_influence
+from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, interval, spearman_influence
+from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.pairs import Pairs
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
 from layerscope.tasks.perturbation.strict_reference import Expression, StrictReference
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 MIN_PERTURBATIONS = StrictSettings.MIN_PERTURBATIONS
-MODEL = "reference"
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of two halves, averaged over ways to halve.
-
-    Attributes
-    ----------
-    value
-        Mean Spearman correlation; NaN if there is none.
-    influence
-        Its derivative in the weight of every perturbation, shape ``(n_perturbations,)``.
-    used
-        Perturbations that entered at least once, shape ``(n_perturbations,)``.
-    """
-
-    value: float
-    influence: Array
-    used: NDArray[np.bool_]
-
-
-def by_split(reference: StrictReference, size: int = -1) -> Agreement:
+def by_split(reference: StrictReference, size: int = -1) -> Estimate:
     """Agreement of the halves of the splits, whole or of one of the reference's smaller sizes."""
-    everyone = np.ones(len(reference.names), dtype=bool)
-    return _mean((one, other, everyone) for one, other in reference.similarity[size])
+    return Estimate.mean([_agreement(first, second) for first, second in reference.similarity[size]])
 
 
 def by_labels(
     expression: Expression, design: Design, obs: pd.DataFrame, columns: list[str], n_splits: int, seed: int
-) -> Agreement:
+) -> tuple[Estimate, Mask] | None:
     """Agreement of halves whose guides, or lanes, differ, with as many cells as the split halves have.
 
     Each perturbation's labels (combinations of the columns) are halved at random, in the same order for all
     perturbations, so that lanes are halved alike. A perturbation without cells enough in a half is left out.
+
+    Returns
+    -------
+    The mean agreement, and the perturbations that entered at least once; None where too few did.
     """
-    names = ["", *design.names]
-    number = {name: index for index, name in enumerate(names)}
-    item = obs["perturbation"].astype(str).map(number).fillna(-1).to_numpy().astype(np.int64)
-    item = np.where(obs["is_control"].to_numpy(dtype=bool), 0, np.where(item == 0, -1, item))
+    item = group_cells(obs, design.names)
     label = combined_codes(obs, columns)
     chance = Chance(seed, design.cell_ids)
     per_half = design.cells_per_perturbation // 2
-    found = []
+    estimates, used = [], np.zeros(len(design.names), dtype=bool)
     for split in range(n_splits):
         part = _halved(item, label, np.random.default_rng([seed, split]).permutation(label.max() + 1))
-        group = np.full(len(item), -1)
+        half_of = np.full(len(item), -1)
         for half in (0, 1):
             inside = select(np.where(part == half, item, -1), label, per_half, chance.keys(-split))
-            group[inside] = 2 * item[inside] + half
-        sizes = np.bincount(group[group >= 0], minlength=2 * len(names)).reshape(-1, 2)
-        full = np.asarray((sizes[1:] >= per_half).all(axis=1))
-        if full.sum() >= MIN_PERTURBATIONS and (sizes[0] >= per_half).all():
-            kept = np.concatenate([[True], full])
-            renumbered = np.where(kept, np.cumsum(kept) - 1, -1)
-            owner = np.where(group >= 0, renumbered[group // 2], -1)
-            group = np.where(owner >= 0, 2 * owner + group % 2, -1)
-            sums = expression.sums(group, int(kept.sum()), 2)
-            one, other = (spearman_matrix(expression.effects(sums, np.array([half]))) for half in (0, 1))
-            found.append((one, other, full))
-    if not found:
-        nobody = np.zeros(len(design.names), dtype=bool)
-        return Agreement(math.nan, np.full(len(nobody), math.nan), nobody)
-    return _mean(found)
+            half_of[inside] = half
+        sizes = np.array([np.bincount(item[half_of == half], minlength=len(used) + 1) for half in (0, 1)])
+        full = np.asarray((sizes >= per_half).all(axis=0))
+        if not full[0] or full[1:].sum() < MIN_PERTURBATIONS:
+            continue
+        # the control and the full perturbations, numbered anew
+        number = np.append(np.where(full, np.cumsum(full) - 1, -1), -1)[item]
+        group = np.where((half_of >= 0) & (number >= 0), 2 * number + half_of, -1)
+        sums = expression.sums(group, int(full.sum()), 2)
+        within = _agreement(*(spearman_matrix(expression.effects(sums, np.array([half]))) for half in (0, 1)))
+        influence = np.zeros(len(used))
+        influence[full[1:]] = within.influence
+        estimates.append(Estimate(within.value, influence))
+        used |= full[1:]
+    return (Estimate.mean(estimates), used) if estimates else None
 
 
 def ceiling_rows(
@@ -97,42 +74,34 @@ def ceiling_rows(
     reference: StrictReference,
     design: Design,
     obs: pd.DataFrame,
+    subject: Subject,
     settings: StrictSettings,
-    condition: str,
-    seed: int,
 ) -> list[Score]:
-    """Ceilings by split, guide and lane as rows of the model ``reference``."""
-    rows = [_row("split", by_split(reference), design, condition, seed)]
+    """Ceilings by split, guide and lane as rows of the subject, which is the reference itself."""
+    everyone = np.ones(len(design.names), dtype=bool)
+    rows = [_row(subject, "split", by_split(reference), everyone, design)]
     for what, columns in (("guide", ["guide"]), ("lane", list(LANE_COLUMNS))):
+        metric = f"ceiling_by_{what}"
         present = [name for name in columns if name in obs.columns]
         if not present:
             reason = f"the cells have no column {' or '.join(columns)}"
-            rows.append(_missing(what, reason, condition, seed))
+            rows.append(subject.row(metric, status="not_available", reason=reason))
             continue
-        agreement = by_labels(expression, design, obs, present, settings.cell_splits, seed)
-        if agreement.used.any():
-            rows.append(_row(what, agreement, design, condition, seed))
-        else:
-            half = design.cells_per_perturbation // 2
-            reason = (
-                f"fewer than {MIN_PERTURBATIONS} perturbations have {half} cells in either half of "
-                f"their {what}s"
-            )
-            rows.append(_missing(what, reason, condition, seed))
+        agreement = by_labels(expression, design, obs, present, settings.cell_splits, subject.seed)
+        if agreement is not None:
+            rows.append(_row(subject, what, *agreement, design))
+            continue
+        reason = (
+            f"fewer than {MIN_PERTURBATIONS} perturbations have {design.cells_per_perturbation // 2} cells "
+            f"in either half of their {what}s"
+        )
+        rows.append(subject.row(metric, status="not_available", reason=reason))
     return rows
 
 
-def _mean(halves: Iterable[tuple[Array, Array, NDArray[np.bool_]]]) -> Agreement:
-    values, influences, used = [], [], []
-    for one, other, full in halves:
-        pairs = Pairs(len(one))
-        value, influence = spearman_influence(pairs.of(one), pairs.of(other), pairs)
-        spread = np.zeros(len(full))
-        spread[full] = influence
-        values.append(value)
-        influences.append(spread)
-        used.append(full)
-    return Agreement(float(np.mean(values)), np.mean(influences, axis=0), np.any(used, axis=0))
+def _agreement(first: Array, second: Array) -> Estimate:
+    pairs = Pairs(len(first))
+    return spearman_influence(RankedPairs(pairs.of(first)), RankedPairs(pairs.of(second)), len(first))
 
 
 def _halved(item: NDArray[np.int64], label: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -143,33 +112,17 @@ def _halved(item: NDArray[np.int64], label: NDArray[np.int64], order: NDArray[np
     return np.asarray((2 * place >= size).astype(np.int64)[inverse])
 
 
-def _row(what: str, agreement: Agreement, design: Design, condition: str, seed: int) -> Score:
-    used = agreement.used
-    low, high = interval(agreement.value, agreement.influence[used])
-    missing = int((~used).sum())
-    return Score(
-        **_about(what, condition, seed),
-        estimate=agreement.value,
+def _row(subject: Subject, what: str, estimate: Estimate, used: Mask, design: Design) -> Score:
+    low, high = interval(Estimate(estimate.value, estimate.influence[used]))
+    n_used, n_missing = int(used.sum()), int((~used).sum())
+    return subject.row(
+        f"ceiling_by_{what}",
+        estimate=estimate.value,
         ci_low=low,
         ci_high=high,
-        n_items=int(used.sum()),
-        n_cells=int(used.sum()) * design.cells_per_perturbation,
-        reason=f"{missing} perturbations have too few cells in a half of their {what}s" if missing else "",
+        n_items=n_used,
+        n_cells=n_used * design.cells_per_perturbation,
+        reason=f"{n_missing} perturbations have too few cells in a half of their {what}s"
+        if n_missing
+        else "",
     )
-
-
-def _missing(what: str, reason: str, condition: str, seed: int) -> Score:
-    return Score(**_about(what, condition, seed), status="not_available", reason=reason)
-
-
-def _about(what: str, condition: str, seed: int) -> dict[str, Any]:
-    return {
-        "condition": condition,
-        "model": MODEL,
-        "layer": OFFICIAL,
-        "depth": math.nan,
-        "task": "perturbation",
-        "protocol": "strict",
-        "metric": f"ceiling_by_{what}",
-        "seed": seed,
-    }

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Array = NDArray[np.float64]
-# values of cells held at once in float64: what fits a processor cache
-VALUES_AT_ONCE = 131_072
+# values of cells held at once in float64
+VALUES_AT_ONCE = 1_000_000
 # spread of centroids, relative to their length, that rounding in float32 explains
-ROUNDING = 1e-6
+ROUNDING_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
 class GroupSums:
-    """What scores need of the cells of each group, and nothing of the cells themselves.
+    """Sums over the cells of each group.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class AllCells:
 
 
 def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> AllCells:
-    """Sum cells by group, each group's in the order of the cells, whatever the number of threads.
+    """Sum cells by group.
 
     Parameters
     ----------
@@ -64,22 +65,38 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
     counts = np.bincount(group[group >= 0], minlength=n_groups)
     plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
-    by_group = np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
-    for one, cells in enumerate(np.split(by_group, np.cumsum(counts)[:-1])):
-        for start in range(0, len(cells), at_once):
-            rows = matrix[cells[start : start + at_once]].astype(np.float64)
-            length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-            plain[one] += rows.sum(axis=0)
-            # einsum and not a matrix product, whose last bits may depend on the threads
-            unit[one] += np.einsum("i,ij->j", 1 / np.where(length > 0, length, 1.0), rows)
+    for start in range(0, len(matrix), at_once):
+        owner = group[start : start + at_once]
+        rows = matrix[start : start + at_once].astype(np.float64)
+        add_by_group(plain, owner, rows)
+        add_by_group(unit, owner, unit_rows(rows))
     return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
 
 
+def add_by_group(total: Array, group: NDArray[np.integer], cells: Array | sparse.csr_matrix) -> None:
+    """Add cells (dense or sparse rows) to the total of their group; cells of group -1 are left out."""
+    groups, place = np.unique(group, return_inverse=True)
+    sums = membership(place, len(groups))[groups >= 0] @ cells
+    groups = groups[groups >= 0]
+    if sparse.issparse(sums):
+        entries = sums.tocoo()
+        total[groups[entries.row], entries.col] += entries.data
+    else:
+        total[groups] += sums
+
+
+def membership(group: NDArray[np.integer], n_groups: int) -> sparse.csr_matrix:
+    """Groups x cells, 1 where the cell is in the group: its product with cells sums them by group."""
+    n_cells = len(group)
+    return sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(n_groups, n_cells))
+
+
 def unit_rows(matrix: NDArray[np.floating]) -> Array:
-    """Rows scaled to unit length; rows of zeros stay."""
+    """Rows scaled to unit length; rows of zeros stay, and rows that are not finite are NaN."""
     rows = np.asarray(matrix, dtype=np.float64)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(length > 0, length, 1.0))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(rows / np.where(length > 0, length, 1.0))
 
 
 def why_undefined(centroids: Array) -> str:
@@ -94,6 +111,6 @@ def why_undefined(centroids: Array) -> str:
     if (length == 0).any():
         return f"{int((length == 0).sum())} of {len(length)} centroids have length zero, so no direction"
     spread = np.linalg.norm(centroids - centroids.mean(axis=0), axis=1).max()
-    if spread <= ROUNDING * length.mean():
+    if spread <= ROUNDING_ERROR * length.mean():
         return "constant layer: the centroids of all perturbations are the same"
     return ""

@@ -1,9 +1,8 @@
 """Which cells stand for which perturbation, in which bucket, under true and under shuffled labels.
 
-The protocol ``strict`` never looks at single cells after this: every perturbation has the same number of
-cells, dealt into equal buckets within guide and lane; a half of the cells is a half of the buckets. So
-repeated splits, smaller numbers of cells and noise ceilings all follow from one sum per perturbation and
-bucket, and an extraction that keeps these sums needs to keep no cell.
+Every perturbation has the same number of cells, dealt into equal buckets within guide and lane; a half of the
+cells is a half of the buckets. Repeated splits, smaller numbers of cells and noise ceilings all follow from
+one sum per perturbation and bucket, so that protocol ``strict`` looks at no single cell after this.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -25,6 +23,7 @@ from layerscope.cells.canonical import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 LANE_COLUMNS = ("replicate", "batch")
@@ -111,23 +110,7 @@ def make_design(obs: pd.DataFrame, settings: StrictSettings, seed: int, where: s
 def deal(
     item: Codes, strata: Codes, n_cells: int, n_buckets: int, chance: Chance, stream: int
 ) -> NDArray[np.int32]:
-    """Take ``n_cells`` of each item (all of item 0), each stratum by its share, and deal them into buckets.
-
-    Parameters
-    ----------
-    item
-        Item of each cell, or -1.
-    strata
-        Guide and lane of each cell.
-    n_cells, n_buckets
-        Cells to take of each item, and buckets to deal them into.
-    chance
-        Where randomness comes from, and which stream of it.
-
-    Returns
-    -------
-    ``item * n_buckets + bucket`` of each cell, or -1.
-    """
+    """Select cells and deal them into buckets: ``item * n_buckets + bucket`` of each cell, or -1."""
     group = np.full(len(item), -1, dtype=np.int32)
     inside = select(item, strata, n_cells, chance.keys(2 * stream))
     owner = item[inside]
@@ -163,14 +146,14 @@ def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
 
     All of them if there are no more than ``n_splits``; no split appears twice, nor with its halves swapped.
     """
-    others = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
+    companions = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
     random = np.random.default_rng([seed, n_buckets])
-    chosen = random.permutation(len(others))[: min(n_splits, comb(n_buckets - 1, n_buckets // 2 - 1))]
-    found = np.zeros((len(chosen), n_buckets), dtype=bool)
-    found[:, 0] = True
-    for row, index in zip(found, chosen, strict=True):
-        row[list(others[index])] = True
-    return found
+    chosen = random.permutation(len(companions))[:n_splits]
+    first = np.zeros((len(chosen), n_buckets), dtype=bool)
+    first[:, 0] = True
+    for row, index in zip(first, chosen, strict=True):
+        row[list(companions[index])] = True
+    return first
 
 
 def write_design(path: str | Path, design: Design) -> None:
@@ -198,12 +181,12 @@ def read_design(path: str | Path) -> Design:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with np.load(path) as stored:
+        with np.load(path) as arrays:
             return Design(
-                names=stored["names"].tolist(),
-                cell_ids=stored["cell_ids"].tolist(),
-                groups=stored["groups"],
-                **json.loads(str(stored["about"])),
+                names=arrays["names"].tolist(),
+                cell_ids=arrays["cell_ids"].tolist(),
+                groups=arrays["groups"],
+                **json.loads(str(arrays["about"])),
             )
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: not a design of splits ({error}); delete it and run again") from error
@@ -211,35 +194,22 @@ def read_design(path: str | Path) -> Design:
 
 def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[list[str], Codes]:
     """Perturbations with cells enough, and the item of each cell: 0 control, 1.. perturbations, -1 others."""
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{where}: obs has no column {name!r}; name the dataset's column under `columns:`"
-            )
-    control = obs["is_control"].to_numpy(dtype=bool)
-    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    sizes = pd.Series(labels[~control & (labels != "")]).value_counts()
-    wanted = settings.cells_per_perturbation
-    large = sorted((n for n in sizes.index if sizes[n] >= wanted), key=lambda n: (-sizes[n], n))
-    names = sorted(large[: settings.max_perturbations])
+    demand_labels(obs, where)
+    sizes, wanted = perturbation_sizes(obs), settings.cells_per_perturbation
+    names = largest(sizes, wanted, settings.max_perturbations)
     if len(names) > settings.MOST_PERTURBATIONS:
         raise DataError(
             f"{where}: {len(names)} perturbations; protocol strict compares {settings.MOST_PERTURBATIONS} "
-            "at most: "
-            "set max_perturbations"
+            "at most: set max_perturbations"
         )
-    if len(names) < settings.MIN_PERTURBATIONS or control.sum() < wanted:
+    n_control = int(obs["is_control"].sum())
+    if len(names) < settings.MIN_PERTURBATIONS or n_control < wanted:
         raise DataError(
-            f"{where}: {len(names)} of {len(sizes)} perturbations, and {int(control.sum())} control cells, "
-            "for "
+            f"{where}: {len(names)} of {len(sizes)} perturbations, and {n_control} control cells, for "
             f"cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
-            "perturbations "
-            f"and the control with so many cells each: lower cells_per_perturbation"
+            "perturbations and the control with so many cells each: lower cells_per_perturbation"
         )
-    number = {name: index + 1 for index, name in enumerate(names)}
-    item = np.array([number.get(label, -1) for label in labels], dtype=np.int64)
-    item[control] = 0
-    return names, item
+    return names, group_cells(obs, names)
 
 
 def combined_codes(obs: pd.DataFrame, columns: list[str]) -> Codes:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.tasks.perturbation.centroids import membership
+
 Array = NDArray[np.float64]
 
 
@@ -60,15 +62,15 @@ def expression_sums(
         See :class:`ExpressionSums`.
     """
     inside = np.flatnonzero(group >= 0)
-    chosen, owner, total = values[inside], group[inside], totals[inside]
-    member = _membership(owner, n_groups)
-    bucket = _membership(owner % n_buckets, n_buckets)
-    squared = chosen.copy()
+    own, owner, total = values[inside], group[inside], totals[inside]
+    member = membership(owner, n_groups)
+    bucket = membership(owner % n_buckets, n_buckets)
+    squared = own.copy()
     squared.data = squared.data**2
     return ExpressionSums(
-        values=(member @ chosen).toarray(),
+        values=(member @ own).toarray(),
         squares=(bucket @ squared).toarray(),
-        weighted=(bucket.multiply(total[None, :]).tocsr() @ chosen).toarray(),
+        weighted=(bucket.multiply(total[None, :]).tocsr() @ own).toarray(),
         cells=np.bincount(owner, minlength=n_groups).astype(np.float64),
         totals=np.bincount(owner, weights=total, minlength=n_groups).astype(np.float64),
         squared_totals=np.bincount(owner, weights=total**2, minlength=n_groups).astype(np.float64),
@@ -87,13 +89,12 @@ def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
     -------
     Shape ``(n_perturbations, n_genes)``; 0 for genes without counts in these cells.
     """
-    kept = np.asarray(buckets)
-    counts, total, squared = (
-        _over_buckets(part, sums.n_buckets, kept) for part in (sums.values, sums.totals, sums.squared_totals)
-    )
+    chosen = np.asarray(buckets)
+    parts = (sums.values, sums.totals, sums.squared_totals)
+    counts, total, squared = (_over_buckets(part, sums.n_buckets, chosen) for part in parts)
     everything, every_square = total.sum(), squared.sum()
     rate = counts.sum(axis=0) / everything
-    spread = sums.squares[kept].sum(axis=0) - 2 * rate * sums.weighted[kept].sum(axis=0)
+    spread = sums.squares[chosen].sum(axis=0) - 2 * rate * sums.weighted[chosen].sum(axis=0)
     spread += rate**2 * every_square
     counted = rate > 0
     safe = np.where(counted, rate, 1.0)
@@ -111,11 +112,11 @@ def value_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
     -------
     Shape ``(n_perturbations, n_genes)``; 0 for genes that do not vary in these cells.
     """
-    kept = np.asarray(buckets)
-    values = _over_buckets(sums.values, sums.n_buckets, kept)
-    cells = _over_buckets(sums.cells, sums.n_buckets, kept)
+    chosen = np.asarray(buckets)
+    values = _over_buckets(sums.values, sums.n_buckets, chosen)
+    cells = _over_buckets(sums.cells, sums.n_buckets, chosen)
     means = values / cells[:, None]
-    within = sums.squares[kept].sum(axis=0) - (values * means).sum(axis=0)
+    within = sums.squares[chosen].sum(axis=0) - (values * means).sum(axis=0)
     free = cells.sum() - len(cells)
     variance = within / free
     varies = variance > 1e-12 * np.maximum((means**2).max(axis=0), 1e-12)
@@ -123,11 +124,6 @@ def value_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
     return np.asarray(np.where(varies, means[1:] - means[0], 0.0) / error)
 
 
-def _over_buckets(sums: Array, n_buckets: int, kept: NDArray[np.integer]) -> Array:
+def _over_buckets(sums: Array, n_buckets: int, buckets: NDArray[np.integer]) -> Array:
     """Sums of items over some buckets: ``(n_items * n_buckets, ...)`` to ``(n_items, ...)``."""
-    return np.asarray(sums.reshape(-1, n_buckets, *sums.shape[1:])[:, kept].sum(axis=1))
-
-
-def _membership(group: NDArray[np.integer], n_groups: int) -> sparse.csr_matrix:
-    n = len(group)
-    return sparse.csr_matrix((np.ones(n), (group, np.arange(n))), shape=(n_groups, n))
+    return np.asarray(sums.reshape(-1, n_buckets, *sums.shape[1:])[:, buckets].sum(axis=1))

@@ -1,49 +1,112 @@
-"""DESeq2's inference for one-way designs, all genes at once.
+"""DESeq2's inference for one-way designs, all genes at once, behind PyDESeq2's own interface.
 
-A replacement for PyDESeq2's own inference class, which fits gene by gene. The model, the starting values, the
-bounds, the ridge, the clamp on fitted means and the stopping rules are PyDESeq2's; what differs is that a
-one-way design needs no matrix solve (``one_way``) and that a dispersion is found
-as the root of its score instead of by L-BFGS-B (but see
-``dispersions.as_pydeseq2``). Genes on which the iteration diverges are handed to
-PyDESeq2's own solver, one by one, and counted.
+PyDESeq2 fits gene by gene, with a matrix solve in every step. In a one-way design (an intercept, and one
+indicator for each group but the first) the information matrix is an arrowhead, so that every solve has a
+closed form; and a dispersion is the root of its score, which many genes can seek at the same time. The model,
+the starting values, the bounds, the ridge, the clamp on fitted means and the stopping rules are PyDESeq2's.
+Genes on which the iteration diverges are handed to PyDESeq2's own solver, one by one, and counted.
+
+Shapes below: ``counts`` and ``mu`` are samples x genes, coefficients and sums of weights groups x genes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydeseq2.default_inference import DefaultInference
-from pydeseq2.utils import fit_lin_mu, irls_solver
-from scipy.stats import norm
+from pydeseq2.grid_search import vec_nb_nll
+from pydeseq2.utils import dnb_nll, nb_nll
+from scipy.optimize import elementwise, minimize
+from scipy.special import digamma
 
-from layerscope.tasks.perturbation import one_way
-from layerscope.tasks.perturbation.dispersions import (
-    DispersionScore,
-    as_pydeseq2,
-    constant_of_likelihood,
-    descend,
-    varying_part_of_likelihood,
-)
-from layerscope.tasks.perturbation.one_way import Array, OneWay
-
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 RIDGE = 1e-6
 GENES_AT_ONCE = 256
-# log dispersion below which rounding errors in the likelihood decide where L-BFGS-B stops
-NOISY = np.log(1e-6)
+# dispersion below which rounding errors in the likelihood decide where L-BFGS-B stops
+ROUNDING_DECIDES = 1e-6
+# where L-BFGS-B calls a starting point the optimum: scipy's default `gtol` and `ftol`
+FLAT_GRADIENT, FLAT_RELATIVE = 1e-5, 2.220446049250313e-09
+LOG_DISPERSION_TOLERANCE = 1e-7
+GRID = 100
+
+
+def one_way_design(group: NDArray[np.integer]) -> Array:
+    """An intercept, and an indicator for each group from 1, shape ``(n_samples, n_groups)``."""
+    design: Array = (group[:, None] == np.arange(group.max() + 1)).astype(np.float64)
+    design[:, 0] = 1.0
+    return design
+
+
+class Groups:
+    """Samples in groups, recognised by their design matrix; group 0 is the reference.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not an intercept and one indicator for each group but the first, or a group is empty.
+    """
+
+    def __init__(self, design: Array) -> None:
+        indicators = np.asarray(design, dtype=np.float64)[:, 1:]
+        self.of_sample = (indicators @ np.arange(1, indicators.shape[1] + 1)).astype(np.int64)
+        self.sizes = np.bincount(self.of_sample, minlength=indicators.shape[1] + 1)
+        if not self.sizes.all() or not np.array_equal(design, one_way_design(self.of_sample)):
+            raise ValueError("not a one-way design: an intercept, then one indicator for each further group")
+        self._order = np.argsort(self.of_sample, kind="stable")
+        self._starts = np.cumsum(self.sizes) - self.sizes
+
+    def sums(self, values: Array) -> Array:
+        """Sums over the samples of each group."""
+        return np.asarray(np.add.reduceat(values[self._order], self._starts, axis=0))
+
+    def means(self, values: Array) -> Array:
+        """Means over the samples of each group."""
+        return self.sums(values) / self.sizes[:, None]
+
+    def predictors(self, beta: Array) -> Array:
+        """Linear predictors of the samples from coefficients in treatment coding."""
+        eta = beta + beta[0]
+        eta[0] = beta[0]
+        return np.asarray(eta[self.of_sample])
+
+
+def solve(weights: Array, right: Array) -> Array:
+    """Solve ``(X'WX + RIDGE I) beta = right`` for every gene, from the groups' sums of weights."""
+    damped = weights[1:] + RIDGE
+    beta = np.empty(np.broadcast_shapes(weights.shape, right.shape))
+    beta[0] = (right[0] - (weights[1:] / damped * right[1:]).sum(axis=0)) / _pivot(weights)
+    beta[1:] = (right[1:] - weights[1:] * beta[0]) / damped
+    return beta
+
+
+def leverages(weights: Array) -> Array:
+    """``x' (X'WX + RIDGE I)^-1 x`` for a sample of each group, from the groups' sums of weights."""
+    pivot = _pivot(weights)
+    damped = weights[1:] + RIDGE
+    intercept = (1.0 - weights[1:] / damped) / pivot
+    return np.vstack([1.0 / pivot, intercept + (1.0 - weights[1:] * intercept) / damped])
+
+
+def _pivot(weights: Array) -> Array:
+    """The intercept's pivot once every other row is eliminated, one per gene."""
+    return np.asarray(weights[0] + RIDGE + (RIDGE * weights[1:] / (weights[1:] + RIDGE)).sum(axis=0))
 
 
 class OneWayInference(DefaultInference):  # type: ignore[misc]
     """Inference for designs of an intercept and one indicator per group but the first.
 
+    What a fit of fold changes calls is vectorised here; the rest is PyDESeq2's.
+
     Parameters
     ----------
     threads
-        Blocks of genes worked on at the same time. Results do not depend on it.
+        Blocks of genes worked on at the same time.
 
     Attributes
     ----------
@@ -55,26 +118,28 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         super().__init__(n_cpus=1)
         self.threads = threads
         self.n_handed_over = 0
-        self._linear: Callable[[Array], Array] | None = None
 
     def lin_reg_mu(self, counts: Array, size_factors: Array, design_matrix: Array, min_mu: float) -> Array:
         """Fitted means of the linear model: group means of normalised counts, at least ``min_mu``."""
-        layout = OneWay.of_design(design_matrix)
-        size = np.asarray(size_factors, dtype=np.float64)[:, None]
-        self._linear = partial(
-            fit_lin_mu, size_factors=size[:, 0], design_matrix=np.asarray(design_matrix), min_mu=min_mu
-        )
-        return np.asarray(np.maximum(size * _group_means(layout, counts / size), min_mu))
+        groups, size = Groups(design_matrix), np.asarray(size_factors, dtype=np.float64)
+        normed = counts / size[:, None]
+        mu = np.maximum(size[:, None] * groups.means(normed)[groups.of_sample], min_mu)
+        rough = self.fit_rough_dispersions(normed, design_matrix)
+        last_bit_decides = np.minimum(rough, self.fit_moments_dispersions(normed, size)) < ROUNDING_DECIDES
+        if last_bit_decides.any():
+            chosen, by_pydeseq2 = counts[:, last_bit_decides], super().lin_reg_mu
+
+            def fit(genes: slice) -> Array:
+                return np.asarray(by_pydeseq2(chosen[:, genes], size, design_matrix, min_mu))
+
+            mu[:, last_bit_decides] = np.hstack(self._over_genes(fit, chosen))
+        return mu
 
     def fit_rough_dispersions(self, normed_counts: Array, design_matrix: Array) -> Array:
-        """Dispersions by moments of the residuals, as PyDESeq2's function of this name."""
-        layout = OneWay.of_design(design_matrix)
-        free = len(layout.group) - layout.n_groups
-        if free == 0:
-            raise ValueError(
-                "as many groups as samples: there are no replicates to estimate dispersions from"
-            )
-        mean = np.maximum(_group_means(layout, normed_counts), 1)
+        """Dispersions by moments of the residuals."""
+        groups = Groups(design_matrix)
+        free = len(groups.of_sample) - len(groups.sizes)
+        mean = np.maximum(groups.means(normed_counts), 1)[groups.of_sample]
         rough = ((normed_counts - mean) ** 2 - mean) / (free * mean**2)
         return np.asarray(np.maximum(rough.sum(axis=0), 0))
 
@@ -90,29 +155,20 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         cr_reg: bool = True,
         prior_reg: bool = False,
         optimizer: str = "L-BFGS-B",
-    ) -> tuple[Array, NDArray[np.bool_]]:
-        """Dispersions that maximise the (Cox-Reid adjusted, penalised) likelihood, shape ``(n_genes,)``."""
-        layout = OneWay.of_design(design_matrix)
-        start = np.log(np.asarray(alpha_hat, dtype=np.float64))
+    ) -> tuple[Array, Mask]:
+        """Dispersions of largest (adjusted, penalised) likelihood, and whether each fit converged."""
+        groups, variance = Groups(design_matrix), prior_disp_var if prior_reg else None
         bounds = (float(np.log(min_disp)), float(np.log(max_disp)))
 
-        def fit(genes: slice) -> tuple[Array, NDArray[np.bool_]]:
-            score = DispersionScore(
-                layout,
-                np.asarray(counts[:, genes], dtype=np.float64),
-                np.asarray(mu[:, genes], dtype=np.float64),
-                adjust=cr_reg,
-                prior=(start[genes], prior_disp_var) if prior_reg and prior_disp_var else None,
-            )
-            found, converged = descend(score, start[genes], bounds), np.ones(score.n_genes, dtype=bool)
-            for gene in np.flatnonzero(start[genes] < NOISY):
-                means = self._linear(counts[:, genes][:, gene]) if self._linear else score.mu[:, gene]
-                found[gene], converged[gene] = as_pydeseq2(
-                    score, int(gene), means, start[genes][gene], bounds
-                )
-            return np.exp(found), converged
+        def fit(genes: slice) -> tuple[Array, Mask]:
+            start = np.log(np.asarray(alpha_hat[genes], dtype=np.float64))
+            loss = DispersionLoss(groups, counts[:, genes], mu[:, genes], start, variance, adjust=cr_reg)
+            log_alpha, converged = descend(loss, start, bounds), np.ones(len(start), dtype=bool)
+            for gene in np.flatnonzero(start < np.log(ROUNDING_DECIDES)).tolist():
+                log_alpha[gene], converged[gene] = descend_as_pydeseq2(loss.of(gene), start[gene], bounds)
+            return np.exp(log_alpha), converged
 
-        dispersions, converged = zip(*self._over_genes(fit, counts.shape[1]), strict=True)
+        dispersions, converged = zip(*self._over_genes(fit, counts), strict=True)
         return np.concatenate(dispersions), np.concatenate(converged)
 
     def irls(
@@ -127,145 +183,207 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         max_beta: float = 30,
         optimizer: str = "L-BFGS-B",
         maxiter: int = 250,
-    ) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
-        """Fit the negative-binomial GLM by iteratively reweighted least squares.
+    ) -> tuple[Array, Array, Array, Mask]:
+        """Fit the negative-binomial model by iteratively reweighted least squares.
 
         Returns
         -------
         Coefficients ``(n_genes, n_groups)``, means ``(n_samples, n_genes)``, hat diagonals
         ``(n_samples, n_genes)`` and whether each gene converged.
         """
-        layout = OneWay.of_design(design_matrix)
         size = np.asarray(size_factors, dtype=np.float64)
-        limits = Limits(min_mu=min_mu, tolerance=beta_tol, max_beta=max_beta, max_iterations=maxiter)
+        model = Regression(Groups(design_matrix), size[:, None], min_mu, beta_tol, max_beta, maxiter)
+        fits = self._over_genes(lambda genes: model.fit(counts[:, genes], disp[genes]), counts)
+        beta, mu, hat, diverged = (np.concatenate(parts, axis=-1) for parts in zip(*fits, strict=True))
+        converged = ~diverged
+        if diverged.any():
+            self.n_handed_over += int(diverged.sum())
+            limits = (min_mu, beta_tol, min_beta, max_beta, optimizer, maxiter)
+            solved = super().irls(counts[:, diverged], size, design_matrix, disp[diverged], *limits)
+            beta[:, diverged] = solved[0].T
+            mu[:, diverged], hat[:, diverged], converged[diverged] = solved[1:]
+        return beta.T, mu, hat, converged
 
-        def fit(genes: slice) -> tuple[Array, Array, Array, NDArray[np.bool_], int]:
-            observed = np.asarray(counts[:, genes], dtype=np.float64)
-            alpha = np.asarray(disp[genes], dtype=np.float64)
-            beta, diverged = reweighted_least_squares(layout, observed, size, alpha, limits)
-            mu, hat = _means_and_leverages(layout, beta, size, alpha, min_mu)
-            converged = np.ones(len(alpha), dtype=bool)
-            for gene in np.flatnonzero(diverged):
-                beta[:, gene], mu[:, gene], hat[:, gene], converged[gene] = irls_solver(
-                    counts=observed[:, gene],
-                    size_factors=size,
-                    design_matrix=design_matrix,
-                    disp=float(alpha[gene]),
-                    min_mu=min_mu,
-                    beta_tol=beta_tol,
-                    min_beta=min_beta,
-                    max_beta=max_beta,
-                    optimizer=optimizer,
-                    maxiter=maxiter,
-                )
-            return beta, mu, hat, converged, int(diverged.sum())
-
-        betas, means, hats, converged, handed = zip(*self._over_genes(fit, counts.shape[1]), strict=True)
-        self.n_handed_over += sum(handed)
-        return (
-            np.concatenate(betas, axis=1).T,
-            np.concatenate(means, axis=1),
-            np.concatenate(hats, axis=1),
-            np.concatenate(converged),
-        )
-
-    def wald_test(
-        self,
-        design_matrix: Array,
-        disp: Array,
-        lfc: Array,
-        mu: Array,
-        ridge_factor: Array,
-        contrast: Array,
-        lfc_null: Any,
-        alt_hypothesis: str | None = None,
-    ) -> tuple[Array, Array, Array]:
-        """Two-sided Wald test of one contrast: p-values, statistics, standard errors."""
-        if alt_hypothesis is not None:
-            raise NotImplementedError("only the two-sided Wald test is implemented for one-way designs")
-        layout = OneWay.of_design(design_matrix)
-        weights = layout.sums(mu / (1.0 + mu * np.asarray(disp)))
-        variance = one_way.contrast_variance(weights, contrast, float(np.diag(ridge_factor)[0]))
-        error = np.sqrt(variance)
-        statistic = ((lfc - lfc_null) @ contrast) / error
-        return 2.0 * norm.sf(np.abs(statistic)), statistic, error
-
-    def _over_genes(self, work: Callable[[slice], Any], n_genes: int) -> list[Any]:
-        """Do ``work`` on blocks of genes that do not depend on the number of threads."""
-        blocks = list(_blocks(n_genes))
-        if self.threads < 2 or len(blocks) < 2:
-            return [work(block) for block in blocks]
+    def _over_genes(self, work: Callable[[slice], Any], counts: Array) -> list[Any]:
+        """Do ``work`` on blocks of the genes of ``counts``."""
+        starts = range(0, counts.shape[1], GENES_AT_ONCE)
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(work, blocks))
+            return list(pool.map(work, [slice(start, start + GENES_AT_ONCE) for start in starts]))
 
 
-class Limits:
-    """Where the reweighted least squares clamp, stop and give up (PyDESeq2's values)."""
+@dataclass(frozen=True)
+class Regression:
+    """Negative-binomial regression of a one-way design: sizes as a column, and PyDESeq2's limits."""
 
-    def __init__(self, *, min_mu: float, tolerance: float, max_beta: float, max_iterations: int) -> None:
-        self.min_mu = min_mu
-        self.tolerance = tolerance
-        self.max_beta = max_beta
-        self.max_iterations = max_iterations
+    groups: Groups
+    size_factors: Array
+    min_mu: float
+    tolerance: float
+    max_beta: float
+    max_iterations: int
 
+    def fit(self, counts: Array, alpha: Array) -> tuple[Array, Array, Array, Mask]:
+        """Coefficients in treatment coding, means and hat diagonals of samples, and which genes diverged."""
+        eta = self.groups.means(np.log(counts / self.size_factors + 0.1))
+        beta = eta - eta[0]
+        beta[0] = eta[0]
+        diverged = np.zeros(counts.shape[1], dtype=bool)
+        deviance = np.full(counts.shape[1], 1000.0)
+        active = np.arange(counts.shape[1])
+        for _ in range(self.max_iterations - 1):
+            proposed = self._step(counts[:, active], alpha[active], beta[:, active])
+            # not `> max_beta` alone: a coefficient that is not a number has diverged too
+            lost = ~(np.abs(proposed) <= self.max_beta).all(axis=0)
+            diverged[active[lost]] = True
+            active, proposed = active[~lost], proposed[:, ~lost]
+            if not active.size:
+                break
+            beta[:, active] = proposed
+            before = deviance[active]
+            after = 2.0 * nb_nll(counts[:, active], self._clamped_means(proposed), alpha[active])
+            deviance[active] = after
+            active = active[np.abs(after - before) / (np.abs(after) + 0.1) > self.tolerance]
+        diverged[active] = True
+        # leverages come from clamped means, as in the R package
+        mu = self._clamped_means(beta)
+        weights = mu / (1.0 + mu * alpha)
+        hat = weights * leverages(self.groups.sums(weights))[self.groups.of_sample]
+        return beta, self._means(beta), hat, diverged
 
-def reweighted_least_squares(
-    layout: OneWay, counts: Array, size_factors: Array, alpha: Array, limits: Limits
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Coefficients in treatment coding, shape ``(n_groups, n_genes)``, and which genes diverged."""
-    size = size_factors[:, None]
-    eta = _group_means(layout, np.log(counts / size + 0.1), spread=False)
-    beta = eta - eta[0]
-    beta[0] = eta[0]
-    diverged = np.zeros(counts.shape[1], dtype=bool)
-    deviance = np.full(counts.shape[1], 1000.0)
-    active = np.arange(counts.shape[1])
-    constant = constant_of_likelihood(counts, alpha)
-    for _ in range(limits.max_iterations - 1):
-        observed, dispersion = counts[:, active], alpha[active]
-        mu = _clamped_means(layout, beta[:, active], size, limits.min_mu)
-        weights = mu / (1.0 + mu * dispersion)
-        working = np.log(mu / size) + (observed - mu) / mu
-        right = layout.sums(weights * working)
+    def _step(self, counts: Array, alpha: Array, beta: Array) -> Array:
+        mu = self._clamped_means(beta)
+        weights = mu / (1.0 + mu * alpha)
+        right = self.groups.sums(weights * (np.log(mu / self.size_factors) + (counts - mu) / mu))
         right[0] = right.sum(axis=0)
-        proposed = one_way.solve(layout.sums(weights), right, RIDGE)
-        # not `> max_beta` alone: a coefficient that is not a number has diverged too
-        lost = ~(np.abs(proposed) <= limits.max_beta).all(axis=0)
-        diverged[active[lost]] = True
-        active, proposed = active[~lost], proposed[:, ~lost]
-        beta[:, active] = proposed
-        mu = _clamped_means(layout, proposed, size, limits.min_mu)
-        old = deviance[active]
-        deviance[active] = 2.0 * (
-            constant[active] + varying_part_of_likelihood(counts[:, active], mu, alpha[active])
-        )
-        change = np.abs(deviance[active] - old) / (np.abs(deviance[active]) + 0.1)
-        active = active[change > limits.tolerance]
-        if not active.size:
-            break
-    diverged[active] = True
-    return beta, diverged
+        return solve(self.groups.sums(weights), right)
+
+    def _means(self, beta: Array) -> Array:
+        return np.asarray(self.size_factors * np.exp(self.groups.predictors(beta)))
+
+    def _clamped_means(self, beta: Array) -> Array:
+        return np.maximum(self._means(beta), self.min_mu)
 
 
-def _group_means(layout: OneWay, values: Array, spread: bool = True) -> Array:
-    means = layout.sums(np.asarray(values, dtype=np.float64)) / layout.sizes[:, None]
-    return means[layout.group] if spread else means
+@dataclass(frozen=True)
+class DispersionLoss:
+    """Penalised negative log-likelihood of genes in their log dispersions, and its gradient.
+
+    The negative-binomial likelihood; Cox and Reid's adjustment ``log det(X'WX) / 2``, which is half the sum
+    of the logs of the groups' weights, but for a constant; and, for the maximum a posteriori, a normal prior
+    on the log dispersion around ``expected``.
+    """
+
+    groups: Groups
+    counts: Array
+    mu: Array
+    expected: Array
+    variance: float | None
+    adjust: bool
+
+    def of(self, gene: int) -> DispersionLoss:
+        """The loss of one gene, without the prior, from contiguous numbers."""
+        counts, mu = (np.ascontiguousarray(values[:, gene]) for values in (self.counts, self.mu))
+        return replace(self, counts=counts, mu=mu, variance=None)
+
+    def value(self, log_alpha: Array) -> Array:
+        """The loss of every gene."""
+        alpha = np.exp(log_alpha)
+        loss: Array = nb_nll(self.counts, self.mu, alpha) + self.adjustment(self.mu, alpha)
+        if self.variance is not None:
+            loss += (log_alpha - self.expected) ** 2 / (2 * self.variance)
+        return loss
+
+    def gradient(self, log_alpha: Array, gene: NDArray[np.int64]) -> Array:
+        """The gradient of some genes, by index, at their log dispersions."""
+        alpha, size = np.exp(log_alpha), np.exp(-log_alpha)
+        counts, mu = self.counts[:, gene], self.mu[:, gene]
+        terms = np.log1p(mu * alpha) + (counts - mu) / (mu + size) - (digamma(counts + size) - digamma(size))
+        gradient: Array = self.adjustment_gradient(mu, alpha) - size * terms.sum(axis=0)
+        if self.variance is not None:
+            gradient += (log_alpha - self.expected[gene]) / self.variance
+        return gradient
+
+    def adjustment(self, mu: Array, alpha: Array) -> Array:
+        if not self.adjust:
+            return np.zeros_like(alpha)
+        return np.asarray(0.5 * np.log(self.groups.sums(mu / (1.0 + mu * alpha))).sum(axis=0))
+
+    def adjustment_gradient(self, mu: Array, alpha: Array) -> Array:
+        if not self.adjust:
+            return np.zeros_like(alpha)
+        weights = mu / (1.0 + mu * alpha)
+        squares = self.groups.sums(weights**2)
+        return np.asarray(-0.5 * alpha * (squares / self.groups.sums(weights)).sum(axis=0))
 
 
-def _clamped_means(layout: OneWay, beta: Array, size: Array, min_mu: float) -> Array:
-    return np.maximum(size * np.exp(one_way.to_groups(beta))[layout.group], min_mu)
+def descend(loss: DispersionLoss, start: Array, bounds: tuple[float, float]) -> Array:
+    """Log dispersions at the first minimum downhill of each start, or at the bound on the way.
+
+    A gene stays at its start where PyDESeq2's L-BFGS-B does: where the gradient, or what its first step (of
+    the gradient's length) gains, is below the optimiser's tolerances.
+    """
+    low, high = bounds
+    near = np.clip(start, low, high)
+    every = np.arange(len(near))
+    slope = loss.gradient(near, every)
+    gain = FLAT_RELATIVE * np.maximum(np.abs(loss.value(near)), 1.0)
+    moving = (np.abs(slope) > FLAT_GRADIENT) & (slope**2 > gain)
+    moving &= ~((near <= low) & (slope > 0)) & ~((near >= high) & (slope < 0))
+    far = near.copy()
+    bracketed = np.zeros(len(near), dtype=bool)
+    step = 0.5
+    while moving.any():
+        gene = every[moving]
+        near[gene] = far[gene]
+        far[gene] = np.clip(far[gene] - step * np.sign(slope[gene]), low, high)
+        turned = np.sign(loss.gradient(far[gene], gene)) != np.sign(slope[gene])
+        bracketed[gene[turned]] = True
+        moving[gene] = ~turned & (far[gene] > low) & (far[gene] < high)
+        step *= 2
+    inside = every[bracketed]
+    if inside.size:
+        far[inside] = elementwise.find_root(
+            loss.gradient,
+            (np.minimum(near, far)[inside], np.maximum(near, far)[inside]),
+            args=(inside,),
+            tolerances={"xatol": LOG_DISPERSION_TOLERANCE, "xrtol": 0, "fatol": 0, "frtol": 0},
+        ).x
+    return far
 
 
-def _means_and_leverages(
-    layout: OneWay, beta: Array, size_factors: Array, alpha: Array, min_mu: float
-) -> tuple[Array, Array]:
-    """Means without the clamp, and hat diagonals from means with it (as PyDESeq2, after the R package)."""
-    unclamped = size_factors[:, None] * np.exp(one_way.to_groups(beta))[layout.group]
-    mu = np.maximum(unclamped, min_mu)
-    weights = mu / (1.0 + mu * alpha)
-    return unclamped, weights * one_way.leverages(layout.sums(weights), RIDGE)[layout.group]
+def descend_as_pydeseq2(
+    loss: DispersionLoss, start: float, bounds: tuple[float, float]
+) -> tuple[float, bool]:
+    """Fit one gene in PyDESeq2's own floating-point arithmetic.
 
+    For starts at the smallest dispersion, where the moments leave no over-dispersion. There PyDESeq2's
+    likelihood is a difference of numbers near 1e9, and its rounding errors decide whether L-BFGS-B stays at
+    the start, or fails in its line search, upon which a grid search finds the optimum. These dispersions
+    shape the trend of all genes, so the errors are made as PyDESeq2 makes them. Only the adjustment is in
+    closed form, which is ten times faster.
 
-def _blocks(n_genes: int) -> Iterator[slice]:
-    for start in range(0, n_genes, GENES_AT_ONCE):
-        yield slice(start, min(start + GENES_AT_ONCE, n_genes))
+    Returns
+    -------
+    The log dispersion, and whether L-BFGS-B converged.
+    """
+    counts, mu, column = loss.counts, loss.mu, loss.mu[:, None]
+
+    def value(x: Array) -> Array:
+        alpha = np.exp(x)
+        return np.asarray(nb_nll(counts, mu, alpha[0]) + loss.adjustment(column, alpha))
+
+    def gradient(x: Array) -> Array:
+        alpha = np.exp(x)
+        return np.asarray(alpha * dnb_nll(counts, mu, alpha[0]) + loss.adjustment_gradient(column, alpha))
+
+    def best_of(grid: Array) -> float:
+        alpha = np.exp(grid)
+        return float(grid[np.argmin(vec_nb_nll(counts, mu, alpha) + loss.adjustment(column, alpha))])
+
+    begin = np.array([start])
+    result = minimize(lambda x: value(x)[0], begin, jac=gradient, method="L-BFGS-B", bounds=[bounds])
+    if result.success:
+        return float(result.x[0]), True
+    grid = np.linspace(*bounds, GRID)
+    best, step = best_of(grid), grid[1] - grid[0]
+    return best_of(np.linspace(best - step, best + step, GRID)), False

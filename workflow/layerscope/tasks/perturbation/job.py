@@ -1,187 +1,121 @@
-"""Score one layer of one model from its files."""
+"""The reference of a screen, and the score of one layer against it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from layerscope.cells.canonical import read_obs
+from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError
-from layerscope.extraction.embeddings_file import Layer, read_layer
-from layerscope.tables import Score, depth, write_resamples, write_scores
+from layerscope.tables import OFFICIAL, Subject, write_scores
+from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
-from layerscope.tasks.perturbation.design import read_design
-from layerscope.tasks.perturbation.scores import group_cells, scores_of_all_cells
-from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings, StrictSettings
+from layerscope.tasks.perturbation.design import make_design, read_design, write_design
+from layerscope.tasks.perturbation.labels import group_cells
+from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sums import sum_layer
 from layerscope.tasks.perturbation.sums_reader import is_sums, read_everyone, read_layer_sums
 
-Scored = tuple[list[Score], dict[str, NDArray[np.float64]]]
-PROTOCOLS = ("paper", "released", "strict")
-TASK = "perturbation"
+PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"
+DESIGN, CEILINGS = "design.npz", "ceilings.tsv"
 
 
-def score_perturbation(
-    protocol: str,
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    reference: str | Path,
-    condition: str,
-    model: str,
-    settings: Mapping[str, Any],
-    seed: int,
-    output: str | Path,
-    resamples: str | Path,
-    design: str | Path | None = None,
-    threads: int = 1,
-) -> None:
-    """Score one layer of one model against a condition's reference and write the rows and their resamples.
+def reference(job: ReferenceJob) -> None:
+    """Write how alike the effects of every two perturbations are, and what that was made from.
 
-    Parameters
-    ----------
-    protocol
-        One of :data:`PROTOCOLS`.
-    embeddings, layer
-        File of embeddings, or of sums, and the name of the layer in it.
-    cells
-        The condition's canonical cells, of which only the table is read.
-    reference
-        The condition's reference of this protocol.
-    condition, model
-        Names for the rows.
-    settings
-        The protocol's, see :mod:`layerscope.tasks.perturbation.settings`.
-    seed
-        Seed of the bootstrap (and of the Mantel permutations).
-    output, resamples
-        The table of scores and the file of bootstrap values to make.
-    design
-        The condition's design of splits, for protocol ``strict``.
-    threads
-        Of use for thousands of perturbations; the result does not depend on it.
-
-    Raises
-    ------
-    ConfigError
-        If the protocol is unknown, or has no design where it needs one.
-    DataError
-        If the files do not belong together.
+    Protocol ``paper``: pseudobulks, their differential expression by DESeq2, and its correlations. Protocol
+    ``released``: similarities alone. Protocol ``strict``: the design of disjoint halves of the cells, the
+    similarities of each, and the noise ceilings.
     """
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        rows, found = _score(
-            protocol, embeddings, layer, cells, reference, condition, model, settings, seed, design, threads
-        )
-    write_scores(output, rows)
-    write_resamples(resamples, found)
+    make = {"paper": _paper_reference, "released": _released_reference, "strict": _strict_reference}
+    make[job.protocol](job)
 
 
-def _score(
-    protocol: str,
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    reference: str | Path,
-    condition: str,
-    model: str,
-    settings: Mapping[str, Any],
-    seed: int,
-    design: str | Path | None,
-    threads: int,
-) -> Scored:
-    obs = read_obs(cells)
-    about = {"condition": condition, "model": model, "layer": layer, "task": TASK, "protocol": protocol}
-    if protocol == "strict":
-        if design is None:
-            raise ConfigError("protocol strict needs --design, the design of splits of these cells")
-        strict = StrictSettings.read(settings)
-        return _strict(embeddings, layer, cells, obs, reference, design, about, strict, seed)
-    if protocol in PROTOCOLS:
-        chosen: PaperSettings | ReleasedSettings = (
-            PaperSettings if protocol == "paper" else ReleasedSettings
-        ).read(settings)
-        return _all_cells(embeddings, layer, cells, obs, reference, about, chosen, seed, threads)
-    raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
+def _paper_reference(job: ReferenceJob) -> None:
+    from layerscope.tasks.perturbation.differential_expression import differential_expression
+    from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
+    from layerscope.tasks.perturbation.similarity import profile_similarity
+
+    settings = vars(job.settings)
+    sum_pseudobulk(job.cells, job.folder / PSEUDOBULK, settings)
+    differential_expression(job.folder / PSEUDOBULK, job.folder / PROFILES, settings, job.threads)
+    profile_similarity(job.folder / PROFILES, job.folder / SIMILARITY, job.threads)
 
 
-def _all_cells(
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    obs: pd.DataFrame,
-    reference: str | Path,
-    about: dict[str, Any],
-    settings: PaperSettings | ReleasedSettings,
-    seed: int,
-    threads: int,
-) -> Scored:
-    names, values = read_similarity(reference)
-    if is_sums(embeddings):
-        sums, provenance = read_everyone(embeddings, layer, names)
+def _released_reference(job: ReferenceJob) -> None:
+    from layerscope.tasks.perturbation.released import released_reference
+
+    released_reference(job.cells, job.folder / SIMILARITY, vars(job.settings))
+
+
+def _strict_reference(job: ReferenceJob) -> None:
+    from layerscope.tasks.perturbation.ceilings import ceiling_rows
+    from layerscope.tasks.perturbation.strict_reference import (
+        make_reference,
+        read_expression,
+        write_reference,
+    )
+
+    obs = read_obs(job.cells)
+    design = make_design(obs, job.settings, job.seed, str(job.cells))
+    expression = read_expression(job.cells, design, job.settings.min_counts_per_gene)
+    similarities = make_reference(expression, design, job.settings, job.seed)
+    write_design(job.folder / DESIGN, design)
+    write_reference(job.folder / SIMILARITY, similarities)
+    subject = Subject(
+        condition=job.condition,
+        model="reference",
+        layer=OFFICIAL,
+        depth=math.nan,
+        task="perturbation",
+        protocol=job.protocol,
+        seed=job.seed,
+    )
+    rows = ceiling_rows(expression, similarities, design, obs, subject, job.settings)
+    write_scores(job.folder / CEILINGS, rows)
+
+
+def score(job: ScoringJob) -> Scored:
+    """Score one layer by the job's protocol, from its vectors of cells or from sums of these."""
+    if job.reference is None:
+        raise ConfigError("task perturbation needs --reference, the folder that make_reference.py wrote")
+    return Scored(*(_strict if job.protocol == "strict" else _all_cells)(job, job.reference))
+
+
+def _all_cells(job: ScoringJob, reference: Path) -> Any:
+    similarity = read_similarity(reference / SIMILARITY)
+    if is_sums(job.embeddings):
+        sums, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
     else:
-        stored = read_layer(embeddings, layer)
-        demand_same_cells(stored, obs, embeddings, cells)
-        provenance = stored.provenance
-        usable = np.asarray(np.isfinite(stored.matrix).all(axis=1))
-        sums = sum_groups(stored.matrix, group_cells(obs, names, usable), len(names) + 1)
+        layer = job.vectors
+        provenance = layer.provenance
+        usable = np.asarray(np.isfinite(layer.matrix).all(axis=1))
+        group = group_cells(job.obs, similarity.names, usable)
+        sums = sum_groups(layer.matrix, group, len(similarity.names) + 1)
     return scores_of_all_cells(
-        sums,
-        obs,
-        names,
-        values,
-        about | _depth(layer, provenance),
-        seed=seed,
-        n_resamples=settings.resamples,
-        n_splits=settings.splits,
-        threads=threads,
+        sums, job.obs, similarity, job.subject("perturbation", provenance), job.settings
     )
 
 
-def _strict(
-    embeddings: str | Path,
-    layer: str,
-    cells: str | Path,
-    obs: pd.DataFrame,
-    reference: str | Path,
-    design: str | Path,
-    about: dict[str, Any],
-    settings: StrictSettings,
-    seed: int,
-) -> Scored:
-    plan, references = read_design(design), read_reference(reference)
-    if plan.cell_ids != obs.index.tolist() or plan.names != references.names:
+def _strict(job: ScoringJob, reference: Path) -> Any:
+    design, similarities = read_design(reference / DESIGN), read_reference(reference / SIMILARITY)
+    if design.cell_ids != job.obs.index.tolist() or design.names != similarities.names:
         raise DataError(
-            f"{design}: not the design of {cells} and {reference}; delete the three and run again"
+            f"{reference}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
+            "delete it and run again"
         )
-    if is_sums(embeddings):
-        plain, unit, provenance = read_layer_sums(embeddings, layer, plan)
+    if is_sums(job.embeddings):
+        plain, unit, provenance = read_layer_sums(job.embeddings, job.layer, design)
     else:
-        stored = read_layer(embeddings, layer)
-        demand_same_cells(stored, obs, embeddings, cells)
-        provenance = stored.provenance
-        plain = sum_layer(stored.matrix, plan)
-        unit = sum_layer(stored.matrix, plan, n_labellings=1, unit_norm=True)
-    return strict_scores(plain, unit, references, plan, settings, about | _depth(layer, provenance), seed)
-
-
-def demand_same_cells(layer: Layer, obs: pd.DataFrame, embeddings: str | Path, cells: str | Path) -> None:
-    """Refuse embeddings of other cells than the table's, or of the same in another order."""
-    if list(layer.cell_ids) != obs.index.tolist():
-        raise DataError(
-            f"{embeddings}: its {len(layer.cell_ids)} cells are not the {len(obs)} cells of {cells} in "
-            "their order; "
-            "extract the layers again from these cells"
-        )
-
-
-def _depth(layer: str, provenance: Mapping[str, Any]) -> dict[str, float]:
-    return {"depth": depth(layer, int(provenance.get("n_layers") or 0))}
+        layer = job.vectors
+        provenance = layer.provenance
+        plain = sum_layer(layer.matrix, design)
+        unit = sum_layer(layer.matrix, design, n_labellings=1, unit_norm=True)
+    subject = job.subject("perturbation", provenance)
+    return strict_scores(plain, unit, similarities, design, subject, job.settings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_counts
 
 Array = NDArray[np.float64]
 # counts of pairs held at once: what fits a processor cache
@@ -32,17 +34,61 @@ class Pairs:
         return len(self.first)
 
     def of(self, matrix: Array) -> Array:
-        """Entries of a symmetric matrix above its diagonal, shape ``(n_pairs,)``."""
+        """Entries of a symmetric matrix above its diagonal, row by row, shape ``(n_pairs,)``."""
         return np.asarray(matrix[self.first, self.second])
 
     def counts(self, drawn: NDArray[np.int32]) -> NDArray[np.int32]:
         """How often each pair is drawn: ``(n_resamples, n_items)`` to ``(n_resamples, n_pairs)``."""
         return np.asarray(drawn[:, self.first] * drawn[:, self.second])
 
-    def by_item(self, values: Array) -> Array:
-        """Sum of the pairs' values over the pairs of each item, shape ``(n_items,)``."""
-        by_first = np.bincount(self.first, values, self.n_items)
-        return np.asarray(by_first + np.bincount(self.second, values, self.n_items))
+
+def pairs_by_row(of_pair: NDArray[np.floating], n_items: int) -> Iterator[NDArray[np.floating]]:
+    """The pairs of each item with all later ones, from values above a diagonal, row by row."""
+    start = 0
+    for n_later in range(n_items - 1, -1, -1):
+        yield of_pair[start : start + n_later]
+        start += n_later
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How perturbations are drawn: the same draws for every layer and model of a condition.
+
+    Attributes
+    ----------
+    items
+        All items that are drawn, the reference's.
+    used
+        Those that a layer has, in its order; draws of others are left out.
+    seed
+        Draws depend on it and on the set of ``items`` alone.
+    n_resamples, n_splits
+        Bootstrap resamples, and random halves.
+    """
+
+    items: Sequence[str]
+    used: Sequence[str]
+    seed: int
+    n_resamples: int
+    n_splits: int
+
+    def bootstrap(self) -> Iterator[NDArray[np.int32]]:
+        """How often each used item is drawn, in blocks of shape ``(n_resamples_of_block, n_used)``."""
+        for counts in bootstrap_counts(self.seed, self.items, self.n_resamples):
+            yield counts[:, self._columns()]
+
+    def halves(self) -> NDArray[np.bool_]:
+        """Random halves of the items, True for the used items of the first, ``(n_splits, n_used)``."""
+        canonical = np.argsort(np.asarray(self.items, dtype=np.str_), kind="stable")
+        random = generator(self.seed, self.items, "halves")
+        first = np.zeros((self.n_splits, len(self.items)), dtype=bool)
+        for row in first:
+            row[canonical[random.permutation(len(self.items))[: len(self.items) // 2]]] = True
+        return first[:, self._columns()]
+
+    def _columns(self) -> list[int]:
+        column = {name: index for index, name in enumerate(self.items)}
+        return [column[name] for name in self.used]
 
 
 class SameModule:
@@ -69,9 +115,9 @@ class SameModule:
         """Area in each resample, shape ``(n_resamples,)``; NaN where one kind of pair is missing."""
         ordered = counts[:, self._order].astype(np.float64)
         same = np.add.reduceat(ordered * self._same, self._starts, axis=1)
-        other = np.add.reduceat(ordered * ~self._same, self._starts, axis=1)
-        below = np.cumsum(other, axis=1) - other / 2
-        possible = same.sum(axis=1) * other.sum(axis=1)
+        different = np.add.reduceat(ordered * ~self._same, self._starts, axis=1)
+        below = np.cumsum(different, axis=1) - different / 2
+        possible = same.sum(axis=1) * different.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray((same * below).sum(axis=1) / possible)
 
@@ -79,74 +125,40 @@ class SameModule:
 Statistic = WeightedSpearman | SameModule
 
 
-def estimate(statistic: Statistic, n_pairs: int) -> float:
+def of_all_pairs(statistic: Statistic, pairs: Pairs) -> float:
     """The statistic of all pairs, each once."""
-    return float(statistic(np.ones((1, n_pairs), dtype=np.int32))[0])
+    return float(statistic(np.ones((1, len(pairs)), dtype=np.int32))[0])
 
 
-def resample(
-    statistics: dict[str, Statistic], items: Sequence[str], used: Sequence[str], seed: int, n_resamples: int
-) -> dict[str, Array]:
-    """Bootstrap statistics of pairs over the items.
-
-    Parameters
-    ----------
-    statistics
-        By name, each over the pairs of ``used``.
-    items
-        All items that are drawn (the reference's), so that a resample is the same for every layer.
-    used
-        The items that this layer has, in the order of its pairs; draws of others are left out.
-    seed
-        Seed of the draws, which depend on it and on ``items`` alone.
-    n_resamples
-        Number of resamples.
+def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Array]:
+    """Bootstrap statistics of the pairs of the used items.
 
     Returns
     -------
     Values of each statistic, shape ``(n_resamples,)``; NaN where it does not exist.
     """
-    pairs = Pairs(len(used))
-    column = {name: index for index, name in enumerate(items)}
-    columns = [column[name] for name in used]
+    pairs = Pairs(len(draws.used))
+    at_once = max(1, VALUES_AT_ONCE // max(len(pairs), 1))
     blocks: dict[str, list[Array]] = {name: [] for name in statistics}
-    for drawn in bootstrap_counts(seed, items, n_resamples):
-        for start in range(0, len(drawn), _resamples_at_once(len(pairs))):
-            counts = pairs.counts(drawn[start : start + _resamples_at_once(len(pairs)), columns])
+    for drawn in draws.bootstrap():
+        for start in range(0, len(drawn), at_once):
+            counts = pairs.counts(drawn[start : start + at_once])
             for name, statistic in statistics.items():
                 blocks[name].append(statistic(counts))
-    return {name: np.concatenate(found) for name, found in blocks.items()}
+    return {name: np.concatenate(values) for name, values in blocks.items()}
 
 
-def random_halves(items: Sequence[str], seed: int, n_splits: int) -> NDArray[np.bool_]:
-    """Halves of the items whatever their order, True for the first half, shape ``(n_splits, n_items)``."""
-    canonical = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
-    random = generator(seed, items, "halves")
-    halves = np.zeros((n_splits, len(items)), dtype=bool)
-    for row in halves:
-        row[canonical[random.permutation(len(items))[: len(items) // 2]]] = True
-    return halves
-
-
-def on_halves(
-    statistics: Sequence[Statistic], items: Sequence[str], used: Sequence[str], seed: int, n_splits: int
-) -> tuple[Array, Array]:
+def on_halves(statistics: Sequence[Statistic], draws: Draws) -> tuple[Array, Array]:
     """Mean of statistics within random halves of the items, for a choice on one and a score on the other.
 
     Returns
     -------
     Values on the first and on the second half of each split, each of shape ``(n_splits,)``; NaN where a
-    statistic does not exist within a half. The halves are the same for every layer.
+    statistic does not exist within a half.
     """
-    pairs = Pairs(len(used))
-    column = {name: index for index, name in enumerate(items)}
-    first = random_halves(items, seed, n_splits)[:, [column[name] for name in used]]
-    found = []
-    for half in (first, ~first):
-        counts = pairs.counts(half.astype(np.int32))
-        found.append(np.mean([statistic(counts) for statistic in statistics], axis=0))
-    return found[0], found[1]
-
-
-def _resamples_at_once(n_pairs: int) -> int:
-    return max(1, VALUES_AT_ONCE // max(n_pairs, 1))
+    pairs, first = Pairs(len(draws.used)), draws.halves()
+    chosen_on, scored_on = (
+        np.mean([statistic(pairs.counts(half.astype(np.int32))) for statistic in statistics], axis=0)
+        for half in (first, ~first)
+    )
+    return chosen_on, scored_on

@@ -19,6 +19,8 @@ from layerscope.cells.canonical import read_obs, read_provenance, read_var
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.files import whole
+from layerscope.tasks.perturbation.centroids import add_by_group
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
 
 log = logging.getLogger(__name__)
@@ -51,19 +53,18 @@ def sum_pseudobulk(cells: str | Path, output: str | Path, settings: Mapping[str,
     from anndata import AnnData
 
     chosen = PaperSettings.read(settings)
-    stored = read_provenance(cells)
-    if stored.get("values") != "counts":
+    provenance = read_provenance(cells)
+    if provenance.get("values") != "counts":
         raise DataError(
-            f"{cells}: pseudobulks are sums of raw counts, but these cells hold {stored.get('values')} "
-            "values; "
-            "differential expression by DESeq2 needs a dataset with raw counts"
+            f"{cells}: pseudobulks are sums of raw counts, but these cells hold {provenance.get('values')} "
+            "values; differential expression by DESeq2 needs a dataset with raw counts"
         )
     table, sample, remarks = assign_samples(read_obs(cells), chosen, str(cells))
     counts = sum_rows(cells, sample, len(table))
     made_from = {
         "step": "pseudobulk",
-        "condition": stored.get("condition"),
-        "dataset": stored.get("dataset"),
+        "condition": provenance.get("condition"),
+        "dataset": provenance.get("dataset"),
         "settings": {
             "pseudobulk_by": list(chosen.pseudobulk_by),
             "min_cells_per_pseudobulk": chosen.min_cells_per_pseudobulk,
@@ -88,117 +89,78 @@ def assign_samples(
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[str]]:
     """Say which cells form which sample.
 
-    Parameters
-    ----------
-    obs
-        The cells' table.
-    settings
-        Which columns form samples, and how many cells a sample and a perturbation need.
-    where
-        Name of the cells' file for messages.
-
     Returns
     -------
     The samples' table, the sample of each cell (-1 where it is in none), and remarks on what was left out or
     done otherwise than asked.
-
-    Raises
-    ------
-    DataError
-        See :func:`sum_pseudobulk`.
     """
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{where}: obs has no column {name!r}; name the dataset's column for it under `columns:` "
-                "(and the control's label under `control:`)"
-            )
+    demand_labels(obs, where)
     control = obs["is_control"].to_numpy(dtype=bool)
     if not control.any():
         raise DataError(
             f"{where}: no control cells (is_control is False everywhere); check the control's label"
         )
-    perturbation = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    kept, remarks = select_perturbations(perturbation, control, settings, where)
+    names, remarks = select_perturbations(
+        obs, settings.min_cells_per_perturbation, settings.max_perturbations, where
+    )
     columns = _sample_columns(obs, settings.pseudobulk_by, where)
     if list(settings.pseudobulk_by) != columns:
         remarks.append(f"samples by {' x '.join(columns)}: the cells have no other column of pseudobulk_by")
     keys = pd.DataFrame({name: obs[name].astype(str).to_numpy(dtype=object) for name in columns})
-    keys.insert(0, "perturbation", perturbation)
+    keys.insert(0, "perturbation", obs["perturbation"].astype(str).to_numpy(dtype=object))
     keys.insert(0, "is_target", ~control)
     own = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
     if own.columns.tolist() != keys.columns.tolist():
         remarks.append(f"control cells share one {columns[0]}: their samples are by {own.columns[-1]}")
-    return (*_number(own, kept | control, settings.min_cells_per_pseudobulk, remarks, where), remarks)
+    member = group_cells(obs, names) >= 0
+    return (*_number(own, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
 
 
 def select_perturbations(
-    perturbation: NDArray[np.object_], control: NDArray[np.bool_], settings: PaperSettings, where: str
-) -> tuple[NDArray[np.bool_], list[str]]:
-    """Cells of the perturbations that have cells enough (and, of these, of the largest)."""
-    sizes = pd.Series(perturbation[~control & (perturbation != "")]).value_counts()
-    order = sorted(sizes.index, key=lambda name: (-sizes[name], name))
-    large = [name for name in order if sizes[name] >= settings.min_cells_per_perturbation]
-    if not large:
+    obs: pd.DataFrame, min_cells: int, at_most: int | None, where: str
+) -> tuple[list[str], list[str]]:
+    """Perturbations that have cells enough (and, of these, the largest), and remarks on those left out."""
+    sizes = perturbation_sizes(obs)
+    names, n_large = largest(sizes, min_cells, at_most), len(largest(sizes, min_cells, None))
+    if not names:
         raise DataError(
-            f"{where}: no perturbation has {settings.min_cells_per_perturbation} cells "
-            f"(the largest has {sizes.max() if len(sizes) else 0}); lower min_cells_per_perturbation"
+            f"{where}: no perturbation has {min_cells} cells "
+            f"(the largest has {max(sizes.values(), default=0)}); lower min_cells_per_perturbation"
         )
-    chosen = set(large[: settings.max_perturbations])
     remarks = []
-    if len(large) < len(order):
+    if n_large < len(sizes):
         remarks.append(
-            f"{len(order) - len(large)} of {len(order)} perturbations have fewer than "
-            f"{settings.min_cells_per_perturbation} cells and are left out"
+            f"{len(sizes) - n_large} of {len(sizes)} perturbations have fewer than {min_cells} cells and "
+            "are left out"
         )
-    if len(chosen) < len(large):
-        remarks.append(f"the {len(chosen)} perturbations of most cells, of {len(large)}")
-    return np.isin(perturbation, list(chosen)) & ~control, remarks
+    if len(names) < n_large:
+        remarks.append(f"the {len(names)} perturbations of most cells, of {n_large}")
+    return names, remarks
 
 
 def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """Sum the rows of a stored CSR matrix of counts by group, block by block.
-
-    Parameters
-    ----------
-    cells
-        An h5ad file whose ``X`` is a CSR matrix.
-    group
-        Group of each row, shape ``(n_cells,)``; rows of -1 are in none.
-    n_groups
-        Number of groups.
-
-    Returns
-    -------
-    Sums, shape ``(n_groups, n_genes)``. Memory is bounded by the sums and one block of rows.
-    """
-    with open_h5ad(cells) as stored:
-        n_genes = int(np.asarray(stored["X"].attrs["shape"])[1])
-        total = np.zeros((n_groups, n_genes), dtype=np.int64)
-        for start, block in csr_blocks(stored["X"]):
-            rows = group[start : start + block.shape[0]]
-            inside = np.flatnonzero(rows >= 0)
-            member = sparse.csr_matrix(
-                (np.ones(len(inside)), (rows[inside], inside)), shape=(n_groups, block.shape[0])
-            )
-            summed = (member @ block).tocoo()
-            total[summed.row, summed.col] += np.rint(summed.data).astype(np.int64)
-    return total
+    """Sums of the cells' counts by group (-1: none), groups x genes, in memory for them and one block."""
+    with open_h5ad(cells) as file:
+        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
+        total = np.zeros((n_groups, n_genes))
+        for start, block in csr_blocks(file["X"]):
+            add_by_group(total, group[start : start + block.shape[0]], block)
+    return np.rint(total).astype(np.int64)
 
 
 def csr_blocks(
-    stored: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
+    matrix: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
 ) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """Yield the first row and the rows of each block of a stored CSR matrix."""
-    n_rows, n_columns = (int(size) for size in stored.attrs["shape"])
-    indptr = stored["indptr"][()].astype(np.int64)
+    """Yield the first row and the rows of each block of a CSR matrix in a file."""
+    n_rows, n_columns = (int(size) for size in matrix.attrs["shape"])
+    indptr = matrix["indptr"][()].astype(np.int64)
     for start in range(0, n_rows, rows_at_once):
         end = min(start + rows_at_once, n_rows)
         values = slice(indptr[start], indptr[end])
         yield (
             start,
             sparse.csr_matrix(
-                (stored["data"][values], stored["indices"][values], indptr[start : end + 1] - indptr[start]),
+                (matrix["data"][values], matrix["indices"][values], indptr[start : end + 1] - indptr[start]),
                 shape=(end - start, n_columns),
             ),
         )
@@ -210,9 +172,8 @@ def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> l
     if not present:
         raise DataError(
             f"{where}: nothing divides the cells of a perturbation into samples, and without replicates "
-            "there is "
-            f"no differential expression; name a column for one of {', '.join(SAMPLE_COLUMNS)} under "
-            "`columns:`"
+            "there is no differential expression; name a column for one of "
+            f"{', '.join(SAMPLE_COLUMNS)} under `columns:`"
         )
     return [name for name in wanted if name in present] or present[:1]
 
@@ -234,8 +195,7 @@ def _divide_controls(
     raise DataError(
         f"{where}: {int(control.sum())} control cells form {len(keys[control].value_counts())} sample(s) by "
         f"{' x '.join(used)}, fewer than {MIN_CONTROL_SAMPLES} of at least {min_cells} cells; give the "
-        "controls' "
-        "guides, or a column for `replicate` or `batch`"
+        "controls' guides, or a column for `replicate` or `batch`"
     )
 
 
@@ -256,8 +216,7 @@ def _number(
         raise DataError(
             f"{where}: no sample of a perturbation has {min_cells} cells (the largest has "
             f"{sizes.loc[sizes['is_target'], 'n_cells'].max()}); lower min_cells_per_pseudobulk, or form "
-            "samples "
-            "by fewer columns (pseudobulk_by)"
+            "samples by fewer columns (pseudobulk_by)"
         )
     for remark in remarks:
         log.info("%s: %s", where, remark)

@@ -27,9 +27,11 @@ from layerscope.cells.canonical import read_obs, read_provenance
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.statistics.ranks import average_ranks
+from layerscope.tasks.perturbation.centroids import add_by_group
+from layerscope.tasks.perturbation.labels import demand_labels, group_cells
 from layerscope.tasks.perturbation.pseudobulk import csr_blocks, select_perturbations
-from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings
-from layerscope.tasks.perturbation.similarity import cosine_matrix, write_similarity
+from layerscope.tasks.perturbation.settings import ReleasedSettings
+from layerscope.tasks.perturbation.similarity import cosines_of_ranks, write_similarity
 
 log = logging.getLogger(__name__)
 
@@ -56,27 +58,17 @@ def released_reference(cells: str | Path, output: str | Path, settings: Mapping[
     """
     chosen = ReleasedSettings.read(settings)
     obs = read_obs(cells)
-    for name in ("perturbation", "is_control"):
-        if name not in obs.columns:
-            raise DataError(
-                f"{cells}: obs has no column {name!r}; name the dataset's column under `columns:`"
-            )
-    control = obs["is_control"].to_numpy(dtype=bool)
-    if control.sum() < 2:
-        raise DataError(f"{cells}: {int(control.sum())} control cells; a t statistic needs 2 at least")
-    labels = obs["perturbation"].astype(str).to_numpy(dtype=object)
-    sizes = PaperSettings(
-        min_cells_per_perturbation=chosen.min_cells_per_perturbation,
-        max_perturbations=chosen.max_perturbations,
+    demand_labels(obs, str(cells))
+    n_control = int(obs["is_control"].sum())
+    if n_control < 2:
+        raise DataError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
+    names, remarks = select_perturbations(
+        obs, chosen.min_cells_per_perturbation, chosen.max_perturbations, str(cells)
     )
-    kept, remarks = select_perturbations(labels, control, sizes, str(cells))
     for remark in remarks:
         log.info("%s: %s", cells, remark)
-    names = sorted(set(labels[kept]))
-    number = {name: index + 1 for index, name in enumerate(names)}
-    item = np.where(kept, [number.get(label, -1) for label in labels], -1)
-    item[control] = 0
-    profiles = truncated_differences(*log_moments(cells, item, len(names) + 1), chosen.top_genes)
+    moments = log_moments(cells, group_cells(obs, names), len(names) + 1)
+    profiles = truncated_differences(*moments, chosen.top_genes)
     write_similarity(output, names, uncentred_rank_cosines(profiles))
 
 
@@ -91,19 +83,17 @@ def log_moments(
     """
     is_counts = read_provenance(cells).get("values") == "counts"
     counts = np.bincount(item[item >= 0], minlength=n_items)
-    with open_h5ad(cells) as stored:
-        n_genes = int(np.asarray(stored["X"].attrs["shape"])[1])
-        sums, squares = np.zeros((n_items, n_genes)), np.zeros((n_items, n_genes))
-        for start, block in csr_blocks(stored["X"]):
+    with open_h5ad(cells) as file:
+        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
+        sums, squares = np.zeros((2, n_items, n_genes))
+        for start, block in csr_blocks(file["X"]):
             owner = item[start : start + block.shape[0]]
             values = block.astype(np.float64)
             if is_counts:
                 totals = np.asarray(values.sum(axis=1)).ravel()
                 values.data = np.log1p(TARGET_SUM * values.data / np.repeat(totals, np.diff(values.indptr)))
-            for one in np.unique(owner[owner >= 0]):
-                rows = values[np.flatnonzero(owner == one)]
-                sums[one] += np.asarray(rows.sum(axis=0)).ravel()
-                squares[one] += np.asarray(rows.multiply(rows).sum(axis=0)).ravel()
+            add_by_group(sums, owner, values)
+            add_by_group(squares, owner, values.power(2))
     means = sums / counts[:, None]
     variances = np.maximum(squares - counts[:, None] * means**2, 0.0) / np.maximum(counts - 1, 1)[:, None]
     return counts, means, variances
@@ -121,11 +111,11 @@ def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Ar
     error = np.sqrt(variances[1:] / counts[1:, None] + variances[0] / counts[0])
     t = np.where(error > 0, difference, 0.0) / np.where(error > 0, error, 1.0)
     order = np.argsort(-np.round(np.abs(t), 9), axis=1, kind="stable")[:, :top_genes]
-    kept = np.zeros(difference.shape, dtype=bool)
-    np.put_along_axis(kept, order, True, axis=1)
-    return np.where(kept, difference, 0.0)
+    is_top = np.zeros(difference.shape, dtype=bool)
+    np.put_along_axis(is_top, order, True, axis=1)
+    return np.where(is_top, difference, 0.0)
 
 
 def uncentred_rank_cosines(profiles: Array) -> Array:
     """Cosines of the rows' average ranks, which the released code calls their Spearman correlation."""
-    return cosine_matrix(np.vstack([average_ranks(row) for row in profiles]))
+    return np.asarray(cosines_of_ranks(average_ranks(profiles)), dtype=np.float64)

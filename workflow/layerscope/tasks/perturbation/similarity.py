@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,11 +15,19 @@ from layerscope.cells.h5ad_file import open_h5ad, read_index
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.statistics.ranks import average_ranks
-from layerscope.tasks.perturbation.many import MANY, products, row_blocks, unit_ranks
+from layerscope.tasks.perturbation.genome_scale import GENOME_SCALE, row_blocks
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+
+
+class Similarity(NamedTuple):
+    """Names of perturbations, and the similarity of every pair of them, shape ``(n, n)``."""
+
+    names: list[str]
+    matrix: Floats
 
 
 def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 1) -> None:
@@ -30,35 +39,34 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
         What :func:`~layerscope.tasks.perturbation.differential_expression.differential_expression` wrote.
     output
         The ``.npz`` file to make: ``names`` (text) and ``values`` (symmetric; float64, or float32 for more
-        than ``many.MANY`` perturbations, which are read and ranked in blocks).
+        than ``GENOME_SCALE`` perturbations).
     threads
-        Of use for so many; the result does not depend on it.
+        Of the matrix product.
 
     Raises
     ------
     DataError
         If a profile does not vary, or no gene is left.
     """
-    with open_h5ad(profiles) as stored:
-        matrix, names = stored["X"], read_index(stored["obs"])
-        complete = np.ones(matrix.shape[1], dtype=bool)
+    with open_h5ad(profiles) as file:
+        changes, names = file["X"], read_index(file["obs"])
+        complete = np.ones(changes.shape[1], dtype=bool)
         for rows in row_blocks(len(names)):
-            complete &= np.isfinite(matrix[rows]).all(axis=0)
+            complete &= np.isfinite(changes[rows]).all(axis=0)
         if not complete.all():
             missing = int((~complete).sum())
             log.info("%s: %d of %d genes have no fold change somewhere", profiles, missing, len(complete))
-        if len(names) > MANY:
-            ranks = unit_ranks(lambda rows: matrix[rows], len(names), complete, threads)
-            flat = np.isnan(ranks[:, 0]) if ranks.shape[1] else np.ones(len(names), dtype=bool)
-        else:
-            values = np.asarray(matrix[()], dtype=np.float64)[:, complete]
-            flat = np.array([row.size < 2 or bool((row == row[0]).all()) for row in values])
+        ranks = np.empty(
+            (len(names), int(complete.sum())), dtype=np.float32 if len(names) > GENOME_SCALE else np.float64
+        )
+        for rows in row_blocks(len(names)):
+            ranks[rows] = centred_ranks(changes[rows][:, complete])
+    flat = ~ranks.any(axis=1)
     if flat.any():
-        which = names[int(np.argmax(flat))]
-        raise DataError(f"{profiles}: the profile of {which} does not vary over the {complete.sum()} genes")
-    with threadpool_limits(1):  # the last bits must not depend on the number of threads
-        similarity = products(ranks, threads) if len(names) > MANY else spearman_matrix(values)
-    write_similarity(output, names, similarity)
+        name = names[int(np.argmax(flat))]
+        raise DataError(f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes")
+    with threadpool_limits(threads):
+        write_similarity(output, names, cosines_of_ranks(ranks))
 
 
 def spearman_matrix(profiles: Array) -> Array:
@@ -73,13 +81,10 @@ def spearman_matrix(profiles: Array) -> Array:
     -------
     Shape ``(n_profiles, n_profiles)``, symmetric, ones on the diagonal.
     """
-    ranks = np.vstack([average_ranks(row) for row in profiles])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    ranks /= np.linalg.norm(ranks, axis=1, keepdims=True)
-    return _symmetric(ranks)
+    return np.asarray(cosines_of_ranks(centred_ranks(profiles)), dtype=np.float64)
 
 
-def cosine_matrix(vectors: Array) -> Array:
+def cosine_matrix(vectors: Floats) -> Array:
     """Cosine of every pair of rows.
 
     Parameters
@@ -91,18 +96,46 @@ def cosine_matrix(vectors: Array) -> Array:
     -------
     Shape ``(n, n)``, symmetric, ones on the diagonal.
     """
-    unit = np.asarray(vectors, dtype=np.float64)
-    return _symmetric(unit / np.linalg.norm(unit, axis=1, keepdims=True))
+    rows = np.asarray(vectors, dtype=np.float64)
+    return np.asarray(products(rows / np.linalg.norm(rows, axis=1, keepdims=True)), dtype=np.float64)
 
 
-def write_similarity(path: str | Path, names: list[str], values: NDArray[np.floating]) -> None:
+def centred_ranks(profiles: Floats) -> Array:
+    """Average ranks within every row, minus the mean rank; zeros for a row that does not vary."""
+    return np.asarray(average_ranks(profiles) - (profiles.shape[1] + 1) / 2)
+
+
+def cosines_of_ranks(ranks: Floats) -> Floats:
+    """Cosines of rows of ranks, no row zero.
+
+    The ranks are scaled after the product and not before: products of ranks are exact in float64, so that
+    pairs that are equally similar tie on every machine.
+    """
+    matrix: Floats = ranks @ ranks.T
+    length = np.sqrt(np.diag(matrix))
+    matrix /= length * length[:, None]
+    return _as_similarity(matrix)
+
+
+def products(unit: Floats) -> Floats:
+    """Products of all pairs of rows of unit length, symmetric, ones on the diagonal."""
+    return _as_similarity(unit @ unit.T)
+
+
+def _as_similarity(matrix: Floats) -> Floats:
+    np.clip(matrix, -1.0, 1.0, out=matrix)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+def write_similarity(path: str | Path, names: list[str], matrix: Floats) -> None:
     """Write a similarity matrix and the names of its rows, always the same bytes for the same content."""
     with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, names=np.array(names, dtype=np.str_), values=values)
+        np.savez(stream, allow_pickle=False, names=np.array(names, dtype=np.str_), values=matrix)
 
 
-def read_similarity(path: str | Path) -> tuple[list[str], NDArray[np.floating]]:
-    """Read the names and the matrix that :func:`write_similarity` wrote.
+def read_similarity(path: str | Path) -> Similarity:
+    """Read what :func:`write_similarity` wrote.
 
     Raises
     ------
@@ -112,22 +145,14 @@ def read_similarity(path: str | Path) -> tuple[list[str], NDArray[np.floating]]:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with np.load(path) as stored:
-            names, values = stored["names"].tolist(), stored["values"]
+        with np.load(path) as arrays:
+            names, matrix = arrays["names"].tolist(), arrays["values"]
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: not a similarity matrix ({error}); delete it and run again") from error
-    if values.shape != (len(names), len(names)):
+    if matrix.shape != (len(names), len(names)):
         raise DataError(
-            f"{path}: {len(names)} names for a matrix of shape {values.shape}; delete it, run again"
+            f"{path}: {len(names)} names for a matrix of shape {matrix.shape}; delete it, run again"
         )
-    if not np.isfinite(values).all():
+    if not np.isfinite(matrix).all():
         raise DataError(f"{path}: similarities that are not finite numbers; delete it and run again")
-    return names, values
-
-
-def _symmetric(unit_rows: Array) -> Array:
-    product = np.clip(unit_rows @ unit_rows.T, -1.0, 1.0)
-    product = np.triu(product, 1)
-    product += product.T
-    np.fill_diagonal(product, 1.0)
-    return product
+    return Similarity(names, matrix)

@@ -2,41 +2,42 @@
 
 Every split cuts the cells into halves. One half gives the layer's similarity of perturbations (cosine of
 centroids minus the control's), the other the reference's (Spearman correlation of effects), and then the
-halves are swapped; the score is the mean over splits and swaps. All cells are equal in number, so that no
-matrix mirrors how many cells a perturbation has.
+halves are swapped; the score is the mean over splits and swaps. All perturbations have the same number of
+cells, so that no matrix mirrors how many cells a perturbation has.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
-from layerscope.statistics.resampling import generator
-from layerscope.tables import Score
+from layerscope.tables import Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.centroids import why_undefined
 from layerscope.tasks.perturbation.design import Design
 from layerscope.tasks.perturbation.influence import (
     LEVEL,
+    Estimate,
+    RankedPairs,
     interval,
     linear_resamples,
     ratio_interval,
     spearman_influence,
 )
-from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON, Pairs, on_halves
+from layerscope.tasks.perturbation.pairs import CHOSEN_ON, SCORED_ON, Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of
 from layerscope.tasks.perturbation.sums import LayerSums
 
 Array = NDArray[np.float64]
+Row = Callable[..., Score]
 METRIC = "spearman"
 SHARE = "share_of_ceiling"
 SHUFFLED = "spearman_shuffled_labels"
@@ -44,15 +45,7 @@ RELIABILITY = "split_half_reliability"
 UNIT_NORM = "spearman_unit_norm"
 SAME_CELLS = "spearman_same_cells"
 SAME_CELLS_SHUFFLED = "spearman_same_cells_shuffled_labels"
-CROSSNOBIS = "spearman_crossnobis"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A statistic, and how it changes with the weight of every perturbation."""
-
-    value: float
-    influence: Array
+METRICS = (METRIC, SHARE, SHUFFLED, SAME_CELLS, SAME_CELLS_SHUFFLED, RELIABILITY, UNIT_NORM)
 
 
 def strict_scores(
@@ -60,109 +53,109 @@ def strict_scores(
     unit_norm: LayerSums | None,
     reference: StrictReference,
     design: Design,
+    subject: Subject,
     settings: StrictSettings,
-    about: dict[str, Any],
-    seed: int,
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``strict``.
 
     Parameters
     ----------
     layer, unit_norm
-        Sums of the layer's cells by group, of the cells as they are and scaled to unit length (None where
-        only the former were kept).
+        Sums of the layer's cells by group, of the cells as they are and scaled to unit length (None to leave
+        out ``spearman_unit_norm``).
     reference, design
         Of the condition.
+    subject
+        What the rows have in common; its seed is that of the Mantel permutations and the resamples.
     settings
         See :class:`~layerscope.tasks.perturbation.settings.StrictSettings`.
-    about
-        What all rows say alike: condition, model, layer, depth, task, protocol.
-    seed
-        Of the Mantel permutations and the resamples.
 
     Returns
     -------
     The rows; the bootstrap values of those metrics that have any, and the score on both halves of the
-    perturbations. ``p_value`` of ``spearman`` is the
-    Mantel test's; that of ``spearman_shuffled_labels`` is the share of shuffles that score as high.
+    perturbations. ``p_value`` of ``spearman`` is the Mantel test's; that of ``spearman_shuffled_labels`` is
+    the share of shuffles that score as high.
     """
-    about = about | {"n_items": len(design.names), "seed": seed}
-    about["n_cells"] = int(layer.counts[0, design.n_buckets :].sum())
+    names, n_cells = design.names, int(layer.counts[0, design.n_buckets :].sum())
+
+    def row(metric: str, **values: object) -> Score:
+        return subject.row(metric, n_cells=n_cells, n_items=len(names), **values)
+
     reason = why_not(layer, design)
-    metrics = [METRIC, SHARE, SHUFFLED, SAME_CELLS, SAME_CELLS_SHUFFLED, RELIABILITY, UNIT_NORM]
     if reason:
-        return [Score(**about, metric=name, status="undefined", reason=reason) for name in metrics], {}
-    pairs = Pairs(len(design.names))
-    halves = [layer_similarities(layer, 0, reference, design, size) for size in reference.sizes]
-    score = agreement(halves[-1], reference.similarity[-1], pairs)
-    ceiling = by_split(reference)
-    null, leak = null_scores(layer, reference, design, pairs)
+        return [row(metric, status="undefined", reason=reason) for metric in METRICS], {}
+    target, pairs = reference.similarity[-1], Pairs(len(names))
+    similarities = [layer_similarities(layer, 0, reference, size) for size in reference.sizes]
+    halves = similarities[-1]
+    score, ceiling = agreement(halves, target, pairs), by_split(reference)
+    null, null_same_cells = null_scores(layer, reference, pairs)
     common = {"ceiling": ceiling.value, "null_mean": float(np.mean(null)) if len(null) else math.nan}
-    p_value = mantel(halves[-1], reference.similarity[-1], pairs, design.names, settings.permutations, seed)
-    rows = [_row(about | common | {"metric": METRIC, "p_value": p_value}, score)]
-    measured = {METRIC: score}
-    rows.append(_share(about, score, Measured(ceiling.value, ceiling.influence)))
-    rows.append(_shuffled(about | {"metric": SHUFFLED}, score.value, null))
-    leaking = agreement(halves[-1], reference.similarity[-1], pairs, swapped=False)
-    rows.append(_row(about | {"metric": SAME_CELLS}, leaking))
-    rows.append(_shuffled(about | {"metric": SAME_CELLS_SHUFFLED}, leaking.value, leak))
-    own = np.mean([spearman(pairs.of(one), pairs.of(other)) for one, other in halves[-1]])
-    rows.append(Score(**about, metric=RELIABILITY, estimate=float(own)))
-    if unit_norm is not None:
-        measured[UNIT_NORM] = _scored(unit_norm, reference, design, pairs)
-        rows.append(_row(about | common | {"metric": UNIT_NORM}, measured[UNIT_NORM]))
-    rows += [
-        _of_fewer_cells(about, position, halves[position], reference, design, pairs)
-        for position in range(len(reference.sizes) - 1)
+    p_value = mantel(halves, target, pairs, names, settings.permutations, subject.seed)
+    same_cells = agreement(halves, target, pairs, swapped=False)
+    reliability = np.mean([spearman(pairs.of(first), pairs.of(second)) for first, second in halves])
+    rows = [
+        _row(row, METRIC, score, p_value=p_value, **common),
+        _share(row, score, ceiling),
+        _shuffled(row, SHUFFLED, score.value, null),
+        _row(row, SAME_CELLS, same_cells),
+        _shuffled(row, SAME_CELLS_SHUFFLED, same_cells.value, null_same_cells),
+        row(RELIABILITY, estimate=float(reliability)),
     ]
-    if settings.crossnobis:
-        measured[CROSSNOBIS] = _crossnobis(layer, reference, design, pairs)
-        rows.append(_row(about | {"metric": CROSSNOBIS, "ceiling": ceiling.value}, measured[CROSSNOBIS]))
-    items, found = design.names, {}
-    for name, one in measured.items():
-        drawn = (items, items, seed, settings.resamples)
-        found[name] = linear_resamples(one.value, one.influence, *drawn)
-    chosen, scored = _on_halves(halves[-1], reference, pairs, items, seed, settings.splits)
-    found[METRIC + CHOSEN_ON], found[METRIC + SCORED_ON] = chosen, scored
-    return rows, found
+    estimates = {METRIC: score}
+    if unit_norm is not None:
+        estimates[UNIT_NORM] = agreement(
+            layer_similarities(unit_norm, 0, reference, reference.sizes[-1]), target, pairs
+        )
+        rows.append(_row(row, UNIT_NORM, estimates[UNIT_NORM], **common))
+    for position, size in enumerate(reference.sizes[:-1]):
+        # score and ceiling with fewer cells of every perturbation in each half
+        metric = f"{METRIC}_n{size * design.cells_per_perturbation // design.n_buckets}"
+        fewer = agreement(similarities[position], reference.similarity[position], pairs)
+        rows.append(_row(row, metric, fewer, ceiling=by_split(reference, position).value))
+    draws = Draws(names, names, subject.seed, settings.resamples, settings.splits)
+    resamples = {metric: linear_resamples(estimate, draws) for metric, estimate in estimates.items()}
+    statistics = [
+        WeightedSpearman(pairs.of(halves[split, half]), pairs.of(target[split, 1 - half]))
+        for split in range(len(halves))
+        for half in (0, 1)
+    ]
+    resamples[METRIC + CHOSEN_ON], resamples[METRIC + SCORED_ON] = on_halves(statistics, draws)
+    return rows, resamples
 
 
 def why_not(layer: LayerSums, design: Design) -> str:
     """Why the layer has no score; empty if it has one."""
-    cells = layer.counts[0].reshape(-1, design.n_buckets)
+    sums, cells = layer.by_bucket(0, design.n_buckets)
     if (cells == 0).any():
-        lost = int((cells[1:] == 0).any(axis=1).sum())
-        return f"the model refused every cell of a bucket, in {lost} perturbations" + (
+        n_lost = int((cells[1:] == 0).any(axis=1).sum())
+        return f"the model refused every cell of a bucket, in {n_lost} perturbations" + (
             " and the control" if (cells[0] == 0).any() else ""
         )
-    means = layer.sums[0].reshape(-1, design.n_buckets, layer.sums.shape[2]).sum(axis=1)
-    reason = why_undefined(means / cells.sum(axis=1, keepdims=True))
+    reason = why_undefined(sums.sum(axis=1) / cells.sum(axis=1, keepdims=True))
     return reason if "constant" in reason else ""
 
 
 def layer_similarities(
-    layer: LayerSums,
-    labelling: int,
-    reference: StrictReference,
-    design: Design,
-    size: int,
-    few: int | None = None,
+    layer: LayerSums, labelling: int, reference: StrictReference, size: int, n_splits: int | None = None
 ) -> Array:
-    """Cosines of control-centred centroids in both halves of each split, shape ``(n_splits, 2, n, n)``."""
-    sums = layer.sums[labelling].reshape(-1, design.n_buckets, layer.sums.shape[2])
-    counts = layer.counts[labelling].reshape(-1, design.n_buckets)
-    found = []
-    for first in reference.halves[:few]:
-        both = []
-        for half in (0, 1):
-            kept = buckets_of(first, half, size)
-            centroids = sums[:, kept].sum(axis=1) / counts[:, kept].sum(axis=1, keepdims=True)
-            both.append(cosine_matrix(centroids[1:] - centroids[0]))
-        found.append(both)
-    return np.array(found)
+    """Cosines of control-centred centroids, from ``size`` buckets of both halves of the first splits.
+
+    Returns
+    -------
+    Shape ``(n_splits, 2, n, n)``.
+    """
+    sums, counts = layer.by_bucket(labelling, reference.halves.shape[1])
+
+    def similarity(first: NDArray[np.bool_], half: int) -> Array:
+        buckets = buckets_of(first, half, size)
+        centroids = sums[:, buckets].sum(axis=1) / counts[:, buckets].sum(axis=1, keepdims=True)
+        return cosine_matrix(centroids[1:] - centroids[0])
+
+    splits = reference.halves[:n_splits]
+    return np.array([[similarity(first, half) for half in (0, 1)] for first in splits])
 
 
-def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True) -> Measured:
+def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True) -> Estimate:
     """Mean Spearman correlation of one half's layer with the other half's reference, over splits and swaps.
 
     Parameters
@@ -172,108 +165,92 @@ def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True
     swapped
         If False, layer and reference are of the SAME half: what this protocol is there to avoid.
     """
-    found = [
-        spearman_influence(pairs.of(layer[split, half]), pairs.of(reference[split, half ^ swapped]), pairs)
-        for split in range(len(layer))
-        for half in (0, 1)
-    ]
-    return Measured(float(np.mean([value for value, _ in found])), np.mean([i for _, i in found], axis=0))
+    return Estimate.mean(
+        [
+            spearman_influence(
+                RankedPairs(pairs.of(layer[split, half])),
+                RankedPairs(pairs.of(reference[split, half ^ swapped])),
+                pairs.n_items,
+            )
+            for split in range(len(layer))
+            for half in (0, 1)
+        ]
+    )
 
 
-def null_scores(
-    layer: LayerSums, reference: StrictReference, design: Design, pairs: Pairs
-) -> tuple[Array, Array]:
+def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Array, Array]:
     """The score under each shuffle of the cells' labels, everything re-run.
 
     Returns
     -------
     From disjoint halves, and from the same cells on both sides; each of shape ``(n_shuffles,)``.
     """
-    few, size = reference.shuffled.shape[1], int(reference.sizes[-1])
-    found = np.empty((2, len(reference.shuffled)))
-    for shuffle, similarity in enumerate(reference.shuffled):
-        own = layer_similarities(layer, 1 + shuffle, reference, design, size, few)
-        found[:, shuffle] = [agreement(own, similarity, pairs, swapped).value for swapped in (True, False)]
-    return found[0], found[1]
+    n_splits, size = reference.shuffled.shape[1], int(reference.sizes[-1])
+    scores = np.empty((2, len(reference.shuffled)))
+    for shuffle, target in enumerate(reference.shuffled):
+        similarities = layer_similarities(layer, 1 + shuffle, reference, size, n_splits)
+        scores[:, shuffle] = [
+            agreement(similarities, target, pairs, swapped).value for swapped in (True, False)
+        ]
+    return scores[0], scores[1]
 
 
 def mantel(
     layer: Array, reference: Array, pairs: Pairs, names: Sequence[str], n_permutations: int, seed: int
 ) -> float:
     """Mantel's test: how often a reference of permuted perturbations scores as high, the true included."""
-    left, right = (
-        np.array([[_scores_of_ranks(half, pairs) for half in split] for split in matrices])
-        for matrices in (layer, reference)
-    )
-    left, right = left.reshape(-1, *left.shape[2:]), right[:, ::-1].reshape(-1, *right.shape[2:])
+
+    def ranked(matrix: Array) -> Array:
+        """The pairs' ranks, centred and of unit length, as a symmetric matrix with a diagonal of zeros."""
+        ranks = average_ranks(pairs.of(matrix))
+        ranks -= ranks.mean()
+        square = np.zeros_like(matrix)
+        square[pairs.first, pairs.second] = ranks / np.sqrt(ranks @ ranks)
+        return square + square.T
+
+    left = np.array([ranked(half) for split in layer for half in split])
+    right = np.array([ranked(half) for split in reference for half in split[::-1]])
     observed = np.vdot(left, right)
     random = generator(seed, names, "mantel")
     canonical = np.argsort(np.asarray(names, dtype=np.str_), kind="stable")
-    high = 1
+    n_high = 1
     for _ in range(n_permutations):
         order = np.empty(len(names), dtype=np.int64)
         order[canonical] = canonical[random.permutation(len(names))]
-        high += bool(np.vdot(left, right[:, order[:, None], order]) >= observed)
-    return high / (n_permutations + 1)
+        n_high += bool(np.vdot(left, right[:, order[:, None], order]) >= observed)
+    return n_high / (n_permutations + 1)
 
 
-def _scores_of_ranks(matrix: Array, pairs: Pairs) -> Array:
-    """A matrix of its pairs' ranks, centred and of unit length, symmetric, with a diagonal of zeros."""
-    ranks = average_ranks(pairs.of(matrix))
-    ranks = ranks - ranks.mean()
-    found = np.zeros_like(matrix)
-    found[pairs.first, pairs.second] = ranks / np.sqrt(ranks @ ranks)
-    return found + found.T
+def _row(row: Row, metric: str, estimate: Estimate, **values: object) -> Score:
+    low, high = interval(estimate)
+    return row(metric, estimate=estimate.value, ci_low=low, ci_high=high, **values)
 
 
-def _scored(layer: LayerSums, reference: StrictReference, design: Design, pairs: Pairs) -> Measured:
-    size = int(reference.sizes[-1])
-    return agreement(layer_similarities(layer, 0, reference, design, size), reference.similarity[-1], pairs)
-
-
-def _on_halves(
-    layer: Array, reference: StrictReference, pairs: Pairs, items: Sequence[str], seed: int, n_splits: int
-) -> tuple[Array, Array]:
-    """The score within random halves of the perturbations, on the first and on the second of each split."""
-    other = reference.similarity[-1]
-    statistics = [
-        WeightedSpearman(pairs.of(layer[split, half]), pairs.of(other[split, 1 - half]))
-        for split in range(len(layer))
-        for half in (0, 1)
-    ]
-    return on_halves(statistics, items, items, seed, n_splits)
-
-
-def _row(about: dict[str, Any], measured: Measured) -> Score:
-    low, high = interval(measured.value, measured.influence)
-    return Score(**about, estimate=measured.value, ci_low=low, ci_high=high)
-
-
-def _share(about: dict[str, Any], score: Measured, ceiling: Measured) -> Score:
+def _share(row: Row, score: Estimate, ceiling: Estimate) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
-    bounds = ratio_interval((score.value, ceiling.value), (score.influence, ceiling.influence))
+    bounds = ratio_interval(score, ceiling)
     if bounds is None:
-        low, high = interval(ceiling.value, ceiling.influence)
+        low, high = interval(ceiling)
         reason = (
             f"the ceiling is not above 0: {ceiling.value:.3f}, interval {low:.3f} to {high:.3f}; "
             "a ratio to it has no bounds"
         )
-        return Score(**about, metric=SHARE, status="undefined", reason=reason)
-    value, (low, high) = score.value / ceiling.value, bounds
+        return row(SHARE, status="undefined", reason=reason)
+    share, (low, high) = score.value / ceiling.value, bounds
     within = "within" if low <= 1 <= high else "outside"
-    reason = f"above 1: score and ceiling are both estimates; 1 is {within} the interval" if value > 1 else ""
-    return Score(**about, metric=SHARE, estimate=value, ci_low=low, ci_high=high, ceiling=1.0, reason=reason)
+    reason = f"above 1: score and ceiling are both estimates; 1 is {within} the interval" if share > 1 else ""
+    return row(SHARE, estimate=share, ci_low=low, ci_high=high, ceiling=1.0, reason=reason)
 
 
-def _shuffled(about: dict[str, Any], score: float, null: Array) -> Score:
+def _shuffled(row: Row, metric: str, score: float, null: Array) -> Score:
     """The mean score under shuffled labels, its interval, and how often a shuffle reaches the score."""
     if len(null) < 2:
         reason = f"{len(null)} shuffles of the labels were made; set shuffles to 2 or more"
-        return Score(**about, status="not_available", reason=reason)
+        return row(metric, status="not_available", reason=reason)
     error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, (1 + LEVEL) / 2))
     mean = float(null.mean())
-    return Score(
-        **about,
+    return row(
+        metric,
         estimate=mean,
         ci_low=mean - error,
         ci_high=mean + error,
@@ -281,27 +258,3 @@ def _shuffled(about: dict[str, Any], score: float, null: Array) -> Score:
         p_value=float((1 + (null >= score).sum()) / (1 + len(null))),
         reason=f"mean of {len(null)} shuffles of labels within lanes, everything re-run",
     )
-
-
-def _of_fewer_cells(
-    about: dict[str, Any],
-    position: int,
-    halves: Array,
-    reference: StrictReference,
-    design: Design,
-    pairs: Pairs,
-) -> Score:
-    """Score and ceiling with fewer cells of every perturbation in each half."""
-    cells = int(reference.sizes[position]) * design.cells_per_perturbation // design.n_buckets
-    measured = agreement(halves, reference.similarity[position], pairs)
-    ceiling = by_split(reference, position).value
-    return _row(about | {"metric": f"{METRIC}_n{cells}", "ceiling": ceiling}, measured)
-
-
-def _crossnobis(layer: LayerSums, reference: StrictReference, design: Design, pairs: Pairs) -> Measured:
-    """Crossnobis distances between perturbations, cross-validated over the buckets of a half (rsatoolbox)."""
-    from layerscope.tasks.perturbation.crossnobis import crossnobis_similarities
-
-    size = int(reference.sizes[-1])
-    found = crossnobis_similarities(layer, reference, design, size)
-    return agreement(found, reference.similarity[-1], pairs)

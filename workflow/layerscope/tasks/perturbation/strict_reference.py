@@ -32,7 +32,7 @@ Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
 
 @dataclass(frozen=True)
 class Expression:
-    """Genes of the cells, and how effects on them are had.
+    """Expression of the cells, and how effects are computed from it.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Expression:
     totals
         Sum of all genes of each cell, shape ``(n_cells,)``.
     effects
-        z-scores from sums of such values over groups of cells.
+        :func:`~layerscope.tasks.perturbation.effects.count_effects`, or ``value_effects``.
     """
 
     values: sparse.csr_matrix
@@ -87,17 +87,17 @@ def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expre
         If fewer than two genes have.
     """
     is_counts = read_provenance(cells).get("values") == "counts"
-    with open_h5ad(cells) as stored:
-        blocks = [block for _, block in csr_blocks(stored["X"])]
+    with open_h5ad(cells) as file:
+        blocks = [block for _, block in csr_blocks(file["X"])]
     values = sparse.vstack(blocks, format="csr", dtype=np.float64)
     per_gene = np.asarray(values[(design.groups >= 0).any(axis=0)].sum(axis=0)).ravel()
-    kept = per_gene >= max(min_counts, 1) if is_counts else per_gene > 0
-    if kept.sum() < 2:
+    expressed = per_gene >= max(min_counts, 1) if is_counts else per_gene > 0
+    if expressed.sum() < 2:
         raise DataError(
             f"{cells}: no gene has {min_counts} counts in the cells used; lower min_counts_per_gene"
         )
     return Expression(
-        values=values[:, np.flatnonzero(kept)],
+        values=values[:, np.flatnonzero(expressed)],
         totals=np.asarray(values.sum(axis=1)).ravel(),
         effects=count_effects if is_counts else value_effects,
     )
@@ -113,10 +113,9 @@ def make_reference(
     n = len(design.names)
     true = expression.sums(design.groups[0], n + 1, design.n_buckets)
     shuffled = np.empty((len(design.groups) - 1, len(few), 2, n, n))
-    for row, group in zip(shuffled, design.groups[1:], strict=True):
-        row[:] = similarities(
-            expression.effects, expression.sums(group, n + 1, design.n_buckets), few, sizes[-1]
-        )
+    for matrices, group in zip(shuffled, design.groups[1:], strict=True):
+        sums = expression.sums(group, n + 1, design.n_buckets)
+        matrices[:] = similarities(expression.effects, sums, few, sizes[-1])
     return StrictReference(
         names=design.names,
         halves=first,
@@ -173,9 +172,9 @@ def read_reference(path: str | Path) -> StrictReference:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in ("halves", "sizes", "similarity", "shuffled")}
-            return StrictReference(names=stored["names"].tolist(), **arrays)
+        with np.load(path) as arrays:
+            matrices = {name: arrays[name] for name in ("halves", "sizes", "similarity", "shuffled")}
+            return StrictReference(names=arrays["names"].tolist(), **matrices)
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise DataError(
             f"{path}: not a reference of protocol strict ({error}); delete it, run again"

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from layerscope.tasks.perturbation.centroids import unit_rows
+from layerscope.tasks.perturbation.centroids import VALUES_AT_ONCE, add_by_group, unit_rows
 from layerscope.tasks.perturbation.design import Design
 
 Array = NDArray[np.float64]
-CELLS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,17 @@ class LayerSums:
     ----------
     counts
         Cells of each group that the model accepted, shape ``(n_labellings, n_groups)``.
-    sums, squares
-        Sums of the cells' vectors and of their squares; shape ``(n_labellings, n_groups, n_dimensions)`` and,
-        for the true labels alone, ``(n_groups, n_dimensions)``.
+    sums
+        Sums of the cells' vectors, shape ``(n_labellings, n_groups, n_dimensions)``.
     """
 
     counts: NDArray[np.int64]
     sums: Array
-    squares: Array
+
+    def by_bucket(self, labelling: int, n_buckets: int) -> tuple[Array, NDArray[np.int64]]:
+        """Sums and counts of a labelling: items x buckets x dimensions, and items x buckets."""
+        sums, counts = self.sums[labelling], self.counts[labelling]
+        return sums.reshape(-1, n_buckets, sums.shape[1]), counts.reshape(-1, n_buckets)
 
 
 class Accumulator:
@@ -49,20 +50,12 @@ class Accumulator:
         Width of the layer.
     n_labellings
         Labellings to sum, from the true one on; all of the design if None.
-    unit_norm
-        Whether to scale every cell to unit length first.
     """
 
-    def __init__(
-        self, design: Design, n_dimensions: int, n_labellings: int | None = None, unit_norm: bool = False
-    ) -> None:
+    def __init__(self, design: Design, n_dimensions: int, n_labellings: int | None = None) -> None:
         self._groups = design.groups[:n_labellings]
-        self._n_groups = design.n_groups
-        self._unit_norm = unit_norm
-        n = len(self._groups)
-        self._counts = np.zeros((n, design.n_groups), dtype=np.int64)
-        self._sums = np.zeros((n * design.n_groups, n_dimensions))
-        self._squares = np.zeros((design.n_groups, n_dimensions))
+        self._counts = np.zeros((len(self._groups), design.n_groups), dtype=np.int64)
+        self._sums = np.zeros((*self._counts.shape, n_dimensions))
 
     def add(self, cells: NDArray[np.integer] | slice, matrix: NDArray[np.floating]) -> None:
         """Add cells.
@@ -75,37 +68,28 @@ class Accumulator:
             Their vectors; a row of NaN is a cell that the model refused.
         """
         rows = np.asarray(matrix, dtype=np.float64)
-        groups = np.where(np.isfinite(rows).all(axis=1), self._groups[:, cells], -1)
-        labelling, cell = np.nonzero(groups >= 0)
-        if not len(cell):
-            return
-        # only cells and groups that there are: most cells of a large study are in no group
-        inside, cell = np.unique(cell, return_inverse=True)
-        rows = unit_rows(rows[inside]) if self._unit_norm else rows[inside]
-        owner = groups[labelling, inside[cell]] + labelling * self._n_groups
-        owners, place = np.unique(owner, return_inverse=True)
-        member = sparse.csr_matrix((np.ones(len(cell)), (place, cell)), shape=(len(owners), len(inside)))
-        self._sums[owners] += member @ rows
-        true = int(np.searchsorted(owners, self._n_groups))
-        self._squares[owners[:true]] += member[:true] @ rows**2
-        self._counts.reshape(-1)[owners] += np.bincount(place, minlength=len(owners))
+        usable = np.isfinite(rows).all(axis=1)
+        for sums, counts, groups in zip(self._sums, self._counts, self._groups[:, cells], strict=True):
+            group = np.where(usable, groups, -1)
+            add_by_group(sums, group, rows)
+            counts += np.bincount(group[group >= 0], minlength=len(counts))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has been summed so far, by name: views, not copies."""
-        return {"counts": self._counts, "sums": self._sums, "squares": self._squares}
+        return {"counts": self._counts, "sums": self._sums}
 
     def finish(self) -> LayerSums:
         """The sums of all cells added."""
-        shape = (*self._counts.shape, self._sums.shape[1])
-        return LayerSums(counts=self._counts, sums=self._sums.reshape(shape), squares=self._squares)
+        return LayerSums(counts=self._counts, sums=self._sums)
 
 
 def sum_layer(
     matrix: NDArray[np.floating], design: Design, n_labellings: int | None = None, unit_norm: bool = False
 ) -> LayerSums:
-    """Sum the cells of a stored layer, cells x dimensions, over the groups of a design."""
-    sums = Accumulator(design, matrix.shape[1], n_labellings, unit_norm)
-    for start in range(0, len(matrix), CELLS_AT_ONCE):
-        stretch = slice(start, min(start + CELLS_AT_ONCE, len(matrix)))
-        sums.add(stretch, matrix[stretch])
+    """Sum the cells of a layer, cells x dimensions, over the groups of a design."""
+    sums = Accumulator(design, matrix.shape[1], n_labellings)
+    at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
+    for start in range(0, len(matrix), at_once):
+        rows = matrix[start : start + at_once]
+        sums.add(slice(start, start + len(rows)), unit_rows(rows) if unit_norm else rows)
     return sums.finish()

@@ -1,7 +1,7 @@
 """The file of sums: what an extraction with ``keep: sums`` leaves of each layer instead of its cells.
 
-HDF5. ``layers/{layer}/{as_they_are|unit_norm}`` hold ``counts``, ``sums`` and ``squares`` over the groups of
-a design, ``layers/{layer}/everyone`` the ``counts`` and ``sums`` of ALL cells of each perturbation (for
+HDF5. ``layers/{layer}/{as_they_are|unit_norm}`` hold ``counts`` and ``sums`` over the groups of a
+design, ``layers/{layer}/everyone`` the ``counts`` and ``sums`` of ALL cells of each perturbation (for
 protocol ``paper``), ``everyone`` the perturbations' names, ``uns/layerscope`` the provenance, and the
 attribute ``design`` the digest of the design (empty, with ``everyone`` alone, where there was none). Read by
 :mod:`layerscope.tasks.perturbation.sums_reader`.
@@ -97,7 +97,6 @@ class SumsWriter:
                 for version, sums in versions.items():
                     totals, group = sums.finish(), file.create_group(f"layers/{layer}/{version}")
                     group["counts"], group["sums"] = totals.counts, totals.sums
-                    group["squares"] = totals.squares
 
 
 def everyone(obs: pd.DataFrame) -> tuple[list[str], NDArray[np.int64]]:

@@ -50,7 +50,7 @@ def read_layer_sums(
             )
         versions = _layer(file, path, layer)
         plain, unit = (
-            LayerSums(counts=one["counts"][()], sums=one["sums"][()], squares=one["squares"][()])
+            LayerSums(counts=one["counts"][()], sums=one["sums"][()])
             for one in (versions[AS_THEY_ARE], versions[UNIT_NORM])
         )
         return plain, unit, json.loads(file["uns/layerscope"].asstr()[()])

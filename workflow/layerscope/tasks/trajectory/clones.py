@@ -13,15 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
+from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts, generator
-from layerscope.tasks.trajectory.scores import Floats, Scored, Subject, unscored
+from layerscope.statistics.resampling import bootstrap_values
+from layerscope.tasks.jobs import Scored
+from layerscope.tasks.trajectory.scores import Floats, Subject, unscored
 from layerscope.tasks.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"
 FATE_AUC = "clone_fate_auc"
-MINIMUM_CLONES = 10
-MOST_EARLY_CELLS = 2000
+MIN_CLONES = 10
+MAX_EARLY_CELLS = 2000
 """Early cells that enter the prediction of fates; more are drawn from."""
 
 
@@ -47,7 +49,7 @@ class Sisters:
     def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
         """The pairs within some cells, as places among these; ``cells`` sorted."""
         both = np.isin(self.earlier, cells) & np.isin(self.later, cells)
-        earlier, later = (np.searchsorted(cells, one[both]) for one in (self.earlier, self.later))
+        earlier, later = (np.searchsorted(cells, of[both]) for of in (self.earlier, self.later))
         return Sisters(earlier, later, self.clone[both], self.reason)
 
     def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
@@ -83,14 +85,14 @@ class Sisters:
 
 def sisters_of(obs: pd.DataFrame) -> Sisters:
     """Find the sisters sampled at different times, from the columns ``clone`` and ``time``."""
-    lacking = [name for name in ("clone", "time") if name not in obs]
-    nothing = np.empty(0, dtype=np.intp)
-    if lacking:
-        return Sisters(nothing, nothing, nothing, f"the cells have no {' and no '.join(lacking)} labels")
+    missing = [name for name in ("clone", "time") if name not in obs]
+    empty = np.empty(0, dtype=np.intp)
+    if missing:
+        return Sisters(empty, empty, empty, f"the cells have no {' and no '.join(missing)} labels")
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
     cells = np.flatnonzero((clone != "") & (time >= 0))
-    earlier, later, number = [nothing], [nothing], [nothing]
+    earlier, later, number = [empty], [empty], [empty]
     for _, members in pd.Series(cells).groupby(clone[cells], sort=True):
         sisters = members.to_numpy()
         first, second = np.nonzero(time[sisters][:, None] < time[sisters])
@@ -99,8 +101,9 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
             later.append(sisters[second])
             number.append(np.full(first.size, len(number) - 1))
     n_clones = len(number) - 1
-    few = f"{n_clones} clones have cells of several times; at least {MINIMUM_CLONES} are needed"
-    reason = few if n_clones < MINIMUM_CLONES else ""
+    reason = ""
+    if n_clones < MIN_CLONES:
+        reason = f"{n_clones} clones have cells of several times; at least {MIN_CLONES} are needed"
     return Sisters(np.concatenate(earlier), np.concatenate(later), np.concatenate(number), reason)
 
 
@@ -144,7 +147,7 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
     clones_per_fate
         A fate that fewer clones have is left out, with its clones.
     seed
-        Of the draw of early cells where there are more than :data:`MOST_EARLY_CELLS`.
+        Of the draw of early cells where there are more than :data:`MAX_EARLY_CELLS`.
     """
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
@@ -159,19 +162,19 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
     clear = clear[clear.index.isin(clone[early])]
     frequent = clear.value_counts()
     labels = sorted(frequent[frequent >= clones_per_fate].index)
-    kept = clear[clear.isin(labels)].sort_index()
-    cells = np.flatnonzero(early & np.isin(clone, kept.index))
-    if len(cells) > MOST_EARLY_CELLS:
+    fates = clear[clear.isin(labels)].sort_index()
+    cells = np.flatnonzero(early & np.isin(clone, fates.index))
+    if len(cells) > MAX_EARLY_CELLS:
         names = obs.index[cells].astype(str).tolist()
-        chosen = generator(seed, names, "early cells").choice(len(cells), MOST_EARLY_CELLS, replace=False)
+        chosen = generator(seed, names, "early cells").choice(len(cells), MAX_EARLY_CELLS, replace=False)
         cells = cells[np.sort(np.argsort(names)[chosen])]
-        kept = kept[kept.index.isin(clone[cells])]
-    names = kept.index.astype(str).tolist()
+        fates = fates[fates.index.isin(clone[cells])]
+    names = fates.index.astype(str).tolist()
     return Fates(
         cells,
         pd.Index(names).get_indexer(clone[cells]),
         names,
-        pd.Index(labels).get_indexer(kept.to_numpy()),
+        pd.Index(labels).get_indexer(fates.to_numpy()),
         labels,
     )
 
@@ -198,9 +201,9 @@ def add_fates(
     subject, settings
         Names for the row; resamples, folds and clones per fate.
     """
-    lacking = [name for name in ("clone", "time", "cell_type") if name not in obs]
-    if lacking:
-        reason = f"the cells have no {' and no '.join(lacking)} labels"
+    missing = [name for name in ("clone", "time", "cell_type") if name not in obs]
+    if missing:
+        reason = f"the cells have no {' and no '.join(missing)} labels"
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
     usable = np.isfinite(matrix).all(axis=1)
@@ -214,17 +217,13 @@ def add_fates(
         return
     fold = generator(subject.seed, fates.names, "folds").permutation(len(fates.names)) % settings.folds
     predicted = predict_fates(matrix[fates.early], fates, fold)
-    every = sorted(set(obs["clone"].astype(str)) - {""})
-    used = np.searchsorted(every, fates.names)
-    values = np.concatenate(
-        [
-            np.empty(0),
-            *(
-                mean_auc(predicted, fates.fate, fold, counts[:, used])
-                for counts in bootstrap_counts(subject.seed, every, settings.resamples)
-            ),
-        ]
-    )
+    clones = sorted(set(obs["clone"].astype(str)) - {""})
+    used = np.searchsorted(clones, fates.names)
+
+    def statistic(counts: npt.NDArray[np.int32]) -> Floats:
+        return mean_auc(predicted, fates.fate, fold, counts[:, used])
+
+    values = bootstrap_values(statistic, subject.seed, clones, settings.resamples)
     low, high = percentile_interval(values)
     estimate = mean_auc(predicted, fates.fate, fold, np.ones((1, len(fates.names)), dtype=np.int32))[0]
     row = replace(subject.row(FATE_AUC), estimate=float(estimate), ci_low=low, ci_high=high)

@@ -41,14 +41,12 @@ class NeighbourGraph:
         return int(self.component.max()) + 1
 
 
-def neighbour_graph(
-    matrix: npt.ArrayLike, k: int = 15, metric: Metric = "cosine", threads: int = 1
-) -> NeighbourGraph:
+def neighbour_graph(matrix: npt.ArrayLike, k: int = 15, metric: Metric = "cosine") -> NeighbourGraph:
     """Graph of the ``k`` nearest neighbours (each cell counted among its own), weighted as UMAP does.
 
     Parameters and errors are those of :func:`layerscope.tasks.trajectory.neighbours.nearest_neighbours`.
     """
-    return graph_of(nearest_neighbours(matrix, k, metric, threads))
+    return graph_of(nearest_neighbours(matrix, k, metric))
 
 
 def graph_of(neighbours: Neighbours) -> NeighbourGraph:

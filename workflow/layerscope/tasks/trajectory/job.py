@@ -1,12 +1,10 @@
-"""One scoring job: the files of one layer in, rows and bootstrap values out."""
+"""The reference of a condition's trajectory, and the score of one layer against it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from layerscope.cells.canonical import read_obs
-from layerscope.extraction.embeddings_file import read_layer
-from layerscope.tables import depth
+from layerscope.errors import ConfigError
+from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import (
     NoRootError,
@@ -14,70 +12,56 @@ from layerscope.tasks.trajectory.references import (
     demand_same_cells,
     make_reference,
     read_reference,
+    write_reference,
 )
-from layerscope.tasks.trajectory.scores import Scored, Subject
-from layerscope.tasks.trajectory.settings import ReleasedSettings, StrictSettings, TrajectorySettings
+from layerscope.tasks.trajectory.scores import Subject
+from layerscope.tasks.trajectory.settings import ReleasedSettings, StrictSettings
+
+PSEUDOTIME = "pseudotime.tsv"
 
 
-def reference_file(cells: Path, baseline_embeddings: Path, settings: TrajectorySettings) -> Reference:
-    """Make the reference that a protocol compares with; the kind of ``settings`` says which protocol.
+def reference(job: ReferenceJob) -> None:
+    """Write the reference pseudotime: the data's own, or computed once on the baseline."""
+    write_reference(job.folder / PSEUDOTIME, _reference(job))
 
-    Raises
-    ------
-    DataError
-        If the two files hold different cells, or protocol ``paper`` finds no root.
-    """
-    if isinstance(settings, ReleasedSettings):
+
+def _reference(job: ReferenceJob) -> Reference:
+    if job.protocol == "released":
         from layerscope.tasks.trajectory.released import released_reference
 
-        return released_reference(cells, settings)
+        return released_reference(job.cells, job.settings)
+    if job.baseline is None:
+        raise ConfigError("task trajectory needs --baseline, the hvg_pca embeddings of the same cells")
     try:
-        return make_reference(cells, baseline_embeddings, settings)
+        return make_reference(job.cells, job.baseline, job.settings)
     except NoRootError:
-        if isinstance(settings, StrictSettings):
-            return Reference.missing(list(read_obs(cells).index), "the cells name no root")
+        if job.protocol == "strict":
+            return Reference.missing(list(read_obs(job.cells).index), "the cells name no root")
         raise
 
 
-def score_file(
-    protocol: str,
-    embeddings: Path,
-    layer: str,
-    cells: Path,
-    reference: Path,
-    condition: str,
-    model: str,
-    settings: TrajectorySettings,
-    seed: int,
-    threads: int = 1,
-) -> Scored:
-    """Score one layer of an embeddings file by a protocol, whose settings are given.
-
-    Raises
-    ------
-    DataError
-        If a file lacks the layer, or the files hold different cells.
-    """
-    found = read_layer(embeddings, layer)
-    known = read_reference(reference)
-    demand_same_cells(found.cell_ids, known, str(embeddings))
-    obs = read_obs(cells)
-    demand_same_cells(obs.index, known, str(cells))
+def score(job: ScoringJob) -> Scored:
+    """Score one layer by the job's protocol."""
+    if job.reference is None:
+        raise ConfigError("task trajectory needs --reference, the folder that make_reference.py wrote")
+    pseudotime = read_reference(job.reference / PSEUDOTIME)
+    demand_same_cells(job.obs.index, pseudotime, str(job.reference))
+    layer = job.vectors
     subject = Subject(
-        condition=condition,
-        model=model,
-        layer=layer,
-        depth=depth(layer, int(found.provenance.get("n_layers") or 0)),
-        family=str(found.provenance.get("family", "")),
-        seed=seed,
-        protocol=protocol,
+        condition=job.condition,
+        model=job.model,
+        layer=job.layer,
+        depth=job.subject("trajectory", layer.provenance).depth,
+        family=str(layer.provenance.get("family", "")),
+        seed=job.seed,
+        protocol=job.protocol,
     )
-    if isinstance(settings, StrictSettings):
+    if isinstance(job.settings, StrictSettings):
         from layerscope.tasks.trajectory.strict import score_strict
 
-        return score_strict(found.matrix, known, obs, subject, settings, threads)
-    if isinstance(settings, ReleasedSettings):
+        return score_strict(layer.matrix, pseudotime, job.obs, subject, job.settings)
+    if isinstance(job.settings, ReleasedSettings):
         from layerscope.tasks.trajectory.released import score_released
 
-        return score_released(found.matrix, known, subject, settings, obs, threads)
-    return score_paper(found.matrix, known, subject, settings, obs, threads)
+        return score_released(layer.matrix, pseudotime, subject, job.settings, job.obs)
+    return score_paper(layer.matrix, pseudotime, subject, job.settings, job.obs)

@@ -1,4 +1,4 @@
-"""All neighbour searches that the scores of a layer need, found together: they share the costly products."""
+"""All neighbour searches that the scores of a layer need: its embedded cells, and parts of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.tasks.trajectory.neighbours import (
-    Metric,
-    Neighbours,
-    Wanted,
-    nearest_neighbours,
-    search_neighbours,
-)
+from layerscope.tasks.trajectory.neighbours import Metric, Neighbours, layer_neighbours
 
 Cells = npt.NDArray[np.intp]
-MINIMUM_CELLS = 20
+MIN_CELLS = 20
 """Fewer cells than this give no score."""
 
 
@@ -53,7 +47,7 @@ class LayerSearch:
         All of them, in the variation of the layer that the metric sees: centred for cosine distances (which
         do not see length), of unit length for Euclidean ones (which do not see an offset).
     parts
-        Parts of them; where one is too small, or constant, what it says.
+        Parts of them; where a part is too small, or constant, the error that says so.
     remarks
         What was left out, in words.
     """
@@ -70,7 +64,6 @@ def search_layer(
     metric: Metric,
     parts: Sequence[Cells] = (),
     neighbours_in_parts: int | None = None,
-    threads: int = 1,
 ) -> LayerSearch:
     """Search all embedded cells of a layer, and parts of them.
 
@@ -83,9 +76,7 @@ def search_layer(
     metric
         Of the distances.
     parts
-        Rising indices of the cells of each part, refused ones among them; their searches are rough.
-    threads
-        Threads of the search.
+        Rising indices of the cells of each part, refused ones among them.
 
     Raises
     ------
@@ -96,34 +87,18 @@ def search_layer(
     embedded = np.flatnonzero(finite)
     demand_variety(matrix, embedded, neighbours)
     in_parts = neighbours_in_parts or neighbours
-    of_parts: list[Cells | UndefinedPseudotimeError] = []
-    for part in parts:
-        cells = part[finite[part]]
-        try:
-            demand_variety(matrix, cells, in_parts)
-            of_parts.append(cells)
-        except UndefinedPseudotimeError as undefined:
-            of_parts.append(undefined)
+    cells_of_parts = [part[finite[part]] for part in parts]
+    undefined = [_lack_of_variety(matrix, cells, in_parts) for cells in cells_of_parts]
     place = np.cumsum(finite) - 1
-    everyone = np.arange(len(embedded))
-    wanted = [Wanted(everyone, neighbours)]
-    if metric == "cosine":
-        wanted.append(Wanted(everyone, neighbours, centred=True))
-    wanted += [
-        Wanted(place[cells], in_parts, rough=True) for cells in of_parts if not isinstance(cells, Exception)
-    ]
-    values = matrix if len(embedded) == len(matrix) else matrix[embedded]
-    found = iter(search_neighbours(values, wanted, metric, threads))
-    whole = Part(embedded, next(found))
-    if metric == "cosine":
-        varied = Part(embedded, next(found))
-    else:
-        varied = Part(embedded, nearest_neighbours(unit_length(values), neighbours, metric, threads))
+    searched = [place[cells] for cells, lack in zip(cells_of_parts, undefined, strict=True) if not lack]
+    values = matrix if finite.all() else matrix[embedded]
+    layer = layer_neighbours(values, neighbours, metric, searched, in_parts)
+    of_parts = iter(layer.parts)
     n_refused = len(matrix) - len(embedded)
     return LayerSearch(
-        whole,
-        varied,
-        [cells if isinstance(cells, Exception) else Part(cells, next(found)) for cells in of_parts],
+        Part(embedded, layer.whole),
+        Part(embedded, layer.varied),
+        [lack or Part(cells, next(of_parts)) for cells, lack in zip(cells_of_parts, undefined, strict=True)],
         [f"{n_refused} refused cells left out"] if n_refused else [],
     )
 
@@ -136,17 +111,19 @@ def demand_variety(matrix: npt.NDArray[np.floating], cells: Cells, neighbours: i
     UndefinedPseudotimeError
         If they are too few, or all the same.
     """
-    needed = max(MINIMUM_CELLS, neighbours + 1)
+    if lack := _lack_of_variety(matrix, cells, neighbours):
+        raise lack
+
+
+def _lack_of_variety(
+    matrix: npt.NDArray[np.floating], cells: Cells, neighbours: int
+) -> UndefinedPseudotimeError | None:
+    needed = max(MIN_CELLS, neighbours + 1)
     if len(cells) < needed:
-        raise UndefinedPseudotimeError(
+        return UndefinedPseudotimeError(
             f"{len(cells)} of {len(matrix)} cells have an embedding; at least {needed} are needed"
         )
     same = bool((matrix[cells[:needed]] == matrix[cells[0]]).all())
     if same and (matrix[cells] == matrix[cells[0]]).all():
-        raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
-
-
-def unit_length(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Every cell's vector divided by its length; a cell of length 0 stays what it is."""
-    length = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
-    return matrix / np.where(length > 0, length, 1.0)
+        return UndefinedPseudotimeError("constant layer: every cell has the same embedding")
+    return None

@@ -1,34 +1,38 @@
-"""Exact nearest neighbours, the same for every number of threads.
+"""Exact nearest neighbours of a layer's cells, of the same cells centred, and within parts of the cells.
 
-Products of centred vectors in float32 (``candidates``, or a GPU) find candidates;
-the candidates' distances are computed again from differences (which cancel nothing), and cells for which
-float32 products could have hidden a neighbour are searched once more in float64. Cells with identical values
-are searched once. Centring changes no distance and keeps the digits: a layer's vectors often point almost the
-same way.
+Products of blocks of cells with all cells give squared distances in float32, and with terms of rank one those
+between the same cells centred. The nearest few are candidates, whose distances are computed again from
+differences, which cancel nothing. Where rounding could have hidden a neighbour, the products of that cell are
+computed again in float64 and every cell as near as the last neighbour is looked at: the result is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import DataError
-from layerscope.tasks.trajectory import neighbours_gpu
-from layerscope.tasks.trajectory.candidates import DOUBT, Candidates, find_candidates
-from layerscope.tasks.trajectory.points import CentredChords, Points
-from layerscope.tasks.trajectory.threads import blas_threads, in_threads
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
+Floats = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.int64]
+BLOCK = 2500
 EXTRA_CANDIDATES = 4
-TELLING_COLUMNS = 16
-"""Columns that mostly suffice to see that all rows differ."""
-HELD_VALUES = 4_000_000
-"""Values held at once beside the points themselves."""
+GROUP = 8
+"""Columns of a group when the smallest values of a row are looked for."""
+ROUNDING_ERROR = 80
+"""Error of squared distances from products, in units of the squared norm and of the epsilon of the float."""
+LARGEST_RATIO = 8.0
+"""Largest ratio of lengths at which float32 distances of cells still tell those of the centred cells."""
+BLOCK_VALUES = 1 << 23
+"""Values held at once beside the points."""
+CACHED_VALUES = 200_000
+"""Differences held at once, few enough for a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Neighbours:
         Shape ``(n_cells, k)``, float32; Euclidean, or 1 - cosine similarity.
     """
 
-    indices: npt.NDArray[np.int64]
+    indices: Indices
     distances: npt.NDArray[np.float32]
 
     def first(self, k: int) -> Neighbours:
@@ -51,272 +55,285 @@ class Neighbours:
         return Neighbours(self.indices[:, :k], self.distances[:, :k])
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A search among some of the cells.
-
-    Attributes
-    ----------
-    cells
-        Their rising indices.
-    k
-        Neighbours per cell, itself included; more than 1, at most the number of these cells.
-    centred
-        Whether the mean of these cells is subtracted first.
-    rough
-        Whether distances may err by some units in the last place of the cells' float32 vectors, and what is
-        nearer than that be mistaken: several times faster for a few thousand cells.
-    """
-
-    cells: npt.NDArray[np.int64]
-    k: int
-    centred: bool = False
-    rough: bool = False
-
-
-def nearest_neighbours(
-    matrix: npt.ArrayLike, k: int, metric: Metric = "cosine", threads: int = 1
-) -> Neighbours:
+def nearest_neighbours(matrix: npt.ArrayLike, k: int, metric: Metric = "cosine") -> Neighbours:
     """Find the ``k`` nearest cells of every cell exactly, the cell itself counted as the first.
-
-    ``k`` counts the cell itself, as ``n_neighbors`` of scanpy and UMAP does: k = 15 means 14 others.
-    Parameters and errors are those of :func:`search_neighbours`.
-    """
-    values = np.asarray(matrix)
-    (found,) = search_neighbours(values, [Wanted(np.arange(len(values)), k)], metric, threads)
-    return found
-
-
-def search_neighbours(
-    matrix: npt.ArrayLike, wanted: Sequence[Wanted], metric: Metric = "cosine", threads: int = 1
-) -> list[Neighbours]:
-    """Carry out several searches among the same cells, which costs little more than the largest of them.
 
     Parameters
     ----------
     matrix
         Cells x features, finite.
-    wanted
-        The searches.
+    k
+        Neighbours per cell, itself included as in ``n_neighbors`` of scanpy and UMAP: 15 means 14 others.
     metric
-        ``"cosine"`` (a cell without any value is at distance 1 from all but its duplicates) or
-        ``"euclidean"``.
-    threads
-        Threads of the search. The result does not depend on it.
-
-    Returns
-    -------
-    Neighbours as places among the cells of each search.
+        ``"cosine"`` (a cell without any value is at distance 1 from all but its copies) or ``"euclidean"``.
 
     Raises
     ------
     DataError
         If there are fewer than ``k`` cells, or a value is not finite.
-    ValueError
-        If ``metric`` or a ``k`` is none of the above.
     """
-    values = np.ascontiguousarray(matrix)
+    return _search(_Points.of(_checked(matrix, k), metric == "cosine"), k, metric)
+
+
+@dataclass(frozen=True)
+class LayerNeighbours:
+    """Neighbours among all cells, among all cells in the variation that the metric sees, and within parts."""
+
+    whole: Neighbours
+    varied: Neighbours
+    parts: list[Neighbours]
+
+
+def layer_neighbours(
+    matrix: npt.ArrayLike, k: int, metric: Metric, parts: Sequence[npt.NDArray[np.integer]], k_of_parts: int
+) -> LayerNeighbours:
+    """Search a layer, its variation, and parts of its cells.
+
+    The variation is the layer centred for cosine distances, and the cells at unit length for Euclidean ones.
+
+    Parameters
+    ----------
+    matrix, k, metric
+        As in :func:`nearest_neighbours`.
+    parts
+        Rising indices of the cells of each part; their neighbours are places in the part.
+    k_of_parts
+        Neighbours per cell within a part.
+
+    Raises
+    ------
+    DataError
+        As in :func:`nearest_neighbours`.
+    """
+    values = _checked(matrix, k)
+    points = _Points.of(values, metric == "cosine")
+    of_parts = [_search(points.among(cells), k_of_parts, metric) for cells in parts]
+    if metric == "euclidean":
+        whole, varied = _search(points, k, metric), _search(_Points.of(values, unit=True), k, metric)
+    else:
+        centred = _Points.of(values, unit=True, shift=values.mean(axis=0, dtype=np.float64))
+        whole, varied = _search_centred(points, centred, k)
+    return LayerNeighbours(whole, varied, of_parts)
+
+
+def _checked(matrix: npt.ArrayLike, k: int) -> Floats:
+    values = np.asarray(matrix)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    for one in wanted:
-        if metric not in METRICS or one.k < 2:
-            raise ValueError(f"no neighbours for metric {metric!r} and k = {one.k}")
-        if len(one.cells) < one.k:
-            raise DataError(f"{one.k} neighbours asked for, but there are only {len(one.cells)} cells")
+    if len(values) < k:
+        raise DataError(f"{k} neighbours asked for, but there are only {len(values)} cells")
     if not np.isfinite(values).all():
         raise DataError("neighbours need finite values: leave refused cells out")
-    first, copy_of = _distinct_rows(values)
-    distinct = values if len(first) == len(values) else values[first]
-    plain = Points(distinct, unit=metric == "cosine")
-    searches = [_Search(one, values, distinct, copy_of, plain, metric) for one in wanted]
-    rough, exact = ([one for one in searches if one.rough is asked] for asked in (True, False))
-    # products on one thread each, so that their sums do not depend on the number of threads
-    with blas_threads(1):
-        roughly = in_threads(_Search.rough_neighbours, rough, threads)
-        candidates = zip(exact, _candidates(exact, plain, threads), strict=True)
-        exactly = (one.neighbours(*near, threads) for one, near in candidates)
-        return [next(roughly) if one.rough else next(exactly) for one in searches]
+    return values
 
 
-def _distinct_rows(
-    values: npt.NDArray[np.floating],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Index of the first cell of each distinct row, in order; and for each cell which distinct row it has."""
-    if len(np.unique(_as_bytes(values[:, :TELLING_COLUMNS]))) == len(values):
-        return np.arange(len(values)), np.arange(len(values))
-    _, first, code = np.unique(_as_bytes(values), return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))
-    return np.sort(first), place[code]
+@dataclass(frozen=True)
+class _Points:
+    """Cells as points: their vectors, or unit vectors, whose squared distance is twice 1 - cosine.
 
-
-def _as_bytes(values: npt.NDArray[np.floating]) -> npt.NDArray[np.void]:
-    """Every row as one item that compares equal to equal rows; -0 is made 0."""
-    rows = np.ascontiguousarray(values + 0.0)
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-
-
-class _Search:
-    """One search: among which distinct rows, as which points.
+    Points are centred: that changes no distance, and keeps the digits of products where all point one way.
 
     Attributes
     ----------
-    points
-        All distinct rows as points.
-    members
-        Rising indices of the points searched among.
-    rough
-        Whether float32 products are all that is asked for.
-    n_candidates
-        Candidates needed for each of them.
-    restate
-        Distances of these points from those of the rows as they are; None where they are the same, or where
-        float32 does not carry that far.
+    at
+        Shape ``(n_cells, n_columns)``, float32; a column more where a cell has no direction.
+    norms
+        Squared norms of the points, float64.
+    lengths
+        Lengths of the cells' vectors, float64.
+    undirected
+        Cells at distance 1 from all others by definition: those without length, where length is left out.
     """
 
-    def __init__(
-        self,
-        wanted: Wanted,
-        values: npt.NDArray[np.floating],
-        distinct: npt.NDArray[np.floating],
-        copy_of: npt.NDArray[np.int64],
-        plain: Points,
-        metric: Metric,
-    ) -> None:
-        self._k, self._cosine = wanted.k, metric == "cosine"
-        self.rough = wanted.rough
-        self.members, first, copies = np.unique(copy_of[wanted.cells], return_index=True, return_inverse=True)
-        # ties go by the first cell that has a row, counted among the cells of this search
-        self._first, self._copy_of = first, copies
-        self._n = min(wanted.k, len(first))
-        self.n_candidates = min(self._n + EXTRA_CANDIDATES, len(first))
-        self.points, self.restate = plain, None
-        if wanted.centred and self._cosine:
-            inside = np.zeros((len(values), 1), dtype=bool)
-            inside[wanted.cells] = True
-            self.points = Points(distinct, True, values.mean(axis=0, dtype=np.float64, where=inside))
-            if len(first) == len(distinct):
-                self.restate = CentredChords.of(plain, self.points)
-        self._doubt = DOUBT * self.points.norms[self.members]
-        if self.restate:
-            self._doubt += 2 * DOUBT * self.restate.ratio**2
+    at: npt.NDArray[np.float32]
+    norms: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.float64]
+    undirected: npt.NDArray[np.bool_]
 
-    def rough_neighbours(self) -> Neighbours:
-        """Neighbours from float32 products alone, which are all held at once."""
-        here = self.points.at[self.members]
-        norms = self.points.norms[self.members].astype(np.float32)
-        squared = here @ here.T
-        squared *= -2
-        squared += norms[:, None]
-        squared += norms
-        np.fill_diagonal(squared, -1)
-        near = np.argpartition(squared, self._n - 1, axis=1)[:, : self._n]
-        of_near = np.take_along_axis(squared, near, axis=1).astype(np.float64)
-        return self._expanded(*_sorted_first(self._first, self._first[near], near, of_near, self._n))
+    @classmethod
+    def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
+        """Make the points of cells, from whose vectors ``shift`` is subtracted first."""
+        blocks = list(_blocks(len(values), values.shape[1], CACHED_VALUES))
 
-    def neighbours(
-        self, rough: npt.NDArray[np.float32], near: npt.NDArray[np.integer], threads: int
-    ) -> Neighbours:
-        """Neighbours from candidates: squared distances, rising, and places among the members."""
-        rows = np.arange(len(self.members))
-        indices, squared = self._nearest(rows, near, threads)
-        if self.n_candidates < len(rows):
-            unsure = np.flatnonzero(rough[:, -1] - self._doubt <= squared[:, -1] * (1 + 1e-5))
-            at_once = max(1, HELD_VALUES // len(rows))
-            for start in range(0, unsure.size, at_once):
-                some = unsure[start : start + at_once]
-                indices[some], squared[some] = self._thorough(some)
-        return self._expanded(indices, squared)
+        def vectors(rows: slice) -> npt.NDArray[np.float64]:
+            return values[rows].astype(np.float64) - shift
 
-    def _expanded(self, indices: npt.NDArray[np.int64], squared: npt.NDArray[np.float64]) -> Neighbours:
-        distances = squared / 2 if self._cosine else np.sqrt(squared)
-        return _expand(indices, distances, self._first, self._copy_of, self._k)
+        lengths = np.concatenate([np.linalg.norm(vectors(rows), axis=1) for rows in blocks])
+        undirected = (lengths == 0) & unit
+        scale = np.where(undirected | (not unit), 1, lengths)[:, None]
+        centre = np.sum([(vectors(rows) / scale[rows]).sum(axis=0) for rows in blocks], axis=0) / len(values)
+        at = np.zeros((len(values), values.shape[1] + int(undirected.any())), dtype=np.float32)
+        for rows in blocks:
+            at[rows, : values.shape[1]] = vectors(rows) / scale[rows] - centre
+        at[undirected, -1] = 1  # points where no other cell does
+        return cls(at, np.einsum("ij,ij->i", at, at, dtype=np.float64), lengths, undirected)
 
-    def _nearest(
-        self, rows: npt.NDArray[np.int64], near: npt.NDArray[np.integer], threads: int = 1
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The nearest among candidates: places among the members, and squared distances."""
-        squared = self.points.apart(self.members[rows], self.members[near], threads)
-        return _sorted_first(self._first[rows], self._first[near], near, squared, self._n)
+    def among(self, cells: npt.NDArray[np.integer]) -> _Points:
+        """Some of the points."""
+        return _Points(self.at[cells], self.norms[cells], self.lengths[cells], self.undirected[cells])
 
-    def _thorough(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Neighbours of a few rows among all members, in float64; ties at the boundary go by index."""
-        here = self.points.at[self.members[rows]].astype(np.float64)
-        norms = self.points.norms[self.members]
-        rough = np.empty((len(rows), len(norms)))
-        per_block = max(1, HELD_VALUES // here.shape[1])
-        for start in range(0, len(norms), per_block):
-            block = slice(start, start + per_block)
-            others = self.points.at[self.members[block]].astype(np.float64)
-            rough[:, block] = norms[rows, None] + norms[block] - 2 * here @ others.T
-        width = np.partition(rough, self._n - 1, axis=1)[:, self._n - 1]
-        # the centred points are float32: what they round off is searched with
-        slack = 1e-5 * width + 1e-6 * np.sqrt(np.maximum(width, 0) * norms[rows]) + 1e-12 * norms[rows]
-        indices = np.empty((len(rows), self._n), dtype=np.int64)
-        squared = np.empty((len(rows), self._n))
-        for place, row in enumerate(rows):
-            near = np.flatnonzero(rough[place] <= width[place] + slack[place])
-            (indices[place],), (squared[place],) = self._nearest(np.array([row]), near[None])
-        return indices, squared
+    def squared(self, rows: Indices, columns: Indices, precision: type[np.floating] = np.float32) -> Floats:
+        """Squared distances between points, from products."""
+        here, there = (-2 * self.at[rows]).astype(precision), self.at[columns].astype(precision)
+        squared = here @ there.T
+        squared += self.norms[rows, None].astype(precision)
+        squared += self.norms[columns].astype(precision)
+        return squared
+
+    def nearest(self, rows: Indices, candidates: Indices, k: int) -> tuple[Indices, Floats]:
+        """The ``k`` nearest among candidates of some points, and their squared distances from differences."""
+        squared = np.empty(candidates.shape)
+        for block in _blocks(len(rows), candidates.shape[1] * self.at.shape[1], CACHED_VALUES):
+            differences = self.at[candidates[block]]
+            differences -= self.at[rows[block], None]
+            squared[block] = np.vecdot(differences, differences)
+        squared[self.undirected[candidates] != self.undirected[rows, None]] = 2
+        squared[candidates == rows[:, None]] = -1
+        order = np.lexsort((candidates, squared), axis=1)[:, :k]
+        nearest = np.take_along_axis(candidates, order, axis=1)
+        return nearest, np.maximum(np.take_along_axis(squared, order, axis=1), 0)
 
 
-def _candidates(
-    searches: Sequence[_Search], plain: Points, threads: int
-) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
-    """Candidates of searches: from one pass over all rows as they are, or from a pass of their own."""
-    if neighbours_gpu.worthwhile(*plain.at.shape):
-        return [neighbours_gpu.candidates(one.points.at[one.members], one.n_candidates) for one in searches]
-    found: list[Candidates] = []
-    shared: list[Candidates] = []
-    for one in searches:
-        everyone = len(one.members) == len(plain.at)
-        points = one.points.at if everyone else one.points.at[one.members]
-        norms = one.points.norms[one.members]
-        found.append(Candidates(points, norms, one.n_candidates, one.restate))
-        if everyone and (one.points is plain or one.restate):
-            shared.append(found[-1])
+class _Centring:
+    """Squared distances of unit vectors after centring the layer, from those before.
+
+    Two cells of lengths s and s', t and t' after centring, are ``|x - x'|^2 = s s' d^2 + (s - s')^2`` apart,
+    centred or not, where d is the distance of their unit vectors. So after centring it is
+    ``(s s' d^2 + (s - s')^2 - (t - t')^2) / (t t')``: the distances before, scaled, and terms of rank one.
+
+    Attributes
+    ----------
+    ratio
+        Largest length in the formula over a cell's length after centring; errors grow with its square.
+    """
+
+    def __init__(self, plain: _Points, centred: _Points) -> None:
+        # (s - s')^2 - (t - t')^2 as a product of differences, which cancels little
+        difference, total = plain.lengths - centred.lengths, plain.lengths + centred.lengths
+        difference, total = difference - difference.mean(), total - total.mean()
+        largest = plain.lengths * np.sqrt(plain.norms) + np.abs(difference) + np.abs(total)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = 1 / centred.lengths
+            self._scale = (plain.lengths * inverse).astype(np.float32)
+            self.ratio = float((largest * inverse).max())
+            terms = np.array([difference * total, difference, total, np.ones(len(total))]) * inverse
+        self._left = (terms.T * [1, -1, -1, 1]).astype(np.float32)
+        self._right = terms[::-1].astype(np.float32)
+
+    def __call__(self, rows: Indices, columns: Indices, squared: Floats) -> Floats:
+        """Restate the squared distances between some cells."""
+        restated = squared * self._scale[rows, None]
+        restated *= self._scale[columns]
+        restated += self._left[rows] @ self._right[:, columns]
+        return restated
+
+
+def _search(points: _Points, k: int, metric: Metric) -> Neighbours:
+    lists = _Lists(points, k)
+    for rows, columns in _pairs(len(points.at)):
+        lists.offer(rows, columns, points.squared(rows, columns))
+    return lists.neighbours(metric)
+
+
+def _search_centred(plain: _Points, centred: _Points, k: int) -> tuple[Neighbours, Neighbours]:
+    """Cosine neighbours of a layer and of the layer centred, from the same products where float32 allows."""
+    restate = _Centring(plain, centred)
+    if not restate.ratio <= LARGEST_RATIO:  # or NaN, where a cell has no length
+        return _search(plain, k, "cosine"), _search(centred, k, "cosine")
+    of_plain, of_centred = _Lists(plain, k), _Lists(centred, k, 2 * restate.ratio**2)
+    for rows, columns in _pairs(len(plain.at)):
+        squared = plain.squared(rows, columns)
+        of_centred.offer(rows, columns, restate(rows, columns, squared))
+        of_plain.offer(rows, columns, squared)
+    return of_plain.neighbours("cosine"), of_centred.neighbours("cosine")
+
+
+def _pairs(n_points: int) -> Iterator[tuple[Indices, Indices]]:
+    """Every pair of blocks of points, once."""
+    blocks = np.array_split(np.arange(n_points), -(-n_points // BLOCK))
+    for number, rows in enumerate(blocks):
+        for columns in blocks[number:]:
+            yield rows, columns
+
+
+class _Lists:
+    """The nearest candidates of every point, kept while blocks of rough distances are offered.
+
+    Parameters
+    ----------
+    points, k
+        The points, and neighbours for each.
+    more_error
+        By how much more than the points' norms the rough distances err.
+    """
+
+    def __init__(self, points: _Points, k: int, more_error: float = 0.0) -> None:
+        self._points, self._k = points, k
+        self._error = ROUNDING_ERROR * (points.norms + more_error)
+        shape = len(points.at), min(k + EXTRA_CANDIDATES, len(points.at))
+        self._rough = np.full(shape, np.inf, dtype=np.float32)
+        self._candidates = np.zeros(shape, dtype=np.int64)
+
+    def offer(self, rows: Indices, columns: Indices, rough: Floats) -> None:
+        """Offer the squared distances between two blocks of points to the lists of both."""
+        if rows[0] == columns[0]:
+            np.fill_diagonal(rough, -1)  # every point is its own first
         else:
-            find_candidates(points, norms, found[-1:], threads)
-    if shared:
-        find_candidates(plain.at, plain.norms, shared, threads)
-    return [one.found() for one in found]
+            self._keep(columns, rows, rough.T)
+        self._keep(rows, columns, rough)
+
+    def _keep(self, rows: Indices, columns: Indices, rough: Floats) -> None:
+        n = self._rough.shape[1]
+        near = _smallest(rough, min(n, len(columns)))
+        nearest = np.hstack([self._rough[rows], np.take_along_axis(rough, near, axis=1)])
+        candidates = np.hstack([self._candidates[rows], columns[near]])
+        best = np.argpartition(nearest, n - 1, axis=1)[:, :n]
+        self._rough[rows] = np.take_along_axis(nearest, best, axis=1)
+        self._candidates[rows] = np.take_along_axis(candidates, best, axis=1)
+
+    def neighbours(self, metric: Metric) -> Neighbours:
+        """Neighbours among the candidates, and among all points where rounding could have hidden one."""
+        everyone = np.arange(len(self._points.at))
+        indices, squared = self._points.nearest(everyone, self._candidates, self._k)
+        if self._rough.shape[1] < len(everyone):
+            # a neighbour is no farther than the last one listed, by products of either precision
+            last, error = squared[:, -1] * (1 + 1e-5), self._error * np.finfo(np.float32).eps
+            unsure = np.flatnonzero(self._rough.max(axis=1) <= last + error)
+            for block in _blocks(len(unsure), len(everyone)):
+                rows = unsure[block]
+                columns = (everyone[columns] for columns in _blocks(*self._points.at.shape))
+                fine = np.hstack([self._points.squared(rows, some, np.float64) for some in columns])
+                within = (last + self._error * np.finfo(np.float64).eps)[rows, None]
+                for row, near in zip(rows, fine <= within, strict=True):
+                    indices[[row]], squared[[row]] = self._points.nearest(
+                        np.array([row]), np.flatnonzero(near)[None], self._k
+                    )
+        distances = squared / 2 if metric == "cosine" else np.sqrt(squared)
+        return Neighbours(indices, distances.astype(np.float32))
 
 
-def _sorted_first(
-    rows: npt.NDArray[np.int64],
-    ties: npt.NDArray[np.int64],
-    candidates: npt.NDArray[np.integer],
-    distances: npt.NDArray[np.float64],
-    k: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The first ``k`` candidates by distance, ties by what ``ties`` says, the row itself before all."""
-    keyed = np.where(ties == rows[:, None], -1.0, distances)
-    order = np.lexsort((ties, keyed), axis=1)[:, :k]
-    kept = np.take_along_axis(candidates, order, axis=1)
-    return kept.astype(np.int64), np.maximum(np.take_along_axis(distances, order, axis=1), 0)
+def _smallest(values: Floats, n: int) -> Indices:
+    """Columns of the ``n`` smallest values of each row.
+
+    Looked for in the ``n`` groups of columns whose least values are smallest, where these are few of all.
+    """
+    width = values.shape[1]
+    n_groups = -(-width // GROUP)
+    if n_groups < 4 * n:
+        return np.argpartition(values, n - 1, axis=1)[:, :n]
+    least = values[:, :n_groups].copy(order="K")
+    for start in range(n_groups, width, n_groups):
+        part = least[:, : width - start]
+        np.minimum(part, values[:, start : start + n_groups], out=part)
+    groups = np.argpartition(least, n - 1, axis=1)[:, :n]
+    columns = (groups[:, :, None] + n_groups * np.arange(GROUP)).reshape(len(values), -1)
+    few = np.take_along_axis(values, np.minimum(columns, width - 1), axis=1)
+    few[columns >= width] = np.inf
+    return np.take_along_axis(columns, np.argpartition(few, n - 1, axis=1)[:, :n], axis=1)
 
 
-def _expand(
-    found: npt.NDArray[np.int64],
-    distances: npt.NDArray[np.float64],
-    first: npt.NDArray[np.int64],
-    copy_of: npt.NDArray[np.int64],
-    k: int,
-) -> Neighbours:
-    """Turn neighbours among distinct rows into neighbours among cells."""
-    if len(first) == len(copy_of):
-        cell = np.argsort(first)
-        return Neighbours(first[found[cell]], distances[cell].astype(np.float32))
-    by_row = np.argsort(copy_of, kind="stable")
-    members = np.split(by_row, np.cumsum(np.bincount(copy_of))[:-1])
-    repeated = np.bincount(copy_of) > 1
-    indices = np.empty((len(copy_of), k), dtype=np.int64)
-    spread = np.empty((len(copy_of), k))
-    for row, cells in enumerate(members):
-        if found.shape[1] == k and not repeated[found[row]].any():
-            indices[cells[0]], spread[cells[0]] = first[found[row]], distances[row]
-            continue
-        near = np.concatenate([members[other] for other in found[row]])[None]
-        how_far = np.repeat(distances[row], [len(members[other]) for other in found[row]])[None]
-        for cell in cells:
-            (indices[cell],), (spread[cell],) = _sorted_first(np.array([cell]), near, near, how_far, k)
-    return Neighbours(indices, spread.astype(np.float32))
+def _blocks(n_rows: int, n_columns: int, n_values: int = BLOCK_VALUES) -> Iterator[slice]:
+    """Consecutive rows, so many that ``n_values`` values are held at once."""
+    per_block = max(1, n_values // max(n_columns, 1))
+    for start in range(0, n_rows, per_block):
+        yield slice(start, start + per_block)

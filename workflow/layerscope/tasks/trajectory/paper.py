@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.statistics.splits import Splits
-from layerscope.tables import Score
+from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.layer_search import LayerSearch, Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.references import COMPUTED, Reference
 from layerscope.tasks.trajectory.scores import (
@@ -23,17 +22,15 @@ from layerscope.tasks.trajectory.scores import (
     SPEARMAN,
     SPEARMAN_TRUTH,
     TOLERANCE_ON_PARTS,
+    Comparison,
     Floats,
-    Scored,
     Subject,
     add_score,
     correlation,
     made_the_reference,
     on_parts,
-    parts_of,
     pseudotime_of,
     share_unreachable,
-    splits_of,
     unscored,
 )
 from layerscope.tasks.trajectory.settings import TrajectorySettings
@@ -46,7 +43,6 @@ def score_paper(
     subject: Subject,
     settings: TrajectorySettings,
     obs: pd.DataFrame | None = None,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``paper``.
 
@@ -63,8 +59,6 @@ def score_paper(
     obs
         The cells' standard columns: ``clone`` keeps sisters together in splits, ``true_pseudotime`` of
         simulated cells adds a metric.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -78,29 +72,25 @@ def score_paper(
     metrics = [*targets, SHARE_UNREACHABLE]
     if reference.unavailable:
         return unscored(subject, metrics, "not_available", reference.unavailable)
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
-    parts = parts_of(splits, [reference.root])
+    comparison = Comparison.of(reference, subject, settings, obs)
+    parts = comparison.parts(always=[reference.root])
     try:
-        search = search_layer(matrix, settings.neighbours, settings.metric, parts, threads=threads)
+        search = search_layer(matrix, settings.neighbours, settings.metric, parts)
         pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
-    remarks = [*search.remarks, *remarks]
     scored = Scored()
-    add_correlations(scored, search, pseudotime, targets, reference, subject, settings, splits, remarks)
+    add_correlations(scored, comparison, search, pseudotime, targets, [*search.remarks, *remarks])
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
 
 
 def add_correlations(
     scored: Scored,
+    comparison: Comparison,
     search: LayerSearch,
     pseudotime: Floats,
     targets: Mapping[str, Floats],
-    reference: Reference,
-    subject: Subject,
-    settings: TrajectorySettings,
-    splits: Splits,
     remarks: list[str],
 ) -> None:
     """Add the correlations of a layer's pseudotime with target pseudotimes, metric by metric.
@@ -109,33 +99,29 @@ def add_correlations(
     computed from. The root is in both parts of every split. The same correlation of the layer centred, and of
     cells of unit length, is added without intervals (:mod:`layerscope.tasks.trajectory.variants`).
     """
+    reference, subject, settings = comparison.reference, comparison.subject, comparison.settings
     estimates = {metric: correlation(pseudotime, target) for metric, target in targets.items()}
     reasons = {SPEARMAN: made_the_reference(reference, subject)}
     defined = [metric for metric in targets if not np.isnan(estimates[metric]) and not reasons.get(metric)]
 
     def evaluate(part: Part) -> dict[str, float]:
-        found, _ = pseudotime_of(part, reference.root, len(pseudotime), settings, TOLERANCE_ON_PARTS)
-        return {metric: correlation(found, targets[metric]) for metric in defined}
+        of_part, _ = pseudotime_of(part, reference.root, len(pseudotime), settings, TOLERANCE_ON_PARTS)
+        return {metric: correlation(of_part, targets[metric]) for metric in defined}
 
     parts = on_parts(search.parts, defined, evaluate) if defined else {}
     for metric, target in targets.items():
-        n_cells = int((np.isfinite(pseudotime) & np.isfinite(target)).sum())
+        row = replace(subject.row(metric), n_cells=int((np.isfinite(pseudotime) & np.isfinite(target)).sum()))
         if metric not in defined:
-            reason = reasons.get(metric) or f"no correlation over {n_cells} cells: too few, or constant"
-            scored.rows += [replace(row, n_cells=n_cells) for row in _undefined(subject, metric, reason)]
+            reason = reasons.get(metric) or f"no correlation over {row.n_cells} cells: too few, or constant"
+            scored.rows.append(replace(row, status="undefined", reason=reason))
             continue
-        said = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
-        row = replace(subject.row(metric), n_cells=n_cells, n_items=len(splits.units))
-        row = replace(row, reason="; ".join([*said, *remarks]))
-        add_score(scored, row, estimates[metric], parts[metric], splits, settings)
+        source = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
+        row = replace(row, n_items=len(comparison.splits.units), reason="; ".join([*source, *remarks]))
+        add_score(scored, row, estimates[metric], parts[metric], comparison)
 
-    def again() -> float:
-        found, _ = pseudotime_of(search.varied, reference.root, len(pseudotime), settings)
-        return correlation(found, targets[SPEARMAN])
+    def score_of_variation() -> float:
+        varied, _ = pseudotime_of(search.varied, reference.root, len(pseudotime), settings)
+        return correlation(varied, targets[SPEARMAN])
 
     (score,) = (row for row in scored.rows if row.metric == SPEARMAN)
-    scored.rows += varied_rows(score, settings.metric, again)
-
-
-def _undefined(subject: Subject, metric: str, reason: str) -> list[Score]:
-    return unscored(subject, [metric], "undefined", reason).rows
+    scored.rows += varied_rows(score, settings.metric, score_of_variation)

@@ -15,7 +15,6 @@ from scipy.sparse.linalg import eigsh
 
 from layerscope.errors import DataError
 from layerscope.tasks.trajectory.graph import NeighbourGraph
-from layerscope.tasks.trajectory.threads import blas_threads
 
 N_COMPONENTS = 15
 N_COMPONENTS_DPT = 10
@@ -80,15 +79,14 @@ def diffusion_map(
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
     start = np.random.RandomState(0).standard_normal(n_cells)
-    with blas_threads(1):
-        values, vectors = eigsh(
-            matrix,
-            k=min(n_cells - 1, n_components),
-            which="LM",
-            v0=start,
-            tol=tolerance,
-            ncv=min(n_cells, 4 * n_components) if tolerance else None,
-        )
+    values, vectors = eigsh(
+        matrix,
+        k=min(n_cells - 1, n_components),
+        which="LM",
+        v0=start,
+        tol=tolerance,
+        ncv=min(n_cells, 4 * n_components) if tolerance else None,
+    )
     return DiffusionMap(values[::-1].astype(np.float32), vectors[:, ::-1].astype(np.float32), graph.component)
 
 

@@ -62,8 +62,8 @@ class Reference:
     @classmethod
     def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
         """Reference of a protocol that cannot be had for these cells."""
-        nothing = np.full(len(cell_ids), np.nan)
-        return cls(list(cell_ids), nothing, NO_ROOT, UNAVAILABLE + reason, "", unavailable=reason)
+        unknown = np.full(len(cell_ids), np.nan)
+        return cls(list(cell_ids), unknown, NO_ROOT, UNAVAILABLE + reason, "", unavailable=reason)
 
 
 def make_reference(
@@ -166,16 +166,17 @@ def write_reference(path: str | Path, reference: Reference) -> None:
     """Write a reference as a table, one row per cell; neighbours as indices with spaces between."""
     is_root = (np.arange(len(reference.cell_ids)) == reference.root).astype(int)
     lists = reference.neighbours
-    near = "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()]
-    columns = (
-        reference.cell_ids,
-        reference.pseudotime,
-        is_root,
-        reference.source,
-        reference.root_source,
-        near,
+    table = pd.DataFrame(
+        {
+            "cell_id": reference.cell_ids,
+            "pseudotime": reference.pseudotime,
+            "is_root": is_root,
+            "source": reference.source,
+            "root_source": reference.root_source,
+            "neighbours": "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()],
+        }
     )
-    write_table(path, pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
+    write_table(path, table)
 
 
 def read_reference(path: str | Path) -> Reference:
@@ -219,5 +220,5 @@ def demand_same_cells(cell_ids: Sequence[str], reference: Reference, origin: str
 
 
 def _named_root(cells: str | Path) -> str | None:
-    with open_h5ad(cells) as stored:
-        return str(stored["uns"][ROOT_CELL].asstr()[()]) if ROOT_CELL in stored["uns"] else None
+    with open_h5ad(cells) as file:
+        return str(file["uns"][ROOT_CELL].asstr()[()]) if ROOT_CELL in file["uns"] else None

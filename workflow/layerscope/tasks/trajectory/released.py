@@ -15,7 +15,7 @@ Unlike that code, neighbours are exact, so that the numbers do not depend on a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +25,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.chance import generator
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
-from layerscope.statistics.resampling import bootstrap_counts, generator
+from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Score
+from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.neighbours import nearest_neighbours
@@ -38,12 +40,10 @@ from layerscope.tasks.trajectory.references import Reference
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
-    Scored,
+    Comparison,
     Subject,
-    parts_of,
     pseudotime_of,
     share_unreachable,
-    splits_of,
     unscored,
 )
 from layerscope.tasks.trajectory.settings import ReleasedSettings
@@ -64,19 +64,20 @@ def released_reference(cells: str | Path, settings: ReleasedSettings) -> Referen
 
     Cells without times have none (the protocol's root is a cell of the earliest time).
     """
-    found = read_cells(cells)
-    names = list(found.obs_names)
-    if "time" not in found.obs:
+    expression = read_cells(cells)
+    names = list(expression.obs_names)
+    if "time" not in expression.obs:
         return Reference.missing(names, "the released code's root needs time labels; the cells have none")
-    time = found.obs["time"].cat.codes.to_numpy()
+    time = expression.obs["time"].cat.codes.to_numpy()
     root = int(np.flatnonzero(time == time[time >= 0].min())[0])
-    components = twice_log_normalised_components(found)
+    components = twice_log_normalised_components(expression)
     graph = neighbour_graph(components, settings.neighbours, settings.metric)
     diffusion = diffusion_map(graph, settings.components)
     pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0]
-    around = neighbourhoods(components, settings)
-    root_source = f"first cell of the file at the earliest time, {found.obs['time'].iloc[root]}"
-    return Reference(names, pseudotime.astype(np.float64), root, SOURCE, root_source, around)
+    root_source = f"first cell of the file at the earliest time, {expression.obs['time'].iloc[root]}"
+    return Reference(
+        names, pseudotime.astype(np.float64), root, SOURCE, root_source, neighbourhoods(components, settings)
+    )
 
 
 def twice_log_normalised_components(cells: AnnData) -> npt.NDArray[np.float32]:
@@ -107,7 +108,6 @@ def score_released(
     subject: Subject,
     settings: ReleasedSettings,
     obs: pd.DataFrame | None = None,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``released``.
 
@@ -123,8 +123,6 @@ def score_released(
         Graph, diffusion map, splits, resampling and the number of pairs.
     obs
         The cells' standard columns: ``clone`` keeps sisters together in splits.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -137,98 +135,86 @@ def score_released(
     metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
     if reference.unavailable:
         return unscored(subject, metrics, "not_available", reference.unavailable)
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
-    parts = parts_of(splits, [reference.root])
+    comparison = Comparison.of(reference, subject, settings, obs)
+    parts = comparison.parts(always=[reference.root])
+    k = settings.neighbours
     try:
         # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
-        search = search_layer(
-            matrix, settings.neighbours + 1, settings.metric, parts, settings.neighbours, threads
-        )
+        search = search_layer(matrix, k + 1, settings.metric, parts, k)
         pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
-    remarks = [*search.remarks, *remarks]
     scored = Scored()
     targets = {SPEARMAN: reference.pseudotime}
-    add_correlations(scored, search, pseudotime, targets, reference, subject, settings, splits, remarks)
-    kept = search.whole.cells
-    scored.rows.append(_overlap(scored, search.whole, reference, subject, settings))
-    scored.rows.append(_pair_distances(scored, matrix, kept, reference, subject, settings))
+    add_correlations(scored, comparison, search, pseudotime, targets, [*search.remarks, *remarks])
+    _add_overlap(scored, comparison, search.whole)
+    _add_pair_distances(scored, comparison, matrix, search.whole.cells, settings.pairs)
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
 
 
-def _overlap(
-    scored: Scored,
-    whole: Part,
-    reference: Reference,
-    subject: Subject,
-    settings: ReleasedSettings,
-) -> Score:
-    """Row of the overlap of neighbourhoods, whose bootstrap draws cells with their neighbourhoods."""
+def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
+    """Add the overlap of neighbourhoods, whose bootstrap draws cells with their neighbourhoods."""
+    reference = comparison.reference
     if reference.neighbours is None:
         raise ValueError("a reference of protocol released has neighbourhoods")
-    kept, n_cells = whole.cells, len(reference.cell_ids)
-    here = kept[whole.neighbours.indices[:, 1:]]
+    cells, n_cells = whole.cells, len(reference.cell_ids)
+    in_layer = cells[whole.neighbours.indices[:, 1:]]
+    # a neighbour as one number: cell times the number of cells, plus neighbour
     own, known = (
-        (kept[:, None] * n_cells + columns).ravel() for columns in (here, reference.neighbours[kept])
+        (cells[:, None] * n_cells + columns).ravel() for columns in (in_layer, reference.neighbours[cells])
     )
     shared = np.bincount(np.intersect1d(own, known, assume_unique=True) // n_cells, minlength=n_cells)
     overlap = shared / reference.neighbours.shape[1]
-    values = np.concatenate(
-        [
-            np.empty(0),
-            *(
-                block[:, kept] @ overlap[kept] / block[:, kept].sum(axis=1)
-                for block in _draws(subject, reference, settings)
-            ),
-        ]
-    )
-    scored.resamples[OVERLAP] = values
-    low, high = percentile_interval(values)
-    return replace(
-        subject.row(OVERLAP),
-        estimate=float(overlap[kept].mean()),
-        ci_low=low,
-        ci_high=high,
-        n_cells=len(kept),
-        n_items=len(kept),
+    _add_bootstrapped(
+        scored,
+        comparison,
+        replace(comparison.subject.row(OVERLAP), n_cells=len(cells), n_items=len(cells)),
+        float(overlap[cells].mean()),
+        lambda counts: counts[:, cells] @ overlap[cells] / counts[:, cells].sum(axis=1),
     )
 
 
-def _pair_distances(
+def _add_pair_distances(
     scored: Scored,
+    comparison: Comparison,
     matrix: npt.NDArray[np.floating],
-    kept: npt.NDArray[np.intp],
-    reference: Reference,
-    subject: Subject,
-    settings: ReleasedSettings,
-) -> Score:
-    """Row of the correlation over random pairs; a resample of cells draws a pair as both its cells are."""
+    cells: npt.NDArray[np.intp],
+    n_pairs: int,
+) -> None:
+    """Add the correlation over random pairs; a resample of cells draws a pair as both its cells are."""
+    reference, subject = comparison.reference, comparison.subject
     random = generator(subject.seed, reference.cell_ids, "pairs")
     in_order = np.argsort(np.asarray(reference.cell_ids, dtype=np.str_), kind="stable")
-    pairs = in_order[random.integers(0, len(in_order), size=(settings.pairs, 2))]
+    pairs = in_order[random.integers(0, len(in_order), size=(n_pairs, 2))]
     usable = np.zeros(len(matrix), dtype=bool)
-    usable[kept] = True
+    usable[cells] = True
     usable &= np.isfinite(reference.pseudotime)
     first, second = pairs[usable[pairs].all(axis=1) & (pairs[:, 0] != pairs[:, 1])].T
-    apart = np.linalg.norm(matrix[first].astype(np.float64) - matrix[second], axis=1)
-    later = np.abs(reference.pseudotime[first] - reference.pseudotime[second])
-    estimate = spearman(apart, later)
-    row = replace(subject.row(DISTANCES), n_cells=len(kept), n_items=len(first))
+    distance = np.linalg.norm(matrix[first].astype(np.float64) - matrix[second], axis=1)
+    difference = np.abs(reference.pseudotime[first] - reference.pseudotime[second])
+    estimate = spearman(distance, difference)
+    row = replace(subject.row(DISTANCES), n_cells=len(cells), n_items=len(first))
     if np.isnan(estimate):
-        return replace(row, status="undefined", reason="the pairs have no differences to correlate")
-    correlation = WeightedSpearman(apart, later)
-    blocks = (
-        correlation(block[:, first] * block[:, second]) for block in _draws(subject, reference, settings)
+        reason = "the pairs have no differences to correlate"
+        scored.rows.append(replace(row, status="undefined", reason=reason))
+        return
+    correlation = WeightedSpearman(distance, difference)
+    _add_bootstrapped(
+        scored, comparison, row, estimate, lambda counts: correlation(counts[:, first] * counts[:, second])
     )
-    values = np.concatenate([np.empty(0), *blocks])
-    scored.resamples[DISTANCES] = values
+
+
+def _add_bootstrapped(
+    scored: Scored,
+    comparison: Comparison,
+    row: Score,
+    estimate: float,
+    statistic: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.float64]],
+) -> None:
+    """Add a score whose interval draws cells."""
+    seed, cell_ids = comparison.subject.seed, comparison.reference.cell_ids
+    values = bootstrap_values(statistic, seed, cell_ids, comparison.settings.resamples)
+    scored.resamples[row.metric] = values
     low, high = percentile_interval(values)
-    return replace(row, estimate=estimate, ci_low=low, ci_high=high)
-
-
-def _draws(
-    subject: Subject, reference: Reference, settings: ReleasedSettings
-) -> Iterator[npt.NDArray[np.int32]]:
-    return bootstrap_counts(subject.seed, reference.cell_ids, settings.resamples)
+    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))

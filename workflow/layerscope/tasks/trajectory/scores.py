@@ -8,7 +8,8 @@ stay together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +20,22 @@ from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
 from layerscope.tables import Score
+from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
-from layerscope.tasks.trajectory.layer_search import MINIMUM_CELLS, Cells, Part, UndefinedPseudotimeError
+from layerscope.tasks.trajectory.layer_search import MIN_CELLS, Cells, Part, UndefinedPseudotimeError
 from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
 from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 
 Floats = npt.NDArray[np.float64]
+Missing = Literal["undefined", "not_available"]
+"""Statuses of rows without a number."""
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
 SHARE_UNREACHABLE = "share_unreachable"
-MOST_CELLS = 2000
-"""Cells in a part of a split; halves of larger data are not searched whole for an interval."""
+CELLS_IN_PART = 2000
+"""Cells in a part of a split at most; halves of larger data are not searched whole for an interval."""
 TOLERANCE_ON_PARTS = 1e-4
 """Relative error of eigenvalues on parts of the cells, far below the differences between parts."""
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
@@ -64,12 +68,33 @@ class Subject:
         )
 
 
-@dataclass
-class Scored:
-    """Score rows and their bootstrap values, metric by metric."""
+@dataclass(frozen=True)
+class Comparison:
+    """A layer's comparison with a reference by one protocol."""
 
-    rows: list[Score] = field(default_factory=list)
-    resamples: dict[str, Floats] = field(default_factory=dict)
+    reference: Reference
+    subject: Subject
+    settings: TrajectorySettings
+    splits: Splits
+
+    @classmethod
+    def of(
+        cls, reference: Reference, subject: Subject, settings: TrajectorySettings, obs: pd.DataFrame | None
+    ) -> Comparison:
+        """Split the cells of the reference; cells of one clone stay together."""
+        units = [f"cell {name}" for name in reference.cell_ids]
+        if obs is not None and "clone" in obs:
+            clones = obs["clone"].astype(str)
+            units = [f"clone {clone}" if clone else unit for clone, unit in zip(clones, units, strict=True)]
+        splits = Splits.of(units, subject.seed, settings.halvings, CELLS_IN_PART)
+        return cls(reference, subject, settings, splits)
+
+    def parts(self, always: Sequence[int] = ()) -> list[Cells]:
+        """Cells in the first parts of all splits, then in the second; some of them always."""
+        indices = np.asarray(always, dtype=np.intp)
+        return [
+            np.union1d(np.flatnonzero(part), indices) for part in (*self.splits.first, *self.splits.second)
+        ]
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
@@ -121,12 +146,12 @@ def pseudotime_of(
         raise UndefinedPseudotimeError("the root cell was refused by the model")
     graph = graph_of(part.neighbours.first(settings.neighbours))
     diffusion = diffusion_of(graph, settings.components, tolerance)
-    found = diffusion_pseudotime(diffusion, [place], settings.dpt_components)[0]
+    of_part = diffusion_pseudotime(diffusion, [place], settings.dpt_components)[0]
     pseudotime = np.full(n_cells, np.nan)
-    pseudotime[part.cells] = found
+    pseudotime[part.cells] = of_part
     remarks = []
     if graph.n_components > 1:
-        share = np.isinf(found).mean()
+        share = np.isinf(of_part).mean()
         remarks.append(f"{share:.1%} of cells unreachable (graph of {graph.n_components} components)")
     return pseudotime, remarks
 
@@ -140,22 +165,7 @@ def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -
     """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
     goal = np.asarray(target)
     n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)
-    return np.where(n_cells >= MINIMUM_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
-
-
-def splits_of(obs: pd.DataFrame | None, cell_ids: Sequence[str], seed: int, n_splits: int) -> Splits:
-    """Splits of a condition's cells; cells of one clone stay together."""
-    units = [f"cell {name}" for name in cell_ids]
-    if obs is not None and "clone" in obs:
-        clones = obs["clone"].astype(str)
-        units = [f"clone {clone}" if clone else unit for clone, unit in zip(clones, units, strict=True)]
-    return Splits.of(units, seed, n_splits, MOST_CELLS)
-
-
-def parts_of(splits: Splits, also: Sequence[int] = ()) -> list[Cells]:
-    """Indices of the cells in the first parts of all splits, then in the second; ``also`` in every part."""
-    more = np.asarray(also, dtype=np.intp)
-    return [np.union1d(np.flatnonzero(part), more) for part in (*splits.first, *splits.second)]
+    return np.where(n_cells >= MIN_CELLS, spearman_by_row(pseudotimes, goal), np.nan)
 
 
 def on_parts(
@@ -168,13 +178,13 @@ def on_parts(
     Parameters
     ----------
     parts
-        As :func:`parts_of` has them, searched.
+        As :meth:`Comparison.parts` has them, searched.
     metrics
         Metrics to keep.
     evaluate
         Gives all metrics' scores on some cells.
     """
-    found = {metric: np.full(len(parts), np.nan) for metric in metrics}
+    values = {metric: np.full(len(parts), np.nan) for metric in metrics}
     for number, part in enumerate(parts):
         if isinstance(part, UndefinedPseudotimeError):
             continue
@@ -182,22 +192,18 @@ def on_parts(
             scores = evaluate(part)
         except UndefinedPseudotimeError:
             continue
-        for metric, values in found.items():
-            values[number] = scores[metric]
+        for metric, of_parts in values.items():
+            of_parts[number] = scores[metric]
     half = len(parts) // 2
-    return {metric: (values[:half], values[half:]) for metric, values in found.items()}
+    return {metric: (of_parts[:half], of_parts[half:]) for metric, of_parts in values.items()}
 
 
 def add_score(
-    scored: Scored,
-    row: Score,
-    estimate: float,
-    parts: tuple[Floats, Floats],
-    splits: Splits,
-    settings: TrajectorySettings,
+    scored: Scored, row: Score, estimate: float, parts: tuple[Floats, Floats], comparison: Comparison
 ) -> None:
-    """Add a score with the interval that its values on disjoint parts give, and what is stored of them."""
-    values = splits.resamples(estimate, *parts, settings.resamples)
+    """Add a score with the interval that its values on disjoint parts give."""
+    settings = comparison.settings
+    values = comparison.splits.resamples(estimate, *parts, settings.resamples)
     low, high = percentile_interval(values)
     scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
     scored.resamples[row.metric] = values
@@ -205,16 +211,9 @@ def add_score(
         scored.resamples[row.metric + ending] = part[: settings.splits]
 
 
-def unscored(subject: Subject, metrics: Sequence[str], status: str, reason: str) -> Scored:
+def unscored(subject: Subject, metrics: Sequence[str], status: Missing, reason: str) -> Scored:
     """Rows that say why there is no number."""
-    return Scored([_without_number(subject, metric, status, reason) for metric in metrics])
-
-
-def _without_number(subject: Subject, metric: str, status: str, reason: str) -> Score:
-    if status not in ("undefined", "not_available"):
-        raise ValueError(f"a row with status {status!r} needs a number")
-    row = replace(subject.row(metric), reason=reason)
-    return replace(row, status="undefined") if status == "undefined" else replace(row, status="not_available")
+    return Scored([replace(subject.row(metric), status=status, reason=reason) for metric in metrics])
 
 
 def made_the_reference(reference: Reference, subject: Subject) -> str:

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
-from layerscope.statistics.resampling import generator
+from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
 from layerscope.tasks.trajectory.graph import graph_of
 from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
@@ -32,17 +33,16 @@ from layerscope.tasks.trajectory.scores import (
     SPEARMAN,
     SPEARMAN_TRUTH,
     TOLERANCE_ON_PARTS,
+    Comparison,
     Floats,
-    Scored,
+    Missing,
     Subject,
     add_score,
     correlations,
     diffusion_of,
     made_the_reference,
     on_parts,
-    parts_of,
     share_unreachable,
-    splits_of,
     unscored,
 )
 from layerscope.tasks.trajectory.settings import StrictSettings
@@ -79,20 +79,20 @@ class Observed:
     @classmethod
     def of(cls, obs: pd.DataFrame, reference: Reference) -> Observed:
         """Read the standard columns that there are."""
-        nothing = np.full(len(obs), -1, dtype=np.int64)
-        time = obs["time"].cat.codes.to_numpy().astype(np.int64) if "time" in obs else nothing
-        batch = pd.factorize(obs["batch"])[0].astype(np.int64) if "batch" in obs else nothing
+        unknown = np.full(len(obs), -1, dtype=np.int64)
+        time = obs["time"].cat.codes.to_numpy().astype(np.int64) if "time" in obs else unknown
+        batch = pd.factorize(obs["batch"])[0].astype(np.int64) if "batch" in obs else unknown
         targets = {SPEARMAN: reference.pseudotime}
         if "true_pseudotime" in obs:
             targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
         return cls(time, batch, sisters_of(obs), targets)
 
-    def scores(self, found: Pseudotimes, cells: Cells) -> dict[str, Floats]:
+    def scores(self, pseudotimes: Pseudotimes, cells: Cells) -> dict[str, Floats]:
         """Scores of pseudotimes of some cells, each without its root (which is first by construction).
 
         Parameters
         ----------
-        found
+        pseudotimes
             Pseudotimes of these cells.
         cells
             Indices of these cells among all, sorted.
@@ -101,18 +101,18 @@ class Observed:
         -------
         By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
         """
+        values, roots = pseudotimes.matrix, pseudotimes.roots
         timed = self.time[cells] >= 0
         time, batch = self.time[cells][timed], self.batch[cells][timed]
-        root = np.where(timed[found.roots], np.cumsum(timed)[found.roots] - 1, -1)
-        orders = found.matrix[:, timed]
-        within = order_concordance(orders, time, batch, root)
-        across = order_concordance(orders, time, np.zeros_like(batch), root)
+        timed_root = np.where(timed[roots], np.cumsum(timed)[roots] - 1, -1)
+        within = order_concordance(values[:, timed], time, batch, timed_root)
+        across = order_concordance(values[:, timed], time, np.zeros_like(batch), timed_root)
         scores = {SOMERS_D: within.somers_d(), TAU_B: within.tau_b(), SOMERS_D_ACROSS: across.somers_d()}
-        scores[CLONE_ORDER] = self.sisters.among(cells).order(found.matrix, found.roots)
-        others = found.matrix.copy()
-        others[np.arange(len(others)), found.roots] = np.inf
+        scores[CLONE_ORDER] = self.sisters.among(cells).order(values, roots)
+        without_roots = values.copy()
+        without_roots[np.arange(len(values)), roots] = np.inf
         for metric, target in self.targets.items():
-            scores[metric] = correlations(others, target[cells])
+            scores[metric] = correlations(without_roots, target[cells])
         return scores
 
 
@@ -124,16 +124,16 @@ class Roots:
     ----------
     cells
         Indices of the root cells.
-    most
+    n_taken
         Roots taken at most.
     """
 
     cells: Cells
-    most: int
+    n_taken: int
 
     def among(self, cells: Cells) -> Cells:
         """Places of the roots to take among some cells, whose sorted indices are given."""
-        inside = self.cells[np.isin(self.cells, cells)][: self.most]
+        inside = self.cells[np.isin(self.cells, cells)][: self.n_taken]
         return np.sort(np.searchsorted(cells, inside))
 
 
@@ -173,7 +173,7 @@ class Pseudotimes:
     components: tuple[int, ...]
 
 
-def pseudotimes(
+def pseudotimes_of(
     neighbours: Neighbours,
     roots: Cells,
     neighbourhoods: tuple[int, ...],
@@ -218,7 +218,6 @@ def score_strict(
     obs: pd.DataFrame,
     subject: Subject,
     settings: StrictSettings,
-    threads: int = 1,
 ) -> Scored:
     """Score a layer by protocol ``strict``.
 
@@ -236,8 +235,6 @@ def score_strict(
         Names for the rows.
     settings
         Graphs, roots, splits, resampling and clones.
-    threads
-        Threads of the neighbour search.
 
     Returns
     -------
@@ -251,45 +248,45 @@ def score_strict(
     n_embedded = int(np.isfinite(matrix).all(axis=1).sum())
     graphs = tuple(k for k in settings.neighbourhoods if k < n_embedded) or (min(settings.neighbourhoods),)
     middle = sorted(settings.neighbourhoods)[len(settings.neighbourhoods) // 2]
-    splits = splits_of(obs, reference.cell_ids, subject.seed, settings.halvings)
+    comparison = Comparison.of(reference, subject, settings, obs)
     try:
-        search = search_layer(matrix, max(graphs), settings.metric, parts_of(splits), middle, threads)
-        kept = search.whole.cells
-        found = pseudotimes(search.whole.neighbours, roots.among(kept), graphs, settings)
+        search = search_layer(matrix, max(graphs), settings.metric, comparison.parts(), middle)
+        cells = search.whole.cells
+        pseudotimes = pseudotimes_of(search.whole.neighbours, roots.among(cells), graphs, settings)
     except UndefinedPseudotimeError as undefined:
         return unscored(subject, metrics, "undefined", str(undefined))
     observed = Observed.of(obs, reference)
-    scores = observed.scores(found, kept)
+    scores = observed.scores(pseudotimes, cells)
     reasons = _reasons(scores, obs, observed, reference, subject)
     defined = [metric for metric in scores if not reasons[metric]]
 
     def evaluate(part: Part) -> dict[str, float]:
         part_roots = roots.among(part.cells)
-        of_part = pseudotimes(part.neighbours, part_roots, (middle,), settings, TOLERANCE_ON_PARTS)
-        return {metric: _median(one) for metric, one in observed.scores(of_part, part.cells).items()}
+        of_part = pseudotimes_of(part.neighbours, part_roots, (middle,), settings, TOLERANCE_ON_PARTS)
+        return {metric: _median(values) for metric, values in observed.scores(of_part, part.cells).items()}
 
     parts = on_parts(search.parts, defined, evaluate) if defined else {}
     scored = Scored()
-    remarks = [*search.remarks, *_remarks(found)]
+    remarks = [*search.remarks, *_remarks(pseudotimes)]
     for metric, of_metric in scores.items():
         if without := reasons[metric]:
             scored.rows += unscored(subject, [metric], *without).rows
             continue
-        said = f"reference {COMPUTED}" if metric == SPEARMAN and reference.source == COMPUTED else ""
-        row = replace(subject.row(metric), n_cells=len(kept), n_items=len(splits.units))
-        row = replace(row, reason="; ".join(part for part in (said, *remarks) if part))
-        add_score(scored, row, _median(of_metric), parts[metric], splits, settings)
-        for name, value in _details(metric, of_metric, found).items():
+        source = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
+        row = replace(subject.row(metric), n_cells=len(cells), n_items=len(comparison.splits.units))
+        row = replace(row, reason="; ".join([*source, *remarks]))
+        add_score(scored, row, _median(of_metric), parts[metric], comparison)
+        for name, value in _details(metric, of_metric, pseudotimes).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
 
-    def again() -> float:
-        varied = pseudotimes(search.varied.neighbours, roots.among(kept), graphs, settings)
-        return _median(observed.scores(varied, kept)[SOMERS_D])
+    def score_of_variation() -> float:
+        varied = pseudotimes_of(search.varied.neighbours, roots.among(cells), graphs, settings)
+        return _median(observed.scores(varied, cells)[SOMERS_D])
 
     (score,) = (row for row in scored.rows if row.metric == SOMERS_D)
-    scored.rows += varied_rows(score, settings.metric, again)
+    scored.rows += varied_rows(score, settings.metric, score_of_variation)
     add_fates(scored, matrix, obs, subject, settings)
-    unreached = np.where(np.isfinite(found.matrix), 0.0, np.inf)
+    unreached = np.where(np.isfinite(pseudotimes.matrix), 0.0, np.inf)
     scored.rows.append(share_unreachable(subject, unreached))
     return scored
 
@@ -300,37 +297,37 @@ def _reasons(
     observed: Observed,
     reference: Reference,
     subject: Subject,
-) -> dict[str, tuple[str, str] | None]:
+) -> dict[str, tuple[Missing, str] | None]:
     """Status and reason of each metric without a score; None for those that have one."""
-    lacking: dict[str, tuple[str, str]] = {}
+    known: dict[str, tuple[Missing, str]] = {}
     if "time" not in obs:
-        lacking |= dict.fromkeys(
-            (SOMERS_D, TAU_B, SOMERS_D_ACROSS), ("not_available", "the cells have no time labels")
-        )
+        for metric in (SOMERS_D, TAU_B, SOMERS_D_ACROSS):
+            known[metric] = ("not_available", "the cells have no time labels")
     if observed.sisters.reason:
-        lacking[CLONE_ORDER] = ("not_available", observed.sisters.reason)
+        known[CLONE_ORDER] = ("not_available", observed.sisters.reason)
     if reference.unavailable:
-        lacking[SPEARMAN] = ("not_available", reference.unavailable)
-    elif made_the_reference(reference, subject):
-        lacking[SPEARMAN] = ("undefined", made_the_reference(reference, subject))
-    general = {
+        known[SPEARMAN] = ("not_available", reference.unavailable)
+    elif reason := made_the_reference(reference, subject):
+        known[SPEARMAN] = ("undefined", reason)
+    if_all_nan: dict[str, tuple[Missing, str]] = {
         SOMERS_D: ("not_available", "no two cells of one batch differ in time"),
         TAU_B: ("not_available", "no two cells of one batch differ in time"),
         SOMERS_D_ACROSS: ("not_available", "the cells have one sampling time only"),
         CLONE_ORDER: ("undefined", "no sisters of several times have an embedding"),
     }
-    too_few = ("undefined", "too few cells are reached from the roots, or a pseudotime is constant")
+    too_few = "too few cells are reached from the roots, or a pseudotime is constant"
     return {
-        metric: lacking.get(metric) or (general.get(metric, too_few) if np.isnan(found).all() else None)
-        for metric, found in scores.items()
+        metric: known.get(metric)
+        or (if_all_nan.get(metric, ("undefined", too_few)) if np.isnan(values).all() else None)
+        for metric, values in scores.items()
     }
 
 
-def _details(metric: str, scores: Floats, found: Pseudotimes) -> dict[str, float]:
+def _details(metric: str, scores: Floats, pseudotimes: Pseudotimes) -> dict[str, float]:
     """Quartiles over roots and graphs, and each graph's own median over roots."""
     details = {metric + ending: float(np.nanquantile(scores, share)) for ending, share in QUARTILES.items()}
-    by_graph = scores.reshape(len(found.neighbourhoods), -1)
-    for width, of_graph in zip(found.neighbourhoods, by_graph, strict=True):
+    by_graph = scores.reshape(len(pseudotimes.neighbourhoods), -1)
+    for width, of_graph in zip(pseudotimes.neighbourhoods, by_graph, strict=True):
         if not np.isnan(of_graph).all():
             details[f"{metric}_k{width}"] = float(np.nanmedian(of_graph))
     return details
@@ -340,8 +337,9 @@ def _median(scores: Floats) -> float:
     return float(np.nanmedian(scores)) if not np.isnan(scores).all() else float("nan")
 
 
-def _remarks(found: Pseudotimes) -> list[str]:
-    if max(found.components) == 1:
+def _remarks(pseudotimes: Pseudotimes) -> list[str]:
+    if max(pseudotimes.components) == 1:
         return []
-    counts = (f"{n} at k = {k}" for n, k in zip(found.components, found.neighbourhoods, strict=True))
+    graphs = zip(pseudotimes.components, pseudotimes.neighbourhoods, strict=True)
+    counts = (f"{n} at k = {k}" for n, k in graphs)
     return [f"connected components of the graphs: {', '.join(counts)}"]

@@ -52,11 +52,11 @@ def varied_rows(row: Score, metric: Metric, score: Callable[[], float]) -> list[
 
 
 def _scored(row: Score, score: Callable[[], float]) -> Score:
-    nothing = replace(row, estimate=np.nan, status="undefined")
+    undefined = replace(row, estimate=np.nan, status="undefined")
     try:
         value = score()
-    except UndefinedPseudotimeError as undefined:
-        return replace(nothing, reason=str(undefined))
+    except UndefinedPseudotimeError as error:
+        return replace(undefined, reason=str(error))
     if np.isnan(value):
-        return replace(nothing, reason="no correlation: too few cells, or a pseudotime is constant")
+        return replace(undefined, reason="no correlation: too few cells, or a pseudotime is constant")
     return replace(row, estimate=value)

@@ -1,0 +1,67 @@
+"""What is said of a study beside its numbers is taken from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from layerscope.report.description import study_description
+from layerscope.study import Study
+
+CONFIG = Path(__file__).parents[2] / "config"
+MODELS = ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "scfoundation", "hvg_pca"]
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for name in ("models.yaml", "datasets.yaml"):
+        entries |= yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
+    studied = {"title": "A study", "conditions": ["D1_Rest", "simulated_differentiation"], "models": MODELS}
+    return study_description(Study.read(entries | {"study": studied, "accepted_licences": ["scfoundation"]}))
+
+
+def test_conditions_and_models_are_those_of_the_study_in_its_order(described: dict[str, Any]) -> None:
+    assert described["order"] == list(described["conditions"]) == ["D1_Rest", "simulated_differentiation"]
+    assert list(described["models"]) == MODELS
+    assert described["title"] == "A study"
+
+
+def test_a_condition_names_its_task_and_whether_its_cells_are_simulated(described: dict[str, Any]) -> None:
+    screen, drawn = described["conditions"].values()
+    assert (screen["task"], screen["simulated"]) == ("perturbation", False)
+    assert (drawn["task"], drawn["simulated"]) == ("trajectory", True)
+    assert screen["licence"] and screen["citation"]
+
+
+def test_models_are_foundation_models_controls_or_baselines(described: dict[str, Any]) -> None:
+    small, control, big, baseline = described["models"].values()
+    assert [model["kind"] for model in (small, control, big, baseline)] == [
+        "foundation",
+        "control",
+        "foundation",
+        "baseline",
+    ]
+    assert (control["of"], control["control"]) == ("embedded_tahoe_x1", "untrained")
+    assert (control["layers"], control["licence"]) == (small["layers"], small["licence"])
+    assert small["trained_on"] == "pretrained here on simulated_atlas"
+    assert (big["layers"], baseline["layers"]) == (12, 0)
+
+
+def test_the_printed_configuration_has_what_numbers_depend_on_and_nothing_else(
+    described: dict[str, Any],
+) -> None:
+    printed = described["config"]
+    assert "title" not in printed["study"]
+    assert list(printed["conditions"]) == ["D1_Rest", "simulated_differentiation"]
+    assert {"resampling", "trajectory", "perturbation"} < set(printed)
+    assert not {"cell_type", "datasets", "seeds"} & set(printed)
+
+
+def test_versions_are_those_of_installed_packages(described: dict[str, Any]) -> None:
+    assert described["versions"]["numpy"] == np.__version__
+    assert "layerscope" in described["versions"]

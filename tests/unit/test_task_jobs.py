@@ -1,0 +1,155 @@
+"""Every task through its two scripts: reference and scores of each protocol, from files to files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anndata
+import cell_type_cells
+import numpy as np
+import pandas as pd
+import pytest
+import trajectory_cells
+from perturbation_cells import experiment
+from scipy import sparse
+
+import compute_baseline
+import make_reference
+import score_layer
+from layerscope.cells.canonical import write_cells
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.catalogue import TASKS, primary_metrics
+
+QUICK: dict[str, dict[str, Any]] = {
+    "trajectory": {"resamples": 100, "halvings": 6, "splits": 5},
+    "perturbation": {"resamples": 100, "splits": 10},
+    "cell_type": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+}
+STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
+NOTHING: Mapping[str, str] = {}
+RUNS = [(task, protocol) for task in TASKS for protocol in TASKS[task].protocols]
+
+
+def settings(task: str, protocol: str) -> str:
+    strict = STRICT_SCREEN if (task, protocol) == ("perturbation", "strict") else {}
+    return json.dumps(QUICK[task] | strict)
+
+
+def cells_of(task: str) -> anndata.AnnData:
+    if task == "perturbation":
+        return experiment()
+    obs = trajectory_cells.cells()[0] if task == "trajectory" else cell_type_cells.cells()
+    counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
+    genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(40)]}, index=[f"G{k}" for k in range(40)])
+    return anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=genes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cells and two baselines for each task."""
+    folder = tmp_path_factory.mktemp("tasks")
+    for task in TASKS:
+        provenance = {"condition": "blood", "dataset": "d", "task": task, "values": "counts"}
+        write_cells(folder / f"{task}.h5ad", cells_of(task), provenance)
+        for baseline in ("hvg_pca", "log_all_genes"):
+            words = ["--baseline", baseline, "--cells", f"{folder}/{task}.h5ad", "--settings", "{}"]
+            compute_baseline.main([*words, "--seed", "1", "--output", f"{folder}/{task}_{baseline}.h5ad"])
+    return folder
+
+
+def refer(folder: Path, task: str, protocol: str, *more: str) -> list[str]:
+    """The option that names the reference, which is made if there is none yet."""
+    if not TASKS[task].has_reference:
+        return []
+    output = folder / f"{task}_{protocol}"
+    if not output.exists():
+        words = ["--task", task, "--protocol", protocol, "--condition", "blood", "--seed", "1", *more]
+        words += ["--cells", f"{folder}/{task}.h5ad", "--settings", settings(task, protocol)]
+        baseline = TASKS[task].baseline
+        words += ["--baseline", f"{folder}/{task}_{baseline}.h5ad"] if baseline else ["--baseline"]
+        make_reference.main([*words, "--output", str(output)])
+    return ["--reference", str(output)]
+
+
+def score(
+    folder: Path, task: str, protocol: str, out: str, changes: Mapping[str, str] = NOTHING
+) -> pd.DataFrame:
+    options = {
+        "task": task,
+        "protocol": protocol,
+        "condition": "blood",
+        "model": "m",
+        "layer": "official",
+        "embeddings": f"{folder}/{task}_log_all_genes.h5ad",
+        "cells": f"{folder}/{task}.h5ad",
+        "settings": settings(task, protocol),
+        "seed": "1",
+        "output": f"{folder}/{out}.tsv",
+        "resamples": f"{folder}/{out}.npz",
+    } | dict(changes)
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    score_layer.main([*words, *refer(folder, task, protocol)])
+    return read_scores(folder / f"{out}.tsv")
+
+
+@pytest.mark.parametrize(("task", "protocol"), RUNS)
+def test_a_layer_gets_rows_of_its_primary_metric_and_what_resamples_them(
+    folder: Path, task: str, protocol: str
+) -> None:
+    rows = score(folder, task, protocol, "scores").set_index("metric")
+    assert set(rows["task"]) == {task} and set(rows["protocol"]) == {protocol}
+    primary = next(metric for metric in primary_metrics(task, protocol) if metric in rows.index)
+    assert rows.loc[primary, "status"] == "ok"
+    assert rows.loc[primary, "ci_low"] <= rows.loc[primary, "estimate"] <= rows.loc[primary, "ci_high"]
+    assert len(read_resamples(folder / "scores.npz")[primary]) == 100
+    assert (folder / f"{task}_{protocol}" / "ceilings.tsv").exists() == (
+        protocol in TASKS[task].ceiling_protocols
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_command_writes_the_same_bytes(folder: Path, task: str) -> None:
+    for name in ("one", "two"):
+        score(folder, task, "strict", name)
+    for ending in ("tsv", "npz"):
+        assert (folder / f"one.{ending}").read_bytes() == (folder / f"two.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_embeddings_of_other_cells_are_refused(folder: Path, task: str, tmp_path: Path) -> None:
+    write_official(tmp_path / "other.h5ad", ["a", "b"], np.ones((2, 3)), {})
+    with pytest.raises(DataError, match=r"other\.h5ad: its 2 cells are not"):
+        score(folder, task, "strict", "never", {"embeddings": str(tmp_path / "other.h5ad")})
+    assert not (folder / "never.tsv").exists()
+
+
+def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    words = ["--task", "trajectory", "--protocol", "strict", "--condition", "blood", "--settings", "{}"]
+    with pytest.raises(ConfigError, match="--baseline"):
+        make_reference.main([*words, "--cells", f"{folder}/trajectory.h5ad", "--output", f"{tmp_path}/ref"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "trajectories"}, "no task 'trajectories'"),
+        ({"protocol": "stricter"}, "no cell_type protocol 'stricter'"),
+        ({"settings": '{"fold": 3}'}, "fold"),
+    ],
+)
+def test_what_there_is_not_is_refused_by_name(folder: Path, changes: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        score(folder, "cell_type", "strict", "never", changes)
+
+
+def test_a_wrong_option_ends_in_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        score_layer.main(["--tusk", "trajectory"])
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -1,0 +1,75 @@
+"""The entries of a study's catalogues of cells: datasets and conditions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from layerscope.cells.settings import Kind, LabelsByColumn, Quality, Reading, Selection, TaskName, Values
+from layerscope.settings import Name, Settings, exactly_one, keys_among
+from layerscope.sources.settings import OneSource
+
+STUDY_COLUMNS = (
+    "time",
+    "batch",
+    "cell_type",
+    "donor",
+    "clone",
+    "reference_pseudotime",
+    "perturbation",
+    "guide",
+    "replicate",
+)
+"""Standard columns that a study names."""
+
+
+class Dataset(Reading):
+    """A dataset: where its files are and how they are read."""
+
+    kind: Kind
+    """The reader: `h5ad` for any file, by column names; `10x`; or that of one deposit."""
+    source: OneSource
+    """Where the file is."""
+    values: Values
+    """What the matrix holds: `counts`, `normalised` (library-size normalised), `log_normalised` (and log1p).
+    Models that need counts are not run on the last two; the tables say so."""
+    columns: Annotated[dict[str, str | None], keys_among(*STUDY_COLUMNS)] = Field(default_factory=dict)
+    """Standard name: `obs` column of the file. Trajectory: `time`, `batch`, `cell_type`, `clone`,
+    `reference_pseudotime`; perturbation: `perturbation`, `guide`, `replicate`, `batch`, `cell_type`; cell
+    types: `cell_type`, `donor`, `batch`, `clone`. A column that already has the standard name needs no entry;
+    null leaves it out."""
+    title: str = ""
+    """For the report."""
+    gene_names: Name | None = None
+    """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
+    other."""
+    citation: str = ""
+    """For the report."""
+    licence: str = ""
+    """For the report."""
+
+
+class Condition(Settings):
+    """One set of cells with one task."""
+
+    title: str | None = None
+    """For the report."""
+    dataset: Name | None = None
+    """Where the cells come from."""
+    cells_of: Name | None = None
+    """In place of `dataset`: score the cells of that condition, and the layers that models gave them, on
+    another task; nothing is extracted twice."""
+    task: TaskName | None = None
+    """Without one the cells can be pretrained on, not scored."""
+    subset: LabelsByColumn = Field(default_factory=dict)
+    """Column of the file: labels to keep."""
+    exclude: LabelsByColumn = Field(default_factory=dict)
+    """Column of the file: labels to leave out."""
+    quality: Quality = Quality()
+    """Overrides single filters."""
+    selection: Selection | None = None
+    """Perturbations, and how many cells of each."""
+
+
+OneCondition = Annotated[Condition, BeforeValidator(exactly_one("dataset", "cells_of"))]

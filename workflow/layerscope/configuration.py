@@ -1,0 +1,214 @@
+"""What a study's file may say: every key, its meaning, its default and its bounds.
+
+Each room defines the settings that it reads. Here they are put together, and names that stand for nothing are
+refused. ``python -m layerscope.configuration_docs`` writes the JSON schema and config/README.md's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, ValidationError
+
+from layerscope.cells.entries import Dataset, OneCondition
+from layerscope.cells.settings import Quality
+from layerscope.demo.settings import Pretraining, Simulations
+from layerscope.errors import ConfigError
+from layerscope.extraction.settings import ExtractionSettings
+from layerscope.geometry.settings import GeometrySettings
+from layerscope.models.catalogue import FAMILIES
+from layerscope.models.entries import Control, FoundationModel, ModelEntry
+from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
+from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.tasks.cell_type.settings import CellTypeProtocols
+from layerscope.tasks.perturbation.settings import PerturbationProtocols
+from layerscope.tasks.trajectory.settings import TrajectoryProtocols
+
+Names = Annotated[tuple[Name, ...], Field(min_length=1), *UNIQUE]
+Protocol = Literal["paper", "released", "strict"]
+
+
+class Protocols(Settings):
+    """The protocols to score with, by task."""
+
+    trajectory: Annotated[tuple[Protocol, ...], Field(min_length=1), *UNIQUE] = ("strict",)
+    """Some of `paper`, `released`, `strict`."""
+    perturbation: Annotated[tuple[Protocol, ...], Field(min_length=1), *UNIQUE] = ("strict",)
+    """Some of `paper`, `released`, `strict`."""
+    cell_type: Annotated[tuple[Literal["strict"], ...], Field(min_length=1), *UNIQUE] = ("strict",)
+    """`strict` alone: the paper scores no cell types."""
+
+
+class Studied(Settings):
+    """What is studied."""
+
+    title: str = Field(min_length=1)
+    """Stands on the report."""
+    conditions: Names
+    """Names of the conditions to evaluate (defined under `conditions`)."""
+    models: Names
+    """Names of the models to run (defined under `models`)."""
+    protocols: Protocols = Protocols()
+    """Per task, the list of protocols to score with."""
+
+
+class Seeds(Settings):
+    """One whole number per kind of chance; changing one re-runs what depends on it and nothing else."""
+
+    simulation: Seed = 1
+    """The simulated cells."""
+    selection: Seed = 1
+    """Which cells are kept where a condition caps their number."""
+    pretraining: Seed = 1
+    """Initial weights and the order of cells when a small model is pretrained."""
+    extraction: Seed = 1
+    """Which genes an over-long cell keeps (drawn per cell)."""
+    baselines: Seed = 1
+    """Randomised linear algebra in the baselines."""
+    resampling: Seed = 1
+    """Bootstrap and permutations."""
+
+
+class Resampling(Settings):
+    """How often scores are resampled, for every protocol alike."""
+
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples."""
+    splits: int = Field(default=100, ge=10)
+    """Random halves on which a layer is chosen and scored."""
+
+
+def _kind_of_mirror(mirror: Any) -> str:
+    return "<table>" if isinstance(mirror, Mapping) else "<prefix>"
+
+
+class Configuration(Settings):
+    """A study's file."""
+
+    study: Studied
+    """What is studied."""
+    seeds: Seeds = Seeds()
+    """One seed per kind of chance."""
+    quality: Quality = Quality()
+    """Filters on cells and genes. A condition may override single keys under its own `quality`."""
+    simulation: Simulations = Simulations()
+    """The embedded study's cells, by draw."""
+    pretraining: Pretraining = Pretraining()
+    """Small models that are pretrained here."""
+    extraction: ExtractionSettings = ExtractionSettings()
+    """How models are run over cells."""
+    trajectory: TrajectoryProtocols = TrajectoryProtocols()
+    """Settings of each protocol of the task."""
+    perturbation: PerturbationProtocols = PerturbationProtocols()
+    """Settings of each protocol of the task."""
+    cell_type: CellTypeProtocols = CellTypeProtocols()
+    """Settings of each protocol of the task."""
+    resampling: Resampling = Resampling()
+    """How often scores are resampled."""
+    geometry: GeometrySettings = GeometrySettings()
+    """The shape of layers."""
+    mirror: Annotated[
+        Annotated[str, Tag("<prefix>")] | Annotated[dict[str, str], Tag("<table>")],
+        Discriminator(_kind_of_mirror),
+    ] = ""
+    """A prefix put before every address that is fetched (`https://HOST/PATH` becomes `PREFIX/HOST/PATH`), or
+    a mapping from the start of addresses to replacements."""
+    accepted_licences: Annotated[tuple[Name, ...], *UNIQUE] = ()
+    """Names of models whose licence you have read and accept; nothing of a model is fetched without."""
+    models: dict[Name, ModelEntry]
+    """Foundation models, controls and baselines, by name."""
+    datasets: dict[Name, Dataset]
+    """Files of cells, by name."""
+    gene_names: dict[Name, OneFile] = Field(default_factory=dict)
+    """Tables that tell a gene's symbol from its Ensembl id and the other way round, by name, each with its
+    source: in the layout of HGNC's complete set, or any table with a column of symbols and one of Ensembl
+    ids. Names are compared as they are spelt; an earlier symbol (`prev_symbol`) counts if it was one gene's
+    alone."""
+    conditions: dict[Name, OneCondition]
+    """Sets of cells, by name."""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], where: str = "") -> Self:
+        """Check a configuration against its keys and against itself, and fill in the defaults.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown, a value is not allowed, or a name stands for nothing: names the key, the
+            value and what is allowed.
+        """
+        try:
+            configuration = cls.model_validate(given, context=STUDY)
+        except ValidationError as error:
+            raise ConfigError(explain(error, where)) from None
+        configuration._demand_shared_cells()
+        for condition in configuration.study.conditions:
+            configuration._demand_condition(condition)
+        for model in configuration.study.models:
+            configuration._demand_model(model)
+        return configuration
+
+    def _demand_shared_cells(self) -> None:
+        """Refuse conditions that are scored on other cells and say something about cells of their own."""
+        for name, entry in self.conditions.items():
+            if entry.cells_of is None:
+                continue
+            where = f"conditions: {name}: cells_of"
+            demand_known(entry.cells_of, self.conditions, where, "condition")
+            owner = self.conditions[entry.cells_of]
+            if owner.cells_of is not None:
+                raise ConfigError(
+                    f"{where}: {entry.cells_of!r} has no cells of its own; name {owner.cells_of!r}"
+                )
+            own = sorted(entry.model_fields_set - {"cells_of", "title", "task"})
+            if own:
+                raise ConfigError(
+                    f"conditions: {name}: {own[0]!r} belongs to {entry.cells_of!r}, whose cells it is scored "
+                    "on"
+                )
+            if entry.task == "perturbation":
+                raise ConfigError(
+                    f"{where}: a condition of task perturbation chooses its own cells: name its 'dataset'"
+                )
+
+    def _demand_condition(self, name: str) -> None:
+        demand_known(name, self.conditions, "study: conditions", "condition")
+        if self.conditions[name].task is None:
+            raise ConfigError(f"conditions: {name}: has no task, so it cannot be studied; name its 'task'")
+        self._demand_source(name)
+
+    def _demand_model(self, name: str) -> None:
+        demand_known(name, self.models, "study: models", "model")
+        entry = self.models[name]
+        trained = name
+        if isinstance(entry, Control):
+            trained = entry.of
+            demand_known(trained, self.models, f"models: {name}: of", "model")
+            entry = self.models[trained]
+            if not isinstance(entry, FoundationModel):
+                raise ConfigError(f"models: {name}: of: {trained!r} is not a foundation model")
+        assert not isinstance(entry, Control)
+        demand_known(entry.family, FAMILIES, f"models: {trained}: family", "family")
+        if isinstance(entry, FoundationModel) and entry.weights.pretrain:
+            cells, where = entry.weights.pretrain.cells, f"models: {trained}: weights: pretrain: cells"
+            demand_known(cells, self.conditions, where, "condition")
+            self._demand_source(cells)
+
+    def _demand_source(self, condition: str) -> None:
+        entry = self.conditions[condition]
+        name = self.conditions[entry.cells_of or condition].dataset or ""
+        demand_known(name, self.datasets, f"conditions: {condition}: dataset", "dataset")
+        dataset = self.datasets[name]
+        _demand_file(dataset.source, f"datasets: {name}: source")
+        if dataset.gene_names is not None:
+            demand_known(dataset.gene_names, self.gene_names, f"datasets: {name}: gene_names", "table")
+            _demand_file(self.gene_names[dataset.gene_names], f"gene_names: {dataset.gene_names}")
+
+
+def _demand_file(source: RemoteFile, where: str) -> None:
+    if source.path and not Path(source.path).exists():
+        raise ConfigError(f"{where}: path: there is no file {source.path!r}")
+    if source.address is not None and source.name in ("", ".", ".."):
+        raise ConfigError(f"{where}: {source.address!r} does not end in the name of a file")

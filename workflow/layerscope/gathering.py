@@ -1,0 +1,153 @@
+"""Which files of a study its final tables, figures and report are made from."""
+
+from __future__ import annotations
+
+from layerscope import layout
+from layerscope.models.entries import Control
+from layerscope.study import PUBLISHED_MODELS, Study, unique
+from layerscope.tasks.catalogue import TASKS
+
+BASELINE_OF_MAPS = "hvg_pca"
+"""The baseline beside which maps of layers are drawn."""
+
+
+def first_layer_resamples(study: Study) -> list[str]:
+    """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
+    entries = {name: study.models[name] for name in study.study.models}
+    ablations = {
+        name: entry.of
+        for name, entry in entries.items()
+        if isinstance(entry, Control) and entry.control == "values_permuted"
+    }
+    return [
+        layout.score("perturbation", condition, protocol, model, "01", "npz")
+        for condition, model in study.runs()
+        if study.task(condition) == "perturbation" and model in {*ablations, *ablations.values()}
+        for protocol in study.protocols("perturbation")
+    ]
+
+
+def summaries(study: Study) -> list[str]:
+    """What preparing the cells of each condition removed."""
+    return unique([layout.summary(study.cells_of(condition)) for condition in study.study.conditions])
+
+
+def described_runs(study: Study) -> list[tuple[str, str]]:
+    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept.
+
+    Of several seeds of a control, the first is enough.
+    """
+    described = [
+        (study.cells_of(condition), model)
+        for condition, model in study.runs()
+        if study.geometry.run
+        and not study.is_baseline(model)
+        and not study.is_repetition(model)
+        and not study.keeps_sums(condition, model)
+    ]
+    return unique(described)
+
+
+def geometry_files(study: Study, kind: str) -> list[str]:
+    """One table per condition and model of the study."""
+    return [layout.geometry(condition, model, kind) for condition, model in described_runs(study)]
+
+
+def described_embeddings(study: Study) -> list[str]:
+    """The layers that have a shape to describe, in the order of their tables."""
+    return [layout.embeddings(condition, model) for condition, model in described_runs(study)]
+
+
+def baselines_beside(study: Study) -> list[str]:
+    """The study's baselines of the cells of which layers have a shape."""
+    conditions = {condition for condition, _ in described_runs(study)}
+    files = [
+        study.embeddings_file(condition, model)
+        for condition, model in study.runs()
+        if study.is_baseline(model) and study.cells_of(condition) in conditions
+    ]
+    return unique(files)
+
+
+def ceiling_folders(study: Study) -> list[str]:
+    """References that come with noise ceilings."""
+    return [
+        layout.reference(condition, protocol)
+        for condition in study.study.conditions
+        for task in [study.task(condition)]
+        for protocol in study.protocols(task)
+        if protocol in TASKS[task].ceiling_protocols
+    ]
+
+
+def ceiling_tables(study: Study) -> list[str]:
+    """The table of noise ceilings, if there are any."""
+    return [layout.table("ceilings")] if ceiling_folders(study) else []
+
+
+def geometry_tables(study: Study, *names: str) -> list[str]:
+    """These tables of the shape of layers, if any is described."""
+    return [layout.table(name) for name in names or ("geometry", "alignment") if described_runs(study)]
+
+
+def shown_tables(study: Study) -> list[str]:
+    """Tables that the report shows as they are."""
+    return [layout.table("shifts"), *ceiling_tables(study), *geometry_tables(study, "geometry")]
+
+
+def figures(study: Study, *suffixes: str) -> list[str]:
+    """Every figure of the study, in these formats; the comparison with the paper where there is one."""
+    names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
+    names += ["layer_choice", *(["geometry", "alignment"] if described_runs(study) else [])]
+    names += ["published"] if PUBLISHED_MODELS & set(study.study.models) else []
+    return [layout.figure(name, suffix) for name in names for suffix in suffixes or ("svg", "png", "pdf")]
+
+
+def logs_of_numbers(study: Study) -> list[str]:
+    """Logs, in folder ``logs``, of the jobs that the study's numbers come from, in the order of the study."""
+    conditions = study.study.conditions
+    trained = {study.trained_model(model) for _, model in study.runs() if not study.is_baseline(model)}
+    pretrained = sorted(model for model in trained if study.foundation(model).weights.pretrain)
+    prepared = [study.pretraining_condition(model) for model in pretrained]
+    prepared += [study.cells_of(condition) for condition in conditions]
+    # references, and maps of layers, are computed from baselines, scored or not
+    beside = {study.embeddings_file(condition, BASELINE_OF_MAPS) for condition, _ in described_runs(study)}
+    beside |= {file for condition in conditions for file in study.reference_baseline(condition)}
+    logs = [
+        *[f"prepare_cells/{condition}" for condition in unique(prepared)],
+        *[f"pretrain/{model}" for model in pretrained],
+        *unique(
+            [
+                *[log for run in study.runs() for log in _extraction_logs(study, *run)],
+                *[f"compute_baseline/{'/'.join(file.split('/')[-2:])[:-5]}" for file in sorted(beside)],
+            ]
+        ),
+        *[
+            f"make_reference/{condition}/{protocol}"
+            for condition in conditions
+            if TASKS[study.task(condition)].has_reference
+            for protocol in study.protocols(study.task(condition))
+        ],
+        *[f"score_layer/{score.removeprefix('results/scores/')[:-4]}" for score in study.score_files("log")],
+        *[
+            f"{step}/{condition}/{model}"
+            for condition, model in described_runs(study)
+            for step in ("describe_geometry", "compare_layers")
+        ],
+        *(["compare_with_baselines"] if described_runs(study) else []),
+    ]
+    return [f"{log}.log" for log in logs]
+
+
+def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
+    """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
+    run = f"{study.cells_of(condition)}/{model}"
+    shards = study.extraction.shards
+    if study.is_baseline(model):
+        return [f"compute_baseline/{run}"]
+    if study.keeps_sums(condition, model):
+        return [f"sum_layers/{run}"]
+    if shards == 1:
+        return [f"extract_layers/{run}"]
+    parts = [f"extract_shard/{run}/{number}-of-{shards}" for number in range(1, shards + 1)]
+    return [*parts, f"merge_shards/{run}"]

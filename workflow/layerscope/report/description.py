@@ -1,0 +1,97 @@
+"""What figures and report say of a study beside its tables."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+import layerscope
+from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.study import Study, stated
+
+PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
+# what a model's entry sets of how it is run
+MODEL_SETTINGS = {"family", "layers", "control", "of", "seed", "pooling", "set", "settings"}
+
+
+def study_description(study: Study) -> dict[str, Any]:
+    """The study's title, conditions in their order, models, settings, seeds and the packages' versions."""
+    return {
+        "title": study.study.title,
+        "order": list(study.study.conditions),
+        "conditions": {name: _condition(study, name) for name in study.study.conditions},
+        "models": {name: _model(study, name) for name in study.study.models},
+        "config": _settings(study),
+        "seeds": study.seeds.as_config(),
+        "versions": _versions(),
+    }
+
+
+def _model(study: Study, name: str) -> dict[str, Any]:
+    entry, trained = study.models[name], study.trained(name)
+    foundation = trained if isinstance(trained, FoundationModel) else None
+    pretrain = foundation.weights.pretrain if foundation else None
+    trained_on = foundation.trained_on if foundation else ""
+    kinds = {Baseline: "baseline", Control: "control", FoundationModel: "foundation"}
+    return {
+        "kind": kinds[type(entry)],
+        "family": trained.family,
+        "control": entry.control if isinstance(entry, Control) else None,
+        "of": entry.of if isinstance(entry, Control) else None,
+        "layers": foundation.layers if foundation else 0,
+        "title": entry.title or name,
+        "licence": foundation.licence if foundation else "",
+        "citation": foundation.citation if foundation else "",
+        "trained_on": f"pretrained here on {pretrain.cells}" if pretrain else trained_on,
+    }
+
+
+def _condition(study: Study, name: str) -> dict[str, Any]:
+    dataset = study.dataset(name)
+    return {
+        "title": study.conditions[name].title or name,
+        "task": study.task(name),
+        "dataset": study.dataset_name(name),
+        "dataset_title": dataset.title,
+        "citation": dataset.citation,
+        "licence": dataset.licence,
+        "simulated": study.is_simulated(name),
+    }
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    """The configuration that the report prints: what was studied and how, with the defaults of all keys.
+
+    The title is no setting: it heads the page, and another one changes no table.
+    """
+    conditions = {
+        name: stated(study.conditions[name]) | {"dataset": study.dataset_name(name)}
+        for name in study.study.conditions
+    }
+    models = {
+        name: study.models[name].model_dump(mode="json", exclude_unset=True, include=MODEL_SETTINGS)
+        for name in study.study.models
+    }
+    studied = study.study.model_dump(mode="json", exclude={"title"})
+    sections = ("extraction", "pretraining", "resampling", "geometry")
+    tasks = {
+        task: {
+            protocol: study.protocol_settings(task, protocol).as_config()
+            for protocol in study.all_protocols(task)
+        }
+        for task in study.tasks()
+    }
+    return {
+        "study": studied,
+        "conditions": conditions,
+        "models": models,
+        "quality": study.quality.stated(),
+        **{name: getattr(study, name).as_config() for name in sections},
+        **tasks,
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that the numbers depend on, where they are installed beside Snakemake."""
+    installed = {entry.metadata["Name"]: entry.version for entry in metadata.distributions()}
+    return {"layerscope": layerscope.__version__} | {n: installed[n] for n in PACKAGES if n in installed}

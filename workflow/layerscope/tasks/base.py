@@ -1,0 +1,86 @@
+"""What a task is: its settings, what it compares a layer with, how it scores, and the words for all that.
+
+A task is a room beside this file with two modules. ``task.py`` holds its :class:`Task`, which everything that
+asks about tasks reads. ``job.py`` holds two functions that are imported when a job runs them::
+
+    reference(job: ReferenceJob) -> None     writes files into ``job.folder``
+    score(job: ScoringJob) -> Scored         rows of one layer, and what differences between layers need
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerscope.errors import ConfigError
+from layerscope.settings import Settings
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A primary metric: the label of its axis, and a sentence that says what it means."""
+
+    label: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task, as everything outside its room sees it.
+
+    Attributes
+    ----------
+    name
+        Of the task, of its room, and of its folder of scores.
+    title
+        Headline of its figure.
+    keeps
+        What a good layer keeps: completes "no layer is shown to keep ...".
+    settings
+        Settings of each protocol that there is, a field for each.
+    metrics
+        Metrics that can be primary, by name, the usual one first.
+    has_reference
+        Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
+    baseline
+        The baseline whose embeddings the reference is computed from, where it has to be computed.
+    ceiling_protocols
+        Protocols whose reference comes with a table of noise ceilings, ``ceilings.tsv``.
+    primary
+        Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
+    intervals
+        By protocol, where the 95% intervals of its primary metrics come from.
+    truth
+        Metrics that compare with what simulated cells were made from, and their labels.
+    """
+
+    name: str
+    title: str
+    keeps: str
+    settings: type[Settings]
+    metrics: Mapping[str, Metric]
+    has_reference: bool = True
+    baseline: str = ""
+    ceiling_protocols: tuple[str, ...] = ()
+    primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    intervals: Mapping[str, str] = field(default_factory=dict)
+    truth: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Names of its protocols."""
+        return tuple(self.settings.model_fields)
+
+    def settings_of(self, protocol: str, given: Mapping[str, Any]) -> Any:
+        """Settings of a protocol, checked, with its defaults.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such protocol, or a setting is wrong.
+        """
+        if protocol not in self.protocols:
+            raise ConfigError(f"no {self.name} protocol {protocol!r}; there are {', '.join(self.protocols)}")
+        kind: Any = self.settings.model_fields[protocol].annotation
+        return kind.read(given, f"{self.name}: {protocol}")

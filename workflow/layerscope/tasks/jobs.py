@@ -1,0 +1,260 @@
+"""The two jobs of every task: make the reference of a condition, and score one layer against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from layerscope.cells.obs import read_obs
+from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import Layer, read_layer
+from layerscope.files import whole_folder
+from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
+from layerscope.tasks.catalogue import task_named
+
+
+@dataclass
+class Scored:
+    """Score rows of a layer and, by metric, the values by which they are resampled (see ``tables``)."""
+
+    rows: list[Score] = field(default_factory=list)
+    resamples: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceJob:
+    """What a reference is made of.
+
+    Attributes
+    ----------
+    protocol, settings
+        Of the task.
+    condition
+        Name for rows.
+    cells
+        File of canonical cells.
+    baseline
+        Embeddings of the task's baseline for these cells; None if the task has none.
+    seed
+        Of all that is drawn.
+    threads
+        To compute with.
+    folder
+        Where the reference goes; it is there and empty.
+    """
+
+    protocol: str
+    settings: Any
+    condition: str
+    cells: Path
+    baseline: Path | None
+    seed: int
+    threads: int
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringJob:
+    """One layer to score.
+
+    Attributes
+    ----------
+    protocol, settings
+        Of the task.
+    condition, model, layer
+        Names for rows; ``layer`` is ``"00"``, ``"01"`` ... or ``"official"``.
+    embeddings
+        File of the model's layers: of cells, or (where the task can use them) of sums over groups of cells.
+    obs
+        Table of the condition's cells, in the order of the embeddings.
+    reference
+        Folder of the reference; None if the task has none.
+    seed
+        Of all that is drawn.
+    threads
+        To compute with.
+    """
+
+    protocol: str
+    settings: Any
+    condition: str
+    model: str
+    layer: str
+    embeddings: Path
+    obs: pd.DataFrame
+    reference: Path | None
+    seed: int
+    threads: int = 1
+
+    @cached_property
+    def vectors(self) -> Layer:
+        """The layer's vectors of the cells.
+
+        Raises
+        ------
+        DataError
+            If the file lacks the layer, or holds other cells than ``obs``, or the same in another order.
+        """
+        layer = read_layer(self.embeddings, self.layer)
+        if layer.cell_ids != self.obs.index.tolist():
+            raise DataError(
+                f"{self.embeddings}: its {len(layer.cell_ids)} cells are not the {len(self.obs)} cells of "
+                f"condition {self.condition} in their order; extract the layers again from these cells"
+            )
+        return layer
+
+    def subject(self, task: str, provenance: Mapping[str, Any]) -> Subject:
+        """What all rows have in common; ``provenance`` of the layers tells how many there are."""
+        return Subject(
+            condition=self.condition,
+            model=self.model,
+            layer=self.layer,
+            depth=depth(self.layer, int(provenance.get("n_layers") or 0)),
+            task=task,
+            protocol=self.protocol,
+            seed=self.seed,
+        )
+
+
+def room_of(task: str) -> Any:
+    """The module of a task that has its functions ``reference`` and ``score``."""
+    return import_module(f"layerscope.tasks.{task}.job")
+
+
+def make_reference(
+    *,
+    task: str,
+    protocol: str,
+    condition: str,
+    cells: Path,
+    settings: Mapping[str, Any],
+    output: Path,
+    baseline: Sequence[Path] = (),
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Make what the layers of a condition are compared with.
+
+    Parameters
+    ----------
+    task
+        Name of the task, such as trajectory.
+    protocol
+        Name of one of its protocols.
+    condition
+        Name for rows.
+    cells
+        The condition's canonical cells (.h5ad).
+    settings
+        Of the protocol: JSON text, or a YAML or JSON file.
+    output
+        The folder to make.
+    baseline
+        Embeddings of the task's baseline for these cells, if it has one.
+    seed
+        Of all that is drawn.
+    threads
+        To compute with.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such task or protocol, or a setting is wrong.
+    DataError
+        If the cells do not allow it.
+    """
+    checked = task_named(task).settings_of(protocol, settings)
+    with whole_folder(output) as folder, threadpool_limits(threads):
+        room_of(task).reference(
+            ReferenceJob(
+                protocol=protocol,
+                settings=checked,
+                condition=condition,
+                cells=cells,
+                baseline=next(iter(baseline), None),
+                seed=seed,
+                threads=threads,
+                folder=folder,
+            )
+        )
+
+
+def score_layer(
+    *,
+    task: str,
+    protocol: str,
+    condition: str,
+    model: str,
+    layer: str,
+    embeddings: Path,
+    cells: Path,
+    settings: Mapping[str, Any],
+    output: Path,
+    resamples: Path,
+    reference: Sequence[Path] = (),
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Score one layer of one model.
+
+    Parameters
+    ----------
+    task
+        Name of the task, such as trajectory.
+    protocol
+        Name of one of its protocols.
+    condition
+        Name for rows.
+    model
+        Name for rows.
+    layer
+        00, 01 ... or official.
+    embeddings
+        All layers of the model (.h5ad), or sums over groups of cells (.h5).
+    cells
+        Table of the condition's cells (obs.parquet, or cells.h5ad).
+    settings
+        Of the protocol: JSON text, or a YAML or JSON file.
+    output
+        Score rows (.tsv) to write.
+    resamples
+        Values by which they are resampled (.npz) to write.
+    reference
+        Folder of the condition's reference, if the task has one.
+    seed
+        Of all that is drawn.
+    threads
+        To compute with.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such task or protocol, or a setting is wrong.
+    DataError
+        If the file lacks the layer, or the files do not belong together.
+    """
+    job = ScoringJob(
+        protocol=protocol,
+        settings=task_named(task).settings_of(protocol, settings),
+        condition=condition,
+        model=model,
+        layer=layer,
+        embeddings=embeddings,
+        obs=read_obs(cells),
+        reference=next(iter(reference), None),
+        seed=seed,
+        threads=threads,
+    )
+    with threadpool_limits(threads):
+        scored: Scored = room_of(task).score(job)
+    write_resamples(resamples, scored.resamples)
+    write_scores(output, scored.rows)
