@@ -289,9 +289,9 @@ def small(tmp_path, **config):
     [
         ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, the tensors 2"),
         ({"num_attention_heads": 3}, "3 heads do not divide a width of 16"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish' is not one of relu, gelu"),
-        ({"layer_norm_eps": None}, "lacks 'layer_norm_eps'"),
-        ({"pad_token_id": "none"}, "not a number"),
+        ({"hidden_act": "swish"}, "activation 'swish' is not one of relu, gelu"),
+        ({"layer_norm_eps": None}, "it has no 'layer_norm_eps'"),
+        ({"pad_token_id": "none"}, "invalid literal"),
         ({"model_type": "roberta"}, "model_type is 'roberta'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"vocab_size": 43}, "the gene table has 43 rows"),
@@ -345,8 +345,8 @@ FIRST = "ENSG00000000000"
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("token_dictionary", lambda d: {**d, FIRST: 5}, "do not count from 0 to 43, each once"),
-        ("token_dictionary", lambda d: {**d, FIRST: "4"}, "ids that are not whole numbers"),
+        ("token_dictionary", lambda d: {**d, FIRST: 99}, "do not count from 0 to 43, each once"),
+        ("token_dictionary", lambda d: {**d, FIRST: "4"}, "not a whole number"),
         (
             "token_dictionary",
             lambda d: {("<EOS>" if k == "<eos>" else k): v for k, v in d.items()},

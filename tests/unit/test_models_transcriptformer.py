@@ -203,7 +203,7 @@ def test_cells_that_express_too_few_genes_are_refused_where_it_is_asked_for(tmp_
     by_default = load_transcriptformer().tokenise(block_of(dense, obs=obs))
     assert by_default.refused == ["", "", ""] and by_default.lengths[-1] == 2
     folder = write_transcriptformer(tmp_path, min_expressed_genes=3)
-    assert load_transcriptformer(folder).least_genes == 3
+    assert load_transcriptformer(folder).min_genes == 3
 
 
 @pytest.fixture

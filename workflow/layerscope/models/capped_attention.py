@@ -21,18 +21,10 @@ SCORES_AT_ONCE = 1 << 28
 
 @dataclass(frozen=True)
 class Keys:
-    """What attention knows of the keys of a batch.
+    """What attention knows of the keys of a batch."""
 
-    Attributes
-    ----------
-    bias
-        Added to every score of a key, float32 ``(n_rows,)``.
-    closed
-        Whether nothing may attend to the first token of each cell, bool ``(n_cells,)``.
-    """
-
-    bias: Tensor
-    closed: Tensor
+    bias: Tensor  # added to every score of a key, float32 (n_rows,)
+    closed: Tensor  # whether nothing may attend to the first token of each cell, bool (n_cells,)
 
 
 def capped_attention(
@@ -41,27 +33,8 @@ def capped_attention(
     """Attention of each token to itself and the tokens before it in its cell.
 
     The score of query and key is ``q . k / sqrt(head size) + bias``, and then, if ``softcap`` is above zero,
-    ``softcap * tanh(score / softcap)``.
-
-    Parameters
-    ----------
-    qkv
-        Queries, keys and values of the packed tokens, ``(n_rows, 3 * hidden)``: three blocks of columns, the
-        heads of each contiguous.
-    heads
-        Number of heads.
-    batch
-        Says which rows are a cell's.
-    keys
-        Bias, and the keys that are closed.
-    softcap
-        The cap; none if zero or below.
-    scratch
-        Buffers.
-
-    Returns
-    -------
-    Context, ``(n_rows, hidden)``: zero where a token may attend to nothing.
+    ``softcap * tanh(score / softcap)``. ``qkv`` is as in :func:`layerscope.models.transformer.attention`; so
+    is the result, which is zero where a token may attend to nothing.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,21 @@ class Vocabulary:
     def identifiers(self) -> Identifiers:
         """``"ensembl"`` if most of the genes look like Ensembl ids, else ``"symbol"``."""
         return "ensembl" if are_ensembl(self.genes) else "symbol"
+
+
+def genes_of(tokens: Mapping[str, int]) -> list[str]:
+    """The tokens that are genes, not special ones such as ``<cls>``, by ascending id."""
+    genes = [token for token in tokens if not (token.startswith("<") and token.endswith(">"))]
+    return sorted(genes, key=tokens.__getitem__)
+
+
+def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
+    """Refuse a file of tokens whose ids are not whole numbers, each once."""
+    wrong = [token for token, token_id in tokens.items() if type(token_id) is not int]
+    if wrong:
+        raise ModelError(f"{path}: the id of {wrong[0]!r} is {tokens[wrong[0]]!r}, not a whole number")
+    if len(set(tokens.values())) != len(tokens):
+        raise ModelError(f"{path}: two tokens share an id")
 
 
 @dataclass(frozen=True, kw_only=True)
