@@ -88,36 +88,23 @@ def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneMatch:
-    """How the columns of a file of cells meet a vocabulary.
-
-    Attributes
-    ----------
-    column
-        Where the names were read: ``var_names`` or a column of ``var``.
-    index
-        Position in the vocabulary of each column of the file, -1 where the model does not know it.
-    gene_columns
-        First column of the file for each gene of the vocabulary, -1 where there is none.
-    n_columns
-        How many columns of the file name each gene of the vocabulary.
-    rate
-        Share of the file's columns that the vocabulary knows.
-    coverage
-        Share of the vocabulary that the file has.
-    summary
-        The same in a sentence.
-    warning
-        What is likely to be wrong if the rate is low; empty otherwise.
-    """
+    """How the columns of a file of cells meet a vocabulary."""
 
     column: str
+    """Where the names were read: ``var_names`` or a column of ``var``."""
     index: npt.NDArray[np.int64]
+    """Position in the vocabulary of each column of the file, -1 where the model does not know it."""
     gene_columns: npt.NDArray[np.int64]
+    """First column of the file for each gene of the vocabulary, -1 where there is none."""
     n_columns: npt.NDArray[np.int64]
+    """How many columns of the file name each gene of the vocabulary."""
     rate: float
+    """Share of the file's columns that the vocabulary knows."""
     coverage: float
+    """Share of the vocabulary that the file has."""
     summary: str
     warning: str
+    """What is likely to be wrong if the rate is low; empty otherwise."""
 
 
 def match_genes(

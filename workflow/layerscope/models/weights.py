@@ -68,27 +68,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(present(path, "the file of weights"))
     except SafetensorError as error:
         kind = kind_of(path)
-        other = f"{kind} under a wrong name" if kind not in ("", SAFETENSORS) else "fetch it again"
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); {other}") from error
+        remedy = f"{kind} under a wrong name" if kind not in ("", SAFETENSORS) else "fetch it again"
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); {remedy}") from error
 
 
 def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
-    Parameters
-    ----------
-    path
-        The checkpoint.
-    trusted_sha256
-        If given and equal to the file's own, the file is read without restriction: code in it runs.
-    allowed
-        Further types or functions, known to be harmless, that the file may name.
-
-    Raises
-    ------
-    ModelError
-        If the file is damaged; if it wants to import something else (the list is in the message); or if
-        ``trusted_sha256`` is given and differs.
+    ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
+    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
