@@ -27,7 +27,7 @@ from layerscope.models import (
     tahoe_x1,
     tahoe_x1_files,
 )
-from layerscope.models.base import CellBlock, Sentences
+from layerscope.models.base import CellBlock, FoundationModel, Sentences, TokenBatch, pack
 from layerscope.models.geneformer_network import GeneformerConfig
 from layerscope.models.geneformer_network import fresh as fresh_geneformer
 from layerscope.models.scfoundation_network import ScFoundationConfig
@@ -37,6 +37,7 @@ from layerscope.models.scgpt_network import fresh as fresh_scgpt
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_network import TahoeX1Config
 from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+from layerscope.models.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 SCFOUNDATION = GOLDEN / "scfoundation" / "A"
@@ -68,6 +69,63 @@ def load_scgpt(folder: Path = SCGPT, seed: int = 0, **settings: Any) -> scgpt.Sc
 def load_geneformer(folder: Path = GENEFORMER_V2, **settings: Any) -> geneformer.Geneformer:
     """A Geneformer model; the golden one of V2 by default."""
     return geneformer.load(folder, Settings(settings, "geneformer"))
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a golden file holds."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def states(
+    model: FoundationModel, sentences: Sentences, cells: np.ndarray | None = None
+) -> tuple[list[torch.Tensor], TokenBatch]:
+    """Hidden states of every layer, and the batch that they are of."""
+    with torch.inference_mode():
+        batch = pack(sentences, cells)
+        return [hidden.clone() for _, hidden in model.layers(batch)], batch
+
+
+def assert_stages(
+    model: FoundationModel,
+    sentences: Sentences,
+    expected: Sequence[np.ndarray],
+    after: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> None:
+    """The tokens' states at every layer, and ``after`` the last one, are those expected."""
+    stages, _ = states(model, sentences)
+    with torch.inference_mode():
+        stages += [after(stages[-1])] if after else []
+    for ours, theirs in zip(stages, expected, strict=True):
+        np.testing.assert_allclose(ours[: sentences.offsets[-1]].numpy(), theirs, **TOLERANCE)
+
+
+def assert_poolings(model: FoundationModel, sentences: Sentences, expected: dict[str, np.ndarray]) -> None:
+    """Each pooling, and ``official``, is the one expected: poolings at each layer."""
+    hidden, batch = states(model, sentences)
+    with torch.inference_mode():
+        for pooling, theirs in expected.items():
+            for state, of_layer in zip(hidden, theirs, strict=True):
+                np.testing.assert_allclose(model.pool(state, batch, pooling).numpy(), of_layer, **TOLERANCE)
+
+
+def official(model: FoundationModel, sentences: Sentences) -> np.ndarray:
+    """The official embedding of each cell."""
+    hidden, batch = states(model, sentences)
+    with torch.inference_mode():
+        return model.official(hidden[model.official_layer], batch).numpy()
+
+
+def tokens_of_cell(sentences: Sentences, cell: int, name: str = "ids") -> np.ndarray:
+    """A column of the tokens of one cell."""
+    return sentences.tokens[name][sentences.offsets[cell] : sentences.offsets[cell + 1]]
+
+
+def change_json(path: Path, **values: Any) -> Path:
+    """Change values of a JSON file, or take them out (None); its folder."""
+    changed = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in changed.items() if value is not None}))
+    return path.parent
 
 
 def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
@@ -102,22 +160,27 @@ def tokens_of(ids: np.ndarray, values: np.ndarray, offsets: np.ndarray, **cells:
 
 def golden_tahoe_counts(which: str) -> tuple[np.ndarray, np.ndarray]:
     """Counts (dense) and gene ids of a golden set of Tahoe-X1."""
-    with np.load(GOLDEN / "tahoe_x1" / which / "input_counts.npz") as stored:
-        matrix = sparse.csr_matrix(
-            (stored["data"], stored["indices"], stored["indptr"]), shape=tuple(stored["shape"])
-        )
-        return matrix.toarray(), stored["gene_ids"]
+    held = arrays(GOLDEN / "tahoe_x1" / which / "input_counts.npz")
+    return dense_counts(held, ""), held["gene_ids"]
 
 
-def over_vocabulary(counts: np.ndarray, genes: Sequence[str], vocabulary: Sequence[str]) -> CellBlock:
+def dense_counts(held: dict[str, np.ndarray], prefix: str = "counts_") -> np.ndarray:
+    """Cells x genes of a golden set."""
+    parts = tuple(held[f"{prefix}{name}"] for name in ("data", "indices", "indptr"))
+    return sparse.csr_matrix(parts, shape=tuple(held[f"{prefix}shape"])).toarray()
+
+
+def over_vocabulary(
+    counts: np.ndarray, genes: Sequence[str], vocabulary: Vocabulary, **more: Any
+) -> CellBlock:
     """Golden counts as a block over a vocabulary."""
-    place = {gene: i for i, gene in enumerate(vocabulary)}
-    dense, columns = np.zeros((len(counts), len(place))), np.full(len(place), -1)
+    dense = np.zeros((len(counts), len(vocabulary.genes)))
+    columns = np.full(dense.shape[1], -1)
     for column, gene in enumerate(genes):
-        if gene in place:
-            dense[:, place[gene]] = counts[:, column]
-            columns[place[gene]] = column
-    return block_of(dense, gene_columns=columns)
+        place = vocabulary.place(str(gene))
+        if place >= 0:
+            dense[:, place], columns[place] = counts[:, column], column
+    return block_of(dense, gene_columns=columns, **more)
 
 
 def write_scfoundation(folder: Path, n_genes: int = 40, hidden: int = 16, layers: int = 2) -> Path:
@@ -213,10 +276,10 @@ def counts(n_cells: int, n_genes: int, seed: int = 0) -> np.ndarray:
     """Counts of cells that express from a few to nearly all genes; the last one expresses none."""
     draw = np.random.default_rng(seed)
     rates = draw.uniform(0.1, 3.0, (n_cells, 1)) * draw.gamma(0.6, 1.0, n_genes)
-    found = draw.poisson(rates)
-    found[:, 0] += 2
-    found[-1] = 0
-    return found
+    matrix = draw.poisson(rates)
+    matrix[:, 0] += 2
+    matrix[-1] = 0
+    return matrix
 
 
 def write_h5ad(

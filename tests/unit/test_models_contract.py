@@ -6,7 +6,7 @@ import torch
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, write_h5ad
+from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, states, write_h5ad
 
 import layerscope.extraction.engine as engine_module
 from layerscope.errors import ConfigError, ModelError
@@ -37,12 +37,6 @@ def embeddings(study):
 def block(model, dense, cell_ids=None):
     """Counts over the genes of a vocabulary, which may be in another order."""
     return block_of(dense[:, : len(model.vocabulary.genes)], cell_ids)
-
-
-def states(model, sentences, cells=None):
-    with torch.inference_mode():
-        batch = pack(sentences, cells)
-        return [hidden.clone() for _, hidden in model.layers(batch)], batch
 
 
 def test_every_layer_is_there_and_a_refused_cell_is_nan_in_each_with_its_reason(study, model, embeddings):
