@@ -1,5 +1,8 @@
 """What every family of models must do; a family's own tests are about its files and its owners' numbers."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from layerscope.extraction.merge import merge
 from layerscope.models.base import pack
 from layerscope.models.controls import apply_control
 
+GUIDE = Path(__file__).parents[2] / "docs" / "models.md"
 # families that draw genes, or bins, of a cell at random
 DRAWN = ("tahoe_x1", "scgpt", "uce")
 
@@ -202,6 +206,13 @@ def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_
             study.example.load(release)
         path.write_bytes(content)
     study.example.load(release)
+
+
+def test_every_setting_stands_in_the_familys_section_of_the_guide(model):
+    section = re.search(rf"^## {model.family}\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S)
+    assert section is not None
+    for name in model.settings:
+        assert f"`{name}`" in section[1], name
 
 
 def test_settings_that_mean_nothing_are_refused(study):

@@ -242,18 +242,15 @@ def test_special_tokens_that_the_vocabulary_lacks_are_appended_as_the_owners_do(
 
 
 def test_other_sizes_orders_and_constants_load_as_well(tmp_path):
-    model = load_scgpt(write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4))
+    folder = write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4)
+    with pytest.raises(ConfigError, match="max_length=1"):
+        load_scgpt(folder, max_length=1)
+    model = load_scgpt(folder)
     assert (model.hidden_size, model.max_length, model.n_edges, model.cell_id) == (8, 4, 10, 2)
     assert model.vocabulary.genes == ("G0", "G1", "G2", "G3", "G4")
     sentences = model.tokenise(block_of(np.ones((1, 5))))
     ids, values = cell(sentences, 0)
     assert len(ids) == 4 and set(ids[1:]) <= {1, 4, 5, 6, 7} and values[0] == -3
-    assert model.vocabulary.identifiers == "symbol"
-
-
-def test_a_limit_that_leaves_no_room_for_a_gene_is_refused():
-    with pytest.raises(ConfigError, match="max_length=1"):
-        load_scgpt(max_length=1)
 
 
 def test_the_untrained_control_draws_as_the_owners_do():

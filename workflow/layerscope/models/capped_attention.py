@@ -1,7 +1,7 @@
 """Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
 
-On a CPU some heads of one cell are done at a time, some queries at a time against the keys up to the last of
-them: scores stay in cache, and half of them are never made.
+On a CPU it goes cell by cell, a few heads and a block of queries at a time, against the keys up to the last
+query of the block: the scores stay in cache, and most of those of later keys are never computed.
 """
 
 from __future__ import annotations

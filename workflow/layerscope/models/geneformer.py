@@ -1,4 +1,4 @@
-"""Geneformer V1 and V2: tokens by rank, poolings."""
+"""Geneformer V1 and V2: a cell's tokens by rank, and its vectors at each layer."""
 
 from __future__ import annotations
 

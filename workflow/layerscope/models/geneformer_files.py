@@ -135,28 +135,24 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
             f"{where}: no {TOKENS}*.pkl (or .json) there or in the release's folder {RELEASE_DICTIONARIES}; "
             "name its folder with --set dictionaries=FOLDER"
         )
-    sizes: dict[Path, int | ModelError] = {}
-    fitting: dict[Path, dict[str, int]] = {}
+    readable: dict[Path, dict[str, int]] = {}
+    unreadable: list[ModelError] = []
     for path in candidates:
         try:
-            tokens = _read_tokens(path)
-            sizes[path] = len(tokens)
+            readable[path] = _read_tokens(path)
         except ModelError as error:
-            sizes[path] = error
-            continue
-        if len(tokens) == n_tokens:
-            fitting[path] = tokens
+            unreadable.append(error)
+    fitting = {path: tokens for path, tokens in readable.items() if len(tokens) == n_tokens}
+    if not fitting and unreadable:
+        raise unreadable[0]
     if not fitting:
-        damaged = [error for error in sizes.values() if isinstance(error, ModelError)]
-        if damaged:
-            raise damaged[0]
-        listed = ", ".join(f"{path.name} has {size}" for path, size in sizes.items())
+        sizes = ", ".join(f"{path.name} has {len(tokens)}" for path, tokens in readable.items())
         raise ModelError(
-            f"{folder}: the gene table has {n_tokens} rows, but of the token dictionaries {listed}: "
+            f"{folder}: the gene table has {n_tokens} rows, but of the token dictionaries {sizes}: "
             "dictionaries of one generation (V1, V2) do not fit models of another"
         )
     path = _of_generation(fitting, folder)
-    return _whole(path, fitting[path])
+    return _dictionaries_beside(path, fitting[path])
 
 
 def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
@@ -196,7 +192,7 @@ def _read_tokens(path: Path) -> dict[str, int]:
     return tokens
 
 
-def _whole(path: Path, tokens: dict[str, int]) -> Dictionaries:
+def _dictionaries_beside(path: Path, tokens: dict[str, int]) -> Dictionaries:
     """The dictionaries beside a token dictionary."""
     medians = read_dictionary(_beside(path, MEDIANS), "the dictionary of medians")
     names = read_dictionary(_beside(path, MAPPING), "the dictionary of Ensembl ids")

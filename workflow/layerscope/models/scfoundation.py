@@ -1,4 +1,4 @@
-"""scFoundation: its release on disk, its tokens, its poolings."""
+"""scFoundation: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 

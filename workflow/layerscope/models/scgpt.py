@@ -1,4 +1,4 @@
-"""scGPT: its tokens, its poolings."""
+"""scGPT: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 

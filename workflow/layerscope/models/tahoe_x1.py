@@ -1,4 +1,4 @@
-"""Tahoe-X1: its tokens, its poolings."""
+"""Tahoe-X1: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from layerscope.models.base import (
     offsets_of,
 )
 from layerscope.models.settings import Settings
-from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
+from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
 from layerscope.models.transformer import first_token, usual_pooling
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_network, present
+from layerscope.models.weights import load_network, present, reading
 
 NO_DRUG = "<pad>"
 
@@ -51,14 +51,12 @@ class TahoeX1(FoundationModel):
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
         self.cell_id = release.tokens[CELL]
         collator = release.collator
-        try:
+        with reading(folder / COLLATOR_CONFIG, "a collator's configuration"):
             self.cell_value = float(collator["pad_value"])
             self.n_edges = int(collator["num_bins"]) - 1
             self.max_length = settings.take("max_length", int(collator["max_length"]))
-        except KeyError as error:
-            raise ModelError(f"{folder}: collator_config.yml has no {error.args[0]!r}") from error
         if not collator.get("do_binning", True) or collator.get("right_binning", False):
-            raise ModelError(f"{folder}: collator_config.yml asks for other bins than this tokeniser makes")
+            raise ModelError(f"{folder / COLLATOR_CONFIG}: asks for other bins than this tokeniser makes")
         self.chemistry = settings.take("chemistry", False)
         self.drug_column = settings.take("drug_column", "drug")
         listed = collator.get("drug_to_id_path", {}).get("local", "drug_to_id_pad.json")

@@ -1,4 +1,4 @@
-"""A table of vectors of tokens that come with a model as data."""
+"""Vectors of tokens that a model takes as data, not as weights."""
 
 from __future__ import annotations
 

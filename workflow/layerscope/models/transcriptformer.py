@@ -1,4 +1,4 @@
-"""TranscriptFormer: its tokens, its poolings."""
+"""TranscriptFormer: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 

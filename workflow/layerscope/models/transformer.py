@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -52,18 +52,22 @@ class Sizes:
 
 
 class Transformer(Network):
-    """A network that embeds tokens, and whose blocks take them and the batch that they are of."""
+    """A network that embeds tokens, and whose blocks take them, the batch, and :meth:`context`."""
 
     @abstractmethod
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
 
+    def context(self, batch: TokenBatch) -> tuple[Any, ...]:
+        """What the blocks take besides tokens and batch."""
+        return ()
+
     def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
         """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x = self.embed(batch)
+        x, context = self.embed(batch), self.context(batch)
         yield 0, x
         for layer, block in enumerate(self.stack, start=1):
-            x = block(x, batch)
+            x = block(x, batch, *context)
             yield layer, x
 
 

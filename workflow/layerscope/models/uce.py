@@ -1,4 +1,4 @@
-"""UCE: its tokens, its poolings."""
+"""UCE: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
