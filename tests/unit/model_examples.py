@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anndata as ad
@@ -50,25 +51,20 @@ TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 GENE_LIST = {"gene_list": "gene_index.tsv"}
 
 
-def load_scfoundation(folder: Path = SCFOUNDATION, **settings: Any) -> scfoundation.ScFoundation:
-    """A scFoundation model; the golden one by default."""
-    named = GENE_LIST if folder == SCFOUNDATION else {}
-    return scfoundation.load(folder, Settings({**named, **settings}, "scfoundation"))
+def loader(family: ModuleType, golden: Path) -> Callable[..., Any]:
+    """A function that loads a model of a family: the golden one by default."""
+
+    def load(folder: Path = golden, seed: int = 0, **settings: Any) -> FoundationModel:
+        named = GENE_LIST if folder == SCFOUNDATION else {}
+        return family.load(folder, Settings({**named, **settings}, family.__name__), seed)
+
+    return load
 
 
-def load_tahoe_x1(folder: Path = TAHOE_A, seed: int = 0, **settings: Any) -> tahoe_x1.TahoeX1:
-    """A Tahoe-X1 model; the golden one without chemistry by default."""
-    return tahoe_x1.load(folder, Settings(settings, "tahoe_x1"), seed)
-
-
-def load_scgpt(folder: Path = SCGPT, seed: int = 0, **settings: Any) -> scgpt.ScGpt:
-    """A scGPT model; the golden one by default."""
-    return scgpt.load(folder, Settings(settings, "scgpt"), seed)
-
-
-def load_geneformer(folder: Path = GENEFORMER_V2, **settings: Any) -> geneformer.Geneformer:
-    """A Geneformer model; the golden one of V2 by default."""
-    return geneformer.load(folder, Settings(settings, "geneformer"))
+load_scfoundation = loader(scfoundation, SCFOUNDATION)
+load_tahoe_x1 = loader(tahoe_x1, TAHOE_A)
+load_scgpt = loader(scgpt, SCGPT)
+load_geneformer = loader(geneformer, GENEFORMER_V2)
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

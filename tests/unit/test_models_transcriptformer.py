@@ -138,10 +138,10 @@ def test_attention_is_its_formula_for_short_and_long_cells_with_and_without_buff
     closed = torch.tensor([True, False, True, False, True, True])
     batch = TokenBatch(tokens={"ids": torch.zeros(563, dtype=torch.int64)}, cells={}, offsets=offsets)
     with torch.set_grad_enabled(grad):
-        found = capped_attention(qkv, 2, batch, Keys(bias, closed), softcap, Scratch())
+        ours = capped_attention(qkv, 2, batch, Keys(bias, closed), softcap, Scratch())
     expected = plain_attention(qkv, 2, offsets, bias, closed.tolist(), softcap)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
-    assert not found[0].any()
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert not ours[0].any()
 
 
 @pytest.mark.parametrize("bias", [False, True])

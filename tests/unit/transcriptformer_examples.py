@@ -9,11 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from model_examples import GOLDEN, arrays, as_stored, dense_counts, over_vocabulary
+from model_examples import GOLDEN, arrays, as_stored, dense_counts, loader, over_vocabulary
 
 from layerscope.models import transcriptformer
 from layerscope.models.base import CellBlock
-from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_network import (
     TranscriptFormerConfig,
     TranscriptFormerEncoder,
@@ -28,11 +27,7 @@ def golden(folder: Path) -> dict[str, np.ndarray]:
     return arrays(folder / "golden.npz")
 
 
-def load_transcriptformer(
-    folder: Path = SETS[0], seed: int = 0, **settings: Any
-) -> transcriptformer.TranscriptFormer:
-    """A TranscriptFormer model; the first golden one by default."""
-    return transcriptformer.load(folder, Settings(settings, "transcriptformer"), seed)
+load_transcriptformer = loader(transcriptformer, SETS[0])
 
 
 def golden_block(model: transcriptformer.TranscriptFormer, expected: dict[str, np.ndarray]) -> CellBlock:

@@ -181,5 +181,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
             f"{genes.source}: {len(genes.genes)} genes, but {path} has positions for {shape.n_genes}; "
             "name the checkpoint's own list with --set gene_list=FILE"
         )
-    module = load_network(ScFoundationEncoder, shape, tensors, ignored=IGNORED, path=path)
+    module = load_network(ScFoundationEncoder, shape, tensors, path, IGNORED)
     return ScFoundation(module, genes, path, settings)

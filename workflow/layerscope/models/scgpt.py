@@ -124,12 +124,6 @@ def possible_bins(
 def load(folder: Path, settings: Settings, seed: int = 0) -> ScGpt:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    module = load_network(
-        ScGptEncoder,
-        release.config,
-        release.tensors,
-        ignored=IGNORED,
-        path=release.weights,
-        stored_as=stored_as,
-    )
+    config, tensors, weights = release.config, release.tensors, release.weights
+    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as)
     return ScGpt(module, release, folder, settings, seed)

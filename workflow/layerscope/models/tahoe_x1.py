@@ -185,7 +185,5 @@ def quantiles(n: int) -> npt.NDArray[np.float32]:
 def load(folder: Path, settings: Settings, seed: int = 0) -> TahoeX1:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    module = load_network(
-        TahoeX1Encoder, release.config, release.tensors, ignored=IGNORED, path=release.weights
-    )
+    module = load_network(TahoeX1Encoder, release.config, release.tensors, release.weights, IGNORED)
     return TahoeX1(module, release, folder, settings, seed)

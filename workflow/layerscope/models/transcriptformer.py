@@ -116,12 +116,6 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> TranscriptFormer:
         trusted_sha256=settings.take("trust_sha256", ""),
         pretrained_embedding=settings.take("pretrained_embedding", ""),
     )
-    module = load_network(
-        TranscriptFormerEncoder,
-        release.config,
-        release.tensors,
-        ignored=IGNORED,
-        path=release.weights,
-        stored_as=stored_as,
-    )
+    config, tensors, weights = release.config, release.tensors, release.weights
+    module = load_network(TranscriptFormerEncoder, config, tensors, weights, IGNORED, stored_as)
     return TranscriptFormer(module, release, settings)

@@ -201,7 +201,7 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
     path = find_checkpoint(folder, settings.take("checkpoint", ""))
     tensors = read_tensors(path, settings.take("trust_sha256", ""))
     config = config_of(tensors, settings.take("nhead", HEADS), path)
-    module = load_network(UCEEncoder, config, tensors, ignored=IGNORED, path=path)
+    module = load_network(UCEEncoder, config, tensors, path, IGNORED)
     genes = read_genes(
         folder,
         settings.take("species", "human"),

@@ -176,9 +176,8 @@ def load_network(
     network: Callable[[Config], Network],
     config: Config,
     tensors: Mapping[str, Tensor],
-    *,
-    ignored: Sequence[str],
     path: Path,
+    ignored: Sequence[str],
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
 ) -> Network:
     """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
