@@ -167,9 +167,10 @@ def dense_counts(held: dict[str, np.ndarray], prefix: str = "counts_") -> np.nda
 
 
 def over_vocabulary(
-    counts: np.ndarray, genes: Sequence[str], vocabulary: Vocabulary, **more: Any
+    counts: np.ndarray, genes: Sequence[str], known: Vocabulary | Sequence[str], **more: Any
 ) -> CellBlock:
     """Golden counts as a block over a vocabulary."""
+    vocabulary = known if isinstance(known, Vocabulary) else Vocabulary(tuple(known), "golden")
     dense = np.zeros((len(counts), len(vocabulary.genes)))
     columns = np.full(dense.shape[1], -1)
     for column, gene in enumerate(genes):

@@ -18,7 +18,7 @@ from model_examples import (
 
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import pack
-from layerscope.models.scfoundation_files import write_gene_list
+from layerscope.models.scfoundation_files import read_gene_list, write_gene_list
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,20 @@ def test_a_gene_list_of_another_checkpoint_is_refused(tmp_path):
     write_gene_list(folder / "other.tsv", ["G0", "G1"])
     with pytest.raises(ModelError, match=r"2 genes, but .* positions for 40"):
         load_scfoundation(folder, gene_list="other.tsv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("gene_name\tindex\nTP53\tone\n", "not a gene list"),
+        ("gene_name\nTP53\n", "it has no 'index'"),
+        ("gene_name\tindex\nTP53\t1\n", "must count from 0"),
+    ],
+)
+def test_what_is_no_gene_list_is_refused(tmp_path, content, message):
+    (tmp_path / "genes.tsv").write_text(content)
+    with pytest.raises(ModelError, match=message):
+        read_gene_list(tmp_path / "genes.tsv")
 
 
 @pytest.mark.parametrize(

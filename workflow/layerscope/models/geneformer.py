@@ -109,7 +109,7 @@ class Geneformer(FoundationModel):
     def _ranked(self, block: CellBlock, cells: Integers) -> Integers:
         """The genes of each cell by falling rank, in float64, ties as the settings say.
 
-        Of the columns of a file, those of genes that several columns name come last.
+        Where ties follow the file's columns, genes that several columns name come last.
         """
         place: npt.NDArray[np.int64] = np.arange(len(self.medians))
         if self.ties == "columns":

@@ -85,15 +85,12 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
 
 def read_gene_list(path: Path) -> Vocabulary:
     """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``."""
-    table = pd.read_csv(present(path, "the gene list"), sep="\t", dtype=str, keep_default_na=False)
-    if not {"gene_name", "index"} <= set(table.columns):
-        raise ModelError(
-            f"{path}: expected the columns gene_name and index; found {', '.join(table.columns)}"
-        )
-    places = table["index"].to_numpy(dtype=np.int64)
+    with reading(present(path, "the gene list"), "a gene list of scFoundation"):
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        genes, places = table["gene_name"].to_numpy(), table["index"].to_numpy(dtype=np.int64)
     if sorted(places) != list(range(len(places))):
         raise ModelError(f"{path}: the column index must count from 0 to {len(places) - 1}, each once")
-    return Vocabulary(tuple(table["gene_name"].to_numpy()[np.argsort(places)]), str(path))
+    return Vocabulary(tuple(genes[np.argsort(places)]), str(path))
 
 
 def write_release(

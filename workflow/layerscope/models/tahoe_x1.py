@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORE
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
 from layerscope.models.transformer import first_token, usual_pooling
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_network, present, reading
+from layerscope.models.weights import load_network, read_json, reading
 
 NO_DRUG = "<pad>"
 
@@ -67,8 +66,7 @@ class TahoeX1(FoundationModel):
             if module.config.chemistry is None or DRUG not in release.tokens:
                 raise ConfigError(f"{folder}: this checkpoint has no encoder of drugs; set chemistry=off")
             self.drug_id = release.tokens[DRUG]
-            listing = present(folder / drug_list, "the list of drugs").read_text(encoding="utf-8")
-            self.drugs: dict[str, int] = json.loads(listing)
+            self.drugs: dict[str, int] = read_json(folder / drug_list, "the list of drugs")
             self.obs_columns = (self.drug_column,)
         if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
             raise ConfigError(

@@ -148,15 +148,10 @@ def read_genes(
 
 def _read_chromosomes(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     """The table of places with a column ``label`` (species and chromosome), and the code of each label."""
-    needed = ["species", "gene_symbol", "chromosome", "start"]
-    try:
-        table = pd.read_csv(present(path, "the table of chromosomes"), dtype=str)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not a table ({error}); fetch it again") from error
-    if not set(needed) <= set(table.columns):
-        raise ModelError(
-            f"{path}: expected the columns {', '.join(needed)}; found {', '.join(table.columns)}"
-        )
+    with reading(present(path, "the table of chromosomes"), "a table of chromosomes"):
+        columns = pd.read_csv(path, dtype=str)
+        names = ("species", "gene_symbol", "chromosome", "start")
+        table = pd.DataFrame({name: columns[name] for name in names})
     table["gene_symbol"] = table["gene_symbol"].str.upper()
     table["start"] = pd.to_numeric(table["start"], errors="coerce")
     table["label"] = table["species"] + "_" + table["chromosome"]
