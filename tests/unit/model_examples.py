@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anndata as ad
@@ -27,7 +28,7 @@ from layerscope.models import (
     tahoe_x1,
     tahoe_x1_files,
 )
-from layerscope.models.base import CellBlock, Sentences
+from layerscope.models.base import CellBlock, FoundationModel, Sentences, TokenBatch, pack
 from layerscope.models.geneformer_network import GeneformerConfig
 from layerscope.models.geneformer_network import fresh as fresh_geneformer
 from layerscope.models.scfoundation_network import ScFoundationConfig
@@ -37,6 +38,7 @@ from layerscope.models.scgpt_network import fresh as fresh_scgpt
 from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_network import TahoeX1Config
 from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+from layerscope.models.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 SCFOUNDATION = GOLDEN / "scfoundation" / "A"
@@ -49,25 +51,77 @@ TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
 GENE_LIST = {"gene_list": "gene_index.tsv"}
 
 
-def load_scfoundation(folder: Path = SCFOUNDATION, **settings: Any) -> scfoundation.ScFoundation:
-    """A scFoundation model; the golden one by default."""
-    named = GENE_LIST if folder == SCFOUNDATION else {}
-    return scfoundation.load(folder, Settings({**named, **settings}, "scfoundation"))
+def loader(family: ModuleType, golden: Path) -> Callable[..., Any]:
+    """A function that loads a model of a family: the golden one by default."""
+
+    def load(folder: Path = golden, seed: int = 0, **settings: Any) -> FoundationModel:
+        named = GENE_LIST if folder == SCFOUNDATION else {}
+        return family.load(folder, Settings({**named, **settings}, family.__name__), seed)
+
+    return load
 
 
-def load_tahoe_x1(folder: Path = TAHOE_A, seed: int = 0, **settings: Any) -> tahoe_x1.TahoeX1:
-    """A Tahoe-X1 model; the golden one without chemistry by default."""
-    return tahoe_x1.load(folder, Settings(settings, "tahoe_x1"), seed)
+load_scfoundation = loader(scfoundation, SCFOUNDATION)
+load_tahoe_x1 = loader(tahoe_x1, TAHOE_A)
+load_scgpt = loader(scgpt, SCGPT)
+load_geneformer = loader(geneformer, GENEFORMER_V2)
 
 
-def load_scgpt(folder: Path = SCGPT, seed: int = 0, **settings: Any) -> scgpt.ScGpt:
-    """A scGPT model; the golden one by default."""
-    return scgpt.load(folder, Settings(settings, "scgpt"), seed)
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a golden file holds."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
 
 
-def load_geneformer(folder: Path = GENEFORMER_V2, **settings: Any) -> geneformer.Geneformer:
-    """A Geneformer model; the golden one of V2 by default."""
-    return geneformer.load(folder, Settings(settings, "geneformer"))
+def states(
+    model: FoundationModel, sentences: Sentences, cells: np.ndarray | None = None
+) -> tuple[list[torch.Tensor], TokenBatch]:
+    """Hidden states of every layer, and the batch that they are of."""
+    with torch.inference_mode():
+        batch = pack(sentences, cells)
+        return [hidden.clone() for _, hidden in model.layers(batch)], batch
+
+
+def assert_stages(
+    model: FoundationModel,
+    sentences: Sentences,
+    expected: Sequence[np.ndarray],
+    after: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> None:
+    """The tokens' states at every layer, and ``after`` the last one, are those expected."""
+    stages, _ = states(model, sentences)
+    with torch.inference_mode():
+        stages += [after(stages[-1])] if after else []
+    for ours, theirs in zip(stages, expected, strict=True):
+        np.testing.assert_allclose(ours[: sentences.offsets[-1]].numpy(), theirs, **TOLERANCE)
+
+
+def assert_poolings(model: FoundationModel, sentences: Sentences, expected: dict[str, np.ndarray]) -> None:
+    """Each pooling, and ``official``, is the one expected: poolings at each layer."""
+    hidden, batch = states(model, sentences)
+    with torch.inference_mode():
+        for pooling, theirs in expected.items():
+            for state, of_layer in zip(hidden, theirs, strict=True):
+                np.testing.assert_allclose(model.pool(state, batch, pooling).numpy(), of_layer, **TOLERANCE)
+
+
+def official(model: FoundationModel, sentences: Sentences) -> np.ndarray:
+    """The official embedding of each cell."""
+    hidden, batch = states(model, sentences)
+    with torch.inference_mode():
+        return model.official(hidden[model.official_layer], batch).numpy()
+
+
+def tokens_of_cell(sentences: Sentences, cell: int, name: str = "ids") -> np.ndarray:
+    """A column of the tokens of one cell."""
+    return sentences.tokens[name][sentences.offsets[cell] : sentences.offsets[cell + 1]]
+
+
+def change_json(path: Path, **values: Any) -> Path:
+    """Change values of a JSON file, or take them out (None); its folder."""
+    changed = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in changed.items() if value is not None}))
+    return path.parent
 
 
 def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
@@ -102,22 +156,28 @@ def tokens_of(ids: np.ndarray, values: np.ndarray, offsets: np.ndarray, **cells:
 
 def golden_tahoe_counts(which: str) -> tuple[np.ndarray, np.ndarray]:
     """Counts (dense) and gene ids of a golden set of Tahoe-X1."""
-    with np.load(GOLDEN / "tahoe_x1" / which / "input_counts.npz") as stored:
-        matrix = sparse.csr_matrix(
-            (stored["data"], stored["indices"], stored["indptr"]), shape=tuple(stored["shape"])
-        )
-        return matrix.toarray(), stored["gene_ids"]
+    held = arrays(GOLDEN / "tahoe_x1" / which / "input_counts.npz")
+    return dense_counts(held, ""), held["gene_ids"]
 
 
-def over_vocabulary(counts: np.ndarray, genes: Sequence[str], vocabulary: Sequence[str]) -> CellBlock:
+def dense_counts(held: dict[str, np.ndarray], prefix: str = "counts_") -> np.ndarray:
+    """Cells x genes of a golden set."""
+    parts = tuple(held[f"{prefix}{name}"] for name in ("data", "indices", "indptr"))
+    return sparse.csr_matrix(parts, shape=tuple(held[f"{prefix}shape"])).toarray()
+
+
+def over_vocabulary(
+    counts: np.ndarray, genes: Sequence[str], known: Vocabulary | Sequence[str], **more: Any
+) -> CellBlock:
     """Golden counts as a block over a vocabulary."""
-    place = {gene: i for i, gene in enumerate(vocabulary)}
-    dense, columns = np.zeros((len(counts), len(place))), np.full(len(place), -1)
+    vocabulary = known if isinstance(known, Vocabulary) else Vocabulary(tuple(known), "golden")
+    dense = np.zeros((len(counts), len(vocabulary.genes)))
+    columns = np.full(dense.shape[1], -1)
     for column, gene in enumerate(genes):
-        if gene in place:
-            dense[:, place[gene]] = counts[:, column]
-            columns[place[gene]] = column
-    return block_of(dense, gene_columns=columns)
+        place = vocabulary.place(str(gene))
+        if place >= 0:
+            dense[:, place], columns[place] = counts[:, column], column
+    return block_of(dense, gene_columns=columns, **more)
 
 
 def write_scfoundation(folder: Path, n_genes: int = 40, hidden: int = 16, layers: int = 2) -> Path:
@@ -213,10 +273,10 @@ def counts(n_cells: int, n_genes: int, seed: int = 0) -> np.ndarray:
     """Counts of cells that express from a few to nearly all genes; the last one expresses none."""
     draw = np.random.default_rng(seed)
     rates = draw.uniform(0.1, 3.0, (n_cells, 1)) * draw.gamma(0.6, 1.0, n_genes)
-    found = draw.poisson(rates)
-    found[:, 0] += 2
-    found[-1] = 0
-    return found
+    matrix = draw.poisson(rates)
+    matrix[:, 0] += 2
+    matrix[-1] = 0
+    return matrix
 
 
 def write_h5ad(

@@ -22,8 +22,8 @@ def spectrum():
 def test_components_are_those_of_a_singular_value_decomposition(spectrum, shape):
     values = spectrum if shape == "tall" else np.ascontiguousarray(spectrum.T)
     left, singular, _ = np.linalg.svd(values, full_matrices=False)
-    found = principal_components(rows(values), 20)
-    np.testing.assert_allclose(np.abs(found), np.abs(left[:, :20] * singular[:20]), atol=1e-4)
+    ours = principal_components(rows(values), 20)
+    np.testing.assert_allclose(np.abs(ours), np.abs(left[:, :20] * singular[:20]), atol=1e-4)
 
 
 def test_the_randomised_route_finds_the_same(spectrum, monkeypatch):
@@ -54,5 +54,5 @@ def test_there_are_no_more_components_than_the_rank():
 
 
 def test_whitened_components_have_unit_mean_square(spectrum):
-    found = principal_components(rows(spectrum), 10, whiten=True)
-    np.testing.assert_allclose((found**2).mean(axis=0), 1, rtol=1e-5)
+    ours = principal_components(rows(spectrum), 10, whiten=True)
+    np.testing.assert_allclose((ours**2).mean(axis=0), 1, rtol=1e-5)

@@ -1,12 +1,15 @@
 """What every family of models must do; a family's own tests are about its files and its owners' numbers."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, write_h5ad
+from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, states, write_h5ad
 
 import layerscope.extraction.engine as engine_module
 from layerscope.errors import ConfigError, ModelError
@@ -15,6 +18,7 @@ from layerscope.extraction.merge import merge
 from layerscope.models.base import pack
 from layerscope.models.controls import apply_control
 
+GUIDE = Path(__file__).parents[2] / "docs" / "models.md"
 # families that draw genes, or bins, of a cell at random
 DRAWN = ("tahoe_x1", "scgpt", "uce")
 
@@ -37,12 +41,6 @@ def embeddings(study):
 def block(model, dense, cell_ids=None):
     """Counts over the genes of a vocabulary, which may be in another order."""
     return block_of(dense[:, : len(model.vocabulary.genes)], cell_ids)
-
-
-def states(model, sentences, cells=None):
-    with torch.inference_mode():
-        batch = pack(sentences, cells)
-        return [hidden.clone() for _, hidden in model.layers(batch)], batch
 
 
 def test_every_layer_is_there_and_a_refused_cell_is_nan_in_each_with_its_reason(study, model, embeddings):
@@ -208,6 +206,13 @@ def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_
             study.example.load(release)
         path.write_bytes(content)
     study.example.load(release)
+
+
+def test_every_setting_stands_in_the_familys_section_of_the_guide(model):
+    section = re.search(rf"^## {model.family}\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S)
+    assert section is not None
+    for name in model.settings:
+        assert f"`{name}`" in section[1], name
 
 
 def test_settings_that_mean_nothing_are_refused(study):

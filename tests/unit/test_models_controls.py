@@ -92,7 +92,7 @@ def test_a_control_that_is_not_known_is_refused():
 
 
 def test_the_catalogue_knows_its_families():
-    foundation = [name for name, found in FAMILIES.items() if found.foundation]
+    foundation = [name for name, family in FAMILIES.items() if family.foundation]
     assert {"scfoundation", "tahoe_x1", "scgpt", "geneformer"} <= set(foundation)
     for name in foundation:
         assert callable(implementation(name).load)

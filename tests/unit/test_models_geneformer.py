@@ -14,15 +14,21 @@ from model_examples import (
     GENEFORMER_V1,
     GENEFORMER_V2,
     TOLERANCE,
+    arrays,
+    assert_poolings,
+    assert_stages,
     block_of,
+    change_json,
     counts,
     load_geneformer,
+    official,
     write_geneformer,
 )
 from safetensors.torch import load_file, save_file
 
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.base import CellBlock, Sentences, pack
+from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.geneformer import Geneformer
 from layerscope.models.vocabulary import match_genes
 
@@ -32,8 +38,7 @@ GENERATIONS = {"v1": GENEFORMER_V1, "v2": GENEFORMER_V2}
 @pytest.fixture(params=GENERATIONS)
 def golden(request):
     """A generation's model and its golden arrays."""
-    with np.load(GENEFORMER / f"golden_{request.param}.npz") as stored:
-        return load_geneformer(GENERATIONS[request.param]), {name: stored[name] for name in stored.files}
+    return load_geneformer(GENERATIONS[request.param]), arrays(GENEFORMER / f"golden_{request.param}.npz")
 
 
 def matched(model: Geneformer, matrix: np.ndarray, ids: np.ndarray) -> CellBlock:
@@ -45,25 +50,17 @@ def matched(model: Geneformer, matrix: np.ndarray, ids: np.ndarray) -> CellBlock
     return block_of(dense, gene_columns=match.gene_columns, n_columns=match.n_columns)
 
 
-def given_tokens(model: Geneformer, ids: np.ndarray, mask: np.ndarray) -> Sentences:
+def given_tokens(model: Geneformer, expected: dict[str, np.ndarray]) -> Sentences:
     """Sentences of the golden files' padded tokens."""
-    kept = mask.astype(bool)
-    lengths = kept.sum(axis=1)
-    n_special = len(model.special) // 2
+    cells, positions = np.nonzero(expected["attention_mask"])
+    lengths = expected["attention_mask"].sum(axis=1)
     return Sentences(
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        tokens={"ids": ids[kept], "positions": np.broadcast_to(np.arange(kept.shape[1]), kept.shape)[kept]},
-        cells={"genes_end": lengths - n_special},
+        tokens={"ids": expected["input_ids"][cells, positions], "positions": positions},
+        cells={"genes_end": lengths - len(model.special) // 2},
         refused=[""] * len(lengths),
         shortened=np.zeros(len(lengths), dtype=bool),
     )
-
-
-def forward(model: Geneformer, sentences: Sentences) -> list[np.ndarray]:
-    """Hidden states of the tokens at every stage."""
-    with torch.inference_mode():
-        hidden = [h.clone() for _, h in model.layers(pack(sentences))]
-    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
 
 
 def padded(sentences: Sentences, width: int) -> np.ndarray:
@@ -100,30 +97,15 @@ def test_tokens_that_do_not_depend_on_the_order_of_columns_are_offered_and_diffe
 
 def test_every_stage_of_every_cell_is_that_of_the_owners_code(golden):
     model, expected = golden
-    kept = expected["attention_mask"].astype(bool)
-    stages = forward(model, given_tokens(model, expected["input_ids"], expected["attention_mask"]))
-    assert len(stages) == len(expected["hidden"])
-    for found, hidden in zip(stages, expected["hidden"], strict=True):
-        np.testing.assert_allclose(found, hidden[kept], **TOLERANCE)
+    is_token = expected["attention_mask"].astype(bool)
+    assert_stages(model, given_tokens(model, expected), expected["hidden"][:, is_token])
 
 
 def test_poolings_are_those_of_the_owners_code(golden):
     model, expected = golden
     names = {"mean_genes": "cell_mean", "mean": "mean_all_tokens", "cls": "cls"}
-    with torch.inference_mode():
-        batch = pack(given_tokens(model, expected["input_ids"], expected["attention_mask"]))
-        for layer, hidden in model.layers(batch):
-            for pooling, name in names.items():
-                if name in expected:
-                    found = model.pool(hidden, batch, pooling).numpy()
-                    np.testing.assert_allclose(found, expected[name][layer], **TOLERANCE)
-
-
-def official(model, sentences):
-    with torch.inference_mode():
-        batch = pack(sentences)
-        states = {layer: hidden.clone() for layer, hidden in model.layers(batch)}
-        return model.official(states[model.official_layer], batch).numpy()
+    by_pooling = {pooling: expected[name] for pooling, name in names.items() if name in expected}
+    assert_poolings(model, given_tokens(model, expected), by_pooling)
 
 
 @pytest.mark.parametrize("kind", ["cell", "cls"])
@@ -138,19 +120,17 @@ def test_the_official_embedding_is_named_by_its_block_and_not_by_its_distance_fr
         return
     chosen = {} if layer is None else {"official_layer": layer}
     model = load_geneformer(model.weights.parent, official=kind, **chosen)
-    sentences = given_tokens(model, expected["input_ids"], expected["attention_mask"])
-    found = official(model, sentences)
-    np.testing.assert_allclose(found, expected[f"official_{kind}_layer_{name}"], **TOLERANCE)
+    ours = official(model, given_tokens(model, expected))
+    np.testing.assert_allclose(ours, expected[f"official_{kind}_layer_{name}"], **TOLERANCE)
     assert model.official_pooling.startswith(f"after block {model.official_layer} of 3: ")
 
 
 def test_genes_are_found_by_the_mapping_alone_in_any_case_and_version(golden):
     model, expected = golden
     names = [f"{name.lower()}.{i}" for i, name in enumerate(expected["ensembl_ids"])]
-    found = match_genes(model.vocabulary, {"var_names": names}, path="cells.h5ad")
+    match = match_genes(model.vocabulary, {"var_names": names}, path="cells.h5ad")
     place = {gene: i for i, gene in enumerate(model.vocabulary.genes)}
-    wanted = [place.get(gene, -1) for gene in expected["mapped_ids"]]
-    np.testing.assert_array_equal(found.index, wanted)
+    np.testing.assert_array_equal(match.index, [place.get(gene, -1) for gene in expected["mapped_ids"]])
 
 
 def test_generations_differ_in_what_the_dictionaries_say():
@@ -161,18 +141,6 @@ def test_generations_differ_in_what_the_dictionaries_say():
     assert "cls" not in one.poolings
     with pytest.raises(ConfigError, match="no pooling 'cls'; choose one of mean_genes"):
         one.pool(torch.zeros(1, 32), pack(one.tokenise(block_of(np.ones((1, 70))))), "cls")
-
-
-def test_a_cell_without_a_known_gene_is_refused_and_one_gene_or_one_count_is_enough(golden):
-    model, _ = golden
-    dense = np.zeros((3, len(model.vocabulary.genes)))
-    dense[1, 3], dense[2, 5:7] = 1, (0.25, 0.75)
-    sentences = model.tokenise(block_of(dense))
-    n_special = len(model.special)
-    assert sentences.refused == ["expresses no gene of the vocabulary", "", ""]
-    assert sentences.lengths.tolist() == [0, 1 + n_special, 2 + n_special]
-    ids = sentences.tokens["ids"][: 1 + n_special].tolist()
-    assert ids == ([2, int(model.gene_ids[3]), 3] if n_special else [int(model.gene_ids[3])])
 
 
 @settings(max_examples=25, deadline=None)
@@ -210,7 +178,7 @@ def test_every_norm_has_the_configurations_epsilon(tmp_path):
 
 def test_a_whole_release_needs_the_models_name_if_it_holds_several(tmp_path):
     folder = release(tmp_path)
-    with pytest.raises(ConfigError, match="holds Geneformer-V1-tiny, Geneformer-V2-tiny; choose one with"):
+    with pytest.raises(ConfigError, match="holds Geneformer-V1-tiny, Geneformer-V2-tiny"):
         load_geneformer(folder)
     assert load_geneformer(folder, model="Geneformer-V1-tiny").n_layers == 3
     shutil.rmtree(folder / "Geneformer-V1-tiny")
@@ -219,12 +187,9 @@ def test_a_whole_release_needs_the_models_name_if_it_holds_several(tmp_path):
 
 def test_dictionaries_may_lie_in_the_models_own_folder_and_be_json(tmp_path):
     folder = release(tmp_path)
-    model, named = folder / "Geneformer-V2-tiny", "_gc104M"
-    for path in (folder / "geneformer").glob(f"*{named}.pkl"):
-        held = {
-            name: getattr(v, "item", lambda v=v: v)() for name, v in pickle.loads(path.read_bytes()).items()
-        }
-        (model / path.with_suffix(".json").name).write_text(json.dumps(held))
+    model = folder / "Geneformer-V2-tiny"
+    for path in (folder / "geneformer").glob("*_gc104M.pkl"):
+        (model / path.with_suffix(".json").name).write_text(json.dumps(read_dictionary(path, "a dictionary")))
     shutil.rmtree(folder / "geneformer")
     one, other = load_geneformer(model), load_geneformer(GENEFORMER_V2)
     np.testing.assert_array_equal(one.medians, other.medians)
@@ -239,9 +204,7 @@ def test_a_models_own_dictionaries_come_before_those_of_its_neighbours(tmp_path)
 
 def test_dictionaries_of_another_generation_are_refused(tmp_path):
     folder = release(tmp_path)
-    with pytest.raises(
-        ModelError, match=r"68 rows, but of the token dictionaries .*gc30M.pkl has 72.*V1, V2"
-    ):
+    with pytest.raises(ModelError, match=r"68 rows, .*gc30M.pkl has 72"):
         load_geneformer(folder / "Geneformer-V2-tiny", dictionaries="../geneformer/gene_dictionaries_30m")
     shutil.rmtree(folder / "geneformer")
     with pytest.raises(ModelError, match="no token_dictionary"):
@@ -257,7 +220,7 @@ def test_generations_of_equal_size_are_told_apart_by_their_special_tokens(tmp_pa
     assert load_geneformer(tmp_path / "Geneformer-V1-x").special == ()
     assert load_geneformer(tmp_path / "Geneformer-V2-x").special == (3, 2)
     renamed = (tmp_path / "Geneformer-V2-x").rename(tmp_path / "mine")
-    with pytest.raises(ConfigError, match="all fit; choose with --set dictionaries=FOLDER"):
+    with pytest.raises(ConfigError, match="all fit"):
         load_geneformer(renamed)
 
 
@@ -266,22 +229,13 @@ def test_a_pointer_of_the_other_generation_does_no_harm_and_ones_own_is_named(tm
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n"
     (folder / "geneformer/gene_dictionaries_30m/token_dictionary_gc30M.pkl").write_bytes(pointer)
     assert load_geneformer(folder / "Geneformer-V2-tiny").special
-    with pytest.raises(
-        ModelError, match=r"token_dictionary_gc30M.pkl: a Git-LFS pointer, not the token dictio"
-    ):
+    with pytest.raises(ModelError, match=r"token_dictionary_gc30M.pkl: a Git-LFS pointer"):
         load_geneformer(folder / "Geneformer-V1-tiny")
-    (folder / "Geneformer-V2-tiny/model.safetensors").write_bytes(pointer)
-    with pytest.raises(ModelError, match=r"model.safetensors: a Git-LFS pointer, not the file of weights"):
-        load_geneformer(folder / "Geneformer-V2-tiny")
 
 
 def small(tmp_path, **config):
     """A small release with another configuration (None takes a key away)."""
-    folder = write_geneformer(tmp_path / "model")
-    changed = {**json.loads((folder / "config.json").read_text()), **config}
-    kept = {name: value for name, value in changed.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(kept))
-    return folder
+    return change_json(write_geneformer(tmp_path / "model") / "config.json", **config)
 
 
 @pytest.mark.parametrize(
@@ -289,13 +243,12 @@ def small(tmp_path, **config):
     [
         ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, the tensors 2"),
         ({"num_attention_heads": 3}, "3 heads do not divide a width of 16"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish' is not one of relu, gelu"),
-        ({"layer_norm_eps": None}, "lacks 'layer_norm_eps'"),
-        ({"pad_token_id": "none"}, "not a number"),
+        ({"hidden_act": "swish"}, "activation 'swish' is not one of relu, gelu"),
+        ({"layer_norm_eps": None}, "it has no 'layer_norm_eps'"),
+        ({"pad_token_id": "none"}, "invalid literal"),
         ({"model_type": "roberta"}, "model_type is 'roberta'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"vocab_size": 43}, "the gene table has 43 rows"),
-        ({"intermediate_size": 64}, r"intermediate.dense.weight has shape \(48, 16\), .* \(64, 16\)"),
         ({"max_position_embeddings": 30}, r"position_embeddings.weight has shape \(24, 16\)"),
     ],
 )
@@ -308,15 +261,15 @@ QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "tensor", "message"),
     [
-        (lambda t: {**t, QUERY: torch.ones(16, 8)}, f"{QUERY} has shape \\(16, 8\\), .* \\(16, 16\\)"),
-        (lambda t: {**t, "classifier.weight": torch.ones(2, 16)}, "fine-tuned to classify"),
+        (QUERY, torch.ones(16, 8), f"{QUERY} has shape \\(16, 8\\), .* \\(16, 16\\)"),
+        ("classifier.weight", torch.ones(2, 16), "fine-tuned to classify"),
     ],
 )
-def test_tensors_are_loaded_strictly_and_named_as_in_the_file(tmp_path, change, message):
+def test_tensors_are_named_as_in_the_file_and_those_of_classifiers_refused(tmp_path, name, tensor, message):
     path = small(tmp_path) / "model.safetensors"
-    save_file(change(load_file(path)), path)
+    save_file({**load_file(path), name: tensor}, path)
     with pytest.raises(ModelError, match=message):
         load_geneformer(path.parent)
 
@@ -345,8 +298,8 @@ FIRST = "ENSG00000000000"
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("token_dictionary", lambda d: {**d, FIRST: 5}, "do not count from 0 to 43, each once"),
-        ("token_dictionary", lambda d: {**d, FIRST: "4"}, "ids that are not whole numbers"),
+        ("token_dictionary", lambda d: {**d, FIRST: 99}, "do not count from 0 to 43, each once"),
+        ("token_dictionary", lambda d: {**d, FIRST: "4"}, "not a whole number"),
         (
             "token_dictionary",
             lambda d: {("<EOS>" if k == "<eos>" else k): v for k, v in d.items()},
@@ -372,14 +325,11 @@ def test_settings_that_the_model_cannot_follow_are_refused(tmp_path, chosen):
         load_geneformer(small(tmp_path), **chosen)
 
 
-def test_other_sizes_and_special_ids_load_as_well(tmp_path):
+def test_a_long_cell_keeps_its_highest_ranks_between_the_special_tokens_of_the_release(tmp_path):
     model = load_geneformer(write_geneformer(tmp_path, n_genes=7, hidden=8, max_length=5))
-    assert (model.hidden_size, model.max_length, model.special) == (8, 5, (3, 2))
     sentences = model.tokenise(block_of(np.arange(7.0)[None]))
-    assert sentences.tokens["ids"][[0, -1]].tolist() == [3, 2]
-    scaled = np.arange(7.0) / model.medians
-    top = np.argsort(-scaled)[:3]
-    assert sentences.tokens["ids"][1:-1].tolist() == model.gene_ids[top].tolist()
+    highest = np.argsort(-np.arange(7.0) / model.medians)[:3]
+    assert sentences.tokens["ids"].tolist() == [3, *model.gene_ids[highest], 2]
     assert sentences.shortened.tolist() == [True]
 
 

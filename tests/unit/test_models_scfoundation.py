@@ -6,45 +6,29 @@ import torch
 from model_examples import (
     SCFOUNDATION,
     TOLERANCE,
+    arrays,
+    assert_poolings,
+    assert_stages,
     block_of,
     load_scfoundation,
+    official,
+    states,
     write_scfoundation,
 )
 
 from layerscope.errors import ConfigError, ModelError
-from layerscope.models.base import Sentences, pack
-from layerscope.models.scfoundation import ScFoundation
-from layerscope.models.scfoundation_files import write_gene_list
-
-STAGES = 5
+from layerscope.models.base import pack
+from layerscope.models.scfoundation_files import read_gene_list, write_gene_list
 
 
 @pytest.fixture(scope="module")
 def expected():
-    with np.load(SCFOUNDATION / "expected.npz") as stored:
-        return {name: stored[name] for name in stored.files}
+    return arrays(SCFOUNDATION / "expected.npz")
 
 
 @pytest.fixture(scope="module")
 def aligned():
-    with np.load(SCFOUNDATION / "input_counts.npz") as stored:
-        return stored["counts_aligned"]
-
-
-def forward(model: ScFoundation, sentences: Sentences) -> list[np.ndarray]:
-    """Hidden states of the tokens at every stage, the final norm last."""
-    with torch.inference_mode():
-        batch = pack(sentences)
-        hidden = [h.clone() for _, h in model.layers(batch)]
-        hidden.append(model.module.final(hidden[-1]))
-    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
-
-
-def official(model: ScFoundation, sentences: Sentences) -> np.ndarray:
-    with torch.inference_mode():
-        batch = pack(sentences)
-        *_, (_, last) = model.layers(batch)
-        return model.official(last, batch).numpy()
+    return arrays(SCFOUNDATION / "input_counts.npz")["counts_aligned"]
 
 
 def test_tokens_are_those_of_the_owners_code(expected, aligned):
@@ -57,32 +41,22 @@ def test_tokens_are_those_of_the_owners_code(expected, aligned):
 
 def test_every_stage_of_every_cell_is_that_of_the_owners_code(expected, aligned):
     model = load_scfoundation()
-    stages = forward(model, model.tokenise(block_of(aligned)))
-    assert len(stages) == STAGES
-    for found, hidden in zip(stages, expected["hidden"], strict=True):
-        np.testing.assert_allclose(found, hidden[~expected["padding_mask"]], **TOLERANCE)
+    stages = expected["hidden"][:, ~expected["padding_mask"]]
+    assert_stages(model, model.tokenise(block_of(aligned)), stages, model.module.final)
 
 
-@pytest.mark.parametrize(
-    ("pooling", "name"),
-    [
-        ("total_count_token", "token_S"),
-        ("resolution_token", "token_T"),
-        ("mean", "pooled_mean_incl_TS"),
-        ("mean_genes", "pooled_mean_genes"),
-        ("max", "pooled_max_incl_TS"),
-        ("max_genes", "pooled_max_genes"),
-    ],
-)
-def test_poolings_are_those_of_the_owners_code_and_nan_where_they_do_not_exist(
-    expected, aligned, pooling, name
-):
+def test_poolings_are_those_of_the_owners_code_and_nan_where_they_do_not_exist(expected, aligned):
     model = load_scfoundation()
-    with torch.inference_mode():
-        batch = pack(model.tokenise(block_of(aligned)))
-        for layer, hidden in model.layers(batch):
-            found = model.pool(hidden, batch, pooling).numpy()
-            np.testing.assert_allclose(found, expected[name][layer], **TOLERANCE)
+    names = {
+        "total_count_token": "token_S",
+        "resolution_token": "token_T",
+        "mean": "pooled_mean_incl_TS",
+        "mean_genes": "pooled_mean_genes",
+        "max": "pooled_max_incl_TS",
+        "max_genes": "pooled_max_genes",
+    }
+    of_layers = {pooling: expected[name][: model.n_layers + 1] for pooling, name in names.items()}
+    assert_poolings(model, model.tokenise(block_of(aligned)), of_layers)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +78,8 @@ def test_each_input_flag_and_resolution_gives_the_owners_embedding(expected, ali
     values = aligned if flag == "F" else np.log1p(aligned / np.maximum(total, 1)[:, None] * 1e4)
     model = load_scfoundation(**chosen)
     block = block_of(values[fine], obs={"total": total[fine]}, log_normalised=flag != "F")
-    found = official(model, model.tokenise(block))
-    np.testing.assert_allclose(found, expected[f"official_{run}"][fine], **TOLERANCE)
+    ours = official(model, model.tokenise(block))
+    np.testing.assert_allclose(ours, expected[f"official_{run}"][fine], **TOLERANCE)
 
 
 def test_the_papers_released_code_is_reproduced_by_one_setting(expected, aligned):
@@ -115,26 +89,18 @@ def test_the_papers_released_code_is_reproduced_by_one_setting(expected, aligned
     fine = total > 0
     sentences = model.tokenise(block_of(normalised[fine], log_normalised=True))
     assert list(sentences.refused) == [""] * fine.sum()
-    with torch.inference_mode():
-        batch = pack(sentences)
-        for layer, hidden in model.layers(batch):
-            if layer:
-                found = model.pool(hidden, batch, "total_count_token").numpy()
-                np.testing.assert_allclose(
-                    found, expected["wrapper_bs1_last_token"][layer - 1][fine], **TOLERANCE
-                )
+    hidden, batch = states(model, sentences)
+    for state, theirs in zip(hidden[1:], expected["wrapper_bs1_last_token"], strict=True):
+        ours = model.pool(state, batch, "total_count_token").numpy()
+        np.testing.assert_allclose(ours, theirs[fine], **TOLERANCE)
 
 
 def test_cells_on_which_the_owners_code_fails_are_refused_by_name(aligned):
     refused = load_scfoundation().tokenise(block_of(aligned)).refused
     assert list(refused[:10]) == [""] * 10
-    assert "total count is 1 or less" in refused[10]
-    assert "no gene" in refused[11]
-
-
-def test_a_resolution_token_that_would_be_dropped_refuses_the_cell():
-    model = load_scfoundation(tgthighres="f0.1")
-    assert "resolution" in model.tokenise(block_of(np.eye(60)[:1] * 7)).refused[0]
+    assert "total count" in refused[10] and "no gene" in refused[11]
+    without_resolution = load_scfoundation(tgthighres="f0.1").tokenise(block_of(np.eye(60)[:1] * 7))
+    assert "resolution" in without_resolution.refused[0]
 
 
 def test_masked_values_train_the_mask_embedding(aligned):
@@ -169,13 +135,18 @@ def test_a_gene_list_of_another_checkpoint_is_refused(tmp_path):
         load_scfoundation(folder, gene_list="other.tsv")
 
 
-def test_a_missing_gene_list_names_what_is_there(tmp_path):
-    folder = write_scfoundation(tmp_path)
-    (folder / "OS_scRNA_gene_index.19264.tsv").rename(folder / "genes.tsv")
-    with pytest.raises(
-        ModelError, match=r"the gene list is missing; the folder holds genes.tsv, models.ckpt"
-    ):
-        load_scfoundation(folder)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("gene_name\tindex\nTP53\tone\n", "not a gene list"),
+        ("gene_name\nTP53\n", "it has no 'index'"),
+        ("gene_name\tindex\nTP53\t1\n", "must count from 0"),
+    ],
+)
+def test_what_is_no_gene_list_is_refused(tmp_path, content, message):
+    (tmp_path / "genes.tsv").write_text(content)
+    with pytest.raises(ModelError, match=message):
+        read_gene_list(tmp_path / "genes.tsv")
 
 
 @pytest.mark.parametrize(

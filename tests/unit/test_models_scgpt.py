@@ -1,6 +1,5 @@
 """scGPT gives what its owners' code gives, and does not fail where that does."""
 
-import json
 import shutil
 
 import numpy as np
@@ -11,15 +10,22 @@ from hypothesis import strategies as st
 from model_examples import (
     SCGPT,
     TOLERANCE,
+    arrays,
+    assert_poolings,
+    assert_stages,
     block_of,
+    change_json,
     load_scgpt,
+    official,
     over_vocabulary,
+    states,
     tokens_of,
+    tokens_of_cell,
     write_scgpt,
 )
 
 from layerscope.errors import ConfigError, ModelError
-from layerscope.models.base import Sentences, pack
+from layerscope.models.base import Sentences
 from layerscope.models.scgpt import ScGpt, possible_bins
 
 LONG = (5, 7)
@@ -27,8 +33,7 @@ LONG = (5, 7)
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(SCGPT / "golden.npz") as stored:
-        return {name: stored[name] for name in stored.files}
+    return arrays(SCGPT / "golden.npz")
 
 
 def given_tokens(golden, prefix="token") -> Sentences:
@@ -37,22 +42,14 @@ def given_tokens(golden, prefix="token") -> Sentences:
     return tokens_of(golden[f"{prefix}_ids"][kept], golden[f"{prefix}_values"][kept], offsets)
 
 
-def forward(model: ScGpt, sentences: Sentences) -> list[np.ndarray]:
-    """Hidden states of the tokens at every stage."""
-    with torch.inference_mode():
-        hidden = [h.clone() for _, h in model.layers(pack(sentences))]
-    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
-
-
 def tokenised(golden, **chosen) -> tuple[ScGpt, Sentences]:
     model = load_scgpt(**chosen)
-    return model, model.tokenise(over_vocabulary(golden["counts"], golden["genes"], model.vocabulary.genes))
+    return model, model.tokenise(over_vocabulary(golden["counts"], golden["genes"], model.vocabulary))
 
 
 def cell(sentences: Sentences, i: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids and values of a cell's tokens."""
-    rows = slice(sentences.offsets[i], sentences.offsets[i + 1])
-    return sentences.tokens["ids"][rows], sentences.tokens["values"][rows]
+    return tokens_of_cell(sentences, i), tokens_of_cell(sentences, i, "values")
 
 
 def test_tokens_are_those_of_the_owners_code(golden):
@@ -99,39 +96,24 @@ def test_the_owners_stream_of_random_numbers_gives_the_owners_bins(golden):
 
 @pytest.mark.parametrize(("tokens", "stages"), [("token", "hidden"), ("probe", "probe_hidden")])
 def test_every_stage_of_every_cell_is_that_of_the_owners_code(golden, tokens, stages):
-    kept = ~golden["pad_mask" if tokens == "token" else "probe_pad_mask"]
-    found = forward(load_scgpt(), given_tokens(golden, tokens))
-    assert len(found) == len(golden[stages])
-    for ours, theirs in zip(found, golden[stages], strict=True):
-        np.testing.assert_allclose(ours, theirs[kept], **TOLERANCE)
+    is_token = ~golden["pad_mask" if tokens == "token" else "probe_pad_mask"]
+    assert_stages(load_scgpt(), given_tokens(golden, tokens), golden[stages][:, is_token])
 
 
 def test_poolings_and_the_official_embedding_are_those_of_the_owners_code(golden):
-    model = load_scgpt()
+    model, sentences = load_scgpt(), given_tokens(golden)
     names = {"cls": "cls", "mean": "mean_tokens", "mean_genes": "mean_genes"}
-    with torch.inference_mode():
-        batch = pack(given_tokens(golden))
-        for layer, hidden in model.layers(batch):
-            for pooling, name in names.items():
-                found = model.pool(hidden, batch, pooling).numpy()
-                np.testing.assert_allclose(found, golden[name][layer], **TOLERANCE)
-        assert layer == model.official_layer
-        np.testing.assert_allclose(model.official(hidden, batch).numpy(), golden["official"], **TOLERANCE)
+    assert_poolings(model, sentences, {pooling: golden[name] for pooling, name in names.items()})
+    np.testing.assert_allclose(official(model, sentences), golden["official"], **TOLERANCE)
 
 
-def test_a_cell_without_a_known_gene_is_refused_and_one_gene_or_one_count_is_enough():
+def test_one_gene_is_enough_and_so_is_less_than_a_count():
     model = load_scgpt()
-    dense = np.zeros((3, 60))
-    dense[1, 3], dense[2, 5:7] = 1, (0.25, 0.75)
+    dense = np.zeros((2, 60))
+    dense[0, 3], dense[1, 5:7] = 1, (0.25, 0.75)
     sentences = model.tokenise(block_of(dense))
-    assert sentences.refused == ["expresses no gene of the vocabulary", "", ""]
-    assert sentences.lengths.tolist() == [0, 2, 3]
-    assert all(np.isfinite(stage).all() for stage in forward_of_kept(model, sentences))
-
-
-def forward_of_kept(model, sentences):
-    with torch.inference_mode():
-        return [h.numpy() for _, h in model.layers(pack(sentences, np.array([1, 2])))]
+    assert sentences.refused == ["", ""] and sentences.lengths.tolist() == [2, 3]
+    assert all(stage.isfinite().all() for stage in states(model, sentences)[0])
 
 
 def test_bins_are_made_of_the_whole_cell_before_it_loses_genes():
@@ -169,11 +151,7 @@ def test_counts_and_their_logarithms_have_the_same_bins_but_for_rounding_on_an_e
 
 def copied(tmp_path, **arguments):
     """The golden folder with other training arguments (None takes one away)."""
-    folder = shutil.copytree(SCGPT, tmp_path / "model")
-    changed = {**json.loads((folder / "args.json").read_text()), **arguments}
-    kept = {name: value for name, value in changed.items() if value is not None}
-    (folder / "args.json").write_text(json.dumps(kept))
-    return folder
+    return change_json(shutil.copytree(SCGPT, tmp_path / "model") / "args.json", **arguments)
 
 
 def changed_tensors(folder, change):
@@ -210,13 +188,11 @@ def test_two_spellings_that_differ_are_refused(tmp_path):
     [
         ({"nlayers": 4}, "says nlayers = 4, the tensors 3"),
         ({"nheads": 5}, "5 heads do not divide a width of 32"),
-        ({"embsize": 16}, r"has shape \(63, 32\), the configuration asks for \(63, 16\)"),
-        ({"d_hid": 64}, r"linear1.weight has shape \(48, 32\), the configuration asks for \(64, 32\)"),
-        ({"n_bins": None}, "lack 'n_bins'"),
-        ({"pad_value": "two"}, "not a number"),
+        ({"embsize": 16}, r"has shape \(63, 32\), .* \(63, 16\)"),
+        ({"n_bins": None}, "it has no 'n_bins'"),
+        ({"pad_value": "two"}, "could not convert"),
         ({"input_emb_style": "category"}, "input_emb_style is 'category'"),
         ({"input_style": "log1p"}, "input_style is 'log1p'"),
-        ({"domain_spec_batchnorm": "dsbn"}, "domain_spec_batchnorm is 'dsbn'"),
         ({"DSBN": True}, "DSBN is True"),
         ({"pre_norm": True}, "pre_norm is True"),
     ],
@@ -229,28 +205,18 @@ def test_another_architecture_or_tokeniser_is_refused(tmp_path, arguments, messa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda t: {**t, "dsbn.bns.0.weight": torch.ones(1)},
-            "dsbn.bns.0.weight: fine-tuned with batch norm",
-        ),
-        (lambda t: {"model": t}, r"expected tensors by name \(a state dict\); it holds model"),
-        (lambda t: {**t, "batch_encoder.embedding.weight": torch.ones(3, 32)}, None),
+        (lambda t: {**t, "dsbn.bns.0.weight": torch.ones(1)}, "dsbn.bns.0.weight: fine-tuned"),
+        (lambda t: {"model": t}, "expected tensors by name"),
     ],
 )
-def test_fine_tuned_checkpoints_are_refused_and_heads_are_ignored(tmp_path, change, message):
-    folder = changed_tensors(copied(tmp_path), change)
-    if message is None:
-        assert load_scgpt(folder).n_layers == 3
-        return
+def test_other_checkpoints_are_refused(tmp_path, change, message):
     with pytest.raises(ModelError, match=message):
-        load_scgpt(folder)
+        load_scgpt(changed_tensors(copied(tmp_path), change))
 
 
-def change_tokens(folder, **tokens):
-    path = folder / "vocab.json"
-    changed = {**json.loads(path.read_text()), **tokens}
-    path.write_text(json.dumps({name: place for name, place in changed.items() if place is not None}))
-    return folder
+def test_heads_are_ignored(tmp_path):
+    head = {"batch_encoder.embedding.weight": torch.ones(3, 32)}
+    assert load_scgpt(changed_tensors(copied(tmp_path), lambda t: {**t, **head})).n_layers == 3
 
 
 @pytest.mark.parametrize(
@@ -265,29 +231,26 @@ def change_tokens(folder, **tokens):
 )
 def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(tmp_path, tokens, message):
     with pytest.raises(ModelError, match=message):
-        load_scgpt(change_tokens(copied(tmp_path), **tokens))
+        load_scgpt(change_json(copied(tmp_path) / "vocab.json", **tokens))
 
 
 def test_special_tokens_that_the_vocabulary_lacks_are_appended_as_the_owners_do(tmp_path):
-    folder = change_tokens(copied(tmp_path), **dict.fromkeys(["<pad>", "<cls>", "<eoc>"]))
-    model = load_scgpt(folder)
+    without = dict.fromkeys(["<pad>", "<cls>", "<eoc>"])
+    model = load_scgpt(change_json(copied(tmp_path) / "vocab.json", **without))
     assert model.cell_id == 61
     assert model.vocabulary.genes == load_scgpt().vocabulary.genes
 
 
 def test_other_sizes_orders_and_constants_load_as_well(tmp_path):
-    model = load_scgpt(write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4))
+    folder = write_scgpt(tmp_path, n_genes=5, hidden=8, max_length=4)
+    with pytest.raises(ConfigError, match="max_length=1"):
+        load_scgpt(folder, max_length=1)
+    model = load_scgpt(folder)
     assert (model.hidden_size, model.max_length, model.n_edges, model.cell_id) == (8, 4, 10, 2)
     assert model.vocabulary.genes == ("G0", "G1", "G2", "G3", "G4")
     sentences = model.tokenise(block_of(np.ones((1, 5))))
     ids, values = cell(sentences, 0)
     assert len(ids) == 4 and set(ids[1:]) <= {1, 4, 5, 6, 7} and values[0] == -3
-    assert model.vocabulary.identifiers == "symbol"
-
-
-def test_a_limit_that_leaves_no_room_for_a_gene_is_refused():
-    with pytest.raises(ConfigError, match="max_length=1"):
-        load_scgpt(max_length=1)
 
 
 def test_the_untrained_control_draws_as_the_owners_do():

@@ -9,36 +9,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import TOLERANCE, block_of, run_extraction, write_h5ad
-from uce_examples import (
-    DRAW_SEED,
-    SETS,
-    constants,
-    golden,
-    golden_block,
-    golden_counts,
-    load_uce,
-    write_uce,
+from model_examples import (
+    TOLERANCE,
+    block_of,
+    dense_counts,
+    run_extraction,
+    states,
+    tokens_of_cell,
+    write_h5ad,
 )
+from uce_examples import DRAW_SEED, SETS, constants, golden, golden_block, load_uce, write_uce
 
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
-from layerscope.models.base import Sentences, pack
-from layerscope.models.uce import UCE, expected_sample
+from layerscope.models.uce import expected_sample
 
 N_GENES = 40
-
-
-def forward(model: UCE, sentences: Sentences) -> list[np.ndarray]:
-    """Hidden states of the tokens at every stage, the decoder's output last."""
-    with torch.inference_mode():
-        hidden = [h.clone() for _, h in model.layers(pack(sentences))]
-        hidden.append(model.module.decoder(hidden[-1]))
-    return [h[: sentences.offsets[-1]].numpy() for h in hidden]
-
-
-def of_cell(values: np.ndarray, sentences: Sentences, cell: int) -> np.ndarray:
-    return values[sentences.offsets[cell] : sentences.offsets[cell + 1]]
 
 
 @pytest.mark.parametrize("folder", SETS)
@@ -47,9 +33,7 @@ def test_tokens_are_those_of_the_owners_code_by_its_own_stream_of_random_numbers
     sentences = model.tokenise(golden_block(model, expected))
     assert sentences.refused == [""] * len(expected["lengths"])
     for cell, length in enumerate(expected["lengths"]):
-        np.testing.assert_array_equal(
-            of_cell(sentences.tokens["ids"], sentences, cell), expected["tokens"][cell, :length]
-        )
+        np.testing.assert_array_equal(tokens_of_cell(sentences, cell), expected["tokens"][cell, :length])
 
 
 @pytest.mark.parametrize("folder", SETS)
@@ -67,18 +51,20 @@ def test_genes_their_tokens_and_places_are_those_of_the_release(folder):
 def test_every_stage_of_every_cell_is_that_of_the_cell_alone(folder):
     model, expected = load_uce(folder, draw_seed_column=DRAW_SEED), golden(folder)
     sentences = model.tokenise(golden_block(model, expected))
-    stages = forward(model, sentences)
+    hidden, _ = states(model, sentences)
+    with torch.inference_mode():
+        stages = [*hidden, model.module.decoder(hidden[-1])]
     names = [*(f"h{layer}" for layer in range(model.n_layers + 1)), "decoded"]
-    for found, name in zip(stages, names, strict=True):
-        for cell, length in enumerate(expected["lengths"]):
-            theirs = expected[f"alone_{name}"][cell, :length]
-            np.testing.assert_allclose(of_cell(found, sentences, cell), theirs, **TOLERANCE)
+    for stage, name in zip(stages, names, strict=True):
+        for cell, ours in enumerate(np.split(stage.numpy(), sentences.offsets[1:-1])):
+            theirs = expected[f"alone_{name}"][cell, : expected["lengths"][cell]]
+            np.testing.assert_allclose(ours, theirs, **TOLERANCE)
 
 
 @pytest.mark.parametrize("folder", SETS)
 def test_golden_cells_through_the_whole_engine(folder, tmp_path):
     expected = golden(folder)
-    matrix = golden_counts(expected)
+    matrix = dense_counts(expected)
     seeds = int(expected["draw_seed"]) + np.arange(len(matrix))
     cells = write_h5ad(tmp_path / "c.h5ad", matrix, expected["input_genes"], obs={DRAW_SEED: seeds})
     chosen = {**constants(expected), "draw_seed_column": DRAW_SEED}
@@ -109,9 +95,7 @@ def test_counts_are_cut_to_whole_numbers_and_cells_without_any_are_refused():
     dense = np.zeros((3, len(model.vocabulary.genes)))
     dense[0, :2], dense[1, :2], dense[2, :2] = (2, 1), (2.9, 1.5), (0.9, 0)
     sentences = model.tokenise(block_of(dense))
-    np.testing.assert_array_equal(
-        of_cell(sentences.tokens["ids"], sentences, 0), of_cell(sentences.tokens["ids"], sentences, 1)
-    )
+    np.testing.assert_array_equal(tokens_of_cell(sentences, 0), tokens_of_cell(sentences, 1))
     assert sentences.refused == ["", "", "has no count of a gene of the vocabulary"]
 
 
@@ -138,23 +122,12 @@ def load_from(release, **settings):
     return load_uce(release.parent, **settings)
 
 
-def change_weights(release, change):
+def test_a_checkpoint_without_a_table_of_tokens_is_refused(release):
     path = next(release.glob("*layer_model.torch"))
-    held = torch.load(path, weights_only=True)
-    change(held)
-    torch.save(held, path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda held: held.pop("pe_embedding.weight"), "it has no 'pe_embedding.weight'"),
-        (lambda held: held.update(n=3), "expected tensors by name"),
-    ],
-)
-def test_missing_surplus_and_misshapen_tensors_are_named(release, change, message):
-    change_weights(release, change)
-    with pytest.raises(ModelError, match=message):
+    tensors = torch.load(path, weights_only=True)
+    del tensors["pe_embedding.weight"]
+    torch.save(tensors, path)
+    with pytest.raises(ModelError, match=r"it has no 'pe_embedding.weight'"):
         load_from(release)
 
 
@@ -228,21 +201,14 @@ def test_a_table_of_chromosomes_that_is_cut_off_shows_in_a_release_of_known_size
         load_from(release)
 
 
-class Payload:
-    def __reduce__(self):
-        return (print, ("unpickled",))
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("species_offsets.pkl", pickle.dumps({"human": Payload()}), "wants to import builtins.print"),
-        ("species_offsets.pkl", b"", "the file is empty"),
+        ("species_offsets.pkl", pickle.dumps({"human": print}), "wants to import builtins.print"),
         ("species_offsets.pkl", pickle.dumps({"human": "x"}), "is 'x', not a number"),
         ("species_chrom.csv", b"version https://git-lfs.github.com/spec/v1\n", "Git-LFS pointer"),
-        ("species_chrom.csv", b"a,b\n1,2\n", "expected the columns species, gene_symbol"),
+        ("species_chrom.csv", b"a,b\n1,2\n", "it has no 'species'"),
         ("3layer_model.torch", b"\x1f\x8b" + bytes(600), "gzip archive under a wrong name"),
-        ("3layer_model.torch", b"<!DOCTYPE html><html>", "a web page"),
     ],
 )
 def test_what_is_no_such_file_is_recognised(release, name, content, message):

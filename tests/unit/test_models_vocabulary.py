@@ -18,21 +18,21 @@ def test_the_vocabulary_itself_says_whether_it_is_ensembl():
     assert (SYMBOLS.identifiers, ENSEMBL.identifiers) == ("symbol", "ensembl")
 
 
-def test_ensembl_ids_are_found_with_and_without_version():
-    found = match(ENSEMBL, var_names=["ENSG00000000002.14", "ENSG00000000000", "ENSG00000000009.1"])
-    np.testing.assert_array_equal(found.index, [2, 0, -1])
-    assert (found.rate, found.coverage) == (pytest.approx(2 / 3), 0.5)
+def test_ensembl_ids_are_matched_with_and_without_version():
+    matched = match(ENSEMBL, var_names=["ENSG00000000002.14", "ENSG00000000000", "ENSG00000000009.1"])
+    np.testing.assert_array_equal(matched.index, [2, 0, -1])
+    assert (matched.rate, matched.coverage) == (pytest.approx(2 / 3), 0.5)
 
 
 def test_symbols_match_exactly():
-    found = match(SYMBOLS, var_names=["gata1", "GATA1", "TP53 ", "CD34", "MYC"])
-    np.testing.assert_array_equal(found.index, [-1, 1, -1, 2, 3])
+    matched = match(SYMBOLS, var_names=["gata1", "GATA1", "TP53 ", "CD34", "MYC"])
+    np.testing.assert_array_equal(matched.index, [-1, 1, -1, 2, 3])
 
 
 def test_the_first_column_of_a_repeated_gene_is_remembered():
-    found = match(SYMBOLS, var_names=["MYC", "CD34", "MYC"])
-    np.testing.assert_array_equal(found.index, [3, 2, 3])
-    np.testing.assert_array_equal(found.gene_columns, [-1, -1, 1, 0])
+    matched = match(SYMBOLS, var_names=["MYC", "CD34", "MYC"])
+    np.testing.assert_array_equal(matched.index, [3, 2, 3])
+    np.testing.assert_array_equal(matched.gene_columns, [-1, -1, 1, 0])
 
 
 def test_the_standard_column_of_the_right_kind_comes_first_then_what_knows_most():
@@ -60,9 +60,9 @@ def test_a_column_that_is_not_there_is_an_error_that_names_those_that_are():
     ],
 )
 def test_a_low_match_rate_names_the_likely_cause(vocabulary, names, cause):
-    found = match(vocabulary, var_names=names)
-    assert found.rate < 0.5
-    assert cause in found.warning and "cells.h5ad: 1 of" in found.warning
+    matched = match(vocabulary, var_names=names)
+    assert matched.rate < 0.5
+    assert cause in matched.warning and "cells.h5ad: 1 of" in matched.warning
 
 
 def test_a_good_match_warns_of_nothing():
@@ -84,9 +84,9 @@ def test_a_vocabulary_without_genes_or_with_repeats_is_refused():
 def test_a_table_of_names_decides_alone_what_is_known():
     names = {"ENSG00000000009": "ENSG00000000001", "ENSG00000000002": "ENSG00000000002", "x": "y"}
     vocabulary = Vocabulary(ENSEMBL.genes, "tokens.pkl", names, ignore_case=True)
-    found = match(
+    matched = match(
         vocabulary,
         var_names=["ensg00000000009.3", "ENSG00000000001", "ENSG00000000002", "ENSG00000000009", "x"],
     )
-    np.testing.assert_array_equal(found.index, [1, -1, 2, 1, -1])
-    np.testing.assert_array_equal(found.n_columns, [0, 2, 1, 0])
+    np.testing.assert_array_equal(matched.index, [1, -1, 2, 1, -1])
+    np.testing.assert_array_equal(matched.n_columns, [0, 2, 1, 0])

@@ -9,12 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from model_examples import GOLDEN, block_of
-from scipy import sparse
+from model_examples import GOLDEN, arrays, as_stored, dense_counts, loader, over_vocabulary
 
 from layerscope.models import transcriptformer
 from layerscope.models.base import CellBlock
-from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_network import (
     TranscriptFormerConfig,
     TranscriptFormerEncoder,
@@ -26,33 +24,16 @@ SETS = sorted(path.parent for path in (GOLDEN / "transcriptformer").glob("*/gold
 
 def golden(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of a golden set."""
-    with np.load(folder / "golden.npz") as stored:
-        return {name: stored[name] for name in stored.files}
+    return arrays(folder / "golden.npz")
 
 
-def load_transcriptformer(
-    folder: Path = SETS[0], seed: int = 0, **settings: Any
-) -> transcriptformer.TranscriptFormer:
-    """A TranscriptFormer model; the first golden one by default."""
-    return transcriptformer.load(folder, Settings(settings, "transcriptformer"), seed)
-
-
-def golden_counts(expected: dict[str, np.ndarray]) -> np.ndarray:
-    """Cells x input genes, dense."""
-    parts = (expected[f"counts_{name}"] for name in ("data", "indices", "indptr"))
-    return sparse.csr_matrix(tuple(parts), shape=tuple(expected["counts_shape"])).toarray()
+load_transcriptformer = loader(transcriptformer, SETS[0])
 
 
 def golden_block(model: transcriptformer.TranscriptFormer, expected: dict[str, np.ndarray]) -> CellBlock:
     """Golden counts over the vocabulary."""
-    matrix = golden_counts(expected)
-    dense = np.zeros((len(matrix), len(model.vocabulary.genes)))
-    columns = np.full(dense.shape[1], -1)
-    for column, gene in enumerate(expected["input_gene_ids"]):
-        place = model.vocabulary.place(str(gene))
-        if place >= 0:
-            dense[:, place], columns[place] = matrix[:, column], column
-    return block_of(dense, gene_columns=columns, obs={"assay": expected["assay"].astype(object)})
+    obs = {"assay": expected["assay"].astype(object)}
+    return over_vocabulary(dense_counts(expected), expected["input_gene_ids"], model.vocabulary, obs=obs)
 
 
 def write_transcriptformer(
@@ -84,11 +65,7 @@ def write_transcriptformer(
         table = draw.normal(size=(config.n_tokens, config.token_width)).astype(np.float32)
         encoder.gene_embeddings.embedding.weight.copy_(torch.from_numpy(table))
     (folder / "vocabs").mkdir(parents=True)
-    tensors = {
-        name: part.clone()
-        for parameter, tensor in encoder.state_dict().items()
-        for name, part in zip(stored_as(parameter), tensor.chunk(len(stored_as(parameter))), strict=True)
-    }
+    tensors = as_stored(encoder, stored_as)
     torch.save({**tensors, "mu.bias": torch.zeros(1)}, folder / "model_weights.pt")
     genes = [f"ENSG{i:011d}" for i in draw.permutation(n_genes)]
     half = n_genes // 2

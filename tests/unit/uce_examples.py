@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from model_examples import GOLDEN, block_of
-from scipy import sparse
+from model_examples import GOLDEN, arrays, dense_counts, over_vocabulary
 
 from layerscope.models import uce
 from layerscope.models.base import CellBlock
@@ -22,8 +21,7 @@ DRAW_SEED = "draw_seed"
 
 def golden(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of a golden set."""
-    with np.load(folder / "golden.npz") as stored:
-        return {name: stored[name] for name in stored.files}
+    return arrays(folder / "golden.npz")
 
 
 def constants(expected: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -41,23 +39,11 @@ def load_uce(folder: Path = SETS[0], seed: int = 0, **settings: Any) -> uce.UCE:
     return uce.load(folder, Settings({**named, **settings}, "uce"), seed)
 
 
-def golden_counts(expected: dict[str, np.ndarray]) -> np.ndarray:
-    """Cells x input genes, dense."""
-    parts = (expected[f"counts_{name}"] for name in ("data", "indices", "indptr"))
-    return sparse.csr_matrix(tuple(parts), shape=tuple(expected["counts_shape"])).toarray()
-
-
 def golden_block(model: uce.UCE, expected: dict[str, np.ndarray]) -> CellBlock:
     """Golden counts over the vocabulary, with the seed of the owners' draws."""
-    matrix = golden_counts(expected)
-    dense = np.zeros((len(matrix), len(model.vocabulary.genes)))
-    columns = np.full(dense.shape[1], -1)
-    for column, gene in enumerate(expected["input_genes"]):
-        place = model.vocabulary.place(str(gene))
-        if place >= 0:
-            dense[:, place], columns[place] = matrix[:, column], column
+    matrix = dense_counts(expected)
     seeds = int(expected["draw_seed"]) + np.arange(len(matrix))
-    return block_of(dense, gene_columns=columns, obs={DRAW_SEED: seeds})
+    return over_vocabulary(matrix, expected["input_genes"], model.vocabulary, obs={DRAW_SEED: seeds})
 
 
 SMALL = {"nhead": 2, "sample_size": 12}

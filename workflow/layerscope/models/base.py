@@ -24,8 +24,14 @@ from torch import Tensor, nn
 from layerscope.errors import ConfigError
 from layerscope.models.vocabulary import Vocabulary
 
-Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
+
+NO_GENE = "expresses no gene of the vocabulary"
+
+
+def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Where each of some runs of these lengths begins, and where the last ends: ``[0, l0, l0 + l1, ...]``."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,24 @@ class CellBlock:
     n_columns: Integers
     obs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     log_normalised: bool = False
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.cell_ids)
+
+    @property
+    def n_genes(self) -> Integers:
+        """Expressed genes of each cell."""
+        return np.diff(self.offsets)
+
+    @property
+    def cells(self) -> Integers:
+        """The cell of each entry."""
+        return np.repeat(np.arange(self.n_cells), self.n_genes)
+
+    def entries(self, cell: int) -> slice:
+        """Where a cell's entries are."""
+        return slice(int(self.offsets[cell]), int(self.offsets[cell + 1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +209,7 @@ def pack(
     starts, lengths = sentences.offsets[:-1][chosen], sentences.lengths[chosen]
     if len(chosen) == 0 or int(lengths.min()) == 0:
         raise ValueError("a batch holds at least one cell, and each of its cells at least one token")
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    offsets = offsets_of(lengths)
     source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
 
     def tensor(column: npt.NDArray[Any]) -> Tensor:
@@ -339,6 +363,8 @@ class FoundationModel(ABC):
         """Draw all weights anew, as the architecture does before training (the ``untrained`` control)."""
         self.module.initialise(seed)
 
-    def no_pooling(self, pooling: str) -> ConfigError:
-        """The error to raise where :meth:`pool` is asked for what there is not."""
-        return ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {', '.join(self.poolings)}")
+    def demand_pooling(self, pooling: str) -> None:
+        """Raise ConfigError where :meth:`pool` is asked for what there is not."""
+        if pooling not in self.poolings:
+            choices = ", ".join(self.poolings)
+            raise ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {choices}")

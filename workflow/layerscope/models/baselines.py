@@ -7,7 +7,7 @@ All are deterministic, and components have fixed signs.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,18 +37,10 @@ LIBRARY_BINS = 25
 
 @dataclass(frozen=True)
 class Representation:
-    """Cells as a baseline sees them.
+    """Cells as a baseline sees them."""
 
-    Attributes
-    ----------
-    matrix
-        Cells x features, float32.
-    notes
-        What was done otherwise than asked, and why.
-    """
-
-    matrix: NDArray[np.float32]
-    notes: list[str] = field(default_factory=list)
+    matrix: NDArray[np.float32]  # cells x features
+    notes: list[str] = field(default_factory=list)  # what was done otherwise than asked, and why
 
 
 def compute_baseline(
@@ -133,7 +125,7 @@ def hvg_pca(cells: AnnData, seed: int, n_top_genes: int = 2000, n_components: in
     values = np.clip(values, -CLIP, CLIP)
     values -= values.mean(axis=0, dtype=np.float64)
     rows = Rows.like(values, lambda start, end: values[start:end])
-    return _noting_fewer(principal_components(rows, n_components, seed), n_components, notes)
+    return _components(rows, n_components, seed, notes=notes)
 
 
 def rank_normal_pca(cells: AnnData, seed: int, n_components: int = 220) -> Representation:
@@ -152,7 +144,7 @@ def rank_normal_pca(cells: AnnData, seed: int, n_components: int = 220) -> Repre
     # a gene that no cell tells from another has a deviation of rounding errors alone
     inverse = np.where(deviation > 1e-12 * np.abs(mean).max(), 1.0 / np.maximum(deviation, 1e-300), 0.0)
     rows = Rows.like(scores, lambda start, end: (raw.block(start, end) - mean) * inverse)
-    return _noting_fewer(principal_components(rows, n_components, seed, whiten=True), n_components, [])
+    return _components(rows, n_components, seed, whiten=True)
 
 
 def hellinger_svd(cells: AnnData, seed: int, n_components: int = 50) -> Representation:
@@ -165,7 +157,7 @@ def hellinger_svd(cells: AnnData, seed: int, n_components: int = 50) -> Represen
         shape=counts.shape,
     )
     rows = Rows.like(roots, lambda start, end: roots[start:end].toarray())
-    return _noting_fewer(principal_components(rows, n_components, seed), n_components, [])
+    return _components(rows, n_components, seed)
 
 
 def log_all_genes(cells: AnnData, seed: int) -> Representation:
@@ -182,43 +174,48 @@ def qc_only(cells: AnnData, seed: int) -> Representation:
     _demand_counts(cells, "qc_only")
     counts = sparse.csr_matrix(cells.X, dtype=np.float64)
     totals = np.asarray(counts.sum(axis=1)).ravel()
-    columns = {"log total counts": np.log(totals), "log genes detected": np.log(np.diff(counts.indptr))}
-    notes = []
-    symbols = cells.var["symbol"].astype(str).to_numpy() if "symbol" in cells.var else None
-    if symbols is None:
-        notes.append(
-            "no percentage of mitochondrial counts and no cell-cycle scores: the genes have no symbols"
-        )
-    else:
-        mitochondrial = np.char.startswith(np.char.upper(symbols.astype(str)), "MT-")
-        if mitochondrial.any():
-            share = np.asarray(counts[:, np.flatnonzero(mitochondrial)].sum(axis=1)).ravel() / totals
-            columns["% mitochondrial"] = 100 * share
-        else:
-            notes.append("no percentage of mitochondrial counts: no symbol starts with MT- or mt-")
-        logged = log_normalised(cells)
-        for phase, genes in (("S", S_PHASE), ("G2M", G2M_PHASE)):
-            member = phase_members(symbols, genes)
-            if member.sum() >= MIN_PHASE_GENES:
-                columns[f"{phase} score"] = phase_score(logged, member)
-            else:
-                notes.append(
-                    f"no {phase} score: {int(member.sum())} of its {len(genes)} genes are here, "
-                    f"{MIN_PHASE_GENES} are needed"
-                )
-    values = np.column_stack(list(columns.values()))
+    measures = {"log total counts": np.log(totals), "log genes detected": np.log(np.diff(counts.indptr))}
+    of_genes, notes = _measures_by_symbol(cells, counts, totals)
+    measures |= of_genes
+    values = np.column_stack(list(measures.values()))
     deviation = values.std(axis=0)
     varies = deviation > 1e-12 * np.maximum(np.abs(values).max(axis=0), 1e-300)
-    notes += [
-        f"{name} is left out: the same in all cells"
-        for name, ok in zip(columns, varies, strict=True)
-        if not ok
-    ]
     if not varies.any():
         raise DataError("qc_only: no measure of quality varies between these cells")
-    kept = (values[:, varies] - values[:, varies].mean(axis=0)) / deviation[varies]
-    notes.insert(0, "columns: " + ", ".join(name for name, ok in zip(columns, varies, strict=True) if ok))
-    return Representation(kept.astype(np.float32), notes)
+    names = np.array(list(measures))
+    standardised = (values[:, varies] - values[:, varies].mean(axis=0)) / deviation[varies]
+    notes = [f"columns: {', '.join(names[varies])}", *notes]
+    notes += [f"{name} is left out: the same in all cells" for name in names[~varies]]
+    return Representation(standardised.astype(np.float32), notes)
+
+
+def _measures_by_symbol(
+    cells: AnnData, counts: sparse.csr_matrix, totals: NDArray[np.float64]
+) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
+    """Measures of :func:`qc_only` that need to know certain genes, and why one is not there."""
+    if "symbol" not in cells.var:
+        return {}, [
+            "no percentage of mitochondrial counts and no cell-cycle scores: the genes have no symbols"
+        ]
+    measures, notes = {}, []
+    symbols = np.char.upper(cells.var["symbol"].to_numpy().astype(str))
+    mitochondrial = np.flatnonzero(np.char.startswith(symbols, "MT-"))
+    if len(mitochondrial):
+        measures["% mitochondrial"] = 100 * (
+            np.asarray(counts[:, mitochondrial].sum(axis=1)).ravel() / totals
+        )
+    else:
+        notes.append("no percentage of mitochondrial counts: no symbol starts with MT- or mt-")
+    logged = log_normalised(cells)
+    for phase, genes in (("S", S_PHASE), ("G2M", G2M_PHASE)):
+        in_phase = np.isin(symbols, [*genes, *(RENAMED[gene] for gene in genes if gene in RENAMED)])
+        n_genes = int(in_phase.sum())
+        if n_genes >= MIN_PHASE_GENES:
+            measures[f"{phase} score"] = phase_score(logged, in_phase)
+        else:
+            needed = f"{MIN_PHASE_GENES} are needed"
+            notes.append(f"no {phase} score: {n_genes} of its {len(genes)} genes are here, {needed}")
+    return measures, notes
 
 
 BASELINES: dict[str, Callable[..., Representation]] = {
@@ -243,15 +240,8 @@ def log_normalised(cells: AnnData) -> sparse.csr_matrix:
 def normal_scores(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArray[np.float64]]:
     """Normal scores of each cell's ranks, divided by their length.
 
-    Parameters
-    ----------
-    values
-        Cells x genes, none negative.
-
-    Returns
-    -------
-    For the stored entries, by how much they exceed the score of the cell's zeros, shape ``(n_cells,
-    n_genes)``; and the score of its zeros, shape ``(n_cells,)``.
+    Returns by how much those of the entries above zero exceed the score of the cell's zeros, ``(n_cells,
+    n_genes)``; and the score of its zeros, ``(n_cells,)``.
     """
     n_genes = values.shape[1]
     values = values.copy()
@@ -261,21 +251,15 @@ def normal_scores(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArray
     for cell, (start, end) in enumerate(zip(values.indptr[:-1], values.indptr[1:], strict=True)):
         n_zero = n_genes - (end - start)
         ranks = n_zero + average_ranks(values.data[start:end])
-        stored = _normal_quantile(ranks, n_genes)
+        scores = _normal_quantile(ranks, n_genes)
         zero = float(_normal_quantile(np.array((n_zero + 1) / 2), n_genes)) if n_zero else 0.0
-        length = np.sqrt((stored**2).sum() + n_zero * zero**2)
-        excess[start:end] = (stored - zero) / length
+        length = np.sqrt((scores**2).sum() + n_zero * zero**2)
+        excess[start:end] = (scores - zero) / length
         of_zero[cell] = zero / length
     return sparse.csr_matrix((excess, values.indices, values.indptr), shape=values.shape), of_zero
 
 
-def phase_members(symbols: NDArray[Any], genes: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which genes belong to a phase of the cell cycle, by symbol, in capitals (human) or not (mouse)."""
-    names = {*genes, *(RENAMED[gene] for gene in genes if gene in RENAMED)}
-    return np.isin(np.char.upper(symbols.astype(str)), sorted(names))
-
-
-def phase_score(logged: sparse.csr_matrix, member: NDArray[np.bool_]) -> NDArray[np.float64]:
+def phase_score(logged: sparse.csr_matrix, in_phase: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean of a phase's genes minus that of the other genes of like mean expression, shape ``(n_cells,)``.
 
     The idea is Tirosh's; instead of drawing the other genes at random, all genes of the same expression bins
@@ -284,11 +268,11 @@ def phase_score(logged: sparse.csr_matrix, member: NDArray[np.bool_]) -> NDArray
     mean = np.asarray(logged.mean(axis=0)).ravel()
     bins = (average_ranks(mean) - 1) * min(LIBRARY_BINS, len(mean)) // len(mean)
     weight = np.zeros(len(mean))
-    weight[member] = 1.0 / member.sum()
-    for one in np.unique(bins[member]):
-        others = (bins == one) & ~member
+    weight[in_phase] = 1.0 / in_phase.sum()
+    for number in np.unique(bins[in_phase]):
+        others = (bins == number) & ~in_phase
         if others.any():
-            weight[others] -= ((bins == one) & member).sum() / member.sum() / others.sum()
+            weight[others] -= ((bins == number) & in_phase).sum() / in_phase.sum() / others.sum()
     return np.asarray(logged.astype(np.float64) @ weight)
 
 
@@ -296,13 +280,13 @@ def _normal_quantile(ranks: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(2.0) * erfinv(2.0 * ranks / (n + 1) - 1.0))
 
 
-def _noting_fewer(matrix: NDArray[np.float32], asked: int, notes: list[str]) -> Representation:
-    if matrix.shape[1] < asked:
-        notes = [
-            *notes,
-            f"{matrix.shape[1]} components, as many as these cells have, of the {asked} asked for",
-        ]
-    return Representation(matrix, notes)
+def _components(
+    rows: Rows, n_components: int, seed: int, *, whiten: bool = False, notes: Sequence[str] = ()
+) -> Representation:
+    """Principal components, and a note where there are fewer than asked for."""
+    matrix = principal_components(rows, n_components, seed, whiten=whiten)
+    fewer = f"{matrix.shape[1]} components, as many as these cells have, of the {n_components} asked for"
+    return Representation(matrix, [*notes, *([fewer] if matrix.shape[1] < n_components else [])])
 
 
 def _demand_counts(cells: AnnData, name: str) -> None:

@@ -21,21 +21,13 @@ EXACT_UP_TO = 4000
 ROWS_AT_ONCE = 2048
 KRYLOV_DEPTH = 6
 OVERSAMPLING = 20
-# singular values relative to the largest that the Gram matrix cannot tell from zero
+# below this, relative to the largest, the Gram matrix cannot tell a singular value from zero
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A dense matrix that is made when it is looked at.
-
-    Attributes
-    ----------
-    n_rows, n_columns
-        Its shape.
-    block
-        Makes rows ``start`` to ``end``, shape ``(end - start, n_columns)``.
-    """
+    """A dense matrix whose rows are made when they are needed: ``block`` makes those from one to another."""
 
     n_rows: int
     n_columns: int
@@ -67,25 +59,13 @@ class Rows:
 def principal_components(
     matrix: Rows, n_components: int, seed: int = 0, *, whiten: bool = False
 ) -> NDArray[np.float32]:
-    """Coordinates of the rows on the leading right singular vectors.
+    """Coordinates of the rows on the leading right singular vectors, ``(n_rows, n)``, largest value first.
 
-    Parameters
-    ----------
-    matrix
-        Rows are cells; centre its columns before if principal components proper are wanted.
-    n_components
-        At most so many; fewer where the matrix has a smaller rank.
-    seed
-        Of the random start, where one is needed.
-    whiten
-        Whether to scale every component to unit mean square.
-
-    Returns
-    -------
-    Shape ``(n_rows, n_kept)``, largest singular value first.
+    They are principal components proper if the columns are centred; fewer where the rank is smaller. Whitened
+    ones are scaled to unit mean square.
     """
-    wanted = min(n_components, matrix.n_rows, matrix.n_columns)
-    left, singular, right = _decompose(matrix, wanted, seed)
+    n = min(n_components, matrix.n_rows, matrix.n_columns)
+    left, singular, right = _decompose(matrix, n, seed)
     rank = int((singular > ROUNDING * singular[0]).sum())
     left, singular, right = left[:, :rank], singular[:rank], right[:, :rank]
     signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(rank)])

@@ -1,7 +1,7 @@
 """Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
 
-On a CPU some heads of one cell are done at a time, some queries at a time against the keys up to the last of
-them: scores stay in cache, and half of them are never made.
+On a CPU it goes cell by cell, a few heads and a block of queries at a time, against the keys up to the last
+query of the block: the scores stay in cache, and most of those of later keys are never computed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,10 @@ SCORES_AT_ONCE = 1 << 28
 
 @dataclass(frozen=True)
 class Keys:
-    """What attention knows of the keys of a batch.
+    """What attention knows of the keys of a batch."""
 
-    Attributes
-    ----------
-    bias
-        Added to every score of a key, float32 ``(n_rows,)``.
-    closed
-        Whether nothing may attend to the first token of each cell, bool ``(n_cells,)``.
-    """
-
-    bias: Tensor
-    closed: Tensor
+    bias: Tensor  # added to every score of a key, float32 (n_rows,)
+    closed: Tensor  # whether nothing may attend to the first token of each cell, bool (n_cells,)
 
 
 def capped_attention(
@@ -41,27 +33,8 @@ def capped_attention(
     """Attention of each token to itself and the tokens before it in its cell.
 
     The score of query and key is ``q . k / sqrt(head size) + bias``, and then, if ``softcap`` is above zero,
-    ``softcap * tanh(score / softcap)``.
-
-    Parameters
-    ----------
-    qkv
-        Queries, keys and values of the packed tokens, ``(n_rows, 3 * hidden)``: three blocks of columns, the
-        heads of each contiguous.
-    heads
-        Number of heads.
-    batch
-        Says which rows are a cell's.
-    keys
-        Bias, and the keys that are closed.
-    softcap
-        The cap; none if zero or below.
-    scratch
-        Buffers.
-
-    Returns
-    -------
-    Context, ``(n_rows, hidden)``: zero where a token may attend to nothing.
+    ``softcap * tanh(score / softcap)``. ``qkv`` is as in :func:`layerscope.models.transformer.attention`; so
+    is the result, which is zero where a token may attend to nothing.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
@@ -81,10 +54,10 @@ def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor
     bias = (bias / unit).to(split.dtype)
     future = torch.full((QUERIES, QUERIES), -math.inf, dtype=split.dtype).triu(1)
     context = out.view(tokens, heads, size)
-    at_once = HEADS_PER_THREAD * torch.get_num_threads()
-    for first in range(0, heads, at_once):
-        some = slice(first, min(first + at_once, heads))
-        query, key, value = (part.transpose(0, 1).contiguous() for part in split[:, :, some].unbind(1))
+    heads_at_once = HEADS_PER_THREAD * torch.get_num_threads()
+    for first in range(0, heads, heads_at_once):
+        of_heads = slice(first, min(first + heads_at_once, heads))
+        query, key, value = (part.transpose(0, 1).contiguous() for part in split[:, :, of_heads].unbind(1))
         query = query / (math.sqrt(size) * unit)
         flat = scratch.take("scores", len(query) * QUERIES, tokens, split, split.dtype)
         assert flat is not None, "buffers are there in inference on a CPU"
@@ -100,7 +73,7 @@ def _cell(split: Tensor, bias: Tensor, closed: bool, softcap: float, out: Tensor
             if closed:
                 scores[:, :, 0] = -math.inf
             weights = torch.softmax(scores, dim=-1)
-            context[start:stop, some] = torch.bmm(weights, value[:, :stop]).transpose(0, 1)
+            context[start:stop, of_heads] = torch.bmm(weights, value[:, :stop]).transpose(0, 1)
     if closed:
         out[0] = 0
 
@@ -109,9 +82,9 @@ def _parts(batch: TokenBatch, heads: int) -> list[Span]:
     """The spans of a batch, cut so that the scores of a part fit into memory."""
     parts = []
     for span in batch.spans:
-        most = max(SCORES_AT_ONCE // (heads * span.length**2), 1)
-        for first in range(0, span.n_cells, most):
-            n_cells = min(most, span.n_cells - first)
+        cells_at_once = max(SCORES_AT_ONCE // (heads * span.length**2), 1)
+        for first in range(0, span.n_cells, cells_at_once):
+            n_cells = min(cells_at_once, span.n_cells - first)
             parts.append(Span(span.start + first * span.length, n_cells, span.length))
     return parts
 
@@ -125,11 +98,11 @@ def _together(split: Tensor, span: Span, batch: TokenBatch, keys: Keys, softcap:
     if softcap > 0:
         scores = softcap * torch.tanh(scores / softcap)
     first = int(torch.searchsorted(batch.starts, span.start))
-    shut = torch.ones((span.length, span.length), dtype=torch.bool, device=split.device).triu(1)
+    future = torch.ones((span.length, span.length), dtype=torch.bool, device=split.device).triu(1)
     leading = torch.arange(span.length, device=split.device) == 0
     closed = keys.closed[first : first + span.n_cells, None, None, None] & leading
-    scores = scores.masked_fill(shut | closed, -math.inf)
-    nothing = torch.isinf(scores).all(dim=-1, keepdim=True)
-    weights = torch.softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
+    scores = scores.masked_fill(future | closed, -math.inf)
+    no_key = torch.isinf(scores).all(dim=-1, keepdim=True)
+    weights = torch.softmax(scores.masked_fill(no_key, 0.0), dim=-1).masked_fill(no_key, 0.0)
     context = weights.to(split.dtype) @ value
     return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)

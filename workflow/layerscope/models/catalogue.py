@@ -17,25 +17,16 @@ CONTROLS = ("untrained", "gene_permuted", "values_permuted")
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A family of models.
-
-    Attributes
-    ----------
-    module
-        The module that implements it.
-    foundation
-        Whether it has weights and numbered layers; a baseline has neither.
-    values
-        What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``.
-    identifiers
-        How its genes are named: ``"symbol"``, ``"ensembl"``, or ``"any"``. A checkpoint's own vocabulary
-        decides.
-    """
+    """A family of models."""
 
     module: str
+    """The module that implements it."""
     foundation: bool
+    """Whether it has weights and numbered layers; a baseline has neither."""
     values: frozenset[str]
+    """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
     identifiers: str
+    """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
 
 
 def _baseline(values: frozenset[str]) -> Family:
@@ -69,13 +60,7 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def family(name: str) -> Family:
-    """Look a family up.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of that name.
-    """
+    """Look a family up; ConfigError if there is none of that name."""
     if name not in FAMILIES:
         raise ConfigError(f"model family {name!r} is not known; choose one of {', '.join(FAMILIES)}")
     return FAMILIES[name]
@@ -83,6 +68,11 @@ def family(name: str) -> Family:
 
 def implementation(name: str) -> ModuleType:
     """Import the module of a foundation-model family.
+
+    Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
+    :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
+    settings, and the seed is that of what :meth:`tokenise` draws at random. It raises ModelError if a file is
+    missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Controls made of a trained model: the same code path, without what training, genes or values gave."""
+"""Controls: a model without what its training, its genes' embeddings or the cells' values give."""
 
 from __future__ import annotations
 

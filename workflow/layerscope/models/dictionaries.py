@@ -37,9 +37,8 @@ def _scalar(dtype: _Dtype, content: bytes) -> int | float | bool:
     """Stands for ``numpy.core.multiarray.scalar``: a plain number of Python."""
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes):
         raise pickle.UnpicklingError("a NumPy scalar that is not a plain number")
-    (number,) = np.frombuffer(content, dtype=dtype.order + dtype.code).tolist()
-    found: int | float | bool = number
-    return found
+    number: int | float | bool = np.frombuffer(content, dtype=dtype.order + dtype.code).item()
+    return number
 
 
 ADMITTED: Mapping[str, Callable[..., Any]] = {
@@ -75,22 +74,8 @@ class _PlainUnpickler(pickle.Unpickler):
 def read_dictionary(path: Path, what: str) -> dict[str, Any]:
     """Read a dictionary from text to plain values, a pickle or (by its suffix) JSON.
 
-    Parameters
-    ----------
-    path
-        The file. Of a pickle nothing is imported: NumPy's scalars, as releases hold them, become numbers of
-        Python; anything else is refused.
-    what
-        What it is, for messages.
-
-    Returns
-    -------
-    The dictionary.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing, damaged, wants to import something, or holds something else.
+    Of a pickle nothing is imported: NumPy's scalars, as releases hold them, become numbers of Python;
+    anything else is refused.
     """
     if path.suffix == ".json":
         return read_json(path, what)

@@ -17,7 +17,7 @@ ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a RAR archive",
 }
-OTHERS = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"\x93NUMPY": "a NumPy file"}
+DATA = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"\x93NUMPY": "a NumPy file"}
 TAR = slice(257, 262)
 WEB = (b"<!doctype html", b"<html")
 TORCH_ENTRY = "data.pkl"
@@ -28,7 +28,7 @@ def kind_of(path: Path) -> str:
     """Name what a file is; ``""`` for text and for what is not known."""
     with path.open("rb") as stream:
         head = stream.read(512)
-    for start, kind in {**ARCHIVES, **OTHERS}.items():
+    for start, kind in {**ARCHIVES, **DATA}.items():
         if head.startswith(start):
             return kind
     if head[TAR] == b"ustar":

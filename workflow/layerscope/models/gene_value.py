@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from torch import Tensor, nn
-from torch.nn import functional
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": partial(functional.relu, inplace=True),
-    "gelu": functional.gelu,
-    "leaky_relu": functional.leaky_relu,
-}
+from layerscope.models.transformer import ACTIVATIONS
 
 
 class GeneEncoder(nn.Module):

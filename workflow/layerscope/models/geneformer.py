@@ -1,4 +1,4 @@
-"""Geneformer V1 and V2: tokens by rank, poolings."""
+"""Geneformer V1 and V2: a cell's tokens by rank, and its vectors at each layer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import (
+    NO_GENE,
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+)
 from layerscope.models.geneformer_files import (
     CELL,
     END,
@@ -23,35 +30,15 @@ from layerscope.models.geneformer_files import (
 )
 from layerscope.models.geneformer_network import GeneformerEncoder
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import first_token, reduced
-from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly
+from layerscope.models.transformer import usual_pooling
+from layerscope.models.vocabulary import Vocabulary, genes_of
+from layerscope.models.weights import load_network
 
 TIES = ("columns", "tokens")
 
 
 class Geneformer(FoundationModel):
-    """A Geneformer checkpoint of either generation: those of V2 have a cell token, which opens a sentence.
-
-    Settings
-    --------
-    model
-        Which model, where the folder of weights is a whole release.
-    dictionaries
-        Folder of the dictionaries, from the model's; by default where the release has them.
-    max_length
-        Tokens per cell at most, special ones included; by default ``max_position_embeddings``. A longer cell
-        keeps its genes of highest rank.
-    ties
-        Order of genes of equal rank: ``columns`` (default), that of the file, as a stable sort in the owners'
-        code gives it, genes that several columns name last; or ``tokens``, that of their ids, so that the
-        order of a file's columns changes nothing.
-    official
-        The owners' cell embedding: ``cls`` (default of V2), the cell token; or ``cell`` (the only one of V1),
-        the mean over genes.
-    official_layer
-        The block after which it is taken; by default the second to last, as the owners do.
-    """
+    """A Geneformer checkpoint of either generation: those of V2 have a cell token, which opens a sentence."""
 
     family = "geneformer"
     poolings: tuple[str, ...] = ("mean_genes", "mean", "max")
@@ -63,7 +50,7 @@ class Geneformer(FoundationModel):
     def __init__(
         self, module: GeneformerEncoder, dictionaries: Dictionaries, weights: Path, settings: Settings
     ) -> None:
-        tokens, genes, config = dictionaries.tokens, dictionaries.genes, module.config
+        tokens, genes, config = dictionaries.tokens, genes_of(dictionaries.tokens), module.config
         source, aliases = str(dictionaries.source), dictionaries.names
         vocabulary = Vocabulary(tuple(genes), source, aliases=aliases, ignore_case=True)
         super().__init__(module, vocabulary, weights, config.hidden_size)
@@ -97,31 +84,33 @@ class Geneformer(FoundationModel):
         The owners also divide by the cell's total and multiply by 10,000, which no rank depends on. A cell
         that expresses no gene of the vocabulary is refused.
         """
-        n_cells, head = len(block.cell_ids), len(self.special) // 2
-        cells = np.repeat(np.arange(n_cells), np.diff(block.offsets))
+        cells, head = block.cells, len(self.special) // 2
         ranked = self._ranked(block, cells)
         rank = np.arange(len(ranked)) - block.offsets[cells]
         room = self.max_length - len(self.special)
-        n_genes = np.minimum(np.diff(block.offsets), room)
+        n_genes = np.minimum(block.n_genes, room)
         lengths = np.where(n_genes > 0, n_genes + len(self.special), 0)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        offsets = offsets_of(lengths)
         positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         ids = np.zeros(offsets[-1], dtype=np.int64)
-        kept = rank < room
-        ids[(offsets[cells] + head + rank)[kept]] = self.gene_ids[ranked[kept]]
+        fits = rank < room
+        ids[(offsets[cells] + head + rank)[fits]] = self.gene_ids[ranked[fits]]
         if self.special:
-            some = lengths > 0
-            ids[offsets[:-1][some]], ids[offsets[1:][some] - 1] = self.special
+            has_genes = lengths > 0
+            ids[offsets[:-1][has_genes]], ids[offsets[1:][has_genes] - 1] = self.special
         return Sentences(
             offsets=offsets,
             tokens={"ids": ids, "positions": positions},
             cells={"genes_end": n_genes + head},
-            refused=["" if n else "expresses no gene of the vocabulary" for n in n_genes],
-            shortened=np.diff(block.offsets) > room,
+            refused=["" if n else NO_GENE for n in n_genes],
+            shortened=block.n_genes > room,
         )
 
     def _ranked(self, block: CellBlock, cells: Integers) -> Integers:
-        """The genes of each cell by falling rank, in float64, ties as the settings say."""
+        """The genes of each cell by falling rank, in float64, ties as the settings say.
+
+        Where ties follow the file's columns, genes that several columns name come last.
+        """
         place: npt.NDArray[np.int64] = np.arange(len(self.medians))
         if self.ties == "columns":
             place[np.lexsort((block.gene_columns, block.n_columns > 1))] = place.copy()
@@ -130,15 +119,8 @@ class Geneformer(FoundationModel):
         return ranked
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        match pooling:
-            case "cls" if self.special:
-                return first_token(hidden, batch)
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling)
-            case "mean_genes":
-                first = len(self.special) // 2
-                return reduced(hidden, batch, "mean", first=first, last=batch.cells["genes_end"])
-        raise self.no_pooling(pooling)
+        self.demand_pooling(pooling)
+        return usual_pooling(hidden, batch, pooling, len(self.special) // 2, batch.cells["genes_end"])
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, self.official_kind)
@@ -148,27 +130,9 @@ class Geneformer(FoundationModel):
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> Geneformer:
-    """Load a model of the owners' release.
-
-    Parameters
-    ----------
-    folder
-        A model's folder (``config.json``, ``model.safetensors``) with the dictionaries in it or, as in the
-        release, in the folder ``geneformer`` beside it; or a whole release.
-    settings
-        See :class:`Geneformer`; ``trust_sha256`` opts in to an unsafe checkpoint.
-    seed
-        Not used: nothing is drawn at random.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a model's folder, or the one so named of a whole release; see ``catalogue.implementation``."""
     folder = model_folder(folder, settings.take("model", ""))
     weights, config, tensors = read_network(folder, trusted_sha256=settings.take("trust_sha256", ""))
     dictionaries = read_dictionaries(folder, settings.take("dictionaries", ""), config.vocabulary_size)
-    with torch.device("meta"):
-        module = GeneformerEncoder(config)
-    load_strictly(module, tensors, ignored=IGNORED, path=weights, stored_as=stored_as)
+    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as)
     return Geneformer(module, dictionaries, weights, settings)

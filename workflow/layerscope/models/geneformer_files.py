@@ -13,9 +13,17 @@ from torch import Tensor
 
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
-from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.geneformer_network import GeneformerConfig
-from layerscope.models.weights import demand_agreement, n_blocks, read_checkpoint, read_json, read_safetensors
+from layerscope.models.vocabulary import demand_ids, genes_of
+from layerscope.models.weights import (
+    demand_agreement,
+    demand_architecture,
+    first_file,
+    n_blocks,
+    read_json,
+    read_tensors,
+    reading,
+)
 
 CONFIG, SAFETENSORS, CHECKPOINT = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"
@@ -25,7 +33,7 @@ PREFIX, BLOCKS = "bert.", "bert.encoder.layer."
 IGNORED = ("cls.", "bert.pooler.", "bert.embeddings.position_ids")
 CLASSIFIER = ("classifier.", "score.")
 SUFFIXES = (".json", ".pkl", ".pickle")
-ABSOLUTE = "absolute"
+EXPECTED = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False}
 EMBEDDINGS = {
     "word": "word_embeddings",
     "position": "position_embeddings",
@@ -44,29 +52,12 @@ IN_BLOCK = {
 
 @dataclass(frozen=True, kw_only=True)
 class Dictionaries:
-    """What a generation of the release tokenises cells with.
+    """What a generation of the release tokenises cells with."""
 
-    Attributes
-    ----------
-    source
-        The token dictionary's file.
-    tokens
-        Ensembl id or special token to id.
-    medians
-        Median of each gene of ``tokens`` over the cells that express it.
-    names
-        Ensembl ids, outdated ones included, to those of ``tokens``.
-    """
-
-    source: Path
-    tokens: Mapping[str, int]
-    medians: Mapping[str, float]
-    names: Mapping[str, str]
-
-    @property
-    def genes(self) -> list[str]:
-        """The tokens that are genes, by ascending id."""
-        return sorted(_genes(self.tokens), key=self.tokens.__getitem__)
+    source: Path  # the token dictionary's file
+    tokens: Mapping[str, int]  # Ensembl id or special token to id
+    medians: Mapping[str, float]  # of each gene over the cells that express it
+    names: Mapping[str, str]  # Ensembl ids, outdated ones included, to those of tokens
 
 
 def stored_as(name: str) -> Sequence[str]:
@@ -97,12 +88,8 @@ def read_network(
 ) -> tuple[Path, GeneformerConfig, dict[str, Tensor]]:
     """Read ``config.json`` and the weights: the file, the network's sizes, its tensors."""
     stated = read_json(folder / CONFIG, "the configuration")
-    weights = folder / SAFETENSORS
-    if weights.is_file() or not (folder / CHECKPOINT).is_file():
-        tensors = read_safetensors(weights)
-    else:
-        weights = folder / CHECKPOINT
-        tensors = dict(read_checkpoint(weights, trusted_sha256=trusted_sha256))
+    weights = first_file(folder, SAFETENSORS, CHECKPOINT)
+    tensors = read_tensors(weights, trusted_sha256)
     heads = [name for name in tensors if name.startswith(CLASSIFIER)]
     if heads:
         raise ModelError(
@@ -115,10 +102,8 @@ def read_network(
 
 def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
     """Sizes and constants of ``config.json``."""
-    for key, needed in (("model_type", "bert"), ("position_embedding_type", ABSOLUTE), ("is_decoder", False)):
-        if stated.get(key, needed) != needed:
-            raise ModelError(f"{path}: {key} is {stated[key]!r}; this architecture has {needed!r}")
-    try:
+    demand_architecture(path, {key: (stated.get(key, needed), needed) for key, needed in EXPECTED.items()})
+    with reading(path, "a configuration of Geneformer"):
         config = GeneformerConfig(
             vocabulary_size=int(stated["vocab_size"]),
             n_positions=int(stated["max_position_embeddings"]),
@@ -132,36 +117,15 @@ def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
             initial_scale=float(stated["initializer_range"]),
             pad_id=int(stated["pad_token_id"]),
         )
-    except KeyError as error:
-        raise ModelError(f"{path}: the configuration lacks {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: a size in the configuration is not a number ({error})") from error
-    if config.activation not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise ModelError(f"{path}: hidden_act {config.activation!r} is not one of {known}")
-    config.demand_equal_heads(path)
+    config.demand_computable(path, config.activation)
     return config
 
 
 def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
-    """Read the dictionaries of the generation that a model belongs to.
+    """Read the dictionaries of the generation of a model, whose gene table has ``n_tokens`` rows.
 
-    Parameters
-    ----------
-    folder
-        The model's.
-    given
-        Folder of the dictionaries, from ``folder``; empty to look in ``folder``, else in its folder
-        ``geneformer``, else in the folder ``geneformer`` beside it, as the release has them.
-    n_tokens
-        Rows of the model's gene table, which the token dictionary must have as many tokens as.
-
-    Raises
-    ------
-    ModelError
-        If there is none of that size, or one is damaged or unsafe, or does not fit the others.
-    ConfigError
-        If several would fit.
+    They lie in the folder ``given``; if that is empty, in the model's, else in its folder ``geneformer``,
+    else in the folder ``geneformer`` beside it, as the release has them.
     """
     beside = (folder, folder / RELEASE_DICTIONARIES, folder.parent / RELEASE_DICTIONARIES)
     candidates = _token_dictionaries((folder / given,) if given else beside)
@@ -171,28 +135,24 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
             f"{where}: no {TOKENS}*.pkl (or .json) there or in the release's folder {RELEASE_DICTIONARIES}; "
             "name its folder with --set dictionaries=FOLDER"
         )
-    sizes: dict[Path, int | ModelError] = {}
-    fitting: dict[Path, dict[str, int]] = {}
+    readable: dict[Path, dict[str, int]] = {}
+    unreadable: list[ModelError] = []
     for path in candidates:
         try:
-            tokens = _read_tokens(path)
-            sizes[path] = len(tokens)
+            readable[path] = _read_tokens(path)
         except ModelError as error:
-            sizes[path] = error
-            continue
-        if len(tokens) == n_tokens:
-            fitting[path] = tokens
+            unreadable.append(error)
+    fitting = {path: tokens for path, tokens in readable.items() if len(tokens) == n_tokens}
+    if not fitting and unreadable:
+        raise unreadable[0]
     if not fitting:
-        damaged = [error for error in sizes.values() if isinstance(error, ModelError)]
-        if damaged:
-            raise damaged[0]
-        listed = ", ".join(f"{path.name} has {size}" for path, size in sizes.items())
+        sizes = ", ".join(f"{path.name} has {len(tokens)}" for path, tokens in readable.items())
         raise ModelError(
-            f"{folder}: the gene table has {n_tokens} rows, but of the token dictionaries {listed}: "
+            f"{folder}: the gene table has {n_tokens} rows, but of the token dictionaries {sizes}: "
             "dictionaries of one generation (V1, V2) do not fit models of another"
         )
     path = _of_generation(fitting, folder)
-    return _whole(path, fitting[path])
+    return _dictionaries_beside(path, fitting[path])
 
 
 def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
@@ -224,8 +184,7 @@ def _of_generation(fitting: Mapping[Path, Mapping[str, int]], folder: Path) -> P
 
 def _read_tokens(path: Path) -> dict[str, int]:
     tokens = read_dictionary(path, "the token dictionary")
-    if not all(type(place) is int for place in tokens.values()):
-        raise ModelError(f"{path}: the token dictionary has ids that are not whole numbers")
+    demand_ids(tokens, path)
     if sorted(tokens.values()) != list(range(len(tokens))):
         raise ModelError(f"{path}: the ids do not count from 0 to {len(tokens) - 1}, each once")
     if (CELL in tokens) != (END in tokens):
@@ -233,11 +192,11 @@ def _read_tokens(path: Path) -> dict[str, int]:
     return tokens
 
 
-def _whole(path: Path, tokens: dict[str, int]) -> Dictionaries:
+def _dictionaries_beside(path: Path, tokens: dict[str, int]) -> Dictionaries:
     """The dictionaries beside a token dictionary."""
     medians = read_dictionary(_beside(path, MEDIANS), "the dictionary of medians")
     names = read_dictionary(_beside(path, MAPPING), "the dictionary of Ensembl ids")
-    wrong = [gene for gene in _genes(tokens) if not _is_positive(medians.get(gene))]
+    wrong = [gene for gene in genes_of(tokens) if not _is_positive(medians.get(gene))]
     if wrong:
         raise ModelError(
             f"{_beside(path, MEDIANS)}: {len(wrong)} genes of {path.name} have no median above zero, "
@@ -255,10 +214,6 @@ def _beside(path: Path, which: str) -> Path:
         if stem.with_suffix(suffix).is_file():
             return stem.with_suffix(suffix)
     return stem.with_suffix(path.suffix)
-
-
-def _genes(tokens: Mapping[str, int]) -> list[str]:
-    return [token for token in tokens if not (token.startswith("<") and token.endswith(">"))]
 
 
 def _is_positive(median: object) -> bool:

@@ -17,30 +17,14 @@ from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 @dataclass(frozen=True, kw_only=True)
 class GeneformerConfig(Sizes):
-    """Sizes and constants of one encoder, all read from a release folder.
+    """Sizes and constants of one encoder, all read from a release folder."""
 
-    Attributes
-    ----------
-    vocabulary_size
-        Rows of the gene table, special tokens included.
-    n_positions, n_types
-        Rows of the position table and of the table of token types, of which the first type alone is used.
-    activation
-        Of the feed-forward layers.
-    norm_eps
-        Of all norms.
-    initial_scale
-        Standard deviation of the weights before training.
-    pad_id
-        Row of the gene table that stands for padding.
-    """
-
-    vocabulary_size: int
+    vocabulary_size: int  # rows of the gene table, special tokens included
     n_positions: int
-    n_types: int = 2
+    n_types: int = 2  # of tokens, of which the first type alone is used
     activation: str = "relu"
     norm_eps: float = 1e-12
-    initial_scale: float = 0.02
+    initial_scale: float = 0.02  # standard deviation of the weights before training
     pad_id: int = 0
 
 
@@ -61,10 +45,7 @@ class Embeddings(nn.Module):
 
 
 class GeneformerEncoder(Transformer):
-    """Everything of Geneformer that makes representations.
-
-    Batches have the token columns ``ids`` and ``positions``.
-    """
+    """What of Geneformer makes representations; batches have the token columns ``ids``, ``positions``."""
 
     def __init__(self, config: GeneformerConfig) -> None:
         super().__init__()

@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.gene_value import ACTIVATIONS
-from layerscope.models.transformer import Scratch, Sizes, attention, by_rows, linear, plus, reusable
+from layerscope.models.transformer import (
+    ACTIVATIONS,
+    Scratch,
+    Sizes,
+    attention,
+    by_rows,
+    linear,
+    plus,
+    reusable,
+)
 
 
 class SelfAttention(nn.Module):
@@ -24,37 +32,18 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Post-norm transformer block.
+    """Post-norm transformer block; the blocks of a network share their buffers."""
 
-    Parameters
-    ----------
-    hidden_size, heads, feed_forward
-        Width, attention heads, and width of the feed-forward layer.
-    scratch
-        Buffers, which the blocks of a network share.
-    activation
-        Of the feed-forward layer, one of :data:`layerscope.models.gene_value.ACTIVATIONS`.
-    eps
-        Of the norms.
-    """
-
-    def __init__(
-        self,
-        hidden_size: int,
-        heads: int,
-        feed_forward: int,
-        scratch: Scratch,
-        activation: str = "relu",
-        eps: float = 1e-5,
-    ) -> None:
+    def __init__(self, sizes: Sizes, scratch: Scratch, activation: str, eps: float) -> None:
         super().__init__()
-        self.heads, self.scratch = heads, scratch
+        width = sizes.hidden_size
+        self.heads, self.scratch = sizes.heads, scratch
         self.activation = ACTIVATIONS[activation]
-        self.self_attn = SelfAttention(hidden_size)
-        self.linear1 = nn.Linear(hidden_size, feed_forward)
-        self.linear2 = nn.Linear(feed_forward, hidden_size)
-        self.norm1 = nn.LayerNorm(hidden_size, eps=eps)
-        self.norm2 = nn.LayerNorm(hidden_size, eps=eps)
+        self.self_attn = SelfAttention(width)
+        self.linear1 = nn.Linear(width, sizes.feed_forward)
+        self.linear2 = nn.Linear(sizes.feed_forward, width)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
 
     def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
@@ -81,10 +70,7 @@ class Block(nn.Module):
 def post_norm_blocks(sizes: Sizes, activation: str = "relu", eps: float = 1e-5) -> nn.ModuleList:
     """The blocks of a network, which share their buffers."""
     scratch = Scratch()
-    return nn.ModuleList(
-        Block(sizes.hidden_size, sizes.heads, sizes.feed_forward, scratch, activation, eps)
-        for _ in range(sizes.n_layers)
-    )
+    return nn.ModuleList(Block(sizes, scratch, activation, eps) for _ in range(sizes.n_layers))
 
 
 def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""scFoundation: its release on disk, its tokens, its poolings."""
+"""scFoundation: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import ConfigError, ModelError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import (
+    NO_GENE,
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+)
 from layerscope.models.scfoundation_files import (
     GENE_LIST,
     IGNORED,
@@ -23,30 +31,13 @@ from layerscope.models.scfoundation_network import ScFoundationEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import gathered, reduced
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly
+from layerscope.models.weights import load_network
 
 NORMALISED_TOTAL = 1e4
 
 
 class ScFoundation(FoundationModel):
-    """One sub-model of a scFoundation checkpoint.
-
-    Settings
-    --------
-    submodel
-        ``cell`` (default), ``rde`` or ``gene``.
-    pre_normalized
-        The owners' flag: ``F`` raw counts, which are normalised to 10,000 and log-transformed here; ``T``
-        values that already are, whose sum is the total; ``A`` likewise, with the total in the obs column
-        ``total_column``. By default ``F`` for counts and ``T`` for log-normalised cells.
-    tgthighres
-        The owners' resolution token: ``t4`` is T = 4 (default), ``f2`` is T = log10(2 * total), ``a5`` is
-        T = log10(total) + 5.
-    total_offset
-        S = log10(total + offset); 0 as the owners do, 1 as the paper's released code.
-    official
-        ``all`` (default) or ``max``: the owners' two cell embeddings.
-    """
+    """One sub-model of a scFoundation checkpoint."""
 
     family = "scfoundation"
     poolings = ("total_count_token", "resolution_token", "mean_genes", "max_genes", "mean", "max", "official")
@@ -78,8 +69,7 @@ class ScFoundation(FoundationModel):
         A cell is refused where T or S would be dropped (a total of 1 or less) and where it expresses no gene
         of the vocabulary: the owners' code fails there.
         """
-        n_cells, config = len(block.cell_ids), self.module.config
-        cells = np.repeat(np.arange(n_cells), np.diff(block.offsets))
+        n_cells, config, cells = block.n_cells, self.module.config, block.cells
         known = np.bincount(cells, weights=block.values, minlength=n_cells)
         total = block.obs[self.total_column].astype(np.float64) if self.pre_normalized == "A" else known
         flag = self.pre_normalized or ("T" if block.log_normalised else "F")
@@ -98,15 +88,12 @@ class ScFoundation(FoundationModel):
         last = block.offsets[1:] + 2 * np.arange(1, n_cells + 1) - 1
         ids[last - 1], expression[last - 1] = config.resolution_id, resolution
         ids[last], expression[last] = config.total_count_id, total_count
-        kept = expression > 0
-        offsets = np.concatenate([[0], np.cumsum(kept)])[np.concatenate([[0], last + 1])]
-        refused = [
-            _refusal(entries, t, s)
-            for entries, t, s in zip(np.diff(block.offsets), resolution, total_count, strict=True)
-        ]
-        return self.sentences(ids[kept], expression[kept].astype(np.float32), offsets, refused)
+        positive = expression > 0
+        offsets = offsets_of(positive)[np.concatenate([[0], last + 1])]
+        refused = list(map(_refusal, block.n_genes, resolution, total_count))
+        return self._sentences(ids[positive], expression[positive].astype(np.float32), offsets, refused)
 
-    def sentences(
+    def _sentences(
         self, ids: Integers, values: np.ndarray, offsets: Integers, refused: Sequence[str]
     ) -> Sentences:
         """Sentences of tokens in ascending order of ``ids``; where T and S stand is found by their ids."""
@@ -119,7 +106,7 @@ class ScFoundation(FoundationModel):
             positions[cells] = rows - offsets[cells]
             return positions
 
-        genes = np.concatenate([[0], np.cumsum(ids < config.n_genes)])
+        genes = offsets_of(ids < config.n_genes)
         return Sentences(
             offsets=offsets,
             tokens={"ids": ids, "values": values},
@@ -133,30 +120,29 @@ class ScFoundation(FoundationModel):
         )
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        genes = {"last": batch.cells["n_genes"]}
+        self.demand_pooling(pooling)
         match pooling:
             case "total_count_token":
                 return gathered(hidden, batch, batch.cells["total_count"])
             case "resolution_token":
                 return gathered(hidden, batch, batch.cells["resolution"])
             case "mean_genes" | "max_genes":
-                return reduced(hidden, batch, pooling.removesuffix("_genes"), **genes)
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling)
+                how = pooling.removesuffix("_genes")
+                return reduced(hidden, batch, how, last=batch.cells["n_genes"])
             case "official":
                 parts = ("total_count_token", "resolution_token", "max_genes", "mean_genes")
                 return torch.cat([self.pool(hidden, batch, part) for part in parts], dim=1)
-        raise self.no_pooling(pooling)
+        return reduced(hidden, batch, pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         pooling = {"all": "official", "max": "max"}[self.official_kind]
         return self.pool(self.module.final(hidden), batch, pooling)
 
     def widths(self, pooling: str) -> tuple[int, int]:
-        parts = {True: 4, False: 1}
+        four = 4 * self.hidden_size
         return (
-            self.hidden_size * parts[pooling == "official"],
-            self.hidden_size * parts[self.official_kind == "all"],
+            four if pooling == "official" else self.hidden_size,
+            four if self.official_kind == "all" else self.hidden_size,
         )
 
     def gene_table(self) -> tuple[Tensor, Integers]:
@@ -176,7 +162,7 @@ def _resolution(text: str) -> tuple[str, float]:
 
 def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
     if n_genes == 0:
-        return "expresses no gene of the vocabulary"
+        return NO_GENE
     if not total_count > 0:
         return "its total count is 1 or less, so that the total-count token does not exist"
     if not resolution > 0:
@@ -185,23 +171,7 @@ def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
-    """Load a sub-model from the owners' release.
-
-    Parameters
-    ----------
-    folder
-        Holds ``models.ckpt`` and the gene list.
-    settings
-        See :class:`ScFoundation`; ``gene_list`` names the file of genes, ``trust_sha256`` opts in to an
-        unsafe file.
-    seed
-        Not used: nothing is drawn at random.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a sub-model of the owners' release; see ``catalogue.implementation``."""
     submodel = settings.take("submodel", SUBMODELS[0], SUBMODELS)
     path, config, tensors = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
     genes = read_gene_list(folder / settings.take("gene_list", GENE_LIST))
@@ -211,7 +181,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
             f"{genes.source}: {len(genes.genes)} genes, but {path} has positions for {shape.n_genes}; "
             "name the checkpoint's own list with --set gene_list=FILE"
         )
-    with torch.device("meta"):
-        module = ScFoundationEncoder(shape)
-    load_strictly(module, tensors, ignored=IGNORED, path=path)
+    module = load_network(ScFoundationEncoder, shape, tensors, path, IGNORED)
     return ScFoundation(module, genes, path, settings)

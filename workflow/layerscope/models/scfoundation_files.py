@@ -15,12 +15,19 @@ from layerscope.errors import ModelError
 from layerscope.files import whole
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import demand_agreement, present, read_checkpoint
+from layerscope.models.weights import (
+    content_of,
+    demand_agreement,
+    n_blocks,
+    present,
+    read_checkpoint,
+    reading,
+)
 
 CHECKPOINT = "models.ckpt"
 GENE_LIST = "OS_scRNA_gene_index.19264.tsv"
 SUBMODELS = ("cell", "rde", "gene")
-PREFIX = "model."
+PREFIX, BLOCKS = "model.", "encoder.transformer_encoder."
 IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
 
 
@@ -29,16 +36,14 @@ def read_submodel(
 ) -> tuple[Path, Mapping[str, Any], dict[str, Tensor]]:
     """The checkpoint, and a sub-model's configuration and tensors in it."""
     path = folder / CHECKPOINT
-    held = read_checkpoint(path, trusted_sha256=trusted)
-    if not isinstance(held, Mapping) or submodel not in held:
-        content = ", ".join(map(str, held)) if isinstance(held, Mapping) else type(held).__name__
-        raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {content}")
-    if not {"config", "state_dict"} <= set(held[submodel]):
-        raise ModelError(
-            f"{path}: {submodel} holds {', '.join(held[submodel])}; expected config and state_dict"
-        )
-    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in held[submodel]["state_dict"].items()}
-    return path, flattened(held[submodel]["config"]), tensors
+    submodels = read_checkpoint(path, trusted_sha256=trusted)
+    if not isinstance(submodels, Mapping) or submodel not in submodels:
+        raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {content_of(submodels)}")
+    parts = submodels[submodel]
+    if not {"config", "state_dict"} <= set(parts):
+        raise ModelError(f"{path}: {submodel} holds {', '.join(parts)}; expected config and state_dict")
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in parts["state_dict"].items()}
+    return path, flattened(parts["config"]), tensors
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,11 +55,11 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> ScFoundationConfig:
     """Sizes from the tensors, constants from the flat configuration; both must agree."""
-    try:
+    with reading(path, "a scFoundation checkpoint"):
         n_positions, hidden = tensors["pos_emb.weight"].shape
         bins = len(tensors["token_emb.emb.weight"])
-        feed_forward = len(tensors["encoder.transformer_encoder.0.linear1.weight"])
-        depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("encoder.transformer_encoder."))
+        feed_forward = len(tensors[f"{BLOCKS}0.linear1.weight"])
+        depth = n_blocks(tensors, BLOCKS)
         encoder = config["encoder"]
         shape = ScFoundationConfig(
             n_genes=n_positions - 3,
@@ -73,24 +78,19 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
             "encoder.depth": (int(encoder["depth"]), depth),
             "bin_num": (int(config["bin_num"]), bins),
         }
-    except KeyError as error:
-        raise ModelError(f"{path}: not a scFoundation checkpoint, it has no {error.args[0]!r}") from error
     demand_agreement(path, stated)
-    shape.demand_equal_heads(path)
+    shape.demand_computable(path)
     return shape
 
 
 def read_gene_list(path: Path) -> Vocabulary:
     """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``."""
-    table = pd.read_csv(present(path, "the gene list"), sep="\t", dtype=str, keep_default_na=False)
-    if not {"gene_name", "index"} <= set(table.columns):
-        raise ModelError(
-            f"{path}: expected the columns gene_name and index; found {', '.join(table.columns)}"
-        )
-    places = table["index"].to_numpy(dtype=np.int64)
+    with reading(present(path, "the gene list"), "a gene list of scFoundation"):
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        genes, places = table["gene_name"].to_numpy(), table["index"].to_numpy(dtype=np.int64)
     if sorted(places) != list(range(len(places))):
         raise ModelError(f"{path}: the column index must count from 0 to {len(places) - 1}, each once")
-    return Vocabulary(tuple(table["gene_name"].to_numpy()[np.argsort(places)]), str(path))
+    return Vocabulary(tuple(genes[np.argsort(places)]), str(path))
 
 
 def write_release(
@@ -106,12 +106,11 @@ def write_release(
     folder
         Where to.
     encoders
-        Sub-model name (``cell``, ...) to its encoder.
+        The encoder of each sub-model.
     genes
         The vocabulary, in the order of the position embedding.
     heads
-        Further tensors to store with each (a pretraining decoder); their names start with one of the prefixes
-        in :data:`IGNORED`.
+        Tensors to store besides (a pretraining decoder); their names start with one of :data:`IGNORED`.
     """
     submodels = {
         name: {

@@ -23,21 +23,13 @@ LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 class ScFoundationConfig(Sizes):
     """Sizes and constants of one encoder, all read from a checkpoint.
 
-    Attributes
-    ----------
-    n_genes
-        Genes of the vocabulary. Position ``n_genes`` is the resolution token T, ``n_genes + 1`` the
-        total-count token S, ``n_genes + 2`` padding.
-    bins, bin_alpha
-        Of the value embedding.
-    mask_token_id, pad_token_id
-        Values that stand for a masked or padded token in the owners' code; kept for the files, not used here.
+    After the genes come the positions of the resolution token T, the total-count token S, and padding.
     """
 
     n_genes: int
-    bins: int = 100
+    bins: int = 100  # of the value embedding
     bin_alpha: float = 1.0
-    mask_token_id: float = 102.0
+    mask_token_id: float = 102.0  # this and the next are for files alone
     pad_token_id: float = 103.0
 
     @property
@@ -69,7 +61,7 @@ class ValueEmbedding(nn.Module):
 
 
 class ScFoundationEncoder(Transformer):
-    """Everything of scFoundation that makes representations.
+    """What of scFoundation makes representations.
 
     Batches have the token columns ``ids`` (position ids) and ``values``, and may have ``masked`` (bool): a
     masked token's value is replaced by the mask embedding, which is how the model is pretrained.

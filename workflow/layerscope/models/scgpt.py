@@ -1,4 +1,4 @@
-"""scGPT: its tokens, its poolings."""
+"""scGPT: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
@@ -6,36 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import (
+    NO_GENE,
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+)
 from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import first_token, reduced
+from layerscope.models.transformer import usual_pooling
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly
+from layerscope.models.weights import load_network
 
 BINNINGS = ("random", "highest")
 
 
 class ScGpt(FoundationModel):
-    """A scGPT checkpoint.
-
-    Settings
-    --------
-    binning
-        A value that several quantiles of its cell equal may stand in any of their bins. ``random`` (default)
-        draws one, as the owners do, here from the seed and the cell's id; ``highest`` takes the highest, and
-        draws none.
-    max_length
-        Tokens per cell at most, the cell token included; by default ``max_seq_length`` of ``args.json``. A
-        longer cell keeps a random subset of its genes, drawn from the seed and the cell's id.
-    """
+    """A scGPT checkpoint."""
 
     family = "scgpt"
     poolings = ("cls", "mean", "mean_genes", "max")
@@ -65,13 +61,13 @@ class ScGpt(FoundationModel):
 
         Bins are made of all expressed genes, before a long cell loses some. A cell without any is refused.
         """
-        lengths = np.minimum(np.diff(block.offsets) + 1, self.max_length)
-        lengths[np.diff(block.offsets) == 0] = 0
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        lengths = np.minimum(block.n_genes + 1, self.max_length)
+        lengths[block.n_genes == 0] = 0
+        offsets = offsets_of(lengths)
         ids = np.full(offsets[-1], self.cell_id, dtype=np.int64)
         values = np.full(offsets[-1], self.cell_value, dtype=np.float32)
         for cell in np.flatnonzero(lengths).tolist():
-            entries = slice(block.offsets[cell], block.offsets[cell + 1])
+            entries = block.entries(cell)
             genes, bins = self._cell(block.genes[entries], block.values[entries], block.cell_ids[cell])
             tokens = slice(offsets[cell] + 1, offsets[cell + 1])
             ids[tokens], values[tokens] = self.gene_ids[genes], bins
@@ -79,8 +75,8 @@ class ScGpt(FoundationModel):
             offsets=offsets,
             tokens={"ids": ids, "values": values},
             cells={},
-            refused=["" if length else "expresses no gene of the vocabulary" for length in lengths],
-            shortened=np.diff(block.offsets) + 1 > self.max_length,
+            refused=["" if length else NO_GENE for length in lengths],
+            shortened=block.n_genes + 1 > self.max_length,
         )
 
     def _cell(
@@ -95,18 +91,12 @@ class ScGpt(FoundationModel):
         room = self.max_length - 1
         if len(genes) <= room:
             return genes, bins
-        kept = np.sort(draw.choice(len(genes), room, replace=False))
-        return genes[kept], bins[kept]
+        subset = np.sort(draw.choice(len(genes), room, replace=False))
+        return genes[subset], bins[subset]
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        match pooling:
-            case "cls":
-                return first_token(hidden, batch)
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling)
-            case "mean_genes":
-                return reduced(hidden, batch, "mean", first=1)
-        raise self.no_pooling(pooling)
+        self.demand_pooling(pooling)
+        return usual_pooling(hidden, batch, pooling, first=1)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return functional.normalize(self.pool(hidden, batch, "cls"), dim=1)
@@ -120,46 +110,20 @@ def possible_bins(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The bins of a cell's values by the quantiles of the cell itself, as the owners' code makes them.
 
-    A monotone transform of the values has the same bins, but for rounding where an edge meets a value.
-
     The edges are ``numpy.quantile(values, linspace(0, 1, n_edges))``. A value that equals no edge, or one,
     has one bin: the number of edges that are not above it. One that equals several may have any of theirs.
+    A monotone transform of the values has the same bins, but for rounding where an edge meets a value.
 
-    Parameters
-    ----------
-    values
-        float32, at least one.
-    n_edges
-        Number of quantiles.
-
-    Returns
-    -------
-    How many edges lie below each value; and how many do not lie above it, which is its highest bin. With a
-    uniform draw ``u`` a bin is ``ceil(highest - u * (highest - below))``.
+    Returns how many edges lie below each value, and how many do not lie above it, which is its highest bin.
+    With a uniform draw ``u`` a bin is ``ceil(highest - u * (highest - below))``.
     """
     edges = np.sort(np.quantile(values, np.linspace(0, 1, n_edges)))
     return np.searchsorted(edges, values, side="left"), np.searchsorted(edges, values, side="right")
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> ScGpt:
-    """Load a release folder.
-
-    Parameters
-    ----------
-    folder
-        Holds ``best_model.pt``, ``args.json``, ``vocab.json``.
-    settings
-        See :class:`ScGpt`; ``trust_sha256`` opts in to an unsafe checkpoint.
-    seed
-        Of the bins that are drawn, and of the genes that cells above the length limit keep.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    with torch.device("meta"):
-        module = ScGptEncoder(release.config)
-    load_strictly(module, release.tensors, ignored=IGNORED, path=release.weights, stored_as=stored_as)
+    config, tensors, weights = release.config, release.tensors, release.weights
+    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as)
     return ScGpt(module, release, folder, settings, seed)

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.models.scgpt_network import ScGptConfig
-from layerscope.models.weights import demand_agreement, n_blocks, read_json, read_state_dict
+from layerscope.models.vocabulary import demand_ids, genes_of
+from layerscope.models.weights import (
+    demand_agreement,
+    demand_architecture,
+    n_blocks,
+    read_json,
+    read_tensors,
+    reading,
+)
 
 CHECKPOINT, ARGUMENTS, VOCABULARY = "best_model.pt", "args.json", "vocab.json"
 CELL, END = "<cls>", "<eoc>"
@@ -38,30 +46,16 @@ OFF = (None, False, "", "no", "none", "false", "False")
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What a release folder holds.
-
-    Attributes
-    ----------
-    weights
-        The file the tensors were read from.
-    config, tensors
-        The network; attention's tensors under one spelling.
-    tokens
-        Token to id, with the special tokens that the owners' code appends.
-    genes
-        The tokens that are genes, by ascending id.
-    n_bins, pad_value, max_length
-        How sentences were made: bins (one of which is for zeros), the cell token's value, tokens at most.
-    """
+    """What a release folder holds."""
 
     weights: Path
     config: ScGptConfig
     tensors: dict[str, Tensor]
     tokens: Mapping[str, int]
-    genes: Sequence[str]
-    n_bins: int
-    pad_value: float
-    max_length: int
+    genes: Sequence[str]  # the tokens that are genes, by ascending id
+    n_bins: int  # one of which is for zeros
+    pad_value: float  # the cell token's
+    max_length: int  # tokens of a sentence at most
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
@@ -69,8 +63,8 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     weights = folder / CHECKPOINT
     arguments = read_json(folder / ARGUMENTS, "the training arguments")
     _demand_architecture(arguments, folder / ARGUMENTS)
-    tensors = spelt_alike(read_state_dict(weights, trusted_sha256), weights)
-    try:
+    tensors = spelt_alike(read_tensors(weights, trusted_sha256), weights)
+    with reading(folder / ARGUMENTS, "the training arguments of scGPT"):
         tokens, genes = read_tokens(folder / VOCABULARY, str(arguments["pad_token"]))
         return Release(
             weights=weights,
@@ -82,10 +76,6 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
             pad_value=float(arguments["pad_value"]),
             max_length=int(arguments["max_seq_length"]),
         )
-    except KeyError as error:
-        raise ModelError(f"{folder / ARGUMENTS}: the training arguments lack {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{folder / ARGUMENTS}: a training argument is not a number ({error})") from error
 
 
 def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -93,8 +83,8 @@ def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     by_name: dict[str, Tensor] = {}
     for spelling, tensor in tensors.items():
         name = spelling
-        for other, usual in SPELLINGS.items():
-            name = name.replace(other, usual)
+        for unusual, usual in SPELLINGS.items():
+            name = name.replace(unusual, usual)
         if name in by_name and not torch.equal(by_name[name], tensor):
             raise ModelError(f"{path}: {spelling} and another spelling of {name} hold different numbers")
         by_name[name] = tensor
@@ -107,34 +97,12 @@ def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def read_tokens(path: Path, pad: str) -> tuple[dict[str, int], list[str]]:
-    """Read ``vocab.json``; special tokens that it lacks are appended as the owners' code does.
-
-    Parameters
-    ----------
-    path
-        Token to id, in any order.
-    pad
-        The padding token.
-
-    Returns
-    -------
-    Token to id; and the tokens that are genes, by ascending id.
-
-    Raises
-    ------
-    ModelError
-        If an id is not a whole number, or two tokens share one.
-    """
+    """Read ``vocab.json``: its tokens, with the special ones that the owners' code appends, and the genes."""
     tokens = read_json(path, "the vocabulary")
-    wrong = [token for token, place in tokens.items() if type(place) is not int]
-    if wrong:
-        raise ModelError(f"{path}: the id of {wrong[0]!r} is {tokens[wrong[0]]!r}, not a whole number")
     for special in (pad, CELL, END):
         tokens.setdefault(special, len(tokens))
-    if len(set(tokens.values())) != len(tokens):
-        raise ModelError(f"{path}: two tokens share an id")
-    genes = [token for token in tokens if token != pad and not (token[:1] == "<" and token[-1:] == ">")]
-    return tokens, sorted(genes, key=tokens.__getitem__)
+    demand_ids(tokens, path)
+    return tokens, [gene for gene in genes_of(tokens) if gene != pad]
 
 
 def config_of(
@@ -149,7 +117,7 @@ def config_of(
         feed_forward=int(arguments["d_hid"]),
     )
     demand_agreement(folder / ARGUMENTS, {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))})
-    config.demand_equal_heads(folder)
+    config.demand_computable(folder)
     table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
         raise ModelError(
@@ -163,9 +131,8 @@ def config_of(
 
 def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
-    for name, needed in EXPECTED.items():
-        if arguments.get(name, needed) != needed:
-            raise ModelError(f"{path}: {name} is {arguments[name]!r}; this architecture has {needed!r}")
+    stated = {name: (arguments.get(name, needed), needed) for name, needed in EXPECTED.items()}
+    demand_architecture(path, stated)
     for name, value in arguments.items():
         if any(part in name.lower() for part in OTHER_FORWARD) and value not in OFF:
             raise ModelError(f"{path}: {name} is {value!r}; this architecture is without")

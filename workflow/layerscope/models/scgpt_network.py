@@ -21,19 +21,13 @@ GENE_SCALE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class ScGptConfig(Sizes):
-    """Sizes of one encoder, all read from a release folder.
+    """Sizes of one encoder, all read from a release folder."""
 
-    Attributes
-    ----------
-    vocabulary_size
-        Rows of the gene table, special tokens included.
-    """
-
-    vocabulary_size: int
+    vocabulary_size: int  # rows of the gene table, special tokens included
 
 
 class ScGptEncoder(Transformer):
-    """Everything of scGPT that makes representations; batches have the token columns ``ids``, ``values``."""
+    """What of scGPT makes representations; batches have the token columns ``ids``, ``values``."""
 
     stack_name = "transformer_encoder.layers"
 

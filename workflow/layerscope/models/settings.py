@@ -1,4 +1,4 @@
-"""Settings of one model as given by a user: text or numbers by name, each asked for once, none overlooked."""
+"""Settings of a model as a user gives them: converted, checked, and refused where the model has no such."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 class Settings:
-    """What a user set, handed out by name.
-
-    Parameters
-    ----------
-    given
-        Name to value; values may be text, as they come from a command line.
-    owner
-        Whose settings they are, for messages.
-    """
+    """What a user set of ``owner``, by name; values may be text, as they come from a command line."""
 
     def __init__(self, given: Mapping[str, Any], owner: str) -> None:
         self._given = dict(given)

@@ -1,47 +1,37 @@
-"""Tahoe-X1: its tokens, its poolings."""
+"""Tahoe-X1: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError, ModelError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import (
+    NO_GENE,
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+)
 from layerscope.models.settings import Settings
-from layerscope.models.tahoe_x1_files import CELL, DRUG, IGNORED, Release, read_release
+from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
-from layerscope.models.transformer import first_token, reduced
+from layerscope.models.transformer import first_token, usual_pooling
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly, present
+from layerscope.models.weights import load_network, read_json, reading
 
 NO_DRUG = "<pad>"
 
 
 class TahoeX1(FoundationModel):
-    """A Tahoe-X1 checkpoint of any size.
-
-    Settings
-    --------
-    max_length
-        Tokens per cell at most, the cell token included; by default ``max_length`` of
-        ``collator_config.yml``. A longer cell keeps a random subset of its genes, drawn from the seed and the
-        cell's id.
-    chemistry
-        Whether the second token is the drug that a cell was treated with (checkpoints with an encoder of
-        drugs); ``drug_column`` names the column of ``obs`` (``<pad>`` or empty = none), ``drug_list`` the
-        file that numbers the drugs.
-    keep_first_n_tokens
-        How many leading tokens escape binning. Right is 1, with chemistry 2 (the default); the owners' code
-        run without chemistry on a checkpoint that has it uses 2, so that a cell's first gene keeps its raw
-        count.
-    """
+    """A Tahoe-X1 checkpoint of any size."""
 
     family = "tahoe_x1"
     poolings = ("cls", "mean", "mean_genes", "max")
@@ -60,14 +50,12 @@ class TahoeX1(FoundationModel):
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
         self.cell_id = release.tokens[CELL]
         collator = release.collator
-        try:
+        with reading(folder / COLLATOR_CONFIG, "a collator's configuration"):
             self.cell_value = float(collator["pad_value"])
             self.n_edges = int(collator["num_bins"]) - 1
             self.max_length = settings.take("max_length", int(collator["max_length"]))
-        except KeyError as error:
-            raise ModelError(f"{folder}: collator_config.yml has no {error.args[0]!r}") from error
         if not collator.get("do_binning", True) or collator.get("right_binning", False):
-            raise ModelError(f"{folder}: collator_config.yml asks for other bins than this tokeniser makes")
+            raise ModelError(f"{folder / COLLATOR_CONFIG}: asks for other bins than this tokeniser makes")
         self.chemistry = settings.take("chemistry", False)
         self.drug_column = settings.take("drug_column", "drug")
         listed = collator.get("drug_to_id_path", {}).get("local", "drug_to_id_pad.json")
@@ -78,8 +66,7 @@ class TahoeX1(FoundationModel):
             if module.config.chemistry is None or DRUG not in release.tokens:
                 raise ConfigError(f"{folder}: this checkpoint has no encoder of drugs; set chemistry=off")
             self.drug_id = release.tokens[DRUG]
-            listing = present(folder / drug_list, "the list of drugs").read_text(encoding="utf-8")
-            self.drugs: dict[str, int] = json.loads(listing)
+            self.drugs: dict[str, int] = read_json(folder / drug_list, "the list of drugs")
             self.obs_columns = (self.drug_column,)
         if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
             raise ConfigError(
@@ -93,43 +80,36 @@ class TahoeX1(FoundationModel):
 
         Bins are made of all expressed genes, before a long cell loses some. A cell without any is refused.
         """
-        ids: list[Integers] = []
-        values: list[npt.NDArray[np.float32]] = []
-        lengths: list[int] = []
-        refused: list[str] = []
-        shortened = np.zeros(len(block.cell_ids), dtype=bool)
-        special_ids = np.array([self.cell_id, self.drug_id] if self.chemistry else [self.cell_id])
-        special_values = np.full(self.n_special, self.cell_value, dtype=np.float32)
         room = self.max_length - self.n_special
-        for cell, cell_id in enumerate(block.cell_ids):
-            entries = slice(block.offsets[cell], block.offsets[cell + 1])
-            genes, raw = block.genes[entries], block.values[entries].astype(np.float32)
-            if len(genes) == 0:
-                refused.append("expresses no gene of the vocabulary")
-                lengths.append(0)
-                continue
-            refused.append("")
-            binned = self._binned(raw, block.gene_columns[genes])
+        n_genes = np.minimum(block.n_genes, room)
+        offsets = offsets_of(np.where(n_genes > 0, n_genes + self.n_special, 0))
+        ids = np.full(offsets[-1], self.cell_id, dtype=np.int64)
+        values = np.full(offsets[-1], self.cell_value, dtype=np.float32)
+        for cell in np.flatnonzero(n_genes).tolist():
+            entries = block.entries(cell)
+            genes = block.genes[entries]
+            bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
             if len(genes) > room:
-                shortened[cell] = True
-                kept = np.sort(cell_generator(self.seed, cell_id).choice(len(genes), room, replace=False))
-                genes, binned = genes[kept], binned[kept]
-            ids += [special_ids, self.gene_ids[genes]]
-            values += [special_values, binned]
-            lengths.append(self.n_special + len(genes))
+                draw = cell_generator(self.seed, block.cell_ids[cell])
+                subset = np.sort(draw.choice(len(genes), room, replace=False))
+                genes, bins = genes[subset], bins[subset]
+            if self.chemistry:
+                ids[offsets[cell] + 1] = self.drug_id
+            tokens = slice(offsets[cell] + self.n_special, offsets[cell + 1])
+            ids[tokens], values[tokens] = self.gene_ids[genes], bins
         return Sentences(
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            tokens={
-                "ids": np.concatenate(ids) if ids else np.zeros(0, dtype=np.int64),
-                "values": np.concatenate(values) if values else np.zeros(0, dtype=np.float32),
-            },
+            offsets=offsets,
+            tokens={"ids": ids, "values": values},
             cells={"drug": self._drugs(block)} if self.chemistry else {},
-            refused=refused,
-            shortened=shortened,
+            refused=["" if n else NO_GENE for n in n_genes],
+            shortened=block.n_genes > room,
         )
 
     def _binned(self, raw: npt.NDArray[np.float32], columns: Integers) -> npt.NDArray[np.float32]:
-        """Bins of a cell's values; those of its first genes in the file's order may escape."""
+        """Bins of a cell's values; those of its first genes in the file's order may escape.
+
+        The owners' code without chemistry, on a checkpoint that has it, leaves the first gene its raw count.
+        """
         escaping = self.n_unbinned - self.n_special
         if escaping == 0:
             return binned(as_counts(raw), self.n_edges)
@@ -151,14 +131,8 @@ class TahoeX1(FoundationModel):
         return np.array([self.drugs[name] for name in names], dtype=np.int64)
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        match pooling:
-            case "cls":
-                return first_token(hidden, batch)
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling)
-            case "mean_genes":
-                return reduced(hidden, batch, "mean", first=self.n_special)
-        raise self.no_pooling(pooling)
+        self.demand_pooling(pooling)
+        return usual_pooling(hidden, batch, pooling, first=self.n_special)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         cell = first_token(hidden, batch)
@@ -177,15 +151,6 @@ def as_counts(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     replaced by their ranks among the distinct ones: every monotone transform of a cell then gives the same
     bins. They are the bins of its counts, but for a rounding on an edge: in simulations none of 20,000 cells
     of 60 to 2,000 genes, and about 1 in 1,000 cells of fewer genes, differed in a bin.
-
-    Parameters
-    ----------
-    values
-        float32, one cell's, above zero.
-
-    Returns
-    -------
-    float32 of the same shape.
     """
     if (values == np.rint(values)).all():
         return values
@@ -197,18 +162,7 @@ def binned(values: npt.NDArray[np.float32], n_edges: int) -> npt.NDArray[np.floa
     """Bin a cell's values by the quantiles of the cell itself, bit for bit as the owners' code.
 
     The edges are ``torch.quantile(values, linspace(0, 1, n_edges))``: linear interpolation in float32, from
-    the nearer neighbour. The bin of a value is one more than the number of edges below it.
-
-    Parameters
-    ----------
-    values
-        float32, at least one.
-    n_edges
-        Number of quantiles.
-
-    Returns
-    -------
-    float32 of the same shape, from 1 to ``n_edges``.
+    the nearer neighbour. The bin of a value, 1 to ``n_edges``, is one more than the number of edges below it.
     """
     ordered = np.sort(values)
     rank = quantiles(n_edges) * np.float32(len(values) - 1)
@@ -227,25 +181,7 @@ def quantiles(n: int) -> npt.NDArray[np.float32]:
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> TahoeX1:
-    """Load a release folder.
-
-    Parameters
-    ----------
-    folder
-        Holds ``model.safetensors`` (or ``best-model.pt``), ``model_config.yml``, ``collator_config.yml``,
-        ``vocab.json``.
-    settings
-        See :class:`TahoeX1`; ``trust_sha256`` opts in to an unsafe checkpoint.
-    seed
-        Of the genes that cells above the length limit keep.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    with torch.device("meta"):
-        module = TahoeX1Encoder(release.config)
-    load_strictly(module, release.tensors, ignored=IGNORED, path=release.weights)
+    module = load_network(TahoeX1Encoder, release.config, release.tensors, release.weights, IGNORED)
     return TahoeX1(module, release, folder, settings, seed)

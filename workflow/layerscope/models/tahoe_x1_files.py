@@ -16,13 +16,23 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.files import whole
-from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.tahoe_x1_network import ChemistryConfig, TahoeX1Config, TahoeX1Encoder
-from layerscope.models.weights import demand_agreement, present, read_checkpoint, read_safetensors
+from layerscope.models.vocabulary import demand_ids, genes_of
+from layerscope.models.weights import (
+    demand_agreement,
+    demand_architecture,
+    first_file,
+    n_blocks,
+    present,
+    read_checkpoint,
+    read_json,
+    read_safetensors,
+    reading,
+)
 
 SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
 MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
-PREFIX = "model."
+PREFIX, BLOCKS = "model.", "transformer_encoder.layers."
 IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
 PAD, CELL, DRUG = "<pad>", "<cls>", "<drug>"
 
@@ -38,31 +48,18 @@ TRAINER_STATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What a release folder holds.
-
-    Attributes
-    ----------
-    weights
-        The file the tensors were read from.
-    config, tensors
-        The network.
-    collator
-        ``collator_config.yml``, which says how sentences were made.
-    tokens
-        ``vocab.json``: token to id, special tokens included.
-    """
+    """What a release folder holds."""
 
     weights: Path
     config: TahoeX1Config
     tensors: dict[str, Tensor]
-    collator: Mapping[str, Any]
-    tokens: Mapping[str, int]
+    collator: Mapping[str, Any]  # how sentences were made
+    tokens: Mapping[str, int]  # special ones included
 
     @property
     def genes(self) -> list[str]:
         """The tokens that are genes, by ascending id."""
-        special = {name for name in self.tokens if name.startswith("<") and name.endswith(">")}
-        return sorted(set(self.tokens) - special, key=self.tokens.__getitem__)
+        return genes_of(self.tokens)
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
@@ -70,16 +67,13 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     model = _yaml(folder / MODEL_CONFIG)
     collator = _yaml(folder / COLLATOR_CONFIG)
     tokens = _vocabulary(folder / VOCABULARY)
-    weights = folder / SAFETENSORS
-    if weights.is_file() or not (folder / CHECKPOINT).is_file():
+    weights = first_file(folder, SAFETENSORS, CHECKPOINT)
+    if weights.name == SAFETENSORS:
         tensors = read_safetensors(weights)
     else:
-        weights = folder / CHECKPOINT
-        held = read_checkpoint(weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE)
-        try:
-            tensors = dict(held["state"]["model"])
-        except (KeyError, TypeError) as error:
-            raise ModelError(f'{weights}: no tensors under ["state"]["model"]') from error
+        trainer = read_checkpoint(weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE)
+        with reading(weights, "a checkpoint of Tahoe-X1's trainer"):
+            tensors = dict(trainer["state"]["model"])
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     config = config_of(model, tensors, weights)
     beyond = [name for name, token in tokens.items() if not 0 <= token < config.vocabulary_size]
@@ -102,23 +96,19 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _vocabulary(path: Path) -> dict[str, int]:
-    try:
-        tokens = json.loads(present(path, "the vocabulary").read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(tokens, dict) or CELL not in tokens:
+    tokens = read_json(path, "the vocabulary")
+    if CELL not in tokens:
         raise ModelError(f"{path}: expected a mapping of tokens to ids with {CELL!r} among them")
-    if len(set(tokens.values())) != len(tokens):
-        raise ModelError(f"{path}: two tokens share an id")
-    return {str(token): int(place) for token, place in tokens.items()}
+    demand_ids(tokens, path)
+    return tokens
 
 
 def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> TahoeX1Config:
     """Sizes from the tensors, constants from ``model_config.yml``; both must agree."""
-    try:
+    with reading(path.parent, "a Tahoe-X1 release"):
         vocabulary_size, hidden = tensors["gene_encoder.embedding.weight"].shape
-        feed_forward = len(tensors["transformer_encoder.layers.0.up_proj.weight"])
-        depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("transformer_encoder.layers."))
+        feed_forward = len(tensors[f"{BLOCKS}0.up_proj.weight"])
+        depth = n_blocks(tensors, BLOCKS)
         values = model["expression_encoder"]
         config = TahoeX1Config(
             vocabulary_size=vocabulary_size,
@@ -138,10 +128,8 @@ def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pat
             "vocab_size": (int(model["vocab_size"]), vocabulary_size),
             "expansion_ratio": (int(model["expansion_ratio"]) * hidden, feed_forward),
         }
-    except KeyError as error:
-        raise ModelError(f"{path.parent}: not a Tahoe-X1 release, it has no {error.args[0]!r}") from error
     demand_agreement(path, stated)
-    _same_architecture(model, config, path.parent / MODEL_CONFIG)
+    _demand_architecture(model, config, path.parent / MODEL_CONFIG)
     return config
 
 
@@ -152,10 +140,10 @@ def _chemistry(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Chemi
     return ChemistryConfig(n_drugs=n_drugs, bits=bits, activation=model["chemical_encoder"]["activation"])
 
 
-def _same_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Path) -> None:
+def _demand_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
     attention = model.get("attn_config", {})
-    expected = {
+    constants = {
         "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
         "use_glu": (model.get("use_glu", False), False),
         "norm_config.norm_type": (model["norm_config"].get("norm_type", "layernorm"), "layernorm"),
@@ -167,15 +155,9 @@ def _same_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Pa
         "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
         "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
     }
-    for name, (stated, needed) in expected.items():
-        if stated != needed:
-            raise ModelError(f"{path}: {name} is {stated!r}; this architecture has {needed!r}")
-    activations = [config.activation, config.value_activation]
-    activations += [config.chemistry.activation] if config.chemistry else []
-    unknown = sorted(set(activations) - set(ACTIVATIONS))
-    if unknown:
-        raise ModelError(f"{path}: activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
-    config.demand_equal_heads(path)
+    demand_architecture(path, constants)
+    of_drugs = [config.chemistry.activation] if config.chemistry else []
+    config.demand_computable(path, config.activation, config.value_activation, *of_drugs)
 
 
 def write_release(

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.gene_value import ACTIVATIONS, GeneEncoder, ValueEncoder
+from layerscope.models.gene_value import GeneEncoder, ValueEncoder
 from layerscope.models.transformer import (
+    ACTIVATIONS,
     Scratch,
     Sizes,
     Transformer,
@@ -38,28 +39,14 @@ class ChemistryConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TahoeX1Config(Sizes):
-    """Sizes and constants of one encoder, all read from a release folder.
+    """Sizes and constants of one encoder, all read from a release folder."""
 
-    Attributes
-    ----------
-    vocabulary_size
-        Rows of the gene table, special tokens included.
-    activation, value_activation
-        Of the feed-forward layers and of the value encoder.
-    max_value
-        Values are cut here before they are encoded.
-    norm_eps
-        Of the blocks' norms and of the norm after them.
-    chemistry
-        Present where the checkpoint has an encoder of drugs.
-    """
-
-    vocabulary_size: int
+    vocabulary_size: int  # rows of the gene table, special tokens included
     activation: str = "relu"
-    value_activation: str = "relu"
-    max_value: float = 512.0
-    norm_eps: float = 1e-5
-    chemistry: ChemistryConfig | None = None
+    value_activation: str = "relu"  # of the value encoder
+    max_value: float = 512.0  # values are cut here before they are encoded
+    norm_eps: float = 1e-5  # of the blocks' norms and of the norm after them
+    chemistry: ChemistryConfig | None = None  # where the checkpoint has an encoder of drugs
 
 
 class DrugEncoder(nn.Module):
@@ -125,7 +112,7 @@ class Block(nn.Module):
 
 
 class TahoeX1Encoder(Transformer):
-    """Everything of Tahoe-X1 that makes representations.
+    """What of Tahoe-X1 makes representations.
 
     Batches have the token columns ``ids`` and ``values``. With the cell column ``drug`` the second token of
     each cell is overwritten by the encoding of that drug.

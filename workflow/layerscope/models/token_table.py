@@ -1,4 +1,4 @@
-"""A table of vectors of tokens that come with a model as data."""
+"""Vectors of tokens that a model takes as data, not as weights."""
 
 from __future__ import annotations
 
@@ -15,19 +15,8 @@ class TokenTable(nn.Module):
     """A large table of vectors, one per token, such as the embeddings of genes' proteins.
 
     The table stays where it was read, in a memory map on the host, in the precision of the file: only the
-    rows of tokens that occur are fetched from it, whatever device the network is on.
-
-    Parameters
-    ----------
-    n_tokens, width
-        Shape of the table.
-
-    Attributes
-    ----------
-    weight
-        The table. Not trained.
-    rows
-        Which row is a token's, int64 ``(n_tokens,)``; its own, unless the rows have been dealt out anew.
+    rows of tokens that occur are fetched from it, whatever device the network is on. It is not trained.
+    ``rows`` says which row is a token's: its own, unless the rows have been dealt out anew.
     """
 
     def __init__(self, n_tokens: int, width: int) -> None:
@@ -40,15 +29,7 @@ class TokenTable(nn.Module):
         return self
 
     def forward(self, ids: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
-        """What ``project`` makes of the vectors of tokens; each distinct token goes through it once.
-
-        Parameters
-        ----------
-        ids
-            Tokens, ``(n,)``.
-        project
-            Row-wise: float32 vectors on the device of ``ids`` in, ``(n, any)`` out.
-        """
+        """What the row-wise ``project`` makes of the vectors of tokens; each distinct one is done once."""
         distinct, place = torch.unique(ids, return_inverse=True)
 
         def projected(tokens: Tensor) -> Tensor:

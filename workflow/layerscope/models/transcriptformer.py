@@ -1,50 +1,24 @@
-"""TranscriptFormer: its tokens, its poolings."""
+"""TranscriptFormer: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
 from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_files import IGNORED, START, Release, read_release
 from layerscope.models.transcriptformer_network import TranscriptFormerEncoder, stored_as
 from layerscope.models.transformer import reduced
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly
-
-log = logging.getLogger(__name__)
+from layerscope.models.weights import load_network
 
 
 class TranscriptFormer(FoundationModel):
-    """A TranscriptFormer checkpoint of any size and set of species.
-
-    Settings
-    --------
-    gene_order
-        Attention is causal, so a cell's representation depends on the order of its genes. ``columns``
-        (default) takes that of the file, as the owners' code does; ``vocabulary`` that of the checkpoint's
-        tokens, which is the same for every file.
-    assay
-        The assay of all cells, one of the release's vocabulary. By default the column of ``obs`` that the
-        release names (``assay``), where it is there: values that are not in the vocabulary are unknown, and
-        so are all cells without that column.
-    assay_column
-        Another column of ``obs`` for it, which must be there.
-    clip_counts
-        Counts are cut here; by default what the release says, 30 where it says nothing.
-    min_expressed_genes
-        Cells that express fewer genes of the vocabulary are refused; by default what the release says, 0
-        where it says nothing. A cell without any is then the start token alone, as in the owners' code.
-    pretrained_embedding
-        Files of protein embeddings (relative to the folder, joined by commas) of a species that the
-        checkpoint does not know, in place of its own genes.
-    """
+    """A TranscriptFormer checkpoint of any size and set of species."""
 
     family = "transcriptformer"
     poolings = ("official", "mean", "mean_genes", "max")
@@ -63,7 +37,7 @@ class TranscriptFormer(FoundationModel):
         self.n_assay_tokens = 1 if release.assays else 0
         self.gene_order = settings.take("gene_order", "columns", ("columns", "vocabulary"))
         self.clip_counts = settings.take("clip_counts", release.clip_counts)
-        self.least_genes = settings.take("min_expressed_genes", release.least_genes)
+        self.min_genes = settings.take("min_expressed_genes", release.min_genes)
         self.assay = settings.take("assay", "", ("", *release.assays))
         column = settings.take("assay_column", "")
         self.assay_column = column or module.config.assay_column
@@ -82,22 +56,19 @@ class TranscriptFormer(FoundationModel):
         The owners shift a sentence of at most ``seq_len`` genes by the start token, so that one gene less is
         read. Neighbours and padding change nothing; nothing is drawn at random.
         """
-        n_cells, front = len(block.cell_ids), self.n_assay_tokens + 1
-        cells = np.repeat(np.arange(n_cells), np.diff(block.offsets))
+        cells, n_genes, front = block.cells, block.n_genes, self.n_assay_tokens + 1
         by = block.gene_columns[block.genes] if self.gene_order == "columns" else block.genes
         order = np.lexsort((by, cells))
         rank = np.arange(len(order)) - block.offsets[:-1][cells]
-        kept = rank < self.release.length - 1
-        order, cells, rank = order[kept], cells[kept], rank[kept]
-        n_genes = np.diff(block.offsets)
-        lengths = front + np.minimum(n_genes, self.release.length - 1)
+        fits = rank < self.release.length - 1
+        order, cells, rank = order[fits], cells[fits], rank[fits]
         refused = [
-            f"expresses {n} genes of the vocabulary, fewer than min_expressed_genes = {self.least_genes}"
-            if n < self.least_genes
+            f"expresses {n} genes of the vocabulary, fewer than min_expressed_genes = {self.min_genes}"
+            if n < self.min_genes
             else ""
             for n in n_genes
         ]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        offsets = offsets_of(front + np.minimum(n_genes, self.release.length - 1))
         ids = np.full(offsets[-1], self.pad, dtype=np.int64)
         counts = np.ones(len(ids), dtype=np.float32)
         ids[offsets[:-1] + front - 1] = self.start
@@ -121,15 +92,14 @@ class TranscriptFormer(FoundationModel):
         return {"assay": rows, "assay_known": rows != unknown}
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
+        self.demand_pooling(pooling)
         first = self.n_assay_tokens
         match pooling:
             case "official":
                 return reduced(hidden, batch, "sum", first=first) / self.release.length
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling, first=first)
             case "mean_genes":
                 return reduced(hidden, batch, "mean", first=first + 1)
-        raise self.no_pooling(pooling)
+        return reduced(hidden, batch, pooling, first=first)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return self.pool(hidden, batch, "official")
@@ -140,28 +110,12 @@ class TranscriptFormer(FoundationModel):
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> TranscriptFormer:
-    """Load a release folder.
-
-    Parameters
-    ----------
-    folder
-        Holds ``config.json``, ``model_weights.pt`` and ``vocabs`` (or the files of that beside them).
-    settings
-        See :class:`TranscriptFormer`; ``trust_sha256`` opts in to an unsafe checkpoint.
-    seed
-        Not used: nothing is drawn at random.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(
         folder,
         trusted_sha256=settings.take("trust_sha256", ""),
         pretrained_embedding=settings.take("pretrained_embedding", ""),
     )
-    with torch.device("meta"):
-        module = TranscriptFormerEncoder(release.config)
-    load_strictly(module, release.tensors, ignored=IGNORED, path=release.weights, stored_as=stored_as)
+    config, tensors, weights = release.config, release.tensors, release.weights
+    module = load_network(TranscriptFormerEncoder, config, tensors, weights, IGNORED, stored_as)
     return TranscriptFormer(module, release, settings)

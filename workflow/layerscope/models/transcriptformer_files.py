@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import ModelError
-from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
 from layerscope.models.weights import (
     demand_agreement,
+    demand_architecture,
+    first_file,
     n_blocks,
     present,
     read_json,
-    read_safetensors,
-    read_state_dict,
+    read_tensors,
+    reading,
 )
 
 CONFIG, WEIGHTS, SAFETENSORS = "config.json", "model_weights.pt", "model_weights.safetensors"
@@ -31,107 +32,65 @@ IGNORED = ("mu.", "gene_id_head.")
 START = "[START]"
 CLIP_COUNTS = 30.0  # what the owners' package takes where the configuration says nothing
 LAYERS = "transformer_encoder.encoder_layers."
+EXPECTED = {
+    "filter_to_vocabs": True,
+    "pad_zeros": True,
+    "normalize_to_scale": 0,
+    "sort_genes": False,
+    "randomize_genes": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What a release folder holds.
-
-    Attributes
-    ----------
-    weights
-        The file the tensors were read from.
-    config, tensors
-        The network.
-    special, genes
-        Names of the special tokens and of the genes: by ascending token, one after the other.
-    source
-        Where the genes' names were read.
-    pad
-        The special token that fills up.
-    assays
-        Assay to row of its table; empty where sentences have none.
-    unknown_assay
-        The name that stands for an assay that is not known.
-    length
-        Genes of a sentence, the start included.
-    clip_counts
-        Counts are cut here.
-    least_genes
-        Genes that a cell must express.
-    """
+    """What a release folder holds."""
 
     weights: Path
     config: TranscriptFormerConfig
     tensors: dict[str, Tensor]
-    special: tuple[str, ...]
-    genes: tuple[str, ...]
-    source: str
-    pad: str
-    assays: Mapping[str, int]
-    unknown_assay: str
-    length: int
-    clip_counts: float
-    least_genes: int
+    special: tuple[str, ...]  # tokens, by ascending id
+    genes: tuple[str, ...]  # tokens, by ascending id, after the special ones
+    source: str  # where the genes' names were read
+    pad: str  # the special token that fills up
+    assays: Mapping[str, int]  # to the row of their table; empty where sentences have none
+    unknown_assay: str  # stands for an assay that is not known
+    length: int  # genes of a sentence, the start included
+    clip_counts: float  # counts are cut here
+    min_genes: int  # that a cell must express
 
 
 class _Section:
     """Part of ``config.json``; what is missing or null has the default of the owners' package."""
 
-    def __init__(self, path: Path, held: Mapping[str, Any], name: str) -> None:
+    def __init__(self, path: Path, configuration: Mapping[str, Any], name: str) -> None:
         self._path, self._name = path, name
-        section = held["model"].get(name) if isinstance(held.get("model"), Mapping) else None
+        model = configuration.get("model")
+        section = model.get(name) if isinstance(model, Mapping) else None
         if not isinstance(section, Mapping):
             raise ModelError(f"{path}: not a TranscriptFormer configuration, it has no model.{name}")
-        self._held = section
+        self._section = section
 
     def value(self, key: str, default: Any = None) -> Any:
         """What the section says, or ``default``; without one, it must say something."""
-        value = self._held.get(key)
+        value = self._section.get(key)
         if value is None and default is None:
             raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
         return default if value is None else value
-
-    def demand(self, key: str, needed: Any, default: Any) -> None:
-        """Refuse what this tokeniser would do wrongly without a word."""
-        if self.value(key, default) != needed:
-            raise ModelError(
-                f"{self._path}: model.{self._name}.{key} is {self.value(key, default)!r}; "
-                f"this tokeniser does {needed!r}"
-            )
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding: str = "") -> Release:
     """Read a release folder.
 
-    Parameters
-    ----------
-    folder
-        Holds ``config.json``, ``model_weights.pt`` (or safetensors) and ``vocabs``.
-    trusted_sha256
-        Opt-in to an unsafe checkpoint, see :func:`layerscope.models.weights.read_checkpoint`.
-    pretrained_embedding
-        Files of protein embeddings of another species, relative to ``folder``, joined by commas: they take
-        the place of the checkpoint's genes. Special tokens keep the checkpoint's rows.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or unsafe, or they do not fit each other.
+    The genes of ``pretrained_embedding``, files of protein embeddings of another species, relative to the
+    folder and joined by commas, take the place of the checkpoint's; special tokens keep their rows.
     """
     path = folder / CONFIG
-    held = read_json(path, "the configuration")
-    data, model = _Section(path, held, "data_config"), _Section(path, held, "model_config")
-    for key, needed, default in (
-        ("filter_to_vocabs", True, True),
-        ("pad_zeros", True, True),
-        ("normalize_to_scale", 0, 0),
-        ("sort_genes", False, False),
-        ("randomize_genes", False, False),
-    ):
-        data.demand(key, needed, default)
+    stated = read_json(path, "the configuration")
+    data, model = _Section(path, stated, "data_config"), _Section(path, stated, "model_config")
+    demand_architecture(path, {key: (data.value(key, needed), needed) for key, needed in EXPECTED.items()})
     columns = _assay_columns(data, model, path)
-    weights, tensors = _read_weights(folder, trusted_sha256)
+    weights = first_file(folder, WEIGHTS, SAFETENSORS)
+    tensors = read_tensors(weights, trusted_sha256)
     special = tuple(data.value("special_tokens"))
     files = data.value("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
@@ -163,7 +122,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
         unknown_assay=unknown,
         length=int(model.value("seq_len")),
         clip_counts=float(data.value("clip_counts", CLIP_COUNTS)),
-        least_genes=int(data.value("min_expressed_genes", 0)),
+        min_genes=int(data.value("min_expressed_genes", 0)),
     )
 
 
@@ -177,7 +136,7 @@ def config_of(
     """Sizes from the tensors, constants from ``config.json``; both must agree."""
     column = columns[0] if columns else ""
     table = f"aux_embeddings.{column}.weight"
-    try:
+    with reading(path, "a TranscriptFormer checkpoint"):
         n_tokens, token_width = tensors[TABLE].shape
         config = TranscriptFormerConfig(
             n_tokens=n_tokens,
@@ -194,17 +153,13 @@ def config_of(
             softcap=float(model.value("softcap")),
             log_counts_eps=float(model.value("log_counts_eps", 1e-6)),
         )
-    except KeyError as error:
-        raise ModelError(f"{path}: not a TranscriptFormer checkpoint, it has no {error.args[0]!r}") from error
     sizes = {
         "embed_dim": config.hidden_size,
         "num_layers": config.n_layers,
         "model_dim": config.feed_forward,
     }
     demand_agreement(path, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
-    config.demand_equal_heads(path)
-    if config.activation not in ACTIVATIONS:
-        raise ModelError(f"{path}: activation {config.activation!r} is not one of {', '.join(ACTIVATIONS)}")
+    config.demand_computable(path, config.activation)
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
     if beyond:
         raise ModelError(
@@ -224,14 +179,6 @@ def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
             "one such token, or none"
         )
     return columns
-
-
-def _read_weights(folder: Path, trusted_sha256: str) -> tuple[Path, dict[str, Tensor]]:
-    path = folder / SAFETENSORS
-    if path.is_file() and not (folder / WEIGHTS).is_file():
-        return path, read_safetensors(path)
-    path = folder / WEIGHTS
-    return path, read_state_dict(path, trusted_sha256)
 
 
 def _vocabulary(folder: Path, name: str) -> Path:

@@ -7,54 +7,43 @@ data, not weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from layerscope.models.base import Network, TokenBatch
+from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
-from layerscope.models.gene_value import ACTIVATIONS
 from layerscope.models.post_norm import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Scratch, Sizes, by_rows, linear, plus, reusable
+from layerscope.models.transformer import (
+    ACTIVATIONS,
+    Scratch,
+    Sizes,
+    Transformer,
+    by_rows,
+    linear,
+    plus,
+    reusable,
+)
 
 IN_PROJECTION, OUT_PROJECTION = ".self_attn.in_proj.", ".self_attn.out_proj."
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranscriptFormerConfig(Sizes):
-    """Sizes and constants of one encoder, all read from a release folder.
+    """Sizes and constants of one encoder, all read from a release folder."""
 
-    Attributes
-    ----------
-    n_tokens, token_width
-        Shape of the table of genes, special tokens included.
-    n_assays
-        Rows of the table of assays; 0 where a sentence has no assay.
-    assay_column
-        The name that the release has for it.
-    activation
-        Of the feed-forward layer.
-    attention_bias, feed_forward_bias
-        Whether these linear layers have biases.
-    softcap
-        Cap on attention's scores; none if zero or below.
-    log_counts_eps
-        Added to a count before its logarithm is added to the scores.
-    """
-
-    n_tokens: int
+    n_tokens: int  # rows of the table of genes, special tokens included
     token_width: int
-    n_assays: int
-    assay_column: str
+    n_assays: int  # rows of the table of assays; 0 where a sentence has no assay
+    assay_column: str  # the name that the release has for it
     activation: str = "gelu"
-    attention_bias: bool = False
+    attention_bias: bool = False  # whether its linear layers have biases
     feed_forward_bias: bool = False
-    softcap: float = 10.0
-    log_counts_eps: float = 1e-6
+    softcap: float = 10.0  # cap on attention's scores; none if zero or below
+    log_counts_eps: float = 1e-6  # added to a count before its logarithm is added to the scores
 
 
 def stored_as(name: str) -> list[str]:
@@ -136,8 +125,8 @@ class Block(nn.Module):
         return plus(y, linear(hidden, self.linear2.weight, self.linear2.bias, narrow), out)
 
 
-class TranscriptFormerEncoder(Network):
-    """Everything of TranscriptFormer that makes representations.
+class TranscriptFormerEncoder(Transformer):
+    """What of TranscriptFormer makes representations.
 
     Batches have the token columns ``ids`` and ``counts``. Where there are assays, the first token of each
     cell is overwritten by the one that the cell column ``assay`` says, which nothing attends to where
@@ -164,21 +153,11 @@ class TranscriptFormerEncoder(Network):
         assays: Tensor = self.aux_embeddings[self.config.assay_column](batch.cells["assay"])
         return genes.index_copy(0, batch.starts, assays)
 
-    def keys(self, batch: TokenBatch) -> Keys:
+    def context(self, batch: TokenBatch) -> tuple[Keys]:
         """What counts and assays tell attention."""
         nothing = torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)
-        return Keys(
-            bias=torch.log1p(batch.tokens["counts"] + self.config.log_counts_eps),
-            closed=~batch.cells["assay_known"] if self.config.n_assays else nothing,
-        )
-
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x, keys = self.embed(batch), self.keys(batch)
-        yield 0, x
-        for layer, block in enumerate(self.stack, start=1):
-            x = block(x, batch, keys)
-            yield layer, x
+        bias = torch.log1p(batch.tokens["counts"] + self.config.log_counts_eps)
+        return (Keys(bias, closed=~batch.cells["assay_known"] if self.config.n_assays else nothing),)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""

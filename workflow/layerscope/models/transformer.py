@@ -11,9 +11,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,42 +26,48 @@ from layerscope.models.base import Network, Span, TokenBatch
 BLOCK = 1024
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": partial(functional.relu, inplace=True),
+    "gelu": functional.gelu,
+    "leaky_relu": functional.leaky_relu,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Sizes that every transformer has.
-
-    Attributes
-    ----------
-    hidden_size, n_layers, heads, feed_forward
-        Width, blocks, attention heads, and width of the feed-forward layer.
-    """
+    """Sizes that every transformer has."""
 
     hidden_size: int
-    n_layers: int
+    n_layers: int  # blocks
     heads: int
-    feed_forward: int
+    feed_forward: int  # width of the feed-forward layers
 
-    def demand_equal_heads(self, path: Path) -> None:
-        """Refuse a file by which heads would not be of one width."""
+    def demand_computable(self, path: Path, *activations: str) -> None:
+        """Refuse a file by which heads would not be of one width, or whose activations are not known."""
         if self.heads < 1 or self.hidden_size % self.heads:
             raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
+        for name in activations:
+            if name not in ACTIVATIONS:
+                raise ModelError(f"{path}: activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
 
 
 class Transformer(Network):
-    """A network that embeds tokens, and whose blocks take them and the batch that they are of."""
+    """A network that embeds tokens, and whose blocks take them, the batch, and :meth:`context`."""
 
     @abstractmethod
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
 
+    def context(self, batch: TokenBatch) -> tuple[Any, ...]:
+        """What the blocks take besides tokens and batch."""
+        return ()
+
     def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
         """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x = self.embed(batch)
+        x, context = self.embed(batch), self.context(batch)
         yield 0, x
         for layer, block in enumerate(self.stack, start=1):
-            x = block(x, batch)
+            x = block(x, batch, *context)
             yield layer, x
 
 
@@ -91,21 +98,9 @@ def reusable(x: Tensor) -> bool:
 
 
 def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | None = None) -> Tensor:
-    """Apply a row-wise ``function`` to matrices of equally many rows, in blocks of about :data:`BLOCK`.
+    """``function(*matrices)``, a row from the same rows alone, in blocks of about :data:`BLOCK` rows.
 
-    Parameters
-    ----------
-    function
-        Takes as many matrices ``[n, ...]`` and returns one ``[n, width]``, each row from the same rows alone.
-        With ``out`` it is given a block of that to write to.
-    matrices
-        Each of ``n_rows`` rows.
-    out
-        Where the result goes, if there is room for it; may be one of ``matrices``.
-
-    Returns
-    -------
-    What ``function(*matrices)`` gives, shape ``(n_rows, width)``.
+    With ``out``, which may be one of ``matrices``, the function is given a block of that to write to.
     """
     if not reusable(matrices[0]):
         return function(*matrices)
@@ -141,23 +136,10 @@ def plus(x: Tensor, update: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> Tensor:
-    """Full attention among the tokens of each cell, scaled by ``1 / sqrt(head size)``.
+    """Full attention among the tokens of each cell, scaled by ``1 / sqrt(head size)``: ``(n_rows, hidden)``.
 
-    Parameters
-    ----------
-    qkv
-        Queries, keys and values of the packed tokens, ``(n_rows, 3 * hidden)``: three blocks of columns, the
-        heads of each contiguous.
-    heads
-        Number of heads.
-    batch
-        Says which rows are a cell's. Neighbouring cells of one length share a kernel call; no mask is needed.
-    scratch
-        Buffers.
-
-    Returns
-    -------
-    Context, ``(n_rows, hidden)``.
+    ``qkv`` holds queries, keys and values, ``(n_rows, 3 * hidden)``: three blocks of columns, the heads of
+    each contiguous. Neighbouring cells of one length share a kernel call; no mask is needed.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
@@ -198,11 +180,9 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
 
 
 def gathered(hidden: Tensor, batch: TokenBatch, position: Tensor) -> Tensor:
-    """The hidden state of one token per cell, NaN where ``position`` (counted from the cell's start) is -1.
+    """The state of one token per cell, float32 ``(n_cells, hidden)``.
 
-    Returns
-    -------
-    float32, ``(n_cells, hidden)``.
+    ``position`` counts from the cell's start; where it is -1, there is NaN.
     """
     rows = batch.starts + position.clamp(min=0)
     states = hidden.index_select(0, rows).float()
@@ -214,10 +194,22 @@ def first_token(hidden: Tensor, batch: TokenBatch) -> Tensor:
     return gathered(hidden, batch, torch.zeros_like(batch.starts))
 
 
+def usual_pooling(
+    hidden: Tensor, batch: TokenBatch, pooling: str, first: int = 0, last: Tensor | None = None
+) -> Tensor:
+    """``cls``: the first token; ``mean``, ``max``: of all; ``mean_genes``: of those ``first`` to ``last``."""
+    match pooling:
+        case "cls":
+            return first_token(hidden, batch)
+        case "mean_genes":
+            return reduced(hidden, batch, "mean", first, last)
+    return reduced(hidden, batch, pooling)
+
+
 def reduced(
     hidden: Tensor, batch: TokenBatch, how: str, first: Tensor | int = 0, last: Tensor | None = None
 ) -> Tensor:
-    """Mean or maximum over the tokens ``first`` to ``last`` (exclusive) of each cell, in float32.
+    """Mean, maximum or sum over the tokens ``first`` to ``last`` (exclusive) of each cell.
 
     Parameters
     ----------
@@ -226,7 +218,7 @@ def reduced(
     batch
         Says which rows are a cell's.
     how
-        ``"mean"`` or ``"max"``.
+        ``"mean"``, ``"max"`` or ``"sum"``.
     first, last
         Positions counted from the cell's start, one number or one per cell; to the cell's end by default.
 

@@ -1,4 +1,4 @@
-"""UCE: its tokens, its poolings."""
+"""UCE: a cell's tokens, and its vectors at each layer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
 from layerscope.models.settings import Settings
-from layerscope.models.transformer import first_token, reduced
+from layerscope.models.transformer import usual_pooling
 from layerscope.models.uce_files import (
     IGNORED,
     TABLE,
@@ -23,12 +22,11 @@ from layerscope.models.uce_files import (
     config_of,
     find_checkpoint,
     read_genes,
-    read_weights,
     release_folder,
 )
 from layerscope.models.uce_network import UCEEncoder
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_strictly
+from layerscope.models.weights import load_network, read_tensors
 
 RIGHT_BRACKET, CELL = 2, 3  # of the owners' code; no file holds them
 HEADS, SAMPLE_SIZE = 20, 1024  # of both released checkpoints; no file holds them
@@ -36,33 +34,7 @@ SPECIAL_OF_CELL, SPECIAL_OF_CHROMOSOME = 1, 2
 
 
 class UCE(FoundationModel):
-    """A UCE checkpoint of any size, for the genes of one species.
-
-    Settings
-    --------
-    species
-        As the release calls it: ``human`` (default), ``mouse``, ``zebrafish``, ...
-    sampling
-        How the ``sample_size`` genes of a sentence come from a cell. ``random`` (default) draws them with
-        replacement by ``log(1 + count)``, and the order of chromosomes, from the seed and the cell's id.
-        ``expected`` draws nothing: each gene comes as often as it is expected to (largest remainders, ties to
-        the earlier token), and chromosomes by ascending token.
-    draw_seed_column
-        Column of ``obs`` with a seed per cell for the owners' own stream of random numbers
-        (``numpy.random.seed``), in the order of the file's columns: repeats a recorded run of their code to
-        the token. Empty (default) for ours.
-    sample_size
-        Genes of a sentence, 1024 by default.
-    nhead
-        Attention heads, 20 by default.
-    chrom_token_offset
-        Token of the first chromosome; by default (-1) chromosomes are the last rows of the table.
-    unplaced_genes
-        Genes that the release places on no chromosome: ``refuse`` (default) files of cells that have them, or
-        ``drop`` them.
-    checkpoint, protein_embeddings
-        File names, where the folder leaves a choice.
-    """
+    """A UCE checkpoint of any size, for the genes of one species."""
 
     family = "uce"
     poolings = ("cls", "mean", "max")
@@ -96,33 +68,29 @@ class UCE(FoundationModel):
         """The cell token; then per chromosome its token, its genes by where they begin, a right bracket.
 
         Counts are cut to whole numbers. A cell without any count left is refused (the owners' code fails
-        there), and one whose genes lie on more chromosomes than there are positions for.
-
-        Raises
-        ------
-        DataError
-            If the file of cells has a gene that the release does not place (the owners' code fails there, or
-            gives the gene another token's chromosome), or no seed of its own where it should.
+        there), and one whose genes lie on more chromosomes than there are positions for. A file with genes
+        that the release does not place is refused: the owners' code fails there, or gives such a gene another
+        token's chromosome.
         """
         self._demand_places(block)
-        n_cells, longest = len(block.cell_ids), self.module.config.n_positions
+        n_cells, longest = block.n_cells, self.module.config.n_positions
         sentences: list[Integers] = []
         refused = [""] * n_cells
         for cell in range(n_cells):
-            entries = slice(block.offsets[cell], block.offsets[cell + 1])
+            entries = block.entries(cell)
             counts = np.trunc(block.values[entries])
             genes = block.genes[entries][counts > 0]
             sentence: Integers = np.zeros(0, dtype=np.int64)
             if len(genes) == 0:
                 refused[cell] = "has no count of a gene of the vocabulary"
             else:
-                sentence = self.sentence(*self._drawn(block, cell, genes, counts[counts > 0]))
+                sentence = self._sentence(*self._drawn(block, cell, genes, counts[counts > 0]))
             if len(sentence) > longest:
                 refused[cell] = f"needs more tokens than the {longest} positions that the model has"
                 sentence = sentence[:0]
             sentences.append(sentence)
         lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         ids = np.concatenate(sentences) if sentences else np.zeros(0, dtype=np.int64)
         return Sentences(
             offsets=offsets,
@@ -160,27 +128,19 @@ class UCE(FoundationModel):
         weights = np.log1p(counts[as_filed].astype(np.float32))
         return random_sample(genes[as_filed], weights, self.sample_size, self.genes.chromosomes, owners)
 
-    def sentence(self, drawn: Integers, chromosomes: Integers) -> Integers:
-        """The tokens of a sentence.
+    def _sentence(self, drawn: Integers, chromosomes: Integers) -> Integers:
+        """The tokens of a sentence: genes, with repeats, on these chromosomes, in their order.
 
-        Parameters
-        ----------
-        drawn
-            Genes of the vocabulary, with repeats, in any order (which decides between genes that begin at the
-            same place).
-        chromosomes
-            Tokens of their chromosomes, in the order of the sentence.
+        The order of ``drawn`` decides between genes that begin at the same place.
         """
         rank = np.argsort(chromosomes)[np.searchsorted(np.sort(chromosomes), self.genes.chromosomes[drawn])]
         order = np.lexsort((self.genes.starts[drawn], rank))
         drawn, rank = drawn[order], rank[order]
-        ids = np.empty(
-            SPECIAL_OF_CELL + len(drawn) + SPECIAL_OF_CHROMOSOME * len(chromosomes), dtype=np.int64
-        )
+        n_tokens = SPECIAL_OF_CELL + len(drawn) + SPECIAL_OF_CHROMOSOME * len(chromosomes)
+        ids = np.empty(n_tokens, dtype=np.int64)
         ids[0] = CELL
-        ids[SPECIAL_OF_CELL + np.arange(len(drawn)) + SPECIAL_OF_CHROMOSOME * rank + 1] = self.genes.tokens[
-            drawn
-        ]
+        places = SPECIAL_OF_CELL + np.arange(len(drawn)) + SPECIAL_OF_CHROMOSOME * rank + 1
+        ids[places] = self.genes.tokens[drawn]
         before = np.searchsorted(rank, np.arange(len(chromosomes)))
         opening = SPECIAL_OF_CELL + before + SPECIAL_OF_CHROMOSOME * np.arange(len(chromosomes))
         ids[opening] = chromosomes
@@ -188,12 +148,8 @@ class UCE(FoundationModel):
         return ids
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        match pooling:
-            case "cls":
-                return first_token(hidden, batch)
-            case "mean" | "max":
-                return reduced(hidden, batch, pooling)
-        raise self.no_pooling(pooling)
+        self.demand_pooling(pooling)
+        return usual_pooling(hidden, batch, pooling)
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         return functional.normalize(self.module.decoder(self.pool(hidden, batch, "cls")), dim=1)
@@ -212,24 +168,10 @@ def random_sample(
     chromosomes: Integers,
     draw: np.random.Generator | np.random.RandomState,
 ) -> tuple[Integers, Integers]:
-    """Draw genes with replacement, and the order of their chromosomes, as the owners' code does.
+    """Draw genes of a cell with replacement, and the order of their chromosomes, as the owners' code does.
 
-    Parameters
-    ----------
-    genes
-        Of one cell.
-    weights
-        In proportion to the chance of each; those of the owners are float32.
-    size
-        How many genes to draw.
-    chromosomes
-        Token of the chromosome of each gene of the vocabulary.
-    draw
-        Random numbers.
-
-    Returns
-    -------
-    The drawn genes, in the order drawn, and the distinct chromosomes, shuffled.
+    ``weights`` (of the owners, float32) are in proportion to each gene's chance; ``chromosomes`` are tokens,
+    one for each gene of the vocabulary.
     """
     drawn = genes[draw.choice(len(genes), size=size, p=weights / weights.sum(), replace=True)]
     order = np.unique(chromosomes[drawn])
@@ -243,41 +185,23 @@ def expected_sample(
     """Each gene as often as it is expected in a random sample; chromosomes by ascending token.
 
     Whole parts of the expected numbers first, then one more for those with the largest remainders (Hamilton's
-    apportionment), ties to the gene that stands first. Parameters and results as for :func:`random_sample`.
+    apportionment), ties to the gene that stands first.
     """
     share = weights / weights.sum() * size
     times = np.floor(share).astype(np.int64)
-    most = np.argsort(times - share, kind="stable")[: size - int(times.sum())]
-    times[most] += 1
+    largest = np.argsort(times - share, kind="stable")[: size - int(times.sum())]
+    times[largest] += 1
     drawn = np.repeat(genes, times)
     return drawn, np.unique(chromosomes[drawn])
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
-    """Load a release folder.
-
-    Parameters
-    ----------
-    folder
-        Holds the weights (``4layer_model.torch`` or another), ``species_chrom.csv``, ``species_offsets.pkl``
-        and the species' file of ``protein_embeddings``; or has them in ``model_files``.
-    settings
-        See :class:`UCE`; ``trust_sha256`` opts in to an unsafe checkpoint.
-    seed
-        Of the genes that are drawn from a cell.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, unsafe, or does not fit the others.
-    """
+    """Load a release folder, or the ``model_files`` in it; see ``catalogue.implementation``."""
     folder = release_folder(folder)
     path = find_checkpoint(folder, settings.take("checkpoint", ""))
-    tensors = read_weights(path, settings.take("trust_sha256", ""))
+    tensors = read_tensors(path, settings.take("trust_sha256", ""))
     config = config_of(tensors, settings.take("nhead", HEADS), path)
-    with torch.device("meta"):
-        module = UCEEncoder(config)
-    load_strictly(module, tensors, ignored=IGNORED, path=path)
+    module = load_network(UCEEncoder, config, tensors, path, IGNORED)
     genes = read_genes(
         folder,
         settings.take("species", "human"),

@@ -16,7 +16,7 @@ from torch import Tensor
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.uce_network import UCEConfig
-from layerscope.models.weights import n_blocks, present, read_safetensors, read_state_dict
+from layerscope.models.weights import n_blocks, present, read_tensors, reading
 
 log = logging.getLogger(__name__)
 
@@ -42,38 +42,24 @@ UNPLACED = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Genes:
-    """The genes of a species.
+    """The genes of a species; a chromosome is :data:`UNPLACED` where it, or the start on it, is not known."""
 
-    Attributes
-    ----------
-    names
-        Symbols in capitals, by ascending token.
-    tokens
-        Token of each.
-    chromosomes
-        Token of each gene's chromosome; :data:`UNPLACED` where that, or where the gene begins, is not known.
-    starts
-        Where on its chromosome each begins.
-    source
-        The file that orders them.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # symbols in capitals, by ascending token
     tokens: npt.NDArray[np.int64]
-    chromosomes: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.float64]
-    source: Path
+    chromosomes: npt.NDArray[np.int64]  # token of each gene's
+    starts: npt.NDArray[np.float64]  # where on its chromosome each begins
+    source: Path  # the file that orders them
 
     def placed(self) -> Genes:
         """The genes that have a place."""
-        kept = np.flatnonzero(self.chromosomes != UNPLACED)
-        if len(kept) < len(self.names):
-            log.warning("%d genes have no chromosome or no start: left out", len(self.names) - len(kept))
+        placed = np.flatnonzero(self.chromosomes != UNPLACED)
+        if len(placed) < len(self.names):
+            log.warning("%d genes have no chromosome or no start: left out", len(self.names) - len(placed))
         return Genes(
-            names=tuple(self.names[place] for place in kept),
-            tokens=self.tokens[kept],
-            chromosomes=self.chromosomes[kept],
-            starts=self.starts[kept],
+            names=tuple(self.names[gene] for gene in placed),
+            tokens=self.tokens[placed],
+            chromosomes=self.chromosomes[placed],
+            starts=self.starts[placed],
             source=self.source,
         )
 
@@ -103,16 +89,9 @@ def find_checkpoint(folder: Path, name: str) -> Path:
     return files[0]
 
 
-def read_weights(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, mapped into memory."""
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    return read_state_dict(path, trusted_sha256)
-
-
 def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfig:
     """Sizes from the tensors."""
-    try:
+    with reading(path, "a UCE checkpoint"):
         n_tokens, token_width = tensors[TABLE].shape
         last = n_blocks(tensors, "decoder.") - 1
         decoder = [len(tensors[f"decoder.{i}.0.weight"]) for i in range(last)]
@@ -126,8 +105,6 @@ def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfi
             n_positions=len(tensors["pos_encoder.pe"]),
             decoder=(*decoder, len(tensors[f"decoder.{last}.weight"])),
         )
-    except KeyError as error:
-        raise ModelError(f"{path}: not a UCE checkpoint, it has no {error.args[0]!r}") from error
     if config.hidden_size % heads:
         raise ConfigError(
             f"{path}: {heads} heads do not divide a width of {config.hidden_size}; the file does not say how "
@@ -139,27 +116,10 @@ def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfi
 def read_genes(
     folder: Path, species: str, table: Tensor, *, proteins: str, chromosome_offset: int, drop_unplaced: bool
 ) -> Genes:
-    """The genes of a species, their tokens and their places.
+    """The genes of a species in a release, their tokens in the checkpoint's ``table``, and their places.
 
-    Parameters
-    ----------
-    folder
-        The release.
-    species
-        As ``species_offsets.pkl`` and ``species_chrom.csv`` call it.
-    table
-        The checkpoint's table of tokens, ``(n_tokens, width)``.
-    proteins
-        The file of protein embeddings, which gives the order of tokens; found by the species' name if empty.
-    chromosome_offset
-        Token of the first chromosome; if negative, chromosomes are the table's last rows.
-    drop_unplaced
-        Whether genes without a chromosome or a start are left out.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged, or does not fit the others.
+    The file of protein embeddings, found by the species' name if ``proteins`` is empty, gives the order of
+    tokens. Chromosomes begin at the token ``chromosome_offset``; if that is negative, they are the last rows.
     """
     places, codes = _read_chromosomes(folder / CHROMOSOMES)
     offset = _chromosome_offset(chromosome_offset, len(table), len(codes), folder / CHROMOSOMES)
@@ -172,15 +132,15 @@ def read_genes(
             f"{offset}"
         )
     _demand_same_vectors(vectors, table[first : first + len(names)], path)
-    here = places[places["species"] == species].drop_duplicates("gene_symbol").set_index("gene_symbol")
-    here = here.reindex(names)
-    placed = (here["label"].notna() & here["start"].notna()).to_numpy()
-    chromosomes = here["label"].map(codes).fillna(0).to_numpy(dtype=np.int64)
+    own = places[places["species"] == species].drop_duplicates("gene_symbol").set_index("gene_symbol")
+    own = own.reindex(names)
+    placed = (own["label"].notna() & own["start"].notna()).to_numpy()
+    chromosomes = own["label"].map(codes).fillna(0).to_numpy(dtype=np.int64)
     genes = Genes(
         names=tuple(names),
         tokens=first + np.arange(len(names)),
         chromosomes=np.where(placed, offset + chromosomes, UNPLACED),
-        starts=here["start"].to_numpy(dtype=np.float64),
+        starts=own["start"].to_numpy(dtype=np.float64),
         source=path,
     )
     return genes.placed() if drop_unplaced else genes
@@ -188,15 +148,10 @@ def read_genes(
 
 def _read_chromosomes(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     """The table of places with a column ``label`` (species and chromosome), and the code of each label."""
-    needed = ["species", "gene_symbol", "chromosome", "start"]
-    try:
-        table = pd.read_csv(present(path, "the table of chromosomes"), dtype=str)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not a table ({error}); fetch it again") from error
-    if not set(needed) <= set(table.columns):
-        raise ModelError(
-            f"{path}: expected the columns {', '.join(needed)}; found {', '.join(table.columns)}"
-        )
+    with reading(present(path, "the table of chromosomes"), "a table of chromosomes"):
+        columns = pd.read_csv(path, dtype=str)
+        names = ("species", "gene_symbol", "chromosome", "start")
+        table = pd.DataFrame({name: columns[name] for name in names})
     table["gene_symbol"] = table["gene_symbol"].str.upper()
     table["start"] = pd.to_numeric(table["start"], errors="coerce")
     table["label"] = table["species"] + "_" + table["chromosome"]
@@ -237,14 +192,11 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
     Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
     """
     path = folder / named if named else _find_proteins(folder, species)
-    held = read_state_dict(present(path, "the protein embeddings"))
-    vectors = {str(name).upper(): vector for name, vector in held.items()}
-    if len(vectors) < len(held):
-        log.warning(
-            "%s: %d symbols differ from another in capitals alone, and share its token",
-            path.name,
-            len(held) - len(vectors),
-        )
+    as_spelt = read_tensors(present(path, "the protein embeddings"))
+    vectors = {str(name).upper(): vector for name, vector in as_spelt.items()}
+    if n_shared := len(as_spelt) - len(vectors):
+        text = "%s: %d symbols differ from another in capitals alone, and share its token"
+        log.warning(text, path.name, n_shared)
     return path, vectors
 
 

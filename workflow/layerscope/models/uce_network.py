@@ -24,22 +24,12 @@ SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
 
 @dataclass(frozen=True, kw_only=True)
 class UCEConfig(Sizes):
-    """Sizes of one encoder, read from the tensors of a checkpoint, but for ``heads``, which no file holds.
+    """Sizes of one encoder, read from the tensors of a checkpoint, but for ``heads``, which no file holds."""
 
-    Attributes
-    ----------
-    n_tokens, token_width
-        Shape of the table of tokens: four special ones, genes species by species, chromosomes.
-    n_positions
-        Tokens of a sentence at most.
-    decoder
-        Widths of the decoder's layers, the official embedding's last.
-    """
-
-    n_tokens: int
+    n_tokens: int  # four special ones, genes species by species, chromosomes
     token_width: int
-    n_positions: int
-    decoder: tuple[int, ...]
+    n_positions: int  # tokens of a sentence at most
+    decoder: tuple[int, ...]  # widths of its layers, the official embedding's last
 
 
 class Positions(nn.Module):
@@ -53,7 +43,7 @@ class Positions(nn.Module):
 
 
 class UCEEncoder(Transformer):
-    """Everything of UCE that makes representations.
+    """What of UCE makes representations.
 
     Batches have the token columns ``ids`` and ``positions`` (counted from the cell's first token).
     """

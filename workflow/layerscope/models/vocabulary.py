@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -70,38 +71,40 @@ class Vocabulary:
         return "ensembl" if are_ensembl(self.genes) else "symbol"
 
 
+def genes_of(tokens: Mapping[str, int]) -> list[str]:
+    """The tokens that are genes, not special ones such as ``<cls>``, by ascending id."""
+    genes = [token for token in tokens if not (token.startswith("<") and token.endswith(">"))]
+    return sorted(genes, key=tokens.__getitem__)
+
+
+def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
+    """Refuse a file of tokens whose ids are not whole numbers, each once."""
+    wrong = [token for token, token_id in tokens.items() if type(token_id) is not int]
+    if wrong:
+        raise ModelError(f"{path}: the id of {wrong[0]!r} is {tokens[wrong[0]]!r}, not a whole number")
+    if len(set(tokens.values())) != len(tokens):
+        raise ModelError(f"{path}: two tokens share an id")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GeneMatch:
-    """How the columns of a file of cells meet a vocabulary.
-
-    Attributes
-    ----------
-    column
-        Where the names were read: ``var_names`` or a column of ``var``.
-    index
-        Position in the vocabulary of each column of the file, -1 where the model does not know it.
-    gene_columns
-        First column of the file for each gene of the vocabulary, -1 where there is none.
-    n_columns
-        How many columns of the file name each gene of the vocabulary.
-    rate
-        Share of the file's columns that the vocabulary knows.
-    coverage
-        Share of the vocabulary that the file has.
-    summary
-        The same in a sentence.
-    warning
-        What is likely to be wrong if the rate is low; empty otherwise.
-    """
+    """How the columns of a file of cells meet a vocabulary."""
 
     column: str
+    """Where the names were read: ``var_names`` or a column of ``var``."""
     index: npt.NDArray[np.int64]
+    """Position in the vocabulary of each column of the file, -1 where the model does not know it."""
     gene_columns: npt.NDArray[np.int64]
+    """First column of the file for each gene of the vocabulary, -1 where there is none."""
     n_columns: npt.NDArray[np.int64]
+    """How many columns of the file name each gene of the vocabulary."""
     rate: float
+    """Share of the file's columns that the vocabulary knows."""
     coverage: float
+    """Share of the vocabulary that the file has."""
     summary: str
     warning: str
+    """What is likely to be wrong if the rate is low; empty otherwise."""
 
 
 def match_genes(

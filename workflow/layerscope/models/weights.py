@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +18,9 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
+
+Config = TypeVar("Config")
+Network = TypeVar("Network", bound=nn.Module)
 
 LFS_POINTER = b"version https://git-lfs"
 
@@ -28,14 +32,7 @@ def sha256(path: Path) -> str:
 
 
 def present(path: Path, what: str) -> Path:
-    """Return ``path`` if it is a file with content of its own.
-
-    Raises
-    ------
-    ModelError
-        If it is absent or empty; or a Git-LFS pointer, a web page or an archive in the place of a file that
-        was never fetched or unpacked.
-    """
+    """``path``, if it is a file with content of its own and not what stands in for one never fetched."""
     if not path.is_file():
         beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
         instead = f"the folder holds {', '.join(beside[:12])}" if beside else "there is no such folder"
@@ -55,20 +52,7 @@ def present(path: Path, what: str) -> Path:
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that holds a mapping.
-
-    Parameters
-    ----------
-    path
-        The file.
-    what
-        What it is, for messages.
-
-    Raises
-    ------
-    ModelError
-        If it is missing, not JSON, or holds something else.
-    """
+    """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
     try:
         content = json.loads(present(path, what).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -79,38 +63,20 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of a safetensors file.
-
-    Raises
-    ------
-    ModelError
-        If it is not one, or is cut off.
-    """
+    """Read all tensors of a safetensors file."""
     try:
         return load_file(present(path, "the file of weights"))
     except SafetensorError as error:
         kind = kind_of(path)
-        other = f"{kind} under a wrong name" if kind not in ("", SAFETENSORS) else "fetch it again"
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); {other}") from error
+        remedy = f"{kind} under a wrong name" if kind not in ("", SAFETENSORS) else "fetch it again"
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); {remedy}") from error
 
 
 def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
-    Parameters
-    ----------
-    path
-        The checkpoint.
-    trusted_sha256
-        If given and equal to the file's own, the file is read without restriction: code in it runs.
-    allowed
-        Further types or functions, known to be harmless, that the file may name.
-
-    Raises
-    ------
-    ModelError
-        If the file is damaged; if it wants to import something else (the list is in the message); or if
-        ``trusted_sha256`` is given and differs.
+    ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
+    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
@@ -133,19 +99,45 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
         raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
 
 
-def read_state_dict(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
-    """Read a PyTorch checkpoint that holds tensors by name and nothing else.
+def read_tensors(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
+    """Read tensors by name: a safetensors file, or a PyTorch checkpoint that holds nothing else."""
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    tensors = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    if isinstance(tensors, Mapping) and all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        return dict(tensors)
+    raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content_of(tensors)}")
 
-    Raises
-    ------
-    ModelError
-        As :func:`read_checkpoint`, or if the file holds something else.
-    """
-    held = read_checkpoint(path, trusted_sha256=trusted_sha256)
-    if not isinstance(held, Mapping) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
-        content = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
-        raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content}")
-    return dict(held)
+
+def content_of(checkpoint: Any) -> str:
+    """What a checkpoint holds, for messages."""
+    if not isinstance(checkpoint, Mapping):
+        return type(checkpoint).__name__
+    return ", ".join(map(str, list(checkpoint)[:5]))
+
+
+def first_file(folder: Path, *names: str) -> Path:
+    """The first of these files that is there; the first one if none is."""
+    paths = [folder / name for name in names]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn what reading sizes from a mapping raises into a ModelError that names the key."""
+    try:
+        yield
+    except KeyError as error:
+        raise ModelError(f"{path}: not {what}, it has no {error.args[0]!r}") from error
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: not {what}: {error}") from error
+
+
+def demand_architecture(path: Path, constants: Mapping[str, tuple[Any, Any]]) -> None:
+    """Refuse a configuration that states a constant otherwise than the code here needs it."""
+    for name, (stated, needed) in constants.items():
+        if stated != needed:
+            raise ModelError(f"{path}: {name} is {stated!r}; this architecture has {needed!r}")
 
 
 def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -178,6 +170,21 @@ def _refusal(path: Path, allowed: Sequence[Any]) -> str:
 def as_they_are(name: str) -> Sequence[str]:
     """A parameter stored under its own name."""
     return (name,)
+
+
+def load_network(
+    network: Callable[[Config], Network],
+    config: Config,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    ignored: Sequence[str],
+    stored_as: Callable[[str], Sequence[str]] = as_they_are,
+) -> Network:
+    """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
+    with torch.device("meta"):
+        module = network(config)
+    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as)
+    return module
 
 
 def load_strictly(
