@@ -25,16 +25,10 @@ LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "best_layer", 
 
 @dataclass(frozen=True)
 class Choice:
-    """The layer that was chosen in one condition and model.
+    """The layer that was chosen in one condition and model, and the protocol that decided.
 
-    Attributes
-    ----------
-    protocol
-        The protocol that decided.
-    best
-        Name of the layer; empty if none has a score.
-    alike
-        Names of the layers that cannot be told from it; None if that is not known.
+    ``best`` is its name, empty if none has a score; ``alike`` are the layers that cannot be told from it,
+    None if that is not known.
     """
 
     protocol: str
@@ -46,16 +40,8 @@ class Choice:
 class Curve:
     """Scores of one model in one condition, in the order of its layers.
 
-    Attributes
-    ----------
-    layers
-        Names of the layers.
-    position
-        Where they stand on the depth axis, shape ``(n_layers,)``.
-    estimate, low, high
-        Score and its interval, shape ``(n_layers,)``; NaN where there is no score.
-    choice
-        The layer that was chosen; None if that is not known.
+    ``position`` is where they stand on the depth axis; ``estimate``, ``low`` and ``high`` are NaN where there
+    is no score. All have shape ``(n_layers,)``.
     """
 
     layers: tuple[str, ...]
@@ -97,12 +83,8 @@ class Band:
 class Choices:
     """What the table of the layer choice says of one task and protocol.
 
-    Attributes
-    ----------
-    metrics
-        Primary metric of each condition by that protocol.
-    chosen
-        By condition and model, what the protocol that decides chose.
+    ``metrics`` are the primary metrics by condition; ``chosen``, by condition and model, is what the protocol
+    that decides chose.
     """
 
     metrics: Mapping[str, str] = field(default_factory=dict)

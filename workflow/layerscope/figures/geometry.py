@@ -61,23 +61,10 @@ ALIKE_CAPTION = (
 
 
 def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
-    """Draw the measures of :data:`SHOWN` against depth, a row of panels for each condition.
+    """Draw the measures of :data:`SHOWN` of the table ``geometry.tsv`` against depth, a row a condition.
 
-    Parameters
-    ----------
-    path
-        Table of the geometry (``geometry.tsv``).
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); titles as for the other figures.
-
-    Raises
-    ------
-    ConfigError
-        If the settings describe no models.
-    DataError
-        If the table lacks a column, has no rows, or rows of a model that the settings do not describe.
+    A ConfigError if the settings describe no models; a DataError if the table lacks a column, has no rows, or
+    rows of a model that the settings do not describe.
     """
     table = _read(path, {"depth", *SHOWN})
     models = _described(table, settings, path)
@@ -110,9 +97,9 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
 
 
 def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
-    """Draw the CKA of every two layers of each trained model, a row of maps for each model.
+    """Draw the CKA of every two layers in ``alignment.tsv``, a row of maps a trained model.
 
-    Parameters, errors: as those of :func:`draw_shape`, of the table ``alignment.tsv``.
+    Errors: as those of :func:`draw_shape`.
     """
     table = _read(path, {"other_model", "other_layer", "cka"})
     models = [model for model in _described(table, settings, path) if model.kind == "foundation"]

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, look, save
+from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
 from layerscope.figures.wording import (
     DEPTH_LABEL,
     condition_order,
@@ -37,13 +37,7 @@ ROW_INCHES = 0.24
 
 
 def read_layers(path: str | Path) -> pd.DataFrame:
-    """Read the table of the layer choice.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
+    """Read the table of the layer choice; a DataError if a column is missing."""
     return read_table(path, text=TEXT, columns=(*TEXT, "n_layers", "best_depth", "best_estimate"))
 
 
@@ -52,19 +46,7 @@ def draw_layer_choice(
 ) -> None:
     """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
-    Parameters
-    ----------
-    path
-        Table of the layer choice.
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    settings
-        Titles: ``title``, ``conditions``, ``models``, ``order``, ``simulated``; all optional.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column.
+    ``path`` is the table of the layer choice; all titles of the settings are optional.
     """
     table = read_layers(path)
     table = table[decides(table)]
@@ -107,7 +89,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
     axes.set_ylim(max(place, 1) - 0.5, -0.5)
     axes.set_xlim(-0.73, 1.75)
     axes.set_yticks([])
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    depth_axis(axes)
     axes.set_xlabel(DEPTH_LABEL, x=0.31, ha="left")
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)

@@ -46,19 +46,15 @@ def draw_scores(
     ----------
     scores_path
         Table of :class:`layerscope.tables.Score` rows.
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    task, protocol
-        Which rows.
     settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional
-        ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
-        ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
+        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``title`` of the study,
+        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``), ``simulated`` (true, false, or
+        ``{condition: true | false}``) and ``order`` of the conditions.
     layers_path
-        Table of the layer choice (``layers.tsv``): the primary metric of each condition, and by the protocol
-        that decides for it the best layer (ring) and those that cannot be told from it (filled signs).
+        Table of the layer choice: the primary metric of each condition, its best layer (ring) and those that
+        cannot be told from it (filled signs).
     ceilings_path
-        Table of the noise ceilings (``ceilings.tsv``): their intervals.
+        Table of the noise ceilings: their intervals.
 
     Raises
     ------

@@ -14,14 +14,8 @@ from layerscope.statistics import evidence
 class Model(evidence.Model):
     """A scored model, as the settings describe it.
 
-    Attributes
-    ----------
-    title
-        The name to print.
-    family
-        Family of architectures; models of one family share a panel where there are many.
-    about
-        Everything that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
+    Models of one ``family`` share a panel where there are many. ``about`` is everything that the settings say
+    of the model (``trained_on``, ``licence``, ``citation``...).
     """
 
     title: str
@@ -32,10 +26,8 @@ class Model(evidence.Model):
 def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
     """Read the ``models`` of the settings, in their order.
 
-    Raises
-    ------
-    ConfigError
-        If there are none, a kind is unknown, or a control names no foundation model of the settings.
+    A ConfigError if there are none, a kind is unknown, or a control names no foundation model of the
+    settings.
     """
     entries = settings.get("models")
     if not isinstance(entries, Mapping) or not entries:

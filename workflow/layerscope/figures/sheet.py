@@ -20,7 +20,7 @@ CHARACTER = 0.6
 
 @dataclass(frozen=True)
 class Words:
-    """What stands around the panels."""
+    """What stands around the panels; the subtitle names the study."""
 
     title: str
     subtitle: str = ""

@@ -18,19 +18,15 @@ UNAVAILABLE_KEYS = ("condition", "model", "task", "protocol", "reason")
 
 
 def gather(paths: Iterable[str | Path], unavailable: Sequence[Mapping[str, Any]] = ()) -> pd.DataFrame:
-    """Put the score rows of many files into one table.
+    """Put the score rows of many files into one sorted table.
 
     Parameters
     ----------
     paths
         Files of score rows.
     unavailable
-        What could not be run: mappings with ``condition``, ``model``, ``task``, ``protocol`` and ``reason``
-        (optionally ``layer`` and ``metric``); each becomes a row with status ``not_available``.
-
-    Returns
-    -------
-    Rows sorted by condition, task, protocol, metric, model, layer; columns of :class:`Score`.
+        What could not be run, with :data:`UNAVAILABLE_KEYS` (optionally ``layer`` and ``metric``): each
+        becomes a row with status ``not_available``.
 
     Raises
     ------

@@ -27,17 +27,10 @@ ORDER = ["condition", "task", "protocol", "model"]
 
 @dataclass(frozen=True)
 class StudyChoice:
-    """The three tables that a study's choice of layers comes in.
+    """The three tables of a study's choice of layers.
 
-    Attributes
-    ----------
-    layers
-        One row per condition, protocol and foundation model (:func:`as_row`). Where several protocols were
-        run for a condition, the most trusted one recommends, and the rows of the others name it.
-    curves
-        One row per layer of each (:func:`layerscope.statistics.layer_curves.curve_table`).
-    shifts
-        One row per pair of conditions of each (:func:`layerscope.statistics.shifts.shifts`).
+    ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
+    ``shifts`` one per pair of conditions of each.
     """
 
     layers: pd.DataFrame
@@ -98,15 +91,8 @@ def choose_layers(
 ) -> StudyChoice:
     """Choose a layer for every foundation model, condition and protocol.
 
-    Parameters
-    ----------
-    scores
-        All rows of :class:`layerscope.tables.Score`. Conditions come by name, or in the order of the
-        categories where their column is categorical.
-    resamples
-        Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    models
-        The study's models.
+    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their files of bootstrap
+    values.
     """
     curves = [
         layer_curve(comparison, model, models)
@@ -116,7 +102,7 @@ def choose_layers(
     ]
     choices = corrected([choice(curve, models) for curve in curves])
     columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
-    layers = pd.DataFrame([as_row(one) for one in choices], columns=columns)
+    layers = pd.DataFrame([as_row(chosen) for chosen in choices], columns=columns)
     tables = [curve_table(curve) for curve in curves if curve.layers]
     drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
