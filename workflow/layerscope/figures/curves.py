@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.errors import DataError
-from layerscope.figures.models import Model
+from layerscope.figures.models import Model, refuse_unknown
 from layerscope.statistics.trust import decides
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import primary_metrics
@@ -36,6 +36,11 @@ class Choice:
     alike: frozenset[str] | None = None
 
 
+def are_blocks(layers: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which layers are outputs of a block, shape ``(n_layers,)``."""
+    return np.array([layer not in ("00", OFFICIAL) for layer in layers], dtype=bool)
+
+
 @dataclass(frozen=True)
 class Curve:
     """Scores of one model in one condition, in the order of its layers.
@@ -54,7 +59,7 @@ class Curve:
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
         """Which layers are outputs of a block, shape ``(n_layers,)``."""
-        return np.array([layer not in ("00", OFFICIAL) for layer in self.layers], dtype=bool)
+        return are_blocks(self.layers)
 
     def best(self) -> int | None:
         """Index of the chosen layer, else of the numbered one that scores highest; None without a score."""
@@ -128,12 +133,7 @@ def select(
             f"{source}: no rows of task {task!r}, protocol {protocol!r}, metric {default!r}; "
             f"the file has {', '.join(have) or 'no rows'}"
         )
-    unknown = sorted(set(chosen["model"]) - set(models))
-    if unknown:
-        raise DataError(
-            f"{source}: column 'model' has {', '.join(unknown)}, which the settings do not describe; "
-            "add them under 'models'"
-        )
+    refuse_unknown(chosen, models, source)
     twice = chosen[chosen.duplicated(["condition", "model", "layer"])]
     if not twice.empty:
         row = twice.iloc[0]
@@ -177,8 +177,7 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
 
     From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
     """
-    own_controls = [model for model in models.values() if model.kind == "control" and model.of == of]
-    controls = {model.name: model.control for model in own_controls}
+    controls = {name: model.control for name, model in models.items() if model.of == of}
     own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
     scored = own["status"] == "ok"
     result = []
@@ -204,8 +203,3 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
             )
         )
     return result
-
-
-def without_score(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that have a reason instead of a score."""
-    return rows[rows["status"] != "ok"]

@@ -79,6 +79,11 @@ class Drawing:
     settings: Mapping[str, Any]
 
     @property
+    def without_score(self) -> pd.DataFrame:
+        """Rows that have a reason instead of a score."""
+        return self.rows[self.rows["status"] != "ok"]
+
+    @property
     def conditions(self) -> list[str]:
         """Conditions, in the order of their panels."""
         return list(dict.fromkeys(panel.condition for row in self.panels for panel in row))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
-from layerscope.figures.models import Model, read_models
+from layerscope.figures.models import Model, read_models, refuse_unknown
 from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
 from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
 from layerscope.figures.wording import (
@@ -175,9 +175,7 @@ def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
 
 def _described(table: pd.DataFrame, settings: Mapping[str, Any], path: str | Path) -> list[Model]:
     models = read_models(settings)
-    unknown = sorted(set(table["model"]) - set(models))
-    if unknown:
-        raise DataError(f"{path}: column 'model' has {unknown[0]}, which the settings do not describe")
+    refuse_unknown(table, models, path)
     return [model for model in models.values() if (table["model"] == model.name).any()]
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from layerscope.errors import ConfigError
+import pandas as pd
+
+from layerscope.errors import ConfigError, DataError
 from layerscope.statistics import evidence
 
 
@@ -43,3 +46,13 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
         title, family = about.get("title", name), about.get("family", model.of or name)
         models[name] = Model(**vars(model), title=title, family=family, about=about)
     return models
+
+
+def refuse_unknown(table: pd.DataFrame, models: Mapping[str, Model], source: str | Path) -> None:
+    """Raise a DataError if rows are of a model that the settings do not describe."""
+    unknown = sorted(set(table["model"]) - set(models))
+    if unknown:
+        raise DataError(
+            f"{source}: column 'model' has {', '.join(unknown)}, which the settings do not describe; "
+            "add them under 'models'"
+        )
