@@ -148,20 +148,9 @@ def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None 
     """Take the curve of one model in one condition from rows of one metric."""
     own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
-    ok = (own["status"] == "ok").to_numpy()
-    values = {
-        name: np.where(ok, own[name].to_numpy(dtype=np.float64), np.nan)
-        for name in ("estimate", "ci_low", "ci_high")
-    }
+    numbers = own[["estimate", "ci_low", "ci_high"]].where(own["status"] == "ok").to_numpy(dtype=np.float64)
     position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
-    return Curve(
-        layers=tuple(own["layer"]),
-        position=np.array(position, dtype=np.float64),
-        estimate=values["estimate"],
-        low=values["ci_low"],
-        high=values["ci_high"],
-        choice=choice,
-    )
+    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), *numbers.T, choice)
 
 
 def _position(layer: str, at: float) -> float:

@@ -100,15 +100,8 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     """Draw one model: a line through its blocks with its interval, ``input`` and ``official`` beside it."""
     blocks = points.numbered
     at, estimate = points.position[blocks], points.estimate[blocks]
-    axes.fill_between(
-        at,
-        points.low[blocks],
-        points.high[blocks],
-        color=style.colour,
-        alpha=INTERVAL_ALPHA,
-        linewidth=0,
-        zorder=2,
-    )
+    shade: dict[str, Any] = {"color": style.colour, "alpha": INTERVAL_ALPHA, "linewidth": 0, "zorder": 2}
+    axes.fill_between(at, points.low[blocks], points.high[blocks], **shade)
     axes.plot(at, estimate, color=style.colour, linestyle=style.dashes, linewidth=1.5, zorder=4)
     signs: dict[str, Any] = {"linestyle": "", "marker": style.marker, "markeredgecolor": style.colour}
     signs |= {"markersize": 3.2 if blocks.sum() > 14 else 4, "markeredgewidth": 0.8, "zorder": 4.5}
@@ -137,34 +130,24 @@ def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
         at, estimate = points.position[best], points.estimate[best]
         ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}
         axes.plot(at, estimate, markeredgecolor=style.colour, markeredgewidth=1.1, zorder=6, **ring)
-        axes.annotate(
-            str(int(points.layers[best])),
-            (place, estimate),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            fontweight="bold",
-            color=style.colour,
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
-            zorder=7,
-        )
+        words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "fontweight": "bold"}
+        words["bbox"] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4}
+        number, above = str(int(points.layers[best])), {"xytext": (0, 6), "textcoords": "offset points"}
+        axes.annotate(number, (place, estimate), color=style.colour, zorder=7, **above, **words)
 
 
 def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
     """Put a cross at the foot of the panel for each layer that has no score."""
     missing = ~np.isfinite(points.estimate)
-    axes.plot(
-        points.position[missing],
-        np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style)),
-        transform=axes.get_xaxis_transform(),
-        linestyle="",
-        marker="x",
-        markersize=4,
-        color=style.colour,
-        zorder=6,
-    )
+    foot = np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style))
+    cross: dict[str, Any] = {
+        "linestyle": "",
+        "marker": "x",
+        "markersize": 4,
+        "color": style.colour,
+        "zorder": 6,
+    }
+    axes.plot(points.position[missing], foot, transform=axes.get_xaxis_transform(), **cross)
 
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:

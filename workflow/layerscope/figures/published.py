@@ -24,6 +24,9 @@ CAPTION = (
     "filled signs: this study, with its 95% interval; the paper gives no intervals."
 )
 
+PUBLISHED: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "marker": "o", "markersize": 4.5}
+PUBLISHED["markerfacecolor"] = "white"
+
 
 def draw_published(
     path: str | Path, outputs: Sequence[str | Path], *, protocol: str, settings: Mapping[str, Any]
@@ -38,9 +41,8 @@ def draw_published(
     n_reproduced = int(((rows["protocol"] == protocol) & (rows["status"] == "reproduced")).sum())
     n_published = len(rows.drop_duplicates(["condition", "model", "layer"]))
     notes = [f"{n_reproduced} of {n_published} published scores were reproduced by protocol {protocol}."]
-    circle: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "color": GREY}
     legend = [
-        Line2D([], [], linewidth=0.8, markersize=4.5, label="published", **circle),
+        Line2D([], [], label="published", **PUBLISHED),
         Line2D([], [], color=CURVES[0].colour, marker="o", markersize=4, label="reproduced, 95% interval"),
     ]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
@@ -54,7 +56,7 @@ def draw_published(
                 axes = grid[row][column]
                 axes.set_ylim(*limits)
                 _draw(axes, own, protocol)
-                title = str((settings.get("models", {}).get(model) or {}).get("title") or model)
+                title = (settings.get("models", {}).get(model) or {}).get("title") or model
                 axes.set_title(f"{title}: {condition_title(settings, condition)}", fontsize=8)
                 axes.set_xlabel(DEPTH_LABEL if row == len(models) - 1 else "")
                 axes.set_ylabel("Spearman correlation" if column == 0 else "")
@@ -71,16 +73,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 def _draw(axes: Any, rows: pd.DataFrame, protocol: str) -> None:
     published = rows.drop_duplicates("layer").sort_values("depth")
-    axes.plot(
-        published["depth"],
-        published["published"],
-        color=GREY,
-        linewidth=0.8,
-        marker="o",
-        markersize=4.5,
-        markerfacecolor="white",
-        zorder=2,
-    )
+    axes.plot(published["depth"], published["published"], zorder=2, **PUBLISHED)
     own = rows[rows["protocol"] == protocol].sort_values("depth")
     own = own.assign(reproduced=own["reproduced"].where(own["status"] == "reproduced"))
     axes.fill_between(own["depth"], own["ci_low"], own["ci_high"], color=CURVES[0].colour, alpha=0.18, lw=0)

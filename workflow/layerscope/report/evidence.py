@@ -19,6 +19,8 @@ SCORE_LABELS = {
     "n_cells": "cells",
     "n_items": "items",
 }
+KINDS = {"foundation": 0, "control": 1, "baseline": 2}
+"""The order of kinds of models."""
 UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metrics", "reason"]
 
 
@@ -34,15 +36,11 @@ def model_table(models: Mapping[str, Model]) -> Grid:
             "licence": model.about.get("licence", ""),
             "citation": model.about.get("citation", ""),
         }
-        for model in models.values()
+        for model in sorted(models.values(), key=lambda model: (KINDS[model.kind], natural(model.name)))
     ]
     table = pd.DataFrame(rows).astype({"layers": "Int64"})
-    rank = {"foundation": 0, "control": 1, "baseline": 2}
-    places = [(rank[model.kind], natural(model.name)) for model in models.values()]
-    table = table.iloc[sorted(range(len(table)), key=places.__getitem__)]
-    return grid_of(
-        without_empty(table), key="models", caption="Models, what each was trained on, and its licence"
-    )
+    caption = "Models, what each was trained on, and its licence"
+    return grid_of(without_empty(table), key="models", caption=caption)
 
 
 def _training(model: Model) -> str:
@@ -60,18 +58,11 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
     for name in condition_order(settings, {*described, *scores["condition"]}):
         entry = described.get(name) or {}
         used = scores.loc[(scores["condition"] == name) & (scores["status"] == "ok"), "n_cells"]
-        rows.append(
-            {
-                "condition": name,
-                "title": entry.get("title", ""),
-                "task": entry.get("task", ""),
-                "dataset": entry.get("dataset_title") or entry.get("dataset", ""),
-                "cells": "simulated" if is_simulated(settings, name) else "measured",
-                "most cells scored": int(used.max()) if len(used) else None,
-                "citation": entry.get("citation", ""),
-                "licence": entry.get("licence", ""),
-            }
-        )
+        row = {"condition": name} | {key: entry.get(key, "") for key in ("title", "task")}
+        row["dataset"] = entry.get("dataset_title") or entry.get("dataset", "")
+        row["cells"] = "simulated" if is_simulated(settings, name) else "measured"
+        row["most cells scored"] = int(used.max()) if len(used) else None
+        rows.append(row | {key: entry.get(key, "") for key in ("citation", "licence")})
     table = pd.DataFrame(rows).astype({"most cells scored": "Int64"})
     return grid_of(without_empty(table), key="data", caption="Conditions and their data")
 
@@ -84,11 +75,12 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
         shown = scores[scores["metric"].isin({*primary, ""})]
         counts = f"{len(shown):,} of {len(scores):,} rows"
         note = f"Only the metrics {', '.join(sorted(primary))}: {counts}; the file has all metrics."
-    shown, same = without_constant(
-        shown[columns].drop(
-            columns=[name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]
-        )
-    )
+    columns = [
+        name
+        for name in columns
+        if name not in ("ceiling", "null_mean", "p_value") or shown[name].notna().any()
+    ]
+    shown, same = without_constant(shown[columns])
     return grid_of(
         shown,
         key="scores",

@@ -37,7 +37,7 @@ from layerscope.report.evidence import (
     warning_words,
 )
 from layerscope.report.formats import column_texts
-from layerscope.report.grid import Finding, Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
@@ -106,13 +106,14 @@ def write_report(
     """
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
-    of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
-    beside_published = Source.beside(published, output)
-    published_grid, published_words = published_table(read_published(published), beside_published)
+    of_scores, of_layers, of_published = (Source.beside(path, output) for path in (scores, layers, published))
+    published_grid, published_words = published_table(read_published(published), of_published)
     primary = _primary(all_scores, all_layers)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
+    tabular = [scores, layers, published, *filter(None, (referee, warnings))]
+    sources = [*tabular, *behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         written=str(settings.get("written") or ""),
@@ -124,7 +125,7 @@ def write_report(
         meanings=_meanings(primary),
         intervals=_intervals(all_scores),
         truth=truth(all_scores, all_layers, settings, of_scores),
-        moves=_moves(tables, output),
+        moves=next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
         models=model_table(models),
@@ -134,21 +135,14 @@ def write_report(
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
         remarks=remark_table(all_scores, of_scores),
-        warnings=warning_table(warned, Source.beside(warnings, output))
-        if warnings and warned is not None
-        else None,
-        warning_words=warning_words(warned) if warned is not None else "",
+        warnings=None if warned is None else warning_table(warned, Source.beside(str(warnings), output)),
+        warning_words="" if warned is None else warning_words(warned),
         tables=[_further(path, output) for path in tables if Path(path).stem != SHIFTS],
         referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
         config=_as_yaml(settings.get("config")),
-        sources=_sources(
-            [scores, layers, published]
-            + [path for path in (referee, warnings) if path]
-            + [*behind, *summaries, *tables, *figures],
-            output,
-        ),
+        sources=[(Source.beside(path, output), Path(path).stat().st_size) for path in sources],
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
@@ -172,10 +166,6 @@ def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
         for (task, method), protocols in shared.items()
         if method
     ]
-
-
-def _moves(tables: Sequence[str | Path], output: str | Path) -> Finding | None:
-    return next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None)
 
 
 def _primary(scores: pd.DataFrame, layers: pd.DataFrame) -> set[tuple[str, str]]:
@@ -220,23 +210,12 @@ def _summary(
     condition = _condition_of(path)
     table = read_table(path)
     grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
-    of_all = table[~grouped].drop(columns=["group"], errors="ignore")
-    of_all = without_empty(of_all)
-    source, title = Source.beside(path, output), condition_title(settings, condition)
-    key = f"cells-{condition}"
-    whole_table = grid_of(of_all, key=key, caption=title, source=source, labels=SUMMARY_LABELS)
-    groups = None
-    if grouped.any():
-        groups = grid_of(
-            table[grouped],
-            key=f"{key}-groups",
-            caption=f"{title}, by group of cells",
-            source=source,
-            labels=SUMMARY_LABELS,
-            choices=("filter",),
-            filterable=True,
-        )
-    return {"title": title, "all": whole_table, "groups": groups}
+    of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
+    title, key = condition_title(settings, condition), f"cells-{condition}"
+    about: dict[str, Any] = {"source": Source.beside(path, output), "labels": SUMMARY_LABELS}
+    by_group = {"choices": ("filter",), "filterable": True, "caption": f"{title}, by group of cells"}
+    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group, **about) if grouped.any() else None
+    return {"title": title, "all": grid_of(of_all, key=key, caption=title, **about), "groups": groups}
 
 
 def _further(path: str | Path, output: str | Path) -> Grid:
@@ -270,7 +249,3 @@ def _referee(path: str | Path, output: str | Path) -> Grid:
 
 def _as_yaml(config: Any) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else ""
-
-
-def _sources(paths: Sequence[str | Path], output: str | Path) -> list[tuple[Source, int]]:
-    return [(Source.beside(path, output), Path(path).stat().st_size) for path in paths]
