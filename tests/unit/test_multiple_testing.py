@@ -18,12 +18,12 @@ def drawn(truth, n_resamples=400, seed=0, correlation=0.7):
     return estimates, estimates + errors[1:]
 
 
-def test_holm_is_the_textbooks():
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_passes_missing_values_by():
-    np.testing.assert_allclose(holm([0.02, np.nan, 0.04]), [0.04, np.nan, 0.04])
+@pytest.mark.parametrize(
+    ("p", "adjusted"),
+    [([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]), ([0.02, np.nan, 0.04], [0.04, np.nan, 0.04])],
+)
+def test_holm_is_the_textbooks_and_passes_missing_values_by(p, adjusted):
+    np.testing.assert_allclose(holm(p), adjusted)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
@@ -52,12 +52,6 @@ def test_of_layers_without_any_difference_one_is_told_apart_in_1_of_20_studies()
 def test_a_p_value_is_below_5_percent_where_the_interval_leaves_0_out(seed, n_resamples):
     found = max_t(*drawn(np.linspace(-4, 4, 9), n_resamples, seed))
     np.testing.assert_array_equal(found.p < 0.05, (found.low > 0) | (found.high < 0))
-
-
-def test_a_clear_advantage_is_claimed():
-    found = max_t(*drawn([0, 0, 6.0, 0]))
-    assert found.p[2] < 0.01
-    assert found.p[0] > 0.05
 
 
 def test_the_best_layer_is_in_the_confidence_set_in_19_of_20_studies():

@@ -26,12 +26,9 @@ def shifts(tmp_path):
     write_scores(tmp_path / "scores.tsv", rows)
 
     def choose(*order):
+        files = {name: tmp_path / f"{name}.tsv" for name in ("scores", "shifts")}
+        files |= {"resamples": list(tmp_path.rglob("*.npz"))}
         models = {"big": {"kind": "foundation", "layers": 3}}
-        files = {
-            "scores": tmp_path / "scores.tsv",
-            "shifts": tmp_path / "shifts.tsv",
-            "resamples": list(tmp_path.rglob("*.npz")),
-        }
         write_layer_choice(tmp_path / "layers.tsv", models=models, conditions=order, **files)
         return read_table(tmp_path / "shifts.tsv", text=["best_layer", "other_best_layer"])
 

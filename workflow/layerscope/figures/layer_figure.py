@@ -129,10 +129,8 @@ def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, C
             axes.annotate(name, (0, 1), (0, above), "axes fraction", "offset points", **bold)
         if len(panel.models) > 1:
             entries = [curve_entry(models[model].title, style[model]) for model in panel.models]
-            near = {"fontsize": 6.5, "columnspacing": 1.0, "handletextpad": 0.4}
-            axes.legend(
-                handles=entries, loc="lower left", bbox_to_anchor=(-0.03, 0.96), ncols=len(entries), **near
-            )
+            near: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.03, 0.96), "fontsize": 6.5}
+            axes.legend(handles=entries, ncols=len(entries), columnspacing=1.0, handletextpad=0.4, **near)
     width = axes.figure.get_figwidth() * axes.get_position().width
     fitting = PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE))
     size = min(PANEL_TITLE_SIZE, max(6.0, fitting))

@@ -140,14 +140,8 @@ def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
     """Put a cross at the foot of the panel for each layer that has no score."""
     missing = ~np.isfinite(points.estimate)
     foot = np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style))
-    cross: dict[str, Any] = {
-        "linestyle": "",
-        "marker": "x",
-        "markersize": 4,
-        "color": style.colour,
-        "zorder": 6,
-    }
-    axes.plot(points.position[missing], foot, transform=axes.get_xaxis_transform(), **cross)
+    cross: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 4, "color": style.colour}
+    axes.plot(points.position[missing], foot, transform=axes.get_xaxis_transform(), zorder=6, **cross)
 
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:

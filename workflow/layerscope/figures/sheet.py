@@ -61,13 +61,13 @@ def sheet(
     y = height - 0.08
     for texts, size, step, weight, colour in lines:
         for line in texts:
-            look = {"fontsize": size, "fontweight": weight, "color": colour, "va": "top"}
+            look: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "va": "top"}
             figure.text(0.1 / width, y / height, line, **look)
             y -= step
     if words.legend:
-        place = {"loc": "upper left", "bbox_to_anchor": (0.02 / width, y / height), "ncols": columns}
-        spacing = {"fontsize": LEGEND_SIZE, "labelspacing": 0.45, "columnspacing": 1.4}
-        figure.legend(handles=list(words.legend), **place, **spacing)
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.02 / width, y / height)}
+        place |= {"ncols": columns, "fontsize": LEGEND_SIZE, "labelspacing": 0.45, "columnspacing": 1.4}
+        figure.legend(handles=list(words.legend), **place)
     for above, line in enumerate(reversed(notes)):
         figure.text(0.1 / width, (0.06 + 0.14 * above) / height, line, fontsize=NOTE_SIZE, color="#333333")
     grid: list[list[Any]] = []

@@ -112,8 +112,8 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
-    tabular = [scores, layers, published, *filter(None, (referee, warnings))]
-    sources = [*tabular, *behind, *summaries, *tables, *figures]
+    sources = [scores, layers, published, *filter(None, (referee, warnings)), *behind, *summaries]
+    sources += [*tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         written=str(settings.get("written") or ""),
@@ -213,8 +213,8 @@ def _summary(
     of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
     title, key = condition_title(settings, condition), f"cells-{condition}"
     about: dict[str, Any] = {"source": Source.beside(path, output), "labels": SUMMARY_LABELS}
-    by_group = {"choices": ("filter",), "filterable": True, "caption": f"{title}, by group of cells"}
-    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group, **about) if grouped.any() else None
+    by_group = about | {"caption": f"{title}, by group of cells", "choices": ("filter",), "filterable": True}
+    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group) if grouped.any() else None
     return {"title": title, "all": grid_of(of_all, key=key, caption=title, **about), "groups": groups}
 
 
