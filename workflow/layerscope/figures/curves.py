@@ -150,7 +150,8 @@ def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None 
     own = own.sort_values("layer", kind="stable")
     numbers = own[["estimate", "ci_low", "ci_high"]].where(own["status"] == "ok").to_numpy(dtype=np.float64)
     position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
-    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), *numbers.T, choice=choice)
+    estimate, low, high = numbers.T
+    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), estimate, low, high, choice)
 
 
 def _position(layer: str, at: float) -> float:

@@ -112,8 +112,8 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
-    sources = [scores, layers, published, *filter(None, (referee, warnings)), *behind, *summaries]
-    sources += [*tables, *figures]
+    sources: list[str | Path] = [scores, layers, published, *filter(None, (referee, warnings))]
+    sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         written=str(settings.get("written") or ""),
