@@ -31,11 +31,11 @@ def test_the_papers_tables_are_whole():
 
 def test_a_reproduced_score_stands_beside_the_published_one_by_protocol():
     table = compare_published(scores(score(), score(protocol="released", estimate=0.77)))
-    found = table[table["status"] == "reproduced"]
-    assert found["protocol"].tolist() == ["paper", "released"]
-    np.testing.assert_allclose(found["difference"], [0.75 - 0.7626, 0.77 - 0.7626])
+    reproduced = table[table["status"] == "reproduced"]
+    assert reproduced["protocol"].tolist() == ["paper", "released"]
+    np.testing.assert_allclose(reproduced["difference"], [0.75 - 0.7626, 0.77 - 0.7626])
     assert len(table) == 144 + 1
-    assert "(layer 19)" in found["reason"].iloc[0]
+    assert "(layer 19)" in reproduced["reason"].iloc[0]
 
 
 def test_a_score_that_does_not_exist_keeps_its_reason():

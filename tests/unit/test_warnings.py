@@ -38,12 +38,9 @@ def gathered(tmp_path):
             (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "logs" / name).write_text(text)
         write_scores(tmp_path / "scores.tsv", example.scores(seeds=1))
-        options = {
-            "folder": tmp_path / "logs",
-            "logs": list(names or logs),
-            "scores": tmp_path / "scores.tsv",
-        }
-        write_warnings(tmp_path / "warnings.tsv", **options, settings=settings or example.settings())
+        files = {"folder": tmp_path / "logs", "scores": tmp_path / "scores.tsv"}
+        options = {"logs": list(names or logs), "settings": settings or example.settings()}
+        write_warnings(tmp_path / "warnings.tsv", **files, **options)
         return read_warnings(tmp_path / "warnings.tsv")
 
     return gather
