@@ -46,9 +46,9 @@ def test_rows_are_correlated_where_both_are_finite(seed):
     rows[random.random(rows.shape) < 0.2] = np.inf
     target[random.random(25) < 0.2] = np.nan
     rows[3] = 1
-    for correlations, row in zip(spearman_by_row(rows, target), rows, strict=True):
+    for correlation, row in zip(spearman_by_row(rows, target), rows, strict=True):
         both = np.isfinite(row) & np.isfinite(target)
-        assert correlations == pytest.approx(spearman(row[both], target[both]), abs=1e-12, nan_ok=True)
+        assert correlation == pytest.approx(spearman(row[both], target[both]), abs=1e-12, nan_ok=True)
 
 
 def test_ranks_are_scipys_row_by_row():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,7 +21,6 @@ SCORE_LABELS = {
 }
 KINDS = {"foundation": 0, "control": 1, "baseline": 2}
 """The order of kinds of models."""
-UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metrics", "reason"]
 
 
 def model_table(models: Mapping[str, Model]) -> Grid:
@@ -95,42 +94,64 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
 
 def unavailable_table(scores: pd.DataFrame, source: Source) -> Grid:
     """Scores that do not exist, and why."""
-    missing = scores[scores["status"] != "ok"]
-    keys = ["status", "condition", "model", "protocol", "reason"]
-    rows = [
+    return _by_group(
+        scores[scores["status"] != "ok"],
+        ["status", "condition", "model", "protocol", "reason"],
         {
-            **dict(zip(keys, values, strict=True)),
-            "layers": layer_ranges(group["layer"]) or "all layers",
-            "metrics": ", ".join(dict.fromkeys(group["metric"])),
-        }
-        for values, group in missing.groupby(keys, sort=True)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=UNAVAILABLE),
+            "layers": lambda rows: layer_ranges(rows["layer"]) or "all layers",
+            "metrics": lambda rows: ", ".join(dict.fromkeys(rows["metric"])),
+        },
+        columns=["status", "condition", "model", "layers", "protocol", "metrics", "reason"],
         key="unavailable",
         caption="Scores that could not be had, with the reason",
         source=source,
-        lines=False,
-        filterable=len(rows) > 20,
     )
 
 
 def remark_table(scores: pd.DataFrame, source: Source) -> Grid:
     """Remarks on scores that do exist."""
-    remarks = scores[(scores["status"] == "ok") & (scores["reason"] != "")]
-    keys = ["condition", "protocol", "metric", "reason"]
-    rows = [
-        {**dict(zip(keys, values, strict=True)), "models": _listed(group["model"]), "scores": len(group)}
-        for values, group in remarks.groupby(keys, sort=True)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=["condition", "protocol", "metric", "reason", "models", "scores"]),
+    return _by_group(
+        scores[(scores["status"] == "ok") & (scores["reason"] != "")],
+        ["condition", "protocol", "metric", "reason"],
+        {"models": lambda rows: _listed(rows["model"]), "scores": len},
         key="remarks",
         caption="Remarks on scores that exist",
         source=source,
         labels={"reason": "remark"},
-        lines=False,
+        filterable=False,
     )
+
+
+def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
+    """What was warned of: a row for each warning, with all that it is about."""
+    return _by_group(
+        warned,
+        ["step", "warning"],
+        {"about": lambda rows: _listed(rows["of"]), "times": len},
+        columns=["warning", "step", "about", "times"],
+        sort=False,
+        key="warnings",
+        caption="Warnings",
+        source=source,
+    )
+
+
+def _by_group(
+    table: pd.DataFrame,
+    keys: list[str],
+    summaries: Mapping[str, Callable[[pd.DataFrame], Any]],
+    columns: Sequence[str] = (),
+    sort: bool = True,
+    filterable: bool = True,
+    **about: Any,
+) -> Grid:
+    """A table with a row for each group of rows: its keys and what summarises it; long ones have a filter."""
+    rows = [
+        dict(zip(keys, values, strict=True)) | {name: summary(group) for name, summary in summaries.items()}
+        for values, group in table.groupby(keys, sort=sort)
+    ]
+    shown = pd.DataFrame(rows, columns=list(columns) or [*keys, *summaries])
+    return grid_of(shown, lines=False, filterable=filterable and len(rows) > 20, **about)
 
 
 def _listed(texts: pd.Series, most: int = 4) -> str:
@@ -158,22 +179,6 @@ def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid | Non
         filterable=True,
     )
     return grid, f"{words}."
-
-
-def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
-    """What was warned of: a row for each warning, with all that it is about."""
-    rows = [
-        {"warning": warning, "step": step, "about": _listed(group["of"]), "times": len(group)}
-        for (step, warning), group in warned.groupby(["step", "warning"], sort=False)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=["warning", "step", "about", "times"]),
-        key="warnings",
-        caption="Warnings",
-        source=source,
-        lines=False,
-        filterable=len(rows) > 20,
-    )
 
 
 def warning_words(warned: pd.DataFrame) -> str:

@@ -112,7 +112,7 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
-    sources: list[str | Path] = [scores, layers, published, *filter(None, (referee, warnings))]
+    sources: list[str | Path] = [scores, layers, published, *(path for path in (referee, warnings) if path)]
     sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),

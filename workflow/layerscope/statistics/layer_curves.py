@@ -104,11 +104,11 @@ def curve_table(curve: LayerCurve) -> pd.DataFrame:
     own["simultaneous_low"] = np.fmin(curve.simultaneous.low, own["ci_low"])
     own["simultaneous_high"] = np.fmax(curve.simultaneous.high, own["ci_high"])
     for name, contrasts in curve.over.items():
-        own[f"over_{name}"] = [one.estimate for one in contrasts]
-        own[f"over_{name}_low"] = [one.low for one in contrasts]
-        own[f"over_{name}_high"] = [one.high for one in contrasts]
+        own[f"over_{name}"] = [contrast.estimate for contrast in contrasts]
+        own[f"over_{name}_low"] = [contrast.low for contrast in contrasts]
+        own[f"over_{name}_high"] = [contrast.high for contrast in contrasts]
         # the p-value of a difference to itself is no test
-        own[f"over_{name}_p"] = [np.nan if np.isnan(one.low) else one.p for one in contrasts]
+        own[f"over_{name}_p"] = [np.nan if np.isnan(contrast.low) else contrast.p for contrast in contrasts]
     return own.assign(
         condition=comparison.condition,
         task=comparison.task,

@@ -90,9 +90,9 @@ def _reservations(choice: LayerChoice) -> str:
 
 def _held_out(choice: LayerChoice) -> str:
     """Remark on a significant gain that vanishes on the half of the data that did not choose the layer."""
-    if not choice.tried.n_splits or not choice.gain_p_family < SIGNIFICANT or choice.tried.gain > 0:
+    if not choice.on_halves.n_splits or not choice.gain_p_family < SIGNIFICANT or choice.on_halves.gain > 0:
         return ""
-    gain = _signed(choice.tried.gain)
+    gain = _signed(choice.on_halves.gain)
     return (
         f"Chosen on one half of the data and scored on the other, it brings nothing ({gain} against the "
         "final layer)."

@@ -68,15 +68,11 @@ def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
 
 def p_best_in_both(first: LayerCurve, second: LayerCurve) -> dict[str, float]:
     """P-value of each layer being the best in both conditions (Bonferroni of two); empty without any."""
-    one, other = (
-        {
-            layer.layer: float(p)
-            for layer, p in zip(curve.layers, curve.p_best, strict=True)
-            if not np.isnan(p)
-        }
+    p_first, p_second = (
+        {layer.layer: float(p) for layer, p in zip(curve.layers, curve.p_best, strict=True) if np.isfinite(p)}
         for curve in (first, second)
     )
-    return {name: min(1.0, 2 * min(p, other[name])) for name, p in one.items() if name in other}
+    return {name: min(1.0, 2 * min(p, p_second[name])) for name, p in p_first.items() if name in p_second}
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -73,12 +73,12 @@ class Splits:
         random = generator(seed, names.tolist(), "splits")
         part = min(most, len(unit) / 2)
         first, second = np.zeros((2, n_splits, len(unit)), dtype=bool)
-        for one, other in zip(first, second, strict=True):
+        for in_first, in_second in zip(first, second, strict=True):
             order = random.permutation(len(names))
             before = np.empty(len(names))
             before[order] = np.cumsum(size[order]) - size[order]
-            one[:] = before[unit] < part
-            other[:] = (before[unit] >= part) & (before[unit] < 2 * part)
+            in_first[:] = before[unit] < part
+            in_second[:] = (before[unit] >= part) & (before[unit] < 2 * part)
         share = (first.mean() + second.mean()) / 2 if n_splits else 0.5
         return cls(first, second, names.tolist(), seed, float(np.sqrt(share / 2)))
 
