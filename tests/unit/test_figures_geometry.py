@@ -15,7 +15,8 @@ MODELS = {
     "big_untrained_1": {"kind": "control", "control": "untrained", "of": "big", "layers": 3},
     "hvg_pca": {"kind": "baseline"},
 }
-SETTINGS = {"title": "A study that was never run", "models": MODELS, "simulated": True}
+SIMULATED = {"conditions": {name: {"simulated": True} for name in CONDITIONS}}
+SETTINGS = {"title": "A study that was never run", "models": MODELS} | SIMULATED
 
 
 def geometry():
@@ -91,7 +92,7 @@ def test_a_file_is_the_same_each_time_and_names_its_table_and_simulated_cells(tm
     assert drawn(tmp_path, figure, table(), name="other.svg") == text
     assert "Simulated cells, not an experiment: Rest, Stim48hr." in text
     assert "table.tsv" in text
-    assert "simulated" not in drawn(tmp_path, figure, table(), SETTINGS | {"simulated": False}).lower()
+    assert "simulated" not in drawn(tmp_path, figure, table(), SETTINGS | {"conditions": {}}).lower()
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,15 @@ class Study:
     def words(self):
         return self.row()["recommendation"]
 
+    def write(self, *conditions):
+        """Write the tables of the choice, for conditions in this order; read them."""
+        self.choose()
+        names = ("layers", "curves", "shifts")
+        files = {name: self.folder / f"{name}.tsv" for name in ("scores", *names)}
+        output, settings = files.pop("layers"), {"models": MODELS, "conditions": conditions}
+        write_layer_choice(output, resamples=self.paths, **settings, **files)
+        return [read_table(self.folder / f"{name}.tsv", text=["best_layer"]) for name in names]
+
 
 @pytest.fixture
 def study(tmp_path):
@@ -241,17 +250,6 @@ def test_the_most_trusted_protocol_decides(protocols, decides):
     assert most_trusted(protocols.split()) == decides
 
 
-def test_the_tables_that_are_written_are_the_choice(study, tmp_path):
-    expected = study.add("big", CURVE).add("hvg_pca", {"official": 0.6}).choose()
-    files = {name: tmp_path / f"{name}.tsv" for name in ("scores", "curves", "shifts")}
-    write_layer_choice(tmp_path / "listed", models=MODELS, resamples=study.paths, **files)
-    written = read_table(tmp_path / "listed", text=["best_layer"])
-    assert written["best_layer"].tolist() == ["02"]
-    assert written["gain_ci_low"].iloc[0] == pytest.approx(expected.layers["gain_ci_low"].iloc[0])
-    assert len(read_table(tmp_path / "curves.tsv")) == 4
-    assert len(read_table(tmp_path / "shifts.tsv")) == 0
-
-
 @pytest.mark.parametrize(
     ("curve", "own_error", "alike", "words"),
     [
@@ -322,3 +320,27 @@ def test_resamples_that_are_not_paired_or_have_another_path_are_refused(study):
 def test_models_without_kind_or_layers_are_refused(entry, message):
     with pytest.raises(ConfigError, match=f"big: {message}"):
         models_of({"big": entry})
+
+
+def test_the_tables_that_are_written_are_the_choice(study):
+    expected = study.add("big", CURVE).add("hvg_pca", {"official": 0.6}).row()
+    layers, curves, shifts = study.write()
+    assert layers["best_layer"].tolist() == ["02"]
+    assert layers["gain_ci_low"].iloc[0] == pytest.approx(expected["gain_ci_low"])
+    assert (len(curves), len(shifts)) == (4, 0)
+
+
+def test_shifts_go_from_a_condition_to_a_later_one_of_the_study(study):
+    for condition, best in (("Stim48hr", "04"), ("Stim8hr", "01"), ("Rest", "02")):
+        study.add("big", dict.fromkeys(("01", "02", "03", "04"), 0.3) | {best: 0.9}, condition=condition)
+    forward, backward, partly = (
+        study.write(*order)[-1]
+        for order in (("Rest", "Stim8hr", "Stim48hr"), ("Stim48hr", "Stim8hr", "Rest"), ("Stim8hr",))
+    )
+    pairs = [("Rest", "Stim8hr"), ("Rest", "Stim48hr"), ("Stim8hr", "Stim48hr")]
+    assert forward[["condition", "other_condition"]].apply(tuple, axis=1).tolist() == pairs
+    assert forward["shift"].tolist() == pytest.approx([-1 / 3, 2 / 3, 1])
+    assert backward["shift"].tolist() == (-forward["shift"][::-1]).tolist()
+    assert backward["p_same"].tolist() == forward["p_same"][::-1].tolist()
+    # conditions that are not named come last, by name
+    assert partly["other_condition"].tolist() == ["Rest", "Stim48hr", "Stim48hr"]

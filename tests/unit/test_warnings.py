@@ -97,17 +97,6 @@ def test_a_model_without_an_untrained_control_is_warned_of(gathered):
     assert list(said["step"]) == ["study"]
 
 
-def test_messages_of_the_package_are_logged_under_its_name():
-    loggers = [
-        line
-        for file in (ROOT / "workflow/layerscope").rglob("*.py")
-        for line in file.read_text().splitlines()
-        if " = logging.getLogger(" in line
-    ]
-    assert loggers
-    assert all(line.endswith("getLogger(__name__)") for line in loggers)
-
-
 def test_a_condition_without_any_score_is_warned_of():
     rows = [
         replace(row, status="not_available", reason="needs raw counts")

@@ -169,27 +169,18 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
     """
     controls = {name: model.control for name, model in models.items() if model.of == of}
     own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
-    scored = own["status"] == "ok"
     result = []
     for kind in sorted(set(controls.values())):
-        of_kind = own["model"].map(controls) == kind
-        scores = own[of_kind & scored].groupby("layer")
-        n_seeds = own.loc[of_kind & scored, "model"].nunique()
+        of_kind = own[own["model"].map(controls) == kind]
+        scored = of_kind[of_kind["status"] == "ok"]
+        n_seeds = scored["model"].nunique()
         if not n_seeds:
             continue
-        depths = own[of_kind].groupby("layer")["depth"].first()
-        low, high = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
-        ranges = pd.DataFrame(
-            {"low": scores[low].min(), "high": scores[high].max(), "middle": scores["estimate"].mean()}
-        ).reindex(depths.index)
-        result.append(
-            Band(
-                control=kind,
-                layers=tuple(depths.index),
-                position=np.array([_position(layer, at) for layer, at in depths.items()]),
-                low=ranges["low"].to_numpy(),
-                high=ranges["high"].to_numpy(),
-                middle=ranges["middle"].to_numpy(),
-            )
-        )
+        lowest, highest = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
+        scores = scored.groupby("layer")
+        ranges = pd.concat([scores[lowest].min(), scores[highest].max(), scores["estimate"].mean()], axis=1)
+        depths = of_kind.groupby("layer")["depth"].first()
+        position = np.array([_position(layer, at) for layer, at in depths.items()])
+        low, high, middle = ranges.reindex(depths.index).to_numpy().T
+        result.append(Band(kind, tuple(depths.index), position, low, high, middle))
     return result

@@ -48,8 +48,7 @@ def draw_scores(
         Table of :class:`layerscope.tables.Score` rows.
     settings
         ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``title`` of the study,
-        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``), ``simulated`` (true, false, or
-        ``{condition: true | false}``) and ``order`` of the conditions.
+        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``) and their ``order``.
     layers_path
         Table of the layer choice: the primary metric of each condition, its best layer (ring) and those that
         cannot be told from it (filled signs).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -140,6 +141,7 @@ def _by_group(
     table: pd.DataFrame,
     keys: list[str],
     summaries: Mapping[str, Callable[[pd.DataFrame], Any]],
+    source: Source,
     columns: Sequence[str] = (),
     sort: bool = True,
     filterable: bool = True,
@@ -151,7 +153,9 @@ def _by_group(
         for values, group in table.groupby(keys, sort=sort)
     ]
     shown = pd.DataFrame(rows, columns=list(columns) or [*keys, *summaries])
-    return grid_of(shown, lines=False, filterable=filterable and len(rows) > 20, **about)
+    # a row stands for several lines of the source, and names none
+    grid = grid_of(shown, filterable=filterable and len(rows) > 20, **about)
+    return replace(grid, source=source)
 
 
 def _listed(texts: pd.Series, most: int = 4) -> str:

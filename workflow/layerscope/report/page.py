@@ -78,10 +78,9 @@ def write_report(
         The page to write. Files are named in it by their paths relative to its folder.
     settings
         ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
-        ``licence`` and ``citation`` are shown too). Optional: ``title``, ``simulated``, ``conditions``
-        (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``, ``licence``), ``order``,
-        ``config``, ``versions``, ``seeds``, ``written`` (a date to print; without it the page
-        is the same bytes for the same tables).
+        ``licence`` and ``citation`` are shown too). Optional: ``title``, ``order``, ``config``, ``versions``,
+        ``seeds`` and ``conditions`` (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``,
+        ``licence``, ``simulated``).
     scores, layers, published
         The tables of the study.
     summaries
@@ -116,7 +115,6 @@ def write_report(
     sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
-        written=str(settings.get("written") or ""),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answered,

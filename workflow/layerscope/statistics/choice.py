@@ -67,9 +67,7 @@ class LayerChoice:
     best_share: float = NAN  # of the resamples in which the best layer is the best again
     depth_low: float = NAN
     depth_high: float = NAN
-    on_halves: HeldOut = field(
-        default_factory=HeldOut
-    )  # chosen on a half of the items, scored on the other
+    on_halves: HeldOut = field(default_factory=HeldOut)  # chosen on a half of the items, scored on the other
     on_halves_layer: str = ""
     baseline: Measured | None = None
     over_baseline: Difference = field(default_factory=Difference)
