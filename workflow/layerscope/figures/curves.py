@@ -11,16 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.errors import DataError
+from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import Model, refuse_unknown
 from layerscope.statistics.trust import decides
-from layerscope.tables import OFFICIAL, read_table
+from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import primary_metrics
 
 Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
-LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "best_layer", "confidence_set")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Choices:
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
     """Read primary metrics, chosen layers and confidence sets from the table of the layer choice."""
-    table = read_table(path, text=LAYER_TEXT, columns=LAYER_TEXT)
+    table = read_layers(path)
     of_task = table[table["task"] == task]
     drawn = of_task[of_task["protocol"] == protocol]
     deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]

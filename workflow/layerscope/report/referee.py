@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.figures.layer_choice import TEXT
+from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.report.formats import column_texts, number, percent, signed
 from layerscope.report.objections import OBJECTIONS, Objection, Query
@@ -130,7 +130,7 @@ def write_referee(
     tables = views(
         StudyTables(
             scores=read_scores(scores),
-            layers=read_table(layers, text=[*TEXT, "layers_above_untrained"]),
+            layers=read_layers(layers),
             curves=read_table(curves, text=("condition", "task", "protocol", "model", "layer")),
             ceilings=read_table(ceilings, text=TEXT_COLUMNS) if ceilings else no_ceilings,
             summaries={Path(path).parent.name: read_table(path, text=["group"]) for path in summaries},

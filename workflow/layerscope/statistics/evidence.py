@@ -49,7 +49,7 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
 
 @dataclass(frozen=True)
 class Measured:
-    """One score that exists: its row, and its bootstrap values (None where none are stored).
+    """One score that exists: its row, and its bootstrap values (None where none are written).
 
     ``chance`` is the mean score under the null and ``p_value`` that of the score itself (Mantel, say), NaN
     where the protocol gives none.
