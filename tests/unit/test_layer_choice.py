@@ -49,12 +49,12 @@ class Study:
             values = value + self.shared + self.own_error * self.random.normal(size=500)
             low, high = np.quantile(values, [0.025, 0.975])
             self.rows.append(Score(**row, estimate=value, ci_low=low, ci_high=high))
-            stored = {"spearman": values}
+            resamples = {"spearman": values}
             if half_error is not None:
                 for side in ("chosen_on", "scored_on"):
-                    stored[f"spearman@{side}"] = value + half_error * self.random.normal(size=30)
+                    resamples[f"spearman@{side}"] = value + half_error * self.random.normal(size=30)
             path = self.folder / task / condition / protocol / model / f"layer_{layer}.npz"
-            write_resamples(path, stored)
+            write_resamples(path, resamples)
             self.paths.append(path)
         return self
 

@@ -138,26 +138,22 @@ def caption_of(drawing: Drawing) -> str:
         f"number: {ring}; star: the official embedding; sign at the left: what enters the first block.",
         *common_remarks(drawing),
     ]
-    if drawing.tells_apart:
-        parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     controls = {model.control for model in drawing.models.values() if model.kind == "control"}
-    if UNTRAINED in controls:
-        parts.append(
-            "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
-            "single seed, its 95% interval."
-        )
-    if controls - {UNTRAINED}:
-        parts.append("Thin broken lines with small open signs: other controls, with their 95% interval.")
-    if drawing.has("baseline"):
-        parts.append("Level full lines: baselines, with their 95% interval at the right end.")
-    if drawing.rows["ceiling"].notna().any():
-        bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
-        parts.append(f"Level line of long dashes: noise ceiling{bracket}.")
-    if drawing.rows["null_mean"].notna().any():
-        parts.append("Dash-dotted level line: mean score with shuffled labels.")
+    bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
     n_missing = len(drawing.without_score)
-    if n_missing:
-        parts.append(f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.")
+    sentences = {
+        "Filled signs: layers that cannot be told from the best (95% confidence set).": drawing.tells_apart,
+        "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
+        "single seed, its 95% interval.": UNTRAINED in controls,
+        "Thin broken lines with small open signs: other controls, with their 95% interval.": bool(
+            controls - {UNTRAINED}
+        ),
+        "Level full lines: baselines, with their 95% interval at the right end.": drawing.has("baseline"),
+        f"Level line of long dashes: noise ceiling{bracket}.": drawing.rows["ceiling"].notna().any(),
+        "Dash-dotted level line: mean score with shuffled labels.": drawing.rows["null_mean"].notna().any(),
+        f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.": n_missing > 0,
+    }
+    parts += [sentence for sentence, holds in sentences.items() if holds]
     parts.append(simulated_note(drawing.settings, drawing.conditions).strip())
     return " ".join(part for part in parts if part)
 

@@ -111,6 +111,11 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
+
+    def place(summary: str | Path) -> tuple[int, str]:
+        condition = Path(summary).parent.name
+        return (conditions.index(condition) if condition in conditions else len(conditions)), str(summary)
+
     sources: list[str | Path] = [scores, layers, published, *(path for path in (referee, warnings) if path)]
     sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
@@ -125,7 +130,7 @@ def write_report(
         truth=truth(all_scores, all_layers, settings, of_scores),
         moves=next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None),
         figures=[picture(path, output) for path in figures],
-        summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
+        summaries=[_summary(path, settings, output) for path in sorted(summaries, key=place)],
         models=model_table(models),
         data=data_table(settings, all_scores),
         scores=score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
@@ -148,10 +153,8 @@ def write_report(
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the primary metrics of the study say, each with its name."""
-    named = [
-        (f"{plain(task)}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(primary)
-    ]
-    return [(name, meaning) for name, meaning in named if meaning]
+    meanings = {(task, metric): metric_meaning(task, metric) for task, metric in sorted(primary)}
+    return [(f"{plain(task)}: {plain(metric)}", text) for (task, metric), text in meanings.items() if text]
 
 
 def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
@@ -192,21 +195,11 @@ def breakable(text: str) -> Markup:
     return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
 
 
-def _condition_of(path: str | Path) -> str:
-    return Path(path).parent.name
-
-
-def _place(conditions: Sequence[str]) -> Any:
-    order = {name: place for place, name in enumerate(conditions)}
-    return lambda path: (order.get(_condition_of(path), len(order)), str(path))
-
-
 def _summary(
     path: str | Path, settings: Mapping[str, Any], output: str | Path
 ) -> dict[str, Grid | str | None]:
     """Table of a condition's filters; rows about groups of cells stand apart from those about all."""
-    condition = _condition_of(path)
-    table = read_table(path)
+    condition, table = Path(path).parent.name, read_table(path)
     grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
     of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
     title, key = condition_title(settings, condition), f"cells-{condition}"

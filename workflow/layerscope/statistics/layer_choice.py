@@ -128,8 +128,8 @@ def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
     """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
     result = list(choices)
     families: dict[tuple[str, str], list[int]] = {}
-    for place, choice in enumerate(choices):
-        families.setdefault((choice.task, choice.protocol), []).append(place)
+    for place, chosen in enumerate(choices):
+        families.setdefault((chosen.task, chosen.protocol), []).append(place)
     for places in families.values():
         of_best = holm([choices[place].gain.p for place in places])
         of_surest = holm([choices[place].surest_gain.p for place in places])

@@ -39,7 +39,7 @@ class MaxT:
     p: Floats
 
 
-def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL) -> MaxT:
+def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> MaxT:
     """Single-step max-T (Westfall & Young 1993, section 2.6) with bootstrap standard errors.
 
     ``estimates`` have shape ``(n_estimates,)``, their paired bootstrap values ``resamples`` shape
@@ -51,19 +51,17 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEV
         nothing = np.full(estimates.shape, np.nan)
         return MaxT(nothing, nothing.copy(), nothing.copy())
     largest = np.abs(studentised).max(axis=1)
-    reach = np.quantile(largest, level, method="higher") * error
+    reach = np.quantile(largest, LEVEL, method="higher") * error
     exceeding = (largest[:, None] >= np.abs(_ratio(estimates, error))).sum(axis=0)
     return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
 
 
-def confidence_set(
-    estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL
-) -> npt.NDArray[np.bool_]:
+def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
 
-    The truly best candidate is in it with probability ``level`` at least.
+    The truly best candidate is in it with a probability of 95% at least.
     """
-    return ~(p_best(estimates, resamples) <= 1 - level)
+    return ~(p_best(estimates, resamples) <= 1 - LEVEL)
 
 
 def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
