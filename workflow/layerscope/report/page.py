@@ -53,7 +53,6 @@ FURTHER = {
 FURTHER_LABELS = {"n_cells": "cells"}
 SHIFTS = "shifts"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
-SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
 
 
 def write_report(
@@ -203,10 +202,15 @@ def _summary(
     grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
     of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
     title, key = condition_title(settings, condition), f"cells-{condition}"
-    about: dict[str, Any] = {"source": Source.beside(path, output), "labels": SUMMARY_LABELS}
-    by_group = about | {"caption": f"{title}, by group of cells", "choices": ("filter",), "filterable": True}
+    source = Source.beside(path, output)
+    by_group: dict[str, Any] = {
+        "source": source,
+        "caption": f"{title}, by group of cells",
+        "choices": ("filter",),
+        "filterable": True,
+    }
     groups = grid_of(table[grouped], key=f"{key}-groups", **by_group) if grouped.any() else None
-    return {"title": title, "all": grid_of(of_all, key=key, caption=title, **about), "groups": groups}
+    return {"title": title, "all": grid_of(of_all, key=key, caption=title, source=source), "groups": groups}
 
 
 def _further(path: str | Path, output: str | Path) -> Grid:

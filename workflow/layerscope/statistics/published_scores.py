@@ -60,14 +60,11 @@ def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
         run = tuple(published[name] for name in RUN)
         scored = by_score.get((*run, published["layer"]))
         if scored is None:
-            rows.append(_not_run(published, reasons.get(run, "")))
+            reason = _reason(published, reasons.get(run, ""))
+            rows.append({**published, "protocol": "", "status": NOT_RUN, "reason": reason})
         else:
             rows += _beside(published, scored)
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _not_run(published: dict[str, Any], reason: str) -> dict[str, Any]:
-    return {**published, "protocol": "", "status": NOT_RUN, "reason": _reason(published, reason)}
 
 
 def _beside(published: dict[str, Any], ran: pd.DataFrame) -> list[dict[str, Any]]:
