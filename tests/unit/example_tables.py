@@ -33,6 +33,7 @@ SIMULATED = {
     "dataset_title": "Simulated cells",
     "citation": "",
     "licence": "MIT",
+    "simulated": True,
 }
 SCREEN = {
     "dataset": "cd4_perturbseq",
@@ -64,7 +65,6 @@ def settings(foundation: dict[str, int] | None = None, seeds: int = 5) -> dict[s
         "title": "An example study: a table of numbers that were never measured",
         "models": models,
         "conditions": conditions,
-        "simulated": {name: name.startswith("simulated") for name in TASKS},
     }
 
 

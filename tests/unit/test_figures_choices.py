@@ -44,15 +44,13 @@ def test_every_condition_and_model_has_a_row_of_layers(tmp_path):
     assert f"Simulated cells, not an experiment: {SIMULATED}." in svg
 
 
-def test_a_model_without_a_score_says_why(tmp_path):
-    table = example.layers().head(1).assign(best_layer="", confidence_set="", reason="needs raw counts")
+@pytest.mark.parametrize(
+    ("n_rows", "words"), [(1, "no score: needs raw counts"), (0, "No foundation model was scored")]
+)
+def test_what_has_no_layers_to_choose_from_says_why(tmp_path, n_rows, words):
+    table = example.layers().head(n_rows).assign(best_layer="", confidence_set="", reason="needs raw counts")
     draw_layer_choice(saved(tmp_path, table), [tmp_path / "choice.svg"], settings={})
-    assert "no score: needs raw counts" in (tmp_path / "choice.svg").read_text()
-
-
-def test_a_study_without_foundation_models_has_no_layers_to_choose_from(tmp_path):
-    draw_layer_choice(saved(tmp_path, example.layers().head(0)), [tmp_path / "figure.svg"], settings={})
-    assert "No foundation model was scored" in (tmp_path / "figure.svg").read_text()
+    assert words in (tmp_path / "choice.svg").read_text()
 
 
 def test_layers_that_are_worse_than_the_best_get_open_signs(tmp_path):

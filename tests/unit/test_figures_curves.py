@@ -48,9 +48,8 @@ def test_a_number_beside_a_status_that_is_not_ok_is_not_drawn(rows):
 
 def test_the_best_layer_is_a_block_even_if_official_scores_higher(rows):
     official = (rows["layer"] == "official") | (rows["layer"] == "00")
-    points = curve(
-        rows.assign(estimate=rows["estimate"].where(~official, 0.99)), "D1_Stim48hr", "scfoundation"
-    )
+    higher = rows.assign(estimate=rows["estimate"].where(~official, 0.99))
+    points = curve(higher, "D1_Stim48hr", "scfoundation")
     best = points.best()
     assert points.layers[best] == "12"
     assert points.estimate[best] == max(points.estimate[points.numbered])
@@ -82,37 +81,25 @@ def test_the_band_of_a_single_seed_is_its_interval(rows, models):
 
 def test_a_layer_that_no_seed_has_is_a_gap_in_the_band(rows, models):
     control = rows["model"].str.contains("untrained") & (rows["layer"] == "03")
-    (band,) = bands(
-        rows.assign(status=rows["status"].where(~control, "undefined")), "D1_Rest", models, "scfoundation"
-    )
-    at = band.layers.index("03")
-    assert np.isnan(band.low[at])
-    assert np.isnan(band.high[at])
-    assert np.isfinite(np.delete(band.low, at)).all()
+    without = rows.assign(status=rows["status"].where(~control, "undefined"))
+    (band,) = bands(without, "D1_Rest", models, "scfoundation")
+    missing = [layer == "03" for layer in band.layers]
+    assert np.isnan(band.low).tolist() == np.isnan(band.high).tolist() == missing
 
 
 def test_conditions_are_ordered_as_asked_then_by_number():
     present = ["D1_Stim48hr", "D1_Rest", "D1_Stim8hr"]
     assert condition_order({}, present) == ["D1_Rest", "D1_Stim8hr", "D1_Stim48hr"]
-    assert condition_order({"order": ["D1_Stim48hr", "x"]}, present) == [
-        "D1_Stim48hr",
-        "D1_Rest",
-        "D1_Stim8hr",
-    ]
+    asked = ["D1_Stim48hr", "D1_Rest", "D1_Stim8hr"]
+    assert condition_order({"order": ["D1_Stim48hr", "x"]}, present) == asked
 
 
 def test_a_model_that_could_not_be_run_leaves_no_point(table, models):
-    gone = table[table["model"] == "hvg_pca"].assign(
-        layer="", metric="", status="not_available", estimate=np.nan
-    )
-    rows = select(pd.concat([table[table["model"] != "hvg_pca"], gone]), models, task="trajectory", **CHOICE)
+    baseline = table["model"] == "hvg_pca"
+    gone = table[baseline].assign(layer="", metric="", status="not_available", estimate=np.nan)
+    rows = select(pd.concat([table[~baseline], gone]), models, task="trajectory", **CHOICE)
     assert len(curve(rows, "simulated_differentiation", "hvg_pca").layers) == 0
     assert "hvg_pca" in set(rows["model"])
-
-
-def test_rows_that_are_not_there_are_refused_with_what_is(table, models):
-    with pytest.raises(DataError, match=r"no rows of task 'geometry'.*trajectory / paper / spearman"):
-        select(table, models, task="geometry", **CHOICE)
 
 
 def test_each_condition_is_drawn_in_its_own_metric(table, models):
@@ -121,17 +108,6 @@ def test_each_condition_is_drawn_in_its_own_metric(table, models):
     rows = select(pd.concat([table, other]), models, task="perturbation", **CHOICE | {"metrics": metrics})
     assert set(rows[rows["condition"] == "D1_Rest"]["metric"]) == {"time_somers_d"}
     assert set(rows[rows["condition"] != "D1_Rest"]["metric"]) == {"spearman"}
-
-
-def test_a_model_that_the_settings_do_not_describe_is_refused(table, models):
-    few = {name: model for name, model in models.items() if name != "hvg_pca"}
-    with pytest.raises(DataError, match="hvg_pca, which the settings do not describe"):
-        select(table, few, task="trajectory", **CHOICE)
-
-
-def test_two_rows_for_one_layer_are_refused(table, models):
-    with pytest.raises(DataError, match="has more than one row of metric"):
-        select(pd.concat([table, table.tail(1)]), models, task="perturbation", **CHOICE)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +124,17 @@ def test_two_rows_for_one_layer_are_refused(table, models):
 def test_settings_that_describe_no_model_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         read_models(settings)
+
+
+@pytest.mark.parametrize(
+    ("task", "more_rows", "without", "message"),
+    [
+        ("geometry", 0, "", r"no rows of task 'geometry'.*trajectory / paper / spearman"),
+        ("trajectory", 0, "hvg_pca", "hvg_pca, which the settings do not describe"),
+        ("perturbation", 1, "", "has more than one row of metric"),
+    ],
+)
+def test_rows_that_cannot_be_drawn_are_refused(table, models, task, more_rows, without, message):
+    described = {name: model for name, model in models.items() if name != without}
+    with pytest.raises(DataError, match=message):
+        select(pd.concat([table, table.tail(more_rows)]), described, task=task, **CHOICE)

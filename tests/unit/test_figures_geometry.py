@@ -15,7 +15,8 @@ MODELS = {
     "big_untrained_1": {"kind": "control", "control": "untrained", "of": "big", "layers": 3},
     "hvg_pca": {"kind": "baseline"},
 }
-SETTINGS = {"title": "A study that was never run", "models": MODELS, "simulated": True}
+SIMULATED = {"conditions": {name: {"simulated": True} for name in CONDITIONS}}
+SETTINGS = {"title": "A study that was never run", "models": MODELS} | SIMULATED
 
 
 def geometry():
@@ -86,22 +87,21 @@ def test_a_caption_names_the_layer_nearest_to_the_quality_measures(tmp_path):
 
 
 @pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])
-def test_the_same_table_gives_the_same_bytes(tmp_path, figure, table):
-    one = drawn(tmp_path, figure, table(), name="one.svg")
-    assert drawn(tmp_path, figure, table(), name="other.svg") == one
-
-
-def test_a_table_without_a_measure_or_of_an_unknown_model_is_refused(tmp_path):
-    with pytest.raises(DataError, match="'anisotropy' is missing"):
-        drawn(tmp_path, "geometry", geometry().drop(columns="anisotropy"))
-    with pytest.raises(DataError, match="'model' has big,"):
-        drawn(tmp_path, "geometry", geometry(), {"models": {"hvg_pca": {"kind": "baseline"}}})
-
-
-@pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])
-def test_a_caption_says_which_cells_are_simulated_and_the_file_which_table_it_shows(tmp_path, figure, table):
+def test_a_file_is_the_same_each_time_and_names_its_table_and_simulated_cells(tmp_path, figure, table):
     text = drawn(tmp_path, figure, table())
+    assert drawn(tmp_path, figure, table(), name="other.svg") == text
     assert "Simulated cells, not an experiment: Rest, Stim48hr." in text
     assert "table.tsv" in text
-    real = drawn(tmp_path, figure, table(), settings=SETTINGS | {"simulated": False})
-    assert "simulated" not in real.lower()
+    assert "simulated" not in drawn(tmp_path, figure, table(), SETTINGS | {"conditions": {}}).lower()
+
+
+@pytest.mark.parametrize(
+    ("table", "models", "message"),
+    [
+        (geometry().drop(columns="anisotropy"), MODELS, "'anisotropy' is missing"),
+        (geometry(), {"hvg_pca": {"kind": "baseline"}}, "'model' has big,"),
+    ],
+)
+def test_a_table_without_a_measure_or_of_an_unknown_model_is_refused(tmp_path, table, models, message):
+    with pytest.raises(DataError, match=message):
+        drawn(tmp_path, "geometry", table, {"models": models})

@@ -9,13 +9,8 @@ from layerscope.statistics.gather import gather, write_gathered
 from layerscope.tables import Score, read_scores, write_scores
 
 RUN = {"condition": "blood", "model": "m", "task": "trajectory", "protocol": "paper", "metric": "spearman"}
-ABSENT = {
-    "condition": "Rest",
-    "model": "big",
-    "task": "perturbation",
-    "protocol": "paper",
-    "reason": "no counts",
-}
+ABSENT = {"condition": "Rest", "model": "big", "task": "perturbation", "protocol": "paper"}
+ABSENT |= {"reason": "no counts"}
 
 
 def score(layer, **changes):
@@ -34,6 +29,7 @@ def test_rows_are_sorted_whatever_the_order_of_files(files):
     assert table["condition"].tolist() == ["Rest", "blood", "blood", "blood"]
     assert table["layer"].tolist() == ["01", "02", "02", "official"]
     pd.testing.assert_frame_equal(table, gather(files[::-1]))
+    assert len(gather([])) == 0
 
 
 def test_both_forms_hold_the_same_and_the_same_bytes_again(files, tmp_path):
@@ -44,17 +40,9 @@ def test_both_forms_hold_the_same_and_the_same_bytes_again(files, tmp_path):
     table = read_scores(tmp_path / "one.tsv")
     pd.testing.assert_frame_equal(table, pd.read_parquet(tmp_path / "one.parquet"), check_dtype=False)
     assert len(table) == 5
-
-
-def test_what_could_not_be_run_is_a_row_with_its_reason(files):
-    table = gather(files, [ABSENT])
     row = table[table["status"] == "not_available"].iloc[0]
     assert (row["condition"], row["model"], row["reason"]) == ("Rest", "big", "no counts")
     assert np.isnan(row["estimate"])
-
-
-def test_nothing_at_all_is_an_empty_table():
-    assert len(gather([])) == 0
 
 
 def test_the_same_score_twice_is_refused(files, tmp_path):
@@ -63,18 +51,14 @@ def test_the_same_score_twice_is_refused(files, tmp_path):
         gather([*files, tmp_path / "c.tsv"])
 
 
-def test_another_table_is_refused(tmp_path):
-    (tmp_path / "x.tsv").write_text("condition\tscore\nblood\t1\n")
-    with pytest.raises(DataError, match="expected the columns condition, model"):
-        gather([tmp_path / "x.tsv"])
-
-
-def test_an_unknown_status_is_refused(files):
-    files[0].write_text(files[0].read_text().replace("\tok\t", "\tfine\t"))
-    with pytest.raises(DataError, match="unknown status 'fine'"):
-        gather(files)
-
-
 def test_an_incomplete_entry_of_what_was_not_run_is_refused():
     with pytest.raises(ConfigError, match="lacks 'reason'"):
         gather([], [{key: value for key, value in ABSENT.items() if key != "reason"}])
+
+
+def test_another_table_or_status_is_refused(files):
+    files[0].write_text(files[0].read_text().replace("\tok\t", "\tfine\t"))
+    files[1].write_text("condition\tscore\nblood\t1\n")
+    for path, message in zip(files, ("unknown status 'fine'", "expected the columns"), strict=True):
+        with pytest.raises(DataError, match=message):
+            gather([path])

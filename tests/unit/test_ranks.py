@@ -26,8 +26,8 @@ def test_a_resample_given_as_counts_is_the_resample_written_out(seed, decimals):
     random = np.random.default_rng(seed)
     x, y = np.round(random.normal(size=(2, 20)), decimals)
     counts = random.multinomial(20, np.full(20, 1 / 20), size=5)
-    found = WeightedSpearman(x, y)(counts)
-    for value, row in zip(found, counts, strict=True):
+    correlations = WeightedSpearman(x, y)(counts)
+    for value, row in zip(correlations, counts, strict=True):
         drawn = np.repeat(np.arange(20), row)
         assert value == pytest.approx(spearman(x[drawn], y[drawn]), abs=1e-12, nan_ok=True)
 
@@ -46,9 +46,9 @@ def test_rows_are_correlated_where_both_are_finite(seed):
     rows[random.random(rows.shape) < 0.2] = np.inf
     target[random.random(25) < 0.2] = np.nan
     rows[3] = 1
-    for found, row in zip(spearman_by_row(rows, target), rows, strict=True):
+    for correlation, row in zip(spearman_by_row(rows, target), rows, strict=True):
         both = np.isfinite(row) & np.isfinite(target)
-        assert found == pytest.approx(spearman(row[both], target[both]), abs=1e-12, nan_ok=True)
+        assert correlation == pytest.approx(spearman(row[both], target[both]), abs=1e-12, nan_ok=True)
 
 
 def test_ranks_are_scipys_row_by_row():

@@ -107,39 +107,6 @@ def test_the_model_that_scores_highest_speaks_for_its_condition(example_page):
     assert re.sub("<[^>]*>", "", sentence) == highest.split(". ")[0] + "."
 
 
-def by_protocol(**recommendations):
-    """The layer choice by several protocols, each with its own recommendation."""
-    tables = [LAYERS.assign(protocol=name, recommendation=words) for name, words in recommendations.items()]
-    return pd.concat(tables, ignore_index=True)
-
-
-def test_protocol_strict_alone_recommends_where_it_was_run(study):
-    said = {"paper": "Use 7. Fine.", "strict": "Use none. It is noise.", "released": "Use 9. Fine."}
-    page = study(layers=by_protocol(**said))
-    assert page.count("<strong>Use none.</strong>") == len(LAYERS)
-    assert "Use 7." not in page and "Use 9." not in page
-    assert "Protocol strict was not run" not in page
-
-
-def test_without_protocol_strict_the_first_screen_says_what_its_scores_are_not(study):
-    caution = "Protocol strict was not run: scores of protocol paper are not 0 for shuffled labels"
-    text = Page(study(layers=by_protocol(released="Use 9. Fine.", paper="Use 7. Fine."))).text
-    assert text.index(caution) < text.index("Use 7.")
-    assert "Use 9." not in text
-    one = LAYERS["condition"] == "D1_Rest"
-    strict = LAYERS.assign(protocol=LAYERS["protocol"].where(one, "strict"))
-    assert "Protocol strict was not run for D1 Rest:" in Page(study(layers=strict)).text
-
-
-def test_simulated_cells_are_declared_at_the_top(study):
-    assert "Some cells are simulated: simulated differentiation." in study()
-    every = study(simulated=dict.fromkeys(example.TASKS, True))
-    assert "All cells are simulated." in every
-    assert "D1 Rest (simulated cells)" in every
-    none = study(simulated={}, conditions={name: {} for name in example.TASKS})
-    assert "cells are simulated" not in none
-
-
 def test_a_number_names_the_line_of_the_file_that_it_comes_from(example_page):
     page, results = example_page
     hint = r'title="(tables/layers.tsv), line (\d+), columns best_estimate[^"]*">([\d.]+)<'
@@ -168,19 +135,6 @@ def test_every_link_leads_to_a_file_beside_the_page_or_to_one_part_of_it(example
     for link in links:
         assert link[1:] in identifiers if link.startswith("#") else (results / link).is_file()
     assert {"tables/scores.tsv", "tables/layers.tsv", "figures/choice.svg"} <= set(links)
-
-
-def test_nothing_is_loaded_from_a_network(example_page):
-    page = example_page[0]
-    assert "default-src 'none'" in page.source
-    assert not re.search("https?://", page.source)
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.all("img"))
-
-
-def test_figures_have_alternative_texts_and_tables_have_headings(example_page):
-    page = example_page[0]
-    assert all(image["alt"] for image in page.all("img"))
-    assert {attributes.get("scope") for attributes in page.all("th")} == {"col", "row"}
 
 
 @pytest.mark.parametrize(
@@ -212,40 +166,6 @@ def test_text_from_tables_and_settings_cannot_become_markup(study):
     assert "&lt;b&gt;bold&lt;/b&gt;" in page
 
 
-def test_the_page_is_the_same_bytes_for_the_same_tables(study):
-    assert study() == study()
-    assert "2026-01-02" not in study()
-    assert "layerscope report of 2026-01-02" in study(written="2026-01-02")
-
-
-def test_missing_scores_remarks_and_warnings_are_listed(study):
-    warned = study.results / "tables/warnings.tsv"
-    rows = [("extract layers", f"D1_Rest, {model}", "12 cells were refused", "x.log") for model in "ab"]
-    write_table(warned, pd.DataFrame(rows, columns=list(WARNING_COLUMNS)))
-    text = Page(study(files={"warnings": warned})).text
-    assert "2 warnings of 1 kind" in text
-    assert "D1_Rest, a; D1_Rest, b" in text
-    reasons = ("the layer is constant: no correlation exists", "needs raw counts")
-    listed = ("12 cells were refused", "reference computed on hvg_pca", "tables/warnings.tsv", *reasons)
-    assert [words for words in listed if words not in text] == []
-
-
-def test_no_warnings_and_warnings_that_nobody_gathered_are_told_apart(study, example_page):
-    warned = study.results / "tables/warnings.tsv"
-    write_table(warned, pd.DataFrame([], columns=list(WARNING_COLUMNS)))
-    assert "No warnings:" in study(files={"warnings": warned})
-    assert "No warnings:" not in example_page[0].text
-
-
-def test_a_baseline_that_is_better_than_every_layer_stands_out(study):
-    better = "The baseline hvg_pca is better (0.90): prefer it to any of these layers."
-    weak = "That is not distinguishable from 0: no layer is shown to keep it."
-    layers = LAYERS.assign(recommendation=f"Use layer 7. {weak} {better} It ends here.")
-    page = study(layers=layers)
-    assert f'<p class="prefer">{better}</p>' in page
-    assert f'<p class="rest">{weak} It ends here.</p>' in page
-
-
 def test_long_names_may_be_broken_and_numbers_may_not():
     broken = str(breakable("results/a_b, 1,884 of 01,02,<3"))
     assert broken == "<span>results/<wbr>a_<wbr>b, 1,884 of 01,<wbr>02,&lt;3</span>"
@@ -260,35 +180,12 @@ def test_what_every_row_says_is_said_once_and_empty_columns_are_left_out():
     assert list(without_constant(table.head(1))[0]) == list(table)
 
 
-def test_without_a_published_pair_there_is_no_table_of_them(study, example_page):
-    def identifiers(page):
-        return {attributes.get("id") for _, attributes in page.tags}
-
-    write_table(study.results / "tables/published.tsv", example.published([ABSENT]))
-    assert "published-table" not in identifiers(Page(study()))
-    assert "published-table" in identifiers(example_page[0])
-
-
-def test_a_study_without_a_foundation_model_says_so(study):
-    rows = [row for row in ROWS if row.model in example.BASELINES] + [ABSENT]
-    text = Page(study(rows=rows, layers=LAYERS.head(0))).text
-    assert "No foundation model was scored" in text
-    assert "all layers" in text
-
-
 def test_a_condition_without_any_score_keeps_its_reason(study):
-    rows = [
-        replace(row, status="not_available", reason="needs raw counts")
-        if row.condition == "D1_Rest" and row.model not in example.BASELINES
-        else row
-        for row in ROWS
-    ]
-    lost = LAYERS.copy()
-    lost.loc[lost["condition"] == "D1_Rest", ["best_layer", "confidence_set"]] = ""
-    numbers = lost.select_dtypes("number").columns.drop("n_layers")
-    lost.loc[lost["condition"] == "D1_Rest", numbers] = float("nan")
-    lost.loc[lost["condition"] == "D1_Rest", "status"] = "not_available"
-    text = Page(study(rows=rows, layers=lost)).text
+    lost, here = LAYERS.copy(), LAYERS["condition"] == "D1_Rest"
+    lost.loc[here, ["best_layer", "confidence_set"]] = ""
+    lost.loc[here, lost.select_dtypes("number").columns.drop("n_layers")] = float("nan")
+    lost.loc[here, ["status", "reason"]] = "not_available", "needs raw counts"
+    text = Page(study(layers=lost)).text
     assert "needs raw counts" in text
     assert "nan" not in text.lower().replace("finance", "")
 
@@ -302,83 +199,153 @@ def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(st
     assert len(page) < 3e6
 
 
-def test_files_that_are_not_shown_are_named_among_those_behind_the_page(study):
-    parquet = study.results / "tables/scores.parquet"
+@pytest.mark.parametrize(
+    ("protocols", "speaks", "caution"),
+    [
+        (("paper", "strict", "released"), "strict", ""),
+        (("released", "paper"), "paper", "Protocol strict was not run:"),
+    ],
+)
+def test_the_most_trusted_protocol_alone_recommends(study, protocols, speaks, caution):
+    tables = [LAYERS.assign(protocol=name, recommendation=f"Use {name}. Fine.") for name in protocols]
+    page = Page(study(layers=pd.concat(tables, ignore_index=True)))
+    assert page.source.count(f"<strong>Use {speaks}.</strong>") == len(LAYERS)
+    assert not any(f"Use {name}." in page.text for name in protocols if name != speaks)
+    assert ("Protocol strict was not run" in page.text) == bool(caution)
+    assert page.text.index(caution) < page.text.index(f"Use {speaks}.")
+
+
+def test_conditions_without_protocol_strict_are_named(study):
+    paper = LAYERS["condition"] == "D1_Rest"
+    strict = LAYERS.assign(protocol=LAYERS["protocol"].where(paper, "strict"))
+    assert "Protocol strict was not run for D1 Rest:" in Page(study(layers=strict)).text
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        (example.settings()["conditions"], "Some cells are simulated: simulated differentiation."),
+        ({name: {"simulated": True} for name in example.TASKS}, "All cells are simulated."),
+        ({}, ""),
+    ],
+)
+def test_simulated_cells_are_declared_at_the_top(study, conditions, words):
+    page = study(conditions=conditions)
+    assert words in page
+    assert ("cells are simulated" in page) == bool(words)
+
+
+def test_the_page_needs_no_network_and_is_accessible(example_page):
+    page = example_page[0]
+    assert "default-src 'none'" in page.source
+    assert not re.search("https?://", page.source)
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.all("img"))
+    assert all(image["alt"] for image in page.all("img"))
+    assert {attributes.get("scope") for attributes in page.all("th")} == {"col", "row"}
+
+
+def test_the_page_is_the_same_bytes_for_the_same_tables(study):
+    assert study() == study()
+
+
+def test_missing_scores_remarks_warnings_and_further_files_are_listed(study):
+    warned, further, parquet = (study.results / "tables" / name for name in ("w.tsv", "f.tsv", "s.parquet"))
+    rows = [("extract layers", f"D1_Rest, {model}", "12 cells were refused", "x.log") for model in "ab"]
+    write_table(warned, pd.DataFrame(rows, columns=list(WARNING_COLUMNS)))
+    further.write_text("objection\tanswer\nno intervals\tsee scores.tsv\n")
     parquet.write_bytes(b"PAR1")
-    page = Page(study(files={"behind": [parquet]}))
-    assert "tables/scores.parquet" in [attributes.get("href") for attributes in page.all("a")]
+    page = Page(study(files={"warnings": warned, "tables": [further], "behind": [parquet]}))
+    listed = ["2 warnings of 1 kind", "D1_Rest, a; D1_Rest, b", "12 cells were refused", "see scores.tsv"]
+    listed += ["the layer is constant", "needs raw counts", "reference computed on hvg_pca"]
+    assert [words for words in listed if words not in page.text] == []
+    links = {attributes.get("href") for attributes in page.all("a")}
+    assert {"tables/w.tsv", "tables/s.parquet"} <= links
+
+
+def test_no_warnings_and_warnings_that_nobody_gathered_are_told_apart(study, example_page):
+    warned = study.results / "tables/warnings.tsv"
+    write_table(warned, pd.DataFrame([], columns=list(WARNING_COLUMNS)))
+    assert "No warnings:" in study(files={"warnings": warned})
+    assert "No warnings:" not in example_page[0].text
+
+
+def test_a_baseline_that_is_better_than_every_layer_stands_out(study):
+    better = "The baseline hvg_pca is better (0.90): prefer it to any of these layers."
+    page = study(layers=LAYERS.assign(recommendation=f"Use layer 7. It is weak. {better} It ends here."))
+    assert f'<p class="prefer">{better}</p>' in page
+    assert '<p class="rest">It is weak. It ends here.</p>' in page
+
+
+def test_a_study_without_foundation_models_or_published_pairs_says_so(study, example_page):
+    rows = [row for row in ROWS if row.model in example.BASELINES] + [ABSENT]
+    write_table(study.results / "tables/published.tsv", example.published([ABSENT]))
+    page = Page(study(rows=rows, layers=LAYERS.head(0)))
+    assert "No foundation model was scored" in page.text
+    assert "all layers" in page.text
+    assert 'id="published-table"' not in page.source
+    assert 'id="published-table"' in example_page[0].source
+
+
+MOVE = {"task": "perturbation", "protocol": "paper", "model": "scfoundation", "best_layer": "02"}
+MOVE |= {"other_best_layer": "04", "layers_possible_in_both": "", "shift": 0.5, "sentence": "It moves."}
+MOVE |= {"shift_ci_low": 0.25, "shift_ci_high": 0.75, "p_same": 0.001, "p_same_holm": 0.002}
+STAY = MOVE | {"shift": -0.1, "shift_ci_low": -0.4, "shift_ci_high": 0.2, "p_same_holm": 0.4}
 
 
 def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(study):
     shifts = study.results / "tables/shifts.tsv"
-    row = {"task": "perturbation", "protocol": "paper", "model": "scfoundation", "best_layer": "02"}
-    row |= {"other_best_layer": "04", "layers_possible_in_both": "", "shift": 0.5, "sentence": "It moves."}
-    row |= {"shift_ci_low": 0.25, "shift_ci_high": 0.75, "p_same": 0.001, "p_same_holm": 0.002}
-    still = row | {"shift": -0.1, "shift_ci_low": -0.4, "shift_ci_high": 0.2, "p_same_holm": 0.4}
-    still["layers_possible_in_both"] = "02,03"
-    untested = still | {"p_same_holm": float("nan")}
-    pairs = [(row, "D1_Stim8hr"), (still, "D1_Stim48hr"), (untested, "Other")]
-    pairs.append((row | {"protocol": "released", "shift": 0.99}, "D1_Stim8hr"))
-    rows = [{"condition": "D1_Rest", "other_condition": other} | one for one, other in pairs]
-    write_table(shifts, pd.DataFrame(rows))
+    untested, other_protocol = STAY | {"p_same_holm": float("nan")}, MOVE | {"protocol": "released"}
+    rows = [MOVE, STAY | {"layers_possible_in_both": "02,03"}, untested, other_protocol | {"shift": 0.99}]
+    pairs = pd.DataFrame(rows).assign(condition="D1_Rest", other_condition=["D1_Stim8hr", "b", "c", "d"])
+    write_table(shifts, pairs)
     page = study(files={"tables": [shifts]})
-    text = Page(page).text
-    assert "shown in 1 of 2 pairs" in text
-    assert "-0.10 to +0.50, their 95% intervals lie between -0.40 and +0.75" in text
-    assert "1 pair could not be tested" in text
-    assert 'href="#moves"' in page
+    for words in ("shown in 1 of 2 pairs", "-0.10 to +0.50", "-0.40 and +0.75", "1 pair could not be tested"):
+        assert words in Page(page).text
     assert page.index('id="moves"') < page.index('id="figures"') < page.index("<h2>All scores")
-
-
-def test_a_study_of_one_condition_has_no_section_on_moves(study):
-    shifts = study.results / "tables/shifts.tsv"
-    names = ("task", "protocol", "model", "best_layer", "other_best_layer", "layers_possible_in_both")
-    numbers = ("shift", "shift_ci_low", "shift_ci_high", "p_same_holm")
-    write_table(shifts, pd.DataFrame(columns=[*names, *numbers]))
+    write_table(shifts, pairs.head(0))
     assert "moves" not in study(files={"tables": [shifts]})
 
 
-def test_further_tables_are_shown_as_they_are(study):
-    table = study.results / "tables/further.tsv"
-    table.write_text("objection\tanswer\nno intervals\tsee scores.tsv\n")
-    page = study(files={"tables": [table]})
-    assert "Further" in page
-    assert "see scores.tsv" in page
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("a.png", b"\x89PNG", "a.png: not an SVG"), ("a.svg", b"<html/>", r"a.svg: .*its root is 'html'")],
+)
+def test_a_figure_that_is_no_svg_is_refused(study, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        study(files={"figures": [tmp_path / name]})
 
 
-def test_a_figure_that_is_no_svg_is_refused(study, tmp_path):
-    (tmp_path / "figure.png").write_bytes(b"\x89PNG")
-    with pytest.raises(DataError, match=r"figure.png: not an SVG figure"):
-        study(files={"figures": [tmp_path / "figure.png"]})
-    (tmp_path / "figure.svg").write_text("<html/>")
-    with pytest.raises(DataError, match=r"figure.svg: not an SVG figure \(its root is 'html'\)"):
-        study(files={"figures": [tmp_path / "figure.svg"]})
-
-
-def test_another_table_or_no_models_are_refused_and_leave_no_page(study):
-    with pytest.raises(ConfigError, match="key 'models' is missing"):
-        study(models={}, output="other.html")
-    with pytest.raises(DataError, match="column 'condition' is missing"):
-        study(layers=example.summary(), output="other.html")
-    with pytest.raises(DataError, match=r"summary.tsv: column 'condition' is missing"):
-        study(files={"published": study.results / "cells/D1_Rest/summary.tsv"}, output="other.html")
+@pytest.mark.parametrize(
+    ("error", "message", "changes"),
+    [
+        (ConfigError, "key 'models' is missing", {"models": {}}),
+        (DataError, "layers.tsv: column 'condition'", {"layers": example.summary()}),
+        (DataError, "summary.tsv: column 'condition'", {"files": {"published": "cells/D1_Rest/summary.tsv"}}),
+    ],
+)
+def test_another_table_or_no_models_are_refused_and_leave_no_page(study, error, message, changes):
+    files = {name: study.results / path for name, path in changes.get("files", {}).items()}
+    with pytest.raises(error, match=message):
+        study(output="other.html", **changes | {"files": files})
     assert not (study.results / "other.html").exists()
 
 
-def test_numbers_are_printed_without_hiding_small_ones():
-    nothing = float("nan")
-    numbers = [number(value) for value in (0.12345, 0.00012, 0.0, -0.0, nothing)]
-    assert numbers == ["0.123", "0.00012", "0.000", "0.000", ""]
-    differences = [signed(value) for value in (0.05, -0.05, 0.00012, -0.0004, 0.0, nothing)]
-    assert differences == ["+0.050", "-0.050", "0.000", "0.000", "0.000", ""]
-    assert [interval(-0.001, 0.2), interval(nothing, 0.2)] == ["0.00 to 0.20", ""]
-    assert count(24885.0) == "24,885"
+@pytest.mark.parametrize(
+    ("form", "values", "texts"),
+    [
+        (number, (0.12345, 0.00012, 0.0, -0.0, float("nan")), ["0.123", "0.00012", "0.000", "0.000", ""]),
+        (signed, (0.05, -0.05, 0.00012, -0.0004, float("nan")), ["+0.050", "-0.050", "0.000", "0.000", ""]),
+        (count, (24885.0,), ["24,885"]),
+    ],
+)
+def test_numbers_are_printed_without_hiding_small_ones(form, values, texts):
+    assert [form(value) for value in values] == texts
+
+
+def test_intervals_columns_and_sentences_are_printed():
+    assert [interval(-0.001, 0.2), interval(float("nan"), 0.2)] == ["0.00 to 0.20", ""]
     assert column_texts(example.summary()["cells_before"])[0] == "26,012"
-
-
-def test_a_sentence_ends_at_its_stop_and_not_in_a_number():
-    assert first_sentence("Use layer 3 (0.43 vs. 0.40). The rest. More.") == (
-        "Use layer 3 (0.43 vs. 0.40).",
-        "The rest. More.",
-    )
+    first = "Use layer 3 (0.43 vs. 0.40)."
+    assert first_sentence(f"{first} The rest. More.") == (first, "The rest. More.")
     assert first_sentence("One only.") == ("One only.", "")

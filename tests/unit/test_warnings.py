@@ -38,12 +38,9 @@ def gathered(tmp_path):
             (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "logs" / name).write_text(text)
         write_scores(tmp_path / "scores.tsv", example.scores(seeds=1))
-        options = {
-            "folder": tmp_path / "logs",
-            "logs": list(names or logs),
-            "scores": tmp_path / "scores.tsv",
-        }
-        write_warnings(tmp_path / "warnings.tsv", **options, settings=settings or example.settings())
+        files = {"folder": tmp_path / "logs", "scores": tmp_path / "scores.tsv"}
+        options = {"logs": list(names or logs), "settings": settings or example.settings()}
+        write_warnings(tmp_path / "warnings.tsv", **files, **options)
         return read_warnings(tmp_path / "warnings.tsv")
 
     return gather
@@ -98,17 +95,6 @@ def test_a_model_without_an_untrained_control_is_warned_of(gathered):
     said = table[table["of"] == "tahoe_x1_1b"]
     assert len(said) == 1 and "no untrained control" in said["warning"].iloc[0]
     assert list(said["step"]) == ["study"]
-
-
-def test_messages_of_the_package_are_logged_under_its_name():
-    loggers = [
-        line
-        for file in (ROOT / "workflow/layerscope").rglob("*.py")
-        for line in file.read_text().splitlines()
-        if " = logging.getLogger(" in line
-    ]
-    assert loggers
-    assert all(line.endswith("getLogger(__name__)") for line in loggers)
 
 
 def test_a_condition_without_any_score_is_warned_of():

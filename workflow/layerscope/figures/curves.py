@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,30 +11,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.errors import DataError
-from layerscope.figures.models import Model
+from layerscope.figures.layer_choice import read_layers
+from layerscope.figures.models import Model, refuse_unknown
 from layerscope.statistics.trust import decides
-from layerscope.tables import OFFICIAL, read_table
+from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import primary_metrics
 
 Array = npt.NDArray[np.float64]
 
 INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
-LAYER_TEXT = ("condition", "model", "task", "protocol", "metric", "best_layer", "confidence_set")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The layer that was chosen in one condition and model.
+    """The layer that was chosen in one condition and model, and the protocol that decided.
 
-    Attributes
-    ----------
-    protocol
-        The protocol that decided.
-    best
-        Name of the layer; empty if none has a score.
-    alike
-        Names of the layers that cannot be told from it; None if that is not known.
+    ``best`` is its name, empty if none has a score; ``alike`` are the layers that cannot be told from it,
+    None if that is not known.
     """
 
     protocol: str
@@ -42,20 +36,17 @@ class Choice:
     alike: frozenset[str] | None = None
 
 
+def are_blocks(layers: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which layers are outputs of a block, shape ``(n_layers,)``."""
+    return np.array([layer not in ("00", OFFICIAL) for layer in layers], dtype=bool)
+
+
 @dataclass(frozen=True)
 class Curve:
     """Scores of one model in one condition, in the order of its layers.
 
-    Attributes
-    ----------
-    layers
-        Names of the layers.
-    position
-        Where they stand on the depth axis, shape ``(n_layers,)``.
-    estimate, low, high
-        Score and its interval, shape ``(n_layers,)``; NaN where there is no score.
-    choice
-        The layer that was chosen; None if that is not known.
+    ``position`` is where they stand on the depth axis; ``estimate``, ``low`` and ``high`` are NaN where there
+    is no score. All have shape ``(n_layers,)``.
     """
 
     layers: tuple[str, ...]
@@ -68,7 +59,7 @@ class Curve:
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
         """Which layers are outputs of a block, shape ``(n_layers,)``."""
-        return np.array([layer not in ("00", OFFICIAL) for layer in self.layers], dtype=bool)
+        return are_blocks(self.layers)
 
     def best(self) -> int | None:
         """Index of the chosen layer, else of the numbered one that scores highest; None without a score."""
@@ -97,12 +88,8 @@ class Band:
 class Choices:
     """What the table of the layer choice says of one task and protocol.
 
-    Attributes
-    ----------
-    metrics
-        Primary metric of each condition by that protocol.
-    chosen
-        By condition and model, what the protocol that decides chose.
+    ``metrics`` are the primary metrics by condition; ``chosen``, by condition and model, is what the protocol
+    that decides chose.
     """
 
     metrics: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +98,7 @@ class Choices:
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
     """Read primary metrics, chosen layers and confidence sets from the table of the layer choice."""
-    table = read_table(path, text=LAYER_TEXT, columns=LAYER_TEXT)
+    table = read_layers(path)
     of_task = table[table["task"] == task]
     drawn = of_task[of_task["protocol"] == protocol]
     deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]
@@ -146,12 +133,7 @@ def select(
             f"{source}: no rows of task {task!r}, protocol {protocol!r}, metric {default!r}; "
             f"the file has {', '.join(have) or 'no rows'}"
         )
-    unknown = sorted(set(chosen["model"]) - set(models))
-    if unknown:
-        raise DataError(
-            f"{source}: column 'model' has {', '.join(unknown)}, which the settings do not describe; "
-            "add them under 'models'"
-        )
+    refuse_unknown(chosen, models, source)
     twice = chosen[chosen.duplicated(["condition", "model", "layer"])]
     if not twice.empty:
         row = twice.iloc[0]
@@ -166,20 +148,10 @@ def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None 
     """Take the curve of one model in one condition from rows of one metric."""
     own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
-    ok = (own["status"] == "ok").to_numpy()
-    values = {
-        name: np.where(ok, own[name].to_numpy(dtype=np.float64), np.nan)
-        for name in ("estimate", "ci_low", "ci_high")
-    }
+    numbers = own[["estimate", "ci_low", "ci_high"]].where(own["status"] == "ok").to_numpy(dtype=np.float64)
     position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
-    return Curve(
-        layers=tuple(own["layer"]),
-        position=np.array(position, dtype=np.float64),
-        estimate=values["estimate"],
-        low=values["ci_low"],
-        high=values["ci_high"],
-        choice=choice,
-    )
+    estimate, low, high = numbers.T
+    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), estimate, low, high, choice)
 
 
 def _position(layer: str, at: float) -> float:
@@ -195,35 +167,20 @@ def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: s
 
     From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
     """
-    own_controls = [model for model in models.values() if model.kind == "control" and model.of == of]
-    controls = {model.name: model.control for model in own_controls}
+    controls = {name: model.control for name, model in models.items() if model.of == of}
     own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
-    scored = own["status"] == "ok"
     result = []
     for kind in sorted(set(controls.values())):
-        of_kind = own["model"].map(controls) == kind
-        scores = own[of_kind & scored].groupby("layer")
-        n_seeds = own.loc[of_kind & scored, "model"].nunique()
+        of_kind = own[own["model"].map(controls) == kind]
+        scored = of_kind[of_kind["status"] == "ok"]
+        n_seeds = scored["model"].nunique()
         if not n_seeds:
             continue
-        depths = own[of_kind].groupby("layer")["depth"].first()
-        low, high = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
-        ranges = pd.DataFrame(
-            {"low": scores[low].min(), "high": scores[high].max(), "middle": scores["estimate"].mean()}
-        ).reindex(depths.index)
-        result.append(
-            Band(
-                control=kind,
-                layers=tuple(depths.index),
-                position=np.array([_position(layer, at) for layer, at in depths.items()]),
-                low=ranges["low"].to_numpy(),
-                high=ranges["high"].to_numpy(),
-                middle=ranges["middle"].to_numpy(),
-            )
-        )
+        lowest, highest = ("ci_low", "ci_high") if n_seeds == 1 else ("estimate", "estimate")
+        scores = scored.groupby("layer")
+        ranges = pd.concat([scores[lowest].min(), scores[highest].max(), scores["estimate"].mean()], axis=1)
+        depths = of_kind.groupby("layer")["depth"].first()
+        position = np.array([_position(layer, at) for layer, at in depths.items()])
+        low, high, middle = ranges.reindex(depths.index).to_numpy().T
+        result.append(Band(kind, tuple(depths.index), position, low, high, middle))
     return result
-
-
-def without_score(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that have a reason instead of a score."""
-    return rows[rows["status"] != "ok"]

@@ -62,26 +62,10 @@ def _rows(panels: list[Panel]) -> list[list[Panel]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What is drawn: panels in rows, the score rows, and what the settings and the layer choice say of them.
+    """What is drawn: panels in rows, and the score rows of one task, protocol and, by condition, metric.
 
-    Attributes
-    ----------
-    task, protocol
-        Of all rows.
-    panels
-        Panels, in rows.
-    rows
-        Rows of one metric for each condition.
-    models
-        The models that have rows.
-    metrics
-        Metric of each condition.
-    chosen
-        The layers that were chosen, by condition and model, where that is known.
-    ceilings
-        95% interval of the noise ceiling of each condition, where that is known.
-    settings
-        The settings as given.
+    ``models`` are those that have rows. ``chosen`` are the layers that were chosen, by condition and model,
+    and ``ceilings`` the 95% interval of each condition's noise ceiling, where they are known.
     """
 
     task: str
@@ -93,6 +77,11 @@ class Drawing:
     chosen: Mapping[tuple[str, str], Choice]
     ceilings: Mapping[str, tuple[float, float]]
     settings: Mapping[str, Any]
+
+    @property
+    def without_score(self) -> pd.DataFrame:
+        """Rows that have a reason instead of a score."""
+        return self.rows[self.rows["status"] != "ok"]
 
     @property
     def conditions(self) -> list[str]:

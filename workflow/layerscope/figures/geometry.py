@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
-from layerscope.figures.models import Model, read_models
+from layerscope.figures.models import Model, read_models, refuse_unknown
 from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
 from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
 from layerscope.figures.wording import (
@@ -61,23 +61,10 @@ ALIKE_CAPTION = (
 
 
 def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
-    """Draw the measures of :data:`SHOWN` against depth, a row of panels for each condition.
+    """Draw the measures of :data:`SHOWN` of the table ``geometry.tsv`` against depth, a row a condition.
 
-    Parameters
-    ----------
-    path
-        Table of the geometry (``geometry.tsv``).
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); titles as for the other figures.
-
-    Raises
-    ------
-    ConfigError
-        If the settings describe no models.
-    DataError
-        If the table lacks a column, has no rows, or rows of a model that the settings do not describe.
+    A ConfigError if the settings describe no models; a DataError if the table lacks a column, has no rows, or
+    rows of a model that the settings do not describe.
     """
     table = _read(path, {"depth", *SHOWN})
     models = _described(table, settings, path)
@@ -93,7 +80,8 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
             for column, (measure, title) in enumerate(SHOWN.items()):
                 axes = grid[row][column]
                 for model in models:
-                    _line(axes, here[here["model"] == model.name], measure, *style[model.name])
+                    rows = here[(here["model"] == model.name) & here["depth"].notna()].sort_values("depth")
+                    axes.plot(rows["depth"], rows[measure], **_look(*style[model.name], 2.8))
                 if measure in LOGARITHMIC:
                     axes.set_yscale("log")
                     axes.minorticks_off()
@@ -102,17 +90,16 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
                 axes.set_title(title, fontsize=7, fontweight="normal")
                 if row == len(conditions) - 1 and column == 0:
                     axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
-            words_of = condition_title(settings, condition)
-            grid[row][0].text(
-                0, 1.2, words_of, transform=grid[row][0].transAxes, fontsize=8.5, fontweight="bold"
-            )
+            first = grid[row][0]
+            place: dict[str, Any] = {"transform": first.transAxes, "fontsize": 8.5, "fontweight": "bold"}
+            first.text(0, 1.2, condition_title(settings, condition), **place)
         save(figure, outputs, title=SHAPE_TITLE, caption=caption, table=path)
 
 
 def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
-    """Draw the CKA of every two layers of each trained model, a row of maps for each model.
+    """Draw the CKA of every two layers in ``alignment.tsv``, a row of maps a trained model.
 
-    Parameters, errors: as those of :func:`draw_shape`, of the table ``alignment.tsv``.
+    Errors: as those of :func:`draw_shape`.
     """
     table = _read(path, {"other_model", "other_layer", "cka"})
     models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
@@ -188,9 +175,7 @@ def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
 
 def _described(table: pd.DataFrame, settings: Mapping[str, Any], path: str | Path) -> list[Model]:
     models = read_models(settings)
-    unknown = sorted(set(table["model"]) - set(models))
-    if unknown:
-        raise DataError(f"{path}: column 'model' has {unknown[0]}, which the settings do not describe")
+    refuse_unknown(table, models, path)
     return [model for model in models.values() if (table["model"] == model.name).any()]
 
 
@@ -205,23 +190,15 @@ def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
 
 
 def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
+    label = model.title if dashes is None else f"same network, {control_label(model.control)}"
+    return Line2D([], [], label=label, **_look(style, dashes, 3.5))
+
+
+def _look(style: CurveStyle, dashes: Any, size: float) -> dict[str, Any]:
     if dashes is None:
-        return Line2D([], [], color=style.colour, marker=style.marker, markersize=3.5, label=model.title)
-    label = f"same network, {control_label(model.control)}"
-    return Line2D([], [], label=label, **_control_look(style, dashes))
-
-
-def _control_look(style: CurveStyle, dashes: Any) -> dict[str, Any]:
+        return {"color": style.colour, "marker": style.marker, "markersize": size}
     sign = {"marker": style.marker, "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
     return {"color": style.colour, "alpha": 0.7, "linewidth": 1, "linestyle": dashes, **sign}
-
-
-def _line(axes: Any, rows: pd.DataFrame, measure: str, style: CurveStyle, dashes: Any) -> None:
-    rows = rows[rows["depth"].notna()].sort_values("depth")
-    if dashes is None:
-        axes.plot(rows["depth"], rows[measure], color=style.colour, marker=style.marker, markersize=2.8)
-    else:
-        axes.plot(rows["depth"], rows[measure], **_control_look(style, dashes))
 
 
 def _room(table: pd.DataFrame, models: Sequence[Model]) -> tuple[tuple[float, float], float]:
@@ -238,21 +215,14 @@ def _room(table: pd.DataFrame, models: Sequence[Model]) -> tuple[tuple[float, fl
 def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     """One map: layers against layers, and below a line against the other representations."""
     layers = sorted(set(rows["layer"]))
-    others = sorted(set(rows.loc[rows["other_model"] != model, "other_model"]))
+    others = rows.loc[rows["other_model"] != model, ["other_model", "other_layer"]]
     against = [(model, layer) for layer in layers]
-    against += [
-        (other, layer)
-        for other in others
-        for layer in sorted(set(rows.loc[rows["other_model"] == other, "other_layer"]))
-    ]
-    values = rows.pivot_table(
-        index=["other_model", "other_layer"], columns="layer", values="cka", dropna=False
-    )
-    shown = values.reindex(index=pd.MultiIndex.from_tuples(against), columns=layers).to_numpy(
-        dtype=np.float64
-    )
+    against += sorted(set(others.itertuples(index=False, name=None)))
+    values = rows.pivot_table(index=list(others), columns="layer", values="cka", dropna=False)
+    values = values.reindex(index=pd.MultiIndex.from_tuples(against), columns=layers)
+    shown = values.to_numpy(dtype=np.float64)
     axes.imshow(shown, vmin=0, vmax=1, cmap=ALIKE_COLOURS, aspect="auto", interpolation="nearest")
-    if others:
+    if len(others):
         axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
     names = [_short(layer) for layer in layers]
     beside = [

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, look, save
+from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
 from layerscope.figures.wording import (
     DEPTH_LABEL,
     condition_order,
@@ -25,7 +25,7 @@ from layerscope.tables import depth, read_table
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
     *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
-    *("best_untrained_layer", "surest_layer", "recommendation"),
+    *("best_untrained_layer", "surest_layer", "layers_above_untrained", "recommendation"),
 )
 TITLE = "Layers that cannot be told from the best one"
 CAPTION = (
@@ -34,16 +34,11 @@ CAPTION = (
     "several protocols the one that recommends is shown."
 )
 ROW_INCHES = 0.24
+SIGN: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
 
 
 def read_layers(path: str | Path) -> pd.DataFrame:
-    """Read the table of the layer choice.
-
-    Raises
-    ------
-    DataError
-        If a column is missing.
-    """
+    """Read the table of the layer choice; a DataError if a column is missing."""
     return read_table(path, text=TEXT, columns=(*TEXT, "n_layers", "best_depth", "best_estimate"))
 
 
@@ -52,29 +47,19 @@ def draw_layer_choice(
 ) -> None:
     """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
-    Parameters
-    ----------
-    path
-        Table of the layer choice.
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    settings
-        Titles: ``title``, ``conditions``, ``models``, ``order``, ``simulated``; all optional.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column.
+    ``path`` is the table of the layer choice; all titles of the settings are optional.
     """
     table = read_layers(path)
     table = table[decides(table)]
     conditions = condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
-    sign: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
     legend = [
-        Line2D([], [], markersize=5, label="cannot be told from the best", **sign),
-        Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **sign),
-        Line2D([], [], markersize=9, markerfacecolor="none", label="highest score", **sign),
+        Line2D([], [], markersize=size, markerfacecolor=face, label=label, **SIGN)
+        for size, face, label in (
+            (5, SIGN["color"], "cannot be told from the best"),
+            (5, "white", "worse than the best"),
+            (9, "none", "highest score"),
+        )
     ]
     rows = [
         row
@@ -84,10 +69,9 @@ def draw_layer_choice(
     caption = CAPTION + simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
+    panel = (8.6, ROW_INCHES * max(1, len(rows) + len(conditions)))
     with look():
-        figure, grid = sheet(
-            1, 1, (8.6, ROW_INCHES * max(1, len(rows) + len(conditions))), words, header=0.1, left=0.12
-        )
+        figure, grid = sheet(1, 1, panel, words, header=0.1, left=0.12)
         _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
         save(figure, outputs, title=TITLE, caption=caption, table=path)
 
@@ -107,7 +91,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
     axes.set_ylim(max(place, 1) - 0.5, -0.5)
     axes.set_xlim(-0.73, 1.75)
     axes.set_yticks([])
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    depth_axis(axes)
     axes.set_xlabel(DEPTH_LABEL, x=0.31, ha="left")
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)
@@ -118,18 +102,16 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
     names = [f"{layer:02d}" for layer in range(1, n_layers + 1)]
     at = {name: 0.0 if n_layers < 2 else depth(name, n_layers) for name in names}
     alike = set(filter(None, row["confidence_set"].split(",")))
-    look: dict[str, Any] = {"linestyle": "", "marker": "o", "markeredgecolor": CURVES[0].colour}
     size = 4.6 if n_layers <= 16 else 3.6
     axes.plot([0, 1], [place, place], color="#cccccc", linewidth=0.5, zorder=1)
     for drawn, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
         xs = [at[name] for name in drawn]
-        axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **look)
+        axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **SIGN)
     if row["best_layer"] in at:
-        axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **look)
+        axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **SIGN)
         words = f"best {int(row['best_layer'])} of {n_layers}"
         words += f"; {layer_ranges(alike)}" if alike else "; no confidence set"
     else:
         words = f"no score: {row['reason']}"
-    axes.text(
-        1.06, place, textwrap.shorten(words, 46, placeholder=" ..."), fontsize=7, color=GREY, va="center"
-    )
+    words = textwrap.shorten(words, 46, placeholder=" ...")
+    axes.text(1.06, place, words, fontsize=7, color=GREY, va="center")

@@ -46,19 +46,14 @@ def draw_scores(
     ----------
     scores_path
         Table of :class:`layerscope.tables.Score` rows.
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    task, protocol
-        Which rows.
     settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional
-        ``title`` of the study, ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``),
-        ``simulated`` (true, false, or ``{condition: true | false}``) and ``order`` of the conditions.
+        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``title`` of the study,
+        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``) and their ``order``.
     layers_path
-        Table of the layer choice (``layers.tsv``): the primary metric of each condition, and by the protocol
-        that decides for it the best layer (ring) and those that cannot be told from it (filled signs).
+        Table of the layer choice: the primary metric of each condition, its best layer (ring) and those that
+        cannot be told from it (filled signs).
     ceilings_path
-        Table of the noise ceilings (``ceilings.tsv``): their intervals.
+        Table of the noise ceilings: their intervals.
 
     Raises
     ------
@@ -69,25 +64,16 @@ def draw_scores(
     """
     models = read_models(settings)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
-    rows = select(
-        read_scores(scores_path),
-        models,
-        task=task,
-        protocol=protocol,
-        metrics=choices.metrics,
-        source=str(scores_path),
-    )
-    present = set(rows["model"])
-    models = {name: model for name, model in models.items() if name in present}
+    which = {"task": task, "protocol": protocol, "source": str(scores_path)}
+    rows = select(read_scores(scores_path), models, metrics=choices.metrics, **which)
+    models = {name: model for name, model in models.items() if (rows["model"] == name).any()}
     drawing = Drawing(
         task=task,
         protocol=protocol,
         panels=arrange(condition_order(settings, rows["condition"]), models),
         rows=rows,
         models=models,
-        metrics={
-            name: metric for name, metric in zip(rows["condition"], rows["metric"], strict=True) if metric
-        },
+        metrics=dict(rows.loc[rows["metric"] != "", ["condition", "metric"]].to_numpy()),
         chosen=choices.chosen,
         ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
@@ -138,26 +124,15 @@ def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, C
             title = name
         elif panel.condition == drawing.conditions[0]:
             above = 32 if has_second_line(drawing) else 21
-            words: dict[str, Any] = {
-                "fontweight": "bold",
-                "fontsize": PANEL_TITLE_SIZE + 0.5,
-                "va": "baseline",
-            }
-            axes.annotate(name, (0, 1), (0, above), "axes fraction", "offset points", **words)
+            bold = {"fontweight": "bold", "fontsize": PANEL_TITLE_SIZE + 0.5, "va": "baseline"}
+            axes.annotate(name, (0, 1), (0, above), "axes fraction", "offset points", **bold)
         if len(panel.models) > 1:
-            axes.legend(
-                handles=[curve_entry(models[model].title, style[model]) for model in panel.models],
-                loc="lower left",
-                bbox_to_anchor=(-0.03, 0.96),
-                ncols=len(panel.models),
-                fontsize=6.5,
-                columnspacing=1.0,
-                handletextpad=0.4,
-            )
+            entries = [curve_entry(models[model].title, style[model]) for model in panel.models]
+            near: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.03, 0.96), "fontsize": 6.5}
+            axes.legend(handles=entries, ncols=len(entries), columnspacing=1.0, handletextpad=0.4, **near)
     width = axes.figure.get_figwidth() * axes.get_position().width
-    size = min(
-        PANEL_TITLE_SIZE, max(6.0, PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE)))
-    )
+    fitting = PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE))
+    size = min(PANEL_TITLE_SIZE, max(6.0, fitting))
     weight = "normal" if has_row_titles(drawing) else "bold"
     axes.set_title(title, fontsize=size, fontweight=weight, y=1, pad=17 if has_second_line(drawing) else 6)
 

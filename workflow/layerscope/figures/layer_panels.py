@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, bands, curve
+from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION, Band, Curve, are_blocks, bands, curve
 from layerscope.figures.drawing import Drawing, Panel
 from layerscope.figures.levels import draw_levels, levels_of
 from layerscope.figures.models import Model
@@ -37,17 +37,13 @@ def styles(panels: Sequence[Sequence[Panel]]) -> dict[str, CurveStyle]:
 
 def score_limits(drawing: Drawing) -> tuple[float, float]:
     """Limits of the score axis that hold zero, every score and every interval that is drawn."""
-    rows, models, ceilings = drawing.rows, drawing.models, drawing.ceilings
-    ok = rows[rows["status"] == "ok"]
-    controls = [(model.of, model.control) for model in models.values() if model.kind == "control"]
-    ranges = {
-        model.name
-        for model in models.values()
-        if model.kind == "control" and controls.count((model.of, model.control)) > 1
-    }
-    drawn = ok[~ok["model"].isin(ranges)]
+    ok = drawing.rows[drawing.rows["status"] == "ok"]
+    controls = [model for model in drawing.models.values() if model.kind == "control"]
+    n_seeds = Counter((model.of, model.control) for model in controls)
+    without_interval = {model.name for model in controls if n_seeds[model.of, model.control] > 1}
+    drawn = ok[~ok["model"].isin(without_interval)]
     values = drawn[["ci_low", "ci_high", "ceiling"]].to_numpy(dtype=np.float64).ravel()
-    bounds = [bound for name in set(ok["condition"]) for bound in ceilings.get(name, ())]
+    bounds = [bound for name in set(ok["condition"]) for bound in drawing.ceilings.get(name, ())]
     values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), bounds, [0.0]])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
@@ -104,22 +100,15 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     """Draw one model: a line through its blocks with its interval, ``input`` and ``official`` beside it."""
     blocks = points.numbered
     at, estimate = points.position[blocks], points.estimate[blocks]
-    axes.fill_between(
-        at,
-        points.low[blocks],
-        points.high[blocks],
-        color=style.colour,
-        alpha=INTERVAL_ALPHA,
-        linewidth=0,
-        zorder=2,
-    )
+    shade: dict[str, Any] = {"color": style.colour, "alpha": INTERVAL_ALPHA, "linewidth": 0, "zorder": 2}
+    axes.fill_between(at, points.low[blocks], points.high[blocks], **shade)
     axes.plot(at, estimate, color=style.colour, linestyle=style.dashes, linewidth=1.5, zorder=4)
-    size = 3.2 if blocks.sum() > 14 else 4
+    signs: dict[str, Any] = {"linestyle": "", "marker": style.marker, "markeredgecolor": style.colour}
+    signs |= {"markersize": 3.2 if blocks.sum() > 14 else 4, "markeredgewidth": 0.8, "zorder": 4.5}
     alike = points.choice.alike if points.choice else None
     is_alike = np.array([alike is None or layer in alike for layer in points.layers])
-    for filled in (False, True):
-        own = blocks & (is_alike == filled)
-        draw_signs(axes, points, own, style, size=size, face=style.colour if filled else "white")
+    for own, face in ((blocks & ~is_alike, "white"), (blocks & is_alike, style.colour)):
+        axes.plot(points.position[own], points.estimate[own], markerfacecolor=face, **signs)
     for index in np.flatnonzero(~blocks & np.isfinite(points.estimate)):
         official = points.layers[index] == OFFICIAL
         x = points.position[index] + (CURVES.index(style) - 1) * 0.022
@@ -127,23 +116,6 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
         look = {"marker": "*", "markersize": 9} if official else {"marker": style.marker, "markersize": 4.5}
         axes.plot(x, points.estimate[index], color=style.colour, linestyle="", zorder=5, **look)
     mark_gaps(axes, points, style)
-
-
-def draw_signs(
-    axes: Any, points: Curve, own: npt.NDArray[np.bool_], style: CurveStyle, *, size: float, face: str
-) -> None:
-    """Draw the markers of the layers ``own``."""
-    axes.plot(
-        points.position[own],
-        points.estimate[own],
-        linestyle="",
-        marker=style.marker,
-        markersize=size,
-        markerfacecolor=face,
-        markeredgecolor=style.colour,
-        markeredgewidth=0.8,
-        zorder=4.5,
-    )
 
 
 def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
@@ -156,41 +128,20 @@ def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
     )
     for (points, best, style), place in zip(ringed, places, strict=True):
         at, estimate = points.position[best], points.estimate[best]
-        ring: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 9,
-            "markerfacecolor": "none",
-            "markeredgewidth": 1.1,
-        }
-        axes.plot(at, estimate, markeredgecolor=style.colour, zorder=6, **ring)
-        axes.annotate(
-            str(int(points.layers[best])),
-            (place, estimate),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            fontweight="bold",
-            color=style.colour,
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
-            zorder=7,
-        )
+        ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}
+        axes.plot(at, estimate, markeredgecolor=style.colour, markeredgewidth=1.1, zorder=6, **ring)
+        words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "fontweight": "bold"}
+        words["bbox"] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4}
+        number, above = str(int(points.layers[best])), {"xytext": (0, 6), "textcoords": "offset points"}
+        axes.annotate(number, (place, estimate), color=style.colour, zorder=7, **above, **words)
 
 
 def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
     """Put a cross at the foot of the panel for each layer that has no score."""
     missing = ~np.isfinite(points.estimate)
-    axes.plot(
-        points.position[missing],
-        np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style)),
-        transform=axes.get_xaxis_transform(),
-        linestyle="",
-        marker="x",
-        markersize=4,
-        color=style.colour,
-        zorder=6,
-    )
+    foot = np.full(int(missing.sum()), 0.03 + 0.035 * CURVES.index(style))
+    cross: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 4, "color": style.colour}
+    axes.plot(points.position[missing], foot, transform=axes.get_xaxis_transform(), zorder=6, **cross)
 
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
@@ -199,7 +150,7 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
         _draw_permuted(axes, band, style)
         return
     look: dict[str, Any] = band_look(style) | {"zorder": 1}
-    inner = _blocks(band)
+    inner = are_blocks(band.layers)
     axes.fill_between(band.position[inner], band.low[inner], band.high[inner], **look)
     for index in np.flatnonzero(~inner):
         x = band.position[index]
@@ -213,7 +164,7 @@ def band_look(style: CurveStyle) -> dict[str, Any]:
 
 def _draw_permuted(axes: Any, band: Band, style: CurveStyle) -> None:
     look = permuted_look(band.control, style)
-    inner = _blocks(band)
+    inner = are_blocks(band.layers)
     axes.vlines(band.position, band.low, band.high, linewidth=0.4, color=style.colour, alpha=0.8, zorder=2.5)
     axes.plot(band.position[inner], band.middle[inner], zorder=2.5, **look)
     axes.plot(band.position[~inner], band.middle[~inner], zorder=2.5, **look | {"linestyle": ""})
@@ -230,10 +181,6 @@ def permuted_look(control: str, style: CurveStyle) -> dict[str, Any]:
         "markersize": 3.2,
         "markerfacecolor": "white",
     }
-
-
-def _blocks(band: Band) -> npt.NDArray[np.bool_]:
-    return np.array([layer not in ("00", OFFICIAL) for layer in band.layers], dtype=bool)
 
 
 def control_entry(control: str, style: CurveStyle, label: str) -> Patch | Line2D:

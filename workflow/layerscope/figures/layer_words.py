@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from layerscope.figures.curves import without_score
 from layerscope.figures.drawing import Drawing
 from layerscope.figures.layer_panels import UNTRAINED, control_entry, interval_entry
 from layerscope.figures.levels import BASELINE, CEILING, CHANCE, level_entry
@@ -69,35 +69,34 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
         for kind, column in ((CEILING, "ceiling"), (CHANCE, "null_mean"))
         if drawing.rows[column].notna().any()
     ]
-    if not without_score(drawing.rows).empty:
+    if not drawing.without_score.empty:
         entries.append(_sign("no score", "x", 4))
     return entries
 
 
 def _sign(label: str, marker: str, size: float, face: str = GREY) -> Line2D:
-    return Line2D(
-        [], [], linestyle="", color=GREY, marker=marker, markersize=size, markerfacecolor=face, label=label
-    )
+    look: dict[str, Any] = {"linestyle": "", "color": GREY, "marker": marker, "markerfacecolor": face}
+    return Line2D([], [], markersize=size, label=label, **look)
 
 
 def curve_entry(title: str, style: CurveStyle) -> Line2D:
     """Legend entry of a model's curve."""
-    return Line2D(
-        [], [], color=style.colour, linestyle=style.dashes, marker=style.marker, markersize=4, label=title
-    )
+    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
+    return Line2D([], [], markersize=4, label=title, **look)
 
 
 def control_seeds(models: Mapping[str, Model]) -> dict[str, str]:
     """Number of seeds of each kind of control, in words where models have different numbers of them."""
-    runs = Counter((model.control, model.of) for model in models.values() if model.kind == "control")
-    kinds = sorted({kind for kind, _ in runs})
-    counts = {kind: sorted({n for (other, _), n in runs.items() if other == kind}) for kind in kinds}
-    return {kind: " or ".join(map(str, numbers)) for kind, numbers in counts.items()}
+    seeds = Counter((model.control, model.of) for model in models.values() if model.kind == "control")
+    numbers: dict[str, set[int]] = {}
+    for (kind, _), n_seeds in sorted(seeds.items()):
+        numbers.setdefault(kind, set()).add(n_seeds)
+    return {kind: " or ".join(map(str, sorted(several))) for kind, several in numbers.items()}
 
 
 def missing_notes(drawing: Drawing) -> list[str]:
     """Say which scores are missing and why, in at most a few lines; the same gap of several models is one."""
-    missing = without_score(drawing.rows)
+    missing = drawing.without_score
     gaps: dict[tuple[str, str, str], list[str]] = {}
     for (model, reason), group in missing.groupby(["model", "reason"], sort=True):
         by_layers: dict[str, list[str]] = {}
@@ -139,26 +138,22 @@ def caption_of(drawing: Drawing) -> str:
         f"number: {ring}; star: the official embedding; sign at the left: what enters the first block.",
         *common_remarks(drawing),
     ]
-    if drawing.tells_apart:
-        parts.append("Filled signs: layers that cannot be told from the best (95% confidence set).")
     controls = {model.control for model in drawing.models.values() if model.kind == "control"}
-    if UNTRAINED in controls:
-        parts.append(
-            "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
-            "single seed, its 95% interval."
-        )
-    if controls - {UNTRAINED}:
-        parts.append("Thin broken lines with small open signs: other controls, with their 95% interval.")
-    if drawing.has("baseline"):
-        parts.append("Level full lines: baselines, with their 95% interval at the right end.")
-    if drawing.rows["ceiling"].notna().any():
-        bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
-        parts.append(f"Level line of long dashes: noise ceiling{bracket}.")
-    if drawing.rows["null_mean"].notna().any():
-        parts.append("Dash-dotted level line: mean score with shuffled labels.")
-    n_missing = len(without_score(drawing.rows))
-    if n_missing:
-        parts.append(f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.")
+    bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
+    n_missing = len(drawing.without_score)
+    sentences = {
+        "Filled signs: layers that cannot be told from the best (95% confidence set).": drawing.tells_apart,
+        "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
+        "single seed, its 95% interval.": UNTRAINED in controls,
+        "Thin broken lines with small open signs: other controls, with their 95% interval.": bool(
+            controls - {UNTRAINED}
+        ),
+        "Level full lines: baselines, with their 95% interval at the right end.": drawing.has("baseline"),
+        f"Level line of long dashes: noise ceiling{bracket}.": drawing.rows["ceiling"].notna().any(),
+        "Dash-dotted level line: mean score with shuffled labels.": drawing.rows["null_mean"].notna().any(),
+        f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.": n_missing > 0,
+    }
+    parts += [sentence for sentence, holds in sentences.items() if holds]
     parts.append(simulated_note(drawing.settings, drawing.conditions).strip())
     return " ".join(part for part in parts if part)
 

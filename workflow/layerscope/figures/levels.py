@@ -97,29 +97,16 @@ def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
     for number, (level, label, place) in enumerate(zip(levels, labels, places, strict=True)):
         x = OFFICIAL_POSITION + 0.1 + 0.025 * number
         look: dict[str, Any] = {"color": level.style.colour, "zorder": 1.6}
-        axes.plot(
-            [INPUT_POSITION - 0.08, x],
-            [level.score, level.score],
-            linestyle=level.style.dashes,
-            linewidth=level.style.width,
-            **look,
-        )
+        line: dict[str, Any] = {"linestyle": level.style.dashes, "linewidth": level.style.width}
+        axes.plot([INPUT_POSITION - 0.08, x], [level.score, level.score], **line, **look)
         axes.plot([x, x], [level.low, level.high], linewidth=1.2, **look)
         if level.style is CEILING:
             caps: dict[str, Any] = {"marker": "_", "markersize": 5, "linestyle": ""}
             axes.plot([x, x], [level.low, level.high], **caps, **look)
         axes.plot([x, LABEL_POSITION - 0.02], [level.score, place], linewidth=0.4, **look)
         weight = "bold" if level.style is CEILING else "normal"
-        axes.text(
-            LABEL_POSITION,
-            place,
-            label,
-            fontsize=LABEL_SIZE,
-            color="#333333",
-            va="center",
-            fontweight=weight,
-            zorder=3,
-        )
+        text: dict[str, Any] = {"fontsize": LABEL_SIZE, "color": "#333333", "va": "center", "zorder": 3}
+        axes.text(LABEL_POSITION, place, label, fontweight=weight, **text)
 
 
 def level_entry(style: LevelStyle) -> Line2D:

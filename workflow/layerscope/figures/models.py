@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from layerscope.errors import ConfigError
+import pandas as pd
+
+from layerscope.errors import ConfigError, DataError
 from layerscope.statistics import evidence
 
 
@@ -14,14 +17,8 @@ from layerscope.statistics import evidence
 class Model(evidence.Model):
     """A scored model, as the settings describe it.
 
-    Attributes
-    ----------
-    title
-        The name to print.
-    family
-        Family of architectures; models of one family share a panel where there are many.
-    about
-        Everything that the settings say of the model (``trained_on``, ``licence``, ``citation``...).
+    Models of one ``family`` share a panel where there are many. ``about`` is everything that the settings say
+    of the model (``trained_on``, ``licence``, ``citation``...).
     """
 
     title: str
@@ -32,10 +29,8 @@ class Model(evidence.Model):
 def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
     """Read the ``models`` of the settings, in their order.
 
-    Raises
-    ------
-    ConfigError
-        If there are none, a kind is unknown, or a control names no foundation model of the settings.
+    A ConfigError if there are none, a kind is unknown, or a control names no foundation model of the
+    settings.
     """
     entries = settings.get("models")
     if not isinstance(entries, Mapping) or not entries:
@@ -51,3 +46,13 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
         title, family = about.get("title", name), about.get("family", model.of or name)
         models[name] = Model(**vars(model), title=title, family=family, about=about)
     return models
+
+
+def refuse_unknown(table: pd.DataFrame, models: Mapping[str, Model], source: str | Path) -> None:
+    """Raise a DataError if rows are of a model that the settings do not describe."""
+    unknown = sorted(set(table["model"]) - set(models))
+    if unknown:
+        raise DataError(
+            f"{source}: column 'model' has {', '.join(unknown)}, which the settings do not describe; "
+            "add them under 'models'"
+        )

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
 from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, look, save
-from layerscope.figures.wording import condition_order, condition_title
+from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
+from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_table
 
 TEXT = ("condition", "task", "model", "layer", "protocol", "status", "reason")
@@ -24,27 +24,16 @@ CAPTION = (
     "filled signs: this study, with its 95% interval; the paper gives no intervals."
 )
 
+PUBLISHED: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "marker": "o", "markersize": 4.5}
+PUBLISHED["markerfacecolor"] = "white"
+
 
 def draw_published(
     path: str | Path, outputs: Sequence[str | Path], *, protocol: str, settings: Mapping[str, Any]
 ) -> None:
-    """Draw the paper's scores and, where the study has them, its own; one panel a condition and model.
+    """Draw the paper's scores and those of one protocol of the study; one panel a condition and model.
 
-    Parameters
-    ----------
-    path
-        Table of published and reproduced scores.
-    outputs
-        Files to write; the suffixes (``.svg``, ``.png``, ``.pdf``) choose the formats.
-    protocol
-        The protocol that is set beside the paper's scores.
-    settings
-        Titles: ``title``, ``conditions``, ``models``, ``order``; all optional.
-
-    Raises
-    ------
-    DataError
-        If the table lacks a column or has no rows.
+    ``path`` is the table of published and reproduced scores; all titles of the settings are optional.
     """
     rows = read_published(path)
     conditions = condition_order(settings, rows["condition"])
@@ -52,9 +41,8 @@ def draw_published(
     n_reproduced = int(((rows["protocol"] == protocol) & (rows["status"] == "reproduced")).sum())
     n_published = len(rows.drop_duplicates(["condition", "model", "layer"]))
     notes = [f"{n_reproduced} of {n_published} published scores were reproduced by protocol {protocol}."]
-    circle: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "color": GREY}
     legend = [
-        Line2D([], [], linewidth=0.8, markersize=4.5, label="published", **circle),
+        Line2D([], [], label="published", **PUBLISHED),
         Line2D([], [], color=CURVES[0].colour, marker="o", markersize=4, label="reproduced, 95% interval"),
     ]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
@@ -68,21 +56,15 @@ def draw_published(
                 axes = grid[row][column]
                 axes.set_ylim(*limits)
                 _draw(axes, own, protocol)
-                title = str((settings.get("models", {}).get(model) or {}).get("title") or model)
+                title = (settings.get("models", {}).get(model) or {}).get("title") or model
                 axes.set_title(f"{title}: {condition_title(settings, condition)}", fontsize=8)
-                axes.set_xlabel("Depth (0 = first, 1 = last block)" if row == len(models) - 1 else "")
+                axes.set_xlabel(DEPTH_LABEL if row == len(models) - 1 else "")
                 axes.set_ylabel("Spearman correlation" if column == 0 else "")
         save(figure, outputs, title=TITLE, caption=f"{CAPTION} {notes[0]}", table=path)
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
-    """Read the table of published and reproduced scores.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, or there are no rows.
-    """
+    """Read published and reproduced scores; a DataError without a column, or without rows."""
     table = read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
     if table.empty:
         raise DataError(f"{path}: there are no rows; expected the table that compare_published.py writes")
@@ -91,19 +73,10 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 def _draw(axes: Any, rows: pd.DataFrame, protocol: str) -> None:
     published = rows.drop_duplicates("layer").sort_values("depth")
-    axes.plot(
-        published["depth"],
-        published["published"],
-        color=GREY,
-        linewidth=0.8,
-        marker="o",
-        markersize=4.5,
-        markerfacecolor="white",
-        zorder=2,
-    )
+    axes.plot(published["depth"], published["published"], zorder=2, **PUBLISHED)
     own = rows[rows["protocol"] == protocol].sort_values("depth")
     own = own.assign(reproduced=own["reproduced"].where(own["status"] == "reproduced"))
     axes.fill_between(own["depth"], own["ci_low"], own["ci_high"], color=CURVES[0].colour, alpha=0.18, lw=0)
     axes.plot(own["depth"], own["reproduced"], color=CURVES[0].colour, marker="o", markersize=3, zorder=3)
     axes.set_xlim(-0.05, 1.05)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    depth_axis(axes)

@@ -20,7 +20,7 @@ CHARACTER = 0.6
 
 @dataclass(frozen=True)
 class Words:
-    """What stands around the panels."""
+    """What stands around the panels; the subtitle names the study."""
 
     title: str
     subtitle: str = ""
@@ -61,42 +61,22 @@ def sheet(
     y = height - 0.08
     for texts, size, step, weight, colour in lines:
         for line in texts:
-            figure.text(
-                0.1 / width, y / height, line, fontsize=size, fontweight=weight, color=colour, va="top"
-            )
+            look: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "va": "top"}
+            figure.text(0.1 / width, y / height, line, **look)
             y -= step
     if words.legend:
-        figure.legend(
-            handles=list(words.legend),
-            loc="upper left",
-            bbox_to_anchor=(0.02 / width, y / height),
-            ncols=columns,
-            fontsize=LEGEND_SIZE,
-            labelspacing=0.45,
-            columnspacing=1.4,
-        )
-    for place, line in enumerate(reversed(notes)):
-        figure.text(0.1 / width, (0.06 + 0.14 * place) / height, line, fontsize=NOTE_SIZE, color="#333333")
-    return figure, _grid(figure, (n_rows, n_columns), panel, (left, foot, header))
-
-
-def _grid(
-    figure: Figure, shape: tuple[int, int], panel: tuple[float, float], around: tuple[float, float, float]
-) -> list[list[Any]]:
-    width, height = figure.get_size_inches()
-    n_rows, n_columns = shape
-    left, foot, header = around
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.02 / width, y / height)}
+        place |= {"ncols": columns, "fontsize": LEGEND_SIZE, "labelspacing": 0.45, "columnspacing": 1.4}
+        figure.legend(handles=list(words.legend), **place)
+    for above, line in enumerate(reversed(notes)):
+        figure.text(0.1 / width, (0.06 + 0.14 * above) / height, line, fontsize=NOTE_SIZE, color="#333333")
     grid: list[list[Any]] = []
     for row in range(n_rows):
         bottom = foot + (n_rows - 1 - row) * (panel[1] + header + ROW_GAP)
         lefts = [left + column * (panel[0] + COLUMN_GAP) for column in range(n_columns)]
-        grid.append(
-            [
-                figure.add_axes((at / width, bottom / height, panel[0] / width, panel[1] / height))
-                for at in lefts
-            ]
-        )
-    return grid
+        places = [(at / width, bottom / height, panel[0] / width, panel[1] / height) for at in lefts]
+        grid.append([figure.add_axes(place) for place in places])
+    return figure, grid
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:

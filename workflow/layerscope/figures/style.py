@@ -112,6 +112,11 @@ def _metadata(kind: str, title: str, caption: str, table: str) -> dict[str, str 
     return {"Title": title, "Subject": caption, "CreationDate": None, "Creator": None, "Producer": None}
 
 
+def depth_axis(axes: Any) -> None:
+    """Mark the quarters of the depth."""
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+
+
 def spread(values: npt.ArrayLike, gap: float) -> npt.NDArray[np.float64]:
     """Move labels apart by at least ``gap``, in their order and as little as possible (least squares)."""
     wanted = np.asarray(values, dtype=np.float64)

@@ -68,20 +68,19 @@ def layer_ranges(layers: Iterable[str]) -> str:
 
 def condition_title(settings: Mapping[str, Any], condition: str) -> str:
     """Title of a condition, with the word "simulated" where its cells are."""
-    entry = settings.get("conditions", {}).get(condition) or {}
-    title = str(entry.get("title") or condition)
+    title = str(_entry(settings, condition).get("title") or condition)
     if is_simulated(settings, condition) and "simulated" not in title.lower():
         return f"{title} ({SIMULATED})"
     return title
 
 
 def is_simulated(settings: Mapping[str, Any], condition: str) -> bool:
-    """Whether the settings say, in either place, that the cells of a condition are simulated."""
-    simulated = settings.get("simulated", {})
-    if not isinstance(simulated, Mapping):
-        return bool(simulated)
-    entry = settings.get("conditions", {}).get(condition) or {}
-    return bool(simulated.get(condition) or entry.get("simulated"))
+    """Whether the settings say that the cells of a condition are simulated."""
+    return bool(_entry(settings, condition).get("simulated"))
+
+
+def _entry(settings: Mapping[str, Any], condition: str) -> Mapping[str, Any]:
+    return settings.get("conditions", {}).get(condition) or {}
 
 
 def simulated_note(settings: Mapping[str, Any], conditions: Iterable[str]) -> str:

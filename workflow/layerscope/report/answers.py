@@ -66,17 +66,9 @@ def answers(
             "best_estimate", ascending=False, kind="stable", na_position="last"
         )
         advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
-        result.append(
-            Answer(
-                condition=condition,
-                title=condition_title(settings, condition),
-                task=rows["task"].iloc[0],
-                protocol=rows["protocol"].iloc[0],
-                score=metric_label(rows["task"].iloc[0], rows["metric"].iloc[0]),
-                best=advice[0],
-                others=tuple(advice[1:]),
-            )
-        )
+        task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
+        title, score = condition_title(settings, condition), metric_label(task, metric)
+        result.append(Answer(condition, title, task, protocol, score, advice[0], tuple(advice[1:])))
     return result
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,8 @@ SCORE_LABELS = {
     "n_cells": "cells",
     "n_items": "items",
 }
-UNAVAILABLE = ["status", "condition", "model", "layers", "protocol", "metrics", "reason"]
+KINDS = {"foundation": 0, "control": 1, "baseline": 2}
+"""The order of kinds of models."""
 
 
 def model_table(models: Mapping[str, Model]) -> Grid:
@@ -34,15 +36,11 @@ def model_table(models: Mapping[str, Model]) -> Grid:
             "licence": model.about.get("licence", ""),
             "citation": model.about.get("citation", ""),
         }
-        for model in models.values()
+        for model in sorted(models.values(), key=lambda model: (KINDS[model.kind], natural(model.name)))
     ]
     table = pd.DataFrame(rows).astype({"layers": "Int64"})
-    rank = {"foundation": 0, "control": 1, "baseline": 2}
-    places = [(rank[model.kind], natural(model.name)) for model in models.values()]
-    table = table.iloc[sorted(range(len(table)), key=places.__getitem__)]
-    return grid_of(
-        without_empty(table), key="models", caption="Models, what each was trained on, and its licence"
-    )
+    caption = "Models, what each was trained on, and its licence"
+    return grid_of(without_empty(table), key="models", caption=caption)
 
 
 def _training(model: Model) -> str:
@@ -60,18 +58,11 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
     for name in condition_order(settings, {*described, *scores["condition"]}):
         entry = described.get(name) or {}
         used = scores.loc[(scores["condition"] == name) & (scores["status"] == "ok"), "n_cells"]
-        rows.append(
-            {
-                "condition": name,
-                "title": entry.get("title", ""),
-                "task": entry.get("task", ""),
-                "dataset": entry.get("dataset_title") or entry.get("dataset", ""),
-                "cells": "simulated" if is_simulated(settings, name) else "measured",
-                "most cells scored": int(used.max()) if len(used) else None,
-                "citation": entry.get("citation", ""),
-                "licence": entry.get("licence", ""),
-            }
-        )
+        row = {"condition": name} | {key: entry.get(key, "") for key in ("title", "task")}
+        row["dataset"] = entry.get("dataset_title") or entry.get("dataset", "")
+        row["cells"] = "simulated" if is_simulated(settings, name) else "measured"
+        row["most cells scored"] = int(used.max()) if len(used) else None
+        rows.append(row | {key: entry.get(key, "") for key in ("citation", "licence")})
     table = pd.DataFrame(rows).astype({"most cells scored": "Int64"})
     return grid_of(without_empty(table), key="data", caption="Conditions and their data")
 
@@ -84,11 +75,12 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
         shown = scores[scores["metric"].isin({*primary, ""})]
         counts = f"{len(shown):,} of {len(scores):,} rows"
         note = f"Only the metrics {', '.join(sorted(primary))}: {counts}; the file has all metrics."
-    shown, same = without_constant(
-        shown[columns].drop(
-            columns=[name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]
-        )
-    )
+    columns = [
+        name
+        for name in columns
+        if name not in ("ceiling", "null_mean", "p_value") or shown[name].notna().any()
+    ]
+    shown, same = without_constant(shown[columns])
     return grid_of(
         shown,
         key="scores",
@@ -103,42 +95,67 @@ def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid
 
 def unavailable_table(scores: pd.DataFrame, source: Source) -> Grid:
     """Scores that do not exist, and why."""
-    missing = scores[scores["status"] != "ok"]
-    keys = ["status", "condition", "model", "protocol", "reason"]
-    rows = [
+    return _by_group(
+        scores[scores["status"] != "ok"],
+        ["status", "condition", "model", "protocol", "reason"],
         {
-            **dict(zip(keys, values, strict=True)),
-            "layers": layer_ranges(group["layer"]) or "all layers",
-            "metrics": ", ".join(dict.fromkeys(group["metric"])),
-        }
-        for values, group in missing.groupby(keys, sort=True)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=UNAVAILABLE),
+            "layers": lambda rows: layer_ranges(rows["layer"]) or "all layers",
+            "metrics": lambda rows: ", ".join(dict.fromkeys(rows["metric"])),
+        },
+        columns=["status", "condition", "model", "layers", "protocol", "metrics", "reason"],
         key="unavailable",
         caption="Scores that could not be had, with the reason",
         source=source,
-        lines=False,
-        filterable=len(rows) > 20,
     )
 
 
 def remark_table(scores: pd.DataFrame, source: Source) -> Grid:
     """Remarks on scores that do exist."""
-    remarks = scores[(scores["status"] == "ok") & (scores["reason"] != "")]
-    keys = ["condition", "protocol", "metric", "reason"]
-    rows = [
-        {**dict(zip(keys, values, strict=True)), "models": _listed(group["model"]), "scores": len(group)}
-        for values, group in remarks.groupby(keys, sort=True)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=["condition", "protocol", "metric", "reason", "models", "scores"]),
+    return _by_group(
+        scores[(scores["status"] == "ok") & (scores["reason"] != "")],
+        ["condition", "protocol", "metric", "reason"],
+        {"models": lambda rows: _listed(rows["model"]), "scores": len},
         key="remarks",
         caption="Remarks on scores that exist",
         source=source,
         labels={"reason": "remark"},
-        lines=False,
+        filterable=False,
     )
+
+
+def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
+    """What was warned of: a row for each warning, with all that it is about."""
+    return _by_group(
+        warned,
+        ["step", "warning"],
+        {"about": lambda rows: _listed(rows["of"]), "times": len},
+        columns=["warning", "step", "about", "times"],
+        sort=False,
+        key="warnings",
+        caption="Warnings",
+        source=source,
+    )
+
+
+def _by_group(
+    table: pd.DataFrame,
+    keys: list[str],
+    summaries: Mapping[str, Callable[[pd.DataFrame], Any]],
+    source: Source,
+    columns: Sequence[str] = (),
+    sort: bool = True,
+    filterable: bool = True,
+    **about: Any,
+) -> Grid:
+    """A table with a row for each group of rows: its keys and what summarises it; long ones have a filter."""
+    rows = [
+        dict(zip(keys, values, strict=True)) | {name: summary(group) for name, summary in summaries.items()}
+        for values, group in table.groupby(keys, sort=sort)
+    ]
+    shown = pd.DataFrame(rows, columns=list(columns) or [*keys, *summaries])
+    # a row stands for several lines of the source, and names none
+    grid = grid_of(shown, filterable=filterable and len(rows) > 20, **about)
+    return replace(grid, source=source)
 
 
 def _listed(texts: pd.Series, most: int = 4) -> str:
@@ -166,22 +183,6 @@ def published_table(published: pd.DataFrame, source: Source) -> tuple[Grid | Non
         filterable=True,
     )
     return grid, f"{words}."
-
-
-def warning_table(warned: pd.DataFrame, source: Source) -> Grid:
-    """What was warned of: a row for each warning, with all that it is about."""
-    rows = [
-        {"warning": warning, "step": step, "about": _listed(group["of"]), "times": len(group)}
-        for (step, warning), group in warned.groupby(["step", "warning"], sort=False)
-    ]
-    return grid_of(
-        pd.DataFrame(rows, columns=["warning", "step", "about", "times"]),
-        key="warnings",
-        caption="Warnings",
-        source=source,
-        lines=False,
-        filterable=len(rows) > 20,
-    )
 
 
 def warning_words(warned: pd.DataFrame) -> str:

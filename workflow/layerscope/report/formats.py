@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ def interval(low: float, high: float, digits: int = 2) -> str:
 def column_texts(values: pd.Series) -> list[str]:
     """Print a column: whole numbers as counts, other numbers with three decimals, text as it is."""
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return ["" if missing(value) else str(value) for value in values]
+        return ["" if pd.isna(value) else str(value) for value in values]
     numbers = values.to_numpy(dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
     whole = bool((finite == np.round(finite)).all())
@@ -55,8 +54,3 @@ def column_texts(values: pd.Series) -> list[str]:
         "" if np.isnan(value) else str(value) if np.isinf(value) else count(value) if whole else number(value)
         for value in numbers.tolist()
     ]
-
-
-def missing(value: Any) -> bool:
-    """Whether a cell of a table is empty."""
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))

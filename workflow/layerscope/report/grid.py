@@ -94,12 +94,11 @@ def grid_of(
     choices: Iterable[str] = (),
     filterable: bool = False,
     note: str = "",
-    lines: bool = True,
 ) -> Grid:
     """Make a table of the page from any tidy table, cut after :data:`MAX_ROWS` rows.
 
     ``labels`` are headings of columns, ``hints`` what a reader sees on pointing at them; ``choices`` are
-    columns that are filtered by a choice of their values. Where ``lines``, each row names its line of the
+    columns that are filtered by a choice of their values. With a ``source`` each row names its line of the
     file, which the index counts from 0.
     """
     labels, hints = labels or {}, hints or {}
@@ -114,7 +113,7 @@ def grid_of(
     )
     shown = table.head(MAX_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
-    origins = [source.line(int(index)) if source and lines else "" for index in shown.index]
+    origins = [source.line(int(index)) if source else "" for index in shown.index]
     rows = tuple(
         Row(tuple(Cell(text) for text in cells), hint)
         for cells, hint in zip(_transposed(texts, len(shown)), origins, strict=True)

@@ -11,20 +11,9 @@ from layerscope.statistics.choice import SIGNIFICANT
 class Query:
     """Numbers of an answer: ``value`` of some ``rows`` of a ``table``, group by group.
 
-    Attributes
-    ----------
-    says
-        What the numbers are.
-    table
-        Name of a table of :func:`layerscope.report.views.views`.
-    value
-        A column, or an expression of columns; its interval is in columns ``VALUE_low`` and ``VALUE_high``.
-    summary
-        How the numbers of a group are summarised (:data:`layerscope.report.referee.SUMMARIES`).
-    by
-        Columns that make the groups.
-    rows
-        Which rows, as ``DataFrame.query`` reads it; empty for all.
+    ``table`` is one of :func:`layerscope.report.views.views`; ``value`` a column or an expression of columns,
+    with its interval in ``VALUE_low`` and ``VALUE_high``; ``rows`` is what ``DataFrame.query`` reads, empty
+    for all. ``summary`` is one of :data:`layerscope.report.referee.SUMMARIES`.
     """
 
     says: str
@@ -48,24 +37,10 @@ class Need:
 class Objection:
     """An objection and what answers it.
 
-    Attributes
-    ----------
-    title
-        What is objected.
-    file, column
-        Where the numbers stand: ``scores``, ``layers``, ``curves``, ``ceilings`` or ``report``, and columns.
-    number
-        How the values of the first query become one number: a name that ``Series.agg`` knows.
-    queries
-        The numbers, the decisive ones first.
-    remark
-        How to read them.
-    configure
-        What to set where the first query finds no row.
-    needs
-        What makes the answer one in part where it is lacking.
-    still_open
-        What stays open whatever is run.
+    The numbers stand in ``column`` of ``file`` (a table of the study, or ``report``). The values of the first
+    query become one number by ``number``, a name that ``Series.agg`` knows; where it finds no row,
+    ``configure`` says what to set. ``needs`` are lacking where the answer is one in part; ``still_open``
+    stays open whatever is run.
     """
 
     title: str

@@ -37,7 +37,7 @@ from layerscope.report.evidence import (
     warning_words,
 )
 from layerscope.report.formats import column_texts
-from layerscope.report.grid import Finding, Grid, Source, grid_of, without_constant, without_empty
+from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
@@ -53,7 +53,6 @@ FURTHER = {
 FURTHER_LABELS = {"n_cells": "cells"}
 SHIFTS = "shifts"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
-SUMMARY_LABELS = {"cells_before": "cells before", "cells_after": "cells after"}
 
 
 def write_report(
@@ -78,10 +77,9 @@ def write_report(
         The page to write. Files are named in it by their paths relative to its folder.
     settings
         ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
-        ``licence`` and ``citation`` are shown too). Optional: ``title``, ``simulated``, ``conditions``
-        (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``, ``licence``), ``order``,
-        ``config``, ``versions``, ``seeds``, ``written`` (a date to print; without it the page
-        is the same bytes for the same tables).
+        ``licence`` and ``citation`` are shown too). Optional: ``title``, ``order``, ``config``, ``versions``,
+        ``seeds`` and ``conditions`` (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``,
+        ``licence``, ``simulated``).
     scores, layers, published
         The tables of the study.
     summaries
@@ -106,16 +104,21 @@ def write_report(
     """
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
-    of_scores, of_layers = Source.beside(scores, output), Source.beside(layers, output)
-    beside_published = Source.beside(published, output)
-    published_grid, published_words = published_table(read_published(published), beside_published)
+    of_scores, of_layers, of_published = (Source.beside(path, output) for path in (scores, layers, published))
+    published_grid, published_words = published_table(read_published(published), of_published)
     primary = _primary(all_scores, all_layers)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
+
+    def place(summary: str | Path) -> tuple[int, str]:
+        condition = Path(summary).parent.name
+        return (conditions.index(condition) if condition in conditions else len(conditions)), str(summary)
+
+    sources: list[str | Path] = [scores, layers, published, *(path for path in (referee, warnings) if path)]
+    sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
-        written=str(settings.get("written") or ""),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answered,
@@ -124,9 +127,9 @@ def write_report(
         meanings=_meanings(primary),
         intervals=_intervals(all_scores),
         truth=truth(all_scores, all_layers, settings, of_scores),
-        moves=_moves(tables, output),
+        moves=next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None),
         figures=[picture(path, output) for path in figures],
-        summaries=[_summary(path, settings, output) for path in sorted(summaries, key=_place(conditions))],
+        summaries=[_summary(path, settings, output) for path in sorted(summaries, key=place)],
         models=model_table(models),
         data=data_table(settings, all_scores),
         scores=score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
@@ -134,21 +137,14 @@ def write_report(
         published_words=published_words,
         unavailable=unavailable_table(all_scores, of_scores),
         remarks=remark_table(all_scores, of_scores),
-        warnings=warning_table(warned, Source.beside(warnings, output))
-        if warnings and warned is not None
-        else None,
-        warning_words=warning_words(warned) if warned is not None else "",
+        warnings=None if warned is None else warning_table(warned, Source.beside(str(warnings), output)),
+        warning_words="" if warned is None else warning_words(warned),
         tables=[_further(path, output) for path in tables if Path(path).stem != SHIFTS],
         referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
         config=_as_yaml(settings.get("config")),
-        sources=_sources(
-            [scores, layers, published]
-            + [path for path in (referee, warnings) if path]
-            + [*behind, *summaries, *tables, *figures],
-            output,
-        ),
+        sources=[(Source.beside(path, output), Path(path).stat().st_size) for path in sources],
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
@@ -156,10 +152,8 @@ def write_report(
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the primary metrics of the study say, each with its name."""
-    named = [
-        (f"{plain(task)}: {plain(metric)}", metric_meaning(task, metric)) for task, metric in sorted(primary)
-    ]
-    return [(name, meaning) for name, meaning in named if meaning]
+    meanings = {(task, metric): metric_meaning(task, metric) for task, metric in sorted(primary)}
+    return [(f"{plain(task)}: {plain(metric)}", text) for (task, metric), text in meanings.items() if text]
 
 
 def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
@@ -172,10 +166,6 @@ def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
         for (task, method), protocols in shared.items()
         if method
     ]
-
-
-def _moves(tables: Sequence[str | Path], output: str | Path) -> Finding | None:
-    return next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None)
 
 
 def _primary(scores: pd.DataFrame, layers: pd.DataFrame) -> set[tuple[str, str]]:
@@ -204,39 +194,23 @@ def breakable(text: str) -> Markup:
     return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
 
 
-def _condition_of(path: str | Path) -> str:
-    return Path(path).parent.name
-
-
-def _place(conditions: Sequence[str]) -> Any:
-    order = {name: place for place, name in enumerate(conditions)}
-    return lambda path: (order.get(_condition_of(path), len(order)), str(path))
-
-
 def _summary(
     path: str | Path, settings: Mapping[str, Any], output: str | Path
 ) -> dict[str, Grid | str | None]:
     """Table of a condition's filters; rows about groups of cells stand apart from those about all."""
-    condition = _condition_of(path)
-    table = read_table(path)
+    condition, table = Path(path).parent.name, read_table(path)
     grouped = table["group"] != "all" if "group" in table else pd.Series(False, index=table.index)
-    of_all = table[~grouped].drop(columns=["group"], errors="ignore")
-    of_all = without_empty(of_all)
-    source, title = Source.beside(path, output), condition_title(settings, condition)
-    key = f"cells-{condition}"
-    whole_table = grid_of(of_all, key=key, caption=title, source=source, labels=SUMMARY_LABELS)
-    groups = None
-    if grouped.any():
-        groups = grid_of(
-            table[grouped],
-            key=f"{key}-groups",
-            caption=f"{title}, by group of cells",
-            source=source,
-            labels=SUMMARY_LABELS,
-            choices=("filter",),
-            filterable=True,
-        )
-    return {"title": title, "all": whole_table, "groups": groups}
+    of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
+    title, key = condition_title(settings, condition), f"cells-{condition}"
+    source = Source.beside(path, output)
+    by_group: dict[str, Any] = {
+        "source": source,
+        "caption": f"{title}, by group of cells",
+        "choices": ("filter",),
+        "filterable": True,
+    }
+    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group) if grouped.any() else None
+    return {"title": title, "all": grid_of(of_all, key=key, caption=title, source=source), "groups": groups}
 
 
 def _further(path: str | Path, output: str | Path) -> Grid:
@@ -270,7 +244,3 @@ def _referee(path: str | Path, output: str | Path) -> Grid:
 
 def _as_yaml(config: Any) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else ""
-
-
-def _sources(paths: Sequence[str | Path], output: str | Path) -> list[tuple[Source, int]]:
-    return [(Source.beside(path, output), Path(path).stat().st_size) for path in paths]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.figures.layer_choice import TEXT
+from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.report.formats import column_texts, number, percent, signed
 from layerscope.report.objections import OBJECTIONS, Objection, Query
@@ -115,23 +115,9 @@ def write_referee(
 ) -> None:
     """Answer the objections from the tables of a study and write ``referee.tsv``.
 
-    Parameters
-    ----------
-    output
-        The table to write.
-    scores, layers, curves, ceilings
-        Tables of the study; no ceilings where protocol ``strict`` was not run.
-    summaries
-        ``.../CONDITION/summary.tsv``: cells per filter.
-    settings
-        ``models`` and ``config``, as the report gets them.
-    resamples
-        Bootstrap values of the layers that a control takes something from.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings name no models, or a file is no such table.
+    There are no ceilings where protocol ``strict`` was not run. ``summaries`` are
+    ``.../CONDITION/summary.tsv``, ``resamples`` the bootstrap values of the layers that a control takes
+    something from. A ConfigError if the settings name no models; a DataError if a file is no such table.
     """
     files = {
         "scores": str(scores),
@@ -140,14 +126,13 @@ def write_referee(
         "ceilings": str(ceilings or ""),
         "report": str(Path(scores).parent.parent / "report.html"),
     }
+    no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
     tables = views(
         StudyTables(
             scores=read_scores(scores),
-            layers=read_table(layers, text=[*TEXT, "layers_above_untrained"]),
+            layers=read_layers(layers),
             curves=read_table(curves, text=("condition", "task", "protocol", "model", "layer")),
-            ceilings=read_table(ceilings, text=TEXT_COLUMNS)
-            if ceilings
-            else pd.DataFrame(columns=list(SCORE_COLUMNS)),
+            ceilings=read_table(ceilings, text=TEXT_COLUMNS) if ceilings else no_ceilings,
             summaries={Path(path).parent.name: read_table(path, text=["group"]) for path in summaries},
             models=read_models(settings),
             config=settings.get("config") or {},

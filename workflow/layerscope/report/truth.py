@@ -49,17 +49,17 @@ def truth(
     compared = list(_compared(scores, layers, settings))
     if not compared:
         return None
-    same = sum(one.lost == 0 for one in compared)
+    same = sum(choice.lost == 0 for choice in compared)
+    least, most = (abs(end(choice.lost for choice in compared)) for end in (max, min))
     words = (
         f"The block with the highest score is the one that agrees best with the truth in {same} of "
-        f"{len(compared)} rows; what its choice loses in agreement is "
-        f"{abs(max(one.lost for one in compared)):.3f} to {abs(min(one.lost for one in compared)):.3f}."
+        f"{len(compared)} rows; what its choice loses in agreement is {least:.3f} to {most:.3f}."
     )
     grid = Grid(
         key="truth-table",
         caption="Agreement of layers with the truth (95% intervals in small type)",
         columns=COLUMNS,
-        rows=tuple(_row(one, source) for one in compared),
+        rows=tuple(_row(choice, source) for choice in compared),
         source=source,
     )
     return Finding(words, grid)
@@ -87,7 +87,7 @@ def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str,
                     yield Compared(label, protocol, best, highest, final)
 
 
-def _row(one: Compared, source: Source) -> Row:
+def _row(choice: Compared, source: Source) -> Row:
     def cell(row: pd.Series, *, layer: bool = True) -> Cell:
         named = f"layer {int(row['layer'])}\n" if layer else ""
         small = f"{named}{interval(row['ci_low'], row['ci_high'], 3)}"
@@ -95,13 +95,13 @@ def _row(one: Compared, source: Source) -> Row:
         return Cell(number(row["estimate"]), small, hint)
 
     cells = (
-        Cell(one.best["condition"]),
-        Cell(one.best["model"]),
-        Cell(one.label),
-        Cell(one.protocol),
-        cell(one.best),
-        cell(one.chosen),
-        cell(one.final),
-        Cell(signed(one.lost), "", "highest score's minus best agreement"),
+        Cell(choice.best["condition"]),
+        Cell(choice.best["model"]),
+        Cell(choice.label),
+        Cell(choice.protocol),
+        cell(choice.best),
+        cell(choice.chosen),
+        cell(choice.final),
+        Cell(signed(choice.lost), "", "highest score's minus best agreement"),
     )
-    return Row(cells, source.line(int(one.best.name)))
+    return Row(cells, source.line(int(choice.best.name)))

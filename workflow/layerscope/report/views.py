@@ -27,22 +27,11 @@ LOSSES += ["share", "share_low", "share_high"]
 
 @dataclass(frozen=True)
 class StudyTables:
-    """Tables of a study.
+    """Tables of a study, its models and its settings.
 
-    Attributes
-    ----------
-    scores, layers, curves
-        All scores, the choice of layers, the curves.
-    ceilings
-        Noise ceilings, rows of scores; empty where protocol ``strict`` was not run.
-    summaries
-        Cells per filter, by condition.
-    models
-        The study's models.
-    config
-        What the study set, as the report prints it.
-    resamples
-        Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
+    ``ceilings`` are rows of scores, empty where protocol ``strict`` was not run; ``summaries`` have the cells
+    per filter, by condition; ``resamples`` are files
+    ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
     """
 
     scores: pd.DataFrame
@@ -56,7 +45,7 @@ class StudyTables:
 
     def names(self, kind: str, control: str = "") -> list[str]:
         """Names of the models of a kind."""
-        return [name for name, one in self.models.items() if (one.kind, one.control) == (kind, control)]
+        return [name for name, model in self.models.items() if (model.kind, model.control) == (kind, control)]
 
 
 def views(study: StudyTables) -> dict[str, pd.DataFrame]:
@@ -147,10 +136,8 @@ def _losses(study: StudyTables) -> Iterator[tuple[Any, ...]]:
     for comparison in comparisons(rows, study.resamples, models):
         for name in names:
             trained, permuted = comparison.get(models[name].of, FIRST), comparison.get(name, FIRST)
-            if trained is None or permuted is None:
-                continue
-            values = stacked([trained, permuted])
-            if values is None:
+            values = stacked([trained, permuted]) if trained and permuted else None
+            if trained is None or permuted is None or values is None:
                 continue
             lost = trained.estimate - permuted.estimate
             lost_interval = percentile_interval(values[:, 0] - values[:, 1])

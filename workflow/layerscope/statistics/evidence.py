@@ -35,13 +35,7 @@ class Model:
 
 
 def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, Model]:
-    """Read what a study says of its models; ``source`` names them in messages.
-
-    Raises
-    ------
-    ConfigError
-        If an entry has no known kind, or a foundation model no number of layers.
-    """
+    """Read what a study says of its models; ``source`` names them in the message of a ConfigError."""
     models = {}
     for name, entry in given.items():
         kind, layers = (entry.get(key) if isinstance(entry, Mapping) else None for key in ("kind", "layers"))
@@ -55,7 +49,7 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
 
 @dataclass(frozen=True)
 class Measured:
-    """One score that exists: its row, and its bootstrap values (None where none are stored).
+    """One score that exists: its row, and its bootstrap values (None where none are written).
 
     ``chance`` is the mean score under the null and ``p_value`` that of the score itself (Mantel, say), NaN
     where the protocol gives none.
@@ -112,20 +106,9 @@ def comparisons(
 ) -> Iterator[Comparison]:
     """Group scores by condition, task and protocol, with their primary metric's bootstrap values.
 
-    Parameters
-    ----------
-    scores
-        Rows of :class:`layerscope.tables.Score`. Conditions come by name, or in the order of the categories
-        where their column is categorical.
-    resamples
-        Files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    models
-        Models of the study; rows of others are left out.
-
-    Raises
-    ------
-    DataError
-        If a path is not of that form.
+    Conditions come by name, or in the order of the categories where their column is categorical. Resamples
+    are files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``, else a DataError. Rows of
+    models that are not given are left out.
     """
     files = {_identity(path): Path(path) for path in resamples}
     known = scores[scores["model"].isin(list(models))]
@@ -175,10 +158,7 @@ def controls_of(models: Mapping[str, Model], model: Model, control: str) -> list
 def stacked(measured: Sequence[Measured]) -> Floats | None:
     """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none.
 
-    Raises
-    ------
-    DataError
-        If they come from different numbers of resamples, so that they are not paired.
+    A DataError if their numbers differ, so that they are not paired.
     """
     values = [score.resamples for score in measured if score.resamples is not None and score.resamples.size]
     if len(values) < len(measured) or not values:

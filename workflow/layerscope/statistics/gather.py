@@ -18,19 +18,15 @@ UNAVAILABLE_KEYS = ("condition", "model", "task", "protocol", "reason")
 
 
 def gather(paths: Iterable[str | Path], unavailable: Sequence[Mapping[str, Any]] = ()) -> pd.DataFrame:
-    """Put the score rows of many files into one table.
+    """Put the score rows of many files into one sorted table.
 
     Parameters
     ----------
     paths
         Files of score rows.
     unavailable
-        What could not be run: mappings with ``condition``, ``model``, ``task``, ``protocol`` and ``reason``
-        (optionally ``layer`` and ``metric``); each becomes a row with status ``not_available``.
-
-    Returns
-    -------
-    Rows sorted by condition, task, protocol, metric, model, layer; columns of :class:`Score`.
+        What could not be run, with :data:`UNAVAILABLE_KEYS` (optionally ``layer`` and ``metric``): each
+        becomes a row with status ``not_available``.
 
     Raises
     ------
@@ -69,17 +65,9 @@ def _absent(entry: Mapping[str, Any]) -> Score:
     missing = [key for key in UNAVAILABLE_KEYS if key not in entry]
     if missing:
         raise ConfigError(f"--unavailable: an entry lacks {missing[0]!r}; found {dict(entry)}")
-    return Score(
-        condition=str(entry["condition"]),
-        model=str(entry["model"]),
-        layer=str(entry.get("layer", "")),
-        depth=float("nan"),
-        task=str(entry["task"]),
-        protocol=str(entry["protocol"]),
-        metric=str(entry.get("metric", "")),
-        status="not_available",
-        reason=str(entry["reason"]),
-    )
+    about: dict[str, Any] = {"layer": "", "metric": "", "depth": float("nan"), "status": "not_available"}
+    about |= {key: str(entry[key]) for key in (*UNAVAILABLE_KEYS, "layer", "metric") if key in entry}
+    return Score(**about)
 
 
 def write_gathered(table: pd.DataFrame, output: str | Path, parquet: str | Path) -> None:

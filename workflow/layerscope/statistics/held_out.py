@@ -12,23 +12,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A choice among layers, tried out on many splits in halves.
+    """A choice among layers, tried out on many splits in halves: means over the choices.
 
-    Attributes
-    ----------
-    estimate
-        Mean score of the chosen layer on the half that did not choose it.
-    gain
-        Mean of that minus the final layer's score on the same half.
-    optimism
-        Mean of the chosen layer's score on the half that chose it minus that on the other: how much the
-        highest of many scores promises too much, at half the data.
-    most_often
-        Index of the layer chosen most often (the first of several).
-    share
-        Share of the choices that fell on it.
-    n_splits
-        Splits that could be used.
+    ``estimate`` is the chosen layer's score on the half that did not choose it, ``gain`` that minus the final
+    layer's, ``optimism`` its score on the half that chose it minus that on the other. ``most_often`` is the
+    index of the layer that is chosen most often, ``share`` how often.
     """
 
     estimate: float = np.nan
@@ -42,12 +30,8 @@ class HeldOut:
 def held_out(one_half: npt.ArrayLike, other_half: npt.ArrayLike, final: int = -1) -> HeldOut:
     """Choose the highest layer on each half, score it on the other.
 
-    Parameters
-    ----------
-    one_half, other_half
-        Scores on the two halves of each split, shape ``(n_splits, n_layers)``; splits with NaN are left out.
-    final
-        Index of the final layer.
+    The scores on the two halves of each split have shape ``(n_splits, n_layers)``; splits with NaN are left
+    out. ``final`` is the index of the final layer.
     """
     first, second = np.asarray(one_half, dtype=np.float64), np.asarray(other_half, dtype=np.float64)
     usable = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)

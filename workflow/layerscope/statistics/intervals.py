@@ -8,25 +8,23 @@ import numpy.typing as npt
 LEVEL = 0.95
 
 
-def percentile_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
+def percentile_interval(values: npt.ArrayLike) -> tuple[float, float]:
+    """95% percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
 
     Parameters
     ----------
     values
         Bootstrap values, shape ``(n_resamples,)``; NaN where the statistic does not exist in a resample.
-    level
-        Coverage.
 
     Returns
     -------
-    Lower and upper bound; both NaN if the statistic does not exist in more than 1 - ``level`` of the
-    resamples (an interval from the others alone would be too narrow).
+    Lower and upper bound; both NaN if the statistic does not exist in more than 5% of the resamples (an
+    interval from the others alone would be too narrow).
     """
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
-    if finite.size == 0 or finite.size < level * values.size:
+    if finite.size == 0 or finite.size < LEVEL * values.size:
         return float("nan"), float("nan")
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)

@@ -27,17 +27,10 @@ ORDER = ["condition", "task", "protocol", "model"]
 
 @dataclass(frozen=True)
 class StudyChoice:
-    """The three tables that a study's choice of layers comes in.
+    """The three tables of a study's choice of layers.
 
-    Attributes
-    ----------
-    layers
-        One row per condition, protocol and foundation model (:func:`as_row`). Where several protocols were
-        run for a condition, the most trusted one recommends, and the rows of the others name it.
-    curves
-        One row per layer of each (:func:`layerscope.statistics.layer_curves.curve_table`).
-    shifts
-        One row per pair of conditions of each (:func:`layerscope.statistics.shifts.shifts`).
+    ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
+    ``shifts`` one per pair of conditions of each.
     """
 
     layers: pd.DataFrame
@@ -98,15 +91,8 @@ def choose_layers(
 ) -> StudyChoice:
     """Choose a layer for every foundation model, condition and protocol.
 
-    Parameters
-    ----------
-    scores
-        All rows of :class:`layerscope.tables.Score`. Conditions come by name, or in the order of the
-        categories where their column is categorical.
-    resamples
-        Files of bootstrap values, ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    models
-        The study's models.
+    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their files of bootstrap
+    values.
     """
     curves = [
         layer_curve(comparison, model, models)
@@ -116,7 +102,7 @@ def choose_layers(
     ]
     choices = corrected([choice(curve, models) for curve in curves])
     columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
-    layers = pd.DataFrame([as_row(one) for one in choices], columns=columns)
+    layers = pd.DataFrame([as_row(chosen) for chosen in choices], columns=columns)
     tables = [curve_table(curve) for curve in curves if curve.layers]
     drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
@@ -142,8 +128,8 @@ def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
     """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
     result = list(choices)
     families: dict[tuple[str, str], list[int]] = {}
-    for place, one in enumerate(choices):
-        families.setdefault((one.task, one.protocol), []).append(place)
+    for place, chosen in enumerate(choices):
+        families.setdefault((chosen.task, chosen.protocol), []).append(place)
     for places in families.values():
         of_best = holm([choices[place].gain.p for place in places])
         of_surest = holm([choices[place].surest_gain.p for place in places])
@@ -171,11 +157,11 @@ def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
     final = comparison.get(model.name, model.numbered()[-1])
     over_final, over_twins = curve.over["final"], curve.over["untrained"]
     surest, surest_gain = surest_of(layers, over_final)
-    tried = try_out(layers, final)
+    on_halves = choose_on_halves(layers, final)
     depth_low, depth_high = percentile_interval(curve.best_depths)
-    baseline = comparison.best_of(one for one in models.values() if one.kind == "baseline")
+    baseline = comparison.best_of(entry for entry in models.values() if entry.kind == "baseline")
     controls = filter(None, curve.untrained.values())
-    best_untrained = max(controls, key=lambda one: one.estimate, default=None)
+    best_untrained = max(controls, key=lambda control: control.estimate, default=None)
     return replace(
         about,
         best=layers[place],
@@ -192,8 +178,8 @@ def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
         best_share=float(curve.best_shares[place]),
         depth_low=depth_low,
         depth_high=depth_high,
-        tried=tried,
-        tried_layer=layers[tried.most_often].layer if tried.n_splits else "",
+        on_halves=on_halves,
+        on_halves_layer=layers[on_halves.most_often].layer if on_halves.n_splits else "",
         baseline=baseline,
         over_baseline=differences(layers, [baseline] * len(layers))[place],
         untrained=best_untrained,
@@ -223,7 +209,7 @@ def names_of(layers: Sequence[Measured], chosen: Iterable[bool]) -> tuple[str, .
     return tuple(layer.layer for layer, taken in zip(layers, chosen, strict=True) if taken)
 
 
-def try_out(layers: list[Measured], final: Measured | None) -> HeldOut:
+def choose_on_halves(layers: list[Measured], final: Measured | None) -> HeldOut:
     """Choose on one half, score on the other, where all layers have the values of the same splits."""
     first = [layer.chosen_on for layer in layers if layer.chosen_on is not None]
     second = [layer.scored_on for layer in layers if layer.scored_on is not None]
@@ -264,11 +250,11 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "best_share": chosen.best_share,
         "best_depth_ci_low": chosen.depth_low,
         "best_depth_ci_high": chosen.depth_high,
-        "heldout_estimate": chosen.tried.estimate,
-        "heldout_gain": chosen.tried.gain,
-        "optimism": chosen.tried.optimism,
-        "heldout_layer": chosen.tried_layer,
-        "heldout_layer_share": chosen.tried.share,
+        "heldout_estimate": chosen.on_halves.estimate,
+        "heldout_gain": chosen.on_halves.gain,
+        "optimism": chosen.on_halves.optimism,
+        "heldout_layer": chosen.on_halves_layer,
+        "heldout_layer_share": chosen.on_halves.share,
         "best_baseline": chosen.baseline.model if chosen.baseline else "",
         **_numbers("best_baseline", chosen.baseline),
         **_difference("over_baseline", chosen.over_baseline),
@@ -284,11 +270,11 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
     }
 
 
-def _numbers(name: str, one: Measured | None) -> dict[str, float]:
+def _numbers(name: str, score: Measured | None) -> dict[str, float]:
     return {
-        f"{name}_estimate": one.estimate if one else NAN,
-        f"{name}_ci_low": one.ci_low if one else NAN,
-        f"{name}_ci_high": one.ci_high if one else NAN,
+        f"{name}_estimate": score.estimate if score else NAN,
+        f"{name}_ci_low": score.ci_low if score else NAN,
+        f"{name}_ci_high": score.ci_high if score else NAN,
     }
 
 

@@ -31,17 +31,12 @@ class LayerCurve:
 
     Attributes
     ----------
-    comparison, model
-        What was compared, and whose layers.
     layers
         Layers that have a score, in order.
     untrained
         Mean score of the untrained controls at each numbered layer; None where there is none.
     over
-        For each of :data:`AGAINST`, every layer's difference to it: to the final and the first layer, to the
-        owners' embedding, and to the untrained controls at the same layer.
-    simultaneous
-        Intervals of all layers at once (max-T).
+        For each of :data:`AGAINST`, every layer's difference to it.
     p_best
         P-value of being the best layer, shape ``(n_layers,)``; NaN without resamples.
     winners
@@ -95,14 +90,10 @@ def layer_curve(comparison: Comparison, model: Model, models: Mapping[str, Model
 
 
 def curve_table(curve: LayerCurve) -> pd.DataFrame:
-    """A curve as rows of ``curves.tsv``, one per layer.
+    """A curve as rows of ``curves.tsv``, one per layer, columns :data:`COLUMNS`.
 
-    Returns
-    -------
-    Columns :data:`COLUMNS`: ``ci_low``, ``ci_high`` of the layer alone; ``simultaneous_low``,
-    ``simultaneous_high`` of all layers at once (max-T); for each of :data:`AGAINST` the difference to it
-    ``over_final`` with its simultaneous interval ``..._low``, ``..._high`` and two-sided max-T p-value
-    ``..._p``; ``p_best``, ``in_confidence_set``, and ``best_share`` (of resamples in which it is highest).
+    ``ci_low``, ``ci_high`` are of the layer alone; all other intervals and p-values are of all layers at once
+    (max-T).
     """
     comparison, layers = curve.comparison, curve.layers
     own = pd.DataFrame(
@@ -113,11 +104,11 @@ def curve_table(curve: LayerCurve) -> pd.DataFrame:
     own["simultaneous_low"] = np.fmin(curve.simultaneous.low, own["ci_low"])
     own["simultaneous_high"] = np.fmax(curve.simultaneous.high, own["ci_high"])
     for name, contrasts in curve.over.items():
-        own[f"over_{name}"] = [one.estimate for one in contrasts]
-        own[f"over_{name}_low"] = [one.low for one in contrasts]
-        own[f"over_{name}_high"] = [one.high for one in contrasts]
+        own[f"over_{name}"] = [contrast.estimate for contrast in contrasts]
+        own[f"over_{name}_low"] = [contrast.low for contrast in contrasts]
+        own[f"over_{name}_high"] = [contrast.high for contrast in contrasts]
         # the p-value of a difference to itself is no test
-        own[f"over_{name}_p"] = [np.nan if np.isnan(one.low) else one.p for one in contrasts]
+        own[f"over_{name}_p"] = [np.nan if np.isnan(contrast.low) else contrast.p for contrast in contrasts]
     return own.assign(
         condition=comparison.condition,
         task=comparison.task,
@@ -157,10 +148,7 @@ def differences(layers: Sequence[Measured], references: Sequence[Measured | None
 
 
 def mean_of(comparison: Comparison, models: Sequence[Model], layer: str) -> Measured | None:
-    """Mean score of several models (seeds of a control) at one layer, resample by resample.
-
-    It carries the model's name where there is one, else says of how many it is the mean.
-    """
+    """Mean score of several models (seeds of a control) at one layer, resample by resample."""
     scores = [score for model in models if (score := comparison.get(model.name, layer)) is not None]
     if not scores:
         return None

@@ -29,15 +29,9 @@ def holm(p_values: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class MaxT:
-    """Simultaneous inference on several estimates.
+    """Simultaneous intervals of several estimates, and two-sided p-values of their being different from 0.
 
-    Attributes
-    ----------
-    low, high
-        Simultaneous two-sided interval of each estimate, shape ``(n_estimates,)``.
-    p
-        Two-sided p-value of each estimate being different from 0, adjusted for all of them: below 0.05 where
-        the 95% interval leaves 0 out.
+    Shape ``(n_estimates,)``; a p-value is below 0.05 where the 95% interval leaves 0 out.
     """
 
     low: Floats
@@ -45,18 +39,11 @@ class MaxT:
     p: Floats
 
 
-def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL) -> MaxT:
+def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> MaxT:
     """Single-step max-T (Westfall & Young 1993, section 2.6) with bootstrap standard errors.
 
-    Parameters
-    ----------
-    estimates
-        Shape ``(n_estimates,)``.
-    resamples
-        Their paired bootstrap values, shape ``(n_resamples, n_estimates)``; resamples in which any is NaN are
-        left out.
-    level
-        Probability that all intervals hold their true values.
+    ``estimates`` have shape ``(n_estimates,)``, their paired bootstrap values ``resamples`` shape
+    ``(n_resamples, n_estimates)``; resamples with NaN are left out.
     """
     estimates = np.asarray(estimates, dtype=np.float64)
     error, studentised = studentise(estimates, resamples)
@@ -64,37 +51,25 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEV
         nothing = np.full(estimates.shape, np.nan)
         return MaxT(nothing, nothing.copy(), nothing.copy())
     largest = np.abs(studentised).max(axis=1)
-    reach = np.quantile(largest, level, method="higher") * error
+    reach = np.quantile(largest, LEVEL, method="higher") * error
     exceeding = (largest[:, None] >= np.abs(_ratio(estimates, error))).sum(axis=0)
     return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
 
 
-def confidence_set(
-    estimates: npt.ArrayLike, resamples: npt.ArrayLike, level: float = LEVEL
-) -> npt.NDArray[np.bool_]:
+def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
 
-    The truly best candidate is in it with probability ``level`` at least.
+    The truly best candidate is in it with a probability of 95% at least.
     """
-    return ~(p_best(estimates, resamples) <= 1 - level)
+    return ~(p_best(estimates, resamples) <= 1 - LEVEL)
 
 
 def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
     """P-value of each candidate being the best: multiple comparisons with the best (Hsu 1984).
 
     The test of candidate ``l`` is whether some other is above it by more than the max-T bootstrap over all
-    its differences to the others allows.
-
-    Parameters
-    ----------
-    estimates
-        Shape ``(n_candidates,)``; higher is better.
-    resamples
-        Paired bootstrap values, shape ``(n_resamples, n_candidates)``.
-
-    Returns
-    -------
-    Shape ``(n_candidates,)``; 1 for one candidate alone, NaN without usable resamples.
+    its differences to the others allows. Shape ``(n_candidates,)``: 1 for one candidate alone, NaN without
+    usable resamples.
     """
     estimates = np.asarray(estimates, dtype=np.float64)
     values = np.asarray(resamples, dtype=np.float64)
@@ -113,10 +88,7 @@ def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
 def studentise(estimates: Floats, resamples: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Bootstrap standard errors, and resamples as deviations from the estimates in these units.
 
-    Returns
-    -------
-    Standard errors, shape ``(n_estimates,)``; deviations, shape ``(n_usable_resamples, n_estimates)``, 0
-    where an estimate never varies.
+    Only of the usable resamples; a deviation is 0 where an estimate never varies.
     """
     values = np.asarray(resamples, dtype=np.float64)
     values = values[np.isfinite(values).all(axis=1)]

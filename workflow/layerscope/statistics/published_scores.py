@@ -23,19 +23,8 @@ DISCREPANCY = {
     ("cord_blood", "tahoe_x1_1b", "19"): "the paper's text places the peak here (60%); its table at layer 16",
 }
 COLUMNS = (
-    "condition",
-    "task",
-    "model",
-    "layer",
-    "depth",
-    "protocol",
-    "published",
-    "reproduced",
-    "ci_low",
-    "ci_high",
-    "difference",
-    "status",
-    "reason",
+    *("condition", "task", "model", "layer", "depth", "protocol", "published", "reproduced"),
+    *("ci_low", "ci_high", "difference", "status", "reason"),
 )
 
 
@@ -55,19 +44,13 @@ def published_scores() -> pd.DataFrame:
 
 
 def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
-    """Set the paper's scores beside a study's.
-
-    Parameters
-    ----------
-    scores
-        Rows of :class:`layerscope.tables.Score`.
+    """Set the paper's scores beside a study's rows of :class:`layerscope.tables.Score`.
 
     Returns
     -------
-    One row per published score and protocol that was run for the same condition, model and layer, with the
-    columns :data:`COLUMNS`. ``status`` is ``reproduced`` (a number stands beside), ``undefined`` or
-    ``not_available`` (as the study says, with its reason), or ``not run``, then without a protocol.
-    ``difference`` is reproduced - published.
+    One row per published score and protocol that was run for it, columns :data:`COLUMNS`. ``status`` is
+    ``reproduced``, ``undefined`` or ``not_available`` (as the study says), or ``not run``, then without a
+    protocol; ``difference`` is reproduced - published.
     """
     by_score = dict(iter(scores[scores["metric"] == METRIC].groupby([*RUN, "layer"], sort=False)))
     whole_runs = scores[(scores["metric"] == "") & (scores["status"] == "not_available")]
@@ -77,14 +60,11 @@ def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
         run = tuple(published[name] for name in RUN)
         scored = by_score.get((*run, published["layer"]))
         if scored is None:
-            rows.append(_not_run(published, reasons.get(run, "")))
+            reason = _reason(published, reasons.get(run, ""))
+            rows.append({**published, "protocol": "", "status": NOT_RUN, "reason": reason})
         else:
             rows += _beside(published, scored)
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _not_run(published: dict[str, Any], reason: str) -> dict[str, Any]:
-    return {**published, "protocol": "", "status": NOT_RUN, "reason": _reason(published, reason)}
 
 
 def _beside(published: dict[str, Any], ran: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,42 +15,21 @@ from layerscope.statistics.layer_curves import LayerCurve
 from layerscope.statistics.multiple_testing import holm
 
 COLUMNS = (
-    "task",
-    "protocol",
-    "metric",
-    "model",
-    "condition",
-    "other_condition",
-    "best_layer",
-    "other_best_layer",
-    "shift",
-    "shift_ci_low",
-    "shift_ci_high",
-    "layers_possible_in_both",
-    "p_same",
-    "p_same_holm",
-    "sentence",
+    *("task", "protocol", "metric", "model", "condition", "other_condition"),
+    *("best_layer", "other_best_layer", "shift", "shift_ci_low", "shift_ci_high"),
+    *("layers_possible_in_both", "p_same", "p_same_holm", "sentence"),
 )
 
 
 def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     """Compare the best layer of each model between every two conditions of one task, protocol and metric.
 
-    Parameters
-    ----------
-    curves
-        Curves of the foundation models, in the order of the study's conditions: of a pair, the later one is
-        ``other``.
-
-    Returns
-    -------
-    One row per model and pair of conditions, columns :data:`COLUMNS`. ``shift`` is the depth of the other
-    condition's best layer minus that of the first's, its interval from the bootstrap distributions of both
-    (conditions are resampled independently of each other). ``p_same`` tests that SOME layer is the best in
-    both: the largest, over layers, of twice the smaller of the layer's two p-values of being the best.
-    ``p_same_holm`` is corrected for all rows of the same task and protocol. ``layers_possible_in_both`` are
-    those whose p-value in this test exceeds 0.05: each condition tests them at 0.025 (Bonferroni of the two),
-    so they need not be the layers that are in both 95% confidence sets.
+    Conditions come in the order of the study: of a pair, the later one is ``other``. ``shift`` is the depth
+    of its best layer minus that of the first's, its interval from the bootstrap distributions of both.
+    ``p_same`` tests that SOME layer is the best in both: the largest, over layers, of twice the smaller of
+    the layer's two p-values of being the best; ``p_same_holm`` is corrected for all rows of the task and
+    protocol. ``layers_possible_in_both`` are those whose p-value in this test exceeds 0.05: each condition
+    tests them at 0.025 (Bonferroni), so they need not be the layers that are in both 95% confidence sets.
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
@@ -73,12 +52,8 @@ def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
     n_both = min(len(depths), len(other_depths))
     low, high = percentile_interval(other_depths[:n_both] - depths[:n_both])
     p_both = p_best_in_both(first, second)
-    task, protocol, metric, model = _family(first)
     return {
-        "task": task,
-        "protocol": protocol,
-        "metric": metric,
-        "model": model,
+        **dict(zip(COLUMNS, _family(first), strict=False)),
         "condition": first.comparison.condition,
         "other_condition": second.comparison.condition,
         "best_layer": best.layer,
@@ -93,15 +68,11 @@ def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
 
 def p_best_in_both(first: LayerCurve, second: LayerCurve) -> dict[str, float]:
     """P-value of each layer being the best in both conditions (Bonferroni of two); empty without any."""
-    one, other = (
-        {
-            layer.layer: float(p)
-            for layer, p in zip(curve.layers, curve.p_best, strict=True)
-            if not np.isnan(p)
-        }
+    p_first, p_second = (
+        {layer.layer: float(p) for layer, p in zip(curve.layers, curve.p_best, strict=True) if np.isfinite(p)}
         for curve in (first, second)
     )
-    return {name: min(1.0, 2 * min(p, other[name])) for name, p in one.items() if name in other}
+    return {name: min(1.0, 2 * min(p, p_second[name])) for name, p in p_first.items() if name in p_second}
 
 
 def _sentence(row: dict[str, Any]) -> str:

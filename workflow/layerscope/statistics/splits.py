@@ -17,7 +17,7 @@ import numpy.typing as npt
 from layerscope.chance import generator
 
 Floats = npt.NDArray[np.float64]
-LEAST_USABLE = 0.8
+MIN_USABLE_SHARE = 0.8
 """Share of the splits that must have a score on both parts for an interval to be given."""
 NEARLY_ONE = 1 - 1e-6
 DEGREES_OF_CELLS = 30
@@ -73,12 +73,12 @@ class Splits:
         random = generator(seed, names.tolist(), "splits")
         part = min(most, len(unit) / 2)
         first, second = np.zeros((2, n_splits, len(unit)), dtype=bool)
-        for one, other in zip(first, second, strict=True):
+        for in_first, in_second in zip(first, second, strict=True):
             order = random.permutation(len(names))
             before = np.empty(len(names))
             before[order] = np.cumsum(size[order]) - size[order]
-            one[:] = before[unit] < part
-            other[:] = (before[unit] >= part) & (before[unit] < 2 * part)
+            in_first[:] = before[unit] < part
+            in_second[:] = (before[unit] >= part) & (before[unit] < 2 * part)
         share = (first.mean() + second.mean()) / 2 if n_splits else 0.5
         return cls(first, second, names.tolist(), seed, float(np.sqrt(share / 2)))
 
@@ -105,7 +105,7 @@ class Splits:
 
         Returns
         -------
-        Shape ``(n_resamples,)``; NaN if fewer than :data:`LEAST_USABLE` of the splits have both scores.
+        Shape ``(n_resamples,)``; NaN if fewer than :data:`MIN_USABLE_SHARE` of the splits have both scores.
         """
         centre, first, second = (
             np.arctanh(np.clip(values, -NEARLY_ONE, NEARLY_ONE)) for values in (estimate, on_first, on_second)
@@ -113,7 +113,7 @@ class Splits:
         differences = self.scale * (first - second)
         usable = np.isfinite(differences)
         n_usable = int(usable.sum())
-        if not n_usable or n_usable < LEAST_USABLE * len(differences):
+        if not n_usable or n_usable < MIN_USABLE_SHARE * len(differences):
             return np.full(n_resamples, np.nan)
         random = generator(self.seed, self.units, "multipliers")
         normal = random.standard_normal((n_resamples, len(differences)))
