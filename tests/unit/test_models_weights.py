@@ -10,7 +10,8 @@ from model_examples import SCFOUNDATION, load_scfoundation, write_tahoe_x1
 from torch import nn
 
 from layerscope.errors import ModelError
-from layerscope.models.weights import load_strictly, read_checkpoint, read_safetensors, sha256
+from layerscope.models.weights import load_strictly, read_checkpoint, read_safetensors
+from layerscope.sources.manifest import sha256
 
 
 class Payload:

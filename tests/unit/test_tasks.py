@@ -72,3 +72,8 @@ def test_a_score_that_shuffled_labels_reach_is_called_chance(tmp_path: Path) -> 
         "not distinguishable from what shuffled labels give (0.30): it is not shown to keep cell types"
         in words
     )
+
+
+def test_a_score_without_a_null_is_not_called_more_than_chance(tmp_path: Path) -> None:
+    words = study(tmp_path, [0.80, 0.81, 0.82, 0.81], null_mean=float("nan"))["recommendation"]
+    assert "whether it is more than chance is unknown" in words

@@ -50,7 +50,7 @@ def read_cells(path: str | Path) -> AnnData:
     """
     import anndata
 
-    read_provenance(path)
+    read_about(path)
     return anndata.read_h5ad(path)
 
 
@@ -64,12 +64,6 @@ def read_part(path: str | Path, name: str) -> pd.DataFrame:
     read_about(path)
     with open_h5ad(path) as file:
         return read_table(file[name])
-
-
-def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Read the provenance of a file of canonical cells, and nothing else."""
-    provenance: dict[str, Any] = read_about(path)["provenance"]
-    return provenance
 
 
 def read_about(path: str | Path) -> dict[str, Any]:

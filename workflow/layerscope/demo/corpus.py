@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.cells.canonical import read_provenance, read_var
+from layerscope.cells.canonical import read_var
+from layerscope.cells.obs import read_provenance
 from layerscope.errors import DataError
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.models.base import FoundationModel, Sentences

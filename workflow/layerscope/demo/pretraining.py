@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope import __version__
-from layerscope.cells.canonical import read_provenance
+from layerscope.cells.obs import read_provenance
 from layerscope.demo.corpus import Corpus, gene_names, read_corpus
 from layerscope.demo.muon import Muon
 from layerscope.demo.objectives import OBJECTIVES, Inputs, Objective

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are
+from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, where_counts_are
+from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
@@ -139,7 +140,9 @@ class CellStream:
         verdict = judge(self._rows, everything)
         unlogged = values == "counts" and self._model.takes_fractions
         if verdict.kind != "empty":
-            remedy = where_counts_are(self._file, self._name, everything) if values == "counts" else ""
+            fitting = UNLOGGED_KINDS if unlogged else ACCEPTED[values]
+            search = values == "counts" and verdict.kind not in fitting
+            remedy = where_counts_are(self._file, self._name, everything) if search else ""
             check = admit_unlogged if unlogged else partial(admit, values=values)
             log.info("values: %s", check(verdict, where=f"{self.path}: {self._name}", remedy=remedy))
         return UNLOGGED if unlogged else values

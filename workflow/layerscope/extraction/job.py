@@ -27,7 +27,7 @@ from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
 from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
 from layerscope.models.settings import Settings
-from layerscope.models.weights import sha256
+from layerscope.sources.manifest import sha256
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
@@ -199,8 +199,7 @@ def _device(name: str) -> torch.device:
 
 def _pooling(model: FoundationModel, name: str) -> str:
     name = name or model.default_pooling
-    if name not in model.poolings:
-        raise ConfigError(f"{model.family}: no pooling {name!r}; choose one of {', '.join(model.poolings)}")
+    model.demand_pooling(name)
     return name
 
 

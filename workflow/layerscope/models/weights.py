@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,17 +17,12 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
+from layerscope.sources.manifest import sha256
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 
 LFS_POINTER = b"version https://git-lfs"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def present(path: Path, what: str) -> Path:

@@ -24,7 +24,7 @@ def recommend(choice: LayerChoice) -> str:
     if best is None:
         why = f": {choice.reason}" if choice.reason else ""
         return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
-    sentences = [_which(choice, best), _weak(best, choice.task), _held_out(choice)]
+    sentences = [_which(choice, best), _weak(best, choice), _held_out(choice)]
     sentences += [_against_official(choice), _against_baseline(choice), _against_untrained(choice)]
     entering = choice.embedding_layer
     if entering is not None and not entering.estimate < best.estimate:
@@ -99,11 +99,15 @@ def _held_out(choice: LayerChoice) -> str:
     )
 
 
-def _weak(best: Measured, task: str) -> str:
-    """Remark on a score that is no more than what shuffled labels give."""
+def _weak(best: Measured, choice: LayerChoice) -> str:
+    """Remark on a score that is no more than what shuffled labels give, or is not compared with that."""
+    task = TASKS.get(choice.task)
+    metric = task.metrics.get(choice.metric) if task else None
+    if metric and not metric.zero_is_chance and np.isnan(best.chance):
+        return "No score of shuffled labels stands beside it, so whether it is more than chance is unknown."
     if best.ci_low > np.fmax(best.chance, 0) or np.isnan(best.ci_low):
         return ""
-    keeps = TASKS[task].keeps if task in TASKS else "the signal"
+    keeps = task.keeps if task else "the signal"
     nothing = f"what shuffled labels give ({_number(best.chance)})" if best.chance > 0 else "0"
     if best.p_value < SIGNIFICANT:
         return (

@@ -19,10 +19,11 @@ from layerscope.settings import Settings
 
 @dataclass(frozen=True)
 class Metric:
-    """A primary metric: the label of its axis, and a sentence that says what it means."""
+    """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance."""
 
     label: str
     meaning: str
+    zero_is_chance: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ TASK = Task(
             "The score says how well a linear probe, fitted to that layer in some cells, names the types "
             "of cells of other donors or batches (where there are any): F1 averaged over cell types, 1 "
             "is every cell right; chance is what shuffled labels give, not 0.",
+            zero_is_chance=False,
         ),
     },
 )

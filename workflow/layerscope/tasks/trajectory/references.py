@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.canonical import ROOT_CELL
-from layerscope.cells.h5ad_file import open_h5ad
-from layerscope.cells.obs import read_obs
+from layerscope.cells.obs import read_obs, read_root_cell
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
@@ -91,7 +90,7 @@ def make_reference(
     baseline = read_layer(baseline_embeddings, OFFICIAL)
     if list(baseline.cell_ids) != list(obs.index):
         raise DataError(f"{baseline_embeddings}: its cells are not those of {cells}. Delete it and run again")
-    root, root_source = find_root(obs, _named_root(cells), baseline.matrix, str(cells))
+    root, root_source = find_root(obs, read_root_cell(cells), baseline.matrix, str(cells))
     if "reference_pseudotime" in obs:
         pseudotime, source = obs["reference_pseudotime"].to_numpy(dtype=np.float64), FROM_DATASET
     else:
@@ -218,8 +217,3 @@ def demand_same_cells(cell_ids: Sequence[str], reference: Reference, origin: str
             f"{origin}: its {len(cell_ids)} cells are not the {len(reference.cell_ids)} of the reference. "
             "Delete it and run again"
         )
-
-
-def _named_root(cells: str | Path) -> str | None:
-    with open_h5ad(cells) as file:
-        return str(file["uns"][ROOT_CELL].asstr()[()]) if ROOT_CELL in file["uns"] else None
