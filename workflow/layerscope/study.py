@@ -291,6 +291,11 @@ class Study(Configuration):
         baseline = TASKS[self.task(condition)].baseline
         return [self.embeddings_file(condition, baseline)] if baseline else []
 
+    def reference_seed(self, condition: str, protocol: str) -> int:
+        """Seed of a reference; always the same one where nothing is drawn."""
+        drawn = protocol in TASKS[self.task(condition)].drawn_references
+        return self.seeds.resampling if drawn else 0
+
     def reference_folder(self, condition: str, protocol: str) -> list[str]:
         """What a condition's layers are compared with, where its task has such a thing."""
         return [layout.reference(condition, protocol)] if TASKS[self.task(condition)].has_reference else []

@@ -22,7 +22,7 @@ rule make_reference:
         code=code_of_task("make_reference.py"),
         task=asks(study.task),
         settings=asks(study.reference_settings_of),
-        seed=study.seeds.resampling,
+        seed=asks(study.reference_seed),
     message:
         "Making the reference of {wildcards.condition} ({wildcards.protocol})"
     shell:

@@ -46,6 +46,8 @@ class Task:
         Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
     baseline
         The baseline whose embeddings the reference is computed from, where it has to be computed.
+    drawn_references
+        Protocols whose reference is drawn by the seed of the resampling; those of others never change with it.
     ceiling_protocols
         Protocols whose reference comes with a table of noise ceilings, ``ceilings.tsv``.
     primary
@@ -63,6 +65,7 @@ class Task:
     metrics: Mapping[str, Metric]
     has_reference: bool = True
     baseline: str = ""
+    drawn_references: tuple[str, ...] = ()
     ceiling_protocols: tuple[str, ...] = ()
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     intervals: Mapping[str, str] = field(default_factory=dict)
