@@ -47,7 +47,7 @@ class Task:
     baseline
         The baseline whose embeddings the reference is computed from, where it has to be computed.
     drawn_references
-        Protocols whose reference is drawn by the seed of the resampling; those of others never change with it.
+        Protocols whose reference is drawn by the seed of the resampling; no other changes with it.
     ceiling_protocols
         Protocols whose reference comes with a table of noise ceilings, ``ceilings.tsv``.
     primary
