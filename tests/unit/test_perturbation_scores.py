@@ -16,6 +16,7 @@ from layerscope.tasks.perturbation.differential_expression import differential_e
 from layerscope.tasks.perturbation.pairs import Draws, Pairs, SameModule, of_all_pairs
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 from layerscope.tasks.perturbation.scores import same_module
+from layerscope.tasks.perturbation.settings import PaperSettings
 from layerscope.tasks.perturbation.similarity import profile_similarity, read_similarity, write_similarity
 
 
@@ -25,8 +26,8 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     cells = experiment()
     write(folder / "cells.h5ad", cells)
-    sum_pseudobulk(folder / "cells.h5ad", folder / "pseudobulk.h5ad", {})
-    differential_expression(folder / "pseudobulk.h5ad", folder / "profiles.h5ad", {})
+    sum_pseudobulk(folder / "cells.h5ad", folder / "pseudobulk.h5ad", PaperSettings())
+    differential_expression(folder / "pseudobulk.h5ad", folder / "profiles.h5ad", PaperSettings())
     profile_similarity(folder / "profiles.h5ad", folder / "similarity.npz")
     return folder, cells
 

@@ -12,8 +12,8 @@ from layerscope.tasks.perturbation.settings import PaperSettings
 
 
 def made(tmp_path, cells, **settings):
-    settings = {"pseudobulk_by": ["guide", "replicate"]} | settings
-    sum_pseudobulk(write(tmp_path / "cells.h5ad", cells), tmp_path / "pseudobulk.h5ad", settings)
+    chosen = PaperSettings(**{"pseudobulk_by": ("guide", "replicate")} | settings)
+    sum_pseudobulk(write(tmp_path / "cells.h5ad", cells), tmp_path / "pseudobulk.h5ad", chosen)
     return anndata.read_h5ad(tmp_path / "pseudobulk.h5ad")
 
 
@@ -64,7 +64,7 @@ def test_the_largest_perturbations_are_kept_where_a_number_is_asked_for(tmp_path
 def test_controls_of_one_guide_are_divided_by_replicate(tmp_path):
     cells = experiment()
     cells.obs.loc[cells.obs["is_control"], "guide"] = "NT"
-    samples = made(tmp_path, cells, pseudobulk_by=["guide"])
+    samples = made(tmp_path, cells, pseudobulk_by=("guide",))
     control = samples.obs[samples.obs["is_control"]]
     assert control["replicate"].tolist() == ["lane_0", "lane_1"]
     assert (samples.obs.loc[~samples.obs["is_control"], "replicate"] == "").all()
@@ -113,7 +113,7 @@ def test_cells_without_a_perturbation_are_in_no_sample():
 def test_values_that_are_not_counts_are_refused(tmp_path):
     cells = write(tmp_path / "cells.h5ad", experiment(), values="log_normalised")
     with pytest.raises(DataError, match="raw counts"):
-        sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", {})
+        sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", PaperSettings())
 
 
 @pytest.mark.parametrize(

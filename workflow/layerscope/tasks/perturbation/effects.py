@@ -21,46 +21,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ExpressionSums:
-    """What effects need of the cells of each group.
+    """What effects need of the cells of each group ``item * n_buckets + bucket``, item 0 the control."""
 
-    Attributes
-    ----------
-    values
-        Sums of the genes' counts (or values), shape ``(n_groups, n_genes)``.
-    squares, weighted
-        Sums of squared counts, and of counts times the cell's total, over all cells of a bucket; shape
-        ``(n_buckets, n_genes)``.
-    cells, totals, squared_totals
-        Number of cells, sum of their totals and of its squares, shape ``(n_groups,)``.
-    n_buckets
-        Groups are numbered ``item * n_buckets + bucket``, item 0 being the control.
-    """
-
-    values: Array
-    squares: Array
-    weighted: Array
-    cells: Array
-    totals: Array
-    squared_totals: Array
+    values: Array  # sums of the genes' counts (or values), (n_groups, n_genes)
+    squares: Array  # of all cells of a bucket: sums of squared counts, (n_buckets, n_genes)
+    weighted: Array  # and of counts times the cell's total
+    cells: Array  # number of cells, (n_groups,)
+    totals: Array  # sum of their totals
+    squared_totals: Array  # and of the squares of these
     n_buckets: int
 
 
 def expression_sums(
     values: sparse.csr_matrix, totals: Array, group: NDArray[np.integer], n_groups: int, n_buckets: int
 ) -> ExpressionSums:
-    """Sum cells by group.
-
-    Parameters
-    ----------
-    values
-        Cells x genes.
-    totals
-        Total counts of each cell over ALL genes, shape ``(n_cells,)``.
-    group
-        Group of each cell, or -1.
-    n_groups, n_buckets
-        See :class:`ExpressionSums`.
-    """
+    """Sum cells x genes by group (-1: none); ``totals`` are of each cell over ALL genes."""
     inside = np.flatnonzero(group >= 0)
     own, owner, total = values[inside], group[inside], totals[inside]
     member = membership(owner, n_groups)
@@ -83,11 +58,8 @@ def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
 
     With ``y`` a cell's count of a gene and ``N`` its total, ``y`` has mean ``N r`` and variance
     ``N r + phi N^2 r^2``. The dispersion ``phi`` is had from the moments of all cells about the overall rate;
-    ``z`` is the difference of two rates over the root of the sum of their variances.
-
-    Returns
-    -------
-    Shape ``(n_perturbations, n_genes)``; 0 for genes without counts in these cells.
+    ``z`` is the difference of two rates over the root of the sum of their variances. Perturbations x genes; 0
+    for genes without counts in these cells.
     """
     chosen = np.asarray(buckets)
     parts = (sums.values, sums.totals, sums.squared_totals)
@@ -108,9 +80,7 @@ def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
 def value_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.integer]) -> Array:
     """Differences of means of log-normalised values over their standard error, pooled over all groups.
 
-    Returns
-    -------
-    Shape ``(n_perturbations, n_genes)``; 0 for genes that do not vary in these cells.
+    Perturbations x genes; 0 for genes that do not vary in these cells.
     """
     chosen = np.asarray(buckets)
     values = _over_buckets(sums.values, sums.n_buckets, chosen)

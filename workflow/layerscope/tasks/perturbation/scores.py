@@ -52,25 +52,8 @@ def scores_of_all_cells(
     same of centroids minus the control's (``spearman_centred``) and of cells of unit length
     (``spearman_unit_norm``). Where the cells carry their true module, ``auc_same_module`` says how well the
     layer's similarity tells pairs of one module from others. More than ``GENOME_SCALE`` perturbations have
-    the row ``spearman`` alone.
-
-    Parameters
-    ----------
-    cells
-        Sums of the layer over the control's cells and those of each perturbation of the reference.
-    obs
-        The cells' table.
-    reference
-        The reference's perturbations and their similarity.
-    subject
-        What the rows have in common.
-    settings
-        Of the protocol.
-
-    Returns
-    -------
-    The rows; and of each metric that has a number the bootstrap values, shape ``(n_resamples,)``, and the
-    values on both halves of the perturbations, shape ``(n_splits,)``.
+    the row ``spearman`` alone. With each metric's row come its bootstrap values, and the values on both
+    halves of the perturbations.
     """
     counts, names = cells.as_they_are.counts, reference.names
     present = counts[1:] > 0
