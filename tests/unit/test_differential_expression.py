@@ -116,20 +116,6 @@ def test_written_profiles_have_names_numbers_and_provenance(tmp_path):
     assert (tmp_path / "profiles.h5ad").read_bytes() == (tmp_path / "again.h5ad").read_bytes()
 
 
-def test_as_many_groups_as_samples_are_refused(tmp_path):
-    lone = anndata.AnnData(
-        X=np.full((3, 4), 20),
-        obs=pd.DataFrame(
-            {"perturbation": ["nt", "A", "B"], "is_control": [True, False, False], "n_cells": [9, 9, 9]},
-            index=["nt", "A", "B"],
-        ),
-        uns={"layerscope": "{}"},
-    )
-    lone.write_h5ad(tmp_path / "pseudobulk.h5ad")
-    with pytest.raises(DataError, match="pseudobulk_by"):
-        differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", PaperSettings())
-
-
 def test_no_gene_with_counts_is_refused(tmp_path):
     cells = write(tmp_path / "cells.h5ad", experiment())
     sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", PaperSettings())

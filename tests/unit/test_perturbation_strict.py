@@ -1,11 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from perturbation_cells import experiment, write
+from perturbation_cells import experiment, logged, score_matrix, write
 from scipy.stats import spearmanr
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks import jobs
 from layerscope.tasks.perturbation.design import make_design, read_design
@@ -44,30 +43,10 @@ def prepared(folder, cells):
     return folder, cells
 
 
-def logged(cells):
-    counts = cells.X.toarray()
-    return np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def score(study, matrix, tmp_path, **changes):
+def score(study, matrix, tmp_path, reference=None):
     folder, cells = study
-    write_official(tmp_path / "m.h5ad", cells.obs_names.tolist(), matrix, {"model": "m", "n_layers": 0})
-    arguments = {
-        "task": "perturbation",
-        "protocol": "strict",
-        "embeddings": tmp_path / "m.h5ad",
-        "layer": "official",
-        "cells": folder / "cells.h5ad",
-        "reference": [folder / "reference"],
-        "condition": "test",
-        "model": "m",
-        "settings": SETTINGS,
-        "seed": 3,
-        "output": tmp_path / "scores.tsv",
-        "resamples": tmp_path / "scores.npz",
-    }
-    jobs.score_layer(**(arguments | changes))
-    return read_scores(tmp_path / "scores.tsv").set_index("metric", drop=False)
+    references = [folder / "reference"] if reference is None else reference
+    return score_matrix(tmp_path, matrix, cells, "strict", SETTINGS, references)[0]
 
 
 def test_a_layer_that_keeps_expression_scores_up_to_the_ceiling(study, tmp_path):

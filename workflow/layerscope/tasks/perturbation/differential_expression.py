@@ -29,6 +29,7 @@ from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.inference import Array, OneWayInference, one_way_design
+from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.settings import PaperSettings
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class FoldChanges:
     base_mean: Array  # of normalised counts, (n_genes,)
     dispersion: Array  # (n_genes,)
     size_factors: Array  # (n_samples,)
-    notes: dict[str, Any]  # what the fit met with: genes replaced, handed over, warnings
+    notes: dict[str, Any]  # number of genes replaced, handed over, warnings
 
 
 def differential_expression(
@@ -70,8 +71,7 @@ def differential_expression(
         )
     is_control = samples.obs["is_control"].to_numpy(dtype=bool)
     names = sorted(set(samples.obs["perturbation"].astype(str)[~is_control]))
-    number = {name: index for index, name in enumerate(names, start=1)}
-    group = samples.obs["perturbation"].astype(str).map(number).where(~is_control, 0).to_numpy(dtype=np.int64)
+    group = group_cells(samples.obs, names)
     if samples.n_obs <= len(names) + 1:
         raise DataError(
             f"{pseudobulk}: {samples.n_obs} samples for {len(names)} perturbations and the control leave "
@@ -154,7 +154,7 @@ def fit(
 
 
 def _fit_size_factors(fitted: DeseqDataSet, wanted: str) -> str:
-    """Set the size factors and say how they were had."""
+    """Set the size factors and say how they were obtained."""
     n_everywhere = int((fitted.X > 0).all(axis=0).sum())
     if wanted == "ratio" and n_everywhere == 0:
         raise DataError(

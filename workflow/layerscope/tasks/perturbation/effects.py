@@ -57,7 +57,7 @@ def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
     """Negative-binomial z-scores of every perturbation against the control, from the cells of some buckets.
 
     With ``y`` a cell's count of a gene and ``N`` its total, ``y`` has mean ``N r`` and variance
-    ``N r + phi N^2 r^2``. The dispersion ``phi`` is had from the moments of all cells about the overall rate;
+    ``N r + phi N^2 r^2``. The dispersion ``phi`` comes from the moments of all cells about the overall rate;
     ``z`` is the difference of two rates over the root of the sum of their variances. Perturbations x genes; 0
     for genes without counts in these cells.
     """

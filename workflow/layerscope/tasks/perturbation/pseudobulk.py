@@ -27,12 +27,7 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 4096
 MIN_CONTROL_SAMPLES = 2
-OF_SAMPLES = {
-    "pseudobulk_by",
-    "min_cells_per_pseudobulk",
-    "min_cells_per_perturbation",
-    "max_perturbations",
-}
+OF_SAMPLES = {"pseudobulk_by", "min_cells_per_pseudobulk", "min_cells_per_perturbation", "max_perturbations"}
 
 
 def sum_pseudobulk(cells: str | Path, output: str | Path, settings: PaperSettings) -> None:

@@ -55,7 +55,8 @@ def released_reference(cells: str | Path, output: str | Path, settings: Released
         log.info("%s: %s", cells, remark)
     moments = log_moments(cells, group_cells(obs, names), len(names) + 1)
     profiles = truncated_differences(*moments, settings.top_genes)
-    write_similarity(output, names, uncentred_rank_cosines(profiles))
+    # ranks that are not centred: what the released code calls Spearman's correlation
+    write_similarity(output, names, cosines_of_ranks(average_ranks(profiles)))
 
 
 def log_moments(
@@ -93,8 +94,3 @@ def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Ar
     is_top = np.zeros(difference.shape, dtype=bool)
     np.put_along_axis(is_top, order, True, axis=1)
     return np.where(is_top, difference, 0.0)
-
-
-def uncentred_rank_cosines(profiles: Array) -> Array:
-    """Cosines of the rows' average ranks, which the released code calls their Spearman correlation."""
-    return np.asarray(cosines_of_ranks(average_ranks(profiles)), dtype=np.float64)

@@ -92,11 +92,15 @@ def _statistics(
     means, present, pairs = cells.as_they_are.means(), cells.as_they_are.counts > 0, Pairs(len(draws.used))
     reference = pairs.of(np.asarray(target, dtype=np.float64))
     versions = {METRIC: means, CENTRED: means - means[0], UNIT_NORM: cells.unit_norm.means()}
+    too_few = (
+        f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
+        f"{MIN_PERTURBATIONS} are needed"
+    )
     statistics: dict[str, Statistic] = {}
     reasons = {}
     for metric, of_items in versions.items():
         centroids = of_items[1:][present[1:]]
-        reason = _too_few(draws)
+        reason = too_few if len(draws.used) < MIN_PERTURBATIONS else ""
         if metric == CENTRED and not present[0]:
             reason = reason or "the model accepts no control cell"
         reason = reason or why_undefined(centroids)
@@ -143,12 +147,3 @@ def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArra
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
     return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])
-
-
-def _too_few(draws: Draws) -> str:
-    if len(draws.used) >= MIN_PERTURBATIONS:
-        return ""
-    return (
-        f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
-        f"{MIN_PERTURBATIONS} are needed"
-    )

@@ -123,15 +123,7 @@ def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int
 def write_reference(path: str | Path, reference: StrictReference) -> None:
     """Write a reference, always the same bytes for the same content."""
     with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(
-            stream,
-            allow_pickle=False,
-            names=np.array(reference.names, dtype=np.str_),
-            halves=reference.halves,
-            sizes=reference.sizes,
-            similarity=reference.similarity,
-            shuffled=reference.shuffled,
-        )
+        np.savez(stream, allow_pickle=False, **vars(reference))
 
 
 def read_reference(path: str | Path) -> StrictReference:
