@@ -85,11 +85,11 @@ def assign_samples(
     keys = pd.DataFrame({name: obs[name].astype(str).to_numpy(dtype=object) for name in columns})
     keys.insert(0, "perturbation", obs["perturbation"].astype(str).to_numpy(dtype=object))
     keys.insert(0, "is_target", ~control)
-    own = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
-    if own.columns.tolist() != keys.columns.tolist():
-        remarks.append(f"control cells share one {columns[0]}: their samples are by {own.columns[-1]}")
+    divided = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
+    if divided.columns.tolist() != keys.columns.tolist():
+        remarks.append(f"control cells share one {columns[0]}: their samples are by {divided.columns[-1]}")
     member = group_cells(obs, names) >= 0
-    return (*_number(own, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
+    return (*_number(divided, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
 
 
 def select_perturbations(
