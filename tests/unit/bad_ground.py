@@ -39,6 +39,7 @@ from layerscope.study import Study
 from layerscope.study_file import read_study
 from layerscope.tasks.perturbation.differential_expression import differential_expression
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.settings import PaperSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix, profile_similarity, write_similarity
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def write_good(folder: Path) -> None:
     ids = list(screen.obs_names)
     dense = np.asarray(screen.X.todense(), dtype=np.float32)
     write_official(folder / "screen_layer.h5ad", ids, np.log1p(dense)[:, :16], {"family": "log_all_genes"})
-    sum_pseudobulk(folder / "screen.h5ad", folder / "pseudobulk.h5ad", {})
+    sum_pseudobulk(folder / "screen.h5ad", folder / "pseudobulk.h5ad", PaperSettings())
     write_profiles(folder / "profiles.h5ad", [f"P{index:02d}" for index in range(9)])
     names = [f"P{index:02d}" for index in range(9)]
     random = np.random.default_rng(0)
@@ -238,10 +239,13 @@ STEPS: dict[str, Step] = {
         settings={"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2},
     ),
     "sum_pseudobulk": function(
-        sum_pseudobulk, cells="{at}/screen.h5ad", output="{out}/pseudobulk.h5ad", settings={}
+        sum_pseudobulk, cells="{at}/screen.h5ad", output="{out}/pseudobulk.h5ad", settings=PaperSettings()
     ),
     "differential_expression": function(
-        differential_expression, pseudobulk="{at}/pseudobulk.h5ad", output="{out}/profiles.h5ad", settings={}
+        differential_expression,
+        pseudobulk="{at}/pseudobulk.h5ad",
+        output="{out}/profiles.h5ad",
+        settings=PaperSettings(),
     ),
     "perturbation_similarity": function(
         profile_similarity, profiles="{at}/profiles.h5ad", output="{out}/similarity.npz"

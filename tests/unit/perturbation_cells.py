@@ -10,6 +10,9 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.canonical import write_cells
+from layerscope.extraction.embeddings_file import write_official
+from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.jobs import score_layer
 
 
 def experiment(
@@ -53,3 +56,39 @@ def write(path: Path, cells: anndata.AnnData, values: str = "counts") -> Path:
     described = {"condition": "test", "dataset": "test", "task": "perturbation", "values": values}
     write_cells(path, cells, described)
     return path
+
+
+def logged(cells: anndata.AnnData) -> np.ndarray:
+    """The cells' log-normalised values: a layer that keeps expression."""
+    counts = cells.X.toarray()
+    return np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True))
+
+
+def score_matrix(
+    folder: Path,
+    matrix: np.ndarray,
+    cells: anndata.AnnData,
+    protocol: str,
+    settings: dict[str, object],
+    reference: list[Path],
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Score a layer by its matrix: the rows by metric, and what is resampled."""
+    names = cells.obs_names.tolist()
+    write_official(folder / "m.h5ad", names, matrix, {"model": "m", "n_layers": 0})
+    write(folder / "scored.h5ad", cells)
+    score_layer(
+        task="perturbation",
+        protocol=protocol,
+        embeddings=folder / "m.h5ad",
+        layer="official",
+        cells=folder / "scored.h5ad",
+        reference=reference,
+        condition="test",
+        model="m",
+        settings=settings,
+        seed=3,
+        output=folder / "scores.tsv",
+        resamples=folder / "scores.npz",
+    )
+    rows = read_scores(folder / "scores.tsv").set_index("metric", drop=False)
+    return rows, read_resamples(folder / "scores.npz")

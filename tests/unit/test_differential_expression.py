@@ -12,6 +12,7 @@ from layerscope.errors import DataError
 from layerscope.tasks.perturbation.differential_expression import differential_expression, fit
 from layerscope.tasks.perturbation.inference import OneWayInference, one_way_design
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
+from layerscope.tasks.perturbation.settings import PaperSettings
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +105,9 @@ def test_genes_on_which_the_iteration_diverges_are_handed_over_and_counted(sampl
 
 def test_written_profiles_have_names_numbers_and_provenance(tmp_path):
     cells = write(tmp_path / "cells.h5ad", experiment())
-    sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", {})
-    differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", {})
-    differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "again.h5ad", {})
+    sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", PaperSettings())
+    differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", PaperSettings())
+    differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "again.h5ad", PaperSettings())
     profiles = anndata.read_h5ad(tmp_path / "profiles.h5ad")
     assert profiles.obs_names.tolist() == [f"P{i:02d}" for i in range(9)]
     assert profiles.obs["n_cells"].tolist() == [60] * 9
@@ -115,26 +116,12 @@ def test_written_profiles_have_names_numbers_and_provenance(tmp_path):
     assert (tmp_path / "profiles.h5ad").read_bytes() == (tmp_path / "again.h5ad").read_bytes()
 
 
-def test_as_many_groups_as_samples_are_refused(tmp_path):
-    lone = anndata.AnnData(
-        X=np.full((3, 4), 20),
-        obs=pd.DataFrame(
-            {"perturbation": ["nt", "A", "B"], "is_control": [True, False, False], "n_cells": [9, 9, 9]},
-            index=["nt", "A", "B"],
-        ),
-        uns={"layerscope": "{}"},
-    )
-    lone.write_h5ad(tmp_path / "pseudobulk.h5ad")
-    with pytest.raises(DataError, match="pseudobulk_by"):
-        differential_expression(tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", {})
-
-
 def test_no_gene_with_counts_is_refused(tmp_path):
     cells = write(tmp_path / "cells.h5ad", experiment())
-    sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", {})
+    sum_pseudobulk(cells, tmp_path / "pseudobulk.h5ad", PaperSettings())
     with pytest.raises(DataError, match="min_counts_per_gene"):
         differential_expression(
-            tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", {"min_counts_per_gene": 10**9}
+            tmp_path / "pseudobulk.h5ad", tmp_path / "profiles.h5ad", PaperSettings(min_counts_per_gene=10**9)
         )
 
 

@@ -19,8 +19,7 @@ from layerscope.tasks.perturbation.design import make_design, read_design
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sum_extraction import SavedSums
-from layerscope.tasks.perturbation.sums_file import SumsWriter
-from layerscope.tasks.perturbation.sums_reader import is_sums, read_layer_sums
+from layerscope.tasks.perturbation.sums_file import SumsWriter, is_sums, read_layer_sums
 
 N_GENES = 40
 SETTINGS = {"cells_per_perturbation": 20, "buckets": 4, "shuffles": 3, "permutations": 99, "resamples": 100}

@@ -5,12 +5,13 @@ from scipy.stats import rankdata, ttest_ind
 
 from layerscope.errors import DataError
 from layerscope.tasks.perturbation.released import released_reference, truncated_differences
+from layerscope.tasks.perturbation.settings import ReleasedSettings
 from layerscope.tasks.perturbation.similarity import read_similarity
 
 
 def made(tmp_path, cells, values="counts", **settings):
     write(tmp_path / "cells.h5ad", cells, values)
-    released_reference(tmp_path / "cells.h5ad", tmp_path / "similarity.npz", settings)
+    released_reference(tmp_path / "cells.h5ad", tmp_path / "similarity.npz", ReleasedSettings(**settings))
     return read_similarity(tmp_path / "similarity.npz")
 
 

@@ -33,14 +33,11 @@ def by_split(reference: StrictReference, size: int = -1) -> Estimate:
 def by_labels(
     expression: Expression, design: Design, obs: pd.DataFrame, columns: list[str], n_splits: int, seed: int
 ) -> tuple[Estimate, Mask] | None:
-    """Agreement of halves whose guides, or lanes, differ, with as many cells as the split halves have.
+    """Agreement of halves whose guides, or lanes, differ, and which perturbations entered at least once.
 
     Each perturbation's labels (combinations of the columns) are halved at random, in the same order for all
-    perturbations, so that lanes are halved alike. A perturbation without cells enough in a half is left out.
-
-    Returns
-    -------
-    The mean agreement, and the perturbations that entered at least once; None where too few did.
+    perturbations, so that lanes are halved alike; each half has as many cells as a split half. A perturbation
+    without cells enough in a half is left out; None if too few have.
     """
     item = group_cells(obs, design.names)
     label = combined_codes(obs, columns)

@@ -17,51 +17,27 @@ ROUNDING_ERROR = 1e-6
 
 @dataclass(frozen=True)
 class GroupSums:
-    """Sums over the cells of each group.
+    """Number and sum of the cells of each group."""
 
-    Attributes
-    ----------
-    counts
-        Cells of each group, shape ``(n_groups,)``.
-    sums
-        Sum over the cells of each dimension, shape ``(n_groups, n_dimensions)``, float64.
-    """
-
-    counts: NDArray[np.int64]
-    sums: Array
+    counts: NDArray[np.int64]  # (n_groups,)
+    sums: Array  # (n_groups, n_dimensions)
 
     def means(self) -> Array:
-        """Mean cell of each group, shape ``(n_groups, n_dimensions)``; NaN for a group without cells."""
+        """Mean cell of each group; NaN for a group without cells."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.sums / self.counts[:, None])
 
 
 @dataclass(frozen=True)
 class AllCells:
-    """A layer's sums over all cells of the control (first) and of each perturbation of a reference.
-
-    Attributes
-    ----------
-    as_they_are, unit_norm
-        Of the cells' vectors, and of these scaled to unit length.
-    """
+    """A layer's sums over all cells of the control (first) and of each perturbation of a reference."""
 
     as_they_are: GroupSums
-    unit_norm: GroupSums
+    unit_norm: GroupSums  # of the cells' vectors scaled to unit length
 
 
 def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> AllCells:
-    """Sum cells by group.
-
-    Parameters
-    ----------
-    matrix
-        Cells x dimensions, any float type.
-    group
-        Group of each cell, shape ``(n_cells,)``; cells of -1 are in none.
-    n_groups
-        Number of groups.
-    """
+    """Sum cells by group: of each cell one of ``n_groups``, or -1 for none."""
     counts = np.bincount(group[group >= 0], minlength=n_groups)
     plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
@@ -100,13 +76,7 @@ def unit_rows(matrix: NDArray[np.floating]) -> Array:
 
 
 def why_undefined(centroids: Array) -> str:
-    """Why cosines between these centroids mean nothing; empty if they do.
-
-    Parameters
-    ----------
-    centroids
-        Shape ``(n_groups, n_dimensions)``, finite.
-    """
+    """Why cosines between these (finite) centroids mean nothing; empty if they do."""
     length = np.linalg.norm(centroids, axis=1)
     if (length == 0).any():
         return f"{int((length == 0).sum())} of {len(length)} centroids have length zero, so no direction"

@@ -8,17 +8,14 @@ one sum per perturbation and bucket, so that protocol ``strict`` looks at no sin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerscope.cells.obs import read_obs
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.files import whole
@@ -34,56 +31,21 @@ Codes = NDArray[np.int64]
 class Design:
     """Groups of cells under several labellings.
 
-    Attributes
-    ----------
-    names
-        The perturbations, by name.
-    cell_ids
-        The cells, in the order of the cells' file.
-    n_buckets
-        Buckets that each perturbation's cells are dealt into.
-    cells_per_perturbation
-        Cells of every perturbation, a multiple of ``n_buckets``. All control cells are used.
-    groups
-        Group of each cell, ``item * n_buckets + bucket`` with item 0 the control and item ``i`` the
-        perturbation ``names[i - 1]``, or -1; shape ``(1 + n_shuffles, n_cells)``. Row 0 has the true labels,
-        the others labels shuffled among the cells of a lane.
+    A group is ``item * n_buckets + bucket``, with item 0 the control and item ``i`` the perturbation
+    ``names[i - 1]``; -1 is none. Row 0 of ``groups`` has the true labels, the others labels shuffled among
+    the cells of a lane. All control cells are used.
     """
 
     names: list[str]
     cell_ids: list[str]
     n_buckets: int
-    cells_per_perturbation: int
-    groups: NDArray[np.int32]
+    cells_per_perturbation: int  # a multiple of n_buckets
+    groups: NDArray[np.int32]  # (1 + n_shuffles, n_cells)
 
     @property
     def n_groups(self) -> int:
         """Groups of one labelling, the control's included."""
         return (len(self.names) + 1) * self.n_buckets
-
-
-def design_splits(cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int) -> None:
-    """Design the splits of a condition's cells and write them.
-
-    Parameters
-    ----------
-    cells
-        Canonical cells, of which only the table is read.
-    output
-        The ``.npz`` file to make.
-    settings
-        See :class:`~layerscope.tasks.perturbation.settings.StrictSettings`.
-    seed
-        Seed of the selection, the dealing and the shuffles; each cell's share of chance comes from the seed
-        and its id, so the order of the cells plays no part.
-
-    Raises
-    ------
-    DataError
-        If too few perturbations, or controls, have cells enough.
-    """
-    design = make_design(read_obs(cells), StrictSettings.read(settings), seed, str(cells))
-    write_design(output, design)
 
 
 def make_design(obs: pd.DataFrame, settings: StrictSettings, seed: int, where: str = "cells") -> Design:
@@ -171,13 +133,7 @@ def write_design(path: str | Path, design: Design) -> None:
 
 
 def read_design(path: str | Path) -> Design:
-    """Read what :func:`write_design` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is not a design.
-    """
+    """Read what :func:`write_design` wrote; a DataError if the file is not a design."""
     with arrays_of(path, "a design of splits") as arrays:
         return Design(
             names=arrays["names"].tolist(),

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.inference import Array, OneWayInference, one_way_design
+from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.settings import PaperSettings
 
 log = logging.getLogger(__name__)
@@ -40,71 +40,44 @@ MIN_RATIO_GENES = 50
 
 @dataclass(frozen=True)
 class FoldChanges:
-    """Log2 fold changes of perturbations against the control, and what they were fitted with.
+    """Log2 fold changes of perturbations against the control, and what they were fitted with."""
 
-    Attributes
-    ----------
-    log2_fold_change
-        Shape ``(n_perturbations, n_genes)``.
-    base_mean, dispersion
-        Mean of the normalised counts and final dispersion, shape ``(n_genes,)``.
-    size_factors
-        Shape ``(n_samples,)``.
-    notes
-        What the fit met with: genes replaced, handed over, warnings.
-    """
-
-    log2_fold_change: Array
-    base_mean: Array
-    dispersion: Array
-    size_factors: Array
-    notes: dict[str, Any]
+    log2_fold_change: Array  # (n_perturbations, n_genes)
+    base_mean: Array  # of normalised counts, (n_genes,)
+    dispersion: Array  # (n_genes,)
+    size_factors: Array  # (n_samples,)
+    notes: dict[str, Any]  # number of genes replaced, handed over, warnings
 
 
 def differential_expression(
-    pseudobulk: str | Path, output: str | Path, settings: Mapping[str, Any], threads: int = 1
+    pseudobulk: str | Path, output: str | Path, settings: PaperSettings, threads: int = 1
 ) -> None:
-    """Fit the pseudobulks of a condition and write the fold changes of its perturbations as an h5ad file.
+    """Fit what ``sum_pseudobulk`` wrote, and write the fold changes of its perturbations as an h5ad file.
 
-    Parameters
-    ----------
-    pseudobulk
-        What :func:`~layerscope.tasks.perturbation.pseudobulk.sum_pseudobulk` wrote.
-    output
-        The file to make: perturbations x genes, ``X`` being log2 fold changes; ``obs`` has ``n_cells`` and
-        ``n_samples``, ``var`` has ``base_mean`` and ``dispersion``.
-    settings
-        See :class:`~layerscope.tasks.perturbation.settings.PaperSettings`.
-    threads
-        Blocks of genes fitted at the same time.
-
-    Raises
-    ------
-    DataError
-        If there is no gene with counts enough, or no sample to spare for estimating dispersions.
+    It has perturbations x genes, ``X`` being log2 fold changes; ``obs`` has ``n_cells`` and ``n_samples``,
+    ``var`` has ``base_mean`` and ``dispersion``. A DataError if there is no gene with counts enough, or no
+    sample to spare for estimating dispersions.
     """
-    chosen = PaperSettings.read(settings)
     open_h5ad(pseudobulk).close()
     samples = anndata.read_h5ad(pseudobulk)
     missing = [name for name in ("perturbation", "is_control", "n_cells") if name not in samples.obs]
     if missing:
         raise DataError(f"{pseudobulk}: not pseudobulks (no column {missing[0]!r}); make them of these cells")
-    tested = np.asarray(samples.X.sum(axis=0) >= max(chosen.min_counts_per_gene, 1))
+    tested = np.asarray(samples.X.sum(axis=0) >= max(settings.min_counts_per_gene, 1))
     if not tested.any():
         raise DataError(
-            f"{pseudobulk}: no gene has {chosen.min_counts_per_gene} counts over the {samples.n_obs} "
+            f"{pseudobulk}: no gene has {settings.min_counts_per_gene} counts over the {samples.n_obs} "
             "samples; lower min_counts_per_gene"
         )
     is_control = samples.obs["is_control"].to_numpy(dtype=bool)
     names = sorted(set(samples.obs["perturbation"].astype(str)[~is_control]))
-    number = {name: index for index, name in enumerate(names, start=1)}
-    group = samples.obs["perturbation"].astype(str).map(number).where(~is_control, 0).to_numpy(dtype=np.int64)
+    group = group_cells(samples.obs, names)
     if samples.n_obs <= len(names) + 1:
         raise DataError(
             f"{pseudobulk}: {samples.n_obs} samples for {len(names)} perturbations and the control leave "
             "none to estimate dispersions from; form samples by more columns (pseudobulk_by)"
         )
-    fitted = fit(np.asarray(samples.X[:, tested]), group, chosen.size_factors, threads)
+    fitted = fit(np.asarray(samples.X[:, tested]), group, settings.size_factors, threads)
     cells_of = pd.Series(samples.obs["n_cells"].to_numpy()).groupby(group)
     made_from = {
         **json.loads(str(samples.uns["layerscope"])),
@@ -115,7 +88,7 @@ def differential_expression(
         "n_control_samples": int(is_control.sum()),
         "n_control_cells": int(samples.obs.loc[is_control, "n_cells"].sum()),
         "n_genes_tested": int(tested.sum()),
-        "min_counts_per_gene": chosen.min_counts_per_gene,
+        "min_counts_per_gene": settings.min_counts_per_gene,
         **fitted.notes,
     }
     written = anndata.AnnData(
@@ -134,18 +107,9 @@ def differential_expression(
 def fit(
     counts: NDArray[np.int64], group: NDArray[np.int64], size_factors: str = "auto", threads: int = 1
 ) -> FoldChanges:
-    """Fit all samples jointly; fold changes of every group against group 0.
+    """Fit all samples jointly; fold changes of every group against group 0, the control.
 
-    Parameters
-    ----------
-    counts
-        Whole numbers, shape ``(n_samples, n_genes)``, no gene all zero.
-    group
-        Group of each sample, shape ``(n_samples,)``; 0 is the control.
-    size_factors
-        See :class:`~layerscope.tasks.perturbation.settings.PaperSettings`.
-    threads
-        Blocks of genes fitted at the same time.
+    ``counts`` are samples x genes, no gene all zero; blocks of genes are fitted in parallel threads.
     """
     inference = OneWayInference(threads)
     labels = [f"sample_{index}" for index in range(len(counts))]
@@ -190,7 +154,7 @@ def fit(
 
 
 def _fit_size_factors(fitted: DeseqDataSet, wanted: str) -> str:
-    """Set the size factors and say how they were had."""
+    """Set the size factors and say how they were obtained."""
     n_everywhere = int((fitted.X > 0).all(axis=0).sum())
     if wanted == "ratio" and n_everywhere == 0:
         raise DataError(

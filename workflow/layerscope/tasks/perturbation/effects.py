@@ -7,7 +7,6 @@ standard error. Both use one dispersion (or variance) per gene, of the cells of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,46 +20,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ExpressionSums:
-    """What effects need of the cells of each group.
+    """What effects need of the cells of each group ``item * n_buckets + bucket``, item 0 the control."""
 
-    Attributes
-    ----------
-    values
-        Sums of the genes' counts (or values), shape ``(n_groups, n_genes)``.
-    squares, weighted
-        Sums of squared counts, and of counts times the cell's total, over all cells of a bucket; shape
-        ``(n_buckets, n_genes)``.
-    cells, totals, squared_totals
-        Number of cells, sum of their totals and of its squares, shape ``(n_groups,)``.
-    n_buckets
-        Groups are numbered ``item * n_buckets + bucket``, item 0 being the control.
-    """
-
-    values: Array
-    squares: Array
-    weighted: Array
-    cells: Array
-    totals: Array
-    squared_totals: Array
+    values: Array  # sums of the genes' counts (or values), (n_groups, n_genes)
+    squares: Array  # sums of squared counts over all cells of a bucket, (n_buckets, n_genes)
+    weighted: Array  # the same of counts times the cell's total
+    cells: Array  # number of cells, (n_groups,)
+    totals: Array  # sums of the cells' total counts
+    squared_totals: Array  # sums of their squares
     n_buckets: int
 
 
 def expression_sums(
     values: sparse.csr_matrix, totals: Array, group: NDArray[np.integer], n_groups: int, n_buckets: int
 ) -> ExpressionSums:
-    """Sum cells by group.
-
-    Parameters
-    ----------
-    values
-        Cells x genes.
-    totals
-        Total counts of each cell over ALL genes, shape ``(n_cells,)``.
-    group
-        Group of each cell, or -1.
-    n_groups, n_buckets
-        See :class:`ExpressionSums`.
-    """
+    """Sum cells x genes by group (-1: none); ``totals`` are of each cell over ALL genes."""
     inside = np.flatnonzero(group >= 0)
     own, owner, total = values[inside], group[inside], totals[inside]
     member = membership(owner, n_groups)
@@ -78,23 +52,19 @@ def expression_sums(
     )
 
 
-def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.integer]) -> Array:
+def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
     """Negative-binomial z-scores of every perturbation against the control, from the cells of some buckets.
 
     With ``y`` a cell's count of a gene and ``N`` its total, ``y`` has mean ``N r`` and variance
-    ``N r + phi N^2 r^2``. The dispersion ``phi`` is had from the moments of all cells about the overall rate;
-    ``z`` is the difference of two rates over the root of the sum of their variances.
-
-    Returns
-    -------
-    Shape ``(n_perturbations, n_genes)``; 0 for genes without counts in these cells.
+    ``N r + phi N^2 r^2``. The dispersion ``phi`` comes from the moments of all cells about the overall rate;
+    ``z`` is the difference of two rates over the root of the sum of their variances. Perturbations x genes; 0
+    for genes without counts in these cells.
     """
-    chosen = np.asarray(buckets)
     parts = (sums.values, sums.totals, sums.squared_totals)
-    counts, total, squared = (_over_buckets(part, sums.n_buckets, chosen) for part in parts)
+    counts, total, squared = (_over_buckets(part, sums.n_buckets, buckets) for part in parts)
     everything, every_square = total.sum(), squared.sum()
     rate = counts.sum(axis=0) / everything
-    spread = sums.squares[chosen].sum(axis=0) - 2 * rate * sums.weighted[chosen].sum(axis=0)
+    spread = sums.squares[buckets].sum(axis=0) - 2 * rate * sums.weighted[buckets].sum(axis=0)
     spread += rate**2 * every_square
     counted = rate > 0
     safe = np.where(counted, rate, 1.0)
@@ -105,18 +75,15 @@ def count_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.inte
     return np.asarray(np.where(counted, rates[1:] - rates[0], 0.0) / np.where(counted, error, 1.0))
 
 
-def value_effects(sums: ExpressionSums, buckets: Sequence[int] | NDArray[np.integer]) -> Array:
+def value_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
     """Differences of means of log-normalised values over their standard error, pooled over all groups.
 
-    Returns
-    -------
-    Shape ``(n_perturbations, n_genes)``; 0 for genes that do not vary in these cells.
+    Perturbations x genes; 0 for genes that do not vary in these cells.
     """
-    chosen = np.asarray(buckets)
-    values = _over_buckets(sums.values, sums.n_buckets, chosen)
-    cells = _over_buckets(sums.cells, sums.n_buckets, chosen)
+    values = _over_buckets(sums.values, sums.n_buckets, buckets)
+    cells = _over_buckets(sums.cells, sums.n_buckets, buckets)
     means = values / cells[:, None]
-    within = sums.squares[chosen].sum(axis=0) - (values * means).sum(axis=0)
+    within = sums.squares[buckets].sum(axis=0) - (values * means).sum(axis=0)
     free = cells.sum() - len(cells)
     variance = within / free
     varies = variance > 1e-12 * np.maximum((means**2).max(axis=0), 1e-12)

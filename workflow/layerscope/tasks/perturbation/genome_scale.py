@@ -31,17 +31,9 @@ def spearman_of_many(
 ) -> tuple[Estimate, Array, Array]:
     """Spearman's correlation over millions of pairs, and its values on halves of the items.
 
-    Parameters
-    ----------
-    x, y
-        Similarities above the diagonal, row by row, shape ``(n_items * (n_items - 1) / 2,)``.
-    halves
-        True for the items of the first half, shape ``(n_splits, n_items)``.
-
-    Returns
-    -------
-    The correlation; and the correlation of the ranks of ALL pairs over the pairs within each first and each
-    second half, shape ``(n_splits,)``. NaN where a vector is constant.
+    ``x`` and ``y`` are above a diagonal, row by row; ``halves``, splits x items, is True for the first half.
+    The values are correlations of the ranks of ALL pairs over the pairs within each first and each second
+    half. NaN where a vector is constant.
     """
     ranked_x, ranked_y = RankedPairs(x), RankedPairs(y)
     estimate = spearman_influence(ranked_x, ranked_y, halves.shape[1])

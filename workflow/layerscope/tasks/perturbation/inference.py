@@ -43,13 +43,7 @@ def one_way_design(group: NDArray[np.integer]) -> Array:
 
 
 class Groups:
-    """Samples in groups, recognised by their design matrix; group 0 is the reference.
-
-    Raises
-    ------
-    ValueError
-        If the matrix is not an intercept and one indicator for each group but the first, or a group is empty.
-    """
+    """Samples in groups, of which 0 is the reference, from a one-way design matrix; else a ValueError."""
 
     def __init__(self, design: Array) -> None:
         indicators = np.asarray(design, dtype=np.float64)[:, 1:]
@@ -100,17 +94,8 @@ def _pivot(weights: Array) -> Array:
 class OneWayInference(DefaultInference):  # type: ignore[misc]
     """Inference for designs of an intercept and one indicator per group but the first.
 
-    What a fit of fold changes calls is vectorised here; the rest is PyDESeq2's.
-
-    Parameters
-    ----------
-    threads
-        Blocks of genes worked on at the same time.
-
-    Attributes
-    ----------
-    n_handed_over
-        Genes on which the iteration diverged and that PyDESeq2's own solver fitted.
+    What a fit of fold changes calls is vectorised here, blocks of genes in parallel threads; the rest is
+    PyDESeq2's. ``n_handed_over`` counts the genes that diverged and that PyDESeq2's own solver fitted.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -172,10 +157,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
     ) -> tuple[Array, Array, Array, Mask]:
         """Fit the negative-binomial model by iteratively reweighted least squares.
 
-        Returns
-        -------
-        Coefficients ``(n_genes, n_groups)``, means ``(n_samples, n_genes)``, hat diagonals
-        ``(n_samples, n_genes)`` and whether each gene converged.
+        Coefficients (genes x groups), means and hat diagonals (samples x genes), and which genes converged.
         """
         size = np.asarray(size_factors, dtype=np.float64)
         model = Regression(Groups(design_matrix), size[:, None], min_mu, beta_tol, max_beta, maxiter)

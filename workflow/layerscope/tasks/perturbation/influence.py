@@ -24,18 +24,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A correlation over pairs of items.
-
-    Attributes
-    ----------
-    value
-        The correlation; NaN if it does not exist.
-    influence
-        Its derivative in the weight of every item, shape ``(n_items,)``.
-    """
+    """A correlation over pairs of items, and its derivative in every item's weight; NaN if there is none."""
 
     value: float
-    influence: Array
+    influence: Array  # (n_items,)
 
     @classmethod
     def mean(cls, estimates: Sequence[Estimate]) -> Estimate:
@@ -47,17 +39,9 @@ class Estimate:
 
 
 class RankedPairs:
-    """Values of pairs, sorted once: their ranks, and sums of other vectors over the pairs ranked above.
+    """Values above a diagonal, row by row, sorted once; fewer than 2**30.
 
-    Parameters
-    ----------
-    values
-        Above the diagonal of a matrix, row by row, shape ``(n_pairs,)``; fewer than 2**30 pairs.
-
-    Attributes
-    ----------
-    centred
-        Average ranks minus the mean rank, shape ``(n_pairs,)``.
+    ``centred`` are their average ranks minus the mean rank.
     """
 
     def __init__(self, values: NDArray[np.floating]) -> None:
@@ -135,15 +119,11 @@ def interval(estimate: Estimate) -> tuple[float, float]:
 
 
 def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | None:
-    """Interval of 95% of the ratio of two correlations of the same items.
+    """Interval of 95% of the ratio of two correlations; None if that of the second is not above 0.
 
     Fieller's (1954): all ratios ``r`` at which ``first - r * second`` is not distinguishable from 0. In place
     of variances stand the distances to each correlation's own bounds (Newcombe 2016, with the correlation of
     the two from their influences), so that the interval excludes 0 exactly where that of the first does.
-
-    Returns
-    -------
-    Lower and upper bound; None where the interval of the second is not above 0, so that no bounds exist.
     """
     (low, high), (least, most) = interval(first), interval(second)
     if not least > 0:

@@ -20,7 +20,7 @@ from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sums import sum_layer
-from layerscope.tasks.perturbation.sums_reader import is_sums, read_everyone, read_layer_sums
+from layerscope.tasks.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
 
 PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"
 DESIGN, CEILINGS = "design.npz", "ceilings.tsv"
@@ -42,16 +42,15 @@ def _paper_reference(job: ReferenceJob) -> None:
     from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
     from layerscope.tasks.perturbation.similarity import profile_similarity
 
-    settings = vars(job.settings)
-    sum_pseudobulk(job.cells, job.folder / PSEUDOBULK, settings)
-    differential_expression(job.folder / PSEUDOBULK, job.folder / PROFILES, settings, job.threads)
+    sum_pseudobulk(job.cells, job.folder / PSEUDOBULK, job.settings)
+    differential_expression(job.folder / PSEUDOBULK, job.folder / PROFILES, job.settings, job.threads)
     profile_similarity(job.folder / PROFILES, job.folder / SIMILARITY, job.threads)
 
 
 def _released_reference(job: ReferenceJob) -> None:
     from layerscope.tasks.perturbation.released import released_reference
 
-    released_reference(job.cells, job.folder / SIMILARITY, vars(job.settings))
+    released_reference(job.cells, job.folder / SIMILARITY, job.settings)
 
 
 def _strict_reference(job: ReferenceJob) -> None:

@@ -52,16 +52,8 @@ def pairs_by_row(of_pair: NDArray[np.floating], n_items: int) -> Iterator[NDArra
 class Draws:
     """How perturbations are drawn: the same draws for every layer and model of a condition.
 
-    Attributes
-    ----------
-    items
-        All items that are drawn, the reference's.
-    used
-        Those that a layer has, in its order; draws of others are left out.
-    seed
-        Draws depend on it and on the set of ``items`` alone.
-    n_resamples, n_splits
-        Bootstrap resamples, and random halves.
+    Draws depend on the seed and on the set of all ``items`` (the reference's) alone; those of items that a
+    layer lacks are left out. ``used`` are the layer's, in its order.
     """
 
     items: Sequence[str]
@@ -94,13 +86,6 @@ class SameModule:
 
     Area under the receiver operating characteristic (the chance that a random pair of one module is more
     similar than a random pair of two modules, ties counting one half), under counts of the pairs.
-
-    Parameters
-    ----------
-    similarity
-        Of each pair, shape ``(n_pairs,)``.
-    same
-        Whether the pair is of one module, shape ``(n_pairs,)``.
     """
 
     def __init__(self, similarity: Array, same: NDArray[np.bool_]) -> None:
@@ -129,12 +114,7 @@ def of_all_pairs(statistic: Statistic, pairs: Pairs) -> float:
 
 
 def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Array]:
-    """Bootstrap statistics of the pairs of the used items.
-
-    Returns
-    -------
-    Values of each statistic, shape ``(n_resamples,)``; NaN where it does not exist.
-    """
+    """Bootstrap values of statistics of the pairs of the used items; NaN where one does not exist."""
     pairs = Pairs(len(draws.used))
     at_once = max(1, VALUES_AT_ONCE // max(len(pairs), 1))
     blocks: dict[str, list[Array]] = {name: [] for name in statistics}
@@ -147,12 +127,9 @@ def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Arr
 
 
 def on_halves(statistics: Sequence[Statistic], draws: Draws) -> tuple[Array, Array]:
-    """Mean of statistics within random halves of the items, for a choice on one and a score on the other.
+    """Mean of statistics on the first and on the second half of random splits of the items.
 
-    Returns
-    -------
-    Values on the first and on the second half of each split, each of shape ``(n_splits,)``; NaN where a
-    statistic does not exist within a half.
+    A layer is chosen on one and scored on the other; NaN where a statistic does not exist within a half.
     """
     pairs, first = Pairs(len(draws.used)), draws.halves()
     chosen_on, scored_on = (

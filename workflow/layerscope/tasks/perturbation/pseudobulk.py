@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -28,50 +27,32 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 4096
 MIN_CONTROL_SAMPLES = 2
+OF_SAMPLES = {"pseudobulk_by", "min_cells_per_pseudobulk", "min_cells_per_perturbation", "max_perturbations"}
 
 
-def sum_pseudobulk(cells: str | Path, output: str | Path, settings: Mapping[str, Any]) -> None:
-    """Sum the counts of canonical cells by sample and write them as an h5ad file.
+def sum_pseudobulk(cells: str | Path, output: str | Path, settings: PaperSettings) -> None:
+    """Sum the counts of canonical cells by sample and write them as an h5ad file, samples x genes.
 
-    Parameters
-    ----------
-    cells
-        Canonical cells with raw counts; ``obs`` has ``perturbation``, ``is_control`` and at least one of
-        ``guide``, ``replicate``, ``batch``.
-    output
-        The file to make: samples x genes, whole numbers; ``obs`` has ``perturbation``, ``guide``,
-        ``replicate``, ``batch`` (those that formed the sample; "" where a sample is not divided by it),
-        ``is_control`` and ``n_cells``. Control samples come first, then perturbations by name.
-    settings
-        See :class:`~layerscope.tasks.perturbation.settings.PaperSettings`.
-
-    Raises
-    ------
-    DataError
-        If the cells hold no counts, no control cells, no perturbation large enough, or no structure that
-        divides the control cells into samples.
+    ``obs`` has ``perturbation``, ``guide``, ``replicate``, ``batch`` (those that formed the sample; "" where
+    a sample is not divided by it), ``is_control`` and ``n_cells``. Control samples come first, then
+    perturbations by name. A DataError if the cells hold no counts, no control, no perturbation large enough,
+    or nothing that divides the control into samples.
     """
     from anndata import AnnData
 
-    chosen = PaperSettings.read(settings)
     provenance = read_provenance(cells)
     if provenance.get("values") != "counts":
         raise DataError(
             f"{cells}: pseudobulks are sums of raw counts, but these cells hold {provenance.get('values')} "
             "values; differential expression by DESeq2 needs a dataset with raw counts"
         )
-    table, sample, remarks = assign_samples(read_obs(cells), chosen, str(cells))
+    table, sample, remarks = assign_samples(read_obs(cells), settings, str(cells))
     counts = sum_rows(cells, sample, len(table))
     made_from = {
         "step": "pseudobulk",
         "condition": provenance.get("condition"),
         "dataset": provenance.get("dataset"),
-        "settings": {
-            "pseudobulk_by": list(chosen.pseudobulk_by),
-            "min_cells_per_pseudobulk": chosen.min_cells_per_pseudobulk,
-            "min_cells_per_perturbation": chosen.min_cells_per_perturbation,
-            "max_perturbations": chosen.max_perturbations,
-        },
+        "settings": settings.model_dump(mode="json", include=OF_SAMPLES),
         "remarks": remarks,
         "layerscope_version": __version__,
     }
@@ -88,13 +69,7 @@ def sum_pseudobulk(cells: str | Path, output: str | Path, settings: Mapping[str,
 def assign_samples(
     obs: pd.DataFrame, settings: PaperSettings, where: str = "cells"
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[str]]:
-    """Say which cells form which sample.
-
-    Returns
-    -------
-    The samples' table, the sample of each cell (-1 where it is in none), and remarks on what was left out or
-    done otherwise than asked.
-    """
+    """The samples' table, the sample of each cell (-1: none), and remarks on what was left out."""
     demand_labels(obs, where)
     control = obs["is_control"].to_numpy(dtype=bool)
     if not control.any():
@@ -110,11 +85,11 @@ def assign_samples(
     keys = pd.DataFrame({name: obs[name].astype(str).to_numpy(dtype=object) for name in columns})
     keys.insert(0, "perturbation", obs["perturbation"].astype(str).to_numpy(dtype=object))
     keys.insert(0, "is_target", ~control)
-    own = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
-    if own.columns.tolist() != keys.columns.tolist():
-        remarks.append(f"control cells share one {columns[0]}: their samples are by {own.columns[-1]}")
+    divided = _divide_controls(keys, obs, control, settings.min_cells_per_pseudobulk, where)
+    if divided.columns.tolist() != keys.columns.tolist():
+        remarks.append(f"control cells share one {columns[0]}: their samples are by {divided.columns[-1]}")
     member = group_cells(obs, names) >= 0
-    return (*_number(own, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
+    return (*_number(divided, member, settings.min_cells_per_pseudobulk, remarks, where), remarks)
 
 
 def select_perturbations(

@@ -16,9 +16,7 @@ Where the code's detail is not known, the plain choice is made: Welch's t, avera
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,48 +37,32 @@ Array = NDArray[np.float64]
 TARGET_SUM = 1e4
 
 
-def released_reference(cells: str | Path, output: str | Path, settings: Mapping[str, Any]) -> None:
+def released_reference(cells: str | Path, output: str | Path, settings: ReleasedSettings) -> None:
     """Make the reference of a condition and write its similarity matrix.
 
-    Parameters
-    ----------
-    cells
-        Canonical cells; counts are log-normalised, other values taken as they are.
-    output
-        The ``.npz`` file to make, see :func:`~layerscope.tasks.perturbation.similarity.write_similarity`.
-    settings
-        See :class:`~layerscope.tasks.perturbation.settings.ReleasedSettings`.
-
-    Raises
-    ------
-    DataError
-        If there are no control cells or no perturbation has cells enough.
+    Counts are log-normalised, other values taken as they are. A DataError if there are fewer than two
+    control cells, or no perturbation has cells enough.
     """
-    chosen = ReleasedSettings.read(settings)
     obs = read_obs(cells)
     demand_labels(obs, str(cells))
     n_control = int(obs["is_control"].sum())
     if n_control < 2:
         raise DataError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
     names, remarks = select_perturbations(
-        obs, chosen.min_cells_per_perturbation, chosen.max_perturbations, str(cells)
+        obs, settings.min_cells_per_perturbation, settings.max_perturbations, str(cells)
     )
     for remark in remarks:
         log.info("%s: %s", cells, remark)
     moments = log_moments(cells, group_cells(obs, names), len(names) + 1)
-    profiles = truncated_differences(*moments, chosen.top_genes)
-    write_similarity(output, names, uncentred_rank_cosines(profiles))
+    profiles = truncated_differences(*moments, settings.top_genes)
+    # ranks that are not centred: what the released code calls Spearman's correlation
+    write_similarity(output, names, cosines_of_ranks(average_ranks(profiles)))
 
 
 def log_moments(
     cells: str | Path, item: NDArray[np.integer], n_items: int
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Cells, means and variances (divisor ``n - 1``) of log-normalised values of each item.
-
-    Returns
-    -------
-    Shapes ``(n_items,)``, ``(n_items, n_genes)``, ``(n_items, n_genes)``.
-    """
+    """Cells, means and variances (divisor ``n - 1``) of log-normalised values: items, and items x genes."""
     is_counts = read_provenance(cells).get("values") == "counts"
     counts = np.bincount(item[item >= 0], minlength=n_items)
     with open_h5ad(cells) as file:
@@ -102,10 +84,8 @@ def log_moments(
 def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Array, top_genes: int) -> Array:
     """Mean differences to item 0, all but the ``top_genes`` of largest ``|t|`` (Welch) set to zero.
 
-    Returns
-    -------
-    Shape ``(n_items - 1, n_genes)``. Genes that do not vary have ``t`` zero; among ``|t|`` that are equal to
-    nine decimals the earlier gene is kept (a gene counted in a single cell has 1 but for rounding).
+    Genes that do not vary have ``t`` zero; among ``|t|`` that are equal to nine decimals the earlier gene
+    stays (a gene counted in a single cell has 1 but for rounding).
     """
     difference = means[1:] - means[0]
     error = np.sqrt(variances[1:] / counts[1:, None] + variances[0] / counts[0])
@@ -114,8 +94,3 @@ def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Ar
     is_top = np.zeros(difference.shape, dtype=bool)
     np.put_along_axis(is_top, order, True, axis=1)
     return np.where(is_top, difference, 0.0)
-
-
-def uncentred_rank_cosines(profiles: Array) -> Array:
-    """Cosines of the rows' average ranks, which the released code calls their Spearman correlation."""
-    return np.asarray(cosines_of_ranks(average_ranks(profiles)), dtype=np.float64)

@@ -52,25 +52,8 @@ def scores_of_all_cells(
     same of centroids minus the control's (``spearman_centred``) and of cells of unit length
     (``spearman_unit_norm``). Where the cells carry their true module, ``auc_same_module`` says how well the
     layer's similarity tells pairs of one module from others. More than ``GENOME_SCALE`` perturbations have
-    the row ``spearman`` alone.
-
-    Parameters
-    ----------
-    cells
-        Sums of the layer over the control's cells and those of each perturbation of the reference.
-    obs
-        The cells' table.
-    reference
-        The reference's perturbations and their similarity.
-    subject
-        What the rows have in common.
-    settings
-        Of the protocol.
-
-    Returns
-    -------
-    The rows; and of each metric that has a number the bootstrap values, shape ``(n_resamples,)``, and the
-    values on both halves of the perturbations, shape ``(n_splits,)``.
+    the row ``spearman`` alone. With each metric's row come its bootstrap values, and the values on both
+    halves of the perturbations.
     """
     counts, names = cells.as_they_are.counts, reference.names
     present = counts[1:] > 0
@@ -109,11 +92,15 @@ def _statistics(
     means, present, pairs = cells.as_they_are.means(), cells.as_they_are.counts > 0, Pairs(len(draws.used))
     reference = pairs.of(np.asarray(target, dtype=np.float64))
     versions = {METRIC: means, CENTRED: means - means[0], UNIT_NORM: cells.unit_norm.means()}
+    too_few = (
+        f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
+        f"{MIN_PERTURBATIONS} are needed"
+    )
     statistics: dict[str, Statistic] = {}
     reasons = {}
     for metric, of_items in versions.items():
         centroids = of_items[1:][present[1:]]
-        reason = _too_few(draws)
+        reason = too_few if len(draws.used) < MIN_PERTURBATIONS else ""
         if metric == CENTRED and not present[0]:
             reason = reason or "the model accepts no control cell"
         reason = reason or why_undefined(centroids)
@@ -160,12 +147,3 @@ def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArra
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
     return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])
-
-
-def _too_few(draws: Draws) -> str:
-    if len(draws.used) >= MIN_PERTURBATIONS:
-        return ""
-    return (
-        f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
-        f"{MIN_PERTURBATIONS} are needed"
-    )

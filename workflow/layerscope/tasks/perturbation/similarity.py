@@ -33,20 +33,8 @@ class Similarity(NamedTuple):
 def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 1) -> None:
     """Correlate the log2 fold changes of every pair of perturbations (S_bio) and write the matrix.
 
-    Parameters
-    ----------
-    profiles
-        What :func:`~layerscope.tasks.perturbation.differential_expression.differential_expression` wrote.
-    output
-        The ``.npz`` file to make: ``names`` (text) and ``values`` (symmetric; float64, or float32 for more
-        than ``GENOME_SCALE`` perturbations).
-    threads
-        Of the matrix product.
-
-    Raises
-    ------
-    DataError
-        If a profile does not vary, or no gene is left.
+    float64, or float32 for more than ``GENOME_SCALE`` perturbations. Genes without a fold change somewhere
+    are left out; a DataError if a profile does not vary, or no gene is left.
     """
     with open_h5ad(profiles) as file:
         changes, names = file["X"], read_index(file["obs"])
@@ -70,32 +58,12 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
 
 
 def spearman_matrix(profiles: Array) -> Array:
-    """Spearman correlation of every pair of rows; ties take their average rank.
-
-    Parameters
-    ----------
-    profiles
-        Shape ``(n_profiles, n_genes)``, no row constant.
-
-    Returns
-    -------
-    Shape ``(n_profiles, n_profiles)``, symmetric, ones on the diagonal.
-    """
+    """Spearman correlation of every pair of rows, none constant; ties take their average rank."""
     return np.asarray(cosines_of_ranks(centred_ranks(profiles)), dtype=np.float64)
 
 
 def cosine_matrix(vectors: Floats) -> Array:
-    """Cosine of every pair of rows.
-
-    Parameters
-    ----------
-    vectors
-        Shape ``(n, n_dimensions)``, no row zero.
-
-    Returns
-    -------
-    Shape ``(n, n)``, symmetric, ones on the diagonal.
-    """
+    """Cosine of every pair of rows, none zero."""
     rows = np.asarray(vectors, dtype=np.float64)
     return np.asarray(products(rows / np.linalg.norm(rows, axis=1, keepdims=True)), dtype=np.float64)
 
@@ -135,13 +103,7 @@ def write_similarity(path: str | Path, names: list[str], matrix: Floats) -> None
 
 
 def read_similarity(path: str | Path) -> Similarity:
-    """Read what :func:`write_similarity` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is not such a matrix.
-    """
+    """Read what :func:`write_similarity` wrote; a DataError if the file is not such a matrix."""
     with arrays_of(path, "a similarity matrix") as arrays:
         names, matrix = arrays["names"].tolist(), arrays["values"]
     if matrix.shape != (len(names), len(names)):

@@ -58,21 +58,9 @@ def strict_scores(
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``strict``.
 
-    Parameters
-    ----------
-    layer, unit_norm
-        Sums of the layer's cells by group, of the cells as they are and scaled to unit length (None to leave
-        out ``spearman_unit_norm``).
-    reference, design
-        Of the condition.
-    subject
-        What the rows have in common; its seed is that of the Mantel permutations and the resamples.
-    settings
-        See :class:`~layerscope.tasks.perturbation.settings.StrictSettings`.
-
-    Returns
-    -------
-    The rows; the bootstrap values of those metrics that have any, and the score on both halves of the
+    ``layer`` and ``unit_norm`` are sums of its cells as they are and scaled to unit length (None to leave out
+    ``spearman_unit_norm``); the seed of the Mantel permutations and the resamples is the subject's. With the
+    rows come the bootstrap values of those metrics that have any, and the score on both halves of the
     perturbations. ``p_value`` of ``spearman`` is the Mantel test's; that of ``spearman_shuffled_labels`` is
     the share of shuffles that score as high.
     """
@@ -138,12 +126,7 @@ def why_not(layer: LayerSums, design: Design) -> str:
 def layer_similarities(
     layer: LayerSums, labelling: int, reference: StrictReference, size: int, n_splits: int | None = None
 ) -> Array:
-    """Cosines of control-centred centroids, from ``size`` buckets of both halves of the first splits.
-
-    Returns
-    -------
-    Shape ``(n_splits, 2, n, n)``.
-    """
+    """Cosines of control-centred centroids, from ``size`` buckets of both halves: splits x 2 x n x n."""
     sums, counts = layer.by_bucket(labelling, reference.halves.shape[1])
 
     def similarity(first: NDArray[np.bool_], half: int) -> Array:
@@ -158,12 +141,7 @@ def layer_similarities(
 def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True) -> Estimate:
     """Mean Spearman correlation of one half's layer with the other half's reference, over splits and swaps.
 
-    Parameters
-    ----------
-    layer, reference
-        Shape ``(n_splits, 2, n, n)``.
-    swapped
-        If False, layer and reference are of the SAME half: what this protocol is there to avoid.
+    Both are splits x 2 x n x n. If not ``swapped`` they are of the SAME half: what this protocol avoids.
     """
     return Estimate.mean(
         [
@@ -181,9 +159,7 @@ def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True
 def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Array, Array]:
     """The score under each shuffle of the cells' labels, everything re-run.
 
-    Returns
-    -------
-    From disjoint halves, and from the same cells on both sides; each of shape ``(n_shuffles,)``.
+    From disjoint halves, and from the same cells on both sides.
     """
     n_splits, size = reference.shuffled.shape[1], int(reference.sizes[-1])
     scores = np.empty((2, len(reference.shuffled)))

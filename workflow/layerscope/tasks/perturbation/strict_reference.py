@@ -32,17 +32,7 @@ Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
 
 @dataclass(frozen=True)
 class Expression:
-    """Expression of the cells, and how effects are computed from it.
-
-    Attributes
-    ----------
-    values
-        Cells x genes.
-    totals
-        Sum of all genes of each cell, shape ``(n_cells,)``.
-    effects
-        :func:`~layerscope.tasks.perturbation.effects.count_effects`, or ``value_effects``.
-    """
+    """Expression of the cells (cells x genes), their totals over ALL genes, and how effects are computed."""
 
     values: sparse.csr_matrix
     totals: Array
@@ -55,36 +45,19 @@ class Expression:
 
 @dataclass(frozen=True)
 class StrictReference:
-    """Similarities of the perturbations' effects in halves of the cells.
-
-    Attributes
-    ----------
-    names
-        The perturbations, ``n`` of them.
-    halves
-        Buckets of the first half of each split, shape ``(n_splits, n_buckets)``.
-    sizes
-        Numbers of buckets taken of each half, the last being all of it.
-    similarity
-        Shape ``(n_sizes, n_splits, 2, n, n)``.
-    shuffled
-        With shuffled labels, whole halves of the first few splits; shape ``(n_shuffles, n_few, 2, n, n)``.
-    """
+    """Similarities of the perturbations' effects in halves of the cells."""
 
     names: list[str]
-    halves: NDArray[np.bool_]
-    sizes: NDArray[np.int64]
-    similarity: Array
-    shuffled: Array
+    halves: NDArray[np.bool_]  # buckets of the first half of each split, (n_splits, n_buckets)
+    sizes: NDArray[np.int64]  # numbers of buckets taken of each half, the last being all of it
+    similarity: Array  # (n_sizes, n_splits, 2, n, n)
+    shuffled: Array  # whole halves of the first few splits, (n_shuffles, n_few, 2, n, n)
 
 
 def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expression:
     """Read the genes that have ``min_counts`` counts in the cells of a design (any, if values are no counts).
 
-    Raises
-    ------
-    DataError
-        If fewer than two genes have.
+    A DataError if fewer than two genes have.
     """
     is_counts = read_provenance(cells).get("values") == "counts"
     with open_h5ad(cells) as file:
@@ -150,25 +123,11 @@ def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int
 def write_reference(path: str | Path, reference: StrictReference) -> None:
     """Write a reference, always the same bytes for the same content."""
     with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(
-            stream,
-            allow_pickle=False,
-            names=np.array(reference.names, dtype=np.str_),
-            halves=reference.halves,
-            sizes=reference.sizes,
-            similarity=reference.similarity,
-            shuffled=reference.shuffled,
-        )
+        np.savez(stream, allow_pickle=False, **vars(reference))
 
 
 def read_reference(path: str | Path) -> StrictReference:
-    """Read what :func:`write_reference` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is not such a reference.
-    """
+    """Read what :func:`write_reference` wrote; a DataError if the file is not such a reference."""
     with arrays_of(path, "a reference of protocol strict") as arrays:
         matrices = {name: arrays[name] for name in ("halves", "sizes", "similarity", "shuffled")}
         return StrictReference(names=arrays["names"].tolist(), **matrices)

@@ -18,14 +18,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from layerscope.cells.h5ad_file import column_names, open_h5ad
 from layerscope.cells.obs import read_obs
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import read_blocks
 from layerscope.extraction.job import Extraction, log_counts, prepare
 from layerscope.extraction.merge import added_counts
 from layerscope.files import refuse_overwriting, whole
 from layerscope.tasks.perturbation.design import read_design
+from layerscope.tasks.perturbation.labels import demand_labels
 from layerscope.tasks.perturbation.sums_file import SumsWriter
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
         If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     refuse_overwriting(output, cells, *([design] if design is not None else []))
-    _demand_columns(cells)
+    demand_labels(read_obs(cells), str(cells))
     with closing(prepare(weights, cells, replace(job, stored_dtype="float32"))) as run:
         # neither the table of cells nor their names in the design stay in memory
         sums = SumsWriter(
@@ -87,38 +87,12 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
         saved.path.unlink(missing_ok=True)
 
 
-def _demand_columns(cells: Path) -> None:
-    """Raise if sums cannot be kept of these cells, before a model is loaded."""
-    with open_h5ad(cells) as file:
-        columns = column_names(file["obs"])
-    for name in ("perturbation", "is_control"):
-        if name not in columns:
-            raise DataError(f"{cells}: obs has no column {name!r}; sums are kept of perturbations alone")
-
-
 class SavedSums:
     """Sums of the first cells of a file, saved while the run goes on.
 
-    Parameters
-    ----------
-    path
-        Where; what was saved there is taken up.
-    identity
-        Whatever decides the result, as JSON: saved sums of a run of another identity are thrown away.
-    sums
-        Where the cells are summed.
-
-    Attributes
-    ----------
-    n_summed
-        How many cells the sums are of.
-    counts
-        How many of them were refused, and why, and how many were shortened.
-
-    Raises
-    ------
-    ConfigError
-        If the saved sums are damaged.
+    What a run of the same ``identity`` (whatever decides the result) saved at ``path`` is taken up, anything
+    else there is thrown away; a ConfigError if it is damaged. ``sums`` are of the first ``n_summed`` cells;
+    ``counts`` says how many of them were refused, and why, and how many were shortened.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], sums: SumsWriter) -> None:
@@ -145,7 +119,7 @@ class SavedSums:
         with np.load(self.path) as saved:
             about = json.loads(str(saved["about"]))
             if about["run"] != self._identity:
-                log.info("what an interrupted run with other inputs or settings left is thrown away")
+                log.info("the sums of an interrupted run with different inputs or settings are thrown away")
                 return
             for name, array in self._sums.arrays().items():
                 array[...] = saved[name]

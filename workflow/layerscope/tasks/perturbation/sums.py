@@ -7,7 +7,6 @@ not on the number of cells. Scores from stored cells pass through the same sums.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +19,24 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LayerSums:
-    """Sums over groups of cells.
+    """Number and sum of the cells of each group that the model accepted, under each labelling."""
 
-    Attributes
-    ----------
-    counts
-        Cells of each group that the model accepted, shape ``(n_labellings, n_groups)``.
-    sums
-        Sums of the cells' vectors, shape ``(n_labellings, n_groups, n_dimensions)``.
-    """
+    counts: NDArray[np.int64]  # (n_labellings, n_groups)
+    sums: Array  # (n_labellings, n_groups, n_dimensions)
 
-    counts: NDArray[np.int64]
-    sums: Array
+    @classmethod
+    def zeros(cls, n_labellings: int, n_groups: int, n_dimensions: int) -> LayerSums:
+        """Sums of no cell yet."""
+        counts = np.zeros((n_labellings, n_groups), dtype=np.int64)
+        return cls(counts, np.zeros((*counts.shape, n_dimensions)))
+
+    def add(self, groups: NDArray[np.integer], cells: Array) -> None:
+        """Add cells x dimensions (NaN: refused) to their groups, shape ``(n_labellings, n_cells)``."""
+        usable = np.isfinite(cells).all(axis=1)
+        for sums, counts, labelling in zip(self.sums, self.counts, groups, strict=True):
+            group = np.where(usable, labelling, -1)
+            add_by_group(sums, group, cells)
+            counts += np.bincount(group[group >= 0], minlength=len(counts))
 
     def by_bucket(self, labelling: int, n_buckets: int) -> tuple[Array, NDArray[np.int64]]:
         """Sums and counts of a labelling: items x buckets x dimensions, and items x buckets."""
@@ -39,57 +44,14 @@ class LayerSums:
         return sums.reshape(-1, n_buckets, sums.shape[1]), counts.reshape(-1, n_buckets)
 
 
-class Accumulator:
-    """Sums cells of one layer as they come, in any order and any stretches.
-
-    Parameters
-    ----------
-    design
-        Which groups each cell is in.
-    n_dimensions
-        Width of the layer.
-    n_labellings
-        Labellings to sum, from the true one on; all of the design if None.
-    """
-
-    def __init__(self, design: Design, n_dimensions: int, n_labellings: int | None = None) -> None:
-        self._groups = design.groups[:n_labellings]
-        self._counts = np.zeros((len(self._groups), design.n_groups), dtype=np.int64)
-        self._sums = np.zeros((*self._counts.shape, n_dimensions))
-
-    def add(self, cells: NDArray[np.integer] | slice, matrix: NDArray[np.floating]) -> None:
-        """Add cells.
-
-        Parameters
-        ----------
-        cells
-            Which cells of the design these are: indices, or a slice.
-        matrix
-            Their vectors; a row of NaN is a cell that the model refused.
-        """
-        rows = np.asarray(matrix, dtype=np.float64)
-        usable = np.isfinite(rows).all(axis=1)
-        for sums, counts, groups in zip(self._sums, self._counts, self._groups[:, cells], strict=True):
-            group = np.where(usable, groups, -1)
-            add_by_group(sums, group, rows)
-            counts += np.bincount(group[group >= 0], minlength=len(counts))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What has been summed so far, by name: views, not copies."""
-        return {"counts": self._counts, "sums": self._sums}
-
-    def finish(self) -> LayerSums:
-        """The sums of all cells added."""
-        return LayerSums(counts=self._counts, sums=self._sums)
-
-
 def sum_layer(
     matrix: NDArray[np.floating], design: Design, n_labellings: int | None = None, unit_norm: bool = False
 ) -> LayerSums:
-    """Sum the cells of a layer, cells x dimensions, over the groups of a design."""
-    sums = Accumulator(design, matrix.shape[1], n_labellings)
+    """Sum the cells of a layer, cells x dimensions, over the groups of a design's first labellings."""
+    groups = design.groups[:n_labellings]
+    sums = LayerSums.zeros(len(groups), design.n_groups, matrix.shape[1])
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
     for start in range(0, len(matrix), at_once):
-        rows = matrix[start : start + at_once]
-        sums.add(slice(start, start + len(rows)), unit_rows(rows) if unit_norm else rows)
-    return sums.finish()
+        rows = np.asarray(matrix[start : start + at_once], dtype=np.float64)
+        sums.add(groups[:, start : start + at_once], unit_rows(rows) if unit_norm else rows)
+    return sums

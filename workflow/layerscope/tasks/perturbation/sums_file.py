@@ -1,17 +1,16 @@
 """The file of sums: what an extraction with ``keep: sums`` leaves of each layer instead of its cells.
 
-HDF5. ``layers/{layer}/{as_they_are|unit_norm}`` hold ``counts`` and ``sums`` over the groups of a
-design, ``layers/{layer}/everyone`` the ``counts`` and ``sums`` of ALL cells of each perturbation (for
-protocol ``paper``), ``everyone`` the perturbations' names, ``uns/layerscope`` the provenance, and the
-attribute ``design`` the digest of the design (empty, with ``everyone`` alone, where there was none). Read by
-:mod:`layerscope.tasks.perturbation.sums_reader`.
+HDF5. ``layers/{layer}/{as_they_are|unit_norm}`` hold ``counts`` and ``sums`` over the groups of a design,
+``layers/{layer}/{everyone|everyone_unit_norm}`` those of ALL cells of each perturbation (for protocols
+``paper`` and ``released``), ``everyone`` the perturbations' names, ``uns/layerscope`` the provenance, and the
+attribute ``design`` the digest of the design (empty, with ``everyone`` alone, where there was none).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation.centroids import unit_rows
+from layerscope.tasks.perturbation.centroids import AllCells, GroupSums, unit_rows
 from layerscope.tasks.perturbation.design import Design
 from layerscope.tasks.perturbation.labels import group_cells, perturbation_sizes
-from layerscope.tasks.perturbation.sums import Accumulator
+from layerscope.tasks.perturbation.sums import LayerSums
 
 KIND = "sums"
 AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
@@ -34,48 +33,37 @@ EVERYONE, EVERYONE_UNIT_NORM = "everyone", "everyone_unit_norm"
 class SumsWriter:
     """Sums the cells of every layer as an extraction yields them, and writes the sums at the end.
 
-    Parameters
-    ----------
-    obs
-        The cells' table.
-    widths
-        Width of each layer by name.
-    design
-        The design of the condition's splits; without one the file serves the protocols that need none.
-
-    Attributes
-    ----------
-    design_digest
-        What tells this design from another; empty without one.
-
-    Raises
-    ------
-    DataError
-        If the design is not one of these cells.
+    ``widths`` are those of the layers by name. Without a design the file serves the protocols that need none,
+    and ``design_digest`` is empty. A DataError if the design is not one of these cells.
     """
 
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
-        cell_ids = obs.index.tolist()
-        if design is not None and cell_ids != design.cell_ids:
-            raise DataError("the design of splits is not one of these cells; make it again")
-        self.design_digest = digest(design) if design is not None else ""
         self._names = sorted(perturbation_sizes(obs))
-        item = group_cells(obs, self._names)
-        one = Design(self._names, cell_ids, 1, 0, item[None, :].astype(np.int32))
-        self._layers: dict[str, dict[str, Accumulator]] = {}
-        for layer, width in widths.items():
-            sums = {EVERYONE: Accumulator(one, width), EVERYONE_UNIT_NORM: Accumulator(one, width)}
-            if design is not None:
-                sums[AS_THEY_ARE] = Accumulator(design, width)
-                sums[UNIT_NORM] = Accumulator(design, width, n_labellings=1)
-            self._layers[layer] = sums
+        everyone = group_cells(obs, self._names)[None, :]
+        groups: dict[str, NDArray[np.integer]] = {EVERYONE: everyone, EVERYONE_UNIT_NORM: everyone}
+        n_groups = dict.fromkeys(groups, len(self._names) + 1)
+        self.design_digest = ""
+        if design is not None:
+            if obs.index.tolist() != design.cell_ids:
+                raise DataError("the design of splits is not one of these cells; make it again")
+            self.design_digest = digest(design)
+            groups |= {AS_THEY_ARE: design.groups, UNIT_NORM: design.groups[:1]}
+            n_groups |= dict.fromkeys((AS_THEY_ARE, UNIT_NORM), design.n_groups)
+        self._groups = groups
+        self._layers = {
+            layer: {
+                version: LayerSums.zeros(len(groups[version]), n_groups[version], width) for version in groups
+            }
+            for layer, width in widths.items()
+        }
 
-    def add(self, layer: str, cells: NDArray[np.integer] | slice, matrix: NDArray[np.floating]) -> None:
+    def add(self, layer: str, cells: slice, matrix: NDArray[np.floating]) -> None:
         """Add cells of a layer: which, and their vectors (NaN where the model refused a cell)."""
         rows = np.asarray(matrix, dtype=np.float64)
         unit = unit_rows(rows)
         for version, sums in self._layers[layer].items():
-            sums.add(cells, unit if version in (UNIT_NORM, EVERYONE_UNIT_NORM) else rows)
+            chosen = unit if version in (UNIT_NORM, EVERYONE_UNIT_NORM) else rows
+            sums.add(self._groups[version][:, cells], chosen)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What has been summed so far, by ``layer/version/what``: views, to be saved or to be filled."""
@@ -83,22 +71,20 @@ class SumsWriter:
             f"{layer}/{version}/{what}": array
             for layer, versions in self._layers.items()
             for version, sums in versions.items()
-            for what, array in sums.arrays().items()
+            for what, array in (("counts", sums.counts), ("sums", sums.sums))
         }
 
     def write(self, path: str | Path, provenance: Mapping[str, Any]) -> None:
         """Write all sums to a scratch path of :func:`layerscope.files.whole`; equal sums, equal bytes."""
+        text = json.dumps(dict(provenance), indent=1, sort_keys=True, allow_nan=False)
         with h5py.File(path, "w") as file:
             file.attrs["kind"] = KIND
             file.attrs["design"] = self.design_digest
-            _write_text(file, "everyone", self._names)
-            file.create_group("uns")
-            text = json.dumps(dict(provenance), indent=1, sort_keys=True, allow_nan=False)
-            file["uns"].create_dataset("layerscope", data=text, dtype=h5py.string_dtype())
-            for layer, versions in self._layers.items():
-                for version, sums in versions.items():
-                    totals, group = sums.finish(), file.create_group(f"layers/{layer}/{version}")
-                    group["counts"], group["sums"] = totals.counts, totals.sums
+            names = np.array(self._names, dtype=object)
+            file.create_dataset(EVERYONE, data=names, dtype=h5py.string_dtype())
+            file.create_dataset("uns/layerscope", data=text, dtype=h5py.string_dtype())
+            for name, array in self.arrays().items():
+                file[f"layers/{name}"] = array
 
 
 def digest(design: Design) -> str:
@@ -109,5 +95,58 @@ def digest(design: Design) -> str:
     return sha256.hexdigest()
 
 
-def _write_text(file: h5py.File, name: str, values: Iterable[str]) -> None:
-    file.create_dataset(name, data=np.array(list(values), dtype=object), dtype=h5py.string_dtype())
+def is_sums(path: str | Path) -> bool:
+    """Whether a file is a file of sums (and not of cells' embeddings)."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such embeddings file")
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return str(file.attrs.get("kind", "")) == KIND
+
+
+def read_layer_sums(
+    path: str | Path, layer: str, design: Design
+) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
+    """Sums of a layer's cells as they are and of unit length, and the provenance.
+
+    A DataError if the file has no such layer, or was made with another design.
+    """
+    with h5py.File(path, "r") as file:
+        if not file.attrs["design"]:
+            raise DataError(f"{path}: these sums were kept without a design of splits; extract them again")
+        if file.attrs["design"] != digest(design):
+            raise DataError(
+                f"{path}: these sums were kept for another design of splits; extract the layers again"
+            )
+        versions = _layer(file, path, layer)
+        plain, unit = (
+            LayerSums(versions[version]["counts"][()], versions[version]["sums"][()])
+            for version in (AS_THEY_ARE, UNIT_NORM)
+        )
+        return plain, unit, _provenance(file)
+
+
+def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[AllCells, dict[str, Any]]:
+    """Sums of all cells of the control and the named perturbations (none, if the file lacks one)."""
+    with h5py.File(path, "r") as file:
+        versions = _layer(file, path, layer)
+        place = {name: index + 1 for index, name in enumerate(file[EVERYONE].asstr()[()].tolist())}
+        rows = np.array([0, *(place.get(name, -1) for name in names)])
+
+        def sums(version: str) -> GroupSums:
+            counts, totals = (versions[version][what][0][rows] for what in ("counts", "sums"))
+            counts[rows < 0], totals[rows < 0] = 0, 0.0
+            return GroupSums(counts, totals)
+
+        return AllCells(sums(EVERYONE), sums(EVERYONE_UNIT_NORM)), _provenance(file)
+
+
+def _layer(file: h5py.File, path: str | Path, layer: str) -> h5py.Group:
+    if layer not in file["layers"]:
+        raise DataError(f"{path}: no layer {layer!r}; it has {', '.join(file['layers'])}")
+    return file["layers"][layer]
+
+
+def _provenance(file: h5py.File) -> dict[str, Any]:
+    return dict(json.loads(file["uns/layerscope"].asstr()[()]))
