@@ -16,20 +16,12 @@ Measure = Callable[[npt.ArrayLike], Floats]
 
 @dataclass(frozen=True)
 class Labellings:
-    """Several labellings of the same cells.
-
-    Attributes
-    ----------
-    types
-        Types of the cells, shape ``(n_labellings, n_cells)``; the true ones first.
-    weights
-        How often each cell counts, shape ``(n_labellings, n_cells)``.
-    n_types
-        Types in all.
-    """
+    """Several labellings of the same cells, the true one first."""
 
     types: Ints
+    """Types of the cells, shape ``(n_labellings, n_cells)``."""
     weights: Floats
+    """How often each cell counts, of the same shape."""
     n_types: int
 
 
