@@ -66,12 +66,17 @@ class Sisters:
         return means
 
 
+def without_labels(obs: pd.DataFrame, *columns: str) -> str:
+    """Why cells without these columns have no score; empty where they have them all."""
+    missing = [name for name in columns if name not in obs]
+    return f"the cells have no {' and no '.join(missing)} labels" if missing else ""
+
+
 def sisters_of(obs: pd.DataFrame) -> Sisters:
     """Find the sisters sampled at different times, from the columns ``clone`` and ``time``."""
-    missing = [name for name in ("clone", "time") if name not in obs]
     empty = np.empty(0, dtype=np.intp)
-    if missing:
-        return Sisters(empty, empty, empty, f"the cells have no {' and no '.join(missing)} labels")
+    if reason := without_labels(obs, "clone", "time"):
+        return Sisters(empty, empty, empty, reason)
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
     cells = np.flatnonzero((clone != "") & (time >= 0))
@@ -84,7 +89,6 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
             later.append(sisters[second])
             number.append(np.full(first.size, len(number) - 1))
     n_clones = len(number) - 1
-    reason = ""
     if n_clones < MIN_CLONES:
         reason = f"{n_clones} clones have cells of several times; at least {MIN_CLONES} are needed"
     return Sisters(np.concatenate(earlier), np.concatenate(later), np.concatenate(number), reason)
@@ -153,9 +157,7 @@ def add_fates(
 
     The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
     """
-    missing = [name for name in ("clone", "time", "cell_type") if name not in obs]
-    if missing:
-        reason = f"the cells have no {' and no '.join(missing)} labels"
+    if reason := without_labels(obs, "clone", "time", "cell_type"):
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
     usable = np.isfinite(matrix).all(axis=1)

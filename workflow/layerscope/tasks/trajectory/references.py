@@ -71,11 +71,18 @@ def make_reference(
     if "reference_pseudotime" in obs:
         pseudotime, source = obs["reference_pseudotime"].to_numpy(dtype=np.float64), FROM_DATASET
     else:
-        graph = neighbour_graph(baseline.matrix, settings.neighbours, settings.metric)
-        diffusion = diffusion_map(graph, settings.components)
-        pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0].astype(np.float64)
-        source = COMPUTED
+        pseudotime, source = computed_pseudotime(baseline.matrix, root, settings), COMPUTED
     return Reference(list(obs.index), pseudotime, root, source, root_source)
+
+
+def computed_pseudotime(
+    matrix: npt.NDArray[np.floating], root: int, settings: TrajectorySettings
+) -> npt.NDArray[np.float64]:
+    """Diffusion pseudotime from the root, on the graph of a representation."""
+    diffusion = diffusion_map(
+        neighbour_graph(matrix, settings.neighbours, settings.metric), settings.components
+    )
+    return diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0].astype(np.float64)
 
 
 class NoRootError(DataError):

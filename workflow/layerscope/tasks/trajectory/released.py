@@ -29,12 +29,10 @@ from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 from layerscope.tasks.trajectory.paper import add_correlations
-from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
-from layerscope.tasks.trajectory.references import Reference
+from layerscope.tasks.trajectory.references import Reference, computed_pseudotime
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
@@ -69,13 +67,9 @@ def released_reference(cells: str | Path, settings: ReleasedSettings) -> Referen
     time = expression.obs["time"].cat.codes.to_numpy()
     root = int(np.flatnonzero(time == time[time >= 0].min())[0])
     components = twice_log_normalised_components(expression)
-    graph = neighbour_graph(components, settings.neighbours, settings.metric)
-    diffusion = diffusion_map(graph, settings.components)
-    pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0]
+    pseudotime = computed_pseudotime(components, root, settings)
     root_source = f"first cell of the file at the earliest time, {expression.obs['time'].iloc[root]}"
-    return Reference(
-        names, pseudotime.astype(np.float64), root, SOURCE, root_source, neighbourhoods(components, settings)
-    )
+    return Reference(names, pseudotime, root, SOURCE, root_source, neighbourhoods(components, settings))
 
 
 def twice_log_normalised_components(cells: AnnData) -> npt.NDArray[np.float32]:

@@ -23,7 +23,14 @@ from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
 from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
+from layerscope.tasks.trajectory.clones import (
+    CLONE_ORDER,
+    FATE_AUC,
+    Sisters,
+    add_fates,
+    sisters_of,
+    without_labels,
+)
 from layerscope.tasks.trajectory.graph import graph_of
 from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.neighbours import Neighbours
@@ -218,8 +225,8 @@ def _missing(
 ) -> tuple[Missing, str] | None:
     """Status and reason of a metric without a score; None if it has one."""
     reference, by_time = comparison.reference, metric in (SOMERS_D, TAU_B, SOMERS_D_ACROSS)
-    if by_time and "time" not in obs:
-        return "not_available", "the cells have no time labels"
+    if by_time and (reason := without_labels(obs, "time")):
+        return "not_available", reason
     if metric == CLONE_ORDER and observed.sisters.reason:
         return "not_available", observed.sisters.reason
     if metric == SPEARMAN and reference.unavailable:
