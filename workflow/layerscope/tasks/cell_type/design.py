@@ -164,12 +164,12 @@ def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Cha
     np.add.at(counts, (member, types), 1)
     first = np.full(len(counts), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(first, member, chance.keys(DEAL))
-    held = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
+    filled = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
     fold = np.empty(len(counts), dtype=np.intp)
     for place in np.lexsort([first, -counts.sum(axis=1)]):
         commonest = counts[place].argmax()
-        fold[place] = np.lexsort([held.sum(axis=1), held[:, commonest]])[0]
-        held[fold[place]] += counts[place]
+        fold[place] = np.lexsort([filled.sum(axis=1), filled[:, commonest]])[0]
+        filled[fold[place]] += counts[place]
     return fold[member]
 
 

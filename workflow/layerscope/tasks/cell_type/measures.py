@@ -32,12 +32,12 @@ def macro_f1(types: Ints, predicted: Ints, unit: Ints, n_units: int, n_types: in
     NaN if it has no cell.
     """
     right = by_unit(types, unit, n_units, n_types, (types == predicted).astype(np.float64))
-    held = by_unit(types, unit, n_units, n_types)
-    named = by_unit(predicted, unit, n_units, n_types)
+    of_type = by_unit(types, unit, n_units, n_types)
+    predicted_as = by_unit(predicted, unit, n_units, n_types)
 
     def measure(counts: npt.ArrayLike) -> Floats:
         weights = np.asarray(counts, dtype=np.float64)
-        cells, guesses, hits = weights @ held, weights @ named, weights @ right
+        cells, guesses, hits = weights @ of_type, weights @ predicted_as, weights @ right
         present = cells > 0
         f1 = np.where(present, 2 * hits / np.where(present, cells + guesses, 1), 0.0)
         n_present = present.sum(axis=-1)
