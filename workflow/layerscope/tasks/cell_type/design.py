@@ -48,8 +48,7 @@ class Design:
     random_folds: Ints | None
     """As many folds that ignore the groups, stratified by type; None where ``folds`` are such."""
     shuffled: Ints
-    """Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``; none where it changes
-    nothing."""
+    """Types under each shuffle, shape ``(n_shuffles, n_cells)``; none where it would change nothing."""
     unit: Ints
     """What is resampled: number of each cell's unit."""
     units: list[str]
@@ -140,8 +139,7 @@ def kin(obs: pd.DataFrame) -> Texts:
 
 
 def grouped_folds(groups: npt.ArrayLike, n_folds: int) -> Ints:
-    """Deal whole groups into folds of nearly equal size, the largest first; of fewer groups each is a
-    fold."""
+    """Deal whole groups into folds of nearly equal size, the largest first; few groups are a fold each."""
     names, group, sizes = np.unique(
         np.asarray(groups, dtype=np.str_), return_inverse=True, return_counts=True
     )

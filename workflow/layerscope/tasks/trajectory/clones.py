@@ -49,8 +49,8 @@ class Sisters:
         """Mean over clones of the share of pairs in order minus that out of order.
 
         Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
-        out. ``pseudotimes`` has shape ``(n_pseudotimes, n_cells)``, each with its root in ``roots``; so many
-        means come back, NaN without pairs.
+        out. ``pseudotimes`` has shape ``(n_pseudotimes, n_cells)``, each with its root in ``roots``. Each
+        gets a mean; NaN without pairs.
         """
         clone = np.unique(self.clone, return_inverse=True)[1]
         means = np.full(len(pseudotimes), np.nan)

@@ -53,8 +53,7 @@ def nearest_neighbours(matrix: npt.ArrayLike, k: int, metric: Metric = "cosine")
     """Find the ``k`` nearest cells of every cell exactly, the cell itself counted as the first.
 
     So 15 means 14 others, as ``n_neighbors`` of scanpy and UMAP. For ``"cosine"``, a cell without any value
-    is at distance 1 from all but its copies. Raises DataError for fewer than ``k`` cells, or values that are
-    not finite.
+    is at distance 1 from all but its copies. Raises DataError for fewer than ``k`` cells or missing values.
     """
     return _search(_Points.of(_checked(matrix, k), metric == "cosine"), k, metric)
 
@@ -219,7 +218,7 @@ def _pairs(n_points: int) -> Iterator[tuple[Indices, Indices]]:
 
 
 class _Lists:
-    """The nearest candidates of every point, kept while blocks of rough distances are offered.
+    """The nearest candidates of every point, updated as blocks of rough distances are offered.
 
     Rough distances err by ``more_error`` more than the points' norms.
     """

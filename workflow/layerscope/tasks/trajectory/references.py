@@ -37,13 +37,11 @@ class Reference:
     root: int
     """Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells."""
     source: str
-    """Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or words of the protocol's
-    own."""
+    """Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or the protocol's own words."""
     root_source: str
     """How the root was chosen, in words."""
     neighbours: npt.NDArray[np.int64] | None = None
-    """Nearest other cells in the representation that made the reference, shape ``(n_cells, k)``; None where
-    the protocol does not compare neighbourhoods."""
+    """Nearest other cells in the representation that made the reference, shape ``(n_cells, k)``, or None."""
     unavailable: str = ""
     """Why the protocol has no reference for these cells; empty where it has one."""
 
@@ -60,8 +58,7 @@ def make_reference(
     """Make the reference of a condition from its cells and their ``hvg_pca`` embeddings.
 
     The embeddings find the root among several root cells, and give the pseudotime where the cells have no
-    column ``reference_pseudotime``. Raises DataError if the cells name no root, or the files hold other
-    cells.
+    column ``reference_pseudotime``. Raises DataError if the cells name no root, or the files' cells differ.
     """
     obs = read_obs(cells)
     baseline = read_layer(baseline_embeddings, OFFICIAL)
@@ -79,10 +76,10 @@ def computed_pseudotime(
     matrix: npt.NDArray[np.floating], root: int, settings: TrajectorySettings
 ) -> npt.NDArray[np.float64]:
     """Diffusion pseudotime from the root, on the graph of a representation."""
-    diffusion = diffusion_map(
-        neighbour_graph(matrix, settings.neighbours, settings.metric), settings.components
-    )
-    return diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0].astype(np.float64)
+    graph = neighbour_graph(matrix, settings.neighbours, settings.metric)
+    diffusion = diffusion_map(graph, settings.components)
+    pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)
+    return np.asarray(pseudotime[0], dtype=np.float64)
 
 
 class NoRootError(DataError):

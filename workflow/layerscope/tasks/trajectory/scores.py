@@ -97,8 +97,7 @@ def pseudotime_of(
 ) -> tuple[Floats, list[str]]:
     """Diffusion pseudotime from the one root (an index among all ``n_cells``), and remarks on what it lacks.
 
-    Shape ``(n_cells,)``: NaN for cells that are not in the part, ``inf`` for those that the root cannot
-    reach.
+    Shape ``(n_cells,)``: NaN for cells outside the part, ``inf`` for those that the root cannot reach.
     """
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:
