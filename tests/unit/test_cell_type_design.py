@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,17 +23,14 @@ def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:
 
 def n_folds_of(folds: Sequence[int], groups: Sequence[str]) -> set[int]:
     """In how many folds the cells of a group lie, over all groups."""
-    found = defaultdict(set)
-    for fold, group in zip(folds, groups, strict=True):
-        found[group].add(int(fold))
-    return {len(several) for several in found.values()}
+    return set(pd.Series(folds).groupby(np.asarray(groups, dtype=str)).nunique())
 
 
 def test_cells_of_a_donor_are_tested_together() -> None:
     obs = cells(n_donors=7)
-    found = design(obs)
-    assert n_folds_of(found.folds, obs["donor"].to_numpy()[found.cells]) == {1}
-    assert found.how == "7 donors in 5 folds"
+    made = design(obs)
+    assert n_folds_of(made.folds, obs["donor"].to_numpy()[made.cells]) == {1}
+    assert made.how == "7 donors in 5 folds"
 
 
 def test_donors_come_before_batches_and_a_lone_donor_is_none() -> None:
@@ -47,38 +43,38 @@ def test_donors_come_before_batches_and_a_lone_donor_is_none() -> None:
 
 def test_without_donors_folds_are_stratified_and_the_rows_say_so() -> None:
     obs = cells().drop(columns="donor")
-    found = design(obs)
-    assert found.how == "no donor or batch: folds stratified by cell type"
-    assert found.random_folds is None
-    counts = pd.crosstab(found.types, found.folds)
+    made = design(obs)
+    assert made.how == "no donor or batch: folds stratified by cell type"
+    assert made.random_folds is None
+    counts = pd.crosstab(made.types, made.folds)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
 
 
 def test_sisters_of_a_clone_stay_together_where_there_is_no_donor() -> None:
     obs = cells().drop(columns="donor")
     obs["clone"] = [f"clone {k // 3}" if k < 150 else "" for k in range(len(obs))]
-    found = design(obs)
-    clone = obs["clone"].to_numpy()[found.cells]
-    for labels in (found.folds, found.unit):
+    made = design(obs)
+    clone = obs["clone"].to_numpy()[made.cells]
+    for labels in (made.folds, made.unit):
         assert n_folds_of(labels[clone != ""], clone[clone != ""]) == {1}
-    assert len(found.units) == 50 + 90
+    assert len(made.units) == 50 + 90
 
 
 def test_rare_types_are_left_out_by_name() -> None:
     obs = cells()
     obs.iloc[:4, 0] = "platelet"
-    found = design(obs)
-    assert found.n_types == 3
-    assert "left out for having fewer than 10 cells: platelet" in found.remark
-    assert len(found.cells) == len(obs) - 4
+    made = design(obs)
+    assert made.n_types == 3
+    assert "left out for having fewer than 10 cells: platelet" in made.remark
+    assert len(made.cells) == len(obs) - 4
 
 
 def test_a_type_of_a_single_donor_cannot_be_tested_on_another() -> None:
     obs = cells(n_donors=4)
     obs.loc[obs["donor"] == "donor 2", "cell_type"] = "of this donor alone"
-    found = design(obs)
-    assert "left out for lying in one fold of donors: of this donor alone" in found.remark
-    assert set(obs["donor"].to_numpy()[found.cells]) == {"donor 0", "donor 1", "donor 3"}
+    made = design(obs)
+    assert "left out for lying in one fold of donors: of this donor alone" in made.remark
+    assert set(obs["donor"].to_numpy()[made.cells]) == {"donor 0", "donor 1", "donor 3"}
 
 
 def test_a_donor_of_one_type_alone_is_no_obstacle() -> None:
@@ -107,17 +103,17 @@ def test_cells_that_cannot_be_scored_say_why(obs: pd.DataFrame, status: str, wor
 def test_cells_without_a_type_or_a_donor_are_counted_and_left_out() -> None:
     obs = cells()
     obs.iloc[:7, 0], obs.iloc[7:12, 1] = "", ""
-    found = design(obs)
-    assert "7 cells without a cell type left out; 5 cells without a donor left out" in found.remark
-    assert len(found.cells) == len(obs) - 12
+    made = design(obs)
+    assert "7 cells without a cell type left out; 5 cells without a donor left out" in made.remark
+    assert len(made.cells) == len(obs) - 12
 
 
 def test_of_many_cells_a_sample_is_drawn_by_the_seed_alone() -> None:
     obs = cells(n_cells=400)
-    found, shuffled = design(obs, most_cells=300), design(obs[::-1], most_cells=300)
-    assert "300 of 400 cells, drawn by the seed" in found.remark
-    assert list(obs.index[found.cells]) == list(obs[::-1].index[shuffled.cells])
-    assert list(found.cells) != list(design(obs, seed=2, most_cells=300).cells)
+    made, shuffled = design(obs, most_cells=300), design(obs[::-1], most_cells=300)
+    assert "300 of 400 cells, drawn by the seed" in made.remark
+    assert list(obs.index[made.cells]) == list(obs[::-1].index[shuffled.cells])
+    assert list(made.cells) != list(design(obs, seed=2, most_cells=300).cells)
 
 
 def test_donors_are_resampled_where_there_are_enough() -> None:
@@ -130,13 +126,13 @@ def test_donors_are_resampled_where_there_are_enough() -> None:
 
 def test_shuffling_keeps_how_many_cells_of_a_type_each_donor_and_batch_has() -> None:
     obs = cells().assign(batch=np.repeat(["a", "b"], 120))
-    found = design(obs, shuffles=3)
-    where = (obs["donor"] + obs["batch"]).to_numpy()[found.cells]
-    true = pd.crosstab(where, found.types)
-    assert found.shuffled.shape == (3, 240)
-    for shuffled in found.shuffled:
+    made = design(obs, shuffles=3)
+    where = (obs["donor"] + obs["batch"]).to_numpy()[made.cells]
+    true = pd.crosstab(where, made.types)
+    assert made.shuffled.shape == (3, 240)
+    for shuffled in made.shuffled:
         assert pd.crosstab(where, shuffled).equals(true)
-        assert (shuffled != found.types).mean() > 0.4
+        assert (shuffled != made.types).mean() > 0.4
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

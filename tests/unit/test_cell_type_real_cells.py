@@ -27,14 +27,15 @@ def score(folder: Path, source: Path, columns: dict[str, str], baseline: str) ->
     """Rows of a baseline by metric, from a file and its own names of the columns."""
     from layerscope.models.baselines import compute_baseline
 
-    stored = anndata.read_h5ad(source)
+    measured = anndata.read_h5ad(source)
     obs = pd.DataFrame(
-        {standard: stored.obs[name].astype(str) for standard, name in columns.items()}, index=stored.obs_names
+        {standard: measured.obs[name].astype(str) for standard, name in columns.items()},
+        index=measured.obs_names,
     )
     values = "log_normalised" if source == LINES else "counts"
     described = {"condition": "real", "dataset": "real", "task": "cell_type", "values": values}
-    var = pd.DataFrame({"symbol": stored.var_names.to_numpy()}, index=stored.var_names)
-    write_cells(folder / "cells.h5ad", anndata.AnnData(stored.X, obs, var), described)
+    var = pd.DataFrame({"symbol": measured.var_names.to_numpy()}, index=measured.var_names)
+    write_cells(folder / "cells.h5ad", anndata.AnnData(measured.X, obs, var), described)
     compute_baseline(baseline, folder / "cells.h5ad", folder / "embeddings.h5ad", {}, seed=1)
     job = ScoringJob(
         protocol="strict",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from cell_type_cells import cells, clusters, scored
 from hypothesis import given, settings
@@ -53,26 +52,18 @@ def test_a_representation_of_donors_looks_good_only_where_donors_leak() -> None:
     assert "no donor or batch" in without[PROBE_MACRO_F1].reason
 
 
-def test_the_order_of_cells_changes_nothing() -> None:
-    obs = cells()
-    matrix = clusters(obs["cell_type"], spread=2.5)
-    rows, values = scored(obs, matrix)
-    order = np.random.default_rng(1).permutation(len(obs))
-    again, others = scored(obs.iloc[order], matrix[order])
-    assert repr(again) == repr(rows)
-    assert values.keys() == others.keys()
-    for name, found in values.items():
-        np.testing.assert_array_equal(others[name], found)
-
-
-def test_other_names_for_the_types_change_nothing() -> None:
+def test_the_order_of_cells_and_other_names_for_the_types_change_nothing() -> None:
     obs = cells()
     matrix = clusters(obs["cell_type"], spread=2.5)
     rows, values = scored(obs, matrix)
     renamed = obs.assign(cell_type=obs["cell_type"].map({"type 0": "z", "type 1": "a", "type 2": "m"}))
-    again, others = scored(renamed, matrix)
-    assert repr(again) == repr(rows)
-    np.testing.assert_array_equal(others[PROBE_MACRO_F1], values[PROBE_MACRO_F1])
+    order = np.random.default_rng(1).permutation(len(obs))
+    for same, where in ((obs, order), (renamed, np.arange(len(obs)))):
+        again, resamples = scored(same.iloc[where], matrix[where])
+        assert repr(again) == repr(rows)
+        assert resamples.keys() == values.keys()
+        for name in values:
+            np.testing.assert_array_equal(resamples[name], values[name])
 
 
 def test_units_of_the_columns_do_not_matter_to_the_probe() -> None:
@@ -85,13 +76,13 @@ def test_units_of_the_columns_do_not_matter_to_the_probe() -> None:
 
 def test_resamples_are_paired_between_layers() -> None:
     obs = cells()
-    _, one = scored(obs, clusters(obs["cell_type"], spread=2.5))
-    _, other = scored(obs, clusters(obs["cell_type"], spread=2.5, seed=0) * 2)
-    _, third = scored(obs, clusters(obs["cell_type"], spread=2.7))
-    np.testing.assert_array_equal(one[PROBE_MACRO_F1], other[PROBE_MACRO_F1])
-    assert np.corrcoef(one[PROBE_MACRO_F1], third[PROBE_MACRO_F1])[0, 1] > 0.3
+    matrix = clusters(obs["cell_type"], spread=2.5)
+    alike = clusters(obs["cell_type"], spread=2.7)
+    layer, scaled, like = (scored(obs, vectors)[1] for vectors in (matrix, matrix * 2, alike))
+    np.testing.assert_array_equal(layer[PROBE_MACRO_F1], scaled[PROBE_MACRO_F1])
+    assert np.corrcoef(layer[PROBE_MACRO_F1], like[PROBE_MACRO_F1])[0, 1] > 0.3
     for ending in ("@chosen_on", "@scored_on"):
-        assert one[PROBE_MACRO_F1 + ending].shape == (20,)
+        assert layer[PROBE_MACRO_F1 + ending].shape == (20,)
 
 
 def test_refused_cells_are_left_out_and_counted() -> None:
@@ -135,10 +126,8 @@ def test_macro_f1_is_scikit_learns_on_cells_drawn_so_often(seed: int) -> None:
     counts = random.integers(0, 3, 9)
     drawn = np.repeat(np.arange(50), counts[unit])
     present = sorted(set(types[drawn]))
-    expected = (
-        f1_score(types[drawn], predicted[drawn], average="macro", labels=present) if present else np.nan
-    )
-    np.testing.assert_allclose(macro_f1(types, predicted, unit, 9, 4)(counts), expected)
+    f1 = f1_score(types[drawn], predicted[drawn], average="macro", labels=present) if present else np.nan
+    np.testing.assert_allclose(macro_f1(types, predicted, unit, 9, 4)(counts), f1)
     right = (types == predicted)[drawn].mean() if present else np.nan
     np.testing.assert_allclose(accuracy(types, predicted, unit, 9)(counts), right)
 
@@ -148,10 +137,8 @@ def test_votes_and_silhouettes_are_scikit_learns(metric: str) -> None:
     random = np.random.default_rng(4)
     vectors, folds = random.normal(size=(90, 5)), np.arange(90) % 3
     labellings = random.integers(0, 3, (2, 90))
-    once = np.ones(labellings.shape)
-    votes, silhouettes = neighbours_and_silhouettes(
-        vectors, Labellings(labellings, once, 3), folds, 1, metric
-    )
+    once = Labellings(labellings, np.ones(labellings.shape), 3)
+    votes, silhouettes = neighbours_and_silhouettes(vectors, once, folds, 1, metric)
     for labels, voted, silhouette in zip(labellings, votes, silhouettes, strict=True):
         np.testing.assert_allclose(silhouette, silhouette_samples(vectors, labels, metric=metric), atol=1e-9)
         for fold in range(3):
@@ -196,10 +183,9 @@ def test_many_columns_are_turned_without_changing_a_prediction() -> None:
     plain = (vectors - vectors[:40].mean(axis=0)) / np.where(np.arange(100) == 5, 1, vectors[:40].std(axis=0))
     np.testing.assert_allclose(train @ train.T, plain[:40] @ plain[:40].T, atol=1e-8)
     np.testing.assert_allclose(test @ train.T, plain[40:] @ plain[:40].T, atol=1e-8)
-    fits = [
-        LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(x, labels[:40]) for x in (train, plain[:40])
-    ]
-    np.testing.assert_array_equal(fits[0].predict(test), fits[1].predict(plain[40:]))
+    probe = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000)
+    turned = probe.fit(train, labels[:40]).predict(test)
+    np.testing.assert_array_equal(turned, probe.fit(plain[:40], labels[:40]).predict(plain[40:]))
 
 
 def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
@@ -215,11 +201,8 @@ def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
 def test_an_interval_of_few_donors_is_wider_where_donors_are_drawn() -> None:
     # donors differ in how well their cells are told apart
     obs = cells(n_cells=1200, n_donors=12)
-    noise = pd.Series(np.tile(np.linspace(0.5, 6, 12), 100), index=obs.index)
-    random = np.random.default_rng(8)
-    matrix = (
-        clusters(obs["cell_type"], spread=0.0) + random.normal(size=(1200, 8)) * noise.to_numpy()[:, None]
-    )
+    noise = np.tile(np.linspace(0.5, 6, 12), 100)[:, None] * np.random.default_rng(8).normal(size=(1200, 8))
+    matrix = clusters(obs["cell_type"], spread=0.0) + noise
     donors, by_cell = (scored(obs, matrix, least_groups=n)[0][PROBE_MACRO_F1] for n in (10, 20))
     assert donors.estimate == by_cell.estimate
     assert donors.ci_high - donors.ci_low > 2 * (by_cell.ci_high - by_cell.ci_low)

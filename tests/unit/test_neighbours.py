@@ -59,11 +59,11 @@ LAYERS = {
 def test_the_search_is_exact_and_ties_go_by_index(layer, metric, block, monkeypatch):
     monkeypatch.setattr(neighbours, "BLOCK", block)
     matrix = LAYERS[layer](np.random.default_rng(1)).astype(np.float32)
-    found = nearest_neighbours(matrix, 15, metric)
+    nearest = nearest_neighbours(matrix, 15, metric)
     indices, apart = expected(matrix, 15, metric)
-    np.testing.assert_allclose(found.distances, apart, rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(nearest.distances, apart, rtol=2e-4, atol=1e-6)
     if (layer, metric) != ("on a grid", "cosine"):  # rounding parts cells of one direction
-        assert (found.indices == indices).mean() > 0.999
+        assert (nearest.indices == indices).mean() > 0.999
 
 
 @given(
@@ -73,11 +73,11 @@ def test_the_search_is_exact_and_ties_go_by_index(layer, metric, block, monkeypa
 )
 @settings(max_examples=40, deadline=None)
 def test_every_cell_is_its_own_first_neighbour_and_distances_rise(matrix, k, metric):
-    found = nearest_neighbours(matrix, k, metric)
-    np.testing.assert_array_equal(found.indices[:, 0], np.arange(20))
-    assert all(len(set(row)) == k for row in found.indices)
-    assert (np.diff(found.distances[:, 1:], axis=1) >= 0).all()
-    np.testing.assert_allclose(found.distances, expected(matrix, k, metric)[1], atol=1e-5)
+    nearest = nearest_neighbours(matrix, k, metric)
+    np.testing.assert_array_equal(nearest.indices[:, 0], np.arange(20))
+    assert all(len(set(row)) == k for row in nearest.indices)
+    assert (np.diff(nearest.distances[:, 1:], axis=1) >= 0).all()
+    np.testing.assert_allclose(nearest.distances, expected(matrix, k, metric)[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, "with a cell at the mean"])
@@ -102,10 +102,10 @@ def test_parts_are_searched_as_if_they_were_alone(metric):
     matrix = random.normal(size=(400, 6)).astype(np.float32)
     matrix[200:] = matrix[random.permutation(200)]
     parts = [np.sort(random.choice(400, size, replace=False)) for size in (40, 150, 300)]
-    for part, found in zip(parts, layer_neighbours(matrix, 20, metric, parts, 12).parts, strict=True):
+    for part, nearest in zip(parts, layer_neighbours(matrix, 20, metric, parts, 12).parts, strict=True):
         alone = nearest_neighbours(matrix[part], 12, metric)
-        np.testing.assert_array_equal(found.indices, alone.indices)
-        np.testing.assert_allclose(found.distances, alone.distances, atol=1e-6)
+        np.testing.assert_array_equal(nearest.indices, alone.indices)
+        np.testing.assert_allclose(nearest.distances, alone.distances, atol=1e-6)
 
 
 def test_the_first_of_a_wider_search_are_a_search_of_their_own():

@@ -25,11 +25,11 @@ CELLS = Path(__file__).parents[3] / "shared" / "data" / "larry_mouse_781.h5ad"
 def larry():
     if not CELLS.is_file():
         pytest.skip(f"{CELLS.name} is not there: the shared data lie beside the repository")
-    with h5py.File(CELLS) as stored:
-        table = stored["obs"]
+    with h5py.File(CELLS) as file:
+        table = file["obs"]
         days = table["__categories/time_info"].asstr()[()]
         time = pd.Categorical(days[table["time_info"][()]], categories=sorted(days), ordered=True)
-        components = stored["obsm/X_pca"][()].astype(np.float32)
+        components = file["obsm/X_pca"][()].astype(np.float32)
     names = [f"cell{number}" for number in range(len(components))]
     return pd.DataFrame({"time": time}, index=names), components
 
@@ -59,21 +59,14 @@ def test_an_untrained_projection_agrees_well_with_the_pseudotime_that_it_was_pro
 def test_strict_scores_the_order_of_days_and_shuffled_days_score_0(larry):
     obs, components = larry
     settings = StrictSettings(halvings=6, resamples=200, neighbourhoods=(15, 30))
-    subject = Subject(
-        condition="larry",
-        model="pca",
-        layer="official",
-        depth=np.nan,
-        task="trajectory",
-        protocol="strict",
-        seed=0,
-    )
+    about = {"condition": "larry", "model": "pca", "layer": "official", "task": "trajectory", "seed": 0}
+    subject = Subject(**about, depth=np.nan, protocol="strict")
     reference = Reference(list(obs.index), np.zeros(len(obs)), 0, FROM_DATASET, "")
     shuffled = obs.iloc[np.random.default_rng(0).permutation(len(obs))].set_index(obs.index)
-    found = {}
+    somers_d = {}
     for name, labels in (("true", obs), ("shuffled", shuffled)):
         rows = score_strict(components, reference, labels, subject, settings).rows
-        found[name] = next(row for row in rows if row.metric == "time_somers_d")
-    assert found["true"].ci_low > 0.05
-    assert found["shuffled"].ci_low < 0 < found["shuffled"].ci_high
-    assert abs(found["shuffled"].estimate) < 0.1
+        somers_d[name] = next(row for row in rows if row.metric == "time_somers_d")
+    assert somers_d["true"].ci_low > 0.05
+    assert somers_d["shuffled"].ci_low < 0 < somers_d["shuffled"].ci_high
+    assert abs(somers_d["shuffled"].estimate) < 0.1

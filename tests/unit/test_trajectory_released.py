@@ -28,9 +28,9 @@ def counts(obs, fate, n_genes=120):
     random = np.random.default_rng(4)
     programs = layer(obs, fate, noise=0.0) @ random.normal(size=(22, n_genes)) / 3
     values = sparse.csr_matrix(random.poisson(np.exp(programs)).astype(np.float32))
-    found = anndata.AnnData(values, obs=obs)
-    found.var["symbol"] = found.var_names = [f"G{number}" for number in range(n_genes)]
-    return found
+    expression = anndata.AnnData(values, obs=obs, uns={"layerscope": '{"values": "counts"}'})
+    expression.var["symbol"] = expression.var_names = [f"G{number}" for number in range(n_genes)]
+    return expression
 
 
 def write(path, obs, fate):
@@ -48,8 +48,8 @@ def reference(tmp_path_factory):
 
 
 def scores(reference, matrix, settings=SETTINGS):
-    found = score_released(matrix, reference, SUBJECT, settings)
-    return {row.metric: row for row in found.rows}, found.resamples
+    scored = score_released(matrix, reference, SUBJECT, settings)
+    return {row.metric: row for row in scored.rows}, scored.resamples
 
 
 def test_the_root_is_the_first_cell_of_the_file_at_the_earliest_time(reference):
@@ -61,13 +61,13 @@ def test_the_root_is_the_first_cell_of_the_file_at_the_earliest_time(reference):
 
 def test_expression_is_normalised_and_logged_twice():
     obs, fate = cells()
-    found = counts(obs, fate, n_genes=40)
-    found.uns["layerscope"] = '{"values": "counts"}'
-    once = np.log1p(1e4 * found.X.toarray() / found.X.toarray().sum(axis=1, keepdims=True))
+    expression = counts(obs, fate, n_genes=40)
+    values = expression.X.toarray()
+    once = np.log1p(1e4 * values / values.sum(axis=1, keepdims=True))
     twice = np.log1p(1e4 * once / once.sum(axis=1, keepdims=True))
     centred = twice - twice.mean(axis=0)
     expected = np.linalg.svd(centred, compute_uv=False)[:39]
-    components = twice_log_normalised_components(found)
+    components = twice_log_normalised_components(expression)
     assert components.shape == (N_CELLS, 39)
     np.testing.assert_allclose(np.linalg.norm(components, axis=0), expected, rtol=1e-3)
 
@@ -97,9 +97,7 @@ def test_a_layer_is_scored_by_pseudotime_neighbourhoods_and_distances(reference)
 
 def test_the_layer_that_made_the_reference_overlaps_entirely(reference):
     known, obs, fate = reference
-    found = counts(obs, fate)
-    found.uns["layerscope"] = '{"values": "counts"}'
-    rows, _ = scores(known, twice_log_normalised_components(found))
+    rows, _ = scores(known, twice_log_normalised_components(counts(obs, fate)))
     assert rows["neighbourhood_overlap"].estimate == 1
     assert rows["spearman"].estimate == pytest.approx(1)
 

@@ -1,4 +1,4 @@
-"""The two trajectory scripts, by hand: files in, files out, one clear message where something is wrong."""
+"""The two trajectory jobs: files in, files out, one clear message where something is wrong."""
 
 import anndata
 import numpy as np
@@ -6,19 +6,14 @@ import pytest
 from scipy import sparse
 from trajectory_cells import N_CELLS, cells, layer
 
-import make_reference
-import score_layer
 from layerscope.cells.canonical import write_cells
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_scores
+from layerscope.tasks.jobs import make_reference, score_layer
 from layerscope.tasks.trajectory.references import read_reference
 
-SETTINGS = '{"resamples": 100, "halvings": 6, "splits": 5}'
-
-
-def arguments(options):
-    return [part for key, value in options.items() for part in (f"--{key}", value)]
+SETTINGS = {"resamples": 100, "halvings": 6, "splits": 5}
 
 
 class Files:
@@ -26,91 +21,71 @@ class Files:
 
     def __init__(self, folder):
         self.folder = folder
-        self.obs, self.fate = cells()
+        self.obs, fate = cells()
+        self.write(self.obs)
+        for seed, name in enumerate(("hvg_pca", "other"), 1):
+            matrix = layer(self.obs, fate, seed=seed)
+            write_official(folder / f"{name}.h5ad", list(self.obs.index), matrix, {"family": name})
 
-    def cells(self, obs=None, uns=None):
-        obs = self.obs if obs is None else obs
+    def write(self, obs, **uns):
         counts = np.random.default_rng(0).poisson(1, size=(len(obs), 12)).astype(np.float32)
-        found = anndata.AnnData(sparse.csr_matrix(counts), obs=obs, uns=uns or {})
-        found.var["symbol"] = found.var_names = [f"G{number}" for number in range(12)]
+        expression = anndata.AnnData(sparse.csr_matrix(counts), obs=obs, uns=uns)
+        expression.var["symbol"] = expression.var_names = [f"G{number}" for number in range(12)]
         provenance = {"condition": "blood", "dataset": "d", "task": "trajectory", "values": "counts"}
-        write_cells(self.folder / "cells.h5ad", found, provenance)
-        return self
+        write_cells(self.folder / "cells.h5ad", expression, provenance)
 
-    def embeddings(self, name="hvg_pca", seed=1):
-        matrix = layer(self.obs, self.fate, seed=seed)
-        write_official(self.folder / f"{name}.h5ad", list(self.obs.index), matrix, {"family": name})
-        return self
+    def job(self, protocol):
+        job = {"task": "trajectory", "condition": "blood", "settings": SETTINGS, "protocol": protocol}
+        return job | {"cells": self.folder / "cells.h5ad"}
 
-    def refer(self, protocol="paper", settings=SETTINGS):
-        options = {
-            "task": "trajectory",
-            "protocol": protocol,
-            "condition": "blood",
-            "cells": f"{self.folder}/cells.h5ad",
-            "baseline": f"{self.folder}/hvg_pca.h5ad",
-            "settings": settings,
-            "output": f"{self.folder}/{protocol}",
-        }
-        make_reference.main(arguments(options))
-        return read_reference(self.folder / protocol / "pseudotime.tsv")
+    def refer(self, protocol="paper"):
+        output = self.folder / protocol
+        make_reference(**self.job(protocol), baseline=[self.folder / "hvg_pca.h5ad"], output=output)
+        return read_reference(output / "pseudotime.tsv")
 
-    def score(self, name="other", protocol="paper", out="scores", **changes):
-        options = {
-            "task": "trajectory",
-            "protocol": protocol,
-            "embeddings": f"{self.folder}/{name}.h5ad",
-            "layer": "official",
-            "cells": f"{self.folder}/cells.h5ad",
-            "reference": f"{self.folder}/{protocol}",
-            "condition": "blood",
-            "model": name,
-            "settings": SETTINGS,
-            "seed": "1",
-            "output": f"{self.folder}/{out}.tsv",
-            "resamples": f"{self.folder}/{out}.npz",
-        }
-        options |= changes
-        score_layer.main(arguments(options))
-        return read_scores(options["output"]).set_index("metric")
+    def score(self, model="other", protocol="paper", seed=1, threads=1):
+        score_layer(
+            **self.job(protocol),
+            model=model,
+            layer="official",
+            embeddings=self.folder / f"{model}.h5ad",
+            reference=[self.folder / protocol],
+            seed=seed,
+            threads=threads,
+            output=self.folder / "scores.tsv",
+            resamples=self.folder / "scores.npz",
+        )
+        return read_scores(self.folder / "scores.tsv").set_index("metric")
 
 
 @pytest.fixture
 def files(tmp_path):
-    return Files(tmp_path).cells().embeddings().embeddings("other", seed=2)
+    return Files(tmp_path)
 
 
 def test_cells_without_a_pseudotime_get_one_from_hvg_pca(files):
-    found = files.refer()
-    assert found.source == "computed on hvg_pca"
-    assert found.pseudotime[found.root] == 0
-    assert bool(files.obs["is_root"].iloc[found.root])
-    assert np.corrcoef(found.pseudotime, files.obs["true_pseudotime"])[0, 1] > 0.9
+    reference = files.refer()
+    assert reference.source == "computed on hvg_pca"
+    assert reference.pseudotime[reference.root] == 0
+    assert bool(files.obs["is_root"].iloc[reference.root])
+    assert np.corrcoef(reference.pseudotime, files.obs["true_pseudotime"])[0, 1] > 0.9
 
 
 def test_the_pseudotime_and_root_that_the_cells_carry_are_used(files):
-    obs = files.obs.assign(reference_pseudotime=np.linspace(1, 0, N_CELLS))
-    found = files.cells(obs, {"iroot_cell": "cell399"}).refer()
-    assert (found.source, found.root) == ("dataset: reference_pseudotime", N_CELLS - 1)
-    np.testing.assert_allclose(found.pseudotime, np.linspace(1, 0, N_CELLS), atol=1e-8)
+    files.write(files.obs.assign(reference_pseudotime=np.linspace(1, 0, N_CELLS)), iroot_cell="cell399")
+    reference = files.refer()
+    assert (reference.source, reference.root) == ("dataset: reference_pseudotime", N_CELLS - 1)
+    np.testing.assert_allclose(reference.pseudotime, np.linspace(1, 0, N_CELLS), atol=1e-8)
 
 
-def test_the_same_command_gives_the_same_bytes_and_two_threads_the_same_scores(files):
+def test_two_threads_give_the_same_scores_and_another_seed_moves_the_interval_alone(files):
     files.refer()
     numbers = ["estimate", "ci_low", "ci_high"]
-    alone, both = (files.score(out=name, threads=n)[numbers] for name, n in (("one", "1"), ("both", "2")))
+    alone, both = (files.score(threads=n)[numbers] for n in (1, 2))
     np.testing.assert_allclose(both, alone, atol=1e-4)
-    files.score(out="two", threads="1")
-    for suffix in ("tsv", "npz"):
-        first, second = ((files.folder / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
-        assert first == second
-
-
-def test_another_seed_moves_the_interval_and_not_the_score(files):
-    files.refer()
-    first, second = files.score(), files.score(seed="2")
-    assert first.loc["spearman", "estimate"] == second.loc["spearman", "estimate"]
-    assert first.loc["spearman", "ci_low"] != second.loc["spearman", "ci_low"]
+    other = files.score(seed=2)
+    assert other.loc["spearman", "estimate"] == alone.loc["spearman", "estimate"]
+    assert other.loc["spearman", "ci_low"] != alone.loc["spearman", "ci_low"]
 
 
 def test_hvg_pca_is_no_contender_where_it_made_the_reference(files):
@@ -121,7 +96,7 @@ def test_hvg_pca_is_no_contender_where_it_made_the_reference(files):
 
 
 def test_no_root_stops_protocol_paper_and_empties_the_others(files):
-    files.cells(files.obs.drop(columns=["is_root", "time"]))
+    files.write(files.obs.drop(columns=["is_root", "time"]))
     with pytest.raises(DataError, match=r"no root: .* Give the dataset a `root`"):
         files.refer()
     for protocol in ("released", "strict"):
@@ -129,10 +104,10 @@ def test_no_root_stops_protocol_paper_and_empties_the_others(files):
         assert set(files.score(protocol=protocol)["status"]) == {"not_available"}
 
 
-def test_embeddings_of_other_cells_are_refused(files):
+def test_a_reference_of_other_cells_is_refused(files):
     files.refer()
-    files.cells(files.obs.iloc[:-1])
-    with pytest.raises(DataError, match=r"paper: its 399 cells are not the 400 of the reference"):
+    files.write(files.obs.iloc[:-1])
+    with pytest.raises(DataError, match=r"paper: its 399 cells are not the 400"):
         files.score()
     with pytest.raises(DataError, match=r"hvg_pca.h5ad: its cells are not those of"):
         files.refer()

@@ -9,19 +9,8 @@ from layerscope.tables import Score
 from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.variants import varied_rows
 
-ROW = Score(
-    condition="blood",
-    model="big",
-    layer="01",
-    depth=0.0,
-    task="trajectory",
-    protocol="paper",
-    metric="spearman",
-    estimate=0.5,
-    ci_low=0.4,
-    ci_high=0.6,
-    n_cells=3,
-)
+ABOUT = {"condition": "blood", "model": "big", "layer": "01", "depth": 0.0, "task": "trajectory"}
+ROW = Score(**ABOUT, protocol="paper", metric="spearman", estimate=0.5, ci_low=0.4, ci_high=0.6, n_cells=3)
 
 
 def layer_with_refused_cells():
@@ -32,46 +21,43 @@ def layer_with_refused_cells():
 
 def test_for_cosine_distances_the_layer_is_centred_without_its_refused_cells():
     layer = layer_with_refused_cells()
-    found = search_layer(layer, 10, "cosine")
-    kept = layer[np.isfinite(layer).all(axis=1)].astype(np.float64)
-    alone = search_layer(kept - kept.mean(axis=0), 10, "cosine").whole.neighbours
-    np.testing.assert_array_equal(found.varied.neighbours.indices, alone.indices)
-    np.testing.assert_allclose(found.varied.neighbours.distances, alone.distances, rtol=1e-4, atol=1e-6)
-    assert (found.whole.neighbours.indices != alone.indices).any()
-    assert found.remarks == ["2 refused cells left out"]
+    search = search_layer(layer, 10, "cosine")
+    embedded = layer[np.isfinite(layer).all(axis=1)].astype(np.float64)
+    alone = search_layer(embedded - embedded.mean(axis=0), 10, "cosine").whole.neighbours
+    np.testing.assert_array_equal(search.varied.neighbours.indices, alone.indices)
+    np.testing.assert_allclose(search.varied.neighbours.distances, alone.distances, rtol=1e-4, atol=1e-6)
+    assert (search.whole.neighbours.indices != alone.indices).any()
+    assert search.remarks == ["2 refused cells left out"]
 
 
 def test_for_euclidean_distances_cells_get_unit_length():
     layer = layer_with_refused_cells()
-    found = search_layer(layer, 10, "euclidean")
+    search = search_layer(layer, 10, "euclidean")
     by_cosine = search_layer(layer, 10, "cosine")
-    np.testing.assert_array_equal(found.varied.neighbours.indices, by_cosine.whole.neighbours.indices)
+    np.testing.assert_array_equal(search.varied.neighbours.indices, by_cosine.whole.neighbours.indices)
 
 
 def test_a_part_has_its_own_neighbours_or_says_that_it_is_too_small():
     layer = layer_with_refused_cells()
     part = np.arange(5, 40)
-    found = search_layer(layer, 15, "cosine", [part, part[:10]], 8)
+    search = search_layer(layer, 15, "cosine", [part, part[:10]], 8)
     alone = search_layer(layer[part], 8, "cosine").whole
-    np.testing.assert_array_equal(found.parts[0].cells, part[alone.cells])
-    np.testing.assert_array_equal(found.parts[0].neighbours.indices, alone.neighbours.indices)
-    assert "9 of 60 cells have an embedding; at least 20 are needed" in str(found.parts[1])
+    np.testing.assert_array_equal(search.parts[0].cells, part[alone.cells])
+    np.testing.assert_array_equal(search.parts[0].neighbours.indices, alone.neighbours.indices)
+    assert "9 of 60 cells have an embedding; at least 20 are needed" in str(search.parts[1])
 
 
 @pytest.mark.parametrize(
-    ("metric", "varied", "seen"),
-    [
-        ("cosine", "spearman_centred", "spearman_unit_norm"),
-        ("euclidean", "spearman_unit_norm", "spearman_centred"),
-    ],
+    ("metric", "varied", "unseen"),
+    [("cosine", "centred", "unit_norm"), ("euclidean", "unit_norm", "centred")],
 )
-def test_the_variation_that_distances_do_not_see_is_the_score_itself(metric, varied, seen):
-    rows = {row.metric: row for row in varied_rows(ROW, metric, lambda: 0.1)}
-    assert list(rows) == ["spearman_centred", "spearman_unit_norm"]
+def test_the_variation_that_distances_do_not_see_is_the_score_itself(metric, varied, unseen):
+    rows = {row.metric.removeprefix("spearman_"): row for row in varied_rows(ROW, metric, lambda: 0.1)}
+    assert list(rows) == ["centred", "unit_norm"]
     assert (rows[varied].estimate, rows[varied].reason) == (0.1, "")
-    assert (rows[seen].estimate, rows[seen].status) == (0.5, "ok")
-    assert "do not see" in rows[seen].reason
-    assert np.isnan([rows[varied].ci_low, rows[seen].ci_high]).all()
+    assert (rows[unseen].estimate, rows[unseen].status) == (0.5, "ok")
+    assert "do not see" in rows[unseen].reason
+    assert np.isnan([rows[varied].ci_low, rows[unseen].ci_high]).all()
 
 
 def test_without_a_score_there_is_nothing_to_vary():

@@ -7,7 +7,7 @@ shuffles and resamples are the same for every layer and model of a condition, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,60 +36,47 @@ class NoScoreError(Exception):
 
 @dataclass(frozen=True)
 class Design:
-    """The cells that are scored, in the order of their names.
-
-    Attributes
-    ----------
-    cells
-        Rows of the cells' table, shape ``(n_cells,)``.
-    types
-        Type of each cell, numbered by the first cell that has it; ``n_types`` in all.
-    folds
-        Part of the cross-validation that each cell is tested in.
-    random_folds
-        As many folds that ignore the groups, stratified by type; None where ``folds`` are such.
-    shuffled
-        Types under each shuffle of the labels, shape ``(n_shuffles, n_cells)``; none where a shuffle would
-        change nothing.
-    unit, units
-        What is resampled: number of each cell's unit, and the units' names.
-    by
-        Column whose groups the folds keep together; empty where there is none.
-    how
-        How the folds were made, in words.
-    remark
-        What the interval is for and what was left out, in words.
-    """
+    """The cells that are scored, in the order of their names."""
 
     cells: Ints
+    """Rows of the cells' table."""
     types: Ints
+    """Type of each cell, numbered by the first cell that has it."""
     n_types: int
     folds: Ints
+    """Part of the cross-validation that each cell is tested in."""
     random_folds: Ints | None
+    """As many folds that ignore the groups, stratified by type; None where ``folds`` are such."""
     shuffled: Ints
+    """Types under each shuffle, shape ``(n_shuffles, n_cells)``; none where it would change nothing."""
     unit: Ints
+    """What is resampled: number of each cell's unit."""
     units: list[str]
     by: str
+    """Column whose groups the folds keep together; empty where there is none."""
     how: str
+    """How the folds were made, in words."""
     remark: str
+    """What the interval is for and what was left out, in words."""
+
+    def among(self, chosen: npt.NDArray[np.bool_]) -> Design:
+        """The design of some of its cells."""
+        return replace(
+            self,
+            cells=self.cells[chosen],
+            types=self.types[chosen],
+            folds=self.folds[chosen],
+            random_folds=None if self.random_folds is None else self.random_folds[chosen],
+            shuffled=self.shuffled[:, chosen],
+            unit=self.unit[chosen],
+        )
 
 
 def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Design:
     """Choose cells, types and folds.
 
-    Every type that is kept lies in two folds at least, so every training set holds all types.
-
-    Parameters
-    ----------
-    obs
-        The cells' standard columns, indexed by cell id.
-    seed
-        Of everything that is drawn.
-
-    Raises
-    ------
-    NoScoreError
-        If the cells have no types, or fewer than two that can be told apart.
+    Every type lies in two folds at least, so every training set holds all types. Raises NoScoreError if the
+    cells have no types, or fewer than two that can be told apart.
     """
     if CELL_TYPE not in obs or not (text(obs, CELL_TYPE) != "").any():
         raise NoScoreError("not_available", "the cells have no column cell_type")
@@ -152,15 +139,7 @@ def kin(obs: pd.DataFrame) -> Texts:
 
 
 def grouped_folds(groups: npt.ArrayLike, n_folds: int) -> Ints:
-    """Deal whole groups into folds of nearly equal size, the largest group first.
-
-    Parameters
-    ----------
-    groups
-        Group of each cell.
-    n_folds
-        Folds at most; of fewer groups each is a fold.
-    """
+    """Deal whole groups into folds of nearly equal size, the largest first; few groups are a fold each."""
     names, group, sizes = np.unique(
         np.asarray(groups, dtype=np.str_), return_inverse=True, return_counts=True
     )
@@ -183,12 +162,12 @@ def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Cha
     np.add.at(counts, (member, types), 1)
     first = np.full(len(counts), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(first, member, chance.keys(DEAL))
-    held = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
+    filled = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
     fold = np.empty(len(counts), dtype=np.intp)
     for place in np.lexsort([first, -counts.sum(axis=1)]):
         commonest = counts[place].argmax()
-        fold[place] = np.lexsort([held.sum(axis=1), held[:, commonest]])[0]
-        held[fold[place]] += counts[place]
+        fold[place] = np.lexsort([filled.sum(axis=1), filled[:, commonest]])[0]
+        filled[fold[place]] += counts[place]
     return fold[member]
 
 

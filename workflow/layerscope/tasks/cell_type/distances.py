@@ -27,25 +27,11 @@ def neighbours_and_silhouettes(
     The neighbours of a cell are those nearest to it among the cells of all other folds; each has one vote,
     and of types with equal votes the one whose nearest cell is nearer wins. The silhouette (Rousseeuw 1987)
     of a cell is (b - a) / max(a, b), ``a`` its mean distance to the other cells of its type and ``b`` that to
-    the cells of the nearest other type; it looks at all cells.
+    the cells of the nearest other type; it looks at all cells. A cell counts as often as its weight (a whole
+    number), as a neighbour and among the cells of a type; it is compared with the others alone. The metric is
+    ``"cosine"`` (a cell without any value has cosine 0 with all others) or ``"euclidean"``.
 
-    Parameters
-    ----------
-    vectors
-        The layer, shape ``(n_cells, n_columns)``, all finite.
-    labellings
-        Types of the cells. A cell counts as often as its weight (a whole number), as a neighbour and among
-        the cells of a type; it is compared with the others alone.
-    folds
-        Fold of each cell.
-    n_neighbours
-        Votes per cell; all cells of the other folds where these are fewer.
-    metric
-        ``"cosine"`` (1 - cosine) or ``"euclidean"``. A cell without any value has cosine 0 with all others.
-
-    Returns
-    -------
-    Types voted for and silhouettes, each of shape ``(n_labellings, n_cells)``.
+    Both have shape ``(n_labellings, n_cells)``.
     """
     n_cells = len(vectors)
     fewest = n_cells - int(np.bincount(folds).max())
@@ -112,14 +98,8 @@ def _votes(labels: Ints, weights: Floats, n_types: int, n_neighbours: int) -> In
 def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
     """Silhouettes of cells under several labellings; 0 for a cell whose type no other cell has.
 
-    Parameters
-    ----------
-    sums
-        Sum of each cell's distances to the cells of every type, shape ``(n_labellings, n_rows, n_types)``.
-    labels
-        Type of each cell, shape ``(n_labellings, n_rows)``.
-    sizes
-        Other cells of every type, as ``sums``.
+    ``sums`` are each cell's distances to the cells of every type, shape ``(n_labellings, n_rows, n_types)``,
+    and ``sizes`` the other cells of every type.
     """
     own = labels[:, :, None]
     means = sums / np.where(sizes > 0, sizes, np.nan)

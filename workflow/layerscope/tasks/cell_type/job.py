@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.tasks.cell_type.design import NoScoreError, design_of
-from layerscope.tasks.cell_type.scores import score_layer, unscored
+from layerscope.tasks.cell_type.scores import METRICS, score_layer
 from layerscope.tasks.jobs import Scored, ScoringJob
 
 
@@ -15,4 +15,5 @@ def score(job: ScoringJob) -> Scored:
         design = design_of(job.obs, job.settings, job.seed)
         return score_layer(layer.matrix, design, job.settings, subject)
     except NoScoreError as none:
-        return unscored(subject, none)
+        rows = [subject.row(metric, status=none.status, reason=str(none)) for metric in METRICS]
+        return Scored(rows)

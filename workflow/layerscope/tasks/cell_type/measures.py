@@ -16,20 +16,12 @@ Measure = Callable[[npt.ArrayLike], Floats]
 
 @dataclass(frozen=True)
 class Labellings:
-    """Several labellings of the same cells.
-
-    Attributes
-    ----------
-    types
-        Types of the cells, shape ``(n_labellings, n_cells)``; the true ones first.
-    weights
-        How often each cell counts, shape ``(n_labellings, n_cells)``.
-    n_types
-        Types in all.
-    """
+    """Several labellings of the same cells, the true one first."""
 
     types: Ints
+    """Types of the cells, shape ``(n_labellings, n_cells)``."""
     weights: Floats
+    """How often each cell counts, of the same shape."""
     n_types: int
 
 
@@ -40,12 +32,12 @@ def macro_f1(types: Ints, predicted: Ints, unit: Ints, n_units: int, n_types: in
     NaN if it has no cell.
     """
     right = by_unit(types, unit, n_units, n_types, (types == predicted).astype(np.float64))
-    held = by_unit(types, unit, n_units, n_types)
-    named = by_unit(predicted, unit, n_units, n_types)
+    of_type = by_unit(types, unit, n_units, n_types)
+    predicted_as = by_unit(predicted, unit, n_units, n_types)
 
     def measure(counts: npt.ArrayLike) -> Floats:
         weights = np.asarray(counts, dtype=np.float64)
-        cells, guesses, hits = weights @ held, weights @ named, weights @ right
+        cells, guesses, hits = weights @ of_type, weights @ predicted_as, weights @ right
         present = cells > 0
         f1 = np.where(present, 2 * hits / np.where(present, cells + guesses, 1), 0.0)
         n_present = present.sum(axis=-1)

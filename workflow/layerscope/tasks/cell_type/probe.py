@@ -22,23 +22,10 @@ def probe_predictions(
     """Predict every cell's type by a probe that was fitted to the cells of all other folds.
 
     Multinomial logistic regression with a ridge penalty (scikit-learn, L-BFGS), on columns standardised by
-    the training cells of each fold.
+    the training cells of each fold; ``penalty`` is per training cell.
 
-    Parameters
-    ----------
-    vectors
-        The layer, shape ``(n_cells, n_columns)``, all finite.
-    labellings
-        Types of the cells, and how often each cell counts in training.
-    folds
-        Fold of each cell.
-    penalty
-        Ridge penalty per training cell.
-
-    Returns
-    -------
-    Predicted types, shape ``(n_labellings, n_cells)``, and the number of fits that did not converge in
-    :data:`STEPS` steps.
+    Returns predicted types, shape ``(n_labellings, n_cells)``, and the number of fits that did not converge
+    in :data:`STEPS` steps.
     """
     predicted = np.empty_like(labellings.types)
     tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(predicted) - 1)]

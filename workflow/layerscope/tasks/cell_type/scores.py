@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from layerscope.tasks.cell_type.settings import CellTypeSettings
 from layerscope.tasks.jobs import Scored
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 
 PROBE_MACRO_F1, PROBE_ACCURACY = "probe_macro_f1", "probe_accuracy"
 KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
@@ -32,87 +30,46 @@ UPPER_QUANTILE = (1 + LEVEL) / 2
 Measures = tuple[Measure, list[Measure], list[Measure]]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """The cells of a design that a layer has vectors of, in the design's order.
-
-    Attributes
-    ----------
-    vectors
-        Shape ``(n_cells, n_columns)``, float64.
-    types, folds, unit, shuffled
-        As in the design, of these cells.
-    random_folds
-        As in the design.
-    """
-
-    vectors: Floats
-    types: Ints
-    folds: Ints
-    unit: Ints
-    shuffled: Ints
-    random_folds: Ints | None
-
-
 def score_layer(
     matrix: npt.NDArray[np.floating],
     design: Design,
     settings: CellTypeSettings,
     subject: Subject,
 ) -> Scored:
-    """Score a layer.
+    """Score a layer (cells x columns, cells as in the table that the design was made of).
 
-    Parameters
-    ----------
-    matrix
-        The layer, cells x columns, cells as in the table that the design was made of; rows that are not
-        finite are refused cells.
-    design
-        Which cells are scored, and by which folds.
-    settings
-        Probe, neighbours and resampling.
-    subject
-        What is scored; its seed is the bootstrap's.
-
-    Returns
-    -------
-    Rows of :data:`METRICS`, and of the probe under folds that ignore donors where there are any; and of each
-    the bootstrap values, shape ``(n_resamples,)``, and the values on both halves of the cells, shape
-    ``(n_splits,)``.
-
-    Raises
-    ------
-    NoScoreError
-        If the layer is constant, or the model refused so many cells that a type is missing.
+    Rows of :data:`METRICS`, and of the probe under folds that ignore donors where there are any. Rows of the
+    matrix that are not finite are refused cells. Raises NoScoreError if the layer is constant, or so many
+    cells were refused that a type is missing.
     """
-    layer, remarks = _embedded(matrix, design)
+    vectors, embedded, remarks = _embedded(matrix, design)
     blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
     counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
-    measures, failed = _measures(layer, design, settings, counts[: settings.refits])
+    measures, failed = _measures(vectors, embedded, settings, counts[: settings.refits])
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
-    first, second = _halves(design, settings.splits, subject.seed)
+    splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
     everyone = np.ones(len(design.units))
-    numbers = {"n_cells": len(layer.types), "n_items": len(np.unique(layer.unit))}
+    numbers = {"n_cells": len(vectors), "n_items": len(np.unique(embedded.unit))}
     scored = Scored()
     for metric, (measure, null, refits) in measures.items():
         estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
         low, high = percentile_interval(values)
-        null_mean, p_value = _null(estimate, np.array([float(shuffled(everyone)) for shuffled in null]))
+        shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
         row = subject.row(
             metric,
             **numbers,
             estimate=estimate,
             ci_low=low,
             ci_high=high,
-            null_mean=null_mean,
-            p_value=p_value,
+            null_mean=float(shuffled.mean()) if null else np.nan,
+            p_value=float((1 + (shuffled >= estimate).sum()) / (1 + len(null))) if null else np.nan,
             reason="; ".join(words for words in (_how(metric, design), design.remark, *remarks) if words),
         )
         scored.rows.append(row)
         scored.resamples[metric] = values
-        scored.resamples[metric + CHOSEN_ON] = measure(first)
-        scored.resamples[metric + SCORED_ON] = measure(second)
+        scored.resamples[metric + CHOSEN_ON] = measure(splits.first)
+        scored.resamples[metric + SCORED_ON] = measure(splits.second)
     return scored
 
 
@@ -122,16 +79,7 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
     training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
     what they lose is given back. For few units the values are spread as Student's t is wider than the normal
-    distribution.
-
-    Parameters
-    ----------
-    measure
-        Score of the predictions.
-    refits
-        Scores of the predictions after training on resampled cells; without any, the predictions stay.
-    counts
-        How often each unit is tested, shape ``(n_resamples, n_units)``.
+    distribution. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
     """
     n_units = counts.shape[1]
     everyone = np.ones(n_units)
@@ -145,76 +93,51 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
-def unscored(subject: Subject, none: NoScoreError) -> Scored:
-    """Rows that say why there is no number."""
-    return Scored([subject.row(metric, status=none.status, reason=str(none)) for metric in METRICS])
-
-
-def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Layer, list[str]]:
+def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats, Design, list[str]]:
+    """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     n_refused = int((~finite).sum())
-    types, folds = design.types[finite], design.folds[finite]
+    embedded = design.among(finite)
     in_fold = np.zeros((design.n_types, int(design.folds.max()) + 1), dtype=bool)
-    in_fold[types, folds] = True
+    in_fold[embedded.types, embedded.folds] = True
     if in_fold.sum(axis=1).min() < 2:
         refused = f"the model refused {n_refused} of {len(finite)} cells"
         raise NoScoreError("undefined", f"{refused}, so that a cell type is left in fewer than two folds")
-    embedded = vectors[finite]
-    if (embedded == embedded[0]).all():
+    vectors = vectors[finite]
+    if (vectors == vectors[0]).all():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
-    layer = Layer(
-        vectors=embedded,
-        types=types,
-        folds=folds,
-        unit=design.unit[finite],
-        shuffled=design.shuffled[:, finite],
-        random_folds=None if design.random_folds is None else design.random_folds[finite],
-    )
-    return layer, [f"{n_refused} refused cells left out"] if n_refused else []
+    return vectors, embedded, [f"{n_refused} refused cells left out"] if n_refused else []
 
 
 def _measures(
-    layer: Layer, design: Design, settings: CellTypeSettings, draws: npt.NDArray[np.int32]
+    vectors: Floats, design: Design, settings: CellTypeSettings, draws: npt.NDArray[np.int32]
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every shuffle, and after every refit; and fits that failed."""
-    n_units, n_types, n_shuffles = len(design.units), design.n_types, len(layer.shuffled)
-    types = np.vstack([layer.types, layer.shuffled, np.tile(layer.types, (len(draws), 1))])
+    n_units, n_types, n_shuffles = len(design.units), design.n_types, len(design.shuffled)
+    types = np.vstack([design.types, design.shuffled, np.tile(design.types, (len(draws), 1))])
     weights = np.ones(types.shape)
-    weights[1 + n_shuffles :] = draws[:, layer.unit]
+    weights[1 + n_shuffles :] = draws[:, design.unit]
     labellings = Labellings(types, weights, n_types)
-    probed, failed = probe_predictions(layer.vectors, labellings, layer.folds, settings.penalty)
+    probed, failed = probe_predictions(vectors, labellings, design.folds, settings.penalty)
     voted, silhouettes = neighbours_and_silhouettes(
-        layer.vectors, labellings, layer.folds, settings.neighbours, settings.metric
+        vectors, labellings, design.folds, settings.neighbours, settings.metric
     )
     by_metric: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
     for labels, probe, votes, silhouette in zip(types, probed, voted, silhouettes, strict=True):
-        by_metric[PROBE_MACRO_F1].append(macro_f1(labels, probe, layer.unit, n_units, n_types))
-        by_metric[PROBE_ACCURACY].append(accuracy(labels, probe, layer.unit, n_units))
-        by_metric[KNN_MACRO_F1].append(macro_f1(labels, votes, layer.unit, n_units, n_types))
-        by_metric[KNN_ACCURACY].append(accuracy(labels, votes, layer.unit, n_units))
-        by_metric[SILHOUETTE].append(mean_of(silhouette, layer.unit, n_units))
+        by_metric[PROBE_MACRO_F1].append(macro_f1(labels, probe, design.unit, n_units, n_types))
+        by_metric[PROBE_ACCURACY].append(accuracy(labels, probe, design.unit, n_units))
+        by_metric[KNN_MACRO_F1].append(macro_f1(labels, votes, design.unit, n_units, n_types))
+        by_metric[KNN_ACCURACY].append(accuracy(labels, votes, design.unit, n_units))
+        by_metric[SILHOUETTE].append(mean_of(silhouette, design.unit, n_units))
     n_null = 1 + n_shuffles
     measures = {name: (of[0], of[1:n_null], of[n_null:]) for name, of in by_metric.items()}
-    if layer.random_folds is not None:
+    if design.random_folds is not None:
         true = Labellings(types[:1], weights[:1], n_types)
-        leaking, n_failed = probe_predictions(layer.vectors, true, layer.random_folds, settings.penalty)
-        measures[RANDOM_FOLDS] = (macro_f1(layer.types, leaking[0], layer.unit, n_units, n_types), [], [])
+        leaking, n_failed = probe_predictions(vectors, true, design.random_folds, settings.penalty)
+        measures[RANDOM_FOLDS] = (macro_f1(design.types, leaking[0], design.unit, n_units, n_types), [], [])
         failed += n_failed
     return measures, failed
-
-
-def _halves(design: Design, n_splits: int, seed: int) -> tuple[Floats, Floats]:
-    """Which units lie in which half, as counts, shape ``(n_splits, n_units)``."""
-    splits = Splits.of(design.units, seed, n_splits, len(design.units))
-    return splits.first.astype(np.float64), splits.second.astype(np.float64)
-
-
-def _null(estimate: float, null: Floats) -> tuple[float, float]:
-    """Mean of the scores under shuffled labels, and the share of them (with the score's own) as high."""
-    if not len(null):
-        return float("nan"), float("nan")
-    return float(null.mean()), float((1 + (null >= estimate).sum()) / (1 + len(null)))
 
 
 def _how(metric: str, design: Design) -> str:

@@ -6,7 +6,7 @@ cells tell its fate? Clones are the units that are resampled and held out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,10 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
 from layerscope.chance import generator
-from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.scores import Floats, unscored
+from layerscope.tasks.trajectory.scores import Floats, add_interval, unscored
 from layerscope.tasks.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"
@@ -30,22 +29,15 @@ MAX_EARLY_CELLS = 2000
 
 @dataclass(frozen=True)
 class Sisters:
-    """Pairs of cells of one clone sampled at different times.
-
-    Attributes
-    ----------
-    earlier, later
-        Indices of the two cells, shape ``(n_pairs,)``.
-    clone
-        Clone of each pair as a number, shape ``(n_pairs,)``.
-    reason
-        Why there are none to compare; empty where there are.
-    """
+    """Pairs of cells of one clone sampled at different times."""
 
     earlier: npt.NDArray[np.intp]
     later: npt.NDArray[np.intp]
+    """Indices of the two cells, shape ``(n_pairs,)``."""
     clone: npt.NDArray[np.intp]
+    """Clone of each pair as a number."""
     reason: str = ""
+    """Why there are none to compare; empty where there are."""
 
     def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
         """The pairs within some cells, as places among these; ``cells`` sorted."""
@@ -57,18 +49,8 @@ class Sisters:
         """Mean over clones of the share of pairs in order minus that out of order.
 
         Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
-        out.
-
-        Parameters
-        ----------
-        pseudotimes
-            Shape ``(n_pseudotimes, n_cells)``.
-        roots
-            Place of the root cell of each pseudotime, shape ``(n_pseudotimes,)``.
-
-        Returns
-        -------
-        Shape ``(n_pseudotimes,)``; NaN without pairs.
+        out. ``pseudotimes`` has shape ``(n_pseudotimes, n_cells)``, each with its root in ``roots``. Each
+        gets a mean; NaN without pairs.
         """
         clone = np.unique(self.clone, return_inverse=True)[1]
         means = np.full(len(pseudotimes), np.nan)
@@ -84,12 +66,17 @@ class Sisters:
         return means
 
 
+def without_labels(obs: pd.DataFrame, *columns: str) -> str:
+    """Why cells without these columns have no score; empty where they have them all."""
+    missing = [name for name in columns if name not in obs]
+    return f"the cells have no {' and no '.join(missing)} labels" if missing else ""
+
+
 def sisters_of(obs: pd.DataFrame) -> Sisters:
     """Find the sisters sampled at different times, from the columns ``clone`` and ``time``."""
-    missing = [name for name in ("clone", "time") if name not in obs]
     empty = np.empty(0, dtype=np.intp)
-    if missing:
-        return Sisters(empty, empty, empty, f"the cells have no {' and no '.join(missing)} labels")
+    if reason := without_labels(obs, "clone", "time"):
+        return Sisters(empty, empty, empty, reason)
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
     cells = np.flatnonzero((clone != "") & (time >= 0))
@@ -102,7 +89,6 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
             later.append(sisters[second])
             number.append(np.full(first.size, len(number) - 1))
     n_clones = len(number) - 1
-    reason = ""
     if n_clones < MIN_CLONES:
         reason = f"{n_clones} clones have cells of several times; at least {MIN_CLONES} are needed"
     return Sisters(np.concatenate(earlier), np.concatenate(later), np.concatenate(number), reason)
@@ -110,45 +96,25 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
 
 @dataclass(frozen=True)
 class Fates:
-    """Clones with early cells and a fate.
-
-    Attributes
-    ----------
-    early
-        Indices of early cells.
-    clone
-        Clone of each early cell, as an index into ``names``.
-    names
-        Clones.
-    fate
-        Fate of each clone, as an index into ``labels``.
-    labels
-        Fates that enough clones have.
-    """
+    """Clones with early cells and a fate."""
 
     early: npt.NDArray[np.intp]
+    """Indices of early cells."""
     clone: npt.NDArray[np.intp]
+    """Clone of each early cell, as an index into ``names``."""
     names: list[str]
     fate: npt.NDArray[np.intp]
+    """Fate of each clone, as an index into ``labels``."""
     labels: list[str]
+    """Fates that enough clones have."""
 
 
 def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
     """Fates of clones: the most frequent cell type among a clone's cells of the last time.
 
-    Early cells are its cells of the first time. Cell types that root cells have (``is_root``) are no fates;
-    a clone whose late cells are divided equally has none.
-
-    Parameters
-    ----------
-    obs
-        Columns ``clone``, ``time``, ``cell_type``, and ``is_root`` if there are roots.
-    usable
-        Cells with an embedding, shape ``(n_cells,)``.
-    clones_per_fate
-        A fate that fewer clones have is left out, with its clones.
-    seed
-        Of the draw of early cells where there are more than :data:`MAX_EARLY_CELLS`.
+    Early cells are its ``usable`` cells of the first time, at most :data:`MAX_EARLY_CELLS`. Cell types that
+    root cells have (``is_root``) are no fates; a clone whose late cells are divided equally has none. A fate
+    that fewer than ``clones_per_fate`` clones have is left out, with its clones.
     """
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()
@@ -190,21 +156,8 @@ def add_fates(
     """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out.
 
     The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
-
-    Parameters
-    ----------
-    scored
-        What the row and its resamples are added to.
-    matrix
-        The layer, cells x hidden.
-    obs
-        Needs ``clone``, ``time`` and ``cell_type``.
-    subject, settings
-        Names for the row; resamples, folds and clones per fate.
     """
-    missing = [name for name in ("clone", "time", "cell_type") if name not in obs]
-    if missing:
-        reason = f"the cells have no {' and no '.join(missing)} labels"
+    if reason := without_labels(obs, "clone", "time", "cell_type"):
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
     usable = np.isfinite(matrix).all(axis=1)
@@ -225,32 +178,20 @@ def add_fates(
         return mean_auc(predicted, fates.fate, fold, counts[:, used])
 
     values = bootstrap_values(statistic, subject.seed, clones, settings.resamples)
-    low, high = percentile_interval(values)
     estimate = mean_auc(predicted, fates.fate, fold, np.ones((1, len(fates.names)), dtype=np.int32))[0]
-    row = replace(subject.row(FATE_AUC), estimate=float(estimate), ci_low=low, ci_high=high)
-    scored.rows.append(replace(row, n_cells=len(fates.early), n_items=len(fates.names)))
-    scored.resamples[FATE_AUC] = values
+    row = subject.row(FATE_AUC, n_cells=len(fates.early), n_items=len(fates.names))
+    add_interval(scored, row, float(estimate), values)
 
 
 def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
     """Predict the fates of clones from their early cells by ridge regression on other clones' early cells.
 
     Features are standardised; the penalty is the mean eigenvalue of the training cells' Gram matrix, so that
-    it follows the scale and the number of features and nothing is tuned.
+    it follows the scale and the number of features and nothing is tuned. Every part of ``fold`` (of each
+    clone) is predicted from the others.
 
-    Parameters
-    ----------
-    matrix
-        Early cells x hidden.
-    fates
-        Their clones and fates.
-    fold
-        Part of each clone, shape ``(n_clones,)``: a part is predicted from the others.
-
-    Returns
-    -------
-    Mean over a clone's early cells of the predicted membership, shape ``(n_clones, n_fates)``; comparable
-    within a part.
+    Returns the mean over a clone's early cells of the predicted membership, shape ``(n_clones, n_fates)``;
+    comparable within a part.
     """
     of_cell = fold[fates.clone]
     member = np.eye(len(fates.labels))[fates.fate[fates.clone]]
@@ -282,20 +223,8 @@ def mean_auc(
     """Mean over fates of the area under the ROC curve, in resamples of clones.
 
     Only clones of the same part are compared: across parts, a part with more members of a fate has a training
-    set with fewer, which pulls an uninformed prediction below 1/2.
-
-    Parameters
-    ----------
-    predicted
-        Shape ``(n_clones, n_fates)``.
-    fate, fold
-        Shape ``(n_clones,)``.
-    counts
-        Shape ``(n_resamples, n_clones)``.
-
-    Returns
-    -------
-    Shape ``(n_resamples,)``; NaN where some fate has no clone to compare with another.
+    set with fewer, which pulls an uninformed prediction below 1/2. ``counts`` has shape
+    ``(n_resamples, n_clones)``; NaN where some fate has no clone to compare with another.
     """
     areas = []
     for label, scores in enumerate(predicted.T):

@@ -22,18 +22,12 @@ SMALLEST_WIDTH = 1e-3
 
 @dataclass(frozen=True)
 class NeighbourGraph:
-    """Connectivities between cells.
-
-    Attributes
-    ----------
-    connectivities
-        Cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal.
-    component
-        Connected component of each cell, shape ``(n_cells,)``, int32.
-    """
+    """Connectivities between cells."""
 
     connectivities: sparse.csr_matrix
+    """Cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal."""
     component: npt.NDArray[np.int32]
+    """Connected component of each cell."""
 
     @property
     def n_components(self) -> int:
@@ -42,10 +36,7 @@ class NeighbourGraph:
 
 
 def neighbour_graph(matrix: npt.ArrayLike, k: int = 15, metric: Metric = "cosine") -> NeighbourGraph:
-    """Graph of the ``k`` nearest neighbours (each cell counted among its own), weighted as UMAP does.
-
-    Parameters and errors are those of :func:`layerscope.tasks.trajectory.neighbours.nearest_neighbours`.
-    """
+    """Graph of the ``k`` nearest neighbours (each cell counted among its own), weighted as UMAP does."""
     return graph_of(nearest_neighbours(matrix, k, metric))
 
 
@@ -57,12 +48,7 @@ def graph_of(neighbours: Neighbours) -> NeighbourGraph:
 
 
 def fuzzy_connectivities(neighbours: Neighbours) -> sparse.csr_matrix:
-    """Fuzzy union of the cells' local memberships: a + b - a * b of the two directions of an edge.
-
-    Returns
-    -------
-    Cells x cells, CSR, float32.
-    """
+    """Fuzzy union of the cells' local memberships: a + b - a * b of the two directions of an edge."""
     distances = neighbours.distances
     n_cells, k = distances.shape
     nearest, width = _smooth_distances(distances)

@@ -21,40 +21,23 @@ class UndefinedPseudotimeError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """Some embedded cells of a layer and their nearest neighbours among each other.
-
-    Attributes
-    ----------
-    cells
-        Rising indices among all cells of the condition.
-    neighbours
-        Places among these cells.
-    """
+    """Some embedded cells of a layer and their nearest neighbours among each other."""
 
     cells: Cells
+    """Rising indices among all cells of the condition."""
     neighbours: Neighbours
+    """Places among these cells."""
 
 
 @dataclass(frozen=True)
 class LayerSearch:
-    """Neighbours among the cells of a layer that have an embedding.
-
-    Attributes
-    ----------
-    whole
-        All of them.
-    varied
-        All of them, in the variation of the layer that the metric sees: centred for cosine distances (which
-        do not see length), of unit length for Euclidean ones (which do not see an offset).
-    parts
-        Parts of them; where a part is too small, or constant, the error that says so.
-    remarks
-        What was left out, in words.
-    """
+    """Neighbours among the cells of a layer that have an embedding."""
 
     whole: Part
     varied: Part
+    """The same cells, centred for cosine distances, of unit length for Euclidean ones (see ``variants``)."""
     parts: list[Part | UndefinedPseudotimeError]
+    """Parts of them; where a part is too small, or constant, the error that says so."""
     remarks: list[str]
 
 
@@ -65,27 +48,14 @@ def search_layer(
     parts: Sequence[Cells] = (),
     neighbours_in_parts: int | None = None,
 ) -> LayerSearch:
-    """Search all embedded cells of a layer, and parts of them.
+    """Search all embedded cells of a layer, and parts of them (rising indices, refused cells among them).
 
-    Parameters
-    ----------
-    matrix
-        The layer, cells x hidden; rows that are not finite are refused cells.
-    neighbours, neighbours_in_parts
-        Neighbours of a cell, itself included; in the parts as in the whole if not given.
-    metric
-        Of the distances.
-    parts
-        Rising indices of the cells of each part, refused ones among them.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If the embedded cells are too few for a graph, or all the same.
+    Raises UndefinedPseudotimeError if the embedded cells are too few for a graph, or all the same.
     """
     finite = np.isfinite(matrix).all(axis=1)
     embedded = np.flatnonzero(finite)
-    demand_variety(matrix, embedded, neighbours)
+    if lack := _lack_of_variety(matrix, embedded, neighbours):
+        raise lack
     in_parts = neighbours_in_parts or neighbours
     cells_of_parts = [part[finite[part]] for part in parts]
     undefined = [_lack_of_variety(matrix, cells, in_parts) for cells in cells_of_parts]
@@ -101,18 +71,6 @@ def search_layer(
         [lack or Part(cells, next(of_parts)) for cells, lack in zip(cells_of_parts, undefined, strict=True)],
         [f"{n_refused} refused cells left out"] if n_refused else [],
     )
-
-
-def demand_variety(matrix: npt.NDArray[np.floating], cells: Cells, neighbours: int) -> None:
-    """Demand enough different cells for a graph.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If they are too few, or all the same.
-    """
-    if lack := _lack_of_variety(matrix, cells, neighbours):
-        raise lack
 
 
 def _lack_of_variety(

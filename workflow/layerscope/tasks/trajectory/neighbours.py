@@ -37,18 +37,12 @@ CACHED_VALUES = 200_000
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest neighbours of every cell, itself first.
-
-    Attributes
-    ----------
-    indices
-        Shape ``(n_cells, k)``, int64; column 0 is the cell itself, then by distance, ties by index.
-    distances
-        Shape ``(n_cells, k)``, float32; Euclidean, or 1 - cosine similarity.
-    """
+    """Nearest neighbours of every cell, itself first, then by distance, ties by index."""
 
     indices: Indices
+    """Shape ``(n_cells, k)``, int64."""
     distances: npt.NDArray[np.float32]
+    """Of the same shape, float32; Euclidean, or 1 - cosine similarity."""
 
     def first(self, k: int) -> Neighbours:
         """The ``k`` nearest of these: what a search for ``k`` finds."""
@@ -58,19 +52,8 @@ class Neighbours:
 def nearest_neighbours(matrix: npt.ArrayLike, k: int, metric: Metric = "cosine") -> Neighbours:
     """Find the ``k`` nearest cells of every cell exactly, the cell itself counted as the first.
 
-    Parameters
-    ----------
-    matrix
-        Cells x features, finite.
-    k
-        Neighbours per cell, itself included as in ``n_neighbors`` of scanpy and UMAP: 15 means 14 others.
-    metric
-        ``"cosine"`` (a cell without any value is at distance 1 from all but its copies) or ``"euclidean"``.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than ``k`` cells, or a value is not finite.
+    So 15 means 14 others, as ``n_neighbors`` of scanpy and UMAP. For ``"cosine"``, a cell without any value
+    is at distance 1 from all but its copies. Raises DataError for fewer than ``k`` cells or missing values.
     """
     return _search(_Points.of(_checked(matrix, k), metric == "cosine"), k, metric)
 
@@ -90,20 +73,7 @@ def layer_neighbours(
     """Search a layer, its variation, and parts of its cells.
 
     The variation is the layer centred for cosine distances, and the cells at unit length for Euclidean ones.
-
-    Parameters
-    ----------
-    matrix, k, metric
-        As in :func:`nearest_neighbours`.
-    parts
-        Rising indices of the cells of each part; their neighbours are places in the part.
-    k_of_parts
-        Neighbours per cell within a part.
-
-    Raises
-    ------
-    DataError
-        As in :func:`nearest_neighbours`.
+    ``parts`` are rising indices; neighbours in a part, ``k_of_parts`` of each cell, are places in the part.
     """
     values = _checked(matrix, k)
     points = _Points.of(values, metric == "cosine")
@@ -132,23 +102,16 @@ class _Points:
     """Cells as points: their vectors, or unit vectors, whose squared distance is twice 1 - cosine.
 
     Points are centred: that changes no distance, and keeps the digits of products where all point one way.
-
-    Attributes
-    ----------
-    at
-        Shape ``(n_cells, n_columns)``, float32; a column more where a cell has no direction.
-    norms
-        Squared norms of the points, float64.
-    lengths
-        Lengths of the cells' vectors, float64.
-    undirected
-        Cells at distance 1 from all others by definition: those without length, where length is left out.
     """
 
     at: npt.NDArray[np.float32]
+    """Shape ``(n_cells, n_columns)``; a column more where a cell has no direction."""
     norms: npt.NDArray[np.float64]
+    """Squared norms of the points."""
     lengths: npt.NDArray[np.float64]
+    """Lengths of the cells' vectors."""
     undirected: npt.NDArray[np.bool_]
+    """Cells at distance 1 from all others by definition: those without length, where length is left out."""
 
     @classmethod
     def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
@@ -201,11 +164,8 @@ class _Centring:
     Two cells of lengths s and s', t and t' after centring, are ``|x - x'|^2 = s s' d^2 + (s - s')^2`` apart,
     centred or not, where d is the distance of their unit vectors. So after centring it is
     ``(s s' d^2 + (s - s')^2 - (t - t')^2) / (t t')``: the distances before, scaled, and terms of rank one.
-
-    Attributes
-    ----------
-    ratio
-        Largest length in the formula over a cell's length after centring; errors grow with its square.
+    ``ratio`` is the largest length in the formula over a cell's length after centring; errors grow with its
+    square.
     """
 
     def __init__(self, plain: _Points, centred: _Points) -> None:
@@ -258,14 +218,9 @@ def _pairs(n_points: int) -> Iterator[tuple[Indices, Indices]]:
 
 
 class _Lists:
-    """The nearest candidates of every point, kept while blocks of rough distances are offered.
+    """The nearest candidates of every point, updated as blocks of rough distances are offered.
 
-    Parameters
-    ----------
-    points, k
-        The points, and neighbours for each.
-    more_error
-        By how much more than the points' norms the rough distances err.
+    Rough distances err by ``more_error`` more than the points' norms.
     """
 
     def __init__(self, points: _Points, k: int, more_error: float = 0.0) -> None:

@@ -24,30 +24,20 @@ STATIONARY = 0.9994
 
 @dataclass(frozen=True)
 class DiffusionMap:
-    """Leading eigenpairs of the symmetrised, density-normalised transition matrix.
-
-    Attributes
-    ----------
-    values
-        Shape ``(n_components,)``, float32, falling.
-    vectors
-        Cells x components, float32.
-    component
-        Connected component of each cell, shape ``(n_cells,)``.
-    """
+    """Leading eigenpairs of the symmetrised, density-normalised transition matrix."""
 
     values: npt.NDArray[np.float32]
+    """Shape ``(n_components,)``, falling."""
     vectors: npt.NDArray[np.float32]
+    """Cells x components."""
     component: npt.NDArray[np.int32]
+    """Connected component of each cell."""
 
 
 def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
     """Symmetrised transition matrix, density-normalised with alpha = 1 (Coifman & Lafon 2006, section 3).
 
-    Returns
-    -------
-    Cells x cells, CSR, float32: ``Z^-1/2 Q^-1 W Q^-1 Z^-1/2``, Q the degrees of the connectivities W, Z those
-    of ``Q^-1 W Q^-1``.
+    ``Z^-1/2 Q^-1 W Q^-1 Z^-1/2``, Q the degrees of the connectivities W, Z those of ``Q^-1 W Q^-1``.
     """
     weights = graph.connectivities
     kernel = _scaled(weights, 1 / np.asarray(weights.sum(axis=0)).ravel())
@@ -64,16 +54,9 @@ def _scaled(matrix: sparse.csr_matrix, by: npt.NDArray[np.floating]) -> sparse.c
 def diffusion_map(
     graph: NeighbourGraph, n_components: int = N_COMPONENTS, tolerance: float = 0.0
 ) -> DiffusionMap:
-    """Diffusion components of a graph.
+    """Diffusion components of a graph, connected or not, the constant one included.
 
-    Parameters
-    ----------
-    graph
-        Connectivities of ``n_cells`` cells, connected or not.
-    n_components
-        Components computed, the constant one included; at most ``n_cells - 1`` are.
-    tolerance
-        Relative error of the eigenvalues; 0 for machine precision, as scanpy has it.
+    ``tolerance`` is the relative error of the eigenvalues; 0 for machine precision, as scanpy has it.
     """
     matrix = transition_matrix(graph).astype(np.float64)
     n_cells = matrix.shape[0]
@@ -95,24 +78,9 @@ def diffusion_pseudotime(
 ) -> npt.NDArray[np.float32]:
     """Diffusion pseudotime of every cell from each root (Haghverdi et al. 2016, eq. 8).
 
-    Parameters
-    ----------
-    diffusion
-        Diffusion map of ``n_cells`` cells.
-    roots
-        Indices of the root cells, shape ``(n_roots,)``.
-    n_components
-        Leading diffusion components used, the constant one included (scanpy's default is 10 of 15).
-
-    Returns
-    -------
-    Shape ``(n_roots, n_cells)``, float32, each row scaled so that its largest finite value is 1; ``inf`` for
-    cells that a root cannot reach. The row of a root that reaches no other cell is ``inf`` but for itself.
-
-    Raises
-    ------
-    DataError
-        If a root is not a cell of the graph.
+    Of ``n_components`` leading components, the constant one included. Shape ``(n_roots, n_cells)``, float32,
+    each row scaled so that its largest finite value is 1; ``inf`` for cells that a root cannot reach. The row
+    of a root that reaches no other cell is ``inf`` but for itself.
     """
     roots = np.atleast_1d(np.asarray(roots, dtype=np.int64))
     n_cells = len(diffusion.vectors)

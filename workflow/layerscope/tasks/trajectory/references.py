@@ -29,35 +29,21 @@ NO_ROOT = -1
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference pseudotime of all cells of a condition.
-
-    Attributes
-    ----------
-    cell_ids
-        Cells, in the order of the condition's file.
-    pseudotime
-        Shape ``(n_cells,)``, float64; ``inf`` where a cell cannot be reached from the root, NaN where the
-        dataset gives none.
-    root
-        Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells.
-    source
-        Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or words of the protocol's own.
-    root_source
-        How the root was found, in words.
-    neighbours
-        Nearest cells of every cell in the representation that made the reference, shape ``(n_cells, k)``,
-        the cell itself not among them; None where the protocol does not compare neighbourhoods.
-    unavailable
-        Why the protocol has no reference for these cells; empty where it has one.
-    """
+    """A reference pseudotime of all cells of a condition, in the order of its file."""
 
     cell_ids: list[str]
     pseudotime: npt.NDArray[np.float64]
+    """``inf`` where a cell cannot be reached from the root, NaN where the dataset gives none."""
     root: int
+    """Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells."""
     source: str
+    """Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or the protocol's own words."""
     root_source: str
+    """How the root was chosen, in words."""
     neighbours: npt.NDArray[np.int64] | None = None
+    """Nearest other cells in the representation that made the reference, shape ``(n_cells, k)``, or None."""
     unavailable: str = ""
+    """Why the protocol has no reference for these cells; empty where it has one."""
 
     @classmethod
     def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
@@ -69,22 +55,10 @@ class Reference:
 def make_reference(
     cells: str | Path, baseline_embeddings: str | Path, settings: TrajectorySettings
 ) -> Reference:
-    """Make the reference of a condition (see :class:`Reference`).
+    """Make the reference of a condition from its cells and their ``hvg_pca`` embeddings.
 
-    Parameters
-    ----------
-    cells
-        File of canonical cells; ``obs["reference_pseudotime"]`` is used if it is there.
-    baseline_embeddings
-        The ``hvg_pca`` embeddings of the same cells: they find the root among several root cells, and give
-        the pseudotime where the cells carry none.
-    settings
-        Neighbours, metric and components of the computed pseudotime.
-
-    Raises
-    ------
-    DataError
-        If the cells name no root, or the two files hold different cells.
+    The embeddings find the root among several root cells, and give the pseudotime where the cells have no
+    column ``reference_pseudotime``. Raises DataError if the cells name no root, or the files' cells differ.
     """
     obs = read_obs(cells)
     baseline = read_layer(baseline_embeddings, OFFICIAL)
@@ -94,11 +68,18 @@ def make_reference(
     if "reference_pseudotime" in obs:
         pseudotime, source = obs["reference_pseudotime"].to_numpy(dtype=np.float64), FROM_DATASET
     else:
-        graph = neighbour_graph(baseline.matrix, settings.neighbours, settings.metric)
-        diffusion = diffusion_map(graph, settings.components)
-        pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0].astype(np.float64)
-        source = COMPUTED
+        pseudotime, source = computed_pseudotime(baseline.matrix, root, settings), COMPUTED
     return Reference(list(obs.index), pseudotime, root, source, root_source)
+
+
+def computed_pseudotime(
+    matrix: npt.NDArray[np.floating], root: int, settings: TrajectorySettings
+) -> npt.NDArray[np.float64]:
+    """Diffusion pseudotime from the root, on the graph of a representation."""
+    graph = neighbour_graph(matrix, settings.neighbours, settings.metric)
+    diffusion = diffusion_map(graph, settings.components)
+    pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)
+    return np.asarray(pseudotime[0], dtype=np.float64)
 
 
 class NoRootError(DataError):
@@ -106,15 +87,10 @@ class NoRootError(DataError):
 
 
 def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
-    """Indices of the cells among which a trajectory may start, and how they were found.
+    """Indices of the cells among which a trajectory may start, and what they are, in words.
 
     The cells marked ``is_root``, of the earliest time at which there are any if the cells have times;
     without such marks all cells of the earliest time.
-
-    Raises
-    ------
-    NoRootError
-        If the cells have neither marks nor times.
     """
     marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
     words = "is_root cells"
@@ -138,15 +114,10 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
 def find_root(
     obs: pd.DataFrame, named: str | None, baseline: npt.NDArray[np.floating], origin: str
 ) -> tuple[int, str]:
-    """Index of the one root cell, and how it was found.
+    """Index of the one root cell, and how it was chosen.
 
     The cell that the data name; else, among :func:`root_cells`, the cell nearest to their centroid in the
     baseline's representation (the first of several).
-
-    Raises
-    ------
-    DataError
-        If the named cell is absent, or there is no root information at all.
     """
     if named is not None:
         if named not in obs.index:
@@ -180,13 +151,7 @@ def write_reference(path: str | Path, reference: Reference) -> None:
 
 
 def read_reference(path: str | Path) -> Reference:
-    """Read what :func:`write_reference` wrote.
-
-    Raises
-    ------
-    DataError
-        If the table has other columns, or not exactly one root.
-    """
+    """Read what :func:`write_reference` wrote."""
     table = read_table(path, text=("cell_id", "source", "root_source", "neighbours"))
     if tuple(table.columns) != COLUMNS or table.empty:
         raise DataError(

@@ -15,7 +15,6 @@ Unlike that code, neighbours are exact, so that the numbers do not depend on a r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,21 +25,19 @@ import pandas as pd
 
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.chance import generator
-from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_values
-from layerscope.tables import Score, Subject
+from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.neighbours import nearest_neighbours
 from layerscope.tasks.trajectory.paper import add_correlations
-from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
-from layerscope.tasks.trajectory.references import Reference
+from layerscope.tasks.trajectory.references import Reference, computed_pseudotime
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     Comparison,
+    add_interval,
     pseudotime_of,
     share_unreachable,
     unscored,
@@ -70,13 +67,9 @@ def released_reference(cells: str | Path, settings: ReleasedSettings) -> Referen
     time = expression.obs["time"].cat.codes.to_numpy()
     root = int(np.flatnonzero(time == time[time >= 0].min())[0])
     components = twice_log_normalised_components(expression)
-    graph = neighbour_graph(components, settings.neighbours, settings.metric)
-    diffusion = diffusion_map(graph, settings.components)
-    pseudotime = diffusion_pseudotime(diffusion, [root], settings.dpt_components)[0]
+    pseudotime = computed_pseudotime(components, root, settings)
     root_source = f"first cell of the file at the earliest time, {expression.obs['time'].iloc[root]}"
-    return Reference(
-        names, pseudotime.astype(np.float64), root, SOURCE, root_source, neighbourhoods(components, settings)
-    )
+    return Reference(names, pseudotime, root, SOURCE, root_source, neighbourhoods(components, settings))
 
 
 def twice_log_normalised_components(cells: AnnData) -> npt.NDArray[np.float32]:
@@ -108,28 +101,12 @@ def score_released(
     settings: ReleasedSettings,
     obs: pd.DataFrame | None = None,
 ) -> Scored:
-    """Score a layer by protocol ``released``.
+    """Score a layer (cells x hidden, cells as in ``reference``; rows that are not finite are refused cells).
 
-    Parameters
-    ----------
-    matrix
-        The layer, cells x hidden, cells as in ``reference``; rows that are not finite are refused cells.
-    reference
-        What :func:`released_reference` made.
-    subject
-        Names for the rows.
-    settings
-        Graph, diffusion map, splits, resampling and the number of pairs.
-    obs
-        The cells' standard columns: ``clone`` keeps sisters together in splits.
-
-    Returns
-    -------
-    Rows ``spearman`` (pseudotime with the reference pseudotime; also ``spearman_centred`` and
-    ``spearman_unit_norm``), ``neighbourhood_overlap`` (mean share of a
-    cell's neighbours in the reference's representation that are its neighbours in the layer),
-    ``spearman_pair_distances`` (distance in the layer with difference of reference pseudotime) and
-    ``share_unreachable``.
+    Scores are ``spearman`` as in protocol ``paper``, ``neighbourhood_overlap`` (mean share of a cell's
+    neighbours in the reference's representation that are its neighbours in the layer) and
+    ``spearman_pair_distances`` (distance in the layer with difference of reference pseudotime). The column
+    ``clone`` of ``obs`` keeps sisters together in splits.
     """
     metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
     if reference.unavailable:
@@ -165,13 +142,14 @@ def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
     )
     shared = np.bincount(np.intersect1d(own, known, assume_unique=True) // n_cells, minlength=n_cells)
     overlap = shared / reference.neighbours.shape[1]
-    _add_bootstrapped(
-        scored,
-        comparison,
-        replace(comparison.subject.row(OVERLAP), n_cells=len(cells), n_items=len(cells)),
-        float(overlap[cells].mean()),
+    values = bootstrap_values(
         lambda counts: counts[:, cells] @ overlap[cells] / counts[:, cells].sum(axis=1),
+        comparison.subject.seed,
+        reference.cell_ids,
+        comparison.settings.resamples,
     )
+    row = comparison.subject.row(OVERLAP, n_cells=len(cells), n_items=len(cells))
+    add_interval(scored, row, float(overlap[cells].mean()), values)
 
 
 def _add_pair_distances(
@@ -193,27 +171,16 @@ def _add_pair_distances(
     distance = np.linalg.norm(matrix[first].astype(np.float64) - matrix[second], axis=1)
     difference = np.abs(reference.pseudotime[first] - reference.pseudotime[second])
     estimate = spearman(distance, difference)
-    row = replace(subject.row(DISTANCES), n_cells=len(cells), n_items=len(first))
+    row = subject.row(DISTANCES, n_cells=len(cells), n_items=len(first))
     if np.isnan(estimate):
         reason = "the pairs have no differences to correlate"
         scored.rows.append(replace(row, status="undefined", reason=reason))
         return
     correlation = WeightedSpearman(distance, difference)
-    _add_bootstrapped(
-        scored, comparison, row, estimate, lambda counts: correlation(counts[:, first] * counts[:, second])
+    values = bootstrap_values(
+        lambda counts: correlation(counts[:, first] * counts[:, second]),
+        subject.seed,
+        reference.cell_ids,
+        comparison.settings.resamples,
     )
-
-
-def _add_bootstrapped(
-    scored: Scored,
-    comparison: Comparison,
-    row: Score,
-    estimate: float,
-    statistic: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.float64]],
-) -> None:
-    """Add a score whose interval draws cells."""
-    seed, cell_ids = comparison.subject.seed, comparison.reference.cell_ids
-    values = bootstrap_values(statistic, seed, cell_ids, comparison.settings.resamples)
-    scored.resamples[row.metric] = values
-    low, high = percentile_interval(values)
-    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
+    add_interval(scored, row, estimate, values)

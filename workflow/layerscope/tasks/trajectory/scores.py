@@ -61,6 +61,19 @@ class Comparison:
         splits = Splits.of(units, subject.seed, settings.halvings, CELLS_IN_PART)
         return cls(reference, subject, settings, splits)
 
+    def circular(self) -> str:
+        """Why agreement with the reference says nothing, if it was computed from this representation."""
+        if self.reference.source == COMPUTED and self.subject.family == COMPUTED_FROM:
+            return f"this representation made the reference ({COMPUTED}): 1 by construction"
+        return ""
+
+    def row(self, metric: str, n_cells: int, remarks: Sequence[str]) -> Score:
+        """Row of a score, still without numbers; its remarks say if the reference was computed."""
+        if metric == SPEARMAN and self.reference.source == COMPUTED:
+            remarks = [f"reference {COMPUTED}", *remarks]
+        n_items = len(self.splits.units)
+        return self.subject.row(metric, n_cells=n_cells, n_items=n_items, reason="; ".join(remarks))
+
     def parts(self, always: Sequence[int] = ()) -> list[Cells]:
         """Cells in the first parts of all splits, then in the second; some of them always."""
         indices = np.asarray(always, dtype=np.intp)
@@ -70,13 +83,7 @@ class Comparison:
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
-    """Diffusion map of a graph (see :func:`layerscope.tasks.trajectory.pseudotime.diffusion_map`).
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If the eigenvalue iteration does not converge (many nearly separate components).
-    """
+    """Diffusion map of a graph; UndefinedPseudotimeError where it has too many nearly separate components."""
     try:
         return diffusion_map(graph, n_components, tolerance)
     except ArpackNoConvergence as error:
@@ -88,30 +95,9 @@ def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.
 def pseudotime_of(
     part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
 ) -> tuple[Floats, list[str]]:
-    """Diffusion pseudotime of searched cells from one root.
+    """Diffusion pseudotime from the one root (an index among all ``n_cells``), and remarks on what it lacks.
 
-    Parameters
-    ----------
-    part
-        The cells and their neighbours.
-    root
-        Index of the root among all ``n_cells`` cells of the condition.
-    n_cells
-        Number of these.
-    settings
-        Neighbours and components.
-    tolerance
-        Relative error of the eigenvalues.
-
-    Returns
-    -------
-    Pseudotime, shape ``(n_cells,)``: NaN for cells that are not in the part, ``inf`` for cells that the root
-    cannot reach; and remarks on what was left out.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If the cells have no pseudotime.
+    Shape ``(n_cells,)``: NaN for cells outside the part, ``inf`` for those that the root cannot reach.
     """
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:
@@ -145,17 +131,7 @@ def on_parts(
     metrics: Iterable[str],
     evaluate: Callable[[Part], Mapping[str, float]],
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime.
-
-    Parameters
-    ----------
-    parts
-        As :meth:`Comparison.parts` has them, searched.
-    metrics
-        Metrics to keep.
-    evaluate
-        Gives all metrics' scores on some cells.
-    """
+    """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime."""
     values = {metric: np.full(len(parts), np.nan) for metric in metrics}
     for number, part in enumerate(parts):
         if isinstance(part, UndefinedPseudotimeError):
@@ -175,24 +151,29 @@ def add_score(
 ) -> None:
     """Add a score with the interval that its values on disjoint parts give."""
     settings = comparison.settings
-    values = comparison.splits.resamples(estimate, *parts, settings.resamples)
-    low, high = percentile_interval(values)
-    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
-    scored.resamples[row.metric] = values
+    add_interval(scored, row, estimate, comparison.splits.resamples(estimate, *parts, settings.resamples))
     for ending, part in zip((CHOSEN_ON, SCORED_ON), parts, strict=True):
         scored.resamples[row.metric + ending] = part[: settings.splits]
 
 
+def add_interval(scored: Scored, row: Score, estimate: float, values: Floats) -> None:
+    """Add a score, the values by which it is resampled, and the interval that these give."""
+    low, high = percentile_interval(values)
+    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
+    scored.resamples[row.metric] = values
+
+
 def unscored(subject: Subject, metrics: Sequence[str], status: Missing, reason: str) -> Scored:
     """Rows that say why there is no number."""
-    return Scored([replace(subject.row(metric), status=status, reason=reason) for metric in metrics])
+    return Scored([subject.row(metric, status=status, reason=reason) for metric in metrics])
 
 
-def made_the_reference(reference: Reference, subject: Subject) -> str:
-    """Why a representation is no contender, if the reference was computed from it; else empty."""
-    if reference.source == COMPUTED and subject.family == COMPUTED_FROM:
-        return f"this representation made the reference ({COMPUTED}): 1 by construction"
-    return ""
+def targets_of(reference: Reference, obs: pd.DataFrame | None) -> dict[str, Floats]:
+    """Pseudotimes to agree with, by metric: the reference, and the true one of simulated cells."""
+    targets = {SPEARMAN: reference.pseudotime}
+    if obs is not None and "true_pseudotime" in obs:
+        targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
+    return targets
 
 
 def share_unreachable(subject: Subject, pseudotime: Floats) -> Score:
@@ -200,4 +181,4 @@ def share_unreachable(subject: Subject, pseudotime: Floats) -> Score:
     embedded = ~np.isnan(pseudotime)
     share = float(np.isinf(pseudotime[embedded]).mean())
     n_cells = int(embedded.any(axis=0).sum() if embedded.ndim > 1 else embedded.sum())
-    return replace(subject.row(SHARE_UNREACHABLE), estimate=share, n_cells=n_cells, n_items=n_cells)
+    return subject.row(SHARE_UNREACHABLE, estimate=share, n_cells=n_cells, n_items=n_cells)

@@ -23,16 +23,22 @@ from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
 from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.clones import CLONE_ORDER, FATE_AUC, Sisters, add_fates, sisters_of
+from layerscope.tasks.trajectory.clones import (
+    CLONE_ORDER,
+    FATE_AUC,
+    Sisters,
+    add_fates,
+    sisters_of,
+    without_labels,
+)
 from layerscope.tasks.trajectory.graph import graph_of
 from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
 from layerscope.tasks.trajectory.neighbours import Neighbours
 from layerscope.tasks.trajectory.pseudotime import diffusion_pseudotime
-from layerscope.tasks.trajectory.references import COMPUTED, NoRootError, Reference, root_cells
+from layerscope.tasks.trajectory.references import NoRootError, Reference, root_cells
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
-    SPEARMAN_TRUTH,
     TOLERANCE_ON_PARTS,
     Comparison,
     Floats,
@@ -40,9 +46,9 @@ from layerscope.tasks.trajectory.scores import (
     add_score,
     correlations,
     diffusion_of,
-    made_the_reference,
     on_parts,
     share_unreachable,
+    targets_of,
     unscored,
 )
 from layerscope.tasks.trajectory.settings import StrictSettings
@@ -51,30 +57,19 @@ from layerscope.tasks.trajectory.variants import varied_rows
 SOMERS_D = "time_somers_d"
 TAU_B = "time_tau_b"
 SOMERS_D_ACROSS = "time_somers_d_across_batches"
-METRICS = (SOMERS_D, TAU_B, SOMERS_D_ACROSS, CLONE_ORDER, SPEARMAN)
 QUARTILES = {"_roots_q25": 0.25, "_roots_q75": 0.75}
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What pseudotimes are compared with, cell by cell.
-
-    Attributes
-    ----------
-    time
-        Place of the sampling time among the times, -1 where unknown.
-    batch
-        Batch as a number.
-    sisters
-        Pairs of cells of one clone sampled at different times.
-    targets
-        Pseudotimes to agree with, by metric.
-    """
+    """What pseudotimes are compared with, cell by cell."""
 
     time: npt.NDArray[np.int64]
+    """Place of the sampling time among the times, -1 where unknown."""
     batch: npt.NDArray[np.int64]
     sisters: Sisters
     targets: dict[str, Floats]
+    """Pseudotimes to agree with, by metric."""
 
     @classmethod
     def of(cls, obs: pd.DataFrame, reference: Reference) -> Observed:
@@ -82,23 +77,11 @@ class Observed:
         unknown = np.full(len(obs), -1, dtype=np.int64)
         time = obs["time"].cat.codes.to_numpy().astype(np.int64) if "time" in obs else unknown
         batch = pd.factorize(obs["batch"])[0].astype(np.int64) if "batch" in obs else unknown
-        targets = {SPEARMAN: reference.pseudotime}
-        if "true_pseudotime" in obs:
-            targets[SPEARMAN_TRUTH] = obs["true_pseudotime"].to_numpy(dtype=np.float64)
-        return cls(time, batch, sisters_of(obs), targets)
+        return cls(time, batch, sisters_of(obs), targets_of(reference, obs))
 
     def scores(self, pseudotimes: Pseudotimes, cells: Cells) -> dict[str, Floats]:
         """Scores of pseudotimes of some cells, each without its root (which is first by construction).
 
-        Parameters
-        ----------
-        pseudotimes
-            Pseudotimes of these cells.
-        cells
-            Indices of these cells among all, sorted.
-
-        Returns
-        -------
         By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
         """
         values, roots = pseudotimes.matrix, pseudotimes.roots
@@ -118,15 +101,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Roots:
-    """The root set of a condition, in an order in which roots are taken.
-
-    Attributes
-    ----------
-    cells
-        Indices of the root cells.
-    n_taken
-        Roots taken at most.
-    """
+    """The root set of a condition, in the order in which roots are taken, and how many are at most."""
 
     cells: Cells
     n_taken: int
@@ -153,24 +128,16 @@ def root_set(obs: pd.DataFrame, settings: StrictSettings, seed: int) -> tuple[Ro
 
 @dataclass(frozen=True)
 class Pseudotimes:
-    """Pseudotimes of some cells from many roots on many graphs.
-
-    Attributes
-    ----------
-    matrix
-        Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells.
-    roots
-        Place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``.
-    neighbourhoods
-        Numbers of neighbours of the graphs.
-    components
-        Connected components of the graphs.
-    """
+    """Pseudotimes of some cells from many roots on many graphs."""
 
     matrix: npt.NDArray[np.float32]
+    """Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells."""
     roots: Cells
+    """Place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``."""
     neighbourhoods: tuple[int, ...]
+    """Numbers of neighbours of the graphs."""
     components: tuple[int, ...]
+    """Connected components of the graphs."""
 
 
 def pseudotimes_of(
@@ -180,26 +147,7 @@ def pseudotimes_of(
     settings: StrictSettings,
     tolerance: float = 0.0,
 ) -> Pseudotimes:
-    """Pseudotimes of cells: one eigen-decomposition per graph, all roots from it.
-
-    Parameters
-    ----------
-    neighbours
-        Neighbours of the cells, enough for the largest graph.
-    roots
-        Places of the root cells.
-    neighbourhoods
-        Numbers of neighbours of the graphs.
-    settings
-        Components.
-    tolerance
-        Relative error of the eigenvalues.
-
-    Raises
-    ------
-    UndefinedPseudotimeError
-        If there is no root, or no pseudotime.
-    """
+    """Pseudotimes of cells from roots (places among them): one eigen-decomposition per graph."""
     if not roots.size:
         raise UndefinedPseudotimeError("all root cells were refused by the model")
     values, components = [], []
@@ -219,29 +167,12 @@ def score_strict(
     subject: Subject,
     settings: StrictSettings,
 ) -> Scored:
-    """Score a layer by protocol ``strict``.
+    """Score a layer (cells x hidden, cells as in ``reference``; rows that are not finite are refused cells).
 
-    Parameters
-    ----------
-    matrix
-        The layer, cells x hidden, cells as in ``reference`` and ``obs``; rows that are not finite are refused
-        cells.
-    reference
-        Reference pseudotime (secondary).
-    obs
-        The cells' standard columns: ``is_root``, ``time``, ``batch``, ``clone``, ``cell_type``, and
-        ``true_pseudotime`` of simulated cells.
-    subject
-        Names for the rows.
-    settings
-        Graphs, roots, splits, resampling and clones.
-
-    Returns
-    -------
-    Rows of every metric; those that the cells' columns do not allow have status ``not_available``.
+    ``obs`` are the cells' standard columns; scores that they do not allow have status ``not_available``.
     """
-    truth = [SPEARMAN_TRUTH] if "true_pseudotime" in obs else []
-    metrics = [*METRICS, *truth, FATE_AUC, SHARE_UNREACHABLE]
+    metrics = [SOMERS_D, TAU_B, SOMERS_D_ACROSS, CLONE_ORDER, *targets_of(reference, obs)]
+    metrics += [FATE_AUC, SHARE_UNREACHABLE]
     roots, reason = root_set(obs, settings, subject.seed)
     if reason:
         return unscored(subject, metrics, "not_available", reason)
@@ -257,8 +188,8 @@ def score_strict(
         return unscored(subject, metrics, "undefined", str(undefined))
     observed = Observed.of(obs, reference)
     scores = observed.scores(pseudotimes, cells)
-    reasons = _reasons(scores, obs, observed, reference, subject)
-    defined = [metric for metric in scores if not reasons[metric]]
+    missing = {name: _missing(name, of, obs, observed, comparison) for name, of in scores.items()}
+    defined = [metric for metric in scores if not missing[metric]]
 
     def evaluate(part: Part) -> dict[str, float]:
         part_roots = roots.among(part.cells)
@@ -269,12 +200,10 @@ def score_strict(
     scored = Scored()
     remarks = [*search.remarks, *_remarks(pseudotimes)]
     for metric, of_metric in scores.items():
-        if without := reasons[metric]:
+        if without := missing[metric]:
             scored.rows += unscored(subject, [metric], *without).rows
             continue
-        source = [f"reference {COMPUTED}"] if metric == SPEARMAN and reference.source == COMPUTED else []
-        row = replace(subject.row(metric), n_cells=len(cells), n_items=len(comparison.splits.units))
-        row = replace(row, reason="; ".join([*source, *remarks]))
+        row = comparison.row(metric, len(cells), remarks)
         add_score(scored, row, _median(of_metric), parts[metric], comparison)
         for name, value in _details(metric, of_metric, pseudotimes).items():
             scored.rows.append(replace(row, metric=name, estimate=value))
@@ -291,36 +220,28 @@ def score_strict(
     return scored
 
 
-def _reasons(
-    scores: dict[str, Floats],
-    obs: pd.DataFrame,
-    observed: Observed,
-    reference: Reference,
-    subject: Subject,
-) -> dict[str, tuple[Missing, str] | None]:
-    """Status and reason of each metric without a score; None for those that have one."""
-    known: dict[str, tuple[Missing, str]] = {}
-    if "time" not in obs:
-        for metric in (SOMERS_D, TAU_B, SOMERS_D_ACROSS):
-            known[metric] = ("not_available", "the cells have no time labels")
-    if observed.sisters.reason:
-        known[CLONE_ORDER] = ("not_available", observed.sisters.reason)
-    if reference.unavailable:
-        known[SPEARMAN] = ("not_available", reference.unavailable)
-    elif reason := made_the_reference(reference, subject):
-        known[SPEARMAN] = ("undefined", reason)
-    if_all_nan: dict[str, tuple[Missing, str]] = {
-        SOMERS_D: ("not_available", "no two cells of one batch differ in time"),
-        TAU_B: ("not_available", "no two cells of one batch differ in time"),
-        SOMERS_D_ACROSS: ("not_available", "the cells have one sampling time only"),
-        CLONE_ORDER: ("undefined", "no sisters of several times have an embedding"),
-    }
-    too_few = "too few cells are reached from the roots, or a pseudotime is constant"
-    return {
-        metric: known.get(metric)
-        or (if_all_nan.get(metric, ("undefined", too_few)) if np.isnan(values).all() else None)
-        for metric, values in scores.items()
-    }
+def _missing(
+    metric: str, values: Floats, obs: pd.DataFrame, observed: Observed, comparison: Comparison
+) -> tuple[Missing, str] | None:
+    """Status and reason of a metric without a score; None if it has one."""
+    reference, by_time = comparison.reference, metric in (SOMERS_D, TAU_B, SOMERS_D_ACROSS)
+    if by_time and (reason := without_labels(obs, "time")):
+        return "not_available", reason
+    if metric == CLONE_ORDER and observed.sisters.reason:
+        return "not_available", observed.sisters.reason
+    if metric == SPEARMAN and reference.unavailable:
+        return "not_available", reference.unavailable
+    if metric == SPEARMAN and (circular := comparison.circular()):
+        return "undefined", circular
+    if not np.isnan(values).all():
+        return None
+    if metric == SOMERS_D_ACROSS:
+        return "not_available", "the cells have one sampling time only"
+    if by_time:
+        return "not_available", "no two cells of one batch differ in time"
+    if metric == CLONE_ORDER:
+        return "undefined", "no sisters of several times have an embedding"
+    return "undefined", "too few cells are reached from the roots, or a pseudotime is constant"
 
 
 def _details(metric: str, scores: Floats, pseudotimes: Pseudotimes) -> dict[str, float]:

@@ -25,17 +25,10 @@ UNSEEN: dict[Metric, tuple[str, str]] = {
 
 
 def varied_rows(row: Score, metric: Metric, score: Callable[[], float]) -> list[Score]:
-    """Rows of the varied scores of a layer.
+    """Rows of the varied scores of a layer, beside the row of the score itself.
 
-    Parameters
-    ----------
-    row
-        The score itself; rows without a number give rows without a number, for the same reason.
-    metric
-        Of the neighbour graph.
-    score
-        Score of the layer in the variation that the metric sees; NaN, or
-        :class:`UndefinedPseudotimeError`, where there is none.
+    ``score`` computes it in the variation that the metric of the graph sees; NaN, or
+    :class:`UndefinedPseudotimeError`, where there is none.
     """
     plain = replace(row, ci_low=np.nan, ci_high=np.nan, null_mean=np.nan, p_value=np.nan, ceiling=np.nan)
     unseen, why = UNSEEN[metric]
