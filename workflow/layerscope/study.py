@@ -143,14 +143,6 @@ class Study(Configuration):
         names = entry.weights.fetch or PRETRAINED_FILES[entry.family]
         return [layout.weights(self.trained_model(model), name) for name in names]
 
-    def weights_origin(self, model: str) -> dict[str, Any]:
-        """Where the weights that a model runs with come from: other ones give other layers."""
-        entry = self.foundation(model)
-        if entry.weights.pretrain:
-            trained = self.pretraining_settings(self.trained_model(model))
-            return trained | {"cells": entry.weights.pretrain.cells, "seed": self.seeds.pretraining}
-        return {name: stated(file) for name, file in (entry.weights.fetch or {}).items()}
-
     def extraction_threads(self, model: str) -> int:
         """Small models run fastest one thread each."""
         return 1 if self.foundation(model).weights.pretrain else 8

@@ -5,7 +5,7 @@ rule extract_layers:
     input:
         script=repository("scripts/extract_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        weights=ancient(asks(study.weight_files)),
+        weights=asks(study.weight_files),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -24,7 +24,6 @@ rule extract_layers:
     params:
         code=code_of_model("extract_layers.py"),
         options=asks(study.extraction_options),
-        origin=asks(study.weights_origin),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}"
     shell:
@@ -82,7 +81,7 @@ rule sum_layers:
         script=repository("scripts/sum_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
         reference=asks(study.reference_of_sums),
-        weights=ancient(asks(study.weight_files)),
+        weights=asks(study.weight_files),
     output:
         "results/sums/{condition}/{model}.h5",
     log:
@@ -101,7 +100,6 @@ rule sum_layers:
     params:
         code=code_of_model("sum_layers.py"),
         options=asks(study.sums_options),
-        origin=asks(study.weights_origin),
         design=asks(study.design_of_sums),
     message:
         "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
