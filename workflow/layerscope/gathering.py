@@ -111,15 +111,19 @@ def logs_of_numbers(study: Study) -> list[str]:
     prepared = [study.pretraining_condition(model) for model in pretrained]
     prepared += [study.cells_of(condition) for condition in conditions]
     # references, and maps of layers, are computed from baselines, scored or not
-    beside = {study.embeddings_file(condition, BASELINE_OF_MAPS) for condition, _ in described_runs(study)}
-    beside |= {file for condition in conditions for file in study.reference_baseline(condition)}
+    beside = {(condition, BASELINE_OF_MAPS) for condition, _ in described_runs(study)}
+    beside |= {
+        (study.cells_of(condition), TASKS[study.task(condition)].baseline)
+        for condition in conditions
+        if TASKS[study.task(condition)].baseline
+    }
     logs = [
         *[f"prepare_cells/{condition}" for condition in unique(prepared)],
         *[f"pretrain/{model}" for model in pretrained],
         *unique(
             [
                 *[log for run in study.runs() for log in _extraction_logs(study, *run)],
-                *[f"compute_baseline/{'/'.join(file.split('/')[-2:])[:-5]}" for file in sorted(beside)],
+                *[f"compute_baseline/{condition}/{baseline}" for condition, baseline in sorted(beside)],
             ]
         ),
         *[

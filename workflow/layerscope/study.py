@@ -93,10 +93,6 @@ class Study(Configuration):
         """All models of the catalogue that have layers: foundation models and their controls."""
         return [name for name in self.models if not self.is_baseline(name)]
 
-    def studied_foundations(self) -> list[str]:
-        """Models of the study with trained weights."""
-        return [name for name in self.study.models if isinstance(self.models[name], FoundationModel)]
-
     def pretrained_models(self, *families: str) -> list[str]:
         """Models of these families that the workflow pretrains itself."""
         return [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from layerscope.cells.obs import read_obs
-from layerscope.errors import DataError
+from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import Layer, read_layer
 from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
@@ -94,6 +94,15 @@ class ScoringJob:
     reference: Path | None
     seed: int
     threads: int = 1
+
+    @property
+    def reference_folder(self) -> Path:
+        """Folder of the reference; a ConfigError where there is none."""
+        if self.reference is None:
+            raise ConfigError(
+                f"protocol {self.protocol} needs --reference, the folder that make_reference.py wrote"
+            )
+        return self.reference
 
     @cached_property
     def vectors(self) -> Layer:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from layerscope.cells.obs import read_obs
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import DataError
 from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
@@ -82,13 +81,11 @@ def _strict_reference(job: ReferenceJob) -> None:
 
 def score(job: ScoringJob) -> Scored:
     """Score one layer by the job's protocol, from its vectors of cells or from sums of these."""
-    if job.reference is None:
-        raise ConfigError("task perturbation needs --reference, the folder that make_reference.py wrote")
-    return Scored(*(_strict if job.protocol == "strict" else _all_cells)(job, job.reference))
+    return Scored(*(_strict if job.protocol == "strict" else _all_cells)(job))
 
 
-def _all_cells(job: ScoringJob, reference: Path) -> Any:
-    similarity = read_similarity(reference / SIMILARITY)
+def _all_cells(job: ScoringJob) -> Any:
+    similarity = read_similarity(job.reference_folder / SIMILARITY)
     if is_sums(job.embeddings):
         sums, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
     else:
@@ -102,7 +99,8 @@ def _all_cells(job: ScoringJob, reference: Path) -> Any:
     )
 
 
-def _strict(job: ScoringJob, reference: Path) -> Any:
+def _strict(job: ScoringJob) -> Any:
+    reference = job.reference_folder
     design, similarities = read_design(reference / DESIGN), read_reference(reference / SIMILARITY)
     if design.cell_ids != job.obs.index.tolist() or design.names != similarities.names:
         raise DataError(

@@ -41,10 +41,8 @@ def _reference(job: ReferenceJob) -> Reference:
 
 def score(job: ScoringJob) -> Scored:
     """Score one layer by the job's protocol."""
-    if job.reference is None:
-        raise ConfigError("task trajectory needs --reference, the folder that make_reference.py wrote")
-    pseudotime = read_reference(job.reference / PSEUDOTIME)
-    demand_same_cells(job.obs.index, pseudotime, str(job.reference))
+    pseudotime = read_reference(job.reference_folder / PSEUDOTIME)
+    demand_same_cells(job.obs.index, pseudotime, str(job.reference_folder))
     layer = job.vectors
     subject = job.subject("trajectory", layer.provenance)
     if isinstance(job.settings, StrictSettings):
