@@ -117,7 +117,7 @@ def config_of(
         feed_forward=int(arguments["d_hid"]),
     )
     demand_agreement(folder / ARGUMENTS, {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))})
-    config.demand_computable(folder)
+    config.demand_computable(folder / ARGUMENTS)
     table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
         raise ModelError(

@@ -54,6 +54,7 @@ class TahoeX1(FoundationModel):
             self.cell_value = float(collator["pad_value"])
             self.n_edges = int(collator["num_bins"]) - 1
             self.max_length = settings.take("max_length", int(collator["max_length"]))
+            self.draws_genes = bool(collator.get("sampling", True))
         if not collator.get("do_binning", True) or collator.get("right_binning", False):
             raise ModelError(f"{folder / COLLATOR_CONFIG}: asks for other bins than this tokeniser makes")
         self.chemistry = settings.take("chemistry", False)
@@ -90,8 +91,7 @@ class TahoeX1(FoundationModel):
             genes = block.genes[entries]
             bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
             if len(genes) > room:
-                draw = cell_generator(self.seed, block.cell_ids[cell])
-                subset = np.sort(draw.choice(len(genes), room, replace=False))
+                subset = self._subset(block, cell, genes, room)
                 genes, bins = genes[subset], bins[subset]
             if self.chemistry:
                 ids[offsets[cell] + 1] = self.drug_id
@@ -104,6 +104,13 @@ class TahoeX1(FoundationModel):
             refused=["" if n else NO_GENE for n in n_genes],
             shortened=block.n_genes > room,
         )
+
+    def _subset(self, block: CellBlock, cell: int, genes: Integers, room: int) -> Integers:
+        """Which genes a long cell keeps: drawn ones, or those of the file's first columns."""
+        if self.draws_genes:
+            draw = cell_generator(self.seed, block.cell_ids[cell])
+            return np.sort(draw.choice(len(genes), room, replace=False))
+        return np.sort(np.argsort(block.gene_columns[genes], kind="stable")[:room])
 
     def _binned(self, raw: npt.NDArray[np.float32], columns: Integers) -> npt.NDArray[np.float32]:
         """Bins of a cell's values; those of its first genes in the file's order may escape.

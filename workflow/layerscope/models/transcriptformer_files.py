@@ -158,12 +158,13 @@ def config_of(
         "num_layers": config.n_layers,
         "model_dim": config.feed_forward,
     }
-    demand_agreement(path, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
-    config.demand_computable(path, config.activation)
+    stands_in = path.parent / CONFIG
+    demand_agreement(stands_in, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
+    config.demand_computable(stands_in, config.activation)
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
     if beyond:
         raise ModelError(
-            f"{path}: {column}_vocab.json gives {beyond[0]!r} the row {assays[beyond[0]]}, but {table} has "
+            f"{column}_vocab.json gives {beyond[0]!r} the row {assays[beyond[0]]}, but {table} of {path} has "
             f"{config.n_assays} rows"
         )
     return config
