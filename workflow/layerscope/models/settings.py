@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from layerscope.errors import ConfigError
+from layerscope.settings import suggest
 
 T = TypeVar("T", str, int, float, bool)
+STREAM_SETTINGS = ("matrix", "values", "gene_column")  # of every family: how the file of cells is read
+KINDS = {int: "a whole number", float: "a float, such as 0.5", bool: "true or false", str: "text"}
 YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -29,9 +32,8 @@ class Settings:
         """
         value = self._converted(name, self._given.get(name, default), type(default))
         if choices and value not in choices:
-            raise ConfigError(
-                f"{self.owner}: setting {name}={value!r}; choose one of {', '.join(map(str, choices))}"
-            )
+            named = ", ".join(str(choice) for choice in choices if choice != "")
+            raise ConfigError(f"--set {name}={value!r}; choose one of {named}")
         self._asked[name] = value
         return value
 
@@ -41,7 +43,7 @@ class Settings:
                 return YES_OR_NO[str(value).lower()]
             return kind(value)
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{self.owner}: setting {name}={value!r} is not a {kind.__name__}") from error
+            raise ConfigError(f"--set {name}={value!r} is not {KINDS[kind]}") from error
 
     def resolved(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
         """Every setting that was asked for, with its value; call it last.
@@ -53,9 +55,10 @@ class Settings:
         """
         unknown = [name for name in self._given if name not in self._asked]
         if unknown:
+            allowed = sorted([*self._asked, *STREAM_SETTINGS])
             raise ConfigError(
-                f"{self.owner}: no setting {', '.join(map(repr, unknown))}; there are "
-                f"{', '.join(sorted(self._asked))}"
+                f"--set {unknown[0]}=...: {self.owner} has no setting {unknown[0]!r}"
+                f"{suggest(unknown[0], allowed)}; there are {', '.join(allowed)}"
             )
         return {name: value for name, value in sorted(self._asked.items()) if name not in without}
 
