@@ -85,7 +85,7 @@ class CellStream:
         var = self._file[var_name]
         names = _gene_names(var)
         self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
-        self.values = self._checked_values(values or str(self.provenance.get("values", "")))
+        self.values = self._checked_values(values)
         self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
         self._obs = {name: self._obs_column(name) for name in (*model.obs_columns, *self._optional())}
 
@@ -148,11 +148,13 @@ class CellStream:
 
     def _checked_values(self, values: str) -> str:
         """What the values are, by the file's or the user's word and by a look at a sample of them."""
-        accepted = self._model.accepts
+        accepted = tuple(ACCEPTED) if self._model.rank_based else self._model.accepts
+        source = f"--set values={values}" if values else f"uns[{PROVENANCE!r}]"
+        values = values or str(self.provenance.get("values", ""))
         values = values or ("counts" if "counts" in accepted else accepted[0])
         if values not in accepted:
             raise ConfigError(
-                f"{self.path}: --set values={values}: {self._model.family} as set up takes "
+                f"{self.path}: the values are {values!r} by {source}, but {self._model.family} as set up takes "
                 f"{' or '.join(accepted)}"
             )
         if self._model.rank_based:
@@ -176,6 +178,8 @@ class CellStream:
         for values in self._model.accepts:
             if seen.kind in ACCEPTED[values]:
                 return f"If that is right, --set values={values}"
+        if seen.kind == "counts":
+            return "Leave out what asks for other values than these counts (--set)"
         return "Find the raw counts, or recover them with prepare_cells.py"
 
     def _optional(self) -> list[str]:

@@ -30,6 +30,7 @@ TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensemb
 RELEASE_DICTIONARIES = "geneformer"
 CELL, END = "<cls>", "<eos>"
 PREFIX, BLOCKS = "bert.", "bert.encoder.layer."
+LINEAR1 = f"{BLOCKS}0.intermediate.dense.weight"
 IGNORED = ("cls.", "bert.pooler.", "bert.embeddings.position_ids")
 CLASSIFIER = ("classifier.", "score.")
 SUFFIXES = (".json", ".pkl", ".pickle")
@@ -73,6 +74,9 @@ def stored_as(name: str) -> Sequence[str]:
 
 def model_folder(folder: Path, name: str) -> Path:
     """The model's folder: ``folder`` itself, or the one of that name in a whole release."""
+    if name and not (folder / name).is_dir():
+        models = ", ".join(path.parent.name for path in sorted(folder.glob(f"*/{CONFIG}"))) or "none"
+        raise ConfigError(f"{folder}: --set model={name}: no such model; there are: {models}")
     if name:
         return folder / name
     if (folder / CONFIG).is_file() or not folder.is_dir():
@@ -96,7 +100,12 @@ def read_network(
             f"{weights}: {heads[0]}: a model that was fine-tuned to classify, not the pretrained one"
         )
     config = config_of(stated, folder / CONFIG)
-    demand_agreement(folder / CONFIG, {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))})
+    table, linear1 = tensors.get(f"{PREFIX}embeddings.word_embeddings.weight"), tensors.get(LINEAR1)
+    sizes = {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))}
+    if table is not None and linear1 is not None:
+        sizes["hidden_size"] = config.hidden_size, int(table.shape[1])
+        sizes["intermediate_size"] = config.feed_forward, len(linear1)
+    demand_agreement(folder / CONFIG, sizes)
     return weights, config, tensors
 
 
@@ -130,10 +139,10 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
     beside = (folder, folder / RELEASE_DICTIONARIES, folder.parent / RELEASE_DICTIONARIES)
     candidates = _token_dictionaries((folder / given,) if given else beside)
     if not candidates:
-        where = folder / given if given else folder
+        where = folder / given if given else f"{folder}, or the release's folder {RELEASE_DICTIONARIES}"
         raise ModelError(
-            f"{where}: no {TOKENS}*.pkl (or .json) there or in the release's folder {RELEASE_DICTIONARIES}; "
-            "name its folder with --set dictionaries=FOLDER"
+            f"{where}: no {TOKENS}*.pkl (or .json) there; name its folder with --set dictionaries=FOLDER, as "
+            f"seen from {folder}"
         )
     readable: dict[Path, dict[str, int]] = {}
     unreadable: list[ModelError] = []

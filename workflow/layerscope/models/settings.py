@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,18 +23,20 @@ class Settings:
         self._asked: dict[str, Any] = {}
         self.owner = owner
 
-    def take(self, name: str, default: T, choices: Sequence[T] = ()) -> T:
+    def take(self, name: str, default: T, choices: Sequence[T] = (), lowest: float | None = None) -> T:
         """The value of ``name``, of the type of ``default`` (which holds where nothing was given).
 
         Raises
         ------
         ConfigError
-            If the value is not of that type, or not among ``choices``.
+            If the value is not of that type, not among ``choices``, below ``lowest``, or not finite.
         """
         value = self._converted(name, self._given.get(name, default), type(default))
         if choices and value not in choices:
             named = ", ".join(str(choice) for choice in choices if choice != "")
             raise ConfigError(f"--set {name}={value!r}; choose one of {named}")
+        if lowest is not None and name in self._given and value < lowest:
+            raise ConfigError(f"--set {name}={value}: expected {lowest:g} or more")
         self._asked[name] = value
         return value
 
@@ -41,8 +44,11 @@ class Settings:
         try:
             if kind is bool and not isinstance(value, bool):
                 return YES_OR_NO[str(value).lower()]
-            return kind(value)
-        except (KeyError, TypeError, ValueError) as error:
+            converted = kind(value)
+            if isinstance(converted, float) and not math.isfinite(converted):
+                raise ValueError("not finite")
+            return converted
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ConfigError(f"--set {name}={value!r} is not {KINDS[kind]}") from error
 
     def resolved(self, *, without: Sequence[str] = ()) -> dict[str, Any]:

@@ -77,6 +77,20 @@ class _Section:
             raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
         return default if value is None else value
 
+    def number(self, key: str, default: float | None = None) -> float:
+        """What the section says, as a number."""
+        value = self.value(key, default)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            name = f"model.{self._name}.{key}"
+            raise ModelError(f"{self._path}: {name} is {value!r}, not a number") from error
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """What the section says, as names: a list of them, or one."""
+        value = self.value(key)
+        return (value,) if isinstance(value, str) else tuple(map(str, value))
+
 
 def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding: str = "") -> Release:
     """Read a release folder.
@@ -91,8 +105,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     columns = _assay_columns(data, model, path)
     weights = first_file(folder, WEIGHTS, SAFETENSORS)
     tensors = read_tensors(weights, trusted_sha256)
-    special = tuple(data.value("special_tokens"))
-    files = data.value("esm2_mappings")
+    special, files = data.names("special_tokens"), data.names("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
     if TABLE not in tensors:
         raise ModelError(f"{weights}: not a TranscriptFormer checkpoint, it has no {TABLE!r}")
@@ -102,13 +115,17 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
             f"special tokens and {len(genes)} genes in {', '.join(files)}"
         )
     if pretrained_embedding:
-        files = pretrained_embedding.split(",")
+        files = tuple(pretrained_embedding.split(","))
         genes, tensors[TABLE] = _other_species([folder / name for name in files], special, tensors[TABLE])
     pad = str(data.value("gene_pad_token", "[PAD]"))
     for token in (pad, START):
         if token not in special:
             raise ModelError(f"{path}: {token} is not among the special tokens, {', '.join(special)}")
     unknown = str(data.value("aux_pad_token", "unknown"))
+    length, clip_counts = int(model.number("seq_len")), data.number("clip_counts", CLIP_COUNTS)
+    if length < 1 or clip_counts < 0:
+        found = f"seq_len = {length} and clip_counts = {clip_counts}"
+        raise ModelError(f"{path}: {found}; expected 1 and 0 or more")
     assays = _assays(folder, columns, unknown)
     return Release(
         weights=weights,
@@ -120,9 +137,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
         pad=pad,
         assays=assays,
         unknown_assay=unknown,
-        length=int(model.value("seq_len")),
-        clip_counts=float(data.value("clip_counts", CLIP_COUNTS)),
-        min_genes=int(data.value("min_expressed_genes", 0)),
+        length=length,
+        clip_counts=clip_counts,
+        min_genes=int(data.number("min_expressed_genes", 0)),
     )
 
 
@@ -145,13 +162,13 @@ def config_of(
             assay_column=column,
             hidden_size=len(tensors["gene_embeddings.mlp.layers.4.weight"]),
             n_layers=n_blocks(tensors, LAYERS),
-            heads=int(model.value("num_heads")),
+            heads=int(model.number("num_heads")),
             feed_forward=len(tensors[f"{LAYERS}0.linear1.weight"]),
             activation=str(model.value("activation", "gelu")),
             attention_bias=bool(model.value("attn_bias", f"{LAYERS}0.self_attn.linears.0.bias" in tensors)),
             feed_forward_bias=bool(model.value("fw_bias", f"{LAYERS}0.linear1.bias" in tensors)),
-            softcap=float(model.value("softcap")),
-            log_counts_eps=float(model.value("log_counts_eps", 1e-6)),
+            softcap=model.number("softcap"),
+            log_counts_eps=model.number("log_counts_eps", 1e-6),
         )
     sizes = {
         "embed_dim": config.hidden_size,
@@ -159,7 +176,7 @@ def config_of(
         "model_dim": config.feed_forward,
     }
     stands_in = path.parent / CONFIG
-    demand_agreement(stands_in, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
+    demand_agreement(stands_in, {name: (int(model.number(name, size)), size) for name, size in sizes.items()})
     config.demand_computable(stands_in, config.activation)
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
     if beyond:
@@ -174,7 +191,7 @@ def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
     """The columns of ``obs`` that sentences begin with: one or none."""
     stated = data.value("aux_cols", [])
     columns = [stated] if isinstance(stated, str) else list(stated)
-    if len(columns) > 1 or int(model.value("aux_len", len(columns))) != len(columns):
+    if len(columns) > 1 or int(model.number("aux_len", len(columns))) != len(columns):
         raise ModelError(
             f"{path}: aux_cols = {columns} and aux_len = {model.value('aux_len', 0)}; this architecture has "
             "one such token, or none"

@@ -141,6 +141,13 @@ def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
             raise ModelError(f"{path}: the configuration says {name} = {stated}, the tensors {actual}")
 
 
+def demand_bins(number: int) -> int:
+    """The number of bins that a configuration states: one is for zeros, so that there are two or more."""
+    if number < 2:
+        raise ValueError(f"{number} bins, where 2 or more are needed")
+    return number
+
+
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(2) == b"PK"
