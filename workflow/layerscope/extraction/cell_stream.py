@@ -154,8 +154,8 @@ class CellStream:
         values = values or ("counts" if "counts" in accepted else accepted[0])
         if values not in accepted:
             raise ConfigError(
-                f"{self.path}: the values are {values!r} by {source}, but {self._model.family} as set up takes "
-                f"{' or '.join(accepted)}"
+                f"{self.path}: the values are {values!r} by {source}, but {self._model.family} as set up "
+                f"takes {' or '.join(accepted)}"
             )
         if self._model.rank_based:
             return UNCHECKED

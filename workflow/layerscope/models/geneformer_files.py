@@ -30,7 +30,6 @@ TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensemb
 RELEASE_DICTIONARIES = "geneformer"
 CELL, END = "<cls>", "<eos>"
 PREFIX, BLOCKS = "bert.", "bert.encoder.layer."
-LINEAR1 = f"{BLOCKS}0.intermediate.dense.weight"
 IGNORED = ("cls.", "bert.pooler.", "bert.embeddings.position_ids")
 CLASSIFIER = ("classifier.", "score.")
 SUFFIXES = (".json", ".pkl", ".pickle")
@@ -100,12 +99,7 @@ def read_network(
             f"{weights}: {heads[0]}: a model that was fine-tuned to classify, not the pretrained one"
         )
     config = config_of(stated, folder / CONFIG)
-    table, linear1 = tensors.get(f"{PREFIX}embeddings.word_embeddings.weight"), tensors.get(LINEAR1)
-    sizes = {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))}
-    if table is not None and linear1 is not None:
-        sizes["hidden_size"] = config.hidden_size, int(table.shape[1])
-        sizes["intermediate_size"] = config.feed_forward, len(linear1)
-    demand_agreement(folder / CONFIG, sizes)
+    demand_agreement(folder / CONFIG, {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))})
     return weights, config, tensors
 
 

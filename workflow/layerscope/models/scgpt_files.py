@@ -117,13 +117,9 @@ def config_of(
         heads=int(arguments["nheads"]),
         feed_forward=int(arguments["d_hid"]),
     )
-    table, linear1 = tensors.get("encoder.embedding.weight"), tensors.get(f"{BLOCKS}0.linear1.weight")
-    sizes = {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))}
-    if table is not None and linear1 is not None:
-        sizes["embsize"] = config.hidden_size, int(table.shape[1])
-        sizes["d_hid"] = config.feed_forward, len(linear1)
-    demand_agreement(folder / ARGUMENTS, sizes)
+    demand_agreement(folder / ARGUMENTS, {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))})
     config.demand_computable(folder / ARGUMENTS)
+    table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
         raise ModelError(
             f"{folder}: {VOCABULARY} has {len(tokens)} tokens, special ones included, but the gene table in "

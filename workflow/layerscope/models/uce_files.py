@@ -182,8 +182,10 @@ def _first_token(path: Path, species: str) -> int:
     if species not in offsets:
         known = ", ".join(sorted(offsets))
         raise ConfigError(f"{path}: no species {species!r}; choose one of {known} with --set species=NAME")
-    if not isinstance(offsets[species], int) or offsets[species] < 0:
-        raise ModelError(f"{path}: the first token of {species} is {offsets[species]!r}, which is no token")
+    if not isinstance(offsets[species], int):
+        raise ModelError(f"{path}: the first token of {species} is {offsets[species]!r}, not a number")
+    if offsets[species] < 0:
+        raise ModelError(f"{path}: the first token of {species} is {offsets[species]}, below 0")
     return int(offsets[species])
 
 
