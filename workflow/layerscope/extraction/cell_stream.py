@@ -22,7 +22,7 @@ from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
@@ -70,24 +70,31 @@ class CellStream:
         if path.is_dir():
             raise DataError(f"{path}: a folder; --cells takes an h5ad file (prepare_cells.py makes one)")
         self._file = open_h5ad(path)
+        try:
+            self._look(matrix, values, gene_column)
+        except LayerscopeError:
+            self.close()
+            raise
+
+    def _look(self, matrix: str, values: str, gene_column: str) -> None:
+        """Find what is needed in the file, which is open."""
         self._name = self._matrix(matrix)
         var_name = self._name.replace("X", "var") if matrix == "raw" else "var"
         self._demand_tables("obs", var_name)
         self._rows = stored_rows(self._file[self._name])
         if self._rows.dtype.kind not in "biuf":
-            raise DataError(f"{path}: {self._name}: holds {self._rows.dtype}, no numbers")
+            raise DataError(f"{self.path}: {self._name}: holds {self._rows.dtype}, no numbers")
         if 0 in self._rows.shape:
             n_cells, n_genes = self._rows.shape
-            raise DataError(f"{path}: {self._name}: nothing to run: {n_cells} cells x {n_genes} genes")
+            raise DataError(f"{self.path}: {self._name}: nothing to run: {n_cells} cells x {n_genes} genes")
         self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
-        _demand_unique(path, self.cell_ids)
+        _demand_unique(self.path, self.cell_ids)
         self.provenance = _provenance(self._file)
-        var = self._file[var_name]
-        names = _gene_names(var)
-        self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
+        names, vocabulary = _gene_names(self._file[var_name]), self._model.vocabulary
+        self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
         self.values = self._checked_values(values)
-        self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
-        self._obs = {name: self._obs_column(name) for name in (*model.obs_columns, *self._optional())}
+        self._guard = StreamGuard(f"{self.path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
+        self._obs = {name: self._obs_column(name) for name in (*self._model.obs_columns, *self._optional())}
 
     def __len__(self) -> int:
         return len(self.cell_ids)

@@ -130,7 +130,9 @@ def match_genes(
         If ``column`` is not there, or no gene of the file is known.
     """
     if column is not None and column not in names:
-        raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
+        raise DataError(
+            f"{path}: var has no column {column!r}; it has {', '.join(names)}. Choose with --set gene_column=NAME"
+        )
     places = {
         name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
         for name, genes in names.items()
