@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from pathlib import Path
 
 import anndata as ad
 import h5py
@@ -314,3 +315,41 @@ def test_a_dictionary_that_is_not_read_may_be_json_where_the_message_says_so(tmp
     assert "species_offsets.json" in refused(example, tmp_path, error=ModelError)
     path.with_suffix(".json").write_text(json.dumps(offsets))
     typed(example, tmp_path)
+
+
+INSTEAD = {
+    "geneformer": "model.safetensors",
+    "tahoe_x1": "model.safetensors",
+    "transcriptformer": "model_weights.safetensors",
+    "uce": "safetensors",
+}
+
+
+def unsafe(path, tensors):
+    """A checkpoint that names what is not admitted."""
+    torch.save({**tensors, "made_at": Path("somewhere")}, path)
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
+    example = EXAMPLES[name]
+    weights = example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    path = example.load(weights).weights
+    pickled = {"geneformer": "pytorch_model.bin", "tahoe_x1": "best-model.pt"}.get(name, path.name)
+    unsafe(path.with_name(pickled), load_tensors(path) if name != "scfoundation" else {"cell": {}})
+    if pickled != path.name:
+        path.unlink()
+    said = refused(example, tmp_path, error=ModelError)
+    assert "--set trust_sha256=" in said
+    assert INSTEAD.get(name, "") in said and (name in INSTEAD or "safetensors" not in said)
+
+
+def test_proteins_that_are_not_read_are_not_to_be_trusted_where_nothing_takes_the_word(tmp_path):
+    example = EXAMPLES["uce"]
+    weights = example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    (path,) = weights.rglob("*.pt")
+    unsafe(path, torch.load(path, weights_only=True))
+    said = refused(example, tmp_path, error=ModelError)
+    assert "trust_sha256" not in said and "etch it again" in said

@@ -67,8 +67,6 @@ class CellStream:
     ) -> None:
         self.path, self._model = path, model
         self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
-        if path.is_dir():
-            raise DataError(f"{path}: a folder; --cells takes an h5ad file (prepare_cells.py makes one)")
         self._file = open_h5ad(path)
         try:
             self._look(matrix, values, gene_column)

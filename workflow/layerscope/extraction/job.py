@@ -80,12 +80,17 @@ def extract(
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
-    if output.is_dir():
-        raise ConfigError(f"--output {output}: a folder; name a file in it, such as layers.h5ad")
+    demand_file_name(output)
     refuse_overwriting(output, cells)
     with closing(prepare(weights, cells, job)) as run:
         refuse_overwriting(output, run.model.weights)
         log_counts(run.write(output, stretch(len(run.stream), *shard)))
+
+
+def demand_file_name(output: Path) -> None:
+    """Refuse a folder as output before anything is run."""
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: a folder; name a file in it")
 
 
 def stretch(n_cells: int, number: int, count: int) -> range:

@@ -92,7 +92,7 @@ def read_network(
     """Read ``config.json`` and the weights: the file, the network's sizes, its tensors."""
     stated = read_json(folder / CONFIG, "the configuration")
     weights = first_file(folder, SAFETENSORS, CHECKPOINT)
-    tensors = read_tensors(weights, trusted_sha256)
+    tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
     heads = [name for name in tensors if name.startswith(CLASSIFIER)]
     if heads:
         raise ModelError(

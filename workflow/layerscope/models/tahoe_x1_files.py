@@ -74,7 +74,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     if weights.name == SAFETENSORS:
         tensors = read_safetensors(weights)
     else:
-        trainer = read_checkpoint(weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE)
+        trainer = read_checkpoint(
+            weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE, instead=SAFETENSORS
+        )
         with reading(weights, "a checkpoint of Tahoe-X1's trainer"):
             tensors = dict(trainer["state"]["model"])
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}

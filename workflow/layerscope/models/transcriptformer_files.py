@@ -104,7 +104,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     demand_architecture(path, {key: (data.value(key, needed), needed) for key, needed in EXPECTED.items()})
     columns = _assay_columns(data, model, path)
     weights = first_file(folder, WEIGHTS, SAFETENSORS)
-    tensors = read_tensors(weights, trusted_sha256)
+    tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
     special, files = data.names("special_tokens"), data.names("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
     if TABLE not in tensors:

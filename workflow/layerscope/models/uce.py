@@ -204,7 +204,7 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
     """Load a release folder, or the ``model_files`` in it; see ``catalogue.implementation``."""
     folder = release_folder(folder)
     path = find_checkpoint(folder, settings.take("checkpoint", ""))
-    tensors = read_tensors(path, settings.take("trust_sha256", ""))
+    tensors = read_tensors(path, settings.take("trust_sha256", ""), "a safetensors file")
     config = config_of(tensors, settings.take("nhead", HEADS, lowest=1), path)
     module = load_network(UCEEncoder, config, tensors, path, IGNORED)
     genes = read_genes(

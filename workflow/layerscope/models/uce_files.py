@@ -195,7 +195,7 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
     Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
     """
     path = folder / named if named else _find_proteins(folder, species)
-    as_spelt = read_tensors(present(path, "the file of protein embeddings"))
+    as_spelt = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
     vectors = {str(name).upper(): vector for name, vector in as_spelt.items()}
     if not vectors:
         raise ModelError(f"{path}: holds no protein embedding; fetch it again")

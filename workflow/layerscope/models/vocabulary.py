@@ -130,8 +130,9 @@ def match_genes(
         If ``column`` is not there, or no gene of the file is known.
     """
     if column is not None and column not in names:
+        available = ", ".join(names)
         raise DataError(
-            f"{path}: var has no column {column!r}; it has {', '.join(names)}. Choose with --set gene_column=NAME"
+            f"{path}: var has no column {column!r}; it has {available}. Choose with --set gene_column=NAME"
         )
     places = {
         name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
