@@ -35,7 +35,7 @@ class Settings:
         if choices and value not in choices:
             named = ", ".join(str(choice) for choice in choices if choice != "")
             raise ConfigError(f"--set {name}={value!r}; choose one of {named}")
-        if lowest is not None and name in self._given and value < lowest:
+        if lowest is not None and name in self._given and float(value) < lowest:
             raise ConfigError(f"--set {name}={value}: expected {lowest:g} or more")
         self._asked[name] = value
         return value
