@@ -89,6 +89,13 @@ class CellStream:
         _demand_unique(self.path, self.cell_ids)
         self.provenance = _provenance(self._file)
         names, vocabulary = _gene_names(self._file[var_name]), self._model.vocabulary
+        named = len(self.cell_ids), len(names[VAR_NAMES])
+        if self._rows.shape != named:
+            n_rows, n_columns = self._rows.shape
+            raise DataError(
+                f"{self.path}: damaged: {self._name} is {n_rows} x {n_columns}, but there are names of "
+                f"{named[0]} cells and {named[1]} genes"
+            )
         self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
         self.values = self._checked_values(values)
         self._guard = StreamGuard(f"{self.path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
@@ -228,7 +235,7 @@ def _provenance(file: h5py.File) -> dict[str, Any]:
         return {}
     try:
         provenance = json.loads(text.asstr()[()])
-    except ValueError:
+    except (TypeError, ValueError):
         provenance = None
     if not isinstance(provenance, dict):
         raise DataError(
