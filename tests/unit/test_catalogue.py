@@ -1,0 +1,51 @@
+"""What the repository's own catalogue says of releases: pinned, checked, the same for any order of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layerscope.models.entries import FoundationModel
+from layerscope.study import Study
+from layerscope.study_file import read_study
+
+CONFIG = Path(__file__).parents[2] / "config"
+NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"}
+
+
+def catalogue() -> dict[str, FoundationModel]:
+    files = ("models.yaml", "datasets.yaml", "config.yaml")
+    study = Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
+    return {
+        name: entry
+        for name, entry in study.models.items()
+        if isinstance(entry, FoundationModel) and entry.weights.fetch
+    }
+
+
+@pytest.mark.parametrize("model", sorted(set(catalogue()) - NO_PUBLIC_CHECKSUM))
+def test_every_file_of_a_release_is_pinned_by_its_checksum(model: str) -> None:
+    for name, source in (catalogue()[model].weights.fetch or {}).items():
+        # of an archive, its own checksum is enough
+        assert source.known_sha256 or source.sha256, name
+        assert source.huggingface is None or source.huggingface.revision != "main", name
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("geneformer_v1_10m", {"ties": "tokens"}),
+        ("geneformer_v2_104m", {"ties": "tokens"}),
+        ("geneformer_v2_316m", {"ties": "tokens"}),
+        ("transcriptformer_sapiens", {"gene_order": "vocabulary"}),
+        ("tahoe_x1_70m", {"max_length": 2048}),
+        ("tahoe_x1_1b", {"max_length": 2048}),
+        ("tahoe_x1_3b", {"max_length": 2048}),
+    ],
+)
+def test_what_a_release_leaves_to_the_files_order_or_to_its_training_is_set(
+    model: str, options: dict[str, object]
+) -> None:
+    entry = catalogue()[model]
+    assert {key: entry.set.get(key) for key in options} == options
