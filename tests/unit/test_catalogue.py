@@ -1,4 +1,4 @@
-"""What the repository's own catalogue says of releases: pinned, checked, the same for any order of columns."""
+"""What the repository's own catalogue says of releases: their checksums, and options that they need."""
 
 from __future__ import annotations
 

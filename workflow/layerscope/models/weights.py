@@ -6,6 +6,8 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +19,28 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
-from layerscope.sources.manifest import sha256
+from layerscope.sources.manifest import read_manifest, sha256
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 
 LFS_POINTER = b"version https://git-lfs"
+# what reading a pickle, or a checkpoint made of one, raises where a byte of it is wrong
+DAMAGED = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_FILES_READ: ContextVar[list[Path] | None] = ContextVar("files_read", default=None)
 
 
 def present(path: Path, what: str) -> Path:
@@ -42,14 +60,64 @@ def present(path: Path, what: str) -> Path:
         raise ModelError(f"{path}: a web page, not {what}; the server sent it instead: fetch the file again")
     if kind in UNPACK:
         raise ModelError(f"{path}: {kind} under a wrong name, not {what}; unpack it")
+    demand_unchanged(path)
+    files = _FILES_READ.get()
+    if files is not None and path not in files:
+        files.append(path)
     return path
+
+
+@contextmanager
+def files_read() -> Iterator[list[Path]]:
+    """Collect the files of a release that are read within the block."""
+    files: list[Path] = []
+    token = _FILES_READ.set(files)
+    try:
+        yield files
+    finally:
+        _FILES_READ.reset(token)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, computed once by a process as long as the file stays as it is."""
+    status = path.stat()
+    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, modified: int) -> str:
+    return sha256(path)
+
+
+def demand_checksum(path: Path, expected: str, source: str) -> None:
+    """Refuse a file of another SHA-256 than is known of it; ``source`` says who knows it."""
+    if digest(path) != expected.lower():
+        raise ModelError(
+            f"{path}: its SHA-256 is {digest(path)}, but {source} says {expected}: the file was changed, or "
+            "is another one. Delete it and fetch it again"
+        )
+
+
+def demand_unchanged(path: Path) -> None:
+    """Refuse a file that is no longer the one that was fetched, as the manifest beside it has it."""
+    manifest = read_manifest(path)
+    if "sha256" in manifest:
+        demand_checksum(path, manifest["sha256"], f"its manifest of {manifest.get('date', 'the download')}")
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read a file of text in UTF-8."""
+    try:
+        return present(path, what).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: {what} is not text in UTF-8 ({error}); fetch it again") from error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
     try:
-        content = json.loads(present(path, what).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(read_text(path, what))
+    except json.JSONDecodeError as error:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
@@ -76,7 +144,7 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
     if kind_of(path) == SAFETENSORS:
         raise ModelError(f"{path}: {SAFETENSORS} under the name of {TORCH}; rename it")
     if trusted_sha256:
-        actual = sha256(path)
+        actual = digest(path)
         if actual != trusted_sha256.lower():
             raise ModelError(
                 f"{path}: sha256 is {actual}, not the trusted {trusted_sha256}: "
@@ -88,9 +156,13 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again")
 
 
 def read_tensors(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
@@ -123,7 +195,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ModelError(f"{path}: not {what}, it has no {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not {what}: {error}") from error
 
 
@@ -150,14 +222,19 @@ def _refusal(path: Path, allowed: Sequence[Any]) -> str:
     """Why a checkpoint was not read, and what to do."""
     remedy = (
         "Use a safetensors file; or, if you trust where it comes from, opt in with "
-        f"--set trust_sha256={sha256(path)}"
+        f"--set trust_sha256={digest(path)} (in a study: the model's `set: {{trust_sha256: ...}}`)"
     )
+    if "url" in (manifest := read_manifest(path)):
+        remedy += f". It is unchanged since it came from {manifest['url']}"
     if not _is_zip(path):
         return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
     names = {
         f"{thing.__module__}.{thing.__qualname__}" for thing in allowed if hasattr(thing, "__qualname__")
     }
-    wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    try:
+        wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
     return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
 
 
@@ -208,7 +285,7 @@ def load_strictly(
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, or of another shape; by its name in the checkpoint.
+        If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
     """
     needed = module.state_dict()
     parts = {name: stored_as(name) for name in needed}
@@ -230,11 +307,28 @@ def load_strictly(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
                     f"the configuration asks for {(rows // len(names), *rest)}"
                 )
+            demand_finite(tensors[part], part, path)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]
         for name, names in parts.items()
     }
     module.load_state_dict({name: tensor.float() for name, tensor in whole.items()}, assign=True)
+
+
+def demand_finite(tensor: Tensor, name: str, path: Path) -> None:
+    """Refuse a tensor with NaN or infinity in it.
+
+    A sum that is finite has finite terms alone and costs no memory, which some tensors fill; one that is not
+    may have outgrown the precision.
+    """
+    if bool(torch.isfinite(tensor.sum())):
+        return
+    n_wrong = sum(int((~torch.isfinite(part)).sum()) for part in tensor.reshape(-1).split(1 << 24))
+    if n_wrong:
+        raise ModelError(
+            f"{path}: {name} holds {n_wrong} of {tensor.numel()} numbers that are NaN or infinite: the file "
+            "is damaged, or was stored so; fetch it again"
+        )
 
 
 def n_blocks(tensors: Mapping[str, Tensor], prefix: str) -> int:

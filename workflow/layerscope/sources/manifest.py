@@ -12,10 +12,17 @@ from typing import Any
 from layerscope import __version__
 from layerscope.files import whole
 
+SUFFIX = ".manifest.json"
+
 
 def manifest_path(path: str | Path) -> Path:
     """Where the manifest of a file is."""
-    return Path(f"{path}.manifest.json")
+    return Path(f"{path}{SUFFIX}")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is the manifest of another."""
+    return path.name.endswith(SUFFIX)
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
