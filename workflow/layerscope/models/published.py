@@ -10,7 +10,7 @@ from layerscope.settings import Settings, exactly_one
 from layerscope.sources.settings import OneFile, RemoteFile, Text
 
 
-class PublishedValues(Settings):
+class PublishedNumbers(Settings):
     """Some numbers of one cell's published embedding."""
 
     cell: int = Field(ge=0)
@@ -31,7 +31,7 @@ class ReferenceFile(RemoteFile):
 class PublishedEmbeddings(Settings):
     """Embeddings that others computed with a release, and the cells that they are of."""
 
-    compared: ClassVar[tuple[str, ...]] = ("reference", "values")
+    compared: ClassVar[tuple[str, ...]] = ("reference", "numbers")
 
     source: Text
     """Who published them, for the table."""
@@ -39,7 +39,7 @@ class PublishedEmbeddings(Settings):
     """Their cells: an h5ad, or a table of counts (`.csv`, cells by genes)."""
     reference: Annotated[ReferenceFile, BeforeValidator(exactly_one(*RemoteFile.places))] | None = None
     """The embeddings, in the order of the cells."""
-    values: Annotated[tuple[PublishedValues, ...], Field(strict=False)] = ()
+    numbers: Annotated[tuple[PublishedNumbers, ...], Field(strict=False)] = ()
     """Or what is published of them."""
     set: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options of the family that they were made with, over the entry's own."""

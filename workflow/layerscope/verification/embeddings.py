@@ -19,7 +19,7 @@ from scipy import sparse
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.extraction.job import Extraction, prepare
-from layerscope.models.published import PublishedEmbeddings, PublishedValues, ReferenceFile
+from layerscope.models.published import PublishedEmbeddings, PublishedNumbers, ReferenceFile
 from layerscope.sources.fetch import fetch
 from layerscope.sources.settings import RemoteFile
 from layerscope.tables import OFFICIAL
@@ -52,7 +52,7 @@ def embedding_checks(
     with TemporaryDirectory() as scratch:
         here = extracted(_as_h5ad(cells, Path(scratch)), job, place.weights, n_cells)
     if published.reference is None:
-        return _compare_values(here, published)
+        return _compare_numbers(here, published)
     theirs = read_reference(place.fetch(published.reference), published.reference)
     what, source = f"official embedding of {len(here)} cells", published.source
     if theirs.shape[0] < len(here) or theirs.shape[1] != here.shape[1]:
@@ -67,20 +67,20 @@ def embedding_checks(
     ]
 
 
-def _compare_values(here: Matrix, published: PublishedEmbeddings) -> list[Check]:
+def _compare_numbers(here: Matrix, published: PublishedEmbeddings) -> list[Check]:
     return [
         near(
-            f"official embedding of cell {row.cell}: root mean square difference of {n_values} values",
+            f"official embedding of cell {row.cell}: root mean square difference of {n_numbers} numbers",
             published.source,
             _difference(_ends(here[row.cell], row)[None], np.array([[*row.first, *row.last]])),
             published.tolerance,
         )
-        for row in published.values
-        if row.cell < len(here) and (n_values := len(row.first) + len(row.last))
+        for row in published.numbers
+        if row.cell < len(here) and (n_numbers := len(row.first) + len(row.last))
     ]
 
 
-def _ends(embedding: Matrix, row: PublishedValues) -> Matrix:
+def _ends(embedding: Matrix, row: PublishedNumbers) -> Matrix:
     return np.concatenate([embedding[: len(row.first)], embedding[len(embedding) - len(row.last) :]])
 
 
