@@ -10,7 +10,7 @@ from typing import Literal
 from layerscope.files import whole
 
 Result = Literal["agrees", "differs", "not published", "not checked"]
-LONGEST = 22
+LONGEST, SHA256 = 66, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,6 @@ def _text(value: object) -> str:
 
 
 def _short(text: str) -> str:
-    is_digest = len(text) == 64 and " " not in text
-    return (
-        f"{text[:12]}..." if is_digest else text if len(text) <= 3 * LONGEST else f"{text[: 3 * LONGEST]}..."
-    )
+    if len(text) == SHA256 and " " not in text:
+        return f"{text[:12]}..."
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
