@@ -19,6 +19,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
+from layerscope.models.finite import demand_finite
 from layerscope.sources.manifest import read_manifest, sha256
 
 Config = TypeVar("Config")
@@ -288,6 +289,7 @@ def load_strictly(
         If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
     """
     needed = module.state_dict()
+    tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     parts = {name: stored_as(name) for name in needed}
     wanted = {part for names in parts.values() for part in names}
     missing = [part for names in parts.values() for part in names if part not in tensors]
@@ -307,28 +309,12 @@ def load_strictly(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
                     f"the configuration asks for {(rows // len(names), *rest)}"
                 )
-            demand_finite(tensors[part], part, path)
+            demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]
         for name, names in parts.items()
     }
     module.load_state_dict({name: tensor.float() for name, tensor in whole.items()}, assign=True)
-
-
-def demand_finite(tensor: Tensor, name: str, path: Path) -> None:
-    """Refuse a tensor with NaN or infinity in it.
-
-    A sum that is finite has finite terms alone and costs no memory, which some tensors fill; one that is not
-    may have outgrown the precision.
-    """
-    if bool(torch.isfinite(tensor.sum())):
-        return
-    n_wrong = sum(int((~torch.isfinite(part)).sum()) for part in tensor.reshape(-1).split(1 << 24))
-    if n_wrong:
-        raise ModelError(
-            f"{path}: {name} holds {n_wrong} of {tensor.numel()} numbers that are NaN or infinite: the file "
-            "is damaged, or was stored so; fetch it again"
-        )
 
 
 def n_blocks(tensors: Mapping[str, Tensor], prefix: str) -> int:

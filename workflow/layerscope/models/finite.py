@@ -1,0 +1,68 @@
+"""Weights that are no numbers are refused, without filling memory with those that are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from layerscope.errors import ModelError
+
+BLOCK = 1 << 22
+MAPS = Path("/proc/self/maps")
+
+
+def demand_finite(tensor: Tensor, name: str, path: Path, *, in_file: bool = False) -> None:
+    """Refuse a tensor with NaN or infinity in it, by its name.
+
+    With ``in_file`` one that lies in a memory map is read from its file, for the pages of a table of which only
+    some rows will be used would otherwise stay in memory.
+    """
+    blocks = _blocks_of_file(tensor) if in_file else iter([tensor])
+    n_wrong = sum(_n_wrong(block) for block in blocks)
+    if n_wrong:
+        raise ModelError(
+            f"{path}: {name} holds {n_wrong} of {tensor.numel()} numbers that are NaN or infinite: the file "
+            "is damaged, or was stored so; fetch it again"
+        )
+
+
+def _n_wrong(tensor: Tensor) -> int:
+    """How many numbers are not finite: none where the sum is, which costs no memory but may overflow."""
+    if bool(torch.isfinite(tensor.sum())):
+        return 0
+    return sum(int((~torch.isfinite(part)).sum()) for part in tensor.reshape(-1).split(BLOCK))
+
+
+def _blocks_of_file(tensor: Tensor) -> Iterator[Tensor]:
+    """The numbers of a tensor, read from the file that it is mapped from; itself where it is not mapped."""
+    place = _place_in_file(tensor) if tensor.is_contiguous() else None
+    if place is None:
+        yield tensor
+        return
+    path, offset = place
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        left = tensor.numel()
+        while left:
+            content = bytearray(stream.read(min(left, BLOCK) * tensor.itemsize))
+            block = torch.frombuffer(content, dtype=tensor.dtype)
+            left -= len(block)
+            yield block
+
+
+def _place_in_file(tensor: Tensor) -> tuple[Path, int] | None:
+    """The file of a memory map, and where in it a tensor begins; None where the system does not say."""
+    if not MAPS.is_file():
+        return None
+    address = tensor.data_ptr()
+    for line in MAPS.read_text().splitlines():
+        span, _, offset, _, _, *name = line.split(maxsplit=5)
+        start, end = (int(number, 16) for number in span.split("-"))
+        if start <= address < end:
+            # a map of something else than a whole file that is still there is memory
+            whole = name and address + tensor.nbytes <= end and Path(name[0]).is_file()
+            return (Path(name[0]), int(offset, 16) + address - start) if whole else None
+    return None
