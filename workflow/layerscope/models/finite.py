@@ -17,8 +17,8 @@ MAPS = Path("/proc/self/maps")
 def demand_finite(tensor: Tensor, name: str, path: Path, *, in_file: bool = False) -> None:
     """Refuse a tensor with NaN or infinity in it, by its name.
 
-    With ``in_file`` one that lies in a memory map is read from its file, for the pages of a table of which only
-    some rows will be used would otherwise stay in memory.
+    With ``in_file`` one that lies in a memory map is read from its file: the pages of a table, of which only
+    some rows will be used, would otherwise stay in memory.
     """
     blocks = _blocks_of_file(tensor) if in_file else iter([tensor])
     n_wrong = sum(_n_wrong(block) for block in blocks)
