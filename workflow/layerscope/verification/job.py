@@ -74,11 +74,13 @@ def verify(job: Verification) -> Iterator[Check]:
 
 
 def _counts(job: Verification, entry: FoundationModel, folder: Path) -> Iterator[Check]:
+    from layerscope.extraction.job import STREAM_SETTINGS
     from layerscope.models.catalogue import implementation
     from layerscope.models.settings import Settings
     from layerscope.verification.release import count_checks
 
-    model = implementation(entry.family).load(folder, Settings(entry.set, entry.family))
+    options = {name: value for name, value in entry.set.items() if name not in STREAM_SETTINGS}
+    model = implementation(entry.family).load(folder, Settings(options, entry.family))
     if entry.published is None:
         yield Check(check="counts and ids", source="", result="not published")
     else:
