@@ -49,3 +49,12 @@ def test_what_a_release_leaves_to_the_files_order_or_to_its_training_is_set(
 ) -> None:
     entry = catalogue()[model]
     assert {key: entry.set.get(key) for key in options} == options
+
+
+def test_known_checksums_are_checked_again_before_a_model_runs() -> None:
+    files = ("models.yaml", "datasets.yaml", "config.yaml")
+    study = Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
+    words = study.sums_options("transcriptformer_sapiens_untrained_1")
+    known = [word for option, word in zip(words, words[1:], strict=False) if option == "--sha256"]
+    entry = catalogue()["transcriptformer_sapiens"].weights.fetch or {}
+    assert known == [f"{name}={source.member_sha256}" for name, source in entry.items()]

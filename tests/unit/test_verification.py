@@ -180,6 +180,32 @@ def test_a_few_published_numbers_of_cells_are_enough(scfoundation: Release) -> N
     assert table.index.str.startswith("official embedding of cell").sum() == 4
 
 
+def test_cells_and_embeddings_may_be_files_at_hand_of_one_name(scfoundation: Release) -> None:
+    with np.load(SCFOUNDATION / "expected.npz") as file:
+        embeddings = file["official_all_F_t4"][2:8]
+    places = [scfoundation.folder / name for name in ("theirs", "ours")]
+    for place in places:
+        place.mkdir()
+    np.save(places[0] / "demo.npy", embeddings)
+    (places[1] / "demo.csv").write_bytes(scfoundation.files["/host/demo.csv"])
+    published = scfoundation.entry["published"]["embeddings"][0]
+    del published["numbers"]
+    published["cells"] = {"path": str(places[1] / "demo.csv")}
+    published["reference"] = {"path": str(places[0] / "demo.npy")}
+    assert set(scfoundation.verify("--cells", "6")["result"]) == {"agrees"}
+    np.save(places[0] / "demo.npy", embeddings[:, :-1])
+    with pytest.raises(ModelError, match="shape"):
+        scfoundation.verify()
+
+
+def test_embeddings_of_other_cells_differ_in_cosine(transcriptformer: Release) -> None:
+    """A tolerance that is too wide does not hide another direction."""
+    other_weights(transcriptformer)
+    transcriptformer.entry["published"]["embeddings"][0]["tolerance"] = 1e3
+    with pytest.raises(ModelError, match="cosine"):
+        transcriptformer.verify("--cells", "9")
+
+
 def test_more_cells_than_there_are_is_all_and_none_is_none(scfoundation: Release) -> None:
     table = scfoundation.verify("--cells", "1000")
     assert table.index.str.startswith("official embedding of cell").sum() == 6

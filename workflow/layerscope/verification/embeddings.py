@@ -36,24 +36,24 @@ class Place:
     downloads: Path
     mirror: str | None = None
 
-    def fetch(self, source: RemoteFile) -> Path:
+    def fetch(self, source: RemoteFile, what: str) -> Path:
         """A file of published numbers, fetched unless it is there."""
         settings = source.model_dump(mode="json", exclude_unset=True, exclude={"obsm"})
-        name = Path(source.member or source.path or source.name).name
-        fetch(settings, self.downloads / name, self.mirror)
-        return self.downloads / name
+        output = self.downloads / what / Path(source.member or source.path or source.name).name
+        fetch(settings, output, self.mirror)
+        return output
 
 
 def embedding_checks(
     published: PublishedEmbeddings, job: Extraction, place: Place, n_cells: int
 ) -> list[Check]:
     """Run the release over the first ``n_cells`` published cells and compare their official embeddings."""
-    cells = place.fetch(published.cells)
+    cells = place.fetch(published.cells, "cells")
     with TemporaryDirectory() as scratch:
         here = extracted(_as_h5ad(cells, Path(scratch)), job, place.weights, n_cells)
     if published.reference is None:
         return _compare_numbers(here, published)
-    theirs = read_reference(place.fetch(published.reference), published.reference)
+    theirs = read_reference(place.fetch(published.reference, "reference"), published.reference)
     what, source = f"official embedding of {len(here)} cells", published.source
     if theirs.shape[0] < len(here) or theirs.shape[1] != here.shape[1]:
         expected = f"{len(here)} cells or more x {here.shape[1]}"
@@ -91,7 +91,6 @@ def _difference(here: Matrix, theirs: Matrix) -> float:
 
 def extracted(cells: Path, job: Extraction, weights: Path, n_cells: int) -> Matrix:
     """Official embeddings of the first cells of a file."""
-    output = cells.parent / "embeddings.h5ad"
     with TemporaryDirectory() as scratch, closing(prepare(weights, cells, job)) as run:
         output = Path(scratch) / "embeddings.h5ad"
         run.write(output, range(min(n_cells, len(run.stream))))

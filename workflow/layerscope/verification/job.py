@@ -98,8 +98,8 @@ def _embeddings(job: Verification, entry: FoundationModel, folder: Path) -> Iter
         yield from (Check(check="embeddings", source=each.source, result="not checked") for each in sets)
         return
     downloads = job.downloads or DOWNLOADS / job.model
-    place = Place(weights=folder, downloads=downloads, mirror=job.mirror)
-    for each in sets:
+    for number, each in enumerate(sets, 1):
+        place = Place(weights=folder, downloads=downloads / str(number), mirror=job.mirror)
         extraction = Extraction(
             family=entry.family,
             name=job.model,
