@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,15 @@ CONFIG = Path(__file__).parents[2] / "config"
 NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"}
 
 
-def catalogue() -> dict[str, FoundationModel]:
+def study() -> Study:
     files = ("models.yaml", "datasets.yaml", "config.yaml")
-    study = Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
+    return Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
+
+
+def catalogue() -> dict[str, FoundationModel]:
     return {
         name: entry
-        for name, entry in study.models.items()
+        for name, entry in study().models.items()
         if isinstance(entry, FoundationModel) and entry.weights.fetch
     }
 
@@ -52,9 +56,7 @@ def test_what_a_release_leaves_to_the_files_order_or_to_its_training_is_set(
 
 
 def test_known_checksums_are_checked_again_before_a_model_runs() -> None:
-    files = ("models.yaml", "datasets.yaml", "config.yaml")
-    study = Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
-    words = study.sums_options("transcriptformer_sapiens_untrained_1")
-    known = [word for option, word in zip(words, words[1:], strict=False) if option == "--sha256"]
+    words = study().sums_options("transcriptformer_sapiens_untrained_1")
+    known = [word for option, word in pairwise(words) if option == "--sha256"]
     entry = catalogue()["transcriptformer_sapiens"].weights.fetch or {}
     assert known == [f"{name}={source.member_sha256}" for name, source in entry.items()]

@@ -221,12 +221,12 @@ def _is_zip(path: Path) -> bool:
 
 def _refusal(path: Path, allowed: Sequence[Any]) -> str:
     """Why a checkpoint was not read, and what to do."""
+    manifest = read_manifest(path)
+    origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
     remedy = (
-        "Use a safetensors file; or, if you trust where it comes from, opt in with "
-        f"--set trust_sha256={digest(path)} (in a study: the model's `set: {{trust_sha256: ...}}`)"
+        f"Its SHA-256 is {digest(path)}{origin}. If that is the owners' (config/models.yaml has what is "
+        f"published), vouch for the file: --set trust_sha256={digest(path)} (in a study, under the model's `set`)"
     )
-    if "url" in (manifest := read_manifest(path)):
-        remedy += f". It is unchanged since it came from {manifest['url']}"
     if not _is_zip(path):
         return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
     names = {
