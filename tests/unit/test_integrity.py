@@ -13,7 +13,7 @@ from model_examples import SCFOUNDATION, load_scfoundation, load_tensors, save_t
 
 from layerscope.errors import LayerscopeError, ModelError
 from layerscope.extraction.embeddings_file import read_provenance
-from layerscope.models.finite import demand_finite
+from layerscope.models.integrity import demand_finite
 from layerscope.sources.manifest import sha256, write_manifest
 
 

@@ -27,8 +27,8 @@ from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
 from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
+from layerscope.models.integrity import demand_checksum, digest, files_read
 from layerscope.models.settings import Settings
-from layerscope.models.weights import demand_checksum, digest, files_read
 from layerscope.sources.manifest import read_manifest
 from layerscope.tables import OFFICIAL
 

@@ -6,8 +6,6 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +17,8 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
-from layerscope.models.finite import demand_finite
-from layerscope.sources.manifest import read_manifest, sha256
+from layerscope.models.integrity import demand_finite, demand_unchanged, digest, note_read
+from layerscope.sources.manifest import read_manifest
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -41,7 +39,6 @@ DAMAGED = (
     TypeError,
     ValueError,
 )
-_FILES_READ: ContextVar[list[Path] | None] = ContextVar("files_read", default=None)
 
 
 def present(path: Path, what: str) -> Path:
@@ -62,48 +59,8 @@ def present(path: Path, what: str) -> Path:
     if kind in UNPACK:
         raise ModelError(f"{path}: {kind} under a wrong name, not {what}; unpack it")
     demand_unchanged(path)
-    files = _FILES_READ.get()
-    if files is not None and path not in files:
-        files.append(path)
+    note_read(path)
     return path
-
-
-@contextmanager
-def files_read() -> Iterator[list[Path]]:
-    """Collect the files of a release that are read within the block."""
-    files: list[Path] = []
-    token = _FILES_READ.set(files)
-    try:
-        yield files
-    finally:
-        _FILES_READ.reset(token)
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, computed once by a process as long as the file stays as it is."""
-    status = path.stat()
-    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    return sha256(path)
-
-
-def demand_checksum(path: Path, expected: str, source: str) -> None:
-    """Refuse a file of another SHA-256 than is known of it; ``source`` says who knows it."""
-    if digest(path) != expected.lower():
-        raise ModelError(
-            f"{path}: its SHA-256 is {digest(path)}, but {source} says {expected}: the file was changed, or "
-            "is another one. Delete it and fetch it again"
-        )
-
-
-def demand_unchanged(path: Path) -> None:
-    """Refuse a file that is no longer the one that was fetched, as the manifest beside it has it."""
-    manifest = read_manifest(path)
-    if "sha256" in manifest:
-        demand_checksum(path, manifest["sha256"], f"its manifest of {manifest.get('date', 'the download')}")
 
 
 def read_text(path: Path, what: str) -> str:
@@ -225,7 +182,7 @@ def _refusal(path: Path, allowed: Sequence[Any]) -> str:
     origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
     remedy = (
         f"Its SHA-256 is {digest(path)}{origin}. If that is the owners' (config/models.yaml has what is "
-        f"published), vouch for the file: --set trust_sha256={digest(path)} (in a study, under the model's `set`)"
+        f"published), vouch for it with --set trust_sha256={digest(path)} (in a study, the model's `set`)"
     )
     if not _is_zip(path):
         return f"an old pickle file that cannot be inspected; it was not read. {remedy}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from layerscope.models.base import FoundationModel
+from layerscope.models.integrity import digest
 from layerscope.models.published import Published
-from layerscope.models.weights import digest
 from layerscope.sources.manifest import read_manifest
 from layerscope.sources.settings import RemoteFile
 from layerscope.verification.checks import Check, equal

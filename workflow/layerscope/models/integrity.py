@@ -1,17 +1,67 @@
-"""Weights that are no numbers are refused, without filling memory with those that are."""
+"""That the weights which run are the ones that were meant: unchanged, of known checksums, and finite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from layerscope.errors import ModelError
+from layerscope.sources.manifest import read_manifest, sha256
 
 BLOCK = 1 << 22
 MAPS = Path("/proc/self/maps")
+_FILES_READ: ContextVar[list[Path] | None] = ContextVar("files_read", default=None)
+
+
+@contextmanager
+def files_read() -> Iterator[list[Path]]:
+    """Collect the files of a release that are read within the block."""
+    files: list[Path] = []
+    token = _FILES_READ.set(files)
+    try:
+        yield files
+    finally:
+        _FILES_READ.reset(token)
+
+
+def note_read(path: Path) -> None:
+    """Say that a file of a release is read, to whom collects them."""
+    files = _FILES_READ.get()
+    if files is not None and path not in files:
+        files.append(path)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, computed once by a process as long as the file stays as it is."""
+    status = path.stat()
+    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, modified: int) -> str:
+    return sha256(path)
+
+
+def demand_checksum(path: Path, expected: str, source: str) -> None:
+    """Refuse a file of another SHA-256 than is known of it; ``source`` says who knows it."""
+    if digest(path) != expected.lower():
+        raise ModelError(
+            f"{path}: its SHA-256 is {digest(path)}, but {source} says {expected}: the file was changed, or "
+            "is another one. Delete it and fetch it again"
+        )
+
+
+def demand_unchanged(path: Path) -> None:
+    """Refuse a file that is no longer the one that was fetched, as the manifest beside it has it."""
+    manifest = read_manifest(path)
+    if "sha256" in manifest:
+        demand_checksum(path, manifest["sha256"], f"its manifest of {manifest.get('date', 'the download')}")
 
 
 def demand_finite(tensor: Tensor, name: str, path: Path, *, in_file: bool = False) -> None:
