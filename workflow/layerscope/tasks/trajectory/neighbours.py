@@ -170,7 +170,8 @@ class _Points:
         Candidates that are no farther than rounding from the nearest of a group are as near as that one.
         """
         order = np.argsort(distances, axis=1, kind="stable")
-        candidates, distances = (np.take_along_axis(of, order, axis=1) for of in (candidates, distances))
+        candidates = np.take_along_axis(candidates, order, axis=1)
+        distances = np.take_along_axis(distances, order, axis=1)
         distances[:, 0] = 0
         for column in range(1, distances.shape[1]):
             blur = self.blur[rows] + self.blur[candidates[:, column]]
