@@ -83,7 +83,8 @@ def _n_wrong(tensor: Tensor) -> int:
     """How many numbers are not finite: none where the sum is, which costs no memory but may overflow."""
     if bool(torch.isfinite(tensor.sum())):
         return 0
-    return sum(int((~torch.isfinite(part)).sum()) for part in tensor.reshape(-1).split(BLOCK))
+    parts = torch.split(tensor.reshape(-1), BLOCK)
+    return sum(int((~torch.isfinite(part)).sum()) for part in parts)
 
 
 def _blocks_of_file(tensor: Tensor) -> Iterator[Tensor]:

@@ -71,10 +71,10 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
         )
     if urlsplit(url).scheme not in ("https", "http", "s3") or not urlsplit(url).netloc:
         raise ConfigError(f"source: {url!r} is no https://, http:// or s3:// address")
-    expected = (source.get(key) for key in ("bytes", "sha256", "md5"))
+    size, sha256, md5 = (source.get(key) for key in ("bytes", "sha256", "md5"))
     through = read_mirror(through) if isinstance(through, str) else through
     member = Expected(source.get("member_bytes"), source.get("member_sha256"))
-    return Address(https_url(url), mirrored(url, through), *expected, member)
+    return Address(https_url(url), mirrored(url, through), size, sha256, md5, member)
 
 
 def geo_url(accession: str, file: str) -> str:
