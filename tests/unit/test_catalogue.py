@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
+from model_examples import counts, write_h5ad
 
 from layerscope.models.entries import FoundationModel
 from layerscope.study import Study
@@ -60,3 +65,39 @@ def test_known_checksums_are_checked_again_before_a_model_runs() -> None:
     known = [word for option, word in pairwise(words) if option == "--sha256"]
     entry = catalogue()["transcriptformer_sapiens"].weights.fetch or {}
     assert known == [f"{name}={source.member_sha256}" for name, source in entry.items()]
+
+
+@pytest.mark.parametrize(
+    ("model", "owners"),
+    [
+        ("geneformer_v1_10m", {"ties": "columns"}),
+        ("geneformer_v2_104m", {"ties": "columns"}),
+        ("transcriptformer_sapiens", {"gene_order": "columns"}),
+    ],
+)
+def test_the_order_of_a_files_columns_changes_nothing_unless_the_owners_way_is_chosen(
+    model: str, owners: dict[str, str], tmp_path: Path
+) -> None:
+    entry = catalogue()[model]
+    release = study_of(EXAMPLES[entry.family], tmp_path)
+    for path in release.weights.glob("gene_median_dictionary*"):
+        path.write_bytes(pickle.dumps(dict.fromkeys(map(str, release.example.genes), 1.0)))  # ties everywhere
+    matrix = np.minimum(counts(N_CELLS, N_GENES), 1)
+    files = {}
+    for name, columns in (
+        ("first", range(N_GENES)),
+        ("other", np.random.default_rng(3).permutation(N_GENES)),
+    ):
+        order = list(columns)
+        files[name] = write_h5ad(
+            tmp_path / f"{name}.h5ad", matrix[:, order], list(release.example.genes[order])
+        )
+
+    def layers(which: str, file: str, options: dict[str, Any]) -> Path:
+        return release.extract(f"{which}_{file}.h5ad", files[file], settings=options)
+
+    ours = [layers("ours", file, dict(entry.set)) for file in files]
+    assert_layers_agree(*ours)
+    theirs = [layers("theirs", file, owners) for file in files]
+    with pytest.raises(AssertionError):
+        assert_layers_agree(*theirs)

@@ -154,18 +154,28 @@ def test_where_no_place_has_the_file_all_are_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_file_at_the_same_address_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("place", [LAB, MIRROR])
+def test_another_file_than_before_is_told_unless_the_study_pins_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
     output = tmp_path / "model.pt"
     caplog.set_level(logging.WARNING)
-    for content in (WEIGHTS, WEIGHTS, OTHER):
+
+    def fetched(files: dict[str, bytes], **known: str) -> bool:
+        """Whether a fetch says that another file came."""
         output.unlink(missing_ok=True)
         caplog.clear()
-        with FaultServer({LAB: content}) as server:
-            fetch({"url": "https://lab.org/model.pt"}, output, server.url)
-        told = digest(WEIGHTS) in caplog.text and digest(OTHER) in caplog.text
-        assert told == (content == OTHER)
-    assert read_manifest(output)["sha256"] == digest(OTHER)
-    assert read_manifest(output)["before"]["sha256"] == digest(WEIGHTS)
+        with FaultServer(files) as server:
+            fetch({**TWO_PLACES, **known}, output, server.url)
+        return digest(WEIGHTS) in caplog.text and digest(OTHER) in caplog.text
+
+    assert not fetched({LAB: WEIGHTS})
+    assert not fetched({LAB: WEIGHTS})
+    assert fetched({place: OTHER})
+    manifest = read_manifest(output)
+    assert (manifest["sha256"], manifest["before"]["sha256"]) == (digest(OTHER), digest(WEIGHTS))
+    assert not fetched({LAB: WEIGHTS}, sha256=digest(WEIGHTS))
+    assert read_manifest(output)["before"]["sha256"] == digest(OTHER)
 
 
 def tar_of(**members: bytes) -> bytes:

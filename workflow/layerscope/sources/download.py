@@ -37,7 +37,7 @@ def download(
 
     A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
     taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
-    next call goes on from there. Where another file came before from the same address, a warning says so.
+    next call goes on from there. Where another file came before, and no checksum is known, a warning says so.
     Raises SourceError if the file cannot be had, or is not what it must be.
     """
     output = Path(output)
@@ -67,7 +67,7 @@ def download(
         etag=version.etag if version else None,
         last_modified=version.modified if version else None,
         revision=headers.get("x-repo-commit"),
-        before=_another_file(before, address, output, member),
+        before=_another_file(before, address, output),
         **fetched,
     )
     return manifest
@@ -98,21 +98,18 @@ def already_there(
     return None
 
 
-def _another_file(
-    before: Mapping[str, Any], address: Address, output: Path, member: str | None
-) -> dict[str, Any] | None:
-    """What came before from the same address, if that was another file; a warning says that it was."""
-    if (before.get("url"), before.get("member")) != (address.url, member):
-        return None
+def _another_file(before: Mapping[str, Any], address: Address, output: Path) -> dict[str, Any] | None:
+    """What was there before, if it was another file; a warning says so unless the study pins the file."""
     found, earlier = sha256(output), before.get("sha256")
-    if found == earlier:
+    if earlier is None or found == earlier:
         return None
-    LOG.warning(
-        "%s: another file than on %s came from %s: SHA-256 %s, before %s. What was computed with the one is "
-        "not comparable with what is computed with the other",
-        *(output.name, before.get("date"), address.url, found, earlier),
-    )
-    return {key: before[key] for key in ("sha256", "revision", "date") if key in before}
+    if not (address.sha256 or address.md5 or address.member.sha256):
+        LOG.warning(
+            "%s: another file than before: SHA-256 %s from %s, on %s %s from %s. What was computed with the "
+            "one is not comparable with what is computed with the other",
+            *(output.name, found, address.url, before.get("date"), earlier, before.get("url")),
+        )
+    return {key: before[key] for key in ("url", "sha256", "revision", "date") if key in before}
 
 
 def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, str]:
