@@ -83,15 +83,11 @@ def test_the_order_of_a_files_columns_changes_nothing_unless_the_owners_way_is_c
     for path in release.weights.glob("gene_median_dictionary*"):
         path.write_bytes(pickle.dumps(dict.fromkeys(map(str, release.example.genes), 1.0)))  # ties everywhere
     matrix = np.minimum(counts(N_CELLS, N_GENES), 1)
-    files = {}
-    for name, columns in (
-        ("first", range(N_GENES)),
-        ("other", np.random.default_rng(3).permutation(N_GENES)),
-    ):
-        order = list(columns)
-        files[name] = write_h5ad(
-            tmp_path / f"{name}.h5ad", matrix[:, order], list(release.example.genes[order])
-        )
+    dealt = np.random.default_rng(3).permutation(N_GENES)
+    files = {
+        name: write_h5ad(tmp_path / f"{name}.h5ad", matrix[:, order], list(release.example.genes[order]))
+        for name, order in (("as_it_is", np.arange(N_GENES)), ("dealt", dealt))
+    }
 
     def layers(which: str, file: str, options: dict[str, Any]) -> Path:
         return release.extract(f"{which}_{file}.h5ad", files[file], settings=options)
