@@ -371,4 +371,4 @@ class FoundationModel(ABC):
         """Raise ConfigError where :meth:`pool` is asked for what there is not."""
         if pooling not in self.poolings:
             choices = ", ".join(self.poolings)
-            raise ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {choices}")
+            raise ConfigError(f"--pooling: {self.family} has no pooling {pooling!r}; choose one of {choices}")

@@ -61,8 +61,8 @@ class Geneformer(FoundationModel):
         self.max_length = settings.take("max_length", config.n_positions)
         if not len(self.special) < self.max_length <= config.n_positions:
             raise ConfigError(
-                f"geneformer: max_length={self.max_length}; the model has {config.n_positions} positions, "
-                f"of which {len(self.special)} are for special tokens"
+                f"--set max_length={self.max_length}; the model has {config.n_positions} positions, of which "
+                f"{len(self.special)} are for special tokens"
             )
         self.ties = settings.take("ties", TIES[0], TIES)
         kinds = {"cls": "cls", "cell": "mean_genes"} if self.special else {"cell": "mean_genes"}
@@ -72,7 +72,7 @@ class Geneformer(FoundationModel):
         self.official_layer = settings.take("official_layer", self.n_layers - 1)
         if not 0 <= self.official_layer <= self.n_layers:
             raise ConfigError(
-                f"geneformer: official_layer={self.official_layer}; the layers are 0 to {self.n_layers}"
+                f"--set official_layer={self.official_layer}; the layers are 0 to {self.n_layers}"
             )
         self.official_kind = kinds[official]
         what = {"cls": "cell token", "mean_genes": "mean over genes"}[self.official_kind]
