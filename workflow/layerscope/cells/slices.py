@@ -26,7 +26,7 @@ from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
-from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
+from layerscope.sources.hdf5_ranges import hold_chunks, open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Retries
@@ -123,14 +123,25 @@ def _damage_named(url: str) -> Iterator[None]:
         ) from error
 
 
-def _demand_rows(file: h5py.File, matrix_name: str) -> None:
-    """Refuse a matrix (as the settings name it) that is stored by columns; :class:`SourceError`."""
-    matrix = file.get("raw/X" if matrix_name == "raw" else matrix_name)
-    if matrix is not None and matrix.attrs.get("encoding-type", "") == "csc_matrix":
+def _open_matrix(file: h5py.File, matrix_name: str, remote: RemoteFile) -> list[h5py.Dataset]:
+    """Fetch the row starts of a matrix (as the settings name it) at once, and open what holds its values.
+
+    :class:`SourceError` if it is stored by columns.
+    """
+    name = "raw/X" if matrix_name == "raw" else matrix_name
+    matrix = file.get(name)
+    if matrix is None:
+        return []  # the reader says so, with what there is
+    if isinstance(matrix, h5py.Dataset):
+        return [hold_chunks(file, name)]
+    if matrix.attrs.get("encoding-type", "") == "csc_matrix":
         raise SourceError(
             f"{matrix_name}: the matrix is stored by columns (CSC), so rows cannot be fetched alone. "
             "Fetch the whole file and set a local `path`"
         )
+    starts = matrix["indptr"]
+    remote.fetch(row_ranges(starts, np.array([0]), np.array([len(starts)]), remote), "row starts")
+    return [hold_chunks(file, f"{name}/{array}") for array in ("data", "indices")]
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
@@ -149,7 +160,7 @@ class Slice:
         LOG.info("%s: %.3g GB; reading its tables", source.name, remote.size / 1e9)
         with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
-            _demand_rows(self._file, settings.matrix or "X")
+            self._arrays = _open_matrix(self._file, settings.matrix or "X", remote)  # held open
             self._cells = READERS[settings.kind](self._file, source.name, settings)
             stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
             self._matrix = StoredRows(stored, shape, read_over=0)
@@ -201,7 +212,8 @@ class Slice:
     def _fetch_rows(self) -> int:
         """Fetch the rows that are not here yet; returns the bytes of them, or of their chunks."""
         with _damage_named(self._remote.url):
-            ranges = np.concatenate([row_ranges(*span) for span in self._matrix.spans(self.rows)])
+            spans = self._matrix.spans(self.rows)
+            ranges = np.concatenate([row_ranges(*span, self._remote) for span in spans])
             if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
                 raise ValueError("rows that lie beyond the end of the file")
         self._remote.fetch(ranges, f"{len(self.rows):,} of {len(self._passing):,} cells")

@@ -127,8 +127,8 @@ class RemoteFile(io.RawIOBase):
     def fetch(self, ranges: np.ndarray, name: str) -> None:
         """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet; near ones joined, many at once."""
         missing = [hole for start, stop in ranges.tolist() for hole in self.parts.missing(start, stop)]
-        for part in fetch_ranges(self.url, self.version, missing, self._retries, name):
-            self._keep(part)
+        if missing:
+            fetch_ranges(self.url, self.version, missing, self._retries, name, self._keep)
 
     def _keep(self, ranges: list[tuple[int, bytes]]) -> None:
         self.n_bytes_received += sum(len(content) for _, content in ranges)
