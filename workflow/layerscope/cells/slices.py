@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
-from layerscope.sources.hdf5_ranges import hold_chunks, open_hdf5, row_ranges
+from layerscope.sources.hdf5_ranges import fetch_values, hold_chunks, open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Retries
@@ -39,6 +39,7 @@ READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
     "h5ad": h5ad.read_open,
     "cd4_perturbseq": cd4_perturbseq.read_open,
 }
+COLUMNS = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
 CHOICE_COLUMNS = (
     "perturbation",
     "is_control",
@@ -123,15 +124,15 @@ def _damage_named(url: str) -> Iterator[None]:
         ) from error
 
 
-def _open_matrix(file: h5py.File, matrix_name: str, remote: RemoteFile) -> list[h5py.Dataset]:
-    """Fetch the row starts of a matrix (as the settings name it) at once, and open what holds its values.
+def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
+    """The arrays of a matrix (as the settings name it), row starts last; none if the file has no such matrix.
 
     :class:`SourceError` if it is stored by columns.
     """
     name = "raw/X" if matrix_name == "raw" else matrix_name
     matrix = file.get(name)
     if matrix is None:
-        return []  # the reader says so, with what there is
+        return []
     if isinstance(matrix, h5py.Dataset):
         return [hold_chunks(file, name)]
     if matrix.attrs.get("encoding-type", "") == "csc_matrix":
@@ -139,9 +140,17 @@ def _open_matrix(file: h5py.File, matrix_name: str, remote: RemoteFile) -> list[
             f"{matrix_name}: the matrix is stored by columns (CSC), so rows cannot be fetched alone. "
             "Fetch the whole file and set a local `path`"
         )
-    starts = matrix["indptr"]
-    remote.fetch(row_ranges(starts, np.array([0]), np.array([len(starts)]), remote), "row starts")
-    return [hold_chunks(file, f"{name}/{array}") for array in ("data", "indices")]
+    return [hold_chunks(file, f"{name}/{array}") for array in ("data", "indices", "indptr")]
+
+
+def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Dataset]:
+    """What a table of a file stores of its index and its columns, or of some of them."""
+    if not isinstance(table, h5py.Group):
+        return []
+    names = table if names is None else {*names, table.attrs.get("_index", "_index")}
+    columns = [table[name] for name in names if name in table]
+    parts = [[*column.values()] if isinstance(column, h5py.Group) else [column] for column in columns]
+    return [part for column in parts for part in column if isinstance(part, h5py.Dataset)]
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
@@ -160,7 +169,10 @@ class Slice:
         LOG.info("%s: %.3g GB; reading its tables", source.name, remote.size / 1e9)
         with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
-            self._arrays = _open_matrix(self._file, settings.matrix or "X", remote)  # held open
+            self._arrays = _open_matrix(self._file, settings.matrix or "X")  # held open
+            named = {*settings.columns.values(), *settings.subset, *settings.exclude, *COLUMNS[settings.kind]}
+            tables = _columns(self._file.get("obs"), named - {None}) + _columns(self._file.get("var"))
+            fetch_values(remote, tables + self._arrays[2:], "tables")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
             stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
             self._matrix = StoredRows(stored, shape, read_over=0)

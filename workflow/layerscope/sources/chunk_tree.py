@@ -23,11 +23,12 @@ NODE_HEADER = 24
 
 
 def tree_root(remote: RemoteFile, dataset: h5py.Dataset) -> int | None:
-    """Address of the root of a chunked dataset's tree, 0 without chunks; None if its index is of another kind."""
+    """Address of the root of a chunked dataset's tree, 0 without chunks; None if it has another index."""
     creation = dataset.file.id.get_create_plist()
     if creation.get_sizes() != (8, 8):
         return None
-    base, address = creation.get_userblock(), h5py.h5o.get_info(dataset.id).addr
+    base = creation.get_userblock()
+    address, _ = h5py.h5g.get_objinfo(dataset.id, b".").objno  # h5o.get_info would walk the whole tree
     for kind, body in _messages(remote, base, address):
         if kind == LAYOUT:
             version, layout = body[0], body[1]
@@ -53,8 +54,8 @@ def chunks_in_tree(
 
     Returns
     -------
-    Row of chunks, first byte, and number of bytes of each chunk, shape ``(n_chunks, 3)``, int64; None where the
-    file says that its nodes are larger than HDF5 makes them.
+    Row of chunks, first byte, and number of bytes of each chunk, shape ``(n_chunks, 3)``, int64; None where
+    nodes are larger than HDF5 makes them.
 
     Raises
     ------

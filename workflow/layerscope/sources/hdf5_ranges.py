@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
@@ -14,6 +15,9 @@ from layerscope.sources.remote_file import RemoteFile
 
 LOG = logging.getLogger(__name__)
 CHUNK_CACHE = 1 << 26
+REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("object", "<u4")])  # to text of variable length
+HEAP_HEAD = 1 << 12  # what HDF5 reads of a collection before it knows its size
+NEAR_HEAP, LARGEST_HEAP = 1 << 17, 1 << 24
 
 
 def open_hdf5(remote: RemoteFile) -> h5py.File:
@@ -51,6 +55,42 @@ def is_filtered(dataset: h5py.Dataset) -> bool:
     return n_filters > 0
 
 
+def fetch_values(remote: RemoteFile, datasets: Sequence[h5py.Dataset], name: str) -> None:
+    """Fetch all values of datasets with many requests at once, and the text that they refer to.
+
+    Text of variable length lies in heaps of some kilobytes, which HDF5 would fetch one after the other; it
+    still does where the references to them are compressed.
+    """
+    arrays = [dataset for dataset in datasets if dataset.ndim]
+    if not arrays:
+        return
+    ranges = [row_ranges(array, np.array([0]), np.array([len(array)]), remote) for array in arrays]
+    remote.fetch(np.concatenate(ranges), name)
+    heaps = [np.zeros(0, dtype=np.int64)]  # addresses of the collections of text
+    for array, spans in zip(arrays, ranges, strict=True):
+        text = h5py.check_string_dtype(array.dtype)
+        if text is not None and text.length is None and not is_filtered(array):
+            content = b"".join(remote.parts.read(*span) for span in spans.tolist())
+            used = np.frombuffer(
+                content[: len(content) // REFERENCE.itemsize * REFERENCE.itemsize], REFERENCE
+            )
+            heaps.append(used["heap"][used["length"] > 0].astype(np.int64))
+    _fetch_heaps(remote, np.unique(np.concatenate(heaps)), arrays[0].file.userblock_size, name)
+
+
+def _fetch_heaps(remote: RemoteFile, addresses: np.ndarray, base: int, name: str) -> None:
+    """Fetch collections of text: as far as the next one, or their heads if that is far, then what is left."""
+    starts = base + addresses[(addresses > 0) & (addresses < remote.size - base - HEAP_HEAD)]
+    to_next = np.diff(starts, append=remote.size)
+    stops = np.minimum(starts + np.where(to_next <= NEAR_HEAP, to_next, HEAP_HEAD), remote.size)
+    remote.fetch(np.column_stack([starts, stops]), name)
+    heads = [remote.parts.read(start, start + 16) for start in starts.tolist()]
+    sizes = np.array([int.from_bytes(head[8:], "little") for head in heads], dtype=np.uint64)
+    ends = starts + np.minimum(sizes, LARGEST_HEAP).astype(np.int64)
+    more = (ends > stops) & (ends <= remote.size)
+    remote.fetch(np.column_stack([stops, ends])[more], name)
+
+
 def row_ranges(
     dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray, remote: RemoteFile | None = None
 ) -> np.ndarray:
@@ -63,8 +103,8 @@ def row_ranges(
     firsts, lasts
         First row and the row after the last of each span, shape ``(n_spans,)``.
     remote
-        The file of the dataset: its index of chunks is then fetched with many requests at once, where it is of
-        the kind that writers of h5ad files use. Without it, HDF5 reads the index itself.
+        The file of the dataset: its index of chunks is then fetched with many requests at once, where it is
+        of the kind that writers of h5ad files use. Without it, HDF5 reads the index itself.
 
     Returns
     -------
@@ -76,19 +116,21 @@ def row_ranges(
     firsts, lasts = np.asarray(firsts)[wanted], np.asarray(lasts)[wanted]
     if dataset.is_virtual or dataset.external:
         raise SourceError(f"{dataset.name}: its values lie in other files, which cannot be sliced from here")
+    if not len(firsts):
+        return np.zeros((0, 2), dtype=np.int64)
     if dataset.chunks is not None:
         return chunk_ranges(dataset, firsts, lasts, remote)
     offset = dataset.id.get_offset()
     if offset is None:
         return np.zeros((0, 2), dtype=np.int64)
-    row = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
+    row = dataset.id.get_storage_size() // dataset.shape[0]  # of text, that of the references to it
     return np.column_stack([offset + firsts * row, offset + lasts * row]).astype(np.int64)
 
 
 def chunk_ranges(
     dataset: h5py.Dataset, firsts: np.ndarray, lasts: np.ndarray, remote: RemoteFile | None
 ) -> np.ndarray:
-    """Ranges of the chunks that hold the spans: the whole of those with filters, of others the spans alone."""
+    """Ranges of chunks that hold the spans: whole chunks where they have filters, else the spans alone."""
     height = dataset.chunks[0]
     first, last = firsts // height, (lasts - 1) // height + 1
     # a row of chunks is touched where more spans have begun than ended
@@ -103,8 +145,7 @@ def chunk_ranges(
     stop = np.minimum(lasts[span] - row * height, height)
     lowest, highest = (np.searchsorted(chunks[:, 0], row, side) for side in ("left", "right"))
     part, chunk = _expanded(lowest, highest)
-    bytes_of_row = dataset.dtype.itemsize * int(np.prod(dataset.chunks[1:], dtype=np.int64))
-    begin = chunks[chunk, 1]
+    begin, bytes_of_row = chunks[chunk, 1], chunks[chunk, 2] // height
     return np.column_stack([begin + start[part] * bytes_of_row, begin + stop[part] * bytes_of_row])
 
 
@@ -122,7 +163,7 @@ def find_chunks(dataset: h5py.Dataset, wanted: np.ndarray, remote: RemoteFile | 
 
 
 def _chunks_from_hdf5(dataset: h5py.Dataset, wanted: np.ndarray) -> np.ndarray:
-    """Chunks of an index of any kind, in one pass over it: a query of HDF5 for one chunk passes over it too."""
+    """Chunks of any index in one pass over it, which a query of HDF5 for one chunk takes as well."""
     chunks = []
 
     def note(chunk: Any) -> None:

@@ -57,25 +57,25 @@ def fetch_ranges(
             if len(waiting) < n_waiting:
                 retries.reset()
             if errors:
-                retries.wait(_failure(url, errors))
+                retries.wait(errors[0])
 
 
 async def _fetch_together(
     web: Any, url: str, waiting: deque[tuple[int, int]], keep: Callable[[Pieces], None]
-) -> list[Exception]:
-    """Fetch what waits, ``CONNECTIONS`` at a time, until all has come or many have failed; returns why."""
+) -> list[TransientError]:
+    """Fetch what waits, ``CONNECTIONS`` at a time, until all has come or as many have failed; returns why."""
     pieces: Pieces = []
     failed: Spans = []
-    errors: list[Exception] = []
+    errors: list[TransientError] = []
 
     async def fetch_some() -> None:
-        while waiting and len(errors) < CONNECTIONS and all(isinstance(e, MAY_PASS) for e in errors):
+        while waiting and len(errors) < CONNECTIONS:
             start, stop = waiting.popleft()
             try:
                 content = await web._cat_file(url, start, stop)
-            except Exception as error:
+            except MAY_PASS as error:
                 failed.append((start, stop))
-                errors.append(error)
+                errors.append(_failure(url, error))
                 continue
             pieces.append((start, content))
             if len(pieces) == PIECES_OF_PART:
@@ -87,7 +87,7 @@ async def _fetch_together(
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            task.cancel()  # those that go on where one has failed for good
     if pieces:
         keep(pieces)
     waiting.extendleft(reversed(failed))
@@ -121,12 +121,7 @@ def _checked_web(url: str, version: Version) -> Any:
     )
 
 
-def _failure(url: str, errors: list[Exception]) -> TransientError:
-    """Raise a failure that will not pass; else return the first."""
-    for error in errors:
-        if not isinstance(error, MAY_PASS):
-            raise error
-    first = errors[0]
-    if isinstance(first, TransientError):
-        return first
-    return TransientError(f"{url}: the connection broke ({first or type(first).__name__})")
+def _failure(url: str, error: Exception) -> TransientError:
+    if isinstance(error, TransientError):
+        return error
+    return TransientError(f"{url}: the connection broke ({error or type(error).__name__})")

@@ -20,6 +20,7 @@ from layerscope.errors import DataError
 
 FILE_NAME = re.compile(r"(?P<donor>D\d+)_(?P<state>[A-Za-z0-9]+)\.", re.ASCII)
 COLUMNS = {"perturbation": "perturbed_gene_name", "guide": "guide_id", "batch": "lane_id"}
+COLUMNS_READ = (*COLUMNS.values(), "guide_type", "low_quality")
 SEVERAL_GUIDES = "multi_sgRNA"
 TARGETING, NON_TARGETING = "targeting", "non-targeting"
 KEY = "kind: cd4_perturbseq"
