@@ -2,8 +2,8 @@
 
     make rehearsal-slice
 
-The real file of D1_Rest has 3,074,496 cells in 143 GB; of this one as great a share of the cells is wanted, in
-chunks of the same length, so that requests and bytes are in proportion to the number of cells.
+The real file of D1_Rest has 3,074,496 cells in 143 GB; of this one as great a share of the cells is wanted,
+in chunks of the same length, so that requests and bytes are in proportion to the number of cells.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ ROOT = Path(__file__).parents[2]
 NAME = "D1_Rest.assigned_guide.h5ad"
 CHUNK, APPENDED, N_GENES = 7_618, 1_000, 18_130
 N_CELLS = int(os.environ.get("LAYERSCOPE_SLICE_CELLS", "200000"))
-REAL_CELLS, REAL_BYTES, REAL_CHOSEN = 3_074_496, 142_828_875_662, 50_000
+REAL_CELLS, REAL_CHOSEN = 3_074_496, 50_000
 BYTES_PER_SECOND, LONGEST = 100e6, 15 * 60
+LOST_BY_A_KILL = 32 * CHUNK * 8 + (1 << 18)  # requests on their way, and what is not on the disk yet
 N_TARGETS, CHOSEN_TARGETS = 100, 20
 
 
@@ -76,7 +77,7 @@ def start(url: str, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def bytes_of_rows(file: Path, cut: Path) -> tuple[int, int]:
-    """Number of the slice's rows, and the bytes of their values and gene numbers in the file; all are right."""
+    """Number of the slice's rows, all of which are right, and the bytes of them in the file."""
     n_bytes = 0
     with h5py.File(file) as whole, h5py.File(cut) as part:
         position = {name: row for row, name in enumerate(whole["obs/_index"].asstr()[()])}
@@ -100,11 +101,11 @@ def test_scattered_rows_cost_what_they_must(file: Path, tmp_path: Path) -> None:
         seconds, served = time.monotonic() - began, server.served()
     n_rows, of_rows = bytes_of_rows(file, tmp_path / "out/slice.h5ad")
     larger = REAL_CHOSEN / n_rows
-    projected = seconds * larger + REAL_CHOSEN * of_rows / n_rows / BYTES_PER_SECOND
+    projected = seconds * larger + served.n_bytes * larger / BYTES_PER_SECOND
     print(
-        f"\n{n_rows:,} of {N_CELLS:,} cells, {n_rows / N_CELLS:.2%}, of {file.stat().st_size / 1e9:.2f} GB: "
-        f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB of which rows {of_rows / 1e6:.1f} MB, "
-        f"{seconds:.1f} s; {REAL_CHOSEN:,} cells of {REAL_CELLS:,}: {served.requests * larger:,.0f} requests, "
+        f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: {served.requests:,} requests, "
+        f"{served.n_bytes / 1e6:.1f} MB, of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
+        f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
         f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min",
         file=sys.__stderr__,
     )
@@ -128,5 +129,5 @@ def test_a_killed_slice_fetches_nothing_again(file: Path, tmp_path: Path) -> Non
             process.wait()
         assert not (tmp_path / "killed/slice.h5ad").exists()
         assert start(server.url, tmp_path / "killed").wait() == 0
-        assert server.served().n_bytes <= 1.05 * in_all
+        assert server.served().n_bytes <= in_all + 3 * LOST_BY_A_KILL
     assert (tmp_path / "killed/slice.h5ad").read_bytes() == (tmp_path / "right/slice.h5ad").read_bytes()

@@ -28,7 +28,7 @@ from layerscope.sources.transport import (
 CONNECTIONS = 32
 FREE_GAP = 1 << 10  # bytes that cost less than another request
 LONGEST_RANGE = 1 << 20
-PIECES_OF_PART = 32  # what a kill can lose
+PIECES_OF_PART, BYTES_OF_PART = 32, 1 << 18  # what a kill can lose, beside what is on its way
 MAY_PASS = (TransientError, aiohttp.ClientError, TimeoutError, OSError)
 
 Spans = list[tuple[int, int]]  # first byte, and the byte after the last
@@ -78,7 +78,7 @@ async def _fetch_together(
                 errors.append(_failure(url, error))
                 continue
             pieces.append((start, content))
-            if len(pieces) == PIECES_OF_PART:
+            if len(pieces) == PIECES_OF_PART or sum(len(content) for _, content in pieces) >= BYTES_OF_PART:
                 keep(pieces)
                 pieces.clear()
 
