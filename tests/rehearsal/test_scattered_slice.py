@@ -103,8 +103,8 @@ def test_scattered_rows_cost_what_they_must(file: Path, tmp_path: Path) -> None:
     larger = REAL_CHOSEN / n_rows
     projected = seconds * larger + served.n_bytes * larger / BYTES_PER_SECOND
     print(
-        f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: {served.requests:,} requests, "
-        f"{served.n_bytes / 1e6:.1f} MB, of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
+        f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: "
+        f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
         f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
         f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min",
         file=sys.__stderr__,
@@ -120,8 +120,7 @@ def test_a_killed_slice_fetches_nothing_again(file: Path, tmp_path: Path) -> Non
     with DistantServer(file, delay=0.01) as server:
         assert start(server.url, tmp_path / "right").wait() == 0
         in_all = server.served().n_bytes
-    with DistantServer(file, delay=0.01) as server:
-        for share in (0.2, 0.5, 0.8):
+        for share in (1.2, 1.5, 1.8):
             process = start(server.url, tmp_path / "killed")
             while server.served().n_bytes < share * in_all and process.poll() is None:
                 time.sleep(0.05)
@@ -129,5 +128,5 @@ def test_a_killed_slice_fetches_nothing_again(file: Path, tmp_path: Path) -> Non
             process.wait()
         assert not (tmp_path / "killed/slice.h5ad").exists()
         assert start(server.url, tmp_path / "killed").wait() == 0
-        assert server.served().n_bytes <= in_all + 3 * LOST_BY_A_KILL
+        assert server.served().n_bytes <= 2 * in_all + 3 * LOST_BY_A_KILL
     assert (tmp_path / "killed/slice.h5ad").read_bytes() == (tmp_path / "right/slice.h5ad").read_bytes()
