@@ -104,7 +104,8 @@ def test_scattered_rows_cost_what_they_must(file: Path, tmp_path: Path) -> None:
     projected = seconds * larger + served.n_bytes * larger / BYTES_PER_SECOND
     print(
         f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: "
-        f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
+        f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, "
+        f"of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
         f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
         f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min",
         file=sys.__stderr__,
