@@ -94,7 +94,9 @@ def bytes_of_rows(file: Path, cut: Path) -> tuple[int, int]:
     return len(rows), n_bytes
 
 
-def test_scattered_rows_cost_what_they_must(file: Path, tmp_path: Path) -> None:
+def test_scattered_rows_cost_what_they_must(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with DistantServer(file, delay=0.05, at_once=32) as server:
         began = time.monotonic()
         assert start(server.url, tmp_path / "out").wait() == 0, (tmp_path / "out/log").read_text()
@@ -102,14 +104,14 @@ def test_scattered_rows_cost_what_they_must(file: Path, tmp_path: Path) -> None:
     n_rows, of_rows = bytes_of_rows(file, tmp_path / "out/slice.h5ad")
     larger = REAL_CHOSEN / n_rows
     projected = seconds * larger + served.n_bytes * larger / BYTES_PER_SECOND
-    print(
-        f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: "
-        f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, "
-        f"of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
-        f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
-        f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min",
-        file=sys.__stderr__,
-    )
+    with capfd.disabled():
+        print(
+            f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: "
+            f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, "
+            f"of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
+            f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
+            f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min"
+        )
     assert served.at_once == 32
     assert served.n_bytes == read_manifest(tmp_path / "out/slice.h5ad")["n_bytes_moved"]
     assert served.n_bytes <= 1.3 * of_rows + 0.02 * file.stat().st_size

@@ -16,7 +16,15 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.h5ad_file import DamagedDataError, read_table
+from layerscope.cells.damage import OWNERS_SUMS, RowChecks
+from layerscope.cells.h5ad_file import (
+    DamagedDataError,
+    DamagedRowsError,
+    column_names,
+    read_column,
+    read_table,
+    row_names,
+)
 from layerscope.cells.matrix import StoredRows, append_rows
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
@@ -120,7 +128,8 @@ def _damage_named(url: str) -> Iterator[None]:
             raise
         raise DamagedError(
             f"{url}: the file is damaged, or wrong bytes came ({type(error).__name__}: {error}). "
-            "Run again: everything is fetched anew"
+            "Run again: everything is fetched anew. If this comes again, leave the cells out (`subset`, "
+            "`exclude`) or use another copy"
         ) from error
 
 
@@ -170,7 +179,8 @@ class Slice:
         with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
             self._arrays = _open_matrix(self._file, settings.matrix or "X")  # held open
-            named = {*settings.columns.values(), *settings.subset, *settings.exclude, *COLUMNS[settings.kind]}
+            named = {*settings.columns.values(), *settings.subset, *settings.exclude, *OWNERS_SUMS}
+            named |= {*COLUMNS[settings.kind]}
             tables = _columns(self._file.get("obs"), named - {None}) + _columns(self._file.get("var"))
             fetch_values(remote, tables + self._arrays[2:], "tables")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
@@ -233,10 +243,33 @@ class Slice:
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        checks = RowChecks(*self._owners_sums(), self._settings.values == "counts")  # noqa: PD011
+        damaged: list[DamagedRowsError] = []
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
+            rows = self.rows[start : start + ROWS_AT_ONCE]
             with _damage_named(self._remote.url):
-                block = self._matrix.read(self.rows[start : start + ROWS_AT_ONCE])
+                try:
+                    block = self._matrix.read(rows)
+                except DamagedRowsError as error:
+                    damaged.append(error)  # to name the rows of all blocks
+                    continue
+                checks.look(rows, block)
             append_rows(made, self._cells.matrix_name, block.astype(np.float32))
+        with _damage_named(self._remote.url):
+            if damaged:
+                rows = np.concatenate([error.rows for error in damaged])
+                raise DamagedRowsError(f"{damaged[0]}; in all, {row_names(rows)}", rows)
+            checks.demand(self._cells.where)
+
+    def _owners_sums(self) -> list[np.ndarray]:
+        """What the owners' columns say of every row; NaN where there is no such column."""
+        obs, n_cells = self._file["obs"], len(self._cells.obs)
+        return [
+            pd.to_numeric(read_column(obs, name).astype(object), errors="coerce").to_numpy(np.float64)
+            if name in column_names(obs)
+            else np.full(n_cells, np.nan)
+            for name in OWNERS_SUMS
+        ]
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
