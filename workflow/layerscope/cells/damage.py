@@ -48,7 +48,7 @@ class RowChecks:
         is_disordered = np.zeros(len(values), dtype=bool)
         is_disordered[1:] = (np.diff(block.indices) <= 0) & (np.diff(row_of) == 0)
         disordered = count(is_disordered)
-        almost = (disordered > 0) & (disordered <= np.maximum(ALMOST * np.diff(block.indptr), 1))
+        almost = (disordered > 0) & (disordered <= np.maximum(ALMOST * np.diff(block.indptr), 2))
         self._note("genes out of order, or twice", disordered == 0, almost)
         total, n_genes = self._total[rows], self._n_genes[rows]
         with np.errstate(invalid="ignore", over="ignore"):

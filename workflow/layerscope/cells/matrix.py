@@ -65,7 +65,15 @@ class StoredRows:
         """Read rows (ascending, at least one)."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
         runs = np.split(rows, np.flatnonzero(gaps > self._read_over) + 1)
-        blocks = [self._slice(run) for run in runs]
+        impossible: list[tuple[np.ndarray, np.ndarray]] = []
+        blocks = [self._slice(run, impossible) for run in runs]
+        if impossible:
+            damaged, columns = map(np.concatenate, zip(*impossible, strict=True))
+            raise DamagedRowsError(
+                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, and "
+                f"entries of column {columns[0]}, in {row_names(np.unique(damaged))}",
+                np.unique(damaged),
+            )
         if len(rows) < sum(block.shape[0] for block in blocks):
             blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
@@ -78,33 +86,21 @@ class StoredRows:
             ]
         return [(self._stored, rows, rows + 1)]
 
-    def _slice(self, rows: np.ndarray) -> sparse.csr_matrix:
-        """Read from the first of some rows to the last."""
+    def _slice(self, rows: np.ndarray, impossible: list[tuple[np.ndarray, np.ndarray]]) -> sparse.csr_matrix:
+        """Read from the first of some rows to the last; notes rows with impossible columns, and these."""
         first, last = rows[0], rows[-1] + 1
         if not isinstance(self._stored, h5py.Group):
             return sparse.csr_matrix(_computable(self._stored[first:last]))
         entries = slice(self.starts[first], self.starts[last])
         data, indices = _computable(self._data[entries]), self._indices[entries]
-        impossible = np.flatnonzero((indices < 0) | (indices >= self.shape[1]))
-        if impossible.size:
-            row = np.searchsorted(self.starts, entries.start + impossible, side="right") - 1
-            self._refuse(rows, row, indices[impossible])
-            indices = np.where(
-                (indices < 0) | (indices >= self.shape[1]), 0, indices
-            )  # of rows between these
+        bad = (indices < 0) | (indices >= self.shape[1])
+        if bad.any():
+            row = np.searchsorted(self.starts, entries.start + np.flatnonzero(bad), side="right") - 1
+            if (wanted := np.isin(row, rows)).any():
+                impossible.append((row[wanted], indices[bad][wanted]))
+            indices = np.where(bad, 0, indices)
         starts = self.starts[first : last + 1] - entries.start
         return sparse.csr_matrix((data, indices, starts), shape=(last - first, self.shape[1]))
-
-    def _refuse(self, rows: np.ndarray, row: np.ndarray, columns: np.ndarray) -> None:
-        """Refuse columns that do not exist if the row of one is among ``rows``."""
-        wanted = np.isin(row, rows)
-        if wanted.any():
-            damaged = np.unique(row[wanted])
-            raise DamagedRowsError(
-                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, and "
-                f"entries of column {columns[wanted][0]}, in {row_names(damaged)}",
-                damaged,
-            )
 
     def _demand_rising_starts(self) -> None:
         n_entries = min(len(self._data), len(self._indices))

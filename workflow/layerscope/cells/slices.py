@@ -258,7 +258,8 @@ class Slice:
         with _damage_named(self._remote.url):
             if damaged:
                 rows = np.concatenate([error.rows for error in damaged])
-                raise DamagedRowsError(f"{damaged[0]}; in all, {row_names(rows)}", rows)
+                others = f"; with later cells, {row_names(rows)}" if len(damaged) > 1 else ""
+                raise DamagedRowsError(f"{damaged[0]}{others}", rows)
             checks.demand(self._cells.where)
 
     def _owners_sums(self) -> list[np.ndarray]:
