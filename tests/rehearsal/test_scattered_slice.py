@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -98,9 +99,10 @@ def test_scattered_rows_cost_what_they_must(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with DistantServer(file, delay=0.05, at_once=32) as server:
-        began = time.monotonic()
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         assert start(server.url, tmp_path / "out").wait() == 0, (tmp_path / "out/log").read_text()
         seconds, served = time.monotonic() - began, server.served()
+        work = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before.ru_utime
     n_rows, of_rows = bytes_of_rows(file, tmp_path / "out/slice.h5ad")
     larger = REAL_CHOSEN / n_rows
     projected = seconds * larger + served.n_bytes * larger / BYTES_PER_SECOND
@@ -108,7 +110,7 @@ def test_scattered_rows_cost_what_they_must(
         print(
             f"\n{n_rows:,} of {N_CELLS:,} cells in {file.stat().st_size / 1e9:.2f} GB: "
             f"{served.requests:,} requests, {served.n_bytes / 1e6:.1f} MB, "
-            f"of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s\n"
+            f"of which rows {of_rows / 1e6:.1f} MB, in {seconds:.1f} s ({work:.1f} CPU-s)\n"
             f"{REAL_CHOSEN:,} of {REAL_CELLS:,} cells: {served.requests * larger:,.0f} requests, "
             f"{served.n_bytes * larger / 1e9:.2f} GB, at most {projected / 60:.1f} min"
         )

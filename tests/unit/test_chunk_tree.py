@@ -125,7 +125,7 @@ def test_another_index_is_read_by_hdf5_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    layouts = {
+    layouts: dict[str, dict[str, Any]] = {
         "extensible": {"maxshape": (None,)},
         "fixed": {},
         "single": {"chunks": (900,)},

@@ -42,12 +42,13 @@ from layerscope.tables import write_table
 
 LOG = logging.getLogger(__name__)
 ROWS_AT_ONCE = 512
+ROWS, STARTS = ("data", "indices"), "indptr"  # of a sparse matrix
 DAMAGE = (DamagedDataError, OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
     "h5ad": h5ad.read_open,
     "cd4_perturbseq": cd4_perturbseq.read_open,
 }
-COLUMNS = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
+COLUMNS: dict[str, tuple[str, ...]] = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
 CHOICE_COLUMNS = (
     "perturbation",
     "is_control",
@@ -134,7 +135,7 @@ def _damage_named(url: str) -> Iterator[None]:
 
 
 def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
-    """The arrays of a matrix (as the settings name it), row starts last; none if the file has no such matrix.
+    """The arrays of a matrix (as the settings name it); none if the file has no such matrix.
 
     :class:`SourceError` if it is stored by columns.
     """
@@ -149,7 +150,7 @@ def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
             f"{matrix_name}: the matrix is stored by columns (CSC), so rows cannot be fetched alone. "
             "Fetch the whole file and set a local `path`"
         )
-    return [hold_chunks(file, f"{name}/{array}") for array in ("data", "indices", "indptr")]
+    return [hold_chunks(file, f"{name}/{array}") for array in (*ROWS, STARTS) if array in matrix]
 
 
 def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Dataset]:
@@ -179,10 +180,11 @@ class Slice:
         with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
             self._arrays = _open_matrix(self._file, settings.matrix or "X")  # held open
-            named = {*settings.columns.values(), *settings.subset, *settings.exclude, *OWNERS_SUMS}
-            named |= {*COLUMNS[settings.kind]}
-            tables = _columns(self._file.get("obs"), named - {None}) + _columns(self._file.get("var"))
-            fetch_values(remote, tables + self._arrays[2:], "tables")
+            starts = [array for array in self._arrays if array.name.endswith(STARTS)]
+            columns = {*filter(None, settings.columns.values()), *settings.subset, *settings.exclude}
+            columns |= {*OWNERS_SUMS, *COLUMNS[settings.kind]}
+            tables = _columns(self._file.get("obs"), columns) + _columns(self._file.get("var"))
+            fetch_values(remote, tables + starts, "tables")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
             stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
             self._matrix = StoredRows(stored, shape, read_over=0)
@@ -243,7 +245,8 @@ class Slice:
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        checks = RowChecks(*self._owners_sums(), self._settings.values == "counts")  # noqa: PD011
+        total, n_genes = (self._numbers(column) for column in OWNERS_SUMS)
+        checks = RowChecks(total, n_genes, self._settings.values == "counts")  # noqa: PD011
         damaged: list[DamagedRowsError] = []
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
             rows = self.rows[start : start + ROWS_AT_ONCE]
@@ -262,15 +265,14 @@ class Slice:
                 raise DamagedRowsError(f"{damaged[0]}{others}", rows)
             checks.demand(self._cells.where)
 
-    def _owners_sums(self) -> list[np.ndarray]:
-        """What the owners' columns say of every row; NaN where there is no such column."""
-        obs, n_cells = self._file["obs"], len(self._cells.obs)
-        return [
-            pd.to_numeric(read_column(obs, name).astype(object), errors="coerce").to_numpy(np.float64)
-            if name in column_names(obs)
-            else np.full(n_cells, np.nan)
-            for name in OWNERS_SUMS
-        ]
+    def _numbers(self, column: str) -> np.ndarray:
+        """Numbers in a column of the file's cells; NaN where there are none."""
+        obs = self._file["obs"]
+        if column not in column_names(obs):
+            return np.full(len(self._cells.obs), np.nan)
+        values = pd.to_numeric(read_column(obs, column).astype(object), errors="coerce")
+        numbers: np.ndarray = values.to_numpy(dtype=np.float64)
+        return numbers
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem
