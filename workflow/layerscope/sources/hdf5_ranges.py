@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 CHUNK_CACHE = 1 << 26
 REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("object", "<u4")])  # to text of variable length
 HEAP_HEAD = 1 << 12  # what HDF5 reads of a collection before it knows its size
-NEAR_HEAP, LARGEST_HEAP = 1 << 17, 1 << 24
+NEAR_HEAP, LARGEST_HEAP = 1 << 16, 1 << 24
 
 
 def open_hdf5(remote: RemoteFile) -> h5py.File:
@@ -85,8 +85,8 @@ def _fetch_heaps(remote: RemoteFile, addresses: np.ndarray, base: int, name: str
     stops = np.minimum(starts + np.where(to_next <= NEAR_HEAP, to_next, HEAP_HEAD), remote.size)
     remote.fetch(np.column_stack([starts, stops]), name)
     heads = [remote.parts.read(start, start + 16) for start in starts.tolist()]
-    sizes = np.array([int.from_bytes(head[8:], "little") for head in heads], dtype=np.uint64)
-    ends = starts + np.minimum(sizes, LARGEST_HEAP).astype(np.int64)
+    sizes = [int.from_bytes(head[8:], "little") if head[:4] == b"GCOL" else 0 for head in heads]
+    ends = starts + np.array([min(size, LARGEST_HEAP) for size in sizes], dtype=np.int64)
     more = (ends > stops) & (ends <= remote.size)
     remote.fetch(np.column_stack([stops, ends])[more], name)
 
