@@ -147,6 +147,7 @@ def cd4_obs(
     guide[several], target[several] = "multi_sgRNA", np.nan  # the owners call them targeting
     guide[none], target[none], kind[none] = np.nan, np.nan, np.nan
     mitochondrial = rng.gamma(4, 0.6, n_cells).astype(np.float32)
+    ids = {name: f"ENSG{number:011d}" for number, name in enumerate(targets, 90_000)} | {"NTC": "NTC"}
     lane = [f"lane_{number}" for number in rng.integers(1, lanes + 1, n_cells)]
     return pd.DataFrame(
         {
@@ -157,7 +158,7 @@ def cd4_obs(
             "top_guide_UMI_counts": rng.integers(1, 60, n_cells).astype(np.float64),
             "guide_id": pd.Categorical(guide),
             "perturbed_gene_name": pd.Categorical(target),
-            "perturbed_gene_id": pd.Categorical(target),
+            "perturbed_gene_id": pd.Categorical(pd.Series(target).map(ids).to_numpy()),
             "guide_type": pd.Categorical(kind),
             "PuroR": rng.random(n_cells).astype(np.float32),
             "guide_group": pd.Categorical(["1"] * n_cells),

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,11 @@ ETag: "{size:x}"\r
 
 @dataclass(frozen=True)
 class Served:
-    """Requests and bytes of their answers since the start, and the most requests that were served at once."""
+    """Requests, bytes of the answers, seconds from first to last, and the most requests that came at once."""
 
     requests: int
     n_bytes: int
+    seconds: float
     at_once: int
 
 
@@ -65,17 +67,18 @@ async def serve(file: str, delay: float, at_once: int) -> None:
     """Answer until the process ends; its port is the only line of its output."""
     size, stream = Path(file).stat().st_size, os.open(file, os.O_RDONLY)
     places = asyncio.Semaphore(at_once)
-    counts = {"requests": 0, "n_bytes": 0, "at_once": 0}
-    serving = 0
+    counts = {"requests": 0, "n_bytes": 0, "seconds": 0.0, "at_once": 0}
+    serving, began = 0, 0.0
 
     async def answer(request: bytes) -> bytes:
-        nonlocal serving
+        nonlocal serving, began
         if request.startswith(b"GET /served "):
             text = json.dumps(counts).encode()
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text
         asked = RANGE.search(request)
         assert asked is not None, request
         first, last = int(asked[1]), min(int(asked[2]), size - 1)
+        began = began or time.monotonic()
         async with places:
             serving += 1
             counts["at_once"] = max(counts["at_once"], serving)
@@ -84,6 +87,7 @@ async def serve(file: str, delay: float, at_once: int) -> None:
         body = os.pread(stream, last - first + 1, first)
         counts["requests"] += 1
         counts["n_bytes"] += len(body)
+        counts["seconds"] = time.monotonic() - began
         return HEAD.format(length=len(body), first=first, last=last, size=size).encode() + body
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
