@@ -145,11 +145,14 @@ class TokenBatch:
         Columns with one entry per cell.
     offsets
         As in :class:`Sentences`; on the host.
+    ids
+        The token column ``ids`` on the host, where that of ``tokens`` is on a device.
     """
 
     tokens: Mapping[str, Tensor]
     cells: Mapping[str, Tensor]
     offsets: Integers
+    ids: Integers | None = None
 
     @property
     def n_cells(self) -> int:
@@ -172,16 +175,29 @@ class TokenBatch:
     @cached_property
     def starts(self) -> Tensor:
         """First row of each cell, on the device, int64."""
-        return torch.as_tensor(self.offsets[:-1], dtype=torch.int64, device=self.device)
+        return self._sent(self.offsets[:-1].astype(np.int64))
 
     @cached_property
     def cumulative_lengths(self) -> Tensor:
         """``offsets`` on the device, int32, as variable-length attention kernels want it."""
-        return torch.as_tensor(self.offsets, dtype=torch.int32, device=self.device)
+        return self._sent(self.offsets.astype(np.int32))
+
+    @cached_property
+    def distinct_ids(self) -> tuple[Tensor, Tensor]:
+        """Each id of the batch once, ascending, and for every row the place of its id among them.
+
+        They are found on the host: a device would have to be waited for to say how many there are.
+        """
+        ids, place = np.unique(self.tokens["ids"] if self.ids is None else self.ids, return_inverse=True)
+        return self._sent(ids), self._sent(place)
 
     @property
     def longest(self) -> int:
         return int(np.diff(self.offsets).max())
+
+    def _sent(self, numbers: Integers) -> Tensor:
+        """Numbers on the device; their copy is not waited for."""
+        return torch.from_numpy(numbers).to(self.device, non_blocking=True)
 
 
 def pack(
@@ -221,6 +237,7 @@ def pack(
         tokens={name: tensor(column[source]) for name, column in sentences.tokens.items()},
         cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
         offsets=offsets,
+        ids=sentences.tokens["ids"][source],
     )
 
 
