@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -32,6 +33,17 @@ NO_GENE = "expresses no gene of the vocabulary"
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Where each of some runs of these lengths begins, and where the last ends: ``[0, l0, l0 + l1, ...]``."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def order_within(offsets: Integers, keys: npt.NDArray[Any]) -> Integers:
+    """Indices that sort each run ``offsets[i]:offsets[i + 1]`` of the keys, equal ones as they stand.
+
+    Run by run, because that stays in cache: a lexical sort of all at once takes several times as long.
+    """
+    order = np.empty(len(keys), dtype=np.int64)
+    for start, stop in pairwise(offsets.tolist()):
+        order[start:stop] = start + np.argsort(keys[start:stop], kind="stable")
+    return order
 
 
 @dataclass(frozen=True, kw_only=True)
