@@ -38,9 +38,13 @@ SHORTEST, LONGEST = 1200, 2400
 
 def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
     """Cells of 1,200 to 2,400 tokens, longest first; shorter where the model cuts them."""
+    lengths = np.random.default_rng(seed).integers(SHORTEST, LONGEST + 1, n_cells)
+    return sentences_of(np.sort(np.minimum(lengths, model.longest))[::-1], model, seed)
+
+
+def sentences_of(lengths: np.ndarray, model: RealSize, seed: int = 0) -> Sentences:
+    """Cells of so many tokens each, of genes drawn at random."""
     draw = np.random.default_rng(seed)
-    lengths = np.sort(draw.integers(SHORTEST, LONGEST + 1, n_cells))[::-1]
-    lengths = np.minimum(lengths, model.longest)
     ids = [np.sort(draw.choice(model.n_ids, length, replace=False)) for length in lengths]
     values = draw.uniform(0.5, 6, lengths.sum()).astype(np.float32)
     return Sentences(
@@ -52,12 +56,12 @@ def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
             "positions": np.concatenate([np.arange(length) for length in lengths]),
         },
         cells={},
-        refused=[""] * n_cells,
-        shortened=np.zeros(n_cells, dtype=bool),
+        refused=[""] * len(lengths),
+        shortened=np.zeros(len(lengths), dtype=bool),
     )
 
 
-def ours(network: Network, cells: Sentences, budget: int, device: torch.device | str = "cpu") -> list[Tensor]:
+def ours(network: Network, cells: Sentences, budget: int) -> list[Tensor]:
     """One vector per cell and layer, batch by batch."""
     out: list[Tensor] = []
     order = np.arange(len(cells.offsets) - 1)
@@ -65,7 +69,7 @@ def ours(network: Network, cells: Sentences, budget: int, device: torch.device |
         while len(order):
             chosen = order[: first_within(cells.lengths[order], budget)]
             order = order[len(chosen) :]
-            batch = pack(cells, chosen, device=device)
+            batch = pack(cells, chosen)
             out.append(torch.stack([last_token(hidden, batch) for _, hidden in network.layers(batch)]))
     return out
 

@@ -71,16 +71,16 @@ class RealSize:
 
 
 def _random(name: str, like: Tensor, device: torch.device | str) -> Tensor:
-    """Matrices small and normal, norms neutral."""
-    if like.dim() > 1:
-        return torch.empty(like.shape, device=device).normal_(0, 0.02)
-    return torch.full(like.shape, 0.0 if name.endswith("bias") else 1.0, device=device)
+    """Matrices and biases small and normal, norms neutral."""
+    if like.dim() == 1 and name.endswith("weight"):
+        return torch.ones(like.shape, device=device)
+    return torch.empty(like.shape, device=device).normal_(0, 0.02)
 
 
 def _table(like: Tensor, device: torch.device | str) -> Tensor:
-    """A table of tokens, zero; on a CPU in a memory map, as it is read from a checkpoint."""
+    """A table of tokens; on a CPU of zeros in a memory map, as it is read from a checkpoint."""
     if torch.device(device).type != "cpu":
-        return torch.zeros(like.shape, device=device)
+        return torch.empty(like.shape, device=device).normal_()
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(4 * like.numel())
         return torch.from_file(file.name, shared=False, size=like.numel()).view(like.shape)

@@ -1,10 +1,10 @@
 """Speed of everything but the forward pass: reading, tokenising, packing, and pooled layers to disk.
 
 A network that returns at once stands in for each family: the vocabulary, the length of sentences, and number
-and width of layers are those of the real size (``extraction_models.py``), but forward pass and pooling, which a
-GPU does, give zeros at once. What is left is what a host must do so that a GPU does not wait for it. Cells
-express 1,000 to 3,000 genes each and stand in a file as canonical cells do. ``--processes`` shares them out as
-shards are, several to a GPU.
+and width of layers are those of the real size (``extraction_models.py``), but forward pass and pooling, which
+a GPU does, give zeros at once. What is left is what a host must do so that a GPU does not wait for it. Cells
+express 1,000 to 3,000 genes each and stand in a file as canonical cells do. ``--processes`` shares them out
+as shards are.
 
     python benchmarks/host_work.py --cores 1
     python benchmarks/host_work.py --cores 2 --processes 2 --family uce --size 33layer
@@ -112,7 +112,7 @@ def at_once(run: Run, size: RealSize) -> Run:
 
 
 def run_share(share: Share) -> tuple[float, float, float]:
-    """When it began, when it ended, and its CPU-seconds; reading the model and opening the file not counted."""
+    """When it began and ended, and its CPU-seconds; without reading the model and opening the file."""
     os.sched_setaffinity(0, share.cores)
     settings = {**EXAMPLES[share.family].settings, **SETTINGS.get(share.family, {})}
     job = Extraction(

@@ -142,6 +142,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     """Load a model and open a file of cells; parameters and errors as those of :func:`extract`."""
     if job.threads:
         torch.set_num_threads(job.threads)
+    torch.set_float32_matmul_precision("highest")  # images of NVIDIA's ask for TF32, three digits, elsewhere
     device = _device(job.device)
     model = _model(weights, job)
     pooling = _pooling(model, job.pooling)
