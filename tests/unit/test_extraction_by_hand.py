@@ -67,6 +67,8 @@ def refused(example, folder, *options, error=LayerscopeError):
     [
         (["--threads", "-1"], "--threads"),
         (["--threads", "two"], "--threads"),
+        (["--threads", "9" * 30], "--threads"),
+        (["--seed", "9" * 30], "--seed"),
         (["--seed", "-1"], "--seed"),
         (["--control", "untrained", "--control-seed", "-1"], "--control-seed"),
         (["--token-budget", "-5"], "--token-budget"),

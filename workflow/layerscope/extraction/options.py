@@ -15,6 +15,7 @@ from layerscope.models.settings import assignments
 if TYPE_CHECKING:
     from layerscope.extraction.job import Extraction
 
+MAX_THREADS, MAX_SEED = 2**15, 2**63 - 1
 POOLINGS = """\
 poolings, each family's default first (docs/models.md says what each is):
   scfoundation      total_count_token, resolution_token, mean_genes, max_genes, mean, max, official
@@ -48,7 +49,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
     p.add_argument("--model", dest="name", metavar="MODEL", default="", help="name for log and provenance")
     p.add_argument(
-        "--layers", type=at_least(0), default=0, help="refuse a checkpoint with another number of layers"
+        "--layers", type=whole_number(0), default=0, help="refuse a checkpoint with another number of layers"
     )
     p.add_argument(
         "--pooling",
@@ -58,13 +59,17 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     p.add_argument("--stored-dtype", default="float32", choices=("float32", "float16"))
     p.add_argument("--device", default="auto", choices=("cpu", "cuda", "auto"))
-    p.add_argument("--threads", type=at_least(0), default=0, help="CPU threads; 0: PyTorch's default")
     p.add_argument(
-        "--token-budget", type=at_least(0), default=0, help="tokens of a batch; 0: what suits the device"
+        "--threads", type=whole_number(0, MAX_THREADS), default=0, help="CPU threads; 0: PyTorch's default"
+    )
+    p.add_argument(
+        "--token-budget", type=whole_number(0), default=0, help="tokens of a batch; 0: what suits the device"
     )
     p.add_argument("--control", default="", choices=("", *CONTROLS))
-    p.add_argument("--control-seed", type=at_least(0), default=0)
-    p.add_argument("--seed", type=at_least(0), default=0, help="of what tokenisation draws per cell")
+    p.add_argument("--control-seed", type=whole_number(0, MAX_SEED), default=0)
+    p.add_argument(
+        "--seed", type=whole_number(0, MAX_SEED), default=0, help="of what tokenisation draws per cell"
+    )
     p.add_argument(
         "--sha256",
         action="extend",
@@ -84,16 +89,17 @@ def add_options(p: argparse.ArgumentParser) -> None:
     )
 
 
-def at_least(lowest: int) -> Callable[[str], int]:
-    """A reader of whole numbers from ``lowest``."""
+def whole_number(lowest: int, highest: int = 2**31 - 1) -> Callable[[str], int]:
+    """A reader of whole numbers between these two."""
 
     def read(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = lowest - 1
-        if number < lowest:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least {lowest}")
+        if not lowest <= number <= highest:
+            expected = f"expected a whole number from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(f"{text!r}: {expected}")
         return number
 
     return read
