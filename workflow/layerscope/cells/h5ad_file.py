@@ -50,8 +50,10 @@ def open_h5ad(path: str | Path) -> h5py.File:
         If there is no such file, or it is not HDF5 (truncated, say).
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: no such file")
+    if path.is_dir():
+        raise DataError(f"{path}: no cells: it is a folder")
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -204,8 +204,9 @@ def _parts(starts: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _computable(values: np.ndarray) -> np.ndarray:
-    """Half-precision values in single precision, in which sparse matrices can compute."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+    """Values as sparse matrices can compute with: half precision in single, in the machine's byte order."""
+    half = values.dtype.kind == "f" and values.dtype.itemsize == 2
+    return values.astype(np.float32 if half else values.dtype.newbyteorder("="), copy=False)
 
 
 def append_rows(file: h5py.Group, name: str, block: sparse.csr_matrix) -> None:
