@@ -24,7 +24,7 @@ from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
-from layerscope.models.base import CellBlock, FoundationModel
+from layerscope.models.base import CellBlock, FoundationModel, offsets_of
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
@@ -136,8 +136,10 @@ class CellStream:
         cells = np.repeat(np.arange(len(rows)), np.diff(block.indptr))
         values = block.data.astype(np.float64)
         matrix = sparse.csr_matrix(
-            (values[known], (cells[known], genes[known])), (len(rows), len(self._model.vocabulary.genes))
+            (values[known], genes[known], offsets_of(known)[block.indptr]),
+            (len(rows), len(self._model.vocabulary.genes)),
         )
+        matrix.sum_duplicates()
         names = list(self.cell_ids[int(rows[0]) : int(rows[-1]) + 1])
         return CellBlock(
             cell_ids=[names[place] for place in rows - rows[0]],

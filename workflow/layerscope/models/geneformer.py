@@ -17,6 +17,7 @@ from layerscope.models.base import (
     Sentences,
     TokenBatch,
     offsets_of,
+    order_within,
 )
 from layerscope.models.geneformer_files import (
     CELL,
@@ -86,7 +87,7 @@ class Geneformer(FoundationModel):
         that expresses no gene of the vocabulary is refused.
         """
         cells, head = block.cells, len(self.special) // 2
-        ranked = self._ranked(block, cells)
+        ranked = self._ranked(block)
         rank = np.arange(len(ranked)) - block.offsets[cells]
         room = self.max_length - len(self.special)
         n_genes = np.minimum(block.n_genes, room)
@@ -107,16 +108,18 @@ class Geneformer(FoundationModel):
             shortened=block.n_genes > room,
         )
 
-    def _ranked(self, block: CellBlock, cells: Integers) -> Integers:
+    def _ranked(self, block: CellBlock) -> Integers:
         """The genes of each cell by falling rank, in float64, ties as the settings say.
 
         Where ties follow the file's columns, genes that several columns name come last.
         """
-        place: npt.NDArray[np.int64] = np.arange(len(self.medians))
+        genes, scaled = block.genes, block.values / self.medians[block.genes]
         if self.ties == "columns":
+            place: npt.NDArray[np.int64] = np.arange(len(self.medians))
             place[np.lexsort((block.gene_columns, block.n_columns > 1))] = place.copy()
-        scaled = block.values / self.medians[block.genes]
-        ranked: Integers = block.genes[np.lexsort((place[block.genes], -scaled, cells))]
+            as_filed = order_within(block.offsets, place[genes])
+            genes, scaled = genes[as_filed], scaled[as_filed]
+        ranked: Integers = genes[order_within(block.offsets, -scaled)]
         return ranked
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:

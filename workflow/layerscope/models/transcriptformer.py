@@ -8,7 +8,15 @@ import numpy as np
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
+from layerscope.models.base import (
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+    order_within,
+)
 from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_files import IGNORED, START, Release, read_release
 from layerscope.models.transcriptformer_network import TranscriptFormerEncoder, stored_as
@@ -59,8 +67,8 @@ class TranscriptFormer(FoundationModel):
         read. Neighbours and padding change nothing; nothing is drawn at random.
         """
         cells, n_genes, front = block.cells, block.n_genes, self.n_assay_tokens + 1
-        by = block.gene_columns[block.genes] if self.gene_order == "columns" else block.genes
-        order = np.lexsort((by, cells))
+        by = block.gene_columns if self.gene_order == "columns" else np.arange(len(block.gene_columns))
+        order = order_within(block.offsets, by[block.genes])
         rank = np.arange(len(order)) - block.offsets[:-1][cells]
         fits = rank < self.release.length - 1
         order, cells, rank = order[fits], cells[fits], rank[fits]

@@ -63,9 +63,9 @@ class GeneEmbeddings(nn.Module):
         layers = (nn.Linear(config.token_width, hidden), nn.ReLU(inplace=True), nn.LayerNorm(hidden))
         self.mlp = nn.ModuleDict({"layers": nn.Sequential(*layers, nn.Identity(), nn.Linear(hidden, hidden))})
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """``(n,)`` to ``(n, hidden_size)``."""
-        out: Tensor = self.embedding(ids, self.project)
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """The tokens of a batch, ``(n_rows, hidden_size)``."""
+        out: Tensor = self.embedding(batch, self.project)
         return out
 
     def project(self, vectors: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class TranscriptFormerEncoder(Transformer):
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
-        genes: Tensor = self.gene_embeddings(batch.tokens["ids"])
+        genes: Tensor = self.gene_embeddings(batch)
         if not self.config.n_assays:
             return genes
         assays: Tensor = self.aux_embeddings[self.config.assay_column](batch.cells["assay"])
@@ -155,9 +155,10 @@ class TranscriptFormerEncoder(Transformer):
 
     def context(self, batch: TokenBatch) -> tuple[Keys]:
         """What counts and assays tell attention."""
-        nothing = torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)
         bias = torch.log1p(batch.tokens["counts"] + self.config.log_counts_eps)
-        return (Keys(bias, closed=~batch.cells["assay_known"] if self.config.n_assays else nothing),)
+        if not self.config.n_assays:
+            return (Keys(bias, torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)),)
+        return (Keys(bias, closed=batch.cells["assay_known"].logical_not()),)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""
