@@ -176,10 +176,8 @@ def stored_rows(stored: Table) -> RowMatrix:
     missing = [part for part in ("data", "indices", "indptr") if part not in stored]
     if missing:
         raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no {missing[0]}")
-    stated = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape"))
-    if stated is None:
-        raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
-    shape = (int(stated[0]), int(stated[1]))
+    n_rows, n_columns = stored.attrs["shape"] if "shape" in stored.attrs else stored.attrs["h5sparse_shape"]
+    shape = (int(n_rows), int(n_columns))
     if kind == "csr":
         return StoredRows(stored, shape)
     return ReorderedRows(_by_columns(stored), shape, np.dtype(stored["data"].dtype), where(stored))

@@ -86,16 +86,10 @@ class CellStream:
             n_cells, n_genes = self._rows.shape
             raise DataError(f"{self.path}: {self._name}: nothing to run: {n_cells} cells x {n_genes} genes")
         self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
+        self._demand_names(len(self.cell_ids), len(read_index(self._file[var_name])))
         _demand_unique(self.path, self.cell_ids)
         self.provenance = _provenance(self._file)
         names, vocabulary = _gene_names(self._file[var_name]), self._model.vocabulary
-        named = len(self.cell_ids), len(names[VAR_NAMES])
-        if self._rows.shape != named:
-            n_rows, n_columns = self._rows.shape
-            raise DataError(
-                f"{self.path}: damaged: {self._name} is {n_rows} x {n_columns}, but there are names of "
-                f"{named[0]} cells and {named[1]} genes"
-            )
         self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
         self.values = self._checked_values(values)
         self._guard = StreamGuard(f"{self.path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
@@ -118,6 +112,14 @@ class CellStream:
             if name not in self._file:
                 parts = ", ".join(self._file) or "nothing"
                 raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
+
+    def _demand_names(self, n_cells: int, n_genes: int) -> None:
+        n_rows, n_columns = self._rows.shape
+        if (n_rows, n_columns) != (n_cells, n_genes):
+            raise DataError(
+                f"{self.path}: damaged: {self._name} is {n_rows} x {n_columns}, but there are names of "
+                f"{n_cells} cells and {n_genes} genes"
+            )
 
     def close(self) -> None:
         """Close the file."""
