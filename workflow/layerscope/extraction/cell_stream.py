@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, where_counts_are
+from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
+from layerscope.cells.which_matrix import where_counts_are
 from layerscope.cells.matrix import stored_rows
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import PROVENANCE

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, flag
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.source import SourceCells
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import DataError
 
@@ -58,7 +59,7 @@ def donor_and_state(name: str) -> tuple[str, str]:
 
 def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
     """The owners' flags as steps that leave cells out: good quality, one guide, of a known type."""
-    low = flag(columns, "low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
+    low = columns.flags("low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
     guides = pd.Index(columns.labels("guide_id", KEY))
     types = pd.Index(guide_types(columns))
     return [
