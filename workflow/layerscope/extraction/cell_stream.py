@@ -21,8 +21,8 @@ from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged,
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
 from layerscope.cells.labels import among
-from layerscope.cells.which_matrix import where_counts_are
 from layerscope.cells.matrix import stored_rows
+from layerscope.cells.which_matrix import where_counts_are
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel
