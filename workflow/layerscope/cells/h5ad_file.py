@@ -7,6 +7,7 @@ that jobs which read nothing with it start fast.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -208,19 +209,16 @@ def _values(table: Table, name: str) -> Any:
 
 def _labels_of(table: Table, name: str) -> h5py.Dataset | None:
     """The labels of a column of codes, where writers before anndata 0.8 put them."""
-    file, stored = table.file, table[name]
     if isinstance(table, h5py.Dataset):  # anndata 0.6
-        labels = file.get(f"uns/{name}_categories")
-        is_text = (
-            not isinstance(labels, h5py.Dataset)
-            or h5py.check_string_dtype(labels.dtype)
-            or labels.dtype.kind == "S"
-        )
-        return labels if stored.dtype.kind in "iu" and isinstance(labels, h5py.Dataset) and is_text else None
-    reference = stored.attrs.get("categories")
-    if isinstance(reference, h5py.Reference) and reference:  # anndata 0.7
-        return table[reference]
-    return table.get(f"__categories/{name}")  # SeuratDisk
+        labels = table.file.get(f"uns/{name}_categories")
+        are_codes = table.dtype[name].kind in "iu" and isinstance(labels, h5py.Dataset)
+        return labels if are_codes else None
+    labels = table.get(f"__categories/{name}")  # SeuratDisk gives no more than this, anndata 0.7 a reference
+    reference = table[name].attrs.get("categories")
+    if labels is None and isinstance(reference, h5py.Reference) and reference:
+        with suppress(KeyError, ValueError, OSError):  # what it pointed to is gone: codes without labels
+            return table[reference]
+    return labels
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

@@ -150,8 +150,10 @@ class CellSettings(Reading):
 
     @property
     def uses_time(self) -> bool:
-        """Whether cells need a sampling time: trajectories do, and what names its column and no task."""
-        return self.task == "trajectory" or (self.task is None and self.columns.get("time") is not None)
+        """Whether cells need a sampling time: those of a trajectory, or of no task if a column is named."""
+        return self.task == "trajectory" or (
+            self.task is None and self.columns.get("time") not in (None, "time")
+        )
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import h5py
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.fingerprint import LOGARITHMS, Fingerprint
+from layerscope.cells.fingerprint import LOGARITHMS, Fingerprint, Inverse
 from layerscope.cells.guard import SAMPLE, judge
 from layerscope.cells.h5ad_file import Table, column_names, read_column
 from layerscope.cells.matrix import sample_rows, stored_rows
@@ -23,12 +23,12 @@ LAYERS = "layers/"
 TOTAL_LAYERS = (r"counts?", r"raw[\W_]*(counts?|umis?)?", r"umis?([\W_]*counts?)?", r"matrix")
 SPLICED = r"spliced|mature|exon(ic)?"
 SPLICED_LACKS = " (it lacks the unspliced counts, which belong to a cell's total)"
-UNDO: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    **{kind: inverse for kind, inverse, _ in LOGARITHMS},
-    "log_counts": np.expm1,
-    "normalised": lambda values: values,
+UNDO: dict[str, tuple[Inverse, ...]] = {
+    **{kind: (inverse,) for kind, inverse, _ in LOGARITHMS},
+    "log_counts": tuple(inverse for _, inverse, _ in LOGARITHMS),
+    "normalised": (lambda values: values,),
 }
-"""How values are led back to what they were before a logarithm, by their kind."""
+"""How values are perhaps led back to what they were before a logarithm, by their kind."""
 N_COMPARED = 100
 ALIKE = 1e-2
 MIN_SHARE_ALIKE = 0.99
@@ -159,8 +159,10 @@ def _sources(
     if made is None or made.kind not in UNDO:
         return None
     chosen = rows[sample_rows(len(rows), N_COMPARED)]
-    values = UNDO[made.kind](_dense(file["X"], chosen))
-    return [name for name in names if _are_proportional(values, _dense(file[name], chosen))]
+    x = _dense(file["X"], chosen)
+    before = [inverse(x) for inverse in UNDO[made.kind]]
+    layers = {name: _dense(file[name], chosen) for name in names}
+    return [n for n, counts in layers.items() if any(_are_proportional(values, counts) for values in before)]
 
 
 def _dense(stored: Table, rows: np.ndarray) -> np.ndarray:
