@@ -104,8 +104,9 @@ def _guess(name: str, sizes: pd.Series, numeric: bool, controls: Sequence[str]) 
         return ("reference_pseudotime", 0) if is_pseudotime else ("", len(NAMES))
     if len(sizes) < MIN_LABELS:
         return "", len(NAMES)
+    plain = re.sub(r"\W+", "_", name)
     for rank, (standard, pattern) in enumerate(NAMES):
-        if re.search(pattern, name, re.I) and _fits(standard, name, sizes):
+        if re.search(pattern, plain, re.I) and _fits(standard, plain, sizes):
             return standard, rank
     return ("perturbation" if controls and len(sizes) > 1 else ""), len(NAMES)
 
