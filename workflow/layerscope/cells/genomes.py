@@ -112,6 +112,5 @@ def _species(var: pd.DataFrame) -> np.ndarray:
 
 
 def _is_text(column: pd.Series) -> bool:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.categories.dtype == object
-    return column.dtype == object
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    return bool((column.cat.categories if is_category else column).dtype == object)

@@ -109,7 +109,7 @@ def _read(label: str) -> Reading:
     if bare := BARE.fullmatch(text):
         return Reading(label, NUMBER, _value(bare))
     matches = [*VALUE_UNIT.finditer(text), *UNIT_VALUE.finditer(text)]
-    known = [(match, *unit) for match in matches if (unit := _unit(match["unit"]))]
+    known = [(match, *read) for match in matches if (read := _unit(match["unit"]))]
     if not known:
         return _counted(label, matches[-1]) if matches else Reading(label, WORD)
     known.sort(key=lambda entry: entry[1] not in (EMBRYONIC, POSTNATAL))  # E8.5d is an age

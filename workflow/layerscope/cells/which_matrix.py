@@ -167,7 +167,8 @@ def _sources(
 
 def _dense(stored: Table, rows: np.ndarray) -> np.ndarray:
     blocks = [block for _, block in stored_rows(stored).blocks(rows)]
-    return sparse.vstack(blocks).toarray().astype(np.float64)
+    values: np.ndarray = sparse.vstack(blocks).toarray().astype(np.float64)
+    return values
 
 
 def _are_proportional(values: np.ndarray, counts: np.ndarray) -> bool:
