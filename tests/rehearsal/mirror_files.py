@@ -28,8 +28,13 @@ from layouts import ensembl_ids, symbols, write_cd4_perturbseq, write_gse276896
 BUCKET, FOLDER = "genome-scale-tcell-perturb-seq", "marson2025_data"
 GEO = "ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl/GSE276896_adata_meta.h5ad.gz"
 HGNC = "storage.googleapis.com/public-download-files/hgnc/tsv/tsv/hgnc_complete_set.txt"
-GENE_LIST = "raw.githubusercontent.com/biomap-research/scFoundation/main/model/OS_scRNA_gene_index.19264.tsv"
-SCFOUNDATION = "huggingface.co/genbio-ai/scFoundation/resolve/main"
+CODE_REVISION = "d09626a5c1bc30b9c6227378677b61e0b987fe8b"
+WEIGHTS_REVISION = "cb434153a1acfacd215eefc956ea445f7cc39cc3"
+GENE_LIST = (
+    f"raw.githubusercontent.com/biomap-research/scFoundation/{CODE_REVISION}/model/"
+    "OS_scRNA_gene_index.19264.tsv"
+)
+SCFOUNDATION = f"huggingface.co/genbio-ai/scFoundation/resolve/{WEIGHTS_REVISION}"
 TAHOE_X1 = "huggingface.co/tahoebio/Tahoe-x1/resolve/main/1b-model"
 
 N_GENES, N_LISTED, N_VOCABULARY = 1_000, 19_264, 5_000
@@ -152,7 +157,7 @@ def _write_scfoundation(files: Files) -> None:
     checkpoint = release / scfoundation_files.CHECKPOINT
     files.large[f"{SCFOUNDATION}/{checkpoint.name}"] = _sha256(checkpoint)
     files.pinned[checkpoint.name] = {"bytes": checkpoint.stat().st_size, "sha256": _sha256(checkpoint)}
-    files.pinned[listed.name] = {"sha256": _sha256(listed)}
+    files.pinned[listed.name] = {"bytes": listed.stat().st_size, "sha256": _sha256(listed)}
 
 
 def _write_tahoe_x1(files: Files) -> None:

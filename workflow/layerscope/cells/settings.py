@@ -10,16 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from layerscope.settings import Settings, keys_among
+from layerscope.tasks.catalogue import TASKS, TaskName
 
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
-TASKS: Mapping[str, tuple[str, ...]] = {
-    "trajectory": (),
-    "perturbation": ("perturbation",),
-    "cell_type": ("cell_type",),
-}
-"""The tasks, and the columns without which a condition of each cannot be prepared."""
-
-TaskName = Literal["trajectory", "perturbation", "cell_type"]
 
 
 def written(value: object) -> str:
@@ -150,10 +143,10 @@ class CellSettings(Reading):
 
     @property
     def uses_time(self) -> bool:
-        """Whether cells need a sampling time: those of a trajectory, or of no task if a column is named."""
-        return self.task == "trajectory" or (
-            self.task is None and self.columns.get("time") not in (None, "time")
-        )
+        """Whether cells need a sampling time: by their task, or where there is none if a column is named."""
+        if self.task is None:
+            return self.columns.get("time") not in (None, "time")
+        return TASKS[self.task].uses_time
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
@@ -26,8 +27,9 @@ from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
 from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
+from layerscope.models.integrity import demand_checksum, digest, files_read
 from layerscope.models.settings import Settings
-from layerscope.sources.manifest import sha256
+from layerscope.sources.manifest import read_manifest
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Extraction:
     control_seed: int = 0
     seed: int = 0  # of what tokenisation draws per cell
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the model and of STREAM_SETTINGS
+    sha256: Mapping[str, str] = field(default_factory=dict)  # known of files of weights, by name
 
 
 def extract(
@@ -143,7 +146,11 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     if job.threads:
         torch.set_num_threads(job.threads)
     device = _device(job.device)
-    model = _model(weights, job)
+    for name, known in job.sha256.items():
+        if (weights / name).is_file():
+            demand_checksum(weights / name, known, "the study (--sha256)")
+    with files_read() as files:
+        model = _model(weights, job)
     pooling = _pooling(model, job.pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
     if job.control == VALUES_PERMUTED:
@@ -153,6 +160,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         log.warning("%s", stream.match.warning)
     columns = _columns(model, pooling, np.dtype(job.stored_dtype))
     provenance = _provenance(model, stream, job, pooling, device)
+    provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
     model.module.eval().to(device)
     return Run(
@@ -224,7 +232,7 @@ def _provenance(
         "official_pooling": model.official_pooling,
         "settings": {**model.settings, **_stream_settings(job.settings)},
         "device": device.type,
-        "weights_sha256": sha256(model.weights),
+        "weights_sha256": digest(model.weights),
         "vocabulary_sha256": hashlib.sha256("\n".join(model.vocabulary.genes).encode()).hexdigest(),
         "trained_on": _trained_on(model.weights.parent),
         "values": stream.values,
@@ -236,6 +244,14 @@ def _provenance(
         "layerscope_version": __version__,
         "torch_version": torch.__version__.partition("+")[0],
     }
+
+
+def _origin(path: Path) -> dict[str, str]:
+    """Checksum of a file of weights, and the address and revision that it was fetched from."""
+    manifest = read_manifest(path)
+    fetched = str(manifest.get("url", "")).startswith("http")  # not a file of this machine
+    origin = {key: str(manifest[key]) for key in ("url", "revision") if fetched and key in manifest}
+    return {"sha256": digest(path)} | origin
 
 
 def _trained_on(weights: Path) -> str:

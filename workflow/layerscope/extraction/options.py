@@ -32,6 +32,14 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--control-seed", type=int, default=0)
     p.add_argument("--seed", type=int, default=0, help="of what tokenisation draws per cell")
     p.add_argument(
+        "--sha256",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="FILE=SHA256",
+        help="refuse a file of the weights with another checksum",
+    )
+    p.add_argument(
         "--set",
         dest="settings",
         action="extend",
@@ -47,4 +55,6 @@ def extraction(args: argparse.Namespace) -> Extraction:
     from layerscope.extraction.job import Extraction
 
     options = {field.name: getattr(args, field.name) for field in fields(Extraction)}
-    return Extraction(**options | {"settings": assignments(args.settings)})
+    return Extraction(
+        **options | {"settings": assignments(args.settings), "sha256": assignments(args.sha256, "--sha256")}
+    )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -299,6 +300,8 @@ class FoundationModel(ABC):
         Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
     obs_columns, optional_obs_columns
         Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there.
+    special_tokens
+        Tokens that are no genes, and their ids, where the release names them.
     weights
         The file that the weights were read from.
     settings
@@ -319,6 +322,7 @@ class FoundationModel(ABC):
     takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
     optional_obs_columns: tuple[str, ...] = ()
+    special_tokens: Mapping[str, int] = MappingProxyType({})
     weights: Path
     settings: Mapping[str, Any]
 

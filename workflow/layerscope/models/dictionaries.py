@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import ModelError
-from layerscope.models.weights import present, read_json
+from layerscope.models.weights import DAMAGED, present, read_json
 
 NUMBER = re.compile(r"[<>|=]?([biuf]\d{1,2})")
 ORDERS = ("<", ">", "|", "=")
@@ -46,18 +46,6 @@ ADMITTED: Mapping[str, Callable[..., Any]] = {
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
 }
-DAMAGED = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
 
 
 class _PlainUnpickler(pickle.Unpickler):

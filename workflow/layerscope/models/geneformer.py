@@ -31,7 +31,7 @@ from layerscope.models.geneformer_files import (
 from layerscope.models.geneformer_network import GeneformerEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary, genes_of
+from layerscope.models.vocabulary import Vocabulary, genes_of, special_of
 from layerscope.models.weights import load_network
 
 TIES = ("columns", "tokens")
@@ -56,6 +56,7 @@ class Geneformer(FoundationModel):
         super().__init__(module, vocabulary, weights, config.hidden_size)
         self.gene_ids = np.array([tokens[gene] for gene in genes], dtype=np.int64)
         self.medians = np.array([dictionaries.medians[gene] for gene in genes], dtype=np.float64)
+        self.special_tokens = special_of(tokens)
         self.special = (tokens[CELL], tokens[END]) if CELL in tokens else ()
         self.max_length = settings.take("max_length", config.n_positions)
         if not len(self.special) < self.max_length <= config.n_positions:

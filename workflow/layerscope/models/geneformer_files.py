@@ -24,6 +24,7 @@ from layerscope.models.weights import (
     read_tensors,
     reading,
 )
+from layerscope.sources.manifest import is_manifest
 
 CONFIG, SAFETENSORS, CHECKPOINT = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"
@@ -162,7 +163,8 @@ def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
         for suffix in SUFFIXES:
             for pattern in (f"{TOKENS}*{suffix}", f"*/{TOKENS}*{suffix}"):
                 for path in sorted(root.glob(pattern)):
-                    dictionaries.setdefault(path.with_suffix(""), path)
+                    if not is_manifest(path):
+                        dictionaries.setdefault(path.with_suffix(""), path)
         if dictionaries:
             return list(dictionaries.values())
     return []

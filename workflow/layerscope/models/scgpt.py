@@ -24,7 +24,7 @@ from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, 
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, special_of
 from layerscope.models.weights import load_network
 
 BINNINGS = ("random", "highest")
@@ -48,6 +48,7 @@ class ScGpt(FoundationModel):
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.special_tokens = special_of(release.tokens)
         self.cell_id, self.cell_value = release.tokens[CELL], release.pad_value
         self.n_edges = release.n_bins - 1
         self.binning = settings.take("binning", BINNINGS[0], BINNINGS)

@@ -60,8 +60,8 @@ class Settings:
         return {name: value for name, value in sorted(self._asked.items()) if name not in without}
 
 
-def assignments(texts: Sequence[str]) -> dict[str, str]:
-    """Read settings written as ``key=value``.
+def assignments(texts: Sequence[str], option: str = "--set") -> dict[str, str]:
+    """Read settings written as ``key=value`` after an option.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE")
+            raise ConfigError(f"{option} {text}: expected KEY=VALUE")
         if name in settings:
-            raise ConfigError(f"--set {text}: {name} is set twice")
+            raise ConfigError(f"{option} {text}: {name} is set twice")
         settings[name] = value
     return settings

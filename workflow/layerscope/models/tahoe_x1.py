@@ -24,7 +24,7 @@ from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
 from layerscope.models.transformer import first_token, usual_pooling
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, special_of
 from layerscope.models.weights import load_network, read_json, reading
 
 NO_DRUG = "<pad>"
@@ -48,6 +48,7 @@ class TahoeX1(FoundationModel):
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.special_tokens = special_of(release.tokens)
         self.cell_id = release.tokens[CELL]
         collator = release.collator
         with reading(folder / COLLATOR_CONFIG, "a collator's configuration"):

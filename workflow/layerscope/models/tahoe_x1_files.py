@@ -23,10 +23,10 @@ from layerscope.models.weights import (
     demand_architecture,
     first_file,
     n_blocks,
-    present,
     read_checkpoint,
     read_json,
     read_safetensors,
+    read_text,
     reading,
 )
 
@@ -87,7 +87,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(present(path, "the configuration").read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path, "the configuration"))
     except yaml.YAMLError as error:
         raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
@@ -142,19 +142,20 @@ def _chemistry(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Chemi
 
 def _demand_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
-    attention = model.get("attn_config", {})
-    constants = {
-        "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
-        "use_glu": (model.get("use_glu", False), False),
-        "norm_config.norm_type": (model["norm_config"].get("norm_type", "layernorm"), "layernorm"),
-        "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
-        "expression_encoder.input_emb_style": (
-            model["expression_encoder"].get("input_emb_style", "continuous"),
-            "continuous",
-        ),
-        "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
-        "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
-    }
+    with reading(path, "a configuration of Tahoe-X1"):
+        attention = model.get("attn_config", {})
+        constants = {
+            "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
+            "use_glu": (model.get("use_glu", False), False),
+            "norm_config.norm_type": (model["norm_config"].get("norm_type", "layernorm"), "layernorm"),
+            "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
+            "expression_encoder.input_emb_style": (
+                model["expression_encoder"].get("input_emb_style", "continuous"),
+                "continuous",
+            ),
+            "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
+            "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
+        }
     demand_architecture(path, constants)
     of_drugs = [config.chemistry.activation] if config.chemistry else []
     config.demand_computable(path, config.activation, config.value_activation, *of_drugs)

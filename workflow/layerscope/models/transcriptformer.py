@@ -32,6 +32,7 @@ class TranscriptFormer(FoundationModel):
         vocabulary = Vocabulary(release.genes, release.source)
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.release = release
+        self.special_tokens = {token: place for place, token in enumerate(release.special)}
         self.first_gene = len(release.special)
         self.start, self.pad = (release.special.index(token) for token in (START, release.pad))
         self.n_assay_tokens = 1 if release.assays else 0

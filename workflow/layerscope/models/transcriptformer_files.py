@@ -15,6 +15,7 @@ from torch import Tensor
 from layerscope.errors import ModelError
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
 from layerscope.models.weights import (
+    DAMAGED,
     demand_agreement,
     demand_architecture,
     first_file,
@@ -197,7 +198,7 @@ def _keys(path: Path) -> list[str]:
     try:
         with h5py.File(present(path, "the vocabulary of genes")) as file:
             return [str(name) for name in file["keys"].asstr()[()]]
-    except (OSError, KeyError) as error:
+    except DAMAGED as error:
         raise ModelError(f"{path}: not a vocabulary of genes ({error}); fetch it again") from error
 
 

@@ -203,7 +203,8 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
 def _find_proteins(folder: Path, species: str) -> Path:
     listed = folder / NEW_SPECIES
     if listed.is_file() and listed.stat().st_size:
-        new = pd.read_csv(listed, dtype=str)
+        with reading(present(listed, "the list of further species"), "a list of further species"):
+            new = pd.read_csv(listed, dtype=str)
         if {"species", "path"} <= set(new.columns) and species in set(new["species"]):
             return folder / str(new.loc[new["species"] == species, "path"].iloc[0])
     inner = folder / PROTEINS

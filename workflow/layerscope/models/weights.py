@@ -17,12 +17,28 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
-from layerscope.sources.manifest import sha256
+from layerscope.models.integrity import demand_finite, demand_unchanged, digest, note_read
+from layerscope.sources.manifest import read_manifest
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 
 LFS_POINTER = b"version https://git-lfs"
+# what reading a pickle, or a checkpoint made of one, raises where a byte of it is wrong
+DAMAGED = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def present(path: Path, what: str) -> Path:
@@ -42,14 +58,24 @@ def present(path: Path, what: str) -> Path:
         raise ModelError(f"{path}: a web page, not {what}; the server sent it instead: fetch the file again")
     if kind in UNPACK:
         raise ModelError(f"{path}: {kind} under a wrong name, not {what}; unpack it")
+    demand_unchanged(path)
+    note_read(path)
     return path
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read a file of text in UTF-8."""
+    try:
+        return present(path, what).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: {what} is not text in UTF-8 ({error}); fetch it again") from error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
     try:
-        content = json.loads(present(path, what).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(read_text(path, what))
+    except json.JSONDecodeError as error:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
@@ -76,7 +102,7 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
     if kind_of(path) == SAFETENSORS:
         raise ModelError(f"{path}: {SAFETENSORS} under the name of {TORCH}; rename it")
     if trusted_sha256:
-        actual = sha256(path)
+        actual = digest(path)
         if actual != trusted_sha256.lower():
             raise ModelError(
                 f"{path}: sha256 is {actual}, not the trusted {trusted_sha256}: "
@@ -88,9 +114,13 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again")
 
 
 def read_tensors(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
@@ -123,7 +153,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ModelError(f"{path}: not {what}, it has no {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not {what}: {error}") from error
 
 
@@ -148,16 +178,21 @@ def _is_zip(path: Path) -> bool:
 
 def _refusal(path: Path, allowed: Sequence[Any]) -> str:
     """Why a checkpoint was not read, and what to do."""
+    manifest = read_manifest(path)
+    origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
     remedy = (
-        "Use a safetensors file; or, if you trust where it comes from, opt in with "
-        f"--set trust_sha256={sha256(path)}"
+        f"Its SHA-256 is {digest(path)}{origin}. If that is the owners' (config/models.yaml has what is "
+        f"published), vouch for it with --set trust_sha256={digest(path)} (in a study, the model's `set`)"
     )
     if not _is_zip(path):
         return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
     names = {
         f"{thing.__module__}.{thing.__qualname__}" for thing in allowed if hasattr(thing, "__qualname__")
     }
-    wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    try:
+        wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
     return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
 
 
@@ -208,9 +243,10 @@ def load_strictly(
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, or of another shape; by its name in the checkpoint.
+        If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
     """
     needed = module.state_dict()
+    tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     parts = {name: stored_as(name) for name in needed}
     wanted = {part for names in parts.values() for part in names}
     missing = [part for names in parts.values() for part in names if part not in tensors]
@@ -230,6 +266,7 @@ def load_strictly(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
                     f"the configuration asks for {(rows // len(names), *rest)}"
                 )
+            demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]
         for name, names in parts.items()

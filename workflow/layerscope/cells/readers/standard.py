@@ -12,9 +12,10 @@ from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLU
 from layerscope.cells.controls import control_labels
 from layerscope.cells.labels import among, natural_order, text
 from layerscope.cells.readers.columns import Columns, is_one_of
-from layerscope.cells.settings import TASKS, CellSettings
+from layerscope.cells.settings import CellSettings
 from layerscope.cells.time_labels import order_times
 from layerscope.errors import ConfigError
+from layerscope.tasks.catalogue import TASKS
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
         chosen.pop(name, None)
         if column is not None:
             chosen[name] = column
-    for name in TASKS.get(settings.task or "", ()):
+    for name in TASKS[settings.task].columns if settings.task else ():
         if name not in chosen:
             raise ConfigError(f"{columns.name}: set `columns: {name}`; {among(name, columns.available)}")
     return chosen
