@@ -10,6 +10,7 @@ CONTROLS = """
 ctrl ctrl+ctrl Control_2 control NT NTC NTC-0001 sgNTC_3 NTg7 NT_g1 NT_g1|NT_g2 NT_g1;NT_g2 siCtrl sgControl
 non-targeting Non~Targeting non_targeting_0001 non-targeting_00012|non-targeting_00002 NonTargeting
 negative~control neg_ctrl_1 negCtrl scrambled_3 scramble safe-targeting vehicle Vehicle vehicle~(DMSO) DMSO_TF
+NO-TARGET no_target intergenic_12 siNC medium
 DMSO~0.1% PBS mock untreated un-treated unstimulated no~treatment WT wild~type
 """
 PERTURBATIONS = """

@@ -44,8 +44,12 @@ def test_features_of_other_types_are_left_out_and_said(column: str, gene: str, o
 
 
 def test_biotypes_of_genes_are_no_types_of_features() -> None:
-    read = genes(table(SYMBOLS, feature_type=["protein_coding", "lncRNA", "Mt_rRNA", "protein_coding"]))
-    assert read.columns is None and len(read.var) == 4
+    for column, types in (
+        ("feature_type", ["protein_coding", "lncRNA"] * 2),
+        ("type", ["gene", "pseudogene"] * 2),
+    ):
+        read = genes(table(SYMBOLS, **{column: types}))
+        assert read.columns is None and len(read.var) == 4
 
 
 def test_a_file_of_antibodies_alone_is_refused() -> None:

@@ -92,7 +92,7 @@ def _genes(cells: Description) -> list[str]:
     held = " and ".join(kinds[name] for name in genes.columns)
     lines = [f"{held}, such as {', '.join(genes.iloc[:3, 0])}; species by their names: {organism(genes)}"]
     lines += [*cells.genes.remarks, *cells.genes.doubts]
-    named = genes.iloc[:, 0][genes.iloc[:, 0] != ""]
+    named = genes.iloc[:, 0][~genes.iloc[:, 0].isin(["", "-"])]
     if len(named) < len(genes):
         lines.append(f"{len(genes) - len(named)} genes have no {kinds[genes.columns[0]].removesuffix('s')}")
     if repeats := int(named.duplicated().sum()):

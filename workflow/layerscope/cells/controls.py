@@ -10,7 +10,7 @@ COMBINED = re.compile(r"[+|;,&]|\band\b|_AND_", re.I)
 CONTROL = re.compile(
     r"(sg|si|sh)?(controls?|ctrls?|ctl|nt|ntc|ntcs|negctrl|negcontrol|nontarget\w*|safetarget\w*|safeharbou?r|scrambled?|scrmbl|scr"
     r"|vehicles?|veh|dmso|pbs|saline|mock|sham|placebo|untreated|unperturbed|unstim\w*|uninfected|wt|wildtype"
-    r"|emptyvector|luciferase|lacz)(g|sg)?"
+    r"|emptyvector|luciferase|lacz|intergenic|medium|nc|negcon)(g|sg)?"
 )
 """Words of which one alone makes a control."""
 BESIDE = re.compile(
@@ -19,7 +19,7 @@ BESIDE = re.compile(
 )
 """Words that say nothing of a target, beside numbers."""
 JOINED: tuple[tuple[str, str], ...] = (
-    (r"non[\W_]*target", "nontarget"),
+    (r"non?[\W_]*target", "nontarget"),
     (r"safe[\W_]*target", "safetarget"),
     (r"safe[\W_]*harb", "safeharb"),
     (r"un[\W_]+(treated|stim|infected|perturbed)", r"un\1"),

@@ -18,6 +18,7 @@ TYPE_COLUMN = re.compile(
 GENES = re.compile(
     r"genes?|gene[\W_]*expression|gex|m?rna|rna[\W_]*expression|expression|transcript(s|ome)?", re.I
 )
+GENE_EXPRESSION = re.compile(r"gene[\W_]*expression|gex|m?rna|rna[\W_]*expression", re.I)
 OTHERS = re.compile(
     r"(antibody|antigen|crispr|guide|multiplexing|hashtag|custom|protein|peaks?|atac|vdj|spike|ercc|beam|adt|hto|cmo"
     r"|sgrnas?|grnas?|proteins|surface).*",
@@ -54,7 +55,10 @@ def are_genes(types: Iterable[str], where: str) -> tuple[np.ndarray, str]:
         If none is a gene.
     """
     types = list(types)
-    others = Counter(name for name in types if name and not GENES.fullmatch(name))
+    plain = any(GENE_EXPRESSION.fullmatch(name) for name in types)  # then all else is no gene, whatever it is
+    others = Counter(
+        name for name in types if _is_other(name) or (plain and name and not GENES.fullmatch(name))
+    )
     genes = np.array([name not in others for name in types], dtype=bool)
     if not genes.any():
         raise DataError(f"{where}: no feature is a gene; there are {_counted(others)}")

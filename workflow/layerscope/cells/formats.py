@@ -73,6 +73,8 @@ def what_hdf5_is(file: h5py.File) -> str:
     for parts, what, remedy in BY_PARTS:
         if parts <= set(file):
             return f"it looks like {what}: {remedy}"
+    if {"obs", "var"} <= set(file):
+        return "it looks like an h5ad file: read it with `kind: h5ad`"
     if is_10x(file):
         return "it looks like a 10x matrix: read it with `kind: 10x`"
     return ""

@@ -35,7 +35,7 @@ EVERYWHERE = re.compile(
 """Symbols that nearly every table of genes has, in any case."""
 BARCODE = re.compile(r"(.*[_:#-])?[ACGTN]{8,}([_.:-]\w+)*|cell[ _.-]?\d+([_.:-]\w+)*", re.I | re.ASCII)
 """Names of cells, as sequencing and simulations give them."""
-MIN_EVERYWHERE = 2
+MIN_EVERYWHERE, MAX_GENES = 2, 100_000
 GENE_COLUMNS = ("symbol", "ensembl_id")
 INDEX = "index"
 SAMPLE = 2000
@@ -75,7 +75,7 @@ def why_transposed(cell_ids: Sequence[str], genes: Sequence[str]) -> str:
 
 
 def _are_genes(names: Sequence[str]) -> bool:
-    known = sum(EVERYWHERE.fullmatch(name) is not None for name in names)
+    known = sum(EVERYWHERE.fullmatch(name) is not None for name in names[:MAX_GENES])
     return are_ensembl(names) or known >= MIN_EVERYWHERE
 
 

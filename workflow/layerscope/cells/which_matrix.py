@@ -20,7 +20,13 @@ from layerscope.errors import DataError
 
 TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
 LAYERS = "layers/"
-TOTAL_LAYERS = (r"counts?", r"raw[\W_]*(counts?|umis?)?", r"umis?([\W_]*counts?)?", r"matrix")
+TOTAL_LAYERS = (
+    r"counts?",
+    r"raw[\W_]*(counts?|umis?)?",
+    r"umis?([\W_]*counts?)?",
+    r"matrix",
+    r"total([\W_]*counts?)?",
+)
 SPLICED = r"spliced|mature|exon(ic)?"
 SPLICED_LACKS = " (it lacks the unspliced counts, which belong to a cell's total)"
 UNDO: dict[str, tuple[Inverse, ...]] = {
