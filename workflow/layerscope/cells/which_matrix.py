@@ -78,7 +78,7 @@ def where_counts_are(
     if counts.name:
         return f"{counts.name} holds whole numbers: set `matrix: {matrix_key(counts.name)}`{counts.words}"
     if counts.words:
-        return counts.words
+        return f"{counts.words}: set `matrix` to the one that holds the raw counts"
     total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
     for name, seen in judged.items():
         logged, per = seen.kind == "log_normalised", seen.total or 1e4
@@ -151,7 +151,7 @@ def _named(name: str, pattern: str) -> bool:
 
 def _list(names: list[str], compared: bool) -> str:
     made = ", and X was made from none of them" if compared else ""
-    return f"Whole numbers are in {', '.join(names)}{made}: set `matrix` to the one that holds the raw counts"
+    return f"Whole numbers are in {', '.join(names)}{made}"
 
 
 def _sources(

@@ -131,9 +131,10 @@ class PartialRun:
         records = np.empty(len(finished.rows), self._record)
         for column in self.columns:
             records[column.layer] = finished.layers[column.layer]
-        for row, record in zip(finished.rows, records, strict=True):
+        content = records.view(np.uint8).reshape(len(records), self._record.itemsize)
+        for row, record in zip(finished.rows, content, strict=True):
             self._records.seek((int(row) - self.cells.start) * self._record.itemsize)
-            self._records.write(record.tobytes())
+            self._records.write(record)
         self._uncommitted.append(finished)
         if time.monotonic() - self._last_commit >= COMMIT_SECONDS:
             self.commit()

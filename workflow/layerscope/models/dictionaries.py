@@ -73,7 +73,7 @@ def read_dictionary(path: Path, what: str) -> dict[str, Any]:
     except DAMAGED as error:
         raise ModelError(
             f"{path}: {what} was not read: {error}. Only plain dictionaries are; fetch it again, or write it "
-            "as JSON"
+            f"as JSON, to {path.with_suffix('.json').name}"
         ) from error
     if not isinstance(dictionary, dict) or not all(isinstance(name, str) for name in dictionary):
         raise ModelError(f"{path}: {what} is not a dictionary of names")

@@ -20,7 +20,7 @@ from layerscope.models.base import (
     TokenBatch,
     offsets_of,
 )
-from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
+from layerscope.models.scgpt_files import ARGUMENTS, CELL, IGNORED, Release, read_release, stored_as
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
@@ -54,7 +54,9 @@ class ScGpt(FoundationModel):
         self.binning = settings.take("binning", BINNINGS[0], BINNINGS)
         self.max_length = settings.take("max_length", release.max_length)
         if self.max_length < 2:
-            raise ConfigError(f"scgpt: max_length={self.max_length}; the cell token and a gene need 2")
+            raise ConfigError(
+                f"{folder / ARGUMENTS}, --set: max_length={self.max_length}; the cell token and a gene need 2"
+            )
         self.settings = settings.resolved(without=("trust_sha256",))
 
     def tokenise(self, block: CellBlock) -> Sentences:

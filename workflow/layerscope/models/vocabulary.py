@@ -134,7 +134,10 @@ def match_genes(
         If ``column`` is not there, or no gene of the file is known.
     """
     if column is not None and column not in names:
-        raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
+        available = ", ".join(names)
+        raise DataError(
+            f"{path}: var has no column {column!r}; it has {available}. Choose with --set gene_column=NAME"
+        )
     places = {
         name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
         for name, genes in names.items()

@@ -92,11 +92,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); {remedy}") from error
 
 
-def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
+def read_checkpoint(
+    path: Path, *, trusted_sha256: str | None = "", allowed: Sequence[Any] = (), instead: str = ""
+) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
     ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
-    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs.
+    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs. It is None
+    where a user has no way to give it; ``instead`` names the file that is read in the place of this one.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
@@ -113,7 +116,8 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
         with safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
+        remedy = _remedy(path, trusted_sha256 is not None, instead)
+        raise ModelError(f"{path}: {_refusal(path, allowed)} {remedy}") from error
     except DAMAGED as error:
         raise _damaged(path, error) from error
 
@@ -123,11 +127,11 @@ def _damaged(path: Path, error: Exception) -> ModelError:
     return ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again")
 
 
-def read_tensors(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
+def read_tensors(path: Path, trusted_sha256: str | None = "", instead: str = "") -> dict[str, Tensor]:
     """Read tensors by name: a safetensors file, or a PyTorch checkpoint that holds nothing else."""
     if path.suffix == ".safetensors":
         return read_safetensors(path)
-    tensors = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    tensors = read_checkpoint(path, trusted_sha256=trusted_sha256, instead=instead)
     if isinstance(tensors, Mapping) and all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         return dict(tensors)
     raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content_of(tensors)}")
@@ -171,21 +175,22 @@ def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
             raise ModelError(f"{path}: the configuration says {name} = {stated}, the tensors {actual}")
 
 
+def demand_bins(number: int) -> int:
+    """The number of bins that a configuration states: one is for zeros, so that there are two or more."""
+    if number < 2:
+        raise ValueError(f"{number} bins, where 2 or more are needed")
+    return number
+
+
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(2) == b"PK"
 
 
 def _refusal(path: Path, allowed: Sequence[Any]) -> str:
-    """Why a checkpoint was not read, and what to do."""
-    manifest = read_manifest(path)
-    origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
-    remedy = (
-        f"Its SHA-256 is {digest(path)}{origin}. If that is the owners' (config/models.yaml has what is "
-        f"published), vouch for it with --set trust_sha256={digest(path)} (in a study, the model's `set`)"
-    )
+    """Why a checkpoint was not read."""
     if not _is_zip(path):
-        return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
+        return "an old pickle file that cannot be inspected; it was not read."
     names = {
         f"{thing.__module__}.{thing.__qualname__}" for thing in allowed if hasattr(thing, "__qualname__")
     }
@@ -193,7 +198,21 @@ def _refusal(path: Path, allowed: Sequence[Any]) -> str:
         wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
     except DAMAGED as error:
         raise _damaged(path, error) from error
-    return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
+    return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read."
+
+
+def _remedy(path: Path, may_be_trusted: bool, instead: str) -> str:
+    """What to do about a checkpoint that was not read."""
+    manifest = read_manifest(path)
+    origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
+    trust = (
+        f"if its SHA-256, {digest(path)}{origin}, is the owners' (config/models.yaml has what is published), "
+        f"vouch for it with --set trust_sha256={digest(path)} (in a study, the model's `set`)"
+    )
+    ways = [f"put {instead} in its place"] if instead else []
+    ways += [trust] if may_be_trusted else []
+    way = "; or, ".join(ways) or "fetch it again"
+    return way[0].upper() + way[1:]
 
 
 def as_they_are(name: str) -> Sequence[str]:
