@@ -247,8 +247,9 @@ def test_words_for_missing_values_are_said_and_can_be_labels(tmp_path: Path) -> 
     literal = prepared(source, tmp_path, not_missing=["NA"])
     assert set(literal.obs["cell_type"]) == {"NA", "B", "T"}
     assert not any("missing" in said for said in provenance(literal)["seen"])
-    chosen = prepared(source, tmp_path, not_missing=["NA"], subset={"cell_type": ["NA"]})
-    assert chosen.n_obs == 20
+    assert prepared(source, tmp_path, subset={"cell_type": ["NA"]}).n_obs == 20
+    named = {"columns": {"perturbation": "cell_type"}, "control": "NA", "task": "perturbation"}
+    assert prepared(source, tmp_path, **named).obs["is_control"].sum() == 20
 
 
 def test_labels_that_look_like_controls_and_are_none_are_warned_of(

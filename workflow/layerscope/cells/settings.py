@@ -109,7 +109,8 @@ class Reading(Settings):
     missing: Labels = ()
     """Labels that mean "none", beside the empty text, `NA`, `N/A`, `nan`, `none`, `null` and `empty`."""
     not_missing: Labels = ()
-    """Those of these words that are labels here: `[NA]`."""
+    """Those of these words that are labels here: `[NA]`; a label of `control`, `subset`, `exclude`, `root` or
+    `time_order` is one in its column anyway."""
     time_order: Labels = ()
     """The time labels from early to late; where it is not set, as the file orders them, else by the numbers
     and units in them (`-2 d`, `30min`, `day 10`, `E8.5`, `24hpf`)."""

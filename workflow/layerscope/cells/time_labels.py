@@ -47,8 +47,10 @@ START = re.compile(
 ANY_TIME = {"time", "timepoint", "tp", "point", "t"}
 VALUE = r"(?P<value>\d+(?:[.,]\d+)?)(?:\s*(?:-|to)\s*(?P<end>\d+(?:[.,]\d+)?))?"
 BARE = re.compile(rf"(?P<sign>[+-]?)\s*{VALUE}")
-VALUE_UNIT = re.compile(  # not "il2 day 3", where the number belongs to a name
-    rf"(?P<sign>(?:^|(?<=[\s(]))[+-])?{VALUE}(?P<space>[\s-]+)?(?P<unit>[a-z]+)(?![a-z])(?(space)(?!\s*\d))"
+ANY_UNIT = "|".join(names for _, names, _ in UNITS)
+VALUE_UNIT = re.compile(  # not "il2 day 3", where the number belongs to a name, but "12 h 30 min"
+    rf"(?P<sign>(?:^|(?<=[\s(]))[+-])?{VALUE}(?P<space>[\s-]+)?(?P<unit>[a-z]+)(?![a-z])"
+    rf"(?(space)(?!\s*\d++(?!\s*(?:{ANY_UNIT})(?![a-z]))))"
 )
 UNIT_VALUE = re.compile(rf"(?P<unit>[a-z]+)(?P<gap>[\s.:(]*)(?P<sign>[+-]?){VALUE}(?!\d)")
 DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ t].*)?")
@@ -103,7 +105,7 @@ def order_times(labels: Iterable[str], categories: Sequence[str] = ()) -> Order:
 
 
 def _read(label: str) -> Reading:
-    text = re.sub(r"[\u2212\u2012-\u2015]", "-", label.strip().casefold().replace("_", " "))
+    text = re.sub(r"[\u2212\u2012-\u2015]|\bminus\s*", "-", label.strip().casefold().replace("_", " "))
     if DATE.fullmatch(text):
         return Reading(label, DATE_SCALE)  # sorts as it is written
     if bare := BARE.fullmatch(text):

@@ -50,19 +50,28 @@ class Columns:
         self.used[column] = None
         return self._read(column)
 
-    def labels(self, column: str, key: str, missing: Sequence[str] = ()) -> np.ndarray:
-        """Read a column as labels, see :func:`layerscope.cells.labels.text`."""
-        return self.as_labels(self.column(column, key), column, missing)
+    def labels(
+        self, column: str, key: str, missing: Sequence[str] = (), named: Sequence[str] = ()
+    ) -> np.ndarray:
+        """Read a column as labels, see :func:`layerscope.cells.labels.text`.
 
-    def as_labels(self, values: pd.Series, column: str, missing: Sequence[str] = ()) -> np.ndarray:
+        ``missing`` are labels that mean "none"; ``named`` are labels that the settings name in this column,
+        which are labels even if they are words for missing values.
+        """
+        return self.as_labels(self.column(column, key), column, missing, named)
+
+    def as_labels(
+        self, values: pd.Series, column: str, missing: Sequence[str] = (), named: Sequence[str] = ()
+    ) -> np.ndarray:
         """The same of values that have been read; says which words were taken for missing values."""
-        if words := words_for_missing(values, (*self._not_missing, *missing)):
+        not_missing = (*self._not_missing, *named)
+        if words := words_for_missing(values, (*not_missing, *missing)):
             listed = ", ".join(f"{word!r} ({size:,} cells)" for word, size in words.items())
             self.remarks[column] = (
                 f"column {column!r}: {listed} taken for a missing label; if it is a label, "
                 f"set `not_missing: [{next(iter(words))}]`"
             )
-        return text(values, missing, self._not_missing)
+        return text(values, missing, not_missing)
 
     def numbers(self, column: str, key: str) -> np.ndarray:
         """Read a column of numbers; NaN where missing."""

@@ -66,7 +66,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     matrix_name = _matrix_name(file, settings.matrix, name)
     features, unreadable = read_features(file, matrix_name)
-    matrix, remarks = _matrix(file, matrix_name, settings, columns)
+    matrix = stored_rows(file[matrix_name])
     if matrix.shape != (len(obs), len(features)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
@@ -75,11 +75,14 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     if transposed := why_transposed(cell_ids, features.index.tolist()):
         raise DataError(f"{name}: {transposed}")
     genes = gene_table(features, settings, name)
+    if genes.columns is not None:
+        matrix = ChosenColumns(matrix, genes.columns)
+    matrix, remarks = _recovered(matrix, matrix_name, settings, columns)
     return SourceCells(
         name=name,
         obs=obs,
         var=genes.var,
-        matrix=matrix if genes.columns is None else ChosenColumns(matrix, genes.columns),
+        matrix=matrix,
         matrix_name=matrix_name,
         left_out=left_out,
         root_cell=root_cell(file, cell_ids),
@@ -168,11 +171,11 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def _matrix(
-    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns
+def _recovered(
+    matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
-    """The matrix that the settings name, and a remark where its counts are recovered."""
-    matrix, recovery = stored_rows(file[matrix_name]), settings.recover_counts
+    """The matrix, and a remark, where the settings say how its counts are recovered; else as it is."""
+    recovery = settings.recover_counts
     if recovery is None:
         return matrix, []
     totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")

@@ -57,7 +57,7 @@ def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     steps: list[Step] = []
     for key, wanted in (("subset", settings.subset), ("exclude", settings.exclude)):
         for column, labels in wanted.items():
-            values = columns.labels(column, f"{key}: {column}")
+            values = columns.labels(column, f"{key}: {column}", named=labels)
             columns.expect(labels, values, column, f"{key}: {column}")
             carries, names = is_one_of(values, labels), ", ".join(labels)
             steps.append((column, names, carries) if key == "subset" else (column, f"not {names}", ~carries))

@@ -45,7 +45,8 @@ def _standard(
 ) -> np.ndarray | pd.Categorical:
     key = f"columns: {name}"
     if name in TEXT_COLUMNS:
-        return columns.labels(column, key, settings.missing)
+        named = settings.control if name == "perturbation" else settings.root.get(name, ())
+        return columns.labels(column, key, settings.missing, named)
     if name == "time":
         return _time(column, columns, settings, used)
     if name == "reference_pseudotime":
@@ -74,7 +75,8 @@ def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
 def _time(column: str, columns: Columns, settings: CellSettings, used: np.ndarray) -> pd.Categorical:
     """Sampling times, ordered as the settings say, else as the file does, else as the labels read."""
     values = columns.column(column, "columns: time")
-    labels = columns.as_labels(values, column, settings.missing)
+    named = (*settings.time_order, *settings.root.get("time", ()))
+    labels = columns.as_labels(values, column, settings.missing, named)
     present = set(labels[used]) - {""}
     if settings.time_order:
         order = [label for label in settings.time_order if label in present]
@@ -87,7 +89,8 @@ def _time(column: str, columns: Columns, settings: CellSettings, used: np.ndarra
         return pd.Categorical(labels, categories=order, ordered=True)
     listed: list[str] = []
     if isinstance(values.dtype, pd.CategoricalDtype):
-        categories = text(pd.Series(values.cat.categories), settings.missing)
+        not_missing = (*settings.not_missing, *named)
+        categories = text(pd.Series(values.cat.categories), settings.missing, not_missing)
         listed = [label for label in dict.fromkeys(categories) if label in present]
     if listed and values.cat.ordered:
         columns.stored_times = tuple(listed)
@@ -138,7 +141,7 @@ def _add_root(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used:
         if name in obs:
             values = obs[name].astype(object).fillna("").to_numpy()
         else:
-            values = columns.labels(name, f"root: {name}")
+            values = columns.labels(name, f"root: {name}", named=labels)
         columns.expect(labels, values[used], name, f"root: {name}")
         root &= is_one_of(values, labels)
     obs["is_root"] = root
