@@ -184,6 +184,17 @@ def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path: Path
     prepare([given], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
 
 
+def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", cell_type=["B", "T"] * 6)
+    cells = anndata.read_h5ad(source)
+    cells.layers["aa"], cells.layers["bb"] = cells.X.copy(), np.minimum(cells.X, 3)
+    cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
+    cells.write_h5ad(source)
+    said = check(source, FAMILIES)
+    assert "# Whole numbers are in layers/aa, layers/bb" in said
+    assert "matrix" not in advice(said)
+
+
 def test_the_entry_for_two_genomes_takes_one_and_names_both(tmp_path: Path) -> None:
     write_genomes(tmp_path / "a.h5", 3)
     said = check(tmp_path / "a.h5", FAMILIES)

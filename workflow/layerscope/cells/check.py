@@ -159,7 +159,7 @@ def _entry(cells: Description, kind: str | None) -> list[str]:
         "source": {"path": str(cells.path)},
         "values": kind or "counts",
     }
-    comments = []
+    comments = [] if kind else [cells.values_remark or "no matrix holds values that can be used"]
     if cells.matrix not in ("X", "matrix"):
         entry["matrix"] = matrix_key(cells.matrix)
     if cells.reading.genome:
