@@ -17,8 +17,9 @@ from scipy import sparse
 
 from layerscope.cells.canonical import read_cells
 from layerscope.cells.check import check
-from layerscope.cells.h5ad_file import open_h5ad, read_table
+from layerscope.cells.h5ad_file import read_table
 from layerscope.cells.prepare import prepare
+from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
 
@@ -49,7 +50,7 @@ def test_a_zarr_store_is_read_like_the_h5ad_file(tmp_path: Path, version: int, d
     made.write_h5ad(tmp_path / "a.h5ad")
     with anndata.settings.override(zarr_write_format=version), warnings.catch_warnings(action="ignore"):
         made.write_zarr(tmp_path / "a.zarr")
-    with open_h5ad(tmp_path / "a.zarr") as store, open_h5ad(tmp_path / "a.h5ad") as file:
+    with open_store(tmp_path / "a.zarr") as store, open_store(tmp_path / "a.h5ad") as file:
         pd.testing.assert_frame_equal(read_table(store["obs"]), read_table(file["obs"]))
     settings = {"columns": {"perturbation": "drug"}, "root": {"time": "early"}}
     for name in ("a.zarr", "a.h5ad"):

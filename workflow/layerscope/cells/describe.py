@@ -19,10 +19,11 @@ from layerscope.cells.genes import why_transposed
 from layerscope.cells.genomes import genomes_of
 from layerscope.cells.guard import ACCEPTED, judge
 from layerscope.cells.guesses import Column, guess_column
-from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
+from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
 from layerscope.cells.which_matrix import choose_counts, judge_all, where_counts_are
+from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
 
@@ -72,7 +73,7 @@ def describe(path: str | Path) -> Description:
     path = Path(path)
     if _is_10x(path):
         return _describe_10x(path)
-    with open_h5ad(path) as file:
+    with open_store(path) as file:
         h5ad.demand_tables(file, path.name)
         return _describe_h5ad(path, file)
 

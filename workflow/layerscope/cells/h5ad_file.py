@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -17,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.formats import what_it_is
-from layerscope.cells.zarr_store import is_zarr, open_zarr
 from layerscope.errors import DataError, LayerscopeError
 
 EVERY = slice(None)
@@ -46,7 +44,7 @@ def row_names(rows: np.ndarray) -> str:
 
 
 def open_h5ad(path: str | Path) -> h5py.File:
-    """Open an h5ad file, or a zarr store in the same layout, for reading.
+    """Open an h5ad file for reading.
 
     Raises
     ------
@@ -54,10 +52,6 @@ def open_h5ad(path: str | Path) -> h5py.File:
         If there is no such file, or it is another kind of file, or truncated.
     """
     path = Path(path)
-    if find_spec("hdf5plugin"):  # decompresses zstd, blosc, lz4 and others; scoring does without
-        import hdf5plugin  # noqa: F401
-    if is_zarr(path):
-        return open_zarr(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if path.is_dir():

@@ -9,15 +9,24 @@ from typing import Any
 import h5py
 import numpy as np
 
+from layerscope.cells.filters import open_compressed
 from layerscope.errors import DataError
 
 MARKS = ("zarr.json", ".zgroup")
 VALUES_AT_ONCE = 1 << 22
 
 
-def is_zarr(path: Path) -> bool:
-    """Whether a path is the folder of a zarr group."""
-    return path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+def open_store(path: str | Path) -> h5py.File:
+    """Open an h5ad file, or a zarr store as if it were one.
+
+    Raises
+    ------
+    DataError
+        If there is neither, or it cannot be read.
+    """
+    path = Path(path)
+    is_zarr = path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+    return open_zarr(path) if is_zarr else open_compressed(path)
 
 
 def open_zarr(path: Path) -> h5py.File:

@@ -17,13 +17,13 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.features import are_genes, feature_types
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.guard import ACCEPTED, StreamGuard, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import (
     RowNames,
     column_names,
-    open_h5ad,
     read_column,
     read_index,
     readable_table,
@@ -76,7 +76,7 @@ class CellStream:
     ) -> None:
         self.path, self._model = path, model
         self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
-        self._file = open_h5ad(path)
+        self._file = open_compressed(path)
         try:
             self._look(matrix, values, gene_column)
         except LayerscopeError:

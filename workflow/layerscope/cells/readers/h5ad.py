@@ -15,7 +15,7 @@ from layerscope.cells.features import feature_types
 from layerscope.cells.formats import what_hdf5_is
 from layerscope.cells.gene_table import gene_table
 from layerscope.cells.genes import why_transposed
-from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, readable_table
+from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
 from layerscope.cells.readers.columns import Columns
@@ -24,6 +24,7 @@ from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
+from layerscope.cells.zarr_store import open_store
 from layerscope.errors import ConfigError, DataError
 
 MEMBERSHIP = "obsm/"
@@ -41,7 +42,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
 def open_named(path: str | Path) -> tuple[h5py.File, str]:
     """Open an h5ad file; a slice goes by the name of the file that it was cut from."""
-    file = open_h5ad(path)
+    file = open_store(path)
     return file, read_record(file).get("name", Path(path).name)
 
 

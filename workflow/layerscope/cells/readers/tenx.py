@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.io import mminfo
 
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.formats import what_hdf5_is
 from layerscope.cells.gene_table import gene_table
-from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, ReorderedRows, RowMatrix, StoredRows, Triplets
 from layerscope.cells.readers.columns import Columns
@@ -160,7 +160,7 @@ def _features(ids: Sequence[str], names: Sequence[str], **more: Sequence[str]) -
 
 def _read_h5(sample: Sample, genome: str | None) -> tuple[list[str], pd.DataFrame, RowMatrix]:
     """Read a 10x .h5 file; scanpy would hold the whole matrix in memory."""
-    file = open_h5ad(sample.path)
+    file = open_compressed(sample.path)
     group = file["matrix"] if "matrix" in file else _of_genome(file, sample, genome)
     if "features" in group:
         parts = {"id": "ids", "name": "names", "feature_type": "type", "genome": "genome"}
@@ -183,7 +183,7 @@ def genomes_in(sample: Sample) -> list[str]:
     """Genomes of which a file has a matrix each (version 2), that of most genes first; else none."""
     if TRIPLET.search(sample.path.name):
         return []
-    with open_h5ad(sample.path) as file:
+    with open_compressed(sample.path) as file:
         groups = {} if "matrix" in file else _genomes(file)
         return sorted(groups, key=lambda name: -len(groups[name]["genes"])) if len(groups) > 1 else []
 
