@@ -268,9 +268,9 @@ class Slice:
     def _numbers(self, column: str) -> np.ndarray:
         """Numbers in a column of the file's cells; NaN where there are none."""
         obs = self._file["obs"]
-        if column not in column_names(obs):
+        values = read_column(obs, column) if column in column_names(obs) else pd.Series(dtype=object)
+        if not pd.api.types.is_numeric_dtype(values):
             return np.full(len(self._cells.obs), np.nan)
-        values = pd.to_numeric(read_column(obs, column).astype(object), errors="coerce")
         numbers: np.ndarray = values.to_numpy(dtype=np.float64)
         return numbers
 
