@@ -78,7 +78,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     genes = gene_table(features, settings, name)
     if genes.columns is not None:
         matrix = ChosenColumns(matrix, genes.columns)
-    matrix, remarks = _recovered(matrix, matrix_name, settings, columns)
+    matrix, remarks = counts_of(matrix, matrix_name, settings, columns)
     return SourceCells(
         name=name,
         obs=obs,
@@ -172,10 +172,10 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def _recovered(
+def counts_of(
     matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
-    """The matrix, and a remark, where the settings say how its counts are recovered; else as it is."""
+    """The matrix as the settings want it read, and a remark where its counts are recovered."""
     recovery = settings.recover_counts
     if recovery is None:
         return matrix, []
