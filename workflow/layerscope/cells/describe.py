@@ -22,7 +22,7 @@ from layerscope.cells.guesses import Column, guess_column
 from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import choose_counts, judge_all, where_counts_are
+from layerscope.cells.which_matrix import Choice, choose_counts, judge_all, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -108,12 +108,14 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
         columns=columns,
         skipped=skipped,
         remarks=[*([transposed] if transposed else []), *unreadable],
-        values_remark=f"{counts.name}{counts.words}"
-        if counts.name and counts.words
-        else ""
+        values_remark=_values_remark(counts)
         if counts.name
         else where_counts_are(file, "", everything, judged),
     )
+
+
+def _values_remark(counts: Choice) -> str:
+    return f"{counts.name}{counts.words}" if counts.words else ""
 
 
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError, NotAvailableError
-from layerscope.extraction.embeddings_file import Layer, read_layer, read_provenance
+from layerscope.extraction.embeddings_file import PROVENANCE, Layer, read_layer
 from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
 from layerscope.tasks.catalogue import primary_metrics, task_named
@@ -142,7 +144,8 @@ class ScoringJob:
 
 def _not_available(task: str, job: ScoringJob, reason: str) -> Scored:
     """Rows of the primary metrics that say why a layer has no scores."""
-    subject = job.subject(task, read_provenance(job.embeddings))
+    with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
+        subject = job.subject(task, json.loads(file[f"uns/{PROVENANCE}"].asstr()[()]))
     metrics = primary_metrics(task, job.protocol)
     return Scored([subject.row(metric, status="not_available", reason=reason) for metric in metrics])
 
