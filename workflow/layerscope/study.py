@@ -204,7 +204,7 @@ class Study(Configuration):
             for condition in self.conditions.values()
             if condition.dataset == dataset
         ]
-        reading = {"kind", "columns", "control", "genes", "matrix"}
+        reading = {"kind", "columns", "control", "genes", "genome", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,
