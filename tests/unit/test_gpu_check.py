@@ -40,6 +40,16 @@ def test_all_of_it_runs_on_a_cpu_in_small(tmp_path):
     assert len(rows) == len(content["checks"]) + len(content["speeds"]) + 2
 
 
+def test_host_work_is_measured_with_a_network_that_returns_at_once():
+    command = [sys.executable, ROOT / "benchmarks" / "host_work.py", "--cells=40", "--genes=300"]
+    ran = subprocess.run([*command, "--family", "uce"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    words = ran.stdout.splitlines()[1].split()
+    assert words[:2] == ["uce", "33layer"]
+    rate, layers = float(words[words.index("cells/s") - 1]), int(words[words.index("KiB") - 1])
+    assert rate > 0 and layers == 35 * 1280 * 4 / 1024
+
+
 def test_a_bound_that_is_not_kept_or_not_a_number_fails(gpu_check):
     assert gpu_check.at_most("", 1.0, 1.0).passed and gpu_check.at_least("", 1.0, 1.0).passed
     for measured in (2.0, float("nan")):
