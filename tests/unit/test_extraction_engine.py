@@ -265,7 +265,7 @@ def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalis
     raw = counts(60, N_GENES)[:-1]
     matrix = np.log1p(raw / raw.sum(axis=1, keepdims=True) * 1e4)
     cells = write_h5ad(tmp_path / "cells.h5ad", matrix, EXAMPLES["scfoundation"].genes)
-    with pytest.raises(DataError, match="values: log_normalised"):
+    with pytest.raises(DataError, match="--set values=log_normalised"):
         run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation")
     settings = {"values": "log_normalised"}
     path = run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation", settings=settings)
@@ -299,7 +299,7 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("job", "error", "message"),
     [
-        ({"layers": 12}, ModelError, "has 2 layers, the study says 12"),
+        ({"layers": 12}, ModelError, "has 2 layers, but --layers .* says 12"),
         ({"pooling": "sum"}, ConfigError, "no pooling 'sum'; choose one of"),
         ({"settings": {"matrix": "layers/counts"}}, DataError, "no matrix 'layers/counts'"),
         ({"settings": {"gene_column": "symbols"}}, DataError, "no column 'symbols'"),

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from layerscope.errors import ModelError
 from layerscope.models.base import TokenBatch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.weights import load_strictly, read_checkpoint
@@ -84,3 +86,16 @@ def test_only_the_rows_of_tokens_that_occur_are_read_into_memory(tmp_path):
         model(torch.arange(3000, 4000))
     assert path.stat().st_size > 40e6
     assert 1e6 < mapped_bytes(path) < 3e6
+
+
+@pytest.mark.parametrize("place", [0, 5_000_000, -1])
+def test_a_number_anywhere_in_the_table_that_is_not_finite_is_refused(tmp_path, place):
+    path = tmp_path / "large.torch"
+    table = torch.ones(40_000, 256)
+    table.reshape(-1)[place] = torch.nan
+    held = {"linear.weight": torch.ones(8, 256), "linear.bias": torch.zeros(8), "table.weight": table}
+    torch.save(held, path)
+    with torch.device("meta"):
+        model = Network(40_000, 256)
+    with pytest.raises(ModelError, match=r"table\.weight holds 1 of"):
+        load_strictly(model, read_checkpoint(path), ignored=(), path=path)

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from cell_type_cells import ABOUT
 
-from layerscope.cells.settings import TASKS as PREPARED
-from layerscope.cells.settings import TaskName
 from layerscope.configuration import Protocols
 from layerscope.figures.wording import metric_label, metric_meaning, task_title
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
-from layerscope.study import Study
 from layerscope.tables import Score, write_resamples
 from layerscope.tasks import catalogue as tasks
 from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1
 
 LAYERS = ("01", "02", "03", "04")
 MODELS = {"big": {"kind": "foundation", "layers": 4}}
-
-
-def test_studies_cells_and_words_know_the_same_tasks() -> None:
-    known = set(tasks.TASKS)
-    assert set(get_args(TaskName)) == set(Protocols.model_fields) == set(PREPARED) == known
-    assert known <= set(Study.model_fields)
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)

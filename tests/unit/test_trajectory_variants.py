@@ -37,6 +37,14 @@ def test_for_euclidean_distances_cells_get_unit_length():
     np.testing.assert_array_equal(search.varied.neighbours.indices, by_cosine.whole.neighbours.indices)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_layer_whose_cells_are_nearly_alike_says_so(metric):
+    noise = np.random.default_rng(0).normal(size=(60, 5))
+    (remark,) = search_layer(3 + 3e-4 * noise, 10, metric).remarks
+    assert "nearly alike" in remark
+    assert search_layer(3 + 3e-2 * noise, 10, metric).remarks == []
+
+
 def test_a_part_has_its_own_neighbours_or_says_that_it_is_too_small():
     layer = layer_with_refused_cells()
     part = np.arange(5, 40)

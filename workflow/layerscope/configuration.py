@@ -6,11 +6,11 @@ refused. ``python -m layerscope.configuration_docs`` writes the JSON schema and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
 from layerscope.cells.entries import Dataset, OneCondition
 from layerscope.cells.settings import Quality
@@ -22,23 +22,33 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel, ModelEntry
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import OneFile, RemoteFile
-from layerscope.tasks.cell_type.settings import CellTypeProtocols
-from layerscope.tasks.perturbation.settings import PerturbationProtocols
-from layerscope.tasks.trajectory.settings import TrajectoryProtocols
+from layerscope.tasks.base import Task
+from layerscope.tasks.catalogue import TASKS
 
 Names = Annotated[tuple[Name, ...], Field(min_length=1), *UNIQUE]
-Protocol = Literal["paper", "released", "strict"]
 
 
-class Protocols(Settings):
-    """The protocols to score with, by task."""
+def _with_tasks(name: str, doc: str, base: type[Settings], field: Callable[[Task], Any]) -> Any:
+    """A model with a field for each task."""
+    fields = {task.name: field(task) for task in TASKS.values()}
+    return create_model(name, __doc__=doc, __base__=base, **fields)
 
-    trajectory: Annotated[tuple[Protocol, ...], Field(min_length=1), *UNIQUE] = ("strict",)
-    """Some of `paper`, `released`, `strict`."""
-    perturbation: Annotated[tuple[Protocol, ...], Field(min_length=1), *UNIQUE] = ("strict",)
-    """Some of `paper`, `released`, `strict`."""
-    cell_type: Annotated[tuple[Literal["strict"], ...], Field(min_length=1), *UNIQUE] = ("strict",)
-    """`strict` alone: the paper scores no cell types."""
+
+def _protocols_of(task: Task) -> Any:
+    kind = tuple[Literal[task.protocols], ...]  # type: ignore[name-defined]
+    listed = ", ".join(f"`{protocol}`" for protocol in task.protocols)
+    described = Field(default=("strict",), min_length=1, description=f"One or more of {listed}.")
+    return Annotated[kind, *UNIQUE], described
+
+
+def _settings_of(task: Task) -> Any:
+    return task.settings, Field(default=task.settings(), description="Settings of each protocol of the task.")
+
+
+if TYPE_CHECKING:
+    Protocols = Settings
+else:
+    Protocols = _with_tasks("Protocols", "The protocols to score with, by task.", Settings, _protocols_of)
 
 
 class Studied(Settings):
@@ -84,8 +94,8 @@ def _kind_of_mirror(mirror: Any) -> str:
     return "<table>" if isinstance(mirror, Mapping) else "<prefix>"
 
 
-class Configuration(Settings):
-    """A study's file."""
+class _Configuration(Settings):
+    """A study's file, but for the settings of its tasks."""
 
     study: Studied
     """What is studied."""
@@ -99,12 +109,6 @@ class Configuration(Settings):
     """Small models that are pretrained here."""
     extraction: ExtractionSettings = ExtractionSettings()
     """How models are run over cells."""
-    trajectory: TrajectoryProtocols = TrajectoryProtocols()
-    """Settings of each protocol of the task."""
-    perturbation: PerturbationProtocols = PerturbationProtocols()
-    """Settings of each protocol of the task."""
-    cell_type: CellTypeProtocols = CellTypeProtocols()
-    """Settings of each protocol of the task."""
     resampling: Resampling = Resampling()
     """How often scores are resampled."""
     geometry: GeometrySettings = GeometrySettings()
@@ -205,6 +209,12 @@ class Configuration(Settings):
         if dataset.gene_names is not None:
             demand_known(dataset.gene_names, self.gene_names, f"datasets: {name}: gene_names", "table")
             _demand_file(self.gene_names[dataset.gene_names], f"gene_names: {dataset.gene_names}")
+
+
+if TYPE_CHECKING:
+    Configuration = _Configuration
+else:
+    Configuration = _with_tasks("Configuration", "A study's file.", _Configuration, _settings_of)
 
 
 def _demand_file(source: RemoteFile, where: str) -> None:

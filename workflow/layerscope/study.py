@@ -151,6 +151,8 @@ class Study(Configuration):
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
+        for file, source in (entry.weights.fetch or {}).items():
+            words += ["--sha256", f"{file}={source.known_sha256}"] if source.known_sha256 else []
         if isinstance(control, Control):
             words += ["--control", control.control, "--control-seed", str(control.seed)]
         words += ["--dtype", extraction.dtype, "--device", extraction.device]

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from layerscope.cells.settings import Kind, LabelsByColumn, Quality, Reading, Selection, TaskName, Values
+from layerscope.cells.settings import Kind, LabelsByColumn, Quality, Reading, Selection, Values
 from layerscope.settings import Name, Settings, exactly_one, keys_among
 from layerscope.sources.settings import OneSource
+from layerscope.tasks.catalogue import TaskName
 
 STUDY_COLUMNS = (
     "time",

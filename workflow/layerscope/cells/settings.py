@@ -10,16 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from layerscope.settings import Settings, keys_among
+from layerscope.tasks.catalogue import TaskName
 
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
-TASKS: Mapping[str, tuple[str, ...]] = {
-    "trajectory": (),
-    "perturbation": ("perturbation",),
-    "cell_type": ("cell_type",),
-}
-"""The tasks, and the columns without which a condition of each cannot be prepared."""
-
-TaskName = Literal["trajectory", "perturbation", "cell_type"]
 
 
 def written(value: object) -> str:

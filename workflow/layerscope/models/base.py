@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -328,6 +329,8 @@ class FoundationModel(ABC):
         Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
     obs_columns, optional_obs_columns
         Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there.
+    special_tokens
+        Tokens that are no genes, and their ids, where the release names them.
     weights
         The file that the weights were read from.
     settings
@@ -348,6 +351,7 @@ class FoundationModel(ABC):
     takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
     optional_obs_columns: tuple[str, ...] = ()
+    special_tokens: Mapping[str, int] = MappingProxyType({})
     weights: Path
     settings: Mapping[str, Any]
 
@@ -396,4 +400,4 @@ class FoundationModel(ABC):
         """Raise ConfigError where :meth:`pool` is asked for what there is not."""
         if pooling not in self.poolings:
             choices = ", ".join(self.poolings)
-            raise ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {choices}")
+            raise ConfigError(f"--pooling: {self.family} has no pooling {pooling!r}; choose one of {choices}")

@@ -13,12 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
 from layerscope.models.post_norm import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import (
-    ACTIVATIONS,
     Scratch,
     Sizes,
     Transformer,
@@ -93,7 +93,7 @@ class Block(nn.Module):
         super().__init__()
         hidden, bias = config.hidden_size, config.feed_forward_bias
         self.heads, self.softcap, self.scratch = config.heads, config.softcap, scratch
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = activation_of(config.activation)
         self.self_attn = SelfAttention(config)
         self.linear1 = nn.Linear(hidden, config.feed_forward, bias=bias)
         self.linear2 = nn.Linear(config.feed_forward, hidden, bias=bias)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -21,16 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from layerscope.errors import ModelError
+from layerscope.models.activations import is_elementwise
 from layerscope.models.base import Network, Span, TokenBatch
 
 BLOCK = 1024
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": partial(functional.relu, inplace=True),
-    "gelu": functional.gelu,
-    "leaky_relu": functional.leaky_relu,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +42,11 @@ class Sizes:
         if self.heads < 1 or self.hidden_size % self.heads:
             raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
         for name in activations:
-            if name not in ACTIVATIONS:
-                raise ModelError(f"{path}: activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
+            if not is_elementwise(name):
+                raise ModelError(
+                    f"{path}: activation {name!r} is no function of one number that PyTorch or Hugging Face "
+                    "has under that name, such as relu, gelu, silu"
+                )
 
 
 class Transformer(Network):

@@ -13,8 +13,14 @@ from typing import Any
 
 from layerscope.errors import SourceError
 from layerscope.files import whole
+from layerscope.sources.addresses import Expected
+from layerscope.sources.manifest import sha256
 
 MAX_NAMES_SHOWN = 20
+
+
+class DamagedError(SourceError):
+    """An archive that is cut off or changed, or a file in it that is not what it must be."""
 
 
 def gunzip(source: str | Path, output: str | Path) -> None:
@@ -23,8 +29,13 @@ def gunzip(source: str | Path, output: str | Path) -> None:
         _copy(content, scratch)
 
 
-def extract_member(archive: str | Path, member: str, output: str | Path) -> None:
-    """Take one file out of a tar archive, compressed or not; its name there is never used as a path."""
+def extract_member(
+    archive: str | Path, member: str, output: str | Path, expected: Expected | None = None
+) -> None:
+    """Take one file out of a tar archive, compressed or not; its name there is never used as a path.
+
+    Raises SourceError if it is not there, DamagedError if it, or the archive, is not what it must be.
+    """
     names = []
     with _damage_named(archive), tarfile.open(archive, "r:*") as tar:
         for entry in tar:
@@ -36,9 +47,18 @@ def extract_member(archive: str | Path, member: str, output: str | Path) -> None
                 raise SourceError(f"{Path(archive).name}: member {entry.name!r} is a link or no regular file")
             with content, whole(output) as scratch:
                 _copy(content, scratch)
+                _demand(scratch, expected or Expected(), f"{Path(archive).name}: member {entry.name!r}")
             return
     shown = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
     raise SourceError(f"{Path(archive).name}: no member {member!r}; there are {shown}")
+
+
+def _demand(path: Path, expected: Expected, what: str) -> None:
+    size = path.stat().st_size
+    if expected.size not in (None, size):
+        raise DamagedError(f"{what}: expected {expected.size:,} bytes, found {size:,}")
+    if expected.sha256 is not None and sha256(path) != expected.sha256:
+        raise DamagedError(f"{what}: expected the SHA-256 {expected.sha256}, found {sha256(path)}")
 
 
 def _copy(content: Any, output: Path) -> None:
@@ -51,4 +71,4 @@ def _damage_named(source: str | Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
-        raise SourceError(f"{Path(source).name}: truncated or damaged archive ({error})") from error
+        raise DamagedError(f"{Path(source).name}: truncated or damaged archive ({error})") from error

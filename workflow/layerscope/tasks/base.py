@@ -42,6 +42,8 @@ class Task:
         Settings of each protocol that there is, a field for each.
     metrics
         Metrics that can be primary, by name, the usual one first.
+    columns
+        Columns of obs without which a condition's cells cannot be prepared.
     has_reference
         Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
     baseline
@@ -63,6 +65,7 @@ class Task:
     keeps: str
     settings: type[Settings]
     metrics: Mapping[str, Metric]
+    columns: tuple[str, ...] = ()
     has_reference: bool = True
     baseline: str = ""
     drawn_references: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""All tasks by name. Statistics, figures, report and rules look here and know no task by name."""
+"""All tasks by name. Settings, statistics, figures, report and rules look here and know no task by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from layerscope.errors import ConfigError
 from layerscope.tasks.base import Task
@@ -11,6 +12,11 @@ from layerscope.tasks.perturbation.task import TASK as PERTURBATION
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
 TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE)}
+if TYPE_CHECKING:
+    TaskName = str
+else:
+    TaskName = Literal[tuple(TASKS)]
+
 USUAL = "spearman"
 """Primary metric of a task that is not described here."""
 

@@ -12,8 +12,9 @@ import pandas as pd
 from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.cells.labels import among, natural_order, shortened, text
 from layerscope.cells.matrix import RowMatrix
-from layerscope.cells.settings import TASKS, CellSettings
+from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError
+from layerscope.tasks.catalogue import TASKS
 
 Step = tuple[str, str, np.ndarray]
 
@@ -157,7 +158,7 @@ def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
         chosen.pop(name, None)
         if column is not None:
             chosen[name] = column
-    for name in TASKS.get(settings.task or "", ()):
+    for name in TASKS[settings.task].columns if settings.task else ():
         if name not in chosen:
             raise ConfigError(f"{columns.name}: set `columns: {name}`; {among(name, columns.available)}")
     return chosen

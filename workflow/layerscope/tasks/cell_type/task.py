@@ -10,6 +10,7 @@ TASK = Task(
     title="How well each layer tells cell types apart",
     keeps="cell types apart",
     settings=CellTypeProtocols,
+    columns=("cell_type",),
     has_reference=False,
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "

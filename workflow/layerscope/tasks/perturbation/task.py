@@ -14,6 +14,7 @@ TASK = Task(
     title="How well each layer keeps which perturbations act alike",
     keeps="which perturbations act alike",
     settings=PerturbationProtocols,
+    columns=("perturbation",),
     drawn_references=("strict",),
     ceiling_protocols=("strict",),
     truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},

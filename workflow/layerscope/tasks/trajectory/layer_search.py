@@ -13,6 +13,8 @@ from layerscope.tasks.trajectory.neighbours import Metric, Neighbours, layer_nei
 Cells = npt.NDArray[np.intp]
 MIN_CELLS = 20
 """Fewer cells than this give no score."""
+ALIKE = 1e-3
+"""Neighbours closer than this share of their length are near the rounding of single precision."""
 
 
 class UndefinedPseudotimeError(Exception):
@@ -64,13 +66,24 @@ def search_layer(
     values = matrix if finite.all() else matrix[embedded]
     layer = layer_neighbours(values, neighbours, metric, searched, in_parts)
     of_parts = iter(layer.parts)
-    n_refused = len(matrix) - len(embedded)
+    remarks = _remarks(len(matrix) - len(embedded), values, layer.whole, metric)
     return LayerSearch(
         Part(embedded, layer.whole),
         Part(embedded, layer.varied),
         [lack or Part(cells, next(of_parts)) for cells, lack in zip(cells_of_parts, undefined, strict=True)],
-        [f"{n_refused} refused cells left out"] if n_refused else [],
+        remarks,
     )
+
+
+def _remarks(
+    n_refused: int, values: npt.NDArray[np.floating], neighbours: Neighbours, metric: Metric
+) -> list[str]:
+    remarks = [f"{n_refused} refused cells left out"] if n_refused else []
+    farthest = neighbours.distances[:, -1].astype(np.float64)
+    apart = np.sqrt(2 * farthest) if metric == "cosine" else farthest / np.linalg.norm(values, axis=1).mean()
+    if (typical := float(np.median(apart))) < ALIKE:
+        remarks.append(f"cells nearly alike: neighbours differ by {typical:.1g} of their length")
+    return remarks
 
 
 def _lack_of_variety(

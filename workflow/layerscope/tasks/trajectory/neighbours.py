@@ -4,6 +4,7 @@ Products of blocks of cells with all cells give squared distances in float32, an
 between the same cells centred. The nearest few are candidates, whose distances are computed again from
 differences, which cancel nothing. Where rounding could have hidden a neighbour, the products of that cell are
 computed again in float64 and every cell as near as the last neighbour is looked at: the result is exact.
+Cells that a layer's own rounding could part are equally near, so that no processor's rounding ranks them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ GROUP = 8
 """Columns of a group when the smallest values of a row are looked for."""
 ROUNDING_ERROR = 80
 """Error of squared distances from products, in units of the squared norm and of the epsilon of the float."""
+BLUR = 1e-6
+"""Rounding of a layer's values, as a share of a cell's length (between processors up to 7e-7 is measured)."""
 LARGEST_RATIO = 8.0
 """Largest ratio of lengths at which float32 distances of cells still tell those of the centred cells."""
 BLOCK_VALUES = 1 << 23
@@ -37,7 +40,7 @@ CACHED_VALUES = 200_000
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest neighbours of every cell, itself first, then by distance, ties by index."""
+    """Nearest neighbours of every cell, itself first, then by distance, ties up to rounding by index."""
 
     indices: Indices
     """Shape ``(n_cells, k)``, int64."""
@@ -111,7 +114,9 @@ class _Points:
     lengths: npt.NDArray[np.float64]
     """Lengths of the cells' vectors."""
     undirected: npt.NDArray[np.bool_]
-    """Cells at distance 1 from all others by definition: those without length, where length is left out."""
+    """Cells at distance 1 from all others by definition: those whose direction is rounding."""
+    blur: npt.NDArray[np.float64]
+    """How far rounding of the layer's values may have moved the points."""
 
     @classmethod
     def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
@@ -122,18 +127,23 @@ class _Points:
             return values[rows].astype(np.float64) - shift
 
         lengths = np.concatenate([np.linalg.norm(vectors(rows), axis=1) for rows in blocks])
-        undirected = (lengths == 0) & unit
+        blur = BLUR * np.linalg.norm(values, axis=1).astype(np.float64)
+        undirected = (lengths <= blur) & unit
         scale = np.where(undirected | (not unit), 1, lengths)[:, None]
         centre = np.sum([(vectors(rows) / scale[rows]).sum(axis=0) for rows in blocks], axis=0) / len(values)
         at = np.zeros((len(values), values.shape[1] + int(undirected.any())), dtype=np.float32)
         for rows in blocks:
             at[rows, : values.shape[1]] = vectors(rows) / scale[rows] - centre
-        at[undirected, -1] = 1  # points where no other cell does
-        return cls(at, np.einsum("ij,ij->i", at, at, dtype=np.float64), lengths, undirected)
+        if undirected.any():
+            at[undirected] = [*-centre, 1]  # points where no other cell does
+        norms = np.einsum("ij,ij->i", at, at, dtype=np.float64)
+        return cls(at, norms, lengths, undirected, blur / scale[:, 0])
 
     def among(self, cells: npt.NDArray[np.integer]) -> _Points:
         """Some of the points."""
-        return _Points(self.at[cells], self.norms[cells], self.lengths[cells], self.undirected[cells])
+        return _Points(
+            self.at[cells], self.norms[cells], self.lengths[cells], self.undirected[cells], self.blur[cells]
+        )
 
     def squared(self, rows: Indices, columns: Indices, precision: type[np.floating] = np.float32) -> Floats:
         """Squared distances between points, from products."""
@@ -143,8 +153,8 @@ class _Points:
         squared += self.norms[columns].astype(precision)
         return squared
 
-    def nearest(self, rows: Indices, candidates: Indices, k: int) -> tuple[Indices, Floats]:
-        """The ``k`` nearest among candidates of some points, and their squared distances from differences."""
+    def distances(self, rows: Indices, candidates: Indices) -> Floats:
+        """Distances of some points from candidates of each, from differences; of the point itself -1."""
         squared = np.empty(candidates.shape)
         for block in _blocks(len(rows), candidates.shape[1] * self.at.shape[1], CACHED_VALUES):
             differences = self.at[candidates[block]]
@@ -152,10 +162,25 @@ class _Points:
             # summed in float64, so that one processor's order of summation gives what another's does
             squared[block] = np.square(differences, out=differences).sum(axis=2, dtype=np.float64)
         squared[self.undirected[candidates] != self.undirected[rows, None]] = 2
-        squared[candidates == rows[:, None]] = -1
-        order = np.lexsort((candidates, squared), axis=1)[:, :k]
-        nearest = np.take_along_axis(candidates, order, axis=1)
-        return nearest, np.maximum(np.take_along_axis(squared, order, axis=1), 0)
+        return np.where(candidates == rows[:, None], -1, np.sqrt(squared))
+
+    def ranked(self, rows: Indices, candidates: Indices, distances: Floats, k: int) -> tuple[Indices, Floats]:
+        """The ``k`` nearest candidates of each point and their distances; the point itself first, at 0.
+
+        Candidates that are no farther than rounding from the nearest of a group are as near as that one.
+        """
+        order = np.argsort(distances, axis=1, kind="stable")
+        candidates = np.take_along_axis(candidates, order, axis=1)
+        distances = np.take_along_axis(distances, order, axis=1)
+        distances[:, 0] = 0
+        for column in range(1, distances.shape[1]):
+            blur = self.blur[rows] + self.blur[candidates[:, column]]
+            nearer, here = distances[:, column - 1], distances[:, column]
+            distances[:, column] = np.where(here - nearer > blur, here, nearer)
+        by_index = candidates.copy()
+        by_index[:, 0] = -1
+        order = np.lexsort((by_index, distances), axis=1)[:, :k]
+        return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
 class _Centring:
@@ -249,23 +274,25 @@ class _Lists:
 
     def neighbours(self, metric: Metric) -> Neighbours:
         """Neighbours among the candidates, and among all points where rounding could have hidden one."""
-        everyone = np.arange(len(self._points.at))
-        indices, squared = self._points.nearest(everyone, self._candidates, self._k)
+        points, everyone = self._points, np.arange(len(self._points.at))
+        distances = points.distances(everyone, self._candidates)
+        indices, ranked = points.ranked(everyone, self._candidates, distances, self._k)
         if self._rough.shape[1] < len(everyone):
             # a neighbour is no farther than the last one listed, by products of either precision
-            last, error = squared[:, -1] * (1 + 1e-5), self._error * np.finfo(np.float32).eps
+            last = np.partition(distances, self._k - 1, axis=1)[:, self._k - 1]
+            last = (last + points.blur + points.blur.max()) ** 2 * (1 + 1e-5)
+            error = self._error * np.finfo(np.float32).eps
             unsure = np.flatnonzero(self._rough.max(axis=1) <= last + error)
             for block in _blocks(len(unsure), len(everyone)):
                 rows = unsure[block]
-                columns = (everyone[columns] for columns in _blocks(*self._points.at.shape))
-                fine = np.hstack([self._points.squared(rows, some, np.float64) for some in columns])
+                columns = (everyone[columns] for columns in _blocks(*points.at.shape))
+                fine = np.hstack([points.squared(rows, some, np.float64) for some in columns])
                 within = (last + self._error * np.finfo(np.float64).eps)[rows, None]
-                for row, near in zip(rows, fine <= within, strict=True):
-                    indices[[row]], squared[[row]] = self._points.nearest(
-                        np.array([row]), np.flatnonzero(near)[None], self._k
-                    )
-        distances = squared / 2 if metric == "cosine" else np.sqrt(squared)
-        return Neighbours(indices, distances.astype(np.float32))
+                for row, near in zip(rows[:, None], fine <= within, strict=True):
+                    candidates = np.flatnonzero(near)[None]
+                    distances = points.distances(row, candidates)
+                    indices[row], ranked[row] = points.ranked(row, candidates, distances, self._k)
+        return Neighbours(indices, (ranked**2 / 2 if metric == "cosine" else ranked).astype(np.float32))
 
 
 def _smallest(values: Floats, n: int) -> Indices:

@@ -1,0 +1,104 @@
+"""A task is a room and a line in the catalogue: nothing else is touched, and nothing else runs again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from workflow_study import FINAL, STUDY, Checkout
+
+CELLS = "simulated_differentiation"
+ROOM = {
+    "__init__.py": '"""How even the values of a layer are."""\n',
+    "settings.py": '''"""Settings of the task."""
+from layerscope.settings import Resampled, Settings
+
+
+class EvennessSettings(Resampled):
+    """Settings of the one protocol."""
+
+    power: int = 2
+    """Of the values."""
+
+
+class EvennessProtocols(Settings):
+    """Settings of each protocol."""
+
+    strict: EvennessSettings = EvennessSettings()
+    """The one protocol."""
+''',
+    "task.py": '''"""The task, as everything outside this room sees it."""
+from layerscope.tasks.base import Metric, Task
+from layerscope.tasks.evenness.settings import EvennessProtocols
+
+TASK = Task(
+    name="evenness",
+    title="How even each layer is",
+    keeps="even values",
+    settings=EvennessProtocols,
+    has_reference=False,
+    metrics={"evenness": Metric("Evenness", "The score is the mean of a power of the values.")},
+)
+''',
+    "job.py": '''"""The score of one layer."""
+from layerscope.tasks.jobs import Scored, ScoringJob
+
+
+def score(job: ScoringJob) -> Scored:
+    """Score one layer."""
+    subject = job.subject("evenness", job.vectors.provenance)
+    mean = float((job.vectors.matrix**job.settings.power).mean())
+    return Scored([subject.row("evenness", estimate=mean)])
+''',
+}
+
+
+@pytest.fixture(scope="module")
+def extended(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of the finished study to which the task was added."""
+    folder = tmp_path_factory.mktemp("task") / "study"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    tasks = folder / "workflow/layerscope/tasks"
+    (tasks / "evenness").mkdir()
+    for name, text in ROOM.items():
+        (tasks / "evenness" / name).write_text(text, encoding="utf-8")
+    catalogue = tasks / "catalogue.py"
+    text = catalogue.read_text(encoding="utf-8")
+    imported = "from layerscope.tasks.evenness.task import TASK as EVENNESS\n"
+    text = text.replace("from layerscope.tasks.perturbation", imported + "from layerscope.tasks.perturbation")
+    catalogue.write_text(text.replace("PERTURBATION,", "PERTURBATION, EVENNESS,"), encoding="utf-8")
+    checkout = Checkout(folder)
+    study = STUDY["study"] | {"conditions": [*STUDY["study"]["conditions"], "even"]}
+    conditions = {"even": {"cells_of": CELLS, "task": "evenness"}}
+    settings = {"strict": {"power": 3}}
+    checkout.write_config(
+        "extended.yaml", STUDY | {"study": study, "conditions": conditions, "evenness": settings}
+    )
+    return checkout
+
+
+def test_only_its_own_scores_and_the_final_tables_would_run(extended: Checkout) -> None:
+    n_layers, n_twins, n_baselines = 8 + 10, 2, 2  # official embeddings among the layers
+    scores = {"score_layer": n_layers * n_twins + n_baselines}
+    assert extended.jobs("--configfile", "extended.yaml") == scores | FINAL | {"plot_scores": 3}
+
+
+def test_its_scores_are_in_the_tables(extended: Checkout) -> None:
+    run = extended.snakemake("results/tables/layers.tsv", "--configfile", "extended.yaml")
+    assert run.returncode == 0, run.stdout[-4000:]
+    scores = pd.read_csv(extended.folder / "results/tables/scores.tsv", sep="\t")
+    rows = scores[scores["task"] == "evenness"]
+    assert set(rows["condition"]) == {"even"} and rows["estimate"].notna().all()
+    layers = pd.read_csv(extended.folder / "results/tables/layers.tsv", sep="\t")
+    assert set(layers.loc[layers["task"] == "evenness", "metric"]) == {"evenness"}
+
+
+def test_its_settings_are_checked_as_those_of_any_task(extended: Checkout) -> None:
+    written = (extended.folder / "extended.yaml").read_text(encoding="utf-8")
+    (Path(extended.folder) / "wrong.yaml").write_text(
+        written.replace("power: 3", "power: x"), encoding="utf-8"
+    )
+    run = extended.snakemake("--dry-run", "--configfile", "wrong.yaml")
+    assert run.returncode != 0 and "evenness: strict: power" in run.stdout
