@@ -38,6 +38,7 @@ from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
 
+CELLS_AT_ONCE = 256  # more would be worked on outside a processor's caches, which takes twice as long
 UNCHECKED = "any"
 UNLOGGED = "counts, whole or not"
 WANTED = {"counts": "raw counts", "log_normalised": "logarithms of normalised counts"}
@@ -154,8 +155,10 @@ class CellStream:
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
-            cells = self._over_vocabulary(part, block)
-            yield part, cells if self.change is None else self.change(cells)
+            for start in range(0, len(part), CELLS_AT_ONCE):
+                few = slice(start, start + CELLS_AT_ONCE)
+                cells = self._over_vocabulary(part[few], block[few])
+                yield part[few], cells if self.change is None else self.change(cells)
 
     def _over_vocabulary(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
         """Cells over the model's vocabulary: columns of one gene are summed."""
