@@ -125,7 +125,7 @@ class AnnDataFile(ArrayFile):
             if self.column is None:
                 return read_index(file["obs"])
             self._demand_column(column_names(file["obs"]))
-            return read_column(file["obs"], self.column).tolist()
+            return list(read_column(file["obs"], self.column))
 
 
 class ZarrFile(AnnDataFile):
@@ -147,9 +147,9 @@ class ZarrFile(AnnDataFile):
         with self._opened() as file:
             obs = read_elem(file["obs"])
         if self.column is None:
-            return obs.index.tolist()
+            return list(obs.index)
         self._demand_column(list(obs.columns))
-        return obs[self.column].tolist()
+        return list(obs[self.column])
 
 
 class NumpyFile(ArrayFile):
@@ -185,7 +185,7 @@ class NumpyArchive(ArrayFile):
             )
         with np.load(self.path, allow_pickle=False) as arrays:
             self._demand_column(arrays.files)
-            return np.ravel(arrays[self.column]).tolist()
+            return list(np.ravel(arrays[self.column]))
 
 
 class TextTable(ArrayFile):
@@ -213,7 +213,7 @@ class TextTable(ArrayFile):
         return numbers.to_numpy(dtype=np.float64)
 
     def _cell_ids(self) -> Sequence[Any]:
-        return self._table.index.tolist()
+        return list(self._table.index)
 
 
 class ParquetTable(TextTable):

@@ -211,8 +211,8 @@ class StoredModel(Settings):
 
 def _kind(entry: Any) -> str:
     if not isinstance(entry, Mapping):
-        kinds = {Control: "<control>", FoundationModel: "<foundation>", StoredModel: "<stored>"}
-        return kinds.get(type(entry), "<baseline>")
+        kinds = ((Control, "<control>"), (FoundationModel, "<foundation>"), (StoredModel, "<stored>"))
+        return next((kind for of, kind in kinds if isinstance(entry, of)), "<baseline>")
     if entry.get("family") == "stored":
         return "<stored>"
     return "<control>" if "control" in entry else "<foundation>" if "weights" in entry else "<baseline>"
