@@ -159,6 +159,15 @@ def test_half_precision_stays_close_and_is_told_in_the_provenance(study_of_each)
         assert cosine.min() > 0.999
 
 
+def test_float32_is_not_shortened_where_the_environment_would_have_it(study, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Engine, "run", lambda _: seen.append(torch.get_float32_matmul_precision()))
+    monkeypatch.setattr(job_module, "write_embeddings", lambda *_: None)
+    torch.set_float32_matmul_precision("high")
+    study.extract()
+    assert seen == ["highest"]
+
+
 @pytest.mark.parametrize(("given", "budget"), [(0, 8192), (37, 37)])
 def test_a_budget_that_is_not_set_is_the_devices_own(study, monkeypatch, given, budget):
     budgets = []
@@ -234,7 +243,7 @@ def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalis
     raw = counts(60, N_GENES)[:-1]
     matrix = np.log1p(raw / raw.sum(axis=1, keepdims=True) * 1e4)
     cells = write_h5ad(tmp_path / "cells.h5ad", matrix, EXAMPLES["scfoundation"].genes)
-    with pytest.raises(DataError, match="values: log_normalised"):
+    with pytest.raises(DataError, match="--set values=log_normalised"):
         run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation")
     settings = {"values": "log_normalised"}
     path = run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation", settings=settings)
@@ -268,7 +277,7 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("job", "error", "message"),
     [
-        ({"layers": 12}, ModelError, "has 2 layers, the study says 12"),
+        ({"layers": 12}, ModelError, "has 2 layers, but --layers .* says 12"),
         ({"pooling": "sum"}, ConfigError, "no pooling 'sum'; choose one of"),
         ({"settings": {"matrix": "layers/counts"}}, DataError, "no matrix 'layers/counts'"),
         ({"settings": {"gene_column": "symbols"}}, DataError, "no column 'symbols'"),

@@ -243,7 +243,7 @@ def small(tmp_path, **config):
     [
         ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, the tensors 2"),
         ({"num_attention_heads": 3}, "3 heads do not divide a width of 16"),
-        ({"hidden_act": "swish"}, "activation 'swish' is not one of relu, gelu"),
+        ({"hidden_act": "prelu"}, "config.json: activation 'prelu'"),
         ({"layer_norm_eps": None}, "it has no 'layer_norm_eps'"),
         ({"pad_token_id": "none"}, "invalid literal"),
         ({"model_type": "roberta"}, "model_type is 'roberta'"),

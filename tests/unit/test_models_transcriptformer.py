@@ -229,7 +229,7 @@ def test_tables_are_needed_and_have_the_rows_of_the_vocabularies(release, change
         ("model_config", {"model_dim": 32}, "says model_dim = 32, the tensors 48"),
         ("model_config", {"num_heads": 5}, "5 heads do not divide"),
         ("model_config", {"num_heads": None}, "model_config has no 'num_heads'"),
-        ("model_config", {"activation": "swish"}, "'swish' is not one of"),
+        ("model_config", {"activation": "glu"}, "config.json: activation 'glu'"),
         ("model_config", {"attn_bias": True}, "linears.0.bias"),
     ],
 )

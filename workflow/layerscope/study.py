@@ -184,6 +184,8 @@ class Study(Configuration):
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
+        for file, source in (entry.weights.fetch or {}).items():
+            words += ["--sha256", f"{file}={source.known_sha256}"] if source.known_sha256 else []
         if isinstance(control, Control):
             words += ["--control", control.control, "--control-seed", str(control.seed)]
         words += ["--dtype", extraction.dtype, "--device", extraction.device]
@@ -214,7 +216,10 @@ class Study(Configuration):
         """Where a file of weights is, and whether its licence has been accepted."""
         entry = self.foundation(model)
         licence = {"licence": entry.licence, "accepted": model in self.accepted_licences, "model": model}
-        return stated((entry.weights.fetch or {})[file]) | licence
+        files = entry.weights.fetch or {}
+        archive = files[file].archive
+        together = [name for name, source in files.items() if archive and source.archive == archive]
+        return stated(files[file]) | licence | ({"together": together} if len(together) > 1 else {})
 
     def dataset_source(self, dataset: str) -> dict[str, Any]:
         """Where a dataset's file is."""

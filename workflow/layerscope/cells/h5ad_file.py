@@ -25,6 +25,22 @@ class DamagedDataError(DataError):
     """Part of a file cannot be what it says it is: it was cut off, or its bytes were changed."""
 
 
+class DamagedRowsError(DamagedDataError):
+    """Some rows of a matrix (``rows``, counted from 0) cannot be what was written."""
+
+    def __init__(self, message: str, rows: np.ndarray) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+def row_names(rows: np.ndarray) -> str:
+    """Ascending numbers of rows for a message: runs as their ends, the first ten runs."""
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    names = [f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:10]]
+    more = f" and {sum(len(run) for run in runs[10:]):,} more" if len(runs) > 10 else ""
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(names)}{more} (counted from 0)"
+
+
 def open_h5ad(path: str | Path) -> h5py.File:
     """Open an h5ad file for reading.
 
@@ -34,8 +50,10 @@ def open_h5ad(path: str | Path) -> h5py.File:
         If there is no such file, or it is not HDF5 (truncated, say).
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: no such file")
+    if path.is_dir():
+        raise DataError(f"{path}: no cells: it is a folder")
     try:
         return h5py.File(path, "r")
     except OSError as error:

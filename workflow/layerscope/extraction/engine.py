@@ -105,10 +105,18 @@ class Engine:
             if not np.isfinite(matrix).all():
                 cell = self.stream.cell_ids[window.rows[cells[~np.isfinite(matrix).all(axis=1)][0]]]
                 raise ModelError(
-                    f"layer {name} of cell {cell!r} is not finite: the values outgrow the precision. "
-                    "Use --dtype float32 (or bfloat16), and --stored-dtype float32"
+                    f"layer {name} of cell {cell!r} is not finite: {self._why_not_finite(matrix)}"
                 )
         return layers
+
+    def _why_not_finite(self, layer: npt.NDArray[Any]) -> str:
+        """What of weights and precision makes a layer that is not finite, and what to do."""
+        precisions = {str(weight.dtype) for weight in self.model.module.stack.parameters()}
+        if precisions | {f"torch.{layer.dtype}"} == {"torch.float32"}:
+            return f"the weights in {self.model.weights} are NaN or outgrow even float32; fetch them again"
+        return (
+            "the values outgrow the precision. Use --dtype float32 (or bfloat16), and --stored-dtype float32"
+        )
 
     def _pooled(self, batch: TokenBatch) -> Iterator[tuple[str, torch.Tensor]]:
         for layer, hidden in self.model.layers(batch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,7 +98,7 @@ def _together(split: Tensor, span: Span, batch: TokenBatch, keys: Keys, softcap:
     scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[-1]) + bias
     if softcap > 0:
         scores = softcap * torch.tanh(scores / softcap)
-    first = int(torch.searchsorted(batch.starts, span.start))
+    first = int(np.searchsorted(batch.offsets, span.start))
     future = torch.ones((span.length, span.length), dtype=torch.bool, device=split.device).triu(1)
     leading = torch.arange(span.length, device=split.device) == 0
     closed = keys.closed[first : first + span.n_cells, None, None, None] & leading

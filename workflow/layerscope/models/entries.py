@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from layerscope.models.published import Published
 from layerscope.settings import Name, Seed, Settings, exactly_one, keys_among
 from layerscope.sources.settings import OneFile, Text
 
@@ -65,6 +66,8 @@ class FoundationModel(Settings):
     """For the report."""
     trained_on: str = ""
     """For the report."""
+    published: Published | None = None
+    """What is published of the release, which `scripts/verify_model.py` compares with."""
 
 
 class Control(Settings):

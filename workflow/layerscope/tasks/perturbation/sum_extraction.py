@@ -21,7 +21,7 @@ import numpy as np
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import read_blocks
-from layerscope.extraction.job import Extraction, log_counts, prepare
+from layerscope.extraction.job import Extraction, demand_file_name, log_counts, prepare
 from layerscope.extraction.merge import added_counts
 from layerscope.files import refuse_overwriting, whole
 from layerscope.tasks.perturbation.design import read_design
@@ -56,6 +56,7 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
+    demand_file_name(output)
     refuse_overwriting(output, cells, *([design] if design is not None else []))
     demand_labels(read_obs(cells), str(cells))
     with closing(prepare(weights, cells, replace(job, stored_dtype="float32"))) as run:
