@@ -111,21 +111,6 @@ class Study(Configuration):
         """All models of the catalogue whose embeddings are the user's."""
         return [name for name in self.models if self.is_stored(name)]
 
-    def stored_source(self, condition: str, model: str) -> dict[str, Any]:
-        """Where a user's embeddings of a condition's cells are."""
-        return self.stored(model).source_of(condition)
-
-    def stored_files(self, condition: str, model: str) -> list[str]:
-        """Those files."""
-        source = self.stored_source(condition, model)
-        return [source[key] for key in ("path", "cells") if key in source]
-
-    def stored_limits(self, model: str) -> list[str]:
-        """How many cells may be amiss, and what is said of the model: the words of a command line."""
-        entry = self.stored(model)
-        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
-        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
-
     def pretrained_models(self, *families: str) -> list[str]:
         """Models of these families that the workflow pretrains itself."""
         return [
