@@ -278,3 +278,32 @@ def test_codes_without_labels_are_called_that_where_a_label_is_wanted(tmp_path: 
     source = write(tmp_path / "a.h5ad", counts(), target=[0, 1, 2] * 20)
     with pytest.raises(DataError, match=r"'NT'.*codes without labels"):
         prepared(source, tmp_path, task="perturbation", columns={"perturbation": "target"}, control="NT")
+
+
+def test_a_cap_keeps_the_shares_of_what_the_task_asks_about_and_loses_no_label(tmp_path: Path) -> None:
+    labels = ["B"] * 400 + ["T"] * 190 + ["rare"] * 2 + ["other"] * 8
+    donors = [f"d{i % 4}" for i in range(600)]
+    source = write(tmp_path / "a.h5ad", counts(600), cell_type=labels, donor=donors)
+    capped = {"task": "cell_type", "max_cells": 60, "selection": {"seed": 3}}
+    cells = prepared(source, tmp_path / "one", **capped)
+    assert len(cells) == 60
+    types = cells.obs["cell_type"].value_counts()
+    assert set(types.index) == {"B", "T", "rare", "other"}
+    assert 36 <= types["B"] <= 44
+    assert cells.obs["donor"].value_counts().between(13, 17).all()
+    again = prepared(source, tmp_path / "two", **capped)
+    assert again.obs_names.equals(cells.obs_names)
+    capped["selection"] = {"seed": 4}
+    assert not prepared(source, tmp_path / "three", **capped).obs_names.equals(cells.obs_names)
+    rows = read_table(tmp_path / "one" / "summary.tsv")
+    row = rows[(rows["filter"] == "max_cells") & (rows["group"] == "all")].iloc[0]
+    assert (row["cells_before"], row["cells_after"]) == (600, 60)
+
+
+def test_a_cap_counts_cells_that_passed_and_keeps_the_only_root(tmp_path: Path) -> None:
+    is_root = [False] * 59 + [True]
+    source = write(tmp_path / "a.h5ad", counts(), time=["d1", "d2"] * 30, is_root=is_root)
+    cells = prepared(source, tmp_path, task="trajectory", max_cells=6, quality={"min_genes_per_cell": 5})
+    assert len(cells) == 6
+    assert cells.obs["is_root"].sum() == 1
+    assert len(prepared(source, tmp_path, max_cells=1000)) == 60

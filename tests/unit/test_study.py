@@ -259,3 +259,14 @@ def test_the_studies_of_the_repository_obey_the_schema() -> None:
     schema = yaml.safe_load((ROOT / configuration_docs.SCHEMA).read_text(encoding="utf-8"))
     for name in ("config.yaml", "referee.yaml", "paper.yaml", "scale.yaml"):
         Draft202012Validator(schema).validate(read("models.yaml", "datasets.yaml", name))
+
+
+def test_a_cap_of_a_condition_comes_with_the_seed_of_the_choice(config: dict[str, Any]) -> None:
+    config["conditions"]["simulated_Rest"]["max_cells"] = 500
+    config["seeds"]["selection"] = 7
+    settings = Study.read(config).cells_settings("simulated_Rest")
+    assert (settings["max_cells"], settings["selection"]) == (500, {"seed": 7})
+    assert CellSettings.read(settings).max_cells == 500
+    config["conditions"]["simulated_cell_types"]["max_cells"] = 500
+    with pytest.raises(ConfigError, match="'max_cells' belongs to 'simulated_differentiation'"):
+        Study.read(config)

@@ -281,8 +281,11 @@ class Study(Configuration):
             mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
         )
         settings["quality"] = stated(self.quality) | stated(entry.quality)
-        if entry.selection is not None:
-            settings["selection"] = stated(entry.selection) | {"seed": self.seeds.selection}
+        if entry.max_cells is not None:
+            settings["max_cells"] = entry.max_cells
+        if entry.selection is not None or entry.max_cells is not None:
+            selection = stated(entry.selection) if entry.selection else {}
+            settings["selection"] = selection | {"seed": self.seeds.selection}
         return settings
 
     def cells_file(self, condition: str) -> str:

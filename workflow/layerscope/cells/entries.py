@@ -69,6 +69,9 @@ class Condition(Settings):
     """Column of the file: labels to leave out."""
     quality: Quality = Quality()
     """Overrides single filters."""
+    max_cells: int | None = Field(default=None, ge=1)
+    """At most this many of the cells that passed, chosen by seed: every combination of what the task asks
+    about (cell type and donor; perturbation and guide; time and root) in proportion, and at least once."""
     selection: Selection | None = None
     """Perturbations, and how many cells of each."""
 

@@ -24,7 +24,7 @@ from layerscope.cells.obs import write_obs
 from layerscope.cells.quality import CellMetrics, Summary, filter_cells
 from layerscope.cells.readers import cd4_perturbseq, gse276896, h5ad, tenx
 from layerscope.cells.readers.source import SourceCells
-from layerscope.cells.selection import choose
+from layerscope.cells.selection import capped, choose
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError
 from layerscope.files import refuse_overwriting, whole
@@ -210,6 +210,7 @@ class Cells:
         self._demand_some("quality")
         if self.settings.task == "perturbation":
             self._select()
+        self._cap()
         if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():
             reason = self.summary.emptied(self.obs["is_root"].to_numpy())
             raise DataError(f"condition {self.condition}: no root cell is left{reason}")
@@ -228,6 +229,18 @@ class Cells:
         selection = self.settings.selection
         keep[passed] = choose(self.obs.iloc[passed], selection, f"condition {self.condition}")
         self.summary.filter_cells("selection", "selection", selection.text(), keep, by="perturbation")
+
+    def _cap(self) -> None:
+        most = self.settings.max_cells
+        if most is None:
+            return
+        passed = np.flatnonzero(self.summary.kept)
+        obs = self.obs.iloc[passed]
+        strata = obs[[name for name in self.settings.strata if name in obs]]
+        keep = np.zeros(len(self.obs), dtype=bool)
+        chosen = capped(obs.index, strata, most, self.settings.selection.seed, every_stratum=True)
+        keep[passed[chosen]] = True
+        self.summary.filter_cells("selection", "max_cells", most, keep)
 
     def _no_mitochondria(self) -> str:
         if self._mitochondrial is None:

@@ -1,4 +1,4 @@
-"""Which cells enter a perturbation condition: the perturbations with most cells, and seeded caps."""
+"""Which cells enter a condition: seeded caps, and of a screen the perturbations with most cells."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ def stable_order(cell_ids: Iterable[str], seed: int) -> np.ndarray:
     return numbers
 
 
-def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np.ndarray:
+def capped(
+    cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int, every_stratum: bool = False
+) -> np.ndarray:
     """Choose at most ``most`` cells, every stratum (combination of columns) in proportion to its cells.
 
     Within a stratum the cells are put in a random order; the cell at place ``r`` of ``n`` (from 0) has the
     quantile ``(r + 1/2) / n``, and the cells with the smallest quantiles are taken (ties by the random
-    number). The choice does not depend on the order of the cells.
+    number). With ``every_stratum`` the first cell of each comes before any second one. The choice does not
+    depend on the order of the cells.
     """
     if len(cell_ids) <= most:
         return np.ones(len(cell_ids), dtype=bool)
@@ -36,7 +39,10 @@ def capped(cell_ids: pd.Index, strata: pd.DataFrame, most: int, seed: int) -> np
     stratum = np.broadcast_to(np.asarray(codes), len(cell_ids))
     frame = pd.DataFrame({"stratum": stratum, "number": number})
     within = frame.groupby("stratum")["number"]
-    quantile = ((within.rank(method="first") - 0.5) / within.transform("size")).to_numpy()
+    rank = within.rank(method="first")
+    quantile = ((rank - 0.5) / within.transform("size")).to_numpy()
+    if every_stratum:
+        quantile[rank == 1] = 0
     keep = np.zeros(len(cell_ids), dtype=bool)
     keep[np.lexsort((cell_ids.to_numpy(dtype=str), number, quantile))[:most]] = True
     return keep

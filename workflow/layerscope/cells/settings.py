@@ -137,6 +137,9 @@ class CellSettings(Reading):
     """Column of the file: labels to leave out."""
     quality: Quality = Quality()
     """Filters on cells and genes."""
+    max_cells: int | None = Field(default=None, ge=1)
+    """At most this many of the cells that passed, chosen by `selection`'s seed: what the task asks about in
+    proportion."""
     selection: Selection = Selection()
     """Perturbations, and how many cells of each."""
     about: dict[str, str] = Field(default_factory=dict)
@@ -148,6 +151,11 @@ class CellSettings(Reading):
         if self.task is None:
             return self.columns.get("time") not in (None, "time")
         return TASKS[self.task].uses_time
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """Columns whose combinations of labels a cap of the cells keeps in proportion."""
+        return TASKS[self.task].strata if self.task else ()
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

@@ -44,6 +44,8 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    strata
+        Columns of obs of whose labels, and combinations of labels, a cap of the cells keeps the shares.
     uses_time
         Whether cells whose sampling time is not known are left out, and times must have an order.
     has_reference
@@ -68,6 +70,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
     uses_time: bool = False
     has_reference: bool = True
     baseline: str = ""

@@ -15,6 +15,7 @@ TASK = Task(
     keeps="which perturbations act alike",
     settings=PerturbationProtocols,
     columns=("perturbation",),
+    strata=("perturbation", "guide", "replicate", "batch"),
     drawn_references=("strict",),
     ceiling_protocols=("strict",),
     truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},

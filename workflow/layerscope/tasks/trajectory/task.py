@@ -12,6 +12,7 @@ TASK = Task(
     title="How well each layer keeps the order of development",
     keeps="the order of cells along the trajectory",
     settings=TrajectoryProtocols,
+    strata=("is_root", "time", "cell_type"),
     uses_time=True,
     baseline="hvg_pca",
     primary={"strict": ("time_somers_d", "clone_order", "spearman")},
