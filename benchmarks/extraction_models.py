@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from layerscope.models.base import Network
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
+from layerscope.models.network_size import operations
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
@@ -19,7 +21,9 @@ from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
 from layerscope.models.transformer import Sizes
 from layerscope.models.uce_network import UCEConfig, UCEEncoder
+from layerscope.verification.job import read_entry
 
+ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697
 TRANSCRIPTFORMER_GENES, UCE_TOKENS, UCE_HUMAN_GENES = 19800, 145469, 19790
 
@@ -52,10 +56,8 @@ class RealSize:
 
     def operations(self, tokens: int) -> float:
         """Floating-point operations of the blocks' matrix products for a cell."""
-        hidden = self.config.hidden_size
-        weights = 4 * hidden**2 + 2 * hidden * self.config.feed_forward
-        attention = (2.0 if self.causal else 4.0) * tokens**2 * hidden
-        return self.config.n_layers * (2.0 * tokens * weights + attention)
+        config = self.config
+        return operations(config.hidden_size, config.feed_forward, config.n_layers, tokens, self.causal)
 
     def drawn(self, device: torch.device | str = "cpu") -> Network:
         """The network on a device, with random weights: its speed does not depend on them."""
@@ -86,42 +88,41 @@ def _table(like: Tensor, device: torch.device | str) -> Tensor:
         return torch.from_file(file.name, shared=False, size=like.numel()).view(like.shape)
 
 
-def tahoe_x1(hidden: int, layers: int, heads: int, activation: str) -> RealSize:
+def sizes_of(model: str, heads: int) -> dict[str, int]:
+    """Sizes of a model as its entry in config/models.yaml states them, but for the number of heads."""
+    entry = read_entry(ENTRIES, model)
+    assert entry.network is not None
+    return {
+        "hidden_size": entry.network.width,
+        "feed_forward": entry.network.feed_forward,
+        "n_layers": entry.layers,
+        "heads": heads,
+    }
+
+
+def tahoe_x1(model: str, heads: int, activation: str) -> RealSize:
     """Tahoe-X1 of a size."""
     config = TahoeX1Config(
         vocabulary_size=TAHOE_VOCABULARY,
-        hidden_size=hidden,
-        n_layers=layers,
-        heads=heads,
-        feed_forward=4 * hidden,
+        **sizes_of(model, heads),
         activation=activation,
         value_activation=activation,
     )
     return RealSize(network=TahoeX1Encoder, config=config, n_ids=TAHOE_VOCABULARY, longest=TAHOE_VOCABULARY)
 
 
-def geneformer(hidden: int, layers: int, heads: int, wide: int, n_ids: int, longest: int) -> RealSize:
+def geneformer(model: str, heads: int, n_ids: int, longest: int) -> RealSize:
     """Geneformer of a generation and size."""
-    config = GeneformerConfig(
-        vocabulary_size=n_ids,
-        n_positions=longest,
-        hidden_size=hidden,
-        n_layers=layers,
-        heads=heads,
-        feed_forward=wide,
-    )
+    config = GeneformerConfig(vocabulary_size=n_ids, n_positions=longest, **sizes_of(model, heads))
     return RealSize(network=GeneformerEncoder, config=config, n_ids=n_ids, longest=longest)
 
 
-def uce(layers: int) -> RealSize:
+def uce(model: str) -> RealSize:
     """UCE of a depth: cells have about 1,070 tokens."""
     config = UCEConfig(
         n_tokens=UCE_TOKENS,
         token_width=5120,
-        hidden_size=1280,
-        n_layers=layers,
-        heads=20,
-        feed_forward=5120,
+        **sizes_of(model, heads=20),
         n_positions=1536,
         decoder=(1024, 1280, 1280, 1280),
     )
@@ -130,18 +131,14 @@ def uce(layers: int) -> RealSize:
 
 SCFOUNDATION = RealSize(
     network=ScFoundationEncoder,
-    config=ScFoundationConfig(
-        n_genes=SCFOUNDATION_GENES, hidden_size=768, n_layers=12, heads=12, feed_forward=3072
-    ),
+    config=ScFoundationConfig(n_genes=SCFOUNDATION_GENES, **sizes_of("scfoundation", heads=12)),
     n_ids=SCFOUNDATION_GENES,
     longest=SCFOUNDATION_GENES,
     official=4,
 )
 SCGPT = RealSize(
     network=ScGptEncoder,
-    config=ScGptConfig(
-        vocabulary_size=SCGPT_VOCABULARY, hidden_size=512, n_layers=12, heads=8, feed_forward=512
-    ),
+    config=ScGptConfig(vocabulary_size=SCGPT_VOCABULARY, **sizes_of("scgpt", heads=8)),
     n_ids=SCGPT_VOCABULARY,
     longest=1200,
 )
@@ -152,10 +149,7 @@ TRANSCRIPTFORMER = RealSize(
         token_width=2560,
         n_assays=0,
         assay_column="",
-        hidden_size=2048,
-        n_layers=12,
-        heads=16,
-        feed_forward=2048,
+        **sizes_of("transcriptformer_sapiens", heads=16),
     ),
     n_ids=TRANSCRIPTFORMER_GENES,
     longest=2048,
@@ -165,18 +159,18 @@ TRANSCRIPTFORMER = RealSize(
 MODELS: Mapping[str, Mapping[str, RealSize]] = {
     "scfoundation": {"": SCFOUNDATION},
     "tahoe_x1": {
-        "70m": tahoe_x1(512, 12, 8, "relu"),
-        "1b": tahoe_x1(2048, 24, 16, "relu"),
-        "3b": tahoe_x1(2560, 32, 20, "gelu"),
+        "70m": tahoe_x1("tahoe_x1_70m", 8, "relu"),
+        "1b": tahoe_x1("tahoe_x1_1b", 16, "relu"),
+        "3b": tahoe_x1("tahoe_x1_3b", 20, "gelu"),
     },
     "scgpt": {"": SCGPT},
     "geneformer": {
-        "v1_10m": geneformer(256, 6, 4, 512, 25426, 2048),
-        "v2_104m": geneformer(768, 12, 12, 3072, 20275, 4096),
-        "v2_316m": geneformer(1152, 18, 18, 4608, 20275, 4096),
+        "v1_10m": geneformer("geneformer_v1_10m", 4, 25426, 2048),
+        "v2_104m": geneformer("geneformer_v2_104m", 12, 20275, 4096),
+        "v2_316m": geneformer("geneformer_v2_316m", 18, 20275, 4096),
     },
     "transcriptformer": {"": TRANSCRIPTFORMER},
-    "uce": {"4layer": uce(4), "33layer": uce(33)},
+    "uce": {"4layer": uce("uce_4layer"), "33layer": uce("uce_33layer")},
 }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from layerscope.models.network_size import NetworkSize
 from layerscope.models.published import Published
 from layerscope.settings import Name, Seed, Settings, exactly_one, keys_among
 from layerscope.sources.settings import OneFile, Text
@@ -58,6 +59,8 @@ class FoundationModel(Settings):
     [docs/models.md](../docs/models.md)."""
     pooling: str | None = None
     """How a numbered layer's tokens become one vector per cell; null: what the paper's released code uses."""
+    network: NetworkSize | None = None
+    """Sizes of the network, by which `layerscope` estimates its cost."""
     title: str | None = None
     """For the report."""
     licence: str = ""
