@@ -34,8 +34,8 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path: Pat
     assert "recover_counts: {total: total_counts, per: 10000, logged: true}" in said
     assert "species by their names: human" in said
     assert next(line for line in said.splitlines() if "Timepoint" in line).endswith("[time?]")
-    assert "hellinger_svd: no: it needs raw counts" in said
-    assert "tahoe_x1: no: it needs Ensembl ids" in said
+    assert "hellinger_svd: no: it needs raw counts (X was made from" in said
+    assert "tahoe_x1: yes, with `gene_names: hgnc` in the dataset" in said
 
 
 def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
@@ -63,6 +63,64 @@ def test_cell_types_and_what_they_are_tested_across_are_found(
         cells.obs[column] = [f"{column} {k}" for k in np.arange(60) % 3]
     cells.write_h5ad(tmp_path / "a.h5ad")
     assert words in check(tmp_path / "a.h5ad", FAMILIES)
+
+
+def patients(path: Path, **obsm: np.ndarray) -> Path:
+    """Cells of 12 patients, two samples of each: 6 are sick, and one sample of each is stimulated."""
+    cells = anndata.AnnData(np.random.default_rng(0).poisson(1.0, (240, 40)).astype(np.float32))
+    number = np.arange(240) % 12
+    cells.obs["patient"] = [f"P{i}" for i in number]
+    cells.obs["sample"] = [f"P{i}_{half}" for i, half in zip(number, np.arange(240) // 120, strict=True)]
+    cells.obs["disease"] = np.where(number < 6, "sick", "healthy")
+    cells.obs["severity"] = np.where(number < 1, "worst", cells.obs["disease"])
+    cells.obs["stimulus"] = np.where(np.arange(240) < 120, "none given", "IFN")
+    cells.obs["annotation"] = [f"type {i % 5}" for i in range(240)]
+    cells.obs["alias"] = [f"donor number {i}" for i in number]
+    for name, values in obsm.items():
+        cells.obsm[name] = values
+    cells.write_h5ad(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "annotation: 5 labels, of the cell; each in 12 of 12 donors (patient)",
+        "disease: 2 labels, of the donor; donors (patient) with each: healthy: 6, sick: 6",
+        "severity: 3 labels, of the donor; donors (patient) with each: healthy: 6, sick: 5, worst: 1; "
+        "a label of one donor cannot be told from that donor",
+        "stimulus: 2 labels, of the sample; donors (patient) with each: IFN: 12, none given: 12",
+    ],
+)
+def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(
+    tmp_path: Path, line: str
+) -> None:
+    said = check(patients(tmp_path / "a.h5ad"), FAMILIES)
+    section = said.split("Labels that", 1)[1].split("\n\n")[0].splitlines()
+    assert f"  {line}" in section
+    assert not any(name in row for row in section for name in ("alias:", "patient:", "sample:"))
+
+
+def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0).normal(size=(240, 10)).astype(np.float32)
+    holes = draw.copy()
+    holes[7, 3] = np.nan
+    arrays = {"X_scVI": draw, "X_umap": draw[:, :2], "X_tsne_3d": draw[:, :3], "X_holes": holes}
+    said = check(patients(tmp_path / "a.h5ad", **arrays), FAMILIES)
+    lines = said.split("Embeddings (obsm)\n", 1)[1].split("\n\n")[0].splitlines()
+    takes = {line.split(":")[0].strip() for line in lines if "family: stored" in line}
+    assert takes == {"X_scVI"}
+    assert any("X_holes" in line and "missing" in line for line in lines)
+    assert len(lines) == 4
+
+
+def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_path: Path) -> None:
+    cells = anndata.read_h5ad(patients(tmp_path / "a.h5ad"))
+    said = check(tmp_path / "a.h5ad", FAMILIES)
+    assert "geneformer: no: it needs Ensembl ids: name the column of var" in said
+    cells.var_names = ["CD3E", "CD4", "MS4A1", "LYZ", "NKG7", *(f"ZNF{i}" for i in range(35))]
+    cells.write_h5ad(tmp_path / "b.h5ad")
+    assert "geneformer: yes, with `gene_names: hgnc`" in check(tmp_path / "b.h5ad", FAMILIES)
 
 
 def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:

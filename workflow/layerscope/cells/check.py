@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
 from layerscope.cells.describe import Description, describe
-from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.fit import Needs, fit
 from layerscope.cells.genes import is_mitochondrial, organism
-from layerscope.cells.guard import ACCEPTED, words
+from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
 from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.levels import label_lines
 from layerscope.cells.which_matrix import matrix_key
-
-
-class Needs(Protocol):
-    """What a model needs of cells: see ``layerscope.models.catalogue.Family``."""
-
-    @property
-    def values(self) -> Collection[str]:
-        """``counts``, ``log_normalised`` or both."""
-
-    @property
-    def identifiers(self) -> str:
-        """``symbol``, ``ensembl`` or ``any``."""
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
@@ -54,7 +43,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         if error.errno is not None:
             raise
         raise why_unreadable(path, error) from error
-    kind = _values(cells.judged[cells.matrix]) if cells.matrix in cells.judged else None
+    kind = cells.values
     genes = cells.genes.var
     repeats = len(cells.cell_ids) - len(set(cells.cell_ids))
     repeated = [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
@@ -68,16 +57,16 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,
         "Tasks": _tasks(cells.columns),
-        "Models": _models(kind, cells, models),
+        "Labels that layers could be asked to tell apart (`columns: {cell_type: ...}`)": label_lines(
+            cells.columns
+        ),
+        "Embeddings (obsm)": [each.line() for each in cells.embeddings] or ["none"],
+        "Models": _models(cells, models),
         "A start for config/datasets.yaml": _entry(cells, kind),
     }
     return "\n\n".join(
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
     )
-
-
-def _values(seen: Fingerprint) -> str | None:
-    return next((values for values, kinds in ACCEPTED.items() if seen.kind in kinds), None)
 
 
 def _value_lines(cells: Description) -> list[str]:
@@ -127,21 +116,13 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
     return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"cell_type: {cell_type}"]
 
 
-def _models(kind: str | None, cells: Description, models: Mapping[str, Needs]) -> list[str]:
-    if kind is None:
-        return ["none: no matrix holds counts or normalised values that can be used"]
-    genes = cells.genes.var
-    values = "counts" if kind == "counts" else "log_normalised"
-    lines = []
-    for name, needs in models.items():
-        lacks = []
-        if values not in needs.values:
-            lacks.append("it needs raw counts")
-        if needs.identifiers == "symbol" and "symbol" not in genes:
-            lacks.append("it needs gene symbols")
-        if needs.identifiers == "ensembl" and "ensembl_id" not in genes:
-            lacks.append("it needs Ensembl ids")
-        lines.append(f"{name}: {'no: ' + ' and '.join(lacks) if lacks else 'yes'}")
+def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
+    genes, values = cells.genes.var, cells.values
+    if values is None:
+        return [f"none: {fit(next(iter(models.values())), None, genes).lacks}"]
+    lines = [
+        f"{name}: {fit(needs, values, genes, cells.values_remark).line()}" for name, needs in models.items()
+    ]
     if organism(genes) == "mouse":
         lines.append(
             "these are mouse genes: models trained on human genes know them only by their orthologues"

@@ -11,15 +11,17 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.embeddings_inside import Embedding, embeddings_of
 from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.formats import is_10x
 from layerscope.cells.gene_table import GeneTable, gene_table
 from layerscope.cells.genes import why_transposed
 from layerscope.cells.genomes import genomes_of
-from layerscope.cells.guard import ACCEPTED, judge
+from layerscope.cells.guard import ACCEPTED, SAMPLE, judge
 from layerscope.cells.guesses import Column, guess_column
 from layerscope.cells.h5ad_file import column_names, read_column, read_index
+from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
 from layerscope.cells.which_matrix import Choice, choose_counts, judge_all, where_counts_are
@@ -53,6 +55,10 @@ class Description:
         What is odd about the file as a whole.
     values_remark
         Where counts are, if not in that matrix, or what is odd about them.
+    embeddings
+        Arrays of ``obsm``.
+    genes_detected
+        How many genes each cell of a sample expresses; nothing where there is no matrix.
     """
 
     path: Path
@@ -66,6 +72,14 @@ class Description:
     skipped: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     values_remark: str = ""
+    embeddings: list[Embedding] = field(default_factory=list)
+    genes_detected: list[int] = field(default_factory=list)
+
+    @property
+    def values(self) -> str | None:
+        """``counts``, ``normalised`` or ``log_normalised``; None if the matrix holds nothing of use."""
+        seen = self.judged.get(self.matrix)
+        return next((values for values, kinds in ACCEPTED.items() if seen and seen.kind in kinds), None)
 
 
 def describe(path: str | Path) -> Description:
@@ -111,7 +125,17 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
         values_remark=_values_remark(counts)
         if counts.name
         else where_counts_are(file, "", everything, judged),
+        embeddings=embeddings_of(file),
+        genes_detected=genes_detected(stored_rows(file[matrix])) if matrix in judged else [],
     )
+
+
+def genes_detected(matrix: RowMatrix) -> list[int]:
+    """How many genes each cell of a sample expresses."""
+    if matrix.dtype.kind not in "biuf":
+        return []
+    rows = sample_rows(matrix.shape[0], SAMPLE)
+    return [int(n) for _, block in matrix.blocks(rows) for n in (block != 0).sum(axis=1).A1]
 
 
 def _values_remark(counts: Choice) -> str:
@@ -150,6 +174,7 @@ def _describe_10x(path: Path) -> Description:
         matrix="matrix",
         genes=replace(genes, genomes=dict.fromkeys(genomes, 0) or genes.genomes),
         reading=reading,
+        genes_detected=genes_detected(matrix),
         remarks=[*about, "labels of the cells come from a table beside it (.csv, .tsv): one more input"],
     )
 

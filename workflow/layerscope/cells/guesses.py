@@ -34,12 +34,12 @@ NO_LABELS = re.compile(r"type$|class$|dose|umi|count|^n_|num|raw$|^total", re.I)
 MANY_LABELS = ("clone", "guide", "perturbation")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """A column of the cells' table: how many cells have each label, and what it may be.
 
     ``rank`` is low where the guess is good; ``times`` orders the labels if they may be times; ``words`` are
-    those that count as missing, with the cells of each.
+    those that count as missing, with the cells of each; ``labels`` has a label for each cell.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Column:
     controls: tuple[str, ...]
     words: dict[str, int]
     times: Order
+    labels: pd.Series
 
     def line(self) -> str:
         """The column in one line."""
@@ -85,7 +86,7 @@ def guess_column(name: str, values: pd.Series) -> Column:
             listed = [label for label in text(pd.Series(values.cat.categories)) if label in sizes.index]
         stored = bool(listed) and bool(values.cat.ordered)
         times = Order(listed) if stored else order_times(map(str, sizes.index), listed)
-    return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times)
+    return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times, labels)
 
 
 def first(columns: Iterable[Column], standard: str) -> Column | None:
