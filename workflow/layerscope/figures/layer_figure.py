@@ -62,12 +62,27 @@ def draw_scores(
     DataError
         If the table has no such rows, or rows of a model that the settings do not describe.
     """
+    drawing = read_drawing(scores_path, task, protocol, settings, layers_path, ceilings_path)
+    with look():
+        figure = figure_of(drawing)
+        save(figure, outputs, title=title_of(drawing), caption=caption_of(drawing), table=scores_path)
+
+
+def read_drawing(
+    scores_path: str | Path,
+    task: str,
+    protocol: str,
+    settings: Mapping[str, Any],
+    layers_path: str | Path | None = None,
+    ceilings_path: str | Path | None = None,
+) -> Drawing:
+    """What is to be drawn; parameters and errors are those of :func:`draw_scores`."""
     models = read_models(settings)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     which = {"task": task, "protocol": protocol, "source": str(scores_path)}
     rows = select(read_scores(scores_path), models, metrics=choices.metrics, **which)
     models = {name: model for name, model in models.items() if (rows["model"] == name).any()}
-    drawing = Drawing(
+    return Drawing(
         task=task,
         protocol=protocol,
         panels=arrange(condition_order(settings, rows["condition"]), models),
@@ -78,12 +93,10 @@ def draw_scores(
         ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
     )
-    with look():
-        figure = _figure(drawing)
-        save(figure, outputs, title=title_of(drawing), caption=caption_of(drawing), table=scores_path)
 
 
-def _figure(drawing: Drawing) -> Figure:
+def figure_of(drawing: Drawing) -> Figure:
+    """The figure, under the look of :func:`layerscope.figures.style.look`."""
     panels = drawing.panels
     n_rows, n_columns = len(panels), max(len(row) for row in panels)
     style = styles(panels)

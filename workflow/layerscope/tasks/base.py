@@ -44,6 +44,8 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    keywords
+        What ``layerscope.score`` calls columns in this task, beside their own names: keyword to column.
     has_reference
         Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
     baseline
@@ -66,6 +68,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = field(default_factory=dict)
     has_reference: bool = True
     baseline: str = ""
     drawn_references: tuple[str, ...] = ()

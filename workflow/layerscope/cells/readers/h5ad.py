@@ -62,7 +62,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     matrix_name = _matrix_name(file, settings.matrix, name)
     genes = read_table(genes_of(file, matrix_name))
     var = identify(genes.index.tolist(), genes, settings.genes, name)
-    matrix, remarks = _matrix(file, matrix_name, settings, columns)
+    matrix, remarks = counts_of(stored_rows(file[matrix_name]), matrix_name, settings, columns)
     if matrix.shape != (len(obs), len(var)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
@@ -145,11 +145,11 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def _matrix(
-    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns
+def counts_of(
+    matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
-    """The matrix that the settings name, and a remark where its counts are recovered."""
-    matrix, recovery = stored_rows(file[matrix_name]), settings.recover_counts
+    """The matrix as the settings want it read, and a remark where its counts are recovered."""
+    recovery = settings.recover_counts
     if recovery is None:
         return matrix, []
     totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
