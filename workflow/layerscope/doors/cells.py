@@ -15,7 +15,6 @@ from layerscope.cells.h5ad_file import open_h5ad, read_index
 from layerscope.cells.labels import among
 from layerscope.cells.prepare import READERS, joined, prepare, write_prepared
 from layerscope.cells.readers import in_memory
-from layerscope.cells.readers.source import SourceCells
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import DataError
 
@@ -66,14 +65,12 @@ def prepared(
 def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.DataFrame:
     """The cells' table alone, of those that the settings do not leave out; values are not looked at."""
     chosen = CellSettings.read(settings, condition)
-    chosen_cells = joined(_sources(cells, chosen), chosen, condition)
-    return standard_table(chosen_cells.obs[chosen_cells.summary.kept], condition)
-
-
-def _sources(cells: Cells, settings: CellSettings) -> list[SourceCells]:
     if isinstance(cells, str | Path):
-        return READERS[settings.kind]([cells], settings)
-    return [in_memory.read(cells, settings)]
+        sources = READERS[chosen.kind]([cells], chosen)
+    else:
+        sources = [in_memory.read_labels(cells, chosen)]
+    labels = joined(sources, chosen, condition)
+    return standard_table(labels.obs[labels.summary.kept], condition)
 
 
 def names_of(cells: Cells) -> list[str]:

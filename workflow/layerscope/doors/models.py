@@ -87,8 +87,10 @@ def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool)
     SourceError
         If the weights cannot be fetched.
     """
-    if weights is not None and name not in entries() and name in FAMILIES and FAMILIES[name].foundation:
-        return ChosenModel(name=name, family=name, weights=Path(weights))
+    folder = Path(weights) if weights is not None else None
+    is_family = folder is not None and name in FAMILIES and FAMILIES[name].foundation
+    if is_family and name not in entries():
+        return ChosenModel(name=name, family=name, weights=folder)
     demand_known(name, entries(), "embed", "model")
     entry = entries()[name]
     if isinstance(entry, Baseline):
@@ -100,8 +102,8 @@ def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool)
     return ChosenModel(
         name=name,
         family=model.family,
-        weights=Path(weights) if weights is not None else cached_weights(trained, model, accept_licence),
-        layers=model.layers,
+        weights=folder or cached_weights(trained, model, accept_licence),
+        layers=0 if is_family else model.layers,  # of a family's checkpoint, whatever it has
         pooling=model.pooling or "",
         settings=model.set,
         control=control.control if control else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -41,27 +42,41 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     ConfigError, DataError
         If the settings name what there is not, or a matrix is of a kind that cannot be read by rows.
     """
-    columns = Columns(NAME, [str(name) for name in adata.obs], lambda name: _column(adata, name))
-    left_out = subset_steps(columns, settings)
-    cell_ids = [str(cell) for cell in adata.obs_names]
-    table = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
+    source, columns = _labels(adata, settings)
     matrix_name = _matrix_name(adata, settings.matrix or "X")
     var = adata.raw.var if matrix_name == "raw" else adata.var
     genes = identify([str(gene) for gene in var.index], var, settings.genes, NAME)
     matrix, remarks = counts_of(_rows(adata, matrix_name), matrix_name, settings, columns)
-    return SourceCells(
-        name=NAME,
-        obs=table,
+    return replace(
+        source,
         var=genes,
         matrix=matrix,
         matrix_name=matrix_name,
-        left_out=left_out,
-        root_cell=_root_cell(adata),
-        absent=columns.absent,
         remarks=remarks,
         used_columns=list(columns.used),
         counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
     )
+
+
+def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
+    """Read the cells' labels alone: there may be no values, and no genes are named."""
+    return _labels(adata, settings)[0]
+
+
+def _labels(adata: AnnData, settings: CellSettings) -> tuple[SourceCells, Columns]:
+    columns = Columns(NAME, [str(name) for name in adata.obs], lambda name: _column(adata, name))
+    left_out = subset_steps(columns, settings)
+    cell_ids = [str(cell) for cell in adata.obs_names]
+    source = SourceCells(
+        name=NAME,
+        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
+        var=pd.DataFrame(index=pd.Index([], dtype=object)),
+        matrix=SparseRows(sparse.csr_matrix((len(cell_ids), 0))),
+        left_out=left_out,
+        root_cell=_root_cell(adata),
+        absent=columns.absent,
+    )
+    return source, columns
 
 
 def matrix_names(adata: AnnData) -> list[str]:
