@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from layerscope.doors.representations import described
 from layerscope.doors.scores import Scores
 from layerscope.errors import ConfigError
 from layerscope.statistics.layer_choice import choose_layers
-from layerscope.statistics.verdict import verdict
-from layerscope.tables import write_table
+from layerscope.statistics.representations import choose_representations, compared_representations
+from layerscope.statistics.verdict import verdict, verdict_on_representations
+from layerscope.tables import OFFICIAL, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,12 +27,16 @@ KEYS = ["condition", "task", "protocol", "model"]
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What follows from scores, a row per condition, task, protocol and model; a loop takes them one by one.
+    """What follows from scores, row by row; a loop takes the rows one by one.
 
     Attributes
     ----------
     table
-        The rows of the workflow's ``layers.tsv``, and a column ``verdict``.
+        A row per condition, task, protocol and model with numbered layers: those of the workflow's
+        ``layers.tsv``, and a column ``verdict``. Where no model has such layers, a row for the best of the
+        representations.
+    representations
+        What each model gives of itself (``official``), compared with each other.
     curves
         Every layer, with simultaneous intervals.
     shifts
@@ -41,6 +46,7 @@ class Recommendation:
     """
 
     table: pd.DataFrame
+    representations: pd.DataFrame
     curves: pd.DataFrame
     shifts: pd.DataFrame
     scores: Scores
@@ -63,29 +69,34 @@ class Recommendation:
 
     def __iter__(self) -> Iterator[Recommendation]:
         for row in range(len(self.table)):
-            one = self.table.iloc[[row]].reset_index(drop=True)
-            yield Recommendation(one, self.curves.merge(one[KEYS]), self.shifts, self.scores)
+            yield replace(self, table=self.table.iloc[[row]].reset_index(drop=True))
 
     def plot(self, task: str = "", protocol: str = "") -> Figure:
-        """Draw every layer's score against depth, with intervals and baselines, as the report does.
+        """Draw the scores as the report does: of layers against depth, of representations side by side.
 
-        Which of several tasks or protocols must be said; otherwise there is nothing to say.
+        ``task`` and ``protocol`` need to be named where there are several.
         """
-        from layerscope.figures.layer_figure import figure_of, read_drawing
-        from layerscope.figures.style import look
+        from layerscope.figures.layer_figure import scores_figure
 
-        task, protocol = self._only("task", task), self._only("protocol", protocol)
+        which = self._only("task", task), self._only("protocol", protocol)
+        tables = {
+            "scores": self.scores.table,
+            "layers": self.table.drop(columns="verdict"),
+            "ceilings": self.scores.ceilings,
+            "representations": self.representations,
+        }
         with tempfile.TemporaryDirectory(prefix="layerscope-") as folder:
-            scores, layers = Path(folder, "scores.tsv"), Path(folder, "layers.tsv")
-            write_table(scores, self.scores.table)
-            write_table(layers, self.table.drop(columns="verdict"))
-            ceilings = Path(folder, "ceilings.tsv") if len(self.scores.ceilings) else None
-            if ceilings:
-                write_table(ceilings, self.scores.ceilings)
-            settings = {"models": described(self.scores.models.values())}
-            drawing = read_drawing(scores, task, protocol, settings, layers, ceilings)
-        with look():
-            return figure_of(drawing)
+            paths = {name: Path(folder, f"{name}.tsv") for name in tables}
+            for name, table in tables.items():
+                write_table(paths[name], table)
+            return scores_figure(
+                paths["scores"],
+                *which,
+                {"models": described(self.scores.models.values())},
+                layers_path=paths["layers"],
+                ceilings_path=paths["ceilings"] if len(self.scores.ceilings) else None,
+                representations_path=paths["representations"],
+            )[0]
 
     def _only(self, column: str, wanted: str) -> str:
         there = list(dict.fromkeys(self.scores.table[column]))
@@ -100,7 +111,7 @@ class Recommendation:
 
     def _repr_html_(self) -> str:
         lines = (
-            f"<p><b>{escape(f'{row.model}, {row.condition}: {row.verdict}')}</b><br>"
+            f"<p><b>{escape(f'{row.condition}, {row.model}: {row.verdict}')}</b><br>"
             f"{escape(row.recommendation)}</p>"
             for row in self.table.itertuples()
         )
@@ -108,21 +119,43 @@ class Recommendation:
 
 
 def recommend(scores: Scores) -> Recommendation:
-    """Say which layer of each model to use, and how sure that is.
+    """Say which layer of each model to use, or which representation, and how sure that is.
 
     Parameters
     ----------
     scores
         Result of :func:`layerscope.score`; join those of several conditions or models with ``+``, so that
         they are compared, and corrected for, together.
-
-    Raises
-    ------
-    ConfigError
-        If no score is of a model with numbered layers: there is no layer to choose.
     """
-    chosen = choose_layers(scores.table, scores.resamples, scores.models)
+    evidence = scores.table, scores.resamples, scores.models
+    chosen = choose_layers(*evidence)
     words = {(one.condition, one.task, one.protocol, one.model): verdict(one) for one in chosen.choices}
     keys = chosen.layers[KEYS].itertuples(index=False, name=None)
-    table = chosen.layers.assign(verdict=[words[key] for key in keys])
-    return Recommendation(table, chosen.curves, chosen.shifts, scores)
+    layers = chosen.layers.assign(verdict=[words[key] for key in keys])
+    representations = choose_representations(*evidence)
+    alone = _without_layers(scores, representations, layers)
+    table = pd.concat([layers, alone], ignore_index=True) if len(alone) else layers
+    return Recommendation(table, representations, chosen.curves, chosen.shifts, scores)
+
+
+def _without_layers(scores: Scores, representations: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """The best representation of every condition, task and protocol of which no layer was chosen."""
+    compared = compared_representations(scores.table, scores.resamples, scores.models)
+    words = {(one.condition, one.task, one.protocol): verdict_on_representations(one) for _, one in compared}
+    best = representations.drop_duplicates(KEYS[:3])
+    layered = set(layers[KEYS[:3]].itertuples(index=False, name=None))
+    keys = list(best[KEYS[:3]].itertuples(index=False, name=None))
+    rows = best.assign(verdict=[words[key] for key in keys], best_layer=OFFICIAL)
+    rows = rows[[key not in layered for key in keys]]
+    numbers = {name: f"best_{name}" for name in ("estimate", "ci_low", "ci_high")}
+    columns = [
+        *KEYS,
+        "metric",
+        "status",
+        "reason",
+        "best_layer",
+        *numbers.values(),
+        "recommendation",
+        "verdict",
+    ]
+    return rows.rename(columns=numbers)[columns]

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from layerscope.statistics.choice import SIGNIFICANT, LayerChoice
+from layerscope.statistics.choice import SIGNIFICANT, LayerChoice, RepresentationChoice
+from layerscope.statistics.evidence import Measured
 from layerscope.statistics.recommendation import NEGLIGIBLE_GAIN
 
 Verdict = Literal[
@@ -31,7 +32,7 @@ def verdict(choice: LayerChoice) -> Verdict:
     best, final = choice.best, choice.final
     if best is None:
         return "not_scored"
-    if best.ci_low <= np.fmax(best.chance, 0) and not best.p_value < SIGNIFICANT:
+    if _may_be_chance(best):
         return "no_signal"
     if choice.over_baseline.behind:
         return "prefer_baseline"
@@ -42,3 +43,16 @@ def verdict(choice: LayerChoice) -> Verdict:
     if final is not None and (best.layer == final.layer or choice.gain.high < NEGLIGIBLE_GAIN):
         return "final_will_do"
     return "no_difference_shown"
+
+
+def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
+    """What follows where no layer is chosen: ``use_layer`` where every other representation is shown worse."""
+    if not choice.ranked:
+        return "not_scored"
+    if _may_be_chance(choice.ranked[0]):
+        return "no_signal"
+    return "use_layer" if choice.p_alone_family < SIGNIFICANT else "no_difference_shown"
+
+
+def _may_be_chance(best: Measured) -> bool:
+    return bool(best.ci_low <= np.fmax(best.chance, 0) and not best.p_value < SIGNIFICANT)
