@@ -78,10 +78,11 @@ class Recommendation:
         """
         from layerscope.figures.layer_figure import scores_figure
 
+        layers = self.table[self.table["best_layer"] != OFFICIAL]
         which = self._only("task", task), self._only("protocol", protocol)
         tables = {
             "scores": self.scores.table,
-            "layers": self.table.drop(columns="verdict"),
+            "layers": layers.drop(columns="verdict"),
             "ceilings": self.scores.ceilings,
             "representations": self.representations,
         }
@@ -93,7 +94,7 @@ class Recommendation:
                 paths["scores"],
                 *which,
                 {"models": described(self.scores.models.values())},
-                layers_path=paths["layers"],
+                layers_path=paths["layers"] if len(layers) else None,
                 ceilings_path=paths["ceilings"] if len(self.scores.ceilings) else None,
                 representations_path=paths["representations"],
             )[0]
@@ -134,7 +135,8 @@ def recommend(scores: Scores) -> Recommendation:
     layers = chosen.layers.assign(verdict=[words[key] for key in keys])
     representations = choose_representations(*evidence)
     alone = _without_layers(scores, representations, layers)
-    table = pd.concat([layers, alone], ignore_index=True) if len(alone) else layers
+    tables = [rows for rows in (layers, alone) if len(rows)] or [layers]
+    table = pd.concat(tables, ignore_index=True)
     return Recommendation(table, representations, chosen.curves, chosen.shifts, scores)
 
 
@@ -148,14 +150,5 @@ def _without_layers(scores: Scores, representations: pd.DataFrame, layers: pd.Da
     rows = best.assign(verdict=[words[key] for key in keys], best_layer=OFFICIAL)
     rows = rows[[key not in layered for key in keys]]
     numbers = {name: f"best_{name}" for name in ("estimate", "ci_low", "ci_high")}
-    columns = [
-        *KEYS,
-        "metric",
-        "status",
-        "reason",
-        "best_layer",
-        *numbers.values(),
-        "recommendation",
-        "verdict",
-    ]
-    return rows.rename(columns=numbers)[columns]
+    about = ["metric", "status", "reason", "best_layer", *numbers.values(), "recommendation", "verdict"]
+    return rows.rename(columns=numbers)[[*KEYS, *about]]

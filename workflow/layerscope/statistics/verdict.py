@@ -46,7 +46,7 @@ def verdict(choice: LayerChoice) -> Verdict:
 
 
 def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
-    """What follows where no layer is chosen: ``use_layer`` where every other representation is shown worse."""
+    """What follows where no layer is chosen; ``use_layer`` if every other representation is worse."""
     if not choice.ranked:
         return "not_scored"
     if _may_be_chance(choice.ranked[0]):
