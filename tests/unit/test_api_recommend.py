@@ -17,7 +17,7 @@ from layerscope.errors import ConfigError
 from layerscope.statistics.choice import Difference, LayerChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.statistics.verdict import verdict
-from layerscope.tables import write_resamples, write_scores, write_table
+from layerscope.tables import write_resamples, write_table
 
 QUICK = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
 

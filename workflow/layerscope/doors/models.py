@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,10 +16,10 @@ from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry
 from layerscope.settings import demand_known
+from layerscope.sources.cache import named_cache, weights_folder
 from layerscope.study import stated
 from layerscope.study_file import read_study
 
-CACHE = "LAYERSCOPE_CACHE"
 MIRROR = "LAYERSCOPE_MIRROR"
 
 
@@ -114,11 +112,9 @@ def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool)
 
 def cache_folder() -> Path:
     """Folder that studies and calls share: ``$LAYERSCOPE_CACHE``, or the platform's for caches."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser()
     from platformdirs import user_cache_path
 
-    return user_cache_path("layerscope")
+    return named_cache() or user_cache_path("layerscope")
 
 
 def cached_weights(name: str, model: FoundationModel, accept_licence: bool) -> Path:
@@ -137,16 +133,7 @@ def cached_weights(name: str, model: FoundationModel, accept_licence: bool) -> P
             f"{name}: its weights come under this licence: {model.licence or 'not stated'}. "
             "If you accept it, call with accept_licence=True; nothing was fetched"
         )
-    with _locked(folder):
+    with weights_folder(cache_folder(), name) as folder:
         for file, source in model.weights.fetch.items():
             fetch(stated(source), folder / file, mirror=os.environ.get(MIRROR))
     return folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder of weights, so that two calls do not fetch the same file at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
