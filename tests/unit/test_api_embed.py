@@ -105,6 +105,34 @@ def test_layers_can_be_kept_and_read_again(scgpt: Study, tmp_path: Path) -> None
         embedded(scgpt, scgpt.cells, output=scgpt.cells)
 
 
+def test_progress_is_a_bar_where_no_log_is_kept(
+    scgpt: Study, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    embedded(scgpt, scgpt.cells)
+    assert "30/30" in capsys.readouterr().err
+    with caplog.at_level("INFO", logger="layerscope"):
+        embedded(scgpt, scgpt.cells)
+    assert "30/30" not in capsys.readouterr().err
+    assert "30 of 30 cells" in caplog.text
+
+
+def test_an_interrupted_call_goes_on_where_it_was(
+    scgpt: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    adata, output = anndata.read_h5ad(scgpt.cells), tmp_path / "kept.h5ad"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("layerscope.extraction.job.write_embeddings", interrupted)
+        embedded(scgpt, adata, output=output)
+    with caplog.at_level("INFO", logger="layerscope"):
+        layers = embedded(scgpt, adata, output=output)
+    assert "taking up an interrupted run: 30 cells are done" in caplog.text
+    assert_agree(layers["02"], embedded(scgpt, adata)["02"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.h5ad"]
+
+
 def test_what_lay_in_a_temporary_file_goes_with_the_result(scgpt: Study) -> None:
     layers = embedded(scgpt, scgpt.cells)
     path = layers.path
@@ -147,6 +175,7 @@ def test_a_control_is_of_its_model(scgpt: Study, monkeypatch: pytest.MonkeyPatch
     [
         ({"model": "scgptt"}, ConfigError, "did you mean 'scgpt'"),
         ({"devise": "cpu"}, ConfigError, "did you mean 'device'"),
+        ({"selection": {"min_cells": 3}}, ConfigError, "no keyword 'selection'"),
         ({"device": "tpu"}, ConfigError, "device"),
         ({"matrix": "layers/counts"}, ConfigError, "no matrix 'layers/counts'"),
         ({"settings": {"bins": 3, "no_such": 1}}, ConfigError, "no_such"),

@@ -164,7 +164,9 @@ def table_of(rows: np.ndarray, adata: anndata.AnnData) -> pd.DataFrame:
 FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
     "names of arrays in obsm": lambda adata, layers: ["m_layer_01", "obsm/m_layer_02"],
     "numbers": lambda adata, layers: {"1": layers["01"], "2": layers["02"]},
+    "whole numbers": lambda adata, layers: {1: layers["01"], 2: layers["02"]},
     "names of layers": lambda adata, layers: {"layer_1": layers["01"], "Layer_002": layers["02"]},
+    "names of blocks": lambda adata, layers: {"m/layers.1": layers["01"], "m.block2": layers["02"]},
     "tables": lambda adata, layers: {name: table_of(rows, adata) for name, rows in layers.items()},
     "sparse": lambda adata, layers: {name: sparse.csr_matrix(rows) for name, rows in layers.items()},
     "double": lambda adata, layers: {name: rows.astype(float) for name, rows in layers.items()},
@@ -231,7 +233,7 @@ def test_other_names_are_models_of_their_own(adata: anndata.AnnData) -> None:
 
 def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
     one = called("cell_type", "strict", adata, ["m_layer_01"])
-    other = called("cell_type", "strict", adata, {"<b>": 0} and {"X_scVI": adata.obsm["m_layer_02"]})
+    other = called("cell_type", "strict", adata, {"X_scVI": adata.obsm["m_layer_02"]})
     both = one + other
     assert len(both.table) == len(one.table) + len(other.table)
     assert "X_scVI" in both._repr_html_() and "<table" in both._repr_html_()

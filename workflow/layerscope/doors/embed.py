@@ -77,7 +77,7 @@ def embed(
     ConfigError, DataError, ModelError, SourceError
         If a keyword, the cells or the weights do not allow it: in one or two lines, with the remedy.
     """
-    keywords.refuse_unknown(more, _known(), "embed")
+    keywords.refuse_unknown(more, [*KEYWORDS, *keywords.COLUMNS], "embed")
     if obsm and isinstance(cells, str | Path):
         raise ConfigError("embed: obsm=True writes into an AnnData, and a path was given; use output=...")
     how = ExtractionSettings.read({name: more[name] for name in HOW if name in more}, "embed")
@@ -157,9 +157,12 @@ def _chosen_layers(layers: str | Sequence[str], n_layers: int, model: str) -> li
     return wanted
 
 
-def _known() -> list[str]:
-    columns = [*keywords.COLUMNS, "columns"]
-    return [*HOW, *keywords.OF_CELLS, *columns, keywords.GENE_NAMES]
+def _words() -> dict[str, str]:
+    """Keywords beside those that the signature names; perturbations are selected by the task's call alone."""
+    words = {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()}
+    del words["selection"]
+    return words
 
 
-keywords.show(embed, {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()})
+KEYWORDS = _words()
+keywords.show(embed, KEYWORDS)

@@ -22,7 +22,8 @@ from layerscope.tables import OFFICIAL
 
 One: TypeAlias = Layers | Mapping[str, Any] | str | Path
 Given: TypeAlias = One | Sequence[One]
-NUMBERED = re.compile(r"(?:(?P<model>.+?)[_.:/ -]+)?layer[_.: -]?(?P<number>\d{1,3})", re.IGNORECASE)
+BLOCK = r"(?:layers?|blocks?)[_.: -]?(?P<number>\d{1,3})"
+NUMBERED = re.compile(rf"(?:(?P<model>.+?)[_.:/ -]+)?{BLOCK}", re.IGNORECASE)
 LAST = re.compile(rf"(?:(?P<model>.+?)[_.:/ -]+)?{OFFICIAL}", re.IGNORECASE)
 
 
