@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from family_examples import EXAMPLES, ROUNDING, Study, study_of
 from scipy import sparse
@@ -15,10 +16,12 @@ from scipy import sparse
 import compute_baseline
 import layerscope as ls
 import prepare_cells
+import score_layer
 from layerscope.doors import models
 from layerscope.doors.representations import representations
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_layer, read_layers
+from layerscope.tables import read_scores
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,39 @@ def test_every_layer_is_the_one_that_the_script_writes(studies: dict[str, Study]
         assert_agree(layers[name], read_layer(expected, name).matrix, name)
     assert list(layers.refused) == [layers.cell_ids[-1]]  # it expresses nothing
     assert np.isnan(layers["official"][-1]).all()
+
+
+@pytest.mark.parametrize("held", ["in memory", "a path"])
+def test_rows_from_cells_to_scores_are_those_of_the_scripts(tmp_path: Path, held: str) -> None:
+    study = study_of(EXAMPLES["scgpt"], tmp_path, n_cells=160)
+    adata = anndata.read_h5ad(study.cells)
+    adata.obs["kind"] = np.resize(["T", "B", "B", "NK"], 160)
+    adata.obs["patient"] = np.repeat(["p1", "p2", "p3", "p4"], 40)
+    adata.obs["tissue"] = np.resize(["blood"] * 9 + ["skin"], 160)
+    adata.write_h5ad(tmp_path / "given.h5ad")
+    chosen = {"subset": {"tissue": "blood"}, "quality": {"min_genes_per_cell": 2, "min_cells_per_gene": 3}}
+    columns = {"cell_type": "kind", "donor": "patient"}
+    scoring = {"resamples": 100, "splits": 10, "shuffles": 3, "refits": 2}
+
+    settings = json.dumps({"task": "cell_type", "columns": columns, **chosen})
+    words = ["--input", f"{tmp_path}/given.h5ad", "--settings", settings, "--condition", "cells"]
+    words += ["--summary", f"{tmp_path}/summary.tsv", "--obs", f"{tmp_path}/obs.parquet"]
+    prepare_cells.main([*words, "--output", f"{tmp_path}/prepared.h5ad"])
+    layers = study.extract("scgpt.h5ad", cells=tmp_path / "prepared.h5ad", seed=1)
+    tables = []
+    for layer in read_layers(layers):
+        words = ["--task", "cell_type", "--protocol", "strict", "--condition", "cells", "--model", "scgpt"]
+        words += ["--layer", layer, "--embeddings", str(layers), "--cells", f"{tmp_path}/obs.parquet"]
+        words += ["--settings", json.dumps(scoring), "--seed", "1", "--output", f"{tmp_path}/scores.tsv"]
+        score_layer.main([*words, "--resamples", f"{tmp_path}/scores.npz"])
+        tables.append(read_scores(tmp_path / "scores.tsv"))
+
+    cells: Any = adata if held == "in memory" else tmp_path / "given.h5ad"
+    ours = embedded(study, cells, **chosen)
+    scores = ls.score(cells, ours, task="cell_type", label="kind", group="patient", **chosen, **scoring)
+    expected = pd.concat(tables, ignore_index=True)
+    pd.testing.assert_frame_equal(scores.table, expected, check_dtype=False, rtol=0, atol=1e-4)
+    assert set(scores.table["layer"]) == {"00", "01", "02", "official"}
 
 
 @pytest.fixture

@@ -181,6 +181,11 @@ def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 
 
+def test_layers_scored_at_once_score_the_same(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
+    table = called("cell_type", "strict", adata, ["m_layer_01", "m_layer_02"], jobs=2).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("held", ["backed", "a path"])
 def test_cells_on_disk_are_scored_alike(
     tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
@@ -247,6 +252,7 @@ def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.D
     [
         ("m_layer_01", {"fold": 3}, ConfigError, "did you mean 'folds'"),
         ("m_layer_01", {"folds": 1}, ConfigError, "folds: found 1; expected at least 2"),
+        ("m_layer_01", {"jobs": 0}, ConfigError, "jobs: found 0"),
         ("m_layer_01", {"task": "cell_types"}, ConfigError, "no task 'cell_types'"),
         ("m_layer_01", {"protocol": "paper"}, ConfigError, "no cell_type protocol 'paper'"),
         ("m_layer_01", {"cell_type": "kin"}, DataError, "did you mean 'kind'"),

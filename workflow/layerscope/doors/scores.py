@@ -104,6 +104,7 @@ def score(
     name: str = "embedding",
     seed: int = 1,
     threads: int = 1,
+    jobs: int = 1,
     **more: Any,
 ) -> Scores:
     """Score layers by a task.
@@ -127,7 +128,9 @@ def score(
     seed
         Of all that is drawn; the workflow's default is 1 too.
     threads
-        To compute with.
+        To compute with, of each layer.
+    jobs
+        Layers that are scored at once, each by a process of its own; -1 for one on every core.
 
     Returns
     -------
@@ -138,11 +141,13 @@ def score(
     ConfigError, DataError
         If a keyword, the cells or a layer do not allow it: in one or two lines, with the remedy.
     """
+    if jobs < 1 and jobs != -1:
+        raise ConfigError(f"score: jobs: found {jobs}; expected 1 or more, or -1 for one on every core")
     chosen = task_named(task)
     own = keywords.of_task(chosen, protocol, more)
     settings = chosen.settings_of(protocol, own)
     given = representations(layers, cells, name)
-    scoring = Scoring(chosen, protocol, settings, condition, seed, threads)
+    scoring = Scoring(chosen, protocol, settings, condition, seed, threads, jobs)
     with tempfile.TemporaryDirectory(prefix="layerscope-") as scratch:
         folder, of_cells = Path(scratch), keywords.of_cells(more, chosen)
         if chosen.has_reference or NEED_VALUES & set(more):
@@ -162,6 +167,7 @@ class Scoring:
     condition: str
     seed: int
     threads: int
+    jobs: int
 
     def reference(self, cells: Path, settings: Mapping[str, Any], folder: Path) -> Path:
         """Make what the layers are compared with, as the workflow's rules do."""
@@ -188,30 +194,37 @@ class Scoring:
 
     def of_all(self, given: Iterable[Representation], obs: pd.DataFrame, reference: Path | None) -> Scores:
         """Score every layer of every model."""
+        from joblib import Parallel, delayed
+
         pairs = [(one, layer) for one in given for layer in one.layers]
+        jobs = (delayed(score_one)(self.task.name, self.job(*pair, obs, reference)) for pair in pairs)
+        at_once = Parallel(n_jobs=self.jobs, return_as="generator")(jobs)
+        progress = tqdm(at_once, f"{self.task.name}, {self.protocol}", len(pairs), unit="layer")
         rows: list[Score] = []
         resamples: dict[Identity, Mapping[str, npt.NDArray[np.float64]]] = {}
-        for one, layer in tqdm(pairs, desc=f"{self.task.name}, {self.protocol}", unit="layer"):
-            name = one.model.name
-            job = ScoringJob(
-                protocol=self.protocol,
-                settings=self.settings,
-                condition=self.condition,
-                model=name,
-                layer=layer,
-                embeddings=one.layer(layer, obs.index),
-                obs=obs,
-                reference=reference,
-                seed=self.seed,
-                threads=self.threads,
-            )
-            scored = score_one(self.task.name, job)
+        for (one, layer), scored in zip(pairs, progress, strict=True):
             rows += scored.rows
-            resamples[self.task.name, self.condition, self.protocol, name, layer] = scored.resamples
+            identity = (self.task.name, self.condition, self.protocol, one.model.name, layer)
+            resamples[identity] = scored.resamples
         table = pd.DataFrame([asdict(row) for row in rows], columns=list(SCORE_COLUMNS))
         made = Scores(table, resamples, {one.model.name: one.model for one, _ in pairs})
         ceilings = reference / CEILINGS if reference else None
         return replace(made, ceilings=read_scores(ceilings)) if ceilings and ceilings.exists() else made
+
+    def job(self, one: Representation, layer: str, obs: pd.DataFrame, reference: Path | None) -> ScoringJob:
+        """What is to be scored of one layer."""
+        return ScoringJob(
+            protocol=self.protocol,
+            settings=self.settings,
+            condition=self.condition,
+            model=one.model.name,
+            layer=layer,
+            embeddings=one.layer(layer, obs.index),
+            obs=obs,
+            reference=reference,
+            seed=self.seed,
+            threads=self.threads,
+        )
 
 
 def _words() -> dict[str, str]:
