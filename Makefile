@@ -2,7 +2,9 @@
 # make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
 # make test  - install likewise and run all tests
 # make portability  - run the unit tests and the study as on other kinds of processors, and compare the tables
+# make gpu-check  - on a machine with a GPU: golden states, speed, memory, shared use, in under eight minutes
 # make rehearsal  - run the paper's configuration, download to report, against servers on 127.0.0.1 (needs nginx)
+# make rehearsal-slice  - cut scattered cells out of 9 GB in the real screen's layout, from a server 50 ms away
 # make test-slurm - run the study through a SLURM of one node, with a killed job and one that lacks memory (needs root)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +14,7 @@ INSTALLED := .venv/installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test portability rehearsal test-slurm check clean-results
+.PHONY: run test portability gpu-check rehearsal rehearsal-slice test-slurm check clean-results
 
 run: $(INSTALLED)
 	snakemake --quiet reason --cores $(CORES) $(ARGS)
@@ -26,10 +28,18 @@ test: $(INSTALLED)
 portability: $(INSTALLED)
 	python tests/workflow/portability.py $(ARGS)
 
+# its table and numbers are under build/gpu_check
+gpu-check: $(INSTALLED)
+	python benchmarks/gpu_check.py $(ARGS)
+
 # what it made stays under build/rehearsal, the report in run/results
 rehearsal: $(INSTALLED)
 	@PATH="$$PATH:/usr/sbin" command -v nginx > /dev/null || { echo "make rehearsal needs nginx, which is not installed. Debian, Ubuntu: apt-get install nginx-light"; exit 1; }
 	CORES=$(CORES) pytest -m rehearsal --durations=3 tests/rehearsal $(ARGS)
+
+# LAYERSCOPE_SLICE_CELLS, _CHUNK and _DELAY (seconds) change the file and the server
+rehearsal-slice: $(INSTALLED)
+	pytest -m slow tests/rehearsal/test_scattered_slice.py $(ARGS)
 
 # LAYERSCOPE_SLURM_STUDY=config/config.yaml runs the whole embedded study, not a part of it
 test-slurm: $(INSTALLED)

@@ -24,11 +24,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from extraction_models import MODELS, RealSize, build
+from extraction_models import MODELS, RealSize, real_size
 from torch import Tensor, nn
 
 from layerscope.extraction.batches import first_within
-from layerscope.models.base import Sentences, TokenBatch, pack
+from layerscope.models.base import Network, Sentences, TokenBatch, pack
 from layerscope.models.scfoundation_network import ScFoundationEncoder
 from layerscope.models.transformer import gathered
 
@@ -38,9 +38,13 @@ SHORTEST, LONGEST = 1200, 2400
 
 def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
     """Cells of 1,200 to 2,400 tokens, longest first; shorter where the model cuts them."""
+    lengths = np.random.default_rng(seed).integers(SHORTEST, LONGEST + 1, n_cells)
+    return sentences_of(np.sort(np.minimum(lengths, model.longest))[::-1], model, seed)
+
+
+def sentences_of(lengths: np.ndarray, model: RealSize, seed: int = 0) -> Sentences:
+    """Cells of so many tokens each, of genes drawn at random."""
     draw = np.random.default_rng(seed)
-    lengths = np.sort(draw.integers(SHORTEST, LONGEST + 1, n_cells))[::-1]
-    lengths = np.minimum(lengths, model.longest)
     ids = [np.sort(draw.choice(model.n_ids, length, replace=False)) for length in lengths]
     values = draw.uniform(0.5, 6, lengths.sum()).astype(np.float32)
     return Sentences(
@@ -52,12 +56,12 @@ def sentences(n_cells: int, model: RealSize, seed: int = 0) -> Sentences:
             "positions": np.concatenate([np.arange(length) for length in lengths]),
         },
         cells={},
-        refused=[""] * n_cells,
-        shortened=np.zeros(n_cells, dtype=bool),
+        refused=[""] * len(lengths),
+        shortened=np.zeros(len(lengths), dtype=bool),
     )
 
 
-def ours(model: RealSize, cells: Sentences, budget: int) -> list[Tensor]:
+def ours(network: Network, cells: Sentences, budget: int) -> list[Tensor]:
     """One vector per cell and layer, batch by batch."""
     out: list[Tensor] = []
     order = np.arange(len(cells.offsets) - 1)
@@ -66,13 +70,13 @@ def ours(model: RealSize, cells: Sentences, budget: int) -> list[Tensor]:
             chosen = order[: first_within(cells.lengths[order], budget)]
             order = order[len(chosen) :]
             batch = pack(cells, chosen)
-            out.append(torch.stack([last_token(hidden, batch) for _, hidden in model.encoder.layers(batch)]))
+            out.append(torch.stack([last_token(hidden, batch) for _, hidden in network.layers(batch)]))
     return out
 
 
 def last_token(hidden: Tensor, batch: TokenBatch) -> Tensor:
     """The last token of each cell."""
-    return gathered(hidden, batch, torch.as_tensor(np.diff(batch.offsets) - 1))
+    return gathered(hidden, batch, torch.diff(batch.cumulative_lengths) - 1)
 
 
 def torch_layers(model: ScFoundationEncoder) -> nn.ModuleList:
@@ -108,12 +112,13 @@ def products(model: RealSize, tokens: int, attention: bool) -> Callable[[], floa
 
     Those of its linear layers alone, or those of attention (without its softmax) as well, head by head.
     """
-    hidden, wide, head = model.hidden, model.feed_forward, model.hidden // model.heads
+    hidden, wide, heads = model.config.hidden_size, model.config.feed_forward, model.config.heads
+    head = hidden // heads
     shapes = [
         (tokens, a, b) for a, b in ((hidden, 3 * hidden), (hidden, hidden), (hidden, wide), (wide, hidden))
     ]
     if attention:
-        shapes += [(tokens, head, tokens), (tokens, tokens, head)] * model.heads
+        shapes += [(tokens, head, tokens), (tokens, tokens, head)] * heads
     pairs = [(torch.randn(rows, depth), torch.randn(depth, columns)) for rows, depth, columns in shapes]
 
     def run() -> float:
@@ -142,21 +147,22 @@ def main() -> None:
     p.add_argument("--token-budget", type=int, default=8192)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    model = build(args.family, args.size)
+    model = real_size(args.family, args.size)
+    network = model.drawn()
     cells = sentences(args.cells, model)
     operations = sum(model.operations(int(tokens)) for tokens in cells.lengths)
     typical = int(np.mean(cells.lengths))
     linear, every = products(model, typical, attention=False), products(model, typical, attention=True)
-    theirs = model.encoder if isinstance(model.encoder, ScFoundationEncoder) else None
+    theirs = network if isinstance(network, ScFoundationEncoder) else None
     layers = torch_layers(theirs) if theirs else nn.ModuleList()
     rounds: list[dict[str, float]] = []
     with torch.inference_mode():
         linear()
         every()
-        ours(model, sentences(1, model, seed=1), args.token_budget)
+        ours(network, sentences(1, model, seed=1), args.token_budget)
     for _ in range(args.rounds):
         spent: dict[str, float] = {}
-        spent["engine"], result = cpu_seconds(lambda: ours(model, cells, args.token_budget))
+        spent["engine"], result = cpu_seconds(lambda: ours(network, cells, args.token_budget))
         spent["linear"] = seconds_per_operation(linear, operations / 10) * operations
         spent["every"] = seconds_per_operation(every, operations / 10) * operations
         if theirs:

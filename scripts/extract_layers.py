@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.extraction.options import add_options, extraction
+from layerscope.extraction.options import Parser, add_options, extraction, whole_number
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__)
+    p = Parser(__doc__)
     add_options(p)
     p.add_argument("--output", required=True, type=Path, help="embeddings file (h5ad)")
     p.add_argument(
         "--shard",
         nargs=2,
-        type=int,
+        type=whole_number(1),
         default=(1, 1),
         metavar=("NUMBER", "OF"),
         help="this stretch of the cells alone; merge_shards.py joins all of them",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.extraction.options import add_options, extraction
+from layerscope.extraction.options import Parser, add_options, extraction
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__)
+    p = Parser(__doc__)
     add_options(p)
     p.add_argument("--design", type=Path, nargs="*", default=[], help="strict: design.npz of the reference")
     p.add_argument("--output", required=True, type=Path, help="file of sums (h5)")

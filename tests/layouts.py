@@ -144,25 +144,42 @@ def cd4_obs(
     several = (drawn >= controls) & (drawn < controls + 0.04)
     guide[control] = [f"NTC-{number}" for number in rng.integers(1, 6, control.sum())]
     target[control], kind[control] = "NTC", "non-targeting"
-    guide[several], target[several], kind[several] = "multi_sgRNA", "multi_sgRNA", np.nan
+    guide[several], target[several] = "multi_sgRNA", np.nan  # the owners call them targeting
     guide[none], target[none], kind[none] = np.nan, np.nan, np.nan
     mitochondrial = rng.gamma(4, 0.6, n_cells).astype(np.float32)
+    ids = {name: f"ENSG{number:011d}" for number, name in enumerate(targets, 90_000)} | {"NTC": "NTC"}
+    lane = [f"lane_{number}" for number in rng.integers(1, lanes + 1, n_cells)]
     return pd.DataFrame(
         {
-            "lane_id": pd.Categorical([f"lane_{lane}" for lane in rng.integers(1, lanes + 1, n_cells)]),
+            "lane_id": pd.Categorical(lane),
             "n_genes_by_counts": rng.integers(400, 4000, n_cells).astype(np.int32),
             "total_counts": rng.integers(900, 20000, n_cells).astype(np.float32),
             "pct_counts_mt": mitochondrial,
             "top_guide_UMI_counts": rng.integers(1, 60, n_cells).astype(np.float64),
             "guide_id": pd.Categorical(guide),
             "perturbed_gene_name": pd.Categorical(target),
-            "perturbed_gene_id": pd.Categorical(target),
+            "perturbed_gene_id": pd.Categorical(pd.Series(target).map(ids).to_numpy()),
             "guide_type": pd.Categorical(kind),
             "PuroR": rng.random(n_cells).astype(np.float32),
             "guide_group": pd.Categorical(["1"] * n_cells),
             "low_quality": mitochondrial > 5,
         },
-        index=[f"{'ACGT'[i % 4]}CATTAGG{i:07d}-1" for i in range(n_cells)],
+        index=[f"{'ACGT'[i % 4]}CATTAGG{i:07d}-1_{lane}_CRISPR" for i, lane in enumerate(lane)],
+    )
+
+
+def cd4_var(names: Sequence[str]) -> pd.DataFrame:
+    """The owners' table of genes, by Ensembl id."""
+    ids = ensembl_ids(len(names))
+    return pd.DataFrame(
+        {
+            "gene_name": list(names),
+            "gene_ids": ids,
+            "feature_types": pd.Categorical(["Gene Expression"] * len(names)),
+            "genome": pd.Categorical(["GRCh38"] * len(names)),
+            "mt": [name.startswith("MT-") for name in names],
+        },
+        index=ids,
     )
 
 
@@ -177,9 +194,12 @@ def write_cd4_perturbseq(
     spread: float = 0.5,
     storage: dict[str, Any] | None = None,
     drawn: Sequence[str] | None = None,
+    appended: int | None = None,
+    types: tuple[str, str] = ("float32", "int64"),
+    gene_order: Sequence[int] | None = None,
     **cells: Any,
 ) -> None:
-    """Write a file in the layout of ``D1_Rest.assigned_guide.h5ad``, cell by cell, so that it may be large.
+    """Write a file in the layout of ``D1_Rest.assigned_guide.h5ad``, block by block, so that it may be large.
 
     ``X`` is CSR raw counts, contiguous and uncompressed unless ``storage`` (keywords of h5py's
     ``create_dataset``, such as ``chunks`` and ``compression``) says otherwise; gene names are Ensembl ids.
@@ -187,7 +207,10 @@ def write_cd4_perturbseq(
     ``detected`` is the median gene's count, ``spread`` how much the cells' depths differ (both logarithmic).
     Where ``drawn`` names targets, only their cells and the non-targeting ones have counts of their own; all
     others share the rows of a few cells, which is fast.
-    ``cells`` are keywords of :func:`cd4_obs`.
+    ``appended`` is the number of cells that the owners' program appends at a time, 1,000 in the real files:
+    chunks of both arrays then alternate in the file. ``types`` are those of values and of gene numbers,
+    ``gene_order`` are the positions of the genes in the
+    order of the columns. ``cells`` are keywords of :func:`cd4_obs`.
     """
     rng = np.random.default_rng([seed, 3])
     names = list(genes) if genes is not None else symbols(200)
@@ -204,21 +227,57 @@ def write_cd4_perturbseq(
         rates = np.array([base + shifts.get(name, 0.0) for name in labels])
         counts = rng.poisson(np.exp(rates) * rng.lognormal(0, spread, (len(labels), 1)))
         blocks.append(sparse.csr_matrix(counts.astype(np.float32)))
-    matrix = sparse.vstack(blocks, format="csr")
+    matrix, row = sparse.vstack(blocks, format="csr"), np.arange(n_cells)
     if not own.all():
         shared = rng.poisson(np.exp(base) * rng.lognormal(0, spread, (SHARED_ROWS, 1)))
         row = rng.integers(matrix.shape[0], matrix.shape[0] + SHARED_ROWS, n_cells)
         row[own] = np.arange(matrix.shape[0])
-        matrix = sparse.vstack([matrix, sparse.csr_matrix(shared.astype(np.float32))], format="csr")[row]
+        matrix = sparse.vstack([matrix, sparse.csr_matrix(shared.astype(np.float32))], format="csr")
+    var = cd4_var(names)
+    if gene_order is not None:
+        matrix, var = matrix[:, gene_order].sorted_indices(), var.iloc[list(gene_order)]
+    obs["total_counts"] = np.asarray(matrix.sum(axis=1), dtype=np.float32).ravel()[row]
+    obs["n_genes_by_counts"] = np.diff(matrix.indptr).astype(np.int32)[row]
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
         x.attrs["shape"] = np.array([n_cells, len(names)], dtype=np.int64)
-        x.create_dataset("data", data=matrix.data, **(storage or {}))
-        x.create_dataset("indices", data=matrix.indices.astype(np.int64), **(storage or {}))
-        x.create_dataset("indptr", data=matrix.indptr.astype(np.int64))
+        _write_rows(x, matrix, row, types, storage or {}, appended)
         write_elem(file, "obs", obs)
-        write_elem(file, "var", pd.DataFrame({"gene_name": names}, index=ensembl_ids(len(names))))
+        write_elem(file, "var", var)
         for empty in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
             write_elem(file, empty, {})
+
+
+def _write_rows(
+    x: h5py.Group,
+    matrix: sparse.csr_matrix,
+    row: np.ndarray,
+    types: tuple[str, str],
+    storage: dict[str, Any],
+    appended: int | None,
+) -> None:
+    """Write ``row`` of a matrix, array after array, or a number of rows at a time to both arrays."""
+    starts = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr)[row], dtype=np.int64)])
+    arrays = dict(zip(("data", "indices"), types, strict=True))
+    parts = [
+        (first, row[first : first + (appended or 1000)]) for first in range(0, len(row), appended or 1000)
+    ]
+    if appended is None:
+        for name, kind in arrays.items():
+            made = x.create_dataset(name, (starts[-1],), kind, **storage)
+            for first, rows in parts:
+                made[starts[first] : starts[first + len(rows)]] = getattr(matrix[rows], name)
+        x.create_dataset("indptr", data=starts)
+        return
+    for name, kind in arrays.items():
+        x.create_dataset(name, (0,), kind, maxshape=(None,), **storage)
+    x.create_dataset("indptr", data=starts[: appended + 1], chunks=(appended + 1,), maxshape=(None,))
+    for first, rows in parts:
+        last, block = first + len(rows), matrix[rows]
+        for name in arrays:
+            x[name].resize((starts[last],))
+            x[name][starts[first] :] = getattr(block, name)
+        x["indptr"].resize((last + 1,))
+        x["indptr"][first : last + 1] = starts[first : last + 1]

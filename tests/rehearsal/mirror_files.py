@@ -28,20 +28,34 @@ from layouts import ensembl_ids, symbols, write_cd4_perturbseq, write_gse276896
 BUCKET, FOLDER = "genome-scale-tcell-perturb-seq", "marson2025_data"
 GEO = "ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl/GSE276896_adata_meta.h5ad.gz"
 HGNC = "storage.googleapis.com/public-download-files/hgnc/tsv/tsv/hgnc_complete_set.txt"
-GENE_LIST = "raw.githubusercontent.com/biomap-research/scFoundation/main/model/OS_scRNA_gene_index.19264.tsv"
-SCFOUNDATION = "huggingface.co/genbio-ai/scFoundation/resolve/main"
+CODE_REVISION = "d09626a5c1bc30b9c6227378677b61e0b987fe8b"
+WEIGHTS_REVISION = "cb434153a1acfacd215eefc956ea445f7cc39cc3"
+GENE_LIST = (
+    f"raw.githubusercontent.com/biomap-research/scFoundation/{CODE_REVISION}/model/"
+    "OS_scRNA_gene_index.19264.tsv"
+)
+SCFOUNDATION = f"huggingface.co/genbio-ai/scFoundation/resolve/{WEIGHTS_REVISION}"
 TAHOE_X1 = "huggingface.co/tahoebio/Tahoe-x1/resolve/main/1b-model"
 
 N_GENES, N_LISTED, N_VOCABULARY = 1_000, 19_264, 5_000
 UNLISTED = 60
 WIDTH, HEADS = 16, 1
 
-# state: cells, targets, median gene's count, how the matrix is stored. 140 targets have about 25 cells that
+# state: cells, targets, median gene's count, how the matrix is stored; the second is as the real files, whose
+# third state has its genes in another order. 140 targets have about 25 cells that
 # pass, the others few
 SCREENS: Mapping[str, tuple[int, int, float, dict[str, Any]]] = {
     "D1_Rest": (190_000, 12_000, 0.3, {}),
-    "D1_Stim8hr": (60_000, 4_000, 0.22, {"chunks": (4_000,)}),
-    "D1_Stim48hr": (60_000, 4_000, 0.22, {"chunks": (4_000,), "compression": "gzip", "compression_opts": 1}),
+    "D1_Stim8hr": (60_000, 4_000, 0.22, {"storage": {"chunks": (7_618,)}, "appended": 1_000}),
+    "D1_Stim48hr": (
+        60_000,
+        4_000,
+        0.22,
+        {
+            "storage": {"chunks": (4_000,), "compression": "gzip", "compression_opts": 1},
+            "gene_order": list(range(N_GENES - 1, -1, -1)),
+        },
+    ),
 }
 STRONG, CELLS_OF_STRONG, CONTROLS = 140, 23.0, 300
 
@@ -90,7 +104,7 @@ def _write_cord_blood(path: Path) -> None:
 
 
 def _write_screen(
-    path: Path, seed: int, n_cells: int, n_targets: int, detected: float, storage: dict[str, Any]
+    path: Path, seed: int, n_cells: int, n_targets: int, detected: float, how: dict[str, Any]
 ) -> None:
     """One state of the screen; the few strong targets have the cells that a perturbation needs."""
     targeting = 0.66 * n_cells  # a quarter have no guide, 4% several
@@ -108,10 +122,10 @@ def _write_screen(
         strength=0.7,
         detected=detected,
         spread=0.2,
-        storage=storage,
         drawn=[f"TARGET{i}" for i in chosen],
         controls=CONTROLS / n_cells,
         shares=list(shares),
+        **how,
     )
 
 
@@ -152,7 +166,7 @@ def _write_scfoundation(files: Files) -> None:
     checkpoint = release / scfoundation_files.CHECKPOINT
     files.large[f"{SCFOUNDATION}/{checkpoint.name}"] = _sha256(checkpoint)
     files.pinned[checkpoint.name] = {"bytes": checkpoint.stat().st_size, "sha256": _sha256(checkpoint)}
-    files.pinned[listed.name] = {"sha256": _sha256(listed)}
+    files.pinned[listed.name] = {"bytes": listed.stat().st_size, "sha256": _sha256(listed)}
 
 
 def _write_tahoe_x1(files: Files) -> None:

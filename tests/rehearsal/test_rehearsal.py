@@ -23,6 +23,8 @@ from mirror_servers import Served
 from rehearsed_study import CONFIGURATION, Rehearsal
 from workflow_study import ROOT
 
+from layerscope.cells.damage import OWNERS_SUMS
+from layerscope.cells.readers.cd4_perturbseq import COLUMNS_READ as COLUMNS_READ_BY_THE_READER
 from layerscope.extraction.embeddings_file import read_layer, read_layers
 from layerscope.layout import layer_names
 from layerscope.sources.manifest import read_manifest
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.rehearsal
 
 CONDITIONS = {"cord_blood": "trajectory"} | dict.fromkeys(SCREENS, "perturbation")
 LAYERS = {"scfoundation": 12, "tahoe_x1_1b": 24}
-COLUMNS_READ = ("lane_id", "guide_id", "perturbed_gene_name", "guide_type", "low_quality")
+COLUMNS_READ = (*COLUMNS_READ_BY_THE_READER, *OWNERS_SUMS)
 WANTED, ALLOWED, OF_CHUNKS = 0.016, 0.02, 1.3
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import anndata as ad
@@ -159,6 +160,15 @@ def test_half_precision_stays_close_and_is_told_in_the_provenance(study_of_each)
         assert cosine.min() > 0.999
 
 
+def test_float32_is_not_shortened_where_the_environment_would_have_it(study, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Engine, "run", lambda _: seen.append(torch.get_float32_matmul_precision()))
+    monkeypatch.setattr(job_module, "write_embeddings", lambda *_: None)
+    torch.set_float32_matmul_precision("high")
+    study.extract()
+    assert seen == ["highest"]
+
+
 @pytest.mark.parametrize(("given", "budget"), [(0, 8192), (37, 37)])
 def test_a_budget_that_is_not_set_is_the_devices_own(study, monkeypatch, given, budget):
     budgets = []
@@ -181,6 +191,27 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
     caplog.set_level("INFO")
     assert_layers_agree(expected, study.extract("small.h5ad", token_budget=350))
     assert "the budget is now 87 tokens" in caplog.text
+
+
+def test_tensors_of_a_pass_that_ran_out_of_memory_are_gone_before_the_next_batch(study, monkeypatch):
+    """An error holds the tensors of the functions that it went through, until it is gone itself."""
+    whole, of_failed_pass, alive_when_emptied = Engine._forward, [], []
+
+    def forward(self, window, cells):
+        large = torch.zeros(3)
+        if window.sentences.lengths[cells].sum() > 200:
+            of_failed_pass.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, window, cells)
+
+    monkeypatch.setattr(Engine, "_forward", forward)
+    monkeypatch.setattr(
+        torch.cuda,
+        "empty_cache",
+        lambda: alive_when_emptied.append(sum(reference() is not None for reference in of_failed_pass)),
+    )
+    study.extract(token_budget=350)
+    assert alive_when_emptied == [0] * len(of_failed_pass) and of_failed_pass
 
 
 @pytest.mark.parametrize(
@@ -234,7 +265,7 @@ def test_scfoundation_refuses_what_is_neither_counts_nor_said_to_be_log_normalis
     raw = counts(60, N_GENES)[:-1]
     matrix = np.log1p(raw / raw.sum(axis=1, keepdims=True) * 1e4)
     cells = write_h5ad(tmp_path / "cells.h5ad", matrix, EXAMPLES["scfoundation"].genes)
-    with pytest.raises(DataError, match="values: log_normalised"):
+    with pytest.raises(DataError, match="--set values=log_normalised"):
         run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation")
     settings = {"values": "log_normalised"}
     path = run_extraction(weights, cells, tmp_path / "o.h5ad", "scfoundation", settings=settings)
@@ -268,7 +299,7 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("job", "error", "message"),
     [
-        ({"layers": 12}, ModelError, "has 2 layers, the study says 12"),
+        ({"layers": 12}, ModelError, "has 2 layers, but --layers .* says 12"),
         ({"pooling": "sum"}, ConfigError, "no pooling 'sum'; choose one of"),
         ({"settings": {"matrix": "layers/counts"}}, DataError, "no matrix 'layers/counts'"),
         ({"settings": {"gene_column": "symbols"}}, DataError, "no column 'symbols'"),

@@ -68,8 +68,12 @@ def test_half_precision_is_computed_in_single(layout: str) -> None:
     ("starts", "columns", "words"),
     [
         ([0, 2], [0, 1, 0, 1], "damaged: 2 rows and 4 entries"),
-        ([0, 4, 2], [0, 1, 0, 1], "damaged: 2 rows and 4 entries"),
-        ([0, 2, 4], [0, 1, 0, 7], "it has 2 columns, and entries of column 7"),
+        ([1, 2, 4], [0, 1, 0, 1], "damaged: 2 rows and 4 entries"),
+        ([0, 4, 2], [0, 1, 0, 1], "damaged: 2 rows and 4 entries.* row 1 "),
+        ([0, 5, 5], [0, 1, 0, 1], "damaged: 2 rows and 4 entries.* rows 0-1 "),
+        ([0, 2, 4], [0, 1, 0, 7], "it has 2 columns, and entries of column 7, in row 1 "),
+        ([0, 2, 4], [-1, 1, 0, 7], "it has 2 columns, and entries of column -1, in rows 0-1 "),
+        ([0, 2, 4], [0, 2**32 + 1, 0, 1], f"entries of column {2**32 + 1}, in row 0 "),
     ],
 )
 def test_a_damaged_matrix_is_refused(starts: list[int], columns: list[int], words: str) -> None:
@@ -97,3 +101,10 @@ def test_a_sample_is_spread_over_all_rows(n_rows: int, size: int) -> None:
     assert np.all(np.diff(rows) > 0)
     if n_rows and size > 1:
         assert (rows[0], rows[-1]) == (0, n_rows - 1)
+
+
+def test_a_damaged_row_between_others_does_not_matter() -> None:
+    with h5py.File(io.BytesIO(), "w") as file:
+        file.update({"indptr": [0, 2, 4, 5], "indices": [0, 1, -9, 2**40, 1], "data": np.ones(5)})
+        rows = StoredRows(file, (3, 2)).read(np.array([0, 2]))
+        assert rows.toarray().tolist() == [[1, 1], [0, 1]]

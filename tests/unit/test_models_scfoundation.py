@@ -154,7 +154,7 @@ def test_what_is_no_gene_list_is_refused(tmp_path, content, message):
     [
         ({"tgthighres": "x4"}, "expected t4, f2, a5"),
         ({"submodel": "best"}, "choose one of cell, rde, gene"),
-        ({"total_offset": "one"}, "not a float"),
+        ({"total_offset": "one"}, "is not a float"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(chosen, message):

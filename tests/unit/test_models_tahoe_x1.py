@@ -164,7 +164,7 @@ def test_a_long_cell_keeps_a_subset_of_its_genes_with_the_bins_of_the_whole_cell
         ("model_config.yml", {"n_layers": 4}, "says n_layers = 4, the tensors 3"),
         ("model_config.yml", {"norm_scheme": "post"}, "norm_scheme is 'post'"),
         ("model_config.yml", {"use_glu": True}, "use_glu is True"),
-        ("model_config.yml", {"transformer_activation": "swish"}, "'swish' is not one of"),
+        ("model_config.yml", {"transformer_activation": "softmax"}, "model_config.yml: activation 'softmax'"),
         ("model_config.yml", {"n_heads": 5, "attn_config": {"kv_nheads": 5}}, "5 heads do not divide"),
         ("collator_config.yml", {"right_binning": True}, "other bins"),
     ],

@@ -1,10 +1,14 @@
-"""A table of tokens stays in its memory map."""
+"""A table of tokens: each that occurs is worked out once, and on a CPU the rest stays in the file."""
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from layerscope.errors import ModelError
+from layerscope.models.base import TokenBatch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.weights import load_strictly, read_checkpoint
 
@@ -19,7 +23,8 @@ class Network(nn.Module):
         self.seen = 0
 
     def forward(self, ids):
-        return self.table(ids, self.project)
+        batch = TokenBatch(tokens={"ids": ids}, cells={}, offsets=np.array([0, len(ids)]))
+        return self.table(batch, self.project)
 
     def project(self, vectors):
         self.seen += len(vectors)
@@ -50,11 +55,10 @@ def test_rows_dealt_out_anew_go_with_their_tokens_even_after_a_run():
         assert torch.equal(model(torch.arange(N_TOKENS)), torch.roll(before, 1, 0))
 
 
-def test_the_table_stays_on_the_host_in_the_precision_of_the_file():
-    model = network()
-    weight = model.table.weight
-    model.to(torch.float64)
-    assert model.table.weight is weight and model.linear.weight.dtype == torch.float64
+def test_the_table_goes_to_the_device_of_the_network_and_is_no_part_of_a_file_besides():
+    model = network().to("meta")
+    assert model.table.weight.is_meta and model.table.rows.is_meta
+    assert set(model.state_dict()) == {"table.weight", "linear.weight", "linear.bias"}
 
 
 def mapped_bytes(path: Path) -> int:
@@ -77,7 +81,21 @@ def test_only_the_rows_of_tokens_that_occur_are_read_into_memory(tmp_path):
     with torch.device("meta"):
         model = Network(n_tokens, width)
     load_strictly(model, read_checkpoint(path), ignored=(), path=path)
+    model.eval().to("cpu")
     with torch.inference_mode():
         model(torch.arange(3000, 4000))
     assert path.stat().st_size > 40e6
     assert 1e6 < mapped_bytes(path) < 3e6
+
+
+@pytest.mark.parametrize("place", [0, 5_000_000, -1])
+def test_a_number_anywhere_in_the_table_that_is_not_finite_is_refused(tmp_path, place):
+    path = tmp_path / "large.torch"
+    table = torch.ones(40_000, 256)
+    table.reshape(-1)[place] = torch.nan
+    held = {"linear.weight": torch.ones(8, 256), "linear.bias": torch.zeros(8), "table.weight": table}
+    torch.save(held, path)
+    with torch.device("meta"):
+        model = Network(40_000, 256)
+    with pytest.raises(ModelError, match=r"table\.weight holds 1 of"):
+        load_strictly(model, read_checkpoint(path), ignored=(), path=path)

@@ -1,5 +1,7 @@
 """Records count when the journal names them, and at no other time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -69,15 +71,47 @@ def test_a_line_that_a_kill_cut_off_does_not_count(folder):
         assert partial.done.tolist() == [True, *[False] * 5]
 
 
-@pytest.mark.parametrize("what", ["another identity", "no records"])
-def test_what_is_of_another_run_or_not_whole_is_thrown_away(folder, what):
+def test_what_is_of_another_run_is_thrown_away(folder):
     with started(folder) as partial:
         partial.append(finished(10))
         partial.commit()
-    if what == "no records":
-        (folder / "records.bin").unlink()
-    with started(folder, RUN if what == "no records" else {"model": "other"}) as partial:
+    with started(folder, {"model": "other"}) as partial:
         assert not partial.done.any()
+
+
+def lose_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lose_the_middle(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:30] + b"}\n" + content[60:])
+
+
+@pytest.mark.parametrize(
+    ("file", "lose"),
+    [
+        ("records.bin", Path.unlink),
+        ("records.bin", lose_half),
+        ("journal.jsonl", Path.unlink),
+        ("journal.jsonl", lose_the_middle),
+        ("journal.jsonl", lambda path: path.write_bytes(path.read_bytes() + b'{"rows": [99]}\n')),
+        ("journal.jsonl", lambda path: path.write_bytes(path.read_bytes() + b"[]\n")),
+    ],
+)
+def test_a_lost_part_is_one_message_and_no_cell_is_taken_for_done(folder, file, lose, caplog):
+    with started(folder) as partial:
+        for row in (10, 11):
+            partial.append(finished(row, refused={row + 2: "empty"}))
+            partial.commit()
+    lose(folder / file)
+    caplog.set_level("INFO")
+    with started(folder) as partial:
+        assert not partial.done.any() and not partial.refused and not partial.n_shortened
+        partial.append(finished(*CELLS))
+        partial.commit()
+        assert content(partial) == list(CELLS)
+    assert len(caplog.records) == 1 and file in caplog.text
 
 
 def test_two_processes_cannot_write_to_one_output(folder):

@@ -54,6 +54,40 @@ def test_what_the_flags_leave_out_is_recorded(tmp_path: Path) -> None:
     assert steps.loc["guide_id", "cells_after"] < steps.loc["guide_id", "cells_before"]
 
 
+def test_the_counts_are_those_of_the_owners_rule(tmp_path: Path) -> None:
+    write_cd4_perturbseq(tmp_path / FILE, n_cells=900, unassigned=0.2)
+    cells = anndata.read_h5ad(tmp_path / FILE)
+    several = cells.obs["guide_id"] == "multi_sgRNA"
+    assert set(cells.obs["guide_type"][several]) == {"targeting"}
+    assert cells.obs["perturbed_gene_name"][several].isna().all()
+    no_gene = cells.obs_names[cells.obs["perturbed_gene_name"] == "LAT"][:7]
+    cells.obs.loc[no_gene, "perturbed_gene_name"] = np.nan
+    cells.write_h5ad(tmp_path / FILE)
+    single = cells.obs[~cells.obs["low_quality"] & ~several & cells.obs["guide_id"].notna()]
+    targeting = single[(single["guide_type"] == "targeting") & single["perturbed_gene_name"].notna()]
+    controls = single[single["guide_type"] == "non-targeting"]
+    prepared(tmp_path / FILE, tmp_path)
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    after = table[(table["group"] == "all") & (table["filter"] == "guide_type")]["cells_after"]
+    assert after.tolist() == [len(targeting) + len(controls)]
+    largest = targeting["perturbed_gene_name"].value_counts().index[:2]
+    chosen = prepared(tmp_path / FILE, tmp_path, selection={"most_cells": 2}).obs["perturbation"]
+    expected = targeting["perturbed_gene_name"].value_counts()[largest].to_dict()
+    assert chosen.value_counts().to_dict() == {**expected, "non-targeting": len(controls)}
+
+
+def test_the_order_of_the_columns_changes_no_count(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(200)
+    for name, given in (("D1_Rest", None), ("D1_Stim48hr", order)):
+        write_cd4_perturbseq(tmp_path / f"{name}.assigned_guide.h5ad", gene_order=given)
+    plain, shuffled = (
+        prepared(tmp_path / f"{name}.assigned_guide.h5ad", tmp_path) for name in ("D1_Rest", "D1_Stim48hr")
+    )
+    assert list(plain.var_names) != list(shuffled.var_names)
+    assert np.array_equal(plain.X.toarray(), shuffled[:, plain.var_names].X.toarray())
+    assert plain.var.equals(shuffled.var.loc[plain.var_names])
+
+
 def test_names_give_donor_and_state() -> None:
     assert donor_and_state(FILE) == ("D1", "Rest")
     assert donor_and_state("D3_Stim48hr.assigned_guide.h5ad") == ("D3", "Stim48hr")

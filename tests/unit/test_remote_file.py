@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from certificates import write_certificate
 from fault_server import FaultServer, fault_seeds, first, random_faults
 from layerscope.errors import SourceError
+from layerscope.sources import many_ranges, remote_file
 from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
 from layerscope.sources.remote_file import RemoteFile
 from layerscope.sources.transport import Retries
@@ -51,6 +52,16 @@ def test_large_reads_are_exact_and_nothing_is_asked_twice(tmp_path: Path) -> Non
         file.seek(50_000)
         file.read(70_000)
         assert server.bytes_sent == 119_000
+
+
+def test_a_long_range_comes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_file, "WIDEST_BLOCK", 30_000)
+    monkeypatch.setattr(many_ranges, "LONGEST_RANGE", 10_000)
+    with FaultServer({"/f": CONTENT}) as server, remote(server, tmp_path) as file:
+        server.reset_counts()
+        file.fetch(np.array([[5, 100_000], [100_500, 100_600]]), "ranges")
+        assert file.parts.read(5, 100_000) == CONTENT[5:100_000]
+        assert sorted(r.stop - r.start for r in server.requests) == [100, 9_995, 30_000, 30_000, 30_000]
 
 
 @pytest.mark.parametrize("seed", fault_seeds(*range(8)))

@@ -71,7 +71,7 @@ def test_the_best_is_named_with_what_cannot_be_told_from_it(study: Study) -> Non
     assert second["behind_best_low"] < 0 < second["behind_best_high"]
     assert best["recommendation"].startswith(
         "For blood, of 3 representations scvi scores highest, 0.70 (95% interval 0.66 to 0.74); hvg_pca "
-        "cannot be told from it. The next, hvg_pca, scores 0.69, which is +0.010 ("
+        "cannot be told from it. The next, hvg_pca, scores 0.69; the difference is +0.010 ("
     )
     assert table["recommendation"].tolist()[1:] == ["", ""]
 

@@ -49,7 +49,9 @@ def golden_block(model: uce.UCE, expected: dict[str, np.ndarray]) -> CellBlock:
 SMALL = {"nhead": 2, "sample_size": 12}
 
 
-def write_uce(folder: Path, n_genes: int = 40, hidden: int = 16, token_width: int = 12) -> Path:
+def write_uce(
+    folder: Path, n_genes: int = 40, hidden: int = 16, token_width: int = 12, n_positions: int = 24
+) -> Path:
     """A small random UCE release of one species and four chromosomes; genes are G0, G1 ... in any order."""
     draw = np.random.default_rng(5)
     first, offset = 9, 9 + n_genes + 3
@@ -60,7 +62,7 @@ def write_uce(folder: Path, n_genes: int = 40, hidden: int = 16, token_width: in
         n_layers=2,
         heads=2,
         feed_forward=3 * hidden,
-        n_positions=24,
+        n_positions=n_positions,
         decoder=(hidden + 4, hidden, hidden - 2, hidden - 1),
     )
     encoder = UCEEncoder(config)

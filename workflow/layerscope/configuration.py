@@ -240,7 +240,7 @@ class _Configuration(Settings):
         from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
 
         entry, where = self.stored(model), f"models: {model}: source"
-        source = entry.source_of(condition)
+        source = self.stored_source(condition, model)
         for key in ("path", "cells"):
             if key in source and not Path(source[key]).exists():
                 raise ConfigError(f"{where}: {key}: there is no file {source[key]!r}")
@@ -249,6 +249,21 @@ class _Configuration(Settings):
             return layer_places(file, entry.places)
         except (ConfigError, DataError) as error:
             raise ConfigError(f"{where}: {error}") from None
+
+    def stored_source(self, condition: str, model: str) -> dict[str, Any]:
+        """Where a user's embeddings of a condition's cells are."""
+        return self.stored(model).source_of(condition)
+
+    def stored_files(self, condition: str, model: str) -> list[str]:
+        """Those files."""
+        source = self.stored_source(condition, model)
+        return [source[key] for key in ("path", "cells") if key in source]
+
+    def stored_limits(self, model: str) -> list[str]:
+        """How many cells may be amiss, and what is said of the model: the words of a command line."""
+        entry = self.stored(model)
+        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
+        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
 
     def _demand_source(self, condition: str) -> None:
         entry = self.conditions[condition]

@@ -111,21 +111,6 @@ class Study(Configuration):
         """All models of the catalogue whose embeddings are the user's."""
         return [name for name in self.models if self.is_stored(name)]
 
-    def stored_source(self, condition: str, model: str) -> dict[str, Any]:
-        """Where a user's embeddings of a condition's cells are."""
-        return self.stored(model).source_of(condition)
-
-    def stored_files(self, condition: str, model: str) -> list[str]:
-        """Those files."""
-        source = self.stored_source(condition, model)
-        return [source[key] for key in ("path", "cells") if key in source]
-
-    def stored_limits(self, model: str) -> list[str]:
-        """How many cells may be amiss, and what is said of the model: the words of a command line."""
-        entry = self.stored(model)
-        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
-        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
-
     def pretrained_models(self, *families: str) -> list[str]:
         """Models of these families that the workflow pretrains itself."""
         return [
@@ -184,6 +169,8 @@ class Study(Configuration):
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
+        for file, source in (entry.weights.fetch or {}).items():
+            words += ["--sha256", f"{file}={source.known_sha256}"] if source.known_sha256 else []
         if isinstance(control, Control):
             words += ["--control", control.control, "--control-seed", str(control.seed)]
         words += ["--dtype", extraction.dtype, "--device", extraction.device]
@@ -214,7 +201,7 @@ class Study(Configuration):
         """Where a file of weights is, and whether its licence has been accepted."""
         entry = self.foundation(model)
         licence = {"licence": entry.licence, "accepted": model in self.accepted_licences, "model": model}
-        return stated((entry.weights.fetch or {})[file]) | licence
+        return entry.weights.source_of(file) | licence
 
     def dataset_source(self, dataset: str) -> dict[str, Any]:
         """Where a dataset's file is."""
@@ -232,7 +219,7 @@ class Study(Configuration):
             for condition in self.conditions.values()
             if condition.dataset == dataset
         ]
-        reading = {"kind", "columns", "control", "genes", "matrix"}
+        reading = {"kind", "columns", "control", "genes", "genome", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,

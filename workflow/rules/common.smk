@@ -66,8 +66,10 @@ def imported(file):
         files.add(file)
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
-                if file.parent.name == "cells" and node.module == "layerscope.tasks.catalogue":
-                    continue  # cells ask for names of tasks and columns: a new task re-runs no preparation
+                # these ask for one task alone: a task more must re-run no preparation and no other score
+                one = PACKAGE / "cells" in file.parents or file == PACKAGE / "tasks" / "jobs.py"
+                if one and node.module == "layerscope.tasks.catalogue":
+                    continue
                 place = WORKFLOW.joinpath(*node.module.split("."))
                 waiting += [place.with_suffix(".py")] + [place / f"{name.name}.py" for name in node.names]
     # the list of families grows with every model, and must re-run none of the others
@@ -104,7 +106,8 @@ def code_of_task(script):
     """The same of a script that runs a task's job: with the module of the task."""
 
     def digest(condition):
-        return code(script, f"tasks/{study.task(condition)}/job.py")
+        room = f"tasks/{study.task(condition)}"
+        return code(script, f"{room}/task.py", f"{room}/job.py")
 
     return asks(digest)
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from scipy import sparse
 
-from layerscope.cells.h5ad_file import DamagedDataError, Table, where
+from layerscope.cells.h5ad_file import DamagedDataError, DamagedRowsError, Table, row_names, where
 from layerscope.errors import DataError
 
 ENTRIES_AT_ONCE = 1 << 22
@@ -65,7 +65,15 @@ class StoredRows:
         """Read rows (ascending, at least one)."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
         runs = np.split(rows, np.flatnonzero(gaps > self._read_over) + 1)
-        blocks = [self._slice(run[0], run[-1] + 1) for run in runs]
+        impossible: list[tuple[np.ndarray, np.ndarray]] = []
+        blocks = [self._slice(run, impossible) for run in runs]
+        if impossible:
+            damaged, columns = map(np.concatenate, zip(*impossible, strict=True))
+            raise DamagedRowsError(
+                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, and "
+                f"entries of column {columns[0]}, in {row_names(np.unique(damaged))}",
+                np.unique(damaged),
+            )
         if len(rows) < sum(block.shape[0] for block in blocks):
             blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
@@ -78,28 +86,36 @@ class StoredRows:
             ]
         return [(self._stored, rows, rows + 1)]
 
-    def _slice(self, first: int, last: int) -> sparse.csr_matrix:
+    def _slice(self, rows: np.ndarray, impossible: list[tuple[np.ndarray, np.ndarray]]) -> sparse.csr_matrix:
+        """Read from the first of some rows to the last; notes rows with impossible columns, and these."""
+        first, last = rows[0], rows[-1] + 1
         if not isinstance(self._stored, h5py.Group):
             return sparse.csr_matrix(_computable(self._stored[first:last]))
         entries = slice(self.starts[first], self.starts[last])
         data, indices = _computable(self._data[entries]), self._indices[entries]
-        impossible = indices[(indices < 0) | (indices >= self.shape[1])]
-        if impossible.size:
-            raise DamagedDataError(
-                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, "
-                f"and entries of column {impossible[0]}"
-            )
+        bad = (indices < 0) | (indices >= self.shape[1])
+        if bad.any():
+            row = np.searchsorted(self.starts, entries.start + np.flatnonzero(bad), side="right") - 1
+            if (wanted := np.isin(row, rows)).any():
+                impossible.append((row[wanted], indices[bad][wanted]))
+            indices = np.where(bad, 0, indices)
         starts = self.starts[first : last + 1] - entries.start
         return sparse.csr_matrix((data, indices, starts), shape=(last - first, self.shape[1]))
 
     def _demand_rising_starts(self) -> None:
         n_entries = min(len(self._data), len(self._indices))
         starts = self.starts
-        fits = len(starts) == self.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
-        if not fits or (np.diff(starts) < 0).any():
+        if len(starts) != self.shape[0] + 1 or starts[0] != 0:
             raise DamagedDataError(
                 f"{where(self._stored)}: a stored matrix is damaged: {self.shape[0]} rows and {n_entries} "
-                f"entries, but {len(starts)} row starts, of which the last is {starts[-1:].tolist()}"
+                f"entries, but {len(starts)} row starts, of which the first is {starts[:1].tolist()}"
+            )
+        damaged = np.flatnonzero((np.diff(starts) < 0) | (starts[1:] > n_entries))
+        if damaged.size:
+            raise DamagedRowsError(
+                f"{where(self._stored)}: a stored matrix is damaged: {self.shape[0]} rows and {n_entries} "
+                f"entries, and what cannot be the end of {row_names(damaged)}",
+                damaged,
             )
 
 
@@ -158,6 +174,15 @@ class ChosenColumns:
             yield part, block[:, self._columns]
 
 
+def stored_shape(stored: Table) -> tuple[int, int]:
+    """Cells and genes of a matrix in an h5ad file, by what it says of itself."""
+    attributes = stored.attrs
+    is_group = isinstance(stored, h5py.Group)
+    shape = attributes["shape" if "shape" in attributes else "h5sparse_shape"] if is_group else stored.shape
+    n_rows, n_columns = shape
+    return int(n_rows), int(n_columns)
+
+
 def stored_rows(stored: Table) -> RowMatrix:
     """Rows of a matrix in an h5ad file of any version: dense, CSR or CSC; anything else is a DataError."""
     if isinstance(stored, h5py.Dataset):
@@ -173,8 +198,7 @@ def stored_rows(stored: Table) -> RowMatrix:
     missing = [part for part in ("data", "indices", "indptr") if part not in stored]
     if missing:
         raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no {missing[0]}")
-    n_rows, n_columns = stored.attrs["shape"] if "shape" in stored.attrs else stored.attrs["h5sparse_shape"]
-    shape = (int(n_rows), int(n_columns))
+    shape = stored_shape(stored)
     if kind == "csr":
         return StoredRows(stored, shape)
     return ReorderedRows(_by_columns(stored), shape, np.dtype(stored["data"].dtype), where(stored))
@@ -201,8 +225,9 @@ def _parts(starts: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _computable(values: np.ndarray) -> np.ndarray:
-    """Half-precision values in single precision, in which sparse matrices can compute."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+    """Values as sparse matrices can compute with: half precision in single, in the machine's byte order."""
+    half = values.dtype.kind == "f" and values.dtype.itemsize == 2
+    return values.astype(np.float32 if half else values.dtype.newbyteorder("="), copy=False)
 
 
 def append_rows(file: h5py.Group, name: str, block: sparse.csr_matrix) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,16 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.h5ad_file import DamagedDataError, read_table
-from layerscope.cells.matrix import StoredRows, append_rows
+from layerscope.cells.damage import OWNERS_SUMS, RowChecks
+from layerscope.cells.h5ad_file import (
+    DamagedDataError,
+    DamagedRowsError,
+    column_names,
+    read_column,
+    read_table,
+    row_names,
+)
+from layerscope.cells.matrix import StoredRows, append_rows, stored_shape
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
@@ -26,7 +34,7 @@ from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
-from layerscope.sources.hdf5_ranges import open_hdf5, row_ranges
+from layerscope.sources.hdf5_ranges import fetch_values, hold_chunks, open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, Retries
@@ -34,11 +42,13 @@ from layerscope.tables import write_table
 
 LOG = logging.getLogger(__name__)
 ROWS_AT_ONCE = 512
+ROWS, STARTS = ("data", "indices"), "indptr"  # of a sparse matrix
 DAMAGE = (DamagedDataError, OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
     "h5ad": h5ad.read_open,
     "cd4_perturbseq": cd4_perturbseq.read_open,
 }
+COLUMNS: dict[str, tuple[str, ...]] = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
 CHOICE_COLUMNS = (
     "perturbation",
     "is_control",
@@ -119,18 +129,38 @@ def _damage_named(url: str) -> Iterator[None]:
             raise
         raise DamagedError(
             f"{url}: the file is damaged, or wrong bytes came ({type(error).__name__}: {error}). "
-            "Run again: everything is fetched anew"
+            "Run again: everything is fetched anew. If this comes again, leave the cells out (`subset`, "
+            "`exclude`) or use another copy"
         ) from error
 
 
-def _demand_rows(file: h5py.File, matrix_name: str) -> None:
-    """Refuse a matrix (as the settings name it) that is stored by columns; :class:`SourceError`."""
-    matrix = file.get("raw/X" if matrix_name == "raw" else matrix_name)
-    if matrix is not None and matrix.attrs.get("encoding-type", "") == "csc_matrix":
+def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
+    """The arrays of a matrix (as the settings name it); none if the file has no such matrix.
+
+    :class:`SourceError` if it is stored by columns.
+    """
+    name = "raw/X" if matrix_name == "raw" else matrix_name
+    matrix = file.get(name)
+    if matrix is None:
+        return []
+    if isinstance(matrix, h5py.Dataset):
+        return [hold_chunks(file, name)]
+    if matrix.attrs.get("encoding-type", "") == "csc_matrix":
         raise SourceError(
             f"{matrix_name}: the matrix is stored by columns (CSC), so rows cannot be fetched alone. "
             "Fetch the whole file and set a local `path`"
         )
+    return [hold_chunks(file, f"{name}/{array}") for array in (*ROWS, STARTS) if array in matrix]
+
+
+def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Dataset]:
+    """What a table of a file stores of its index and its columns, or of some of them."""
+    if not isinstance(table, h5py.Group):
+        return []
+    names = table if names is None else {*names, table.attrs.get("_index", "_index")}
+    columns = [table[name] for name in names if name in table]
+    parts = [[*column.values()] if isinstance(column, h5py.Group) else [column] for column in columns]
+    return [part for column in parts for part in column if isinstance(part, h5py.Dataset)]
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
@@ -149,10 +179,15 @@ class Slice:
         LOG.info("%s: %.3g GB; reading its tables", source.name, remote.size / 1e9)
         with _damage_named(source.fetched_from):
             self._file = open_hdf5(remote)
-            _demand_rows(self._file, settings.matrix or "X")
+            self._arrays = _open_matrix(self._file, settings.matrix or "X")  # held open
+            starts = [array for array in self._arrays if array.name.endswith(STARTS)]
+            columns = {*filter(None, settings.columns.values()), *settings.subset, *settings.exclude}
+            columns |= {*OWNERS_SUMS, *COLUMNS[settings.kind]}
+            tables = _columns(self._file.get("obs"), columns) + _columns(self._file.get("var"))
+            fetch_values(remote, tables + starts, "tables")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
-            stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
-            self._matrix = StoredRows(stored, shape, read_over=0)
+            stored = self._file[self._cells.matrix_name]
+            self._matrix = StoredRows(stored, stored_shape(stored), read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
@@ -201,7 +236,8 @@ class Slice:
     def _fetch_rows(self) -> int:
         """Fetch the rows that are not here yet; returns the bytes of them, or of their chunks."""
         with _damage_named(self._remote.url):
-            ranges = np.concatenate([row_ranges(*span) for span in self._matrix.spans(self.rows)])
+            spans = self._matrix.spans(self.rows)
+            ranges = np.concatenate([row_ranges(*span, self._remote) for span in spans])
             if ranges.size and not 0 <= ranges.min() <= ranges.max() <= self._remote.size:
                 raise ValueError("rows that lie beyond the end of the file")
         self._remote.fetch(ranges, f"{len(self.rows):,} of {len(self._passing):,} cells")
@@ -209,10 +245,34 @@ class Slice:
 
     def _write_matrix(self, made: h5py.File) -> None:
         made.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        total, n_genes = (self._numbers(column) for column in OWNERS_SUMS)
+        checks = RowChecks(total, n_genes, self._settings.values == "counts")  # noqa: PD011
+        damaged: list[DamagedRowsError] = []
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
+            rows = self.rows[start : start + ROWS_AT_ONCE]
             with _damage_named(self._remote.url):
-                block = self._matrix.read(self.rows[start : start + ROWS_AT_ONCE])
+                try:
+                    block = self._matrix.read(rows)
+                except DamagedRowsError as error:
+                    damaged.append(error)  # to name the rows of all blocks
+                    continue
+                checks.look(rows, block)
             append_rows(made, self._cells.matrix_name, block.astype(np.float32))
+        with _damage_named(self._remote.url):
+            if damaged:
+                rows = np.concatenate([error.rows for error in damaged])
+                others = f"; with later cells, {row_names(rows)}" if len(damaged) > 1 else ""
+                raise DamagedRowsError(f"{damaged[0]}{others}", rows)
+            checks.demand(self._cells.where)
+
+    def _numbers(self, column: str) -> np.ndarray:
+        """Numbers in a column of the file's cells; NaN where there are none."""
+        obs = self._file["obs"]
+        values = read_column(obs, column) if column in column_names(obs) else pd.Series(dtype=object)
+        if not pd.api.types.is_numeric_dtype(values):
+            return np.full(len(self._cells.obs), np.nan)
+        numbers: np.ndarray = values.to_numpy(dtype=np.float64)
+        return numbers
 
     def _write_tables(self, made: h5py.File) -> None:
         from anndata.io import write_elem

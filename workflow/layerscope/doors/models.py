@@ -17,7 +17,6 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry
 from layerscope.settings import demand_known
 from layerscope.sources.cache import named_cache, weights_folder
-from layerscope.study import stated
 from layerscope.study_file import read_study
 
 MIRROR = "LAYERSCOPE_MIRROR"
@@ -134,6 +133,6 @@ def cached_weights(name: str, model: FoundationModel, accept_licence: bool) -> P
             "If you accept it, call with accept_licence=True; nothing was fetched"
         )
     with weights_folder(cache_folder(), name) as folder:
-        for file, source in model.weights.fetch.items():
-            fetch(stated(source), folder / file, mirror=os.environ.get(MIRROR))
+        for file in model.weights.fetch:
+            fetch(model.weights.source_of(file), folder / file, mirror=os.environ.get(MIRROR))
     return folder

@@ -94,6 +94,8 @@ class ArrayFile(ABC):
             yield
         except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile, zlib.error) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
+            if "allow_pickle" in reason:
+                reason = "it holds pickled objects, which are refused; save text with .astype(str)"
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
 
 
@@ -125,7 +127,7 @@ class AnnDataFile(ArrayFile):
             if self.column is None:
                 return read_index(file["obs"])
             self._demand_column(column_names(file["obs"]))
-            return read_column(file["obs"], self.column).tolist()
+            return list(read_column(file["obs"], self.column))
 
 
 class ZarrFile(AnnDataFile):
@@ -147,9 +149,9 @@ class ZarrFile(AnnDataFile):
         with self._opened() as file:
             obs = read_elem(file["obs"])
         if self.column is None:
-            return obs.index.tolist()
+            return list(obs.index)
         self._demand_column(list(obs.columns))
-        return obs[self.column].tolist()
+        return list(obs[self.column])
 
 
 class NumpyFile(ArrayFile):
@@ -185,7 +187,7 @@ class NumpyArchive(ArrayFile):
             )
         with np.load(self.path, allow_pickle=False) as arrays:
             self._demand_column(arrays.files)
-            return np.ravel(arrays[self.column]).tolist()
+            return list(np.ravel(arrays[self.column]))
 
 
 class TextTable(ArrayFile):
@@ -213,7 +215,7 @@ class TextTable(ArrayFile):
         return numbers.to_numpy(dtype=np.float64)
 
     def _cell_ids(self) -> Sequence[Any]:
-        return self._table.index.tolist()
+        return list(self._table.index)
 
 
 class ParquetTable(TextTable):

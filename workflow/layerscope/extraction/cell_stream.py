@@ -7,7 +7,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,32 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, where_counts_are
+from layerscope.cells.features import are_genes, feature_types
+from layerscope.cells.filters import open_compressed
+from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.guard import ACCEPTED, StreamGuard, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
-from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
+from layerscope.cells.h5ad_file import (
+    RowNames,
+    column_names,
+    read_column,
+    read_index,
+    readable_table,
+)
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import stored_rows
-from layerscope.errors import ConfigError, DataError
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
+from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
-from layerscope.models.base import CellBlock, FoundationModel
+from layerscope.models.base import CellBlock, FoundationModel, offsets_of
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
 
+CELLS_AT_ONCE = 256  # more would be worked on outside a processor's caches, which takes twice as long
 UNCHECKED = "any"
 UNLOGGED = "counts, whole or not"
+WANTED = {"counts": "raw counts", "log_normalised": "logarithms of normalised counts"}
 
 
 class CellStream:
@@ -66,25 +77,69 @@ class CellStream:
     ) -> None:
         self.path, self._model = path, model
         self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
-        self._file = open_h5ad(path)
-        self._name = {"raw": "raw/X"}.get(matrix, matrix)
-        if self._name not in self._file:
-            raise DataError(
-                f"{path}: no matrix {matrix!r}; choose X, raw or layers/NAME with --set matrix=..."
-            )
-        self._rows = stored_rows(self._file[self._name])
+        self._file = open_compressed(path)
+        try:
+            self._look(matrix, values, gene_column)
+        except LayerscopeError:
+            self.close()
+            raise
+
+    def _look(self, matrix: str, values: str, gene_column: str) -> None:
+        """Find what is needed in the file, which is open."""
+        self._name = self._matrix(matrix)
+        var_name = self._name.replace("X", "var") if matrix == "raw" else "var"
+        self._demand_tables("obs", var_name)
+        self._rows: RowMatrix = stored_rows(self._file[self._name])
+        if self._rows.dtype.kind not in "biuf":
+            raise DataError(f"{self.path}: {self._name}: holds {self._rows.dtype}, no numbers")
+        if 0 in self._rows.shape:
+            n_cells, n_genes = self._rows.shape
+            raise DataError(f"{self.path}: {self._name}: nothing to run: {n_cells} cells x {n_genes} genes")
         self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
-        _demand_unique(path, self.cell_ids)
+        self._demand_names(len(self.cell_ids), len(read_index(self._file[var_name])))
+        _demand_unique(self.path, self.cell_ids)
         self.provenance = _provenance(self._file)
-        var = self._file["raw/var" if self._name == "raw/X" else "var"]
-        names = _gene_names(var)
-        self.match = match_genes(model.vocabulary, names, path=str(path), column=gene_column or None)
-        self.values = self._checked_values(values or str(self.provenance.get("values", "")))
-        self._guard = StreamGuard(f"{path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
-        self._obs = {name: self._obs_column(name) for name in (*model.obs_columns, *self._optional())}
+        names, vocabulary = self._genes_alone(_gene_names(self._file[var_name])), self._model.vocabulary
+        self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
+        self.values = self._checked_values(values)
+        self._guard = StreamGuard(f"{self.path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
+        self._obs = {name: self._obs_column(name) for name in (*self._model.obs_columns, *self._optional())}
+
+    def _genes_alone(self, names: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Leave out features of other types than genes, where a column of ``var`` tells them apart."""
+        types = feature_types(pd.DataFrame(names).drop(columns=VAR_NAMES))
+        genes, others = (None, "") if types is None else are_genes(types, str(self.path))
+        if genes is None or not others:
+            return names
+        log.warning("%s: %s", self.path, others)
+        self._rows = ChosenColumns(self._rows, np.flatnonzero(genes))
+        return {column: np.array(values, dtype=object)[genes].tolist() for column, values in names.items()}
 
     def __len__(self) -> int:
         return len(self.cell_ids)
+
+    def _matrix(self, matrix: str) -> str:
+        """The name in the file of the matrix that was asked for."""
+        names = {matrix_key(name): name for name in matrices(self._file)}
+        if matrix not in names:
+            raise DataError(
+                f"{self.path}: no matrix {matrix!r}; {among(matrix, names)}. Choose with --set matrix=NAME"
+            )
+        return names[matrix]
+
+    def _demand_tables(self, *names: str) -> None:
+        for name in names:
+            if name not in self._file:
+                parts = ", ".join(self._file) or "nothing"
+                raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
+
+    def _demand_names(self, n_cells: int, n_genes: int) -> None:
+        n_rows, n_columns = self._rows.shape
+        if (n_rows, n_columns) != (n_cells, n_genes):
+            raise DataError(
+                f"{self.path}: damaged: {self._name} is {n_rows} x {n_columns}, but there are names of "
+                f"{n_cells} cells and {n_genes} genes"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -100,8 +155,10 @@ class CellStream:
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
-            cells = self._over_vocabulary(part, block)
-            yield part, cells if self.change is None else self.change(cells)
+            for start in range(0, len(part), CELLS_AT_ONCE):
+                few = slice(start, start + CELLS_AT_ONCE)
+                cells = self._over_vocabulary(part[few], block[few])
+                yield part[few], cells if self.change is None else self.change(cells)
 
     def _over_vocabulary(self, rows: npt.NDArray[np.int64], block: sparse.csr_matrix) -> CellBlock:
         """Cells over the model's vocabulary: columns of one gene are summed."""
@@ -110,8 +167,10 @@ class CellStream:
         cells = np.repeat(np.arange(len(rows)), np.diff(block.indptr))
         values = block.data.astype(np.float64)
         matrix = sparse.csr_matrix(
-            (values[known], (cells[known], genes[known])), (len(rows), len(self._model.vocabulary.genes))
+            (values[known], genes[known], offsets_of(known)[block.indptr]),
+            (len(rows), len(self._model.vocabulary.genes)),
         )
+        matrix.sum_duplicates()
         names = list(self.cell_ids[int(rows[0]) : int(rows[-1]) + 1])
         return CellBlock(
             cell_ids=[names[place] for place in rows - rows[0]],
@@ -127,25 +186,43 @@ class CellStream:
 
     def _checked_values(self, values: str) -> str:
         """What the values are, by the file's or the user's word and by a look at a sample of them."""
-        if self._model.rank_based:
-            return UNCHECKED
-        accepted = self._model.accepts
+        accepted = tuple(ACCEPTED) if self._model.rank_based else self._model.accepts
+        source = f"--set values={values}" if values else f"uns[{PROVENANCE!r}]"
+        values = values or str(self.provenance.get("values", ""))
         values = values or ("counts" if "counts" in accepted else accepted[0])
         if values not in accepted:
             raise ConfigError(
-                f"{self.path}: the values are {values!r}, but {self._model.family} as set up takes "
-                f"{' or '.join(accepted)}"
+                f"{self.path}: the values are {values!r} by {source}, but {self._model.family} as set up "
+                f"takes {' or '.join(accepted)}"
             )
-        everything = np.arange(len(self.cell_ids))
-        verdict = judge(self._rows, everything)
+        if self._model.rank_based:
+            return UNCHECKED
+        seen = judge(self._rows, np.arange(len(self.cell_ids)))
         unlogged = values == "counts" and self._model.takes_fractions
-        if verdict.kind != "empty":
-            fitting = UNLOGGED_KINDS if unlogged else ACCEPTED[values]
-            search = values == "counts" and verdict.kind not in fitting
-            remedy = where_counts_are(self._file, self._name, everything) if search else ""
-            check = admit_unlogged if unlogged else partial(admit, values=values)
-            log.info("values: %s", check(verdict, where=f"{self.path}: {self._name}", remedy=remedy))
+        if seen.kind not in ("empty", *(UNLOGGED_KINDS if unlogged else ACCEPTED[values])):
+            needed = "counts or values in proportion to them" if unlogged else WANTED[values]
+            raise DataError(
+                f"{self.path}: {self._name}: {self._model.family} needs {needed} here, but this looks like "
+                f"{words(seen)}: {seen.seen()}. {self._remedy(seen)}"
+            )
+        log.info("values: %s: %s", words(seen), seen.seen())
         return UNLOGGED if unlogged else values
+
+    def _remedy(self, seen: Fingerprint) -> str:
+        """Options that say where fitting values are, or what these are."""
+        rows = np.arange(len(self.cell_ids))
+        counts = choose_counts(self._file, judge_all(self._file, rows), rows, self._name)
+        if counts.name:
+            option = f"--set matrix={matrix_key(counts.name)} values=counts"
+            return f"{counts.name} holds whole numbers: {option}{counts.words}"
+        if counts.words:
+            return f"{counts.words}: name the raw counts, --set matrix=NAME values=counts"
+        for values in self._model.accepts:
+            if seen.kind in ACCEPTED[values]:
+                return f"If that is right, --set values={values}"
+        if seen.kind == "counts":
+            return "Leave out what asks for other values than these counts (--set)"
+        return "Find the raw counts, or recover them with prepare_cells.py"
 
     def _optional(self) -> list[str]:
         """The optional columns of ``obs`` that are there."""
@@ -167,12 +244,14 @@ class CellStream:
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
-    """``var_names`` and the text columns of ``var``."""
+    """``var_names`` and the text columns of ``var`` that can be read."""
     names = {VAR_NAMES: read_index(var)}
-    for name in column_names(var):
-        column = read_column(var, name)
-        if not pd.api.types.is_numeric_dtype(column.dtype):
-            names[name] = _texts(column).tolist()
+    table, unreadable = readable_table(var)
+    for reason in unreadable.values():
+        log.warning("a column of var is left out: %s", reason)
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name].dtype):
+            names[str(name)] = _texts(table[name]).tolist()
     return names
 
 
@@ -186,7 +265,14 @@ def _provenance(file: h5py.File) -> dict[str, Any]:
     text = file["uns"].get(PROVENANCE) if "uns" in file else None
     if not isinstance(text, h5py.Dataset):
         return {}
-    provenance: dict[str, Any] = json.loads(text.asstr()[()])
+    try:
+        provenance = json.loads(text.asstr()[()])
+    except (TypeError, ValueError):
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise DataError(
+            f"{file.filename}: uns[{PROVENANCE!r}] is not the record that layerscope writes; delete it"
+        )
     return provenance
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
@@ -26,15 +27,15 @@ from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
 from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
-from layerscope.models.settings import Settings
-from layerscope.sources.manifest import sha256
+from layerscope.models.integrity import demand_checksum, digest, files_read
+from layerscope.models.settings import STREAM_SETTINGS, Settings
+from layerscope.sources.manifest import read_manifest
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TRAINING = "provenance.json"
-STREAM_SETTINGS = ("matrix", "values", "gene_column")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class Extraction:
     control_seed: int = 0
     seed: int = 0  # of what tokenisation draws per cell
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the model and of STREAM_SETTINGS
+    sha256: Mapping[str, str] = field(default_factory=dict)  # known of files of weights, by name
 
 
 def extract(
@@ -81,16 +83,26 @@ def extract(
     ConfigError, DataError, ModelError
         If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
+    demand_file_name(output)
     refuse_overwriting(output, cells)
     with closing(prepare(weights, cells, job)) as run:
         refuse_overwriting(output, run.model.weights)
         log_counts(run.write(output, stretch(len(run.stream), *shard)))
 
 
+def demand_file_name(output: Path) -> None:
+    """Refuse a folder as output before anything is run."""
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: a folder; name a file in it")
+
+
 def stretch(n_cells: int, number: int, count: int) -> range:
     """Rows of the ``number``-th (from 1) of ``count`` nearly equal stretches of cells."""
     if not 1 <= number <= count <= n_cells:
-        raise ConfigError(f"shard {number} of {count}: there are {n_cells} cells; expected 1 to {count}")
+        raise ConfigError(
+            f"--shard {number} {count}: shard {number} of {count}: there are {n_cells} cells; expected 1 to "
+            f"{count} of at most {n_cells} shards"
+        )
     return range(n_cells * (number - 1) // count, n_cells * number // count)
 
 
@@ -140,10 +152,16 @@ def log_counts(provenance: Mapping[str, Any]) -> None:
 
 def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     """Load a model and open a file of cells; parameters and errors as those of :func:`extract`."""
+    _demand_folder(weights)
     if job.threads:
         torch.set_num_threads(job.threads)
+    torch.set_float32_matmul_precision("highest")  # images of NVIDIA's ask for TF32, three digits, elsewhere
     device = _device(job.device)
-    model = _model(weights, job)
+    for name, known in job.sha256.items():
+        if (weights / name).is_file():
+            demand_checksum(weights / name, known, "--sha256")
+    with files_read() as files:
+        model = _model(weights, job)
     pooling = _pooling(model, job.pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
     if job.control == VALUES_PERMUTED:
@@ -153,6 +171,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         log.warning("%s", stream.match.warning)
     columns = _columns(model, pooling, np.dtype(job.stored_dtype))
     provenance = _provenance(model, stream, job, pooling, device)
+    provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
     model.module.eval().to(device)
     return Run(
@@ -171,6 +190,13 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     )
 
 
+def _demand_folder(weights: Path) -> None:
+    if weights.is_file():
+        raise ConfigError(f"--weights {weights}: a file; expected the folder of the release that it is in")
+    if not weights.is_dir():
+        raise ConfigError(f"--weights {weights}: no such folder")
+
+
 def _model(weights: Path, job: Extraction) -> FoundationModel:
     settings = {name: value for name, value in job.settings.items() if name not in STREAM_SETTINGS}
     model: FoundationModel = implementation(job.family).load(
@@ -178,8 +204,8 @@ def _model(weights: Path, job: Extraction) -> FoundationModel:
     )
     if job.layers and job.layers != model.n_layers:
         raise ModelError(
-            f"{model.weights}: the checkpoint has {model.n_layers} layers, the study says {job.layers}; "
-            "correct the model's `layers`"
+            f"{model.weights}: the checkpoint has {model.n_layers} layers, but --layers (in a study, the "
+            f"model's `layers`) says {job.layers}; correct it, or name other weights"
         )
     if job.control:
         apply_control(model, job.control, job.control_seed)
@@ -224,7 +250,7 @@ def _provenance(
         "official_pooling": model.official_pooling,
         "settings": {**model.settings, **_stream_settings(job.settings)},
         "device": device.type,
-        "weights_sha256": sha256(model.weights),
+        "weights_sha256": digest(model.weights),
         "vocabulary_sha256": hashlib.sha256("\n".join(model.vocabulary.genes).encode()).hexdigest(),
         "trained_on": _trained_on(model.weights.parent),
         "values": stream.values,
@@ -236,6 +262,14 @@ def _provenance(
         "layerscope_version": __version__,
         "torch_version": torch.__version__.partition("+")[0],
     }
+
+
+def _origin(path: Path) -> dict[str, str]:
+    """Checksum of a file of weights, and the address and revision that it was fetched from."""
+    manifest = read_manifest(path)
+    fetched = str(manifest.get("url", "")).startswith("http")  # not a file of this machine
+    origin = {key: str(manifest[key]) for key in ("url", "revision") if fetched and key in manifest}
+    return {"sha256": digest(path)} | origin
 
 
 def _trained_on(weights: Path) -> str:

@@ -77,22 +77,45 @@ class PartialRun:
                 f"{folder}: another process is extracting to the same output; wait until it ends, or end it"
             ) from error
         head = {"run": json.dumps(identity, sort_keys=True)}
-        lines = self._whole_lines()
-        records = folder / RECORDS
-        if lines and lines[0] == head and records.is_file():
-            self._records = records.open("r+b")
+        if self._take_up(head):
+            self._records = (folder / RECORDS).open("r+b")
+        else:
+            self._journal.truncate(0)
+            self._records = (folder / RECORDS).open("w+b")
+            self._records.truncate(self._size)
+            self._write_line(head)
+        self._last_commit = time.monotonic()
+
+    @property
+    def _size(self) -> int:
+        """Bytes of the file of records."""
+        return len(self.cells) * self._record.itemsize
+
+    def _take_up(self, head: Mapping[str, Any]) -> bool:
+        """Count what an interrupted run has finished; False where nothing of it can be used."""
+        records, journal = self.folder / RECORDS, self.folder / JOURNAL
+        there = records.is_file()
+        try:
+            lines = self._whole_lines()
+            if lines and lines[0] != head:
+                log.info("what an interrupted run with other inputs or settings left is thrown away")
+                return False
+            if not lines and not there:
+                return False
+            if not lines or not there or records.stat().st_size != self._size:
+                lost = records if lines else journal
+                log.warning("%s: lost, or a part of it: the interrupted run begins anew", lost)
+                return False
             for line in lines[1:]:
                 self._count(line)
-            if lines[1:]:
-                log.info("taking up an interrupted run: %d cells are done", self.done.sum())
-        else:
-            if lines:
-                log.info("what an interrupted run with other inputs or settings left is thrown away")
-            self._journal.truncate(0)
-            self._records = records.open("w+b")
-            self._write_line(head)
-        self._records.truncate(len(cells) * self._record.itemsize)
-        self._last_commit = time.monotonic()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            log.warning("%s: damaged (%s): the interrupted run begins anew", journal, error)
+            self.done[:], self.n_shortened = False, 0
+            self.refused.clear()
+            return False
+        if self.done.any():
+            log.info("taking up an interrupted run: %d cells are done", self.done.sum())
+        return True
 
     def __enter__(self) -> PartialRun:
         return self
@@ -108,9 +131,10 @@ class PartialRun:
         records = np.empty(len(finished.rows), self._record)
         for column in self.columns:
             records[column.layer] = finished.layers[column.layer]
-        for row, record in zip(finished.rows, records, strict=True):
+        content = records.view(np.uint8).reshape(len(records), self._record.itemsize)
+        for row, record in zip(finished.rows, content, strict=True):
             self._records.seek((int(row) - self.cells.start) * self._record.itemsize)
-            self._records.write(record.tobytes())
+            self._records.write(record.data)
         self._uncommitted.append(finished)
         if time.monotonic() - self._last_commit >= COMMIT_SECONDS:
             self.commit()

@@ -13,7 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -32,6 +34,17 @@ NO_GENE = "expresses no gene of the vocabulary"
 def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Where each of some runs of these lengths begins, and where the last ends: ``[0, l0, l0 + l1, ...]``."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def order_within(offsets: Integers, keys: npt.NDArray[Any]) -> Integers:
+    """Indices that sort each run ``offsets[i]:offsets[i + 1]`` of the keys, equal ones as they stand.
+
+    Run by run, because that stays in cache: a lexical sort of all at once takes several times as long.
+    """
+    order = np.empty(len(keys), dtype=np.int64)
+    for start, stop in pairwise(offsets.tolist()):
+        order[start:stop] = start + np.argsort(keys[start:stop], kind="stable")
+    return order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +158,14 @@ class TokenBatch:
         Columns with one entry per cell.
     offsets
         As in :class:`Sentences`; on the host.
+    ids
+        The token column ``ids`` on the host, where that of ``tokens`` is on a device.
     """
 
     tokens: Mapping[str, Tensor]
     cells: Mapping[str, Tensor]
     offsets: Integers
+    ids: Integers | None = None
 
     @property
     def n_cells(self) -> int:
@@ -172,16 +188,29 @@ class TokenBatch:
     @cached_property
     def starts(self) -> Tensor:
         """First row of each cell, on the device, int64."""
-        return torch.as_tensor(self.offsets[:-1], dtype=torch.int64, device=self.device)
+        return self._sent(self.offsets[:-1].astype(np.int64))
 
     @cached_property
     def cumulative_lengths(self) -> Tensor:
         """``offsets`` on the device, int32, as variable-length attention kernels want it."""
-        return torch.as_tensor(self.offsets, dtype=torch.int32, device=self.device)
+        return self._sent(self.offsets.astype(np.int32))
+
+    @cached_property
+    def distinct_ids(self) -> tuple[Tensor, Tensor]:
+        """Each id of the batch once, ascending, and for every row the place of its id among them.
+
+        They are found on the host: a device would have to be waited for to say how many there are.
+        """
+        ids, place = np.unique(self.tokens["ids"] if self.ids is None else self.ids, return_inverse=True)
+        return self._sent(ids), self._sent(place)
 
     @property
     def longest(self) -> int:
         return int(np.diff(self.offsets).max())
+
+    def _sent(self, numbers: Integers) -> Tensor:
+        """Numbers on the device; their copy is not waited for."""
+        return torch.from_numpy(numbers).to(self.device, non_blocking=True)
 
 
 def pack(
@@ -221,6 +250,7 @@ def pack(
         tokens={name: tensor(column[source]) for name, column in sentences.tokens.items()},
         cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
         offsets=offsets,
+        ids=sentences.tokens["ids"][source],
     )
 
 
@@ -299,6 +329,8 @@ class FoundationModel(ABC):
         Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
     obs_columns, optional_obs_columns
         Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there.
+    special_tokens
+        Tokens that are no genes, and their ids, where the release names them.
     weights
         The file that the weights were read from.
     settings
@@ -319,6 +351,7 @@ class FoundationModel(ABC):
     takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
     optional_obs_columns: tuple[str, ...] = ()
+    special_tokens: Mapping[str, int] = MappingProxyType({})
     weights: Path
     settings: Mapping[str, Any]
 
@@ -367,4 +400,4 @@ class FoundationModel(ABC):
         """Raise ConfigError where :meth:`pool` is asked for what there is not."""
         if pooling not in self.poolings:
             choices = ", ".join(self.poolings)
-            raise ConfigError(f"{self.family}: no pooling {pooling!r}; choose one of {choices}")
+            raise ConfigError(f"--pooling: {self.family} has no pooling {pooling!r}; choose one of {choices}")

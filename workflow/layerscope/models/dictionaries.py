@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import ModelError
-from layerscope.models.weights import present, read_json
+from layerscope.models.weights import DAMAGED, present, read_json
 
 NUMBER = re.compile(r"[<>|=]?([biuf]\d{1,2})")
 ORDERS = ("<", ">", "|", "=")
@@ -46,18 +46,6 @@ ADMITTED: Mapping[str, Callable[..., Any]] = {
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
 }
-DAMAGED = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -85,7 +73,7 @@ def read_dictionary(path: Path, what: str) -> dict[str, Any]:
     except DAMAGED as error:
         raise ModelError(
             f"{path}: {what} was not read: {error}. Only plain dictionaries are; fetch it again, or write it "
-            "as JSON"
+            f"as JSON, to {path.with_suffix('.json').name}"
         ) from error
     if not isinstance(dictionary, dict) or not all(isinstance(name, str) for name in dictionary):
         raise ModelError(f"{path}: {what} is not a dictionary of names")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from layerscope.models.published import Published
 from layerscope.settings import Name, Seed, Settings, exactly_one, keys_among
 from layerscope.sources.settings import OneFile, Text
 
@@ -42,6 +43,14 @@ class Weights(Settings):
     fetch: dict[Name, OneFile] | None = Field(default=None, min_length=1)
     """`{FILE: SOURCE, ...}`: the files of a release, each with its source."""
 
+    def source_of(self, file: str) -> dict[str, Any]:
+        """Where a file of the release is, and which others come out of the same archive."""
+        files = self.fetch or {}
+        archive = files[file].archive
+        together = [name for name, source in files.items() if archive and source.archive == archive]
+        stated = files[file].model_dump(mode="json", exclude_unset=True)
+        return stated | ({"together": together} if len(together) > 1 else {})
+
 
 class FoundationModel(Settings):
     """A model with layers and weights."""
@@ -65,6 +74,8 @@ class FoundationModel(Settings):
     """For the report."""
     trained_on: str = ""
     """For the report."""
+    published: Published | None = None
+    """What is published of the release, which `scripts/verify_model.py` compares with."""
 
 
 class Control(Settings):
@@ -211,8 +222,8 @@ class StoredModel(Settings):
 
 def _kind(entry: Any) -> str:
     if not isinstance(entry, Mapping):
-        kinds = {Control: "<control>", FoundationModel: "<foundation>", StoredModel: "<stored>"}
-        return kinds.get(type(entry), "<baseline>")
+        kinds = ((Control, "<control>"), (FoundationModel, "<foundation>"), (StoredModel, "<stored>"))
+        return next((kind for of, kind in kinds if isinstance(entry, of)), "<baseline>")
     if entry.get("family") == "stored":
         return "<stored>"
     return "<control>" if "control" in entry else "<foundation>" if "weights" in entry else "<baseline>"

@@ -43,9 +43,9 @@ def kind_of(path: Path) -> str:
 
 
 def _is_torch(path: Path) -> bool:
-    """Whether a zip archive is a checkpoint; one that is cut off has no list of entries and counts as one."""
+    """Whether a zip archive is a checkpoint; one whose list of entries cannot be read counts as one."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(Path(name).name == TORCH_ENTRY for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return True

@@ -17,9 +17,11 @@ from layerscope.models.base import (
     Sentences,
     TokenBatch,
     offsets_of,
+    order_within,
 )
 from layerscope.models.geneformer_files import (
     CELL,
+    CONFIG,
     END,
     IGNORED,
     Dictionaries,
@@ -31,7 +33,7 @@ from layerscope.models.geneformer_files import (
 from layerscope.models.geneformer_network import GeneformerEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary, genes_of
+from layerscope.models.vocabulary import Vocabulary, genes_of, special_of
 from layerscope.models.weights import load_network
 
 TIES = ("columns", "tokens")
@@ -56,12 +58,13 @@ class Geneformer(FoundationModel):
         super().__init__(module, vocabulary, weights, config.hidden_size)
         self.gene_ids = np.array([tokens[gene] for gene in genes], dtype=np.int64)
         self.medians = np.array([dictionaries.medians[gene] for gene in genes], dtype=np.float64)
+        self.special_tokens = special_of(tokens)
         self.special = (tokens[CELL], tokens[END]) if CELL in tokens else ()
         self.max_length = settings.take("max_length", config.n_positions)
         if not len(self.special) < self.max_length <= config.n_positions:
             raise ConfigError(
-                f"geneformer: max_length={self.max_length}; the model has {config.n_positions} positions, "
-                f"of which {len(self.special)} are for special tokens"
+                f"--set max_length={self.max_length}; the model has {config.n_positions} positions, of which "
+                f"{len(self.special)} are for special tokens"
             )
         self.ties = settings.take("ties", TIES[0], TIES)
         kinds = {"cls": "cls", "cell": "mean_genes"} if self.special else {"cell": "mean_genes"}
@@ -71,7 +74,7 @@ class Geneformer(FoundationModel):
         self.official_layer = settings.take("official_layer", self.n_layers - 1)
         if not 0 <= self.official_layer <= self.n_layers:
             raise ConfigError(
-                f"geneformer: official_layer={self.official_layer}; the layers are 0 to {self.n_layers}"
+                f"--set official_layer={self.official_layer}; the layers are 0 to {self.n_layers}"
             )
         self.official_kind = kinds[official]
         what = {"cls": "cell token", "mean_genes": "mean over genes"}[self.official_kind]
@@ -85,7 +88,7 @@ class Geneformer(FoundationModel):
         that expresses no gene of the vocabulary is refused.
         """
         cells, head = block.cells, len(self.special) // 2
-        ranked = self._ranked(block, cells)
+        ranked = self._ranked(block)
         rank = np.arange(len(ranked)) - block.offsets[cells]
         room = self.max_length - len(self.special)
         n_genes = np.minimum(block.n_genes, room)
@@ -106,16 +109,18 @@ class Geneformer(FoundationModel):
             shortened=block.n_genes > room,
         )
 
-    def _ranked(self, block: CellBlock, cells: Integers) -> Integers:
+    def _ranked(self, block: CellBlock) -> Integers:
         """The genes of each cell by falling rank, in float64, ties as the settings say.
 
         Where ties follow the file's columns, genes that several columns name come last.
         """
-        place: npt.NDArray[np.int64] = np.arange(len(self.medians))
+        genes, scaled = block.genes, block.values / self.medians[block.genes]
         if self.ties == "columns":
+            place: npt.NDArray[np.int64] = np.arange(len(self.medians))
             place[np.lexsort((block.gene_columns, block.n_columns > 1))] = place.copy()
-        scaled = block.values / self.medians[block.genes]
-        ranked: Integers = block.genes[np.lexsort((place[block.genes], -scaled, cells))]
+            as_filed = order_within(block.offsets, place[genes])
+            genes, scaled = genes[as_filed], scaled[as_filed]
+        ranked: Integers = genes[order_within(block.offsets, -scaled)]
         return ranked
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
@@ -134,5 +139,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> Geneformer:
     folder = model_folder(folder, settings.take("model", ""))
     weights, config, tensors = read_network(folder, trusted_sha256=settings.take("trust_sha256", ""))
     dictionaries = read_dictionaries(folder, settings.take("dictionaries", ""), config.vocabulary_size)
-    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as, CONFIG)
     return Geneformer(module, dictionaries, weights, settings)

@@ -24,6 +24,7 @@ from layerscope.models.weights import (
     read_tensors,
     reading,
 )
+from layerscope.sources.manifest import is_manifest
 
 CONFIG, SAFETENSORS, CHECKPOINT = "config.json", "model.safetensors", "pytorch_model.bin"
 TOKENS, MEDIANS, MAPPING = "token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"
@@ -73,11 +74,14 @@ def stored_as(name: str) -> Sequence[str]:
 
 def model_folder(folder: Path, name: str) -> Path:
     """The model's folder: ``folder`` itself, or the one of that name in a whole release."""
+    models = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    if name and not (folder / name).is_dir():
+        listed = ", ".join(models) or "none"
+        raise ConfigError(f"{folder}: --set model={name}: no such model; there are: {listed}")
     if name:
         return folder / name
     if (folder / CONFIG).is_file() or not folder.is_dir():
         return folder
-    models = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if len(models) > 1:
         raise ConfigError(f"{folder}: holds {', '.join(models)}; choose one with --set model=NAME")
     return folder / models[0] if models else folder
@@ -89,7 +93,7 @@ def read_network(
     """Read ``config.json`` and the weights: the file, the network's sizes, its tensors."""
     stated = read_json(folder / CONFIG, "the configuration")
     weights = first_file(folder, SAFETENSORS, CHECKPOINT)
-    tensors = read_tensors(weights, trusted_sha256)
+    tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
     heads = [name for name in tensors if name.startswith(CLASSIFIER)]
     if heads:
         raise ModelError(
@@ -130,10 +134,10 @@ def read_dictionaries(folder: Path, given: str, n_tokens: int) -> Dictionaries:
     beside = (folder, folder / RELEASE_DICTIONARIES, folder.parent / RELEASE_DICTIONARIES)
     candidates = _token_dictionaries((folder / given,) if given else beside)
     if not candidates:
-        where = folder / given if given else folder
+        where = folder / given if given else f"{folder}, or the release's folder {RELEASE_DICTIONARIES}"
         raise ModelError(
-            f"{where}: no {TOKENS}*.pkl (or .json) there or in the release's folder {RELEASE_DICTIONARIES}; "
-            "name its folder with --set dictionaries=FOLDER"
+            f"{where}: no {TOKENS}*.pkl (or .json) there; name its folder with --set dictionaries=FOLDER, as "
+            f"seen from {folder}"
         )
     readable: dict[Path, dict[str, int]] = {}
     unreadable: list[ModelError] = []
@@ -162,7 +166,8 @@ def _token_dictionaries(roots: Sequence[Path]) -> list[Path]:
         for suffix in SUFFIXES:
             for pattern in (f"{TOKENS}*{suffix}", f"*/{TOKENS}*{suffix}"):
                 for path in sorted(root.glob(pattern)):
-                    dictionaries.setdefault(path.with_suffix(""), path)
+                    if not is_manifest(path):
+                        dictionaries.setdefault(path.with_suffix(""), path)
         if dictionaries:
             return list(dictionaries.values())
     return []

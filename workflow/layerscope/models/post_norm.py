@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.transformer import (
-    ACTIVATIONS,
     Scratch,
     Sizes,
     attention,
@@ -38,7 +38,7 @@ class Block(nn.Module):
         super().__init__()
         width = sizes.hidden_size
         self.heads, self.scratch = sizes.heads, scratch
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation_of(activation)
         self.self_attn = SelfAttention(width)
         self.linear1 = nn.Linear(width, sizes.feed_forward)
         self.linear2 = nn.Linear(sizes.feed_forward, width)

@@ -155,8 +155,8 @@ def _resolution(text: str) -> tuple[str, float]:
         kind, value = text[:1], float(text[1:])
     except ValueError:
         kind, value = "", 0.0
-    if kind not in ("t", "f", "a") or not value > 0:
-        raise ConfigError(f"scfoundation: tgthighres={text!r}; expected t4, f2, a5 or the like")
+    if kind not in ("t", "f", "a") or not 0 < value < np.inf:
+        raise ConfigError(f"--set tgthighres={text}: expected t4, f2, a5 or the like")
     return kind, value
 
 

@@ -40,10 +40,11 @@ def read_submodel(
     if not isinstance(submodels, Mapping) or submodel not in submodels:
         raise ModelError(f"{path}: no sub-model {submodel!r}; it holds {content_of(submodels)}")
     parts = submodels[submodel]
-    if not {"config", "state_dict"} <= set(parts):
-        raise ModelError(f"{path}: {submodel} holds {', '.join(parts)}; expected config and state_dict")
-    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in parts["state_dict"].items()}
-    return path, flattened(parts["config"]), tensors
+    if not isinstance(parts, Mapping) or not {"config", "state_dict"} <= set(parts):
+        raise ModelError(f"{path}: {submodel} holds {content_of(parts)}; expected config and state_dict")
+    with reading(path, "a scFoundation checkpoint"):
+        tensors = {name.removeprefix(PREFIX): tensor for name, tensor in dict(parts["state_dict"]).items()}
+        return path, flattened(parts["config"]), tensors
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pa
 
 def read_gene_list(path: Path) -> Vocabulary:
     """Read the owners' gene list: columns ``gene_name`` and ``index``, in the order of ``index``."""
-    with reading(present(path, "the gene list"), "a gene list of scFoundation"):
+    what = "the gene list (--set gene_list=FILE names another)"
+    with reading(present(path, what), "a gene list of scFoundation"):
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
         genes, places = table["gene_name"].to_numpy(), table["index"].to_numpy(dtype=np.int64)
     if sorted(places) != list(range(len(places))):

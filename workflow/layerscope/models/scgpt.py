@@ -20,11 +20,11 @@ from layerscope.models.base import (
     TokenBatch,
     offsets_of,
 )
-from layerscope.models.scgpt_files import CELL, IGNORED, Release, read_release, stored_as
+from layerscope.models.scgpt_files import ARGUMENTS, CELL, IGNORED, Release, read_release, stored_as
 from layerscope.models.scgpt_network import ScGptEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, special_of
 from layerscope.models.weights import load_network
 
 BINNINGS = ("random", "highest")
@@ -48,12 +48,15 @@ class ScGpt(FoundationModel):
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.special_tokens = special_of(release.tokens)
         self.cell_id, self.cell_value = release.tokens[CELL], release.pad_value
         self.n_edges = release.n_bins - 1
         self.binning = settings.take("binning", BINNINGS[0], BINNINGS)
         self.max_length = settings.take("max_length", release.max_length)
         if self.max_length < 2:
-            raise ConfigError(f"scgpt: max_length={self.max_length}; the cell token and a gene need 2")
+            raise ConfigError(
+                f"{folder / ARGUMENTS}, --set: max_length={self.max_length}; the cell token and a gene need 2"
+            )
         self.settings = settings.resolved(without=("trust_sha256",))
 
     def tokenise(self, block: CellBlock) -> Sentences:
@@ -125,5 +128,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScGpt:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
     config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as, ARGUMENTS)
     return ScGpt(module, release, folder, settings, seed)

@@ -16,6 +16,7 @@ from layerscope.models.vocabulary import demand_ids, genes_of
 from layerscope.models.weights import (
     demand_agreement,
     demand_architecture,
+    demand_bins,
     n_blocks,
     read_json,
     read_tensors,
@@ -61,7 +62,7 @@ class Release:
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     """Read a release folder."""
     weights = folder / CHECKPOINT
-    arguments = read_json(folder / ARGUMENTS, "the training arguments")
+    arguments = read_json(folder / ARGUMENTS, "the file of training arguments")
     _demand_architecture(arguments, folder / ARGUMENTS)
     tensors = spelt_alike(read_tensors(weights, trusted_sha256), weights)
     with reading(folder / ARGUMENTS, "the training arguments of scGPT"):
@@ -72,7 +73,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
             tensors=tensors,
             tokens=tokens,
             genes=genes,
-            n_bins=int(arguments["n_bins"]),
+            n_bins=demand_bins(int(arguments["n_bins"])),
             pad_value=float(arguments["pad_value"]),
             max_length=int(arguments["max_seq_length"]),
         )
@@ -117,7 +118,7 @@ def config_of(
         feed_forward=int(arguments["d_hid"]),
     )
     demand_agreement(folder / ARGUMENTS, {"nlayers": (config.n_layers, n_blocks(tensors, BLOCKS))})
-    config.demand_computable(folder)
+    config.demand_computable(folder / ARGUMENTS)
     table = tensors.get("encoder.embedding.weight")
     if table is not None and len(table) != len(tokens):
         raise ModelError(

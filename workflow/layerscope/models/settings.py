@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from layerscope.errors import ConfigError
+from layerscope.settings import suggest
 
 T = TypeVar("T", str, int, float, bool)
+STREAM_SETTINGS = ("matrix", "values", "gene_column")  # of every family: how the file of cells is read
+KINDS = {int: "a whole number", float: "a float, such as 0.5", bool: "true or false", str: "text"}
+LARGEST = 2**62  # beyond, numbers of cells and tokens cannot be computed with
 YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -19,19 +23,20 @@ class Settings:
         self._asked: dict[str, Any] = {}
         self.owner = owner
 
-    def take(self, name: str, default: T, choices: Sequence[T] = ()) -> T:
+    def take(self, name: str, default: T, choices: Sequence[T] = (), lowest: float | None = None) -> T:
         """The value of ``name``, of the type of ``default`` (which holds where nothing was given).
 
         Raises
         ------
         ConfigError
-            If the value is not of that type, or not among ``choices``.
+            If the value is not of that type, not among ``choices``, below ``lowest``, or not finite.
         """
         value = self._converted(name, self._given.get(name, default), type(default))
         if choices and value not in choices:
-            raise ConfigError(
-                f"{self.owner}: setting {name}={value!r}; choose one of {', '.join(map(str, choices))}"
-            )
+            named = ", ".join(str(choice) for choice in choices if choice != "")
+            raise ConfigError(f"--set {name}={value!r}; choose one of {named}")
+        if lowest is not None and name in self._given and float(value) < lowest:
+            raise ConfigError(f"--set {name}={value}: expected {lowest:g} or more")
         self._asked[name] = value
         return value
 
@@ -39,9 +44,12 @@ class Settings:
         try:
             if kind is bool and not isinstance(value, bool):
                 return YES_OR_NO[str(value).lower()]
-            return kind(value)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{self.owner}: setting {name}={value!r} is not a {kind.__name__}") from error
+            converted = kind(value)
+            if isinstance(converted, int | float) and not abs(converted) < LARGEST:
+                raise ValueError("too large, or not a number")
+            return converted
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise ConfigError(f"--set {name}={value!r} is not {KINDS[kind]}") from error
 
     def resolved(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
         """Every setting that was asked for, with its value; call it last.
@@ -53,15 +61,16 @@ class Settings:
         """
         unknown = [name for name in self._given if name not in self._asked]
         if unknown:
+            allowed = sorted([*self._asked, *STREAM_SETTINGS])
             raise ConfigError(
-                f"{self.owner}: no setting {', '.join(map(repr, unknown))}; there are "
-                f"{', '.join(sorted(self._asked))}"
+                f"--set {unknown[0]}=...: {self.owner} has no setting {unknown[0]!r}"
+                f"{suggest(unknown[0], allowed)}; there are {', '.join(allowed)}"
             )
         return {name: value for name, value in sorted(self._asked.items()) if name not in without}
 
 
-def assignments(texts: Sequence[str]) -> dict[str, str]:
-    """Read settings written as ``key=value``.
+def assignments(texts: Sequence[str], option: str = "--set") -> dict[str, str]:
+    """Read settings written as ``key=value`` after an option.
 
     Raises
     ------
@@ -72,8 +81,8 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE")
+            raise ConfigError(f"{option} {text}: expected KEY=VALUE")
         if name in settings:
-            raise ConfigError(f"--set {text}: {name} is set twice")
+            raise ConfigError(f"{option} {text}: {name} is set twice")
         settings[name] = value
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ from layerscope.models.settings import Settings
 from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
 from layerscope.models.transformer import first_token, usual_pooling
-from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_network, read_json, reading
+from layerscope.models.vocabulary import Vocabulary, special_of
+from layerscope.models.weights import demand_bins, load_network, read_json, reading
 
-NO_DRUG = "<pad>"
+NO_DRUG, DRUG_LIST = "<pad>", "drug_to_id_pad.json"
 
 
 class TahoeX1(FoundationModel):
@@ -48,30 +49,37 @@ class TahoeX1(FoundationModel):
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.seed = seed
         self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
+        self.special_tokens = special_of(release.tokens)
         self.cell_id = release.tokens[CELL]
         collator = release.collator
         with reading(folder / COLLATOR_CONFIG, "a collator's configuration"):
             self.cell_value = float(collator["pad_value"])
-            self.n_edges = int(collator["num_bins"]) - 1
+            self.n_edges = demand_bins(int(collator["num_bins"])) - 1
             self.max_length = settings.take("max_length", int(collator["max_length"]))
+            self.draws_genes = bool(collator.get("sampling", True))
         if not collator.get("do_binning", True) or collator.get("right_binning", False):
             raise ModelError(f"{folder / COLLATOR_CONFIG}: asks for other bins than this tokeniser makes")
         self.chemistry = settings.take("chemistry", False)
         self.drug_column = settings.take("drug_column", "drug")
-        listed = collator.get("drug_to_id_path", {}).get("local", "drug_to_id_pad.json")
+        listed = collator.get("drug_to_id_path") or DRUG_LIST
+        if isinstance(listed, Mapping):
+            listed = listed.get("local") or DRUG_LIST
         drug_list = settings.take("drug_list", str(listed))
         self.n_special = 2 if self.chemistry else 1
         self.n_unbinned = settings.take("keep_first_n_tokens", self.n_special)
         if self.chemistry:
             if module.config.chemistry is None or DRUG not in release.tokens:
-                raise ConfigError(f"{folder}: this checkpoint has no encoder of drugs; set chemistry=off")
+                raise ConfigError(
+                    f"{folder}: this checkpoint has no encoder of drugs; leave --set chemistry=on out"
+                )
             self.drug_id = release.tokens[DRUG]
             self.drugs: dict[str, int] = read_json(folder / drug_list, "the list of drugs")
             self.obs_columns = (self.drug_column,)
         if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
             raise ConfigError(
-                f"tahoe_x1: max_length={self.max_length}, keep_first_n_tokens={self.n_unbinned}; "
-                f"they must leave room for {self.n_special} special tokens and a gene"
+                f"{folder / COLLATOR_CONFIG}, --set: max_length={self.max_length}, "
+                f"keep_first_n_tokens={self.n_unbinned}; they must leave room for {self.n_special} special "
+                "tokens and a gene"
             )
         self.settings = settings.resolved(without=("trust_sha256", "drug_list"))
 
@@ -90,8 +98,7 @@ class TahoeX1(FoundationModel):
             genes = block.genes[entries]
             bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
             if len(genes) > room:
-                draw = cell_generator(self.seed, block.cell_ids[cell])
-                subset = np.sort(draw.choice(len(genes), room, replace=False))
+                subset = self._subset(block, cell, genes, room)
                 genes, bins = genes[subset], bins[subset]
             if self.chemistry:
                 ids[offsets[cell] + 1] = self.drug_id
@@ -104,6 +111,13 @@ class TahoeX1(FoundationModel):
             refused=["" if n else NO_GENE for n in n_genes],
             shortened=block.n_genes > room,
         )
+
+    def _subset(self, block: CellBlock, cell: int, genes: Integers, room: int) -> Integers:
+        """Which genes a long cell keeps: drawn ones, or those of the file's first columns."""
+        if self.draws_genes:
+            draw = cell_generator(self.seed, block.cell_ids[cell])
+            return np.sort(draw.choice(len(genes), room, replace=False))
+        return np.sort(np.argsort(block.gene_columns[genes], kind="stable")[:room])
 
     def _binned(self, raw: npt.NDArray[np.float32], columns: Integers) -> npt.NDArray[np.float32]:
         """Bins of a cell's values; those of its first genes in the file's order may escape.
@@ -125,8 +139,8 @@ class TahoeX1(FoundationModel):
         unknown = sorted(set(names) - set(self.drugs))
         if unknown:
             raise DataError(
-                f"obs[{self.drug_column!r}]: the model knows no drug {unknown[0]!r}; it knows "
-                f"{', '.join(list(self.drugs)[:5])}, ..."
+                f"obs[{self.drug_column!r}] (--set drug_column): the model knows no drug {unknown[0]!r}; it "
+                f"knows {', '.join(list(self.drugs)[:5])}, ..."
             )
         return np.array([self.drugs[name] for name in names], dtype=np.int64)
 
@@ -176,6 +190,8 @@ def binned(values: npt.NDArray[np.float32], n_edges: int) -> npt.NDArray[np.floa
 
 def quantiles(n: int) -> npt.NDArray[np.float32]:
     """``torch.linspace(0, 1, n)`` as a processor with fused multiply-add rounds it, on every processor."""
+    if n == 1:
+        return np.zeros(1, dtype=np.float32)
     step, place = float(np.float32(1) / np.float32(n - 1)), np.arange(n)
     return np.where(place < n // 2, place * step, 1 - step * (n - 1 - place)).astype(np.float32)
 

@@ -23,10 +23,10 @@ from layerscope.models.weights import (
     demand_architecture,
     first_file,
     n_blocks,
-    present,
     read_checkpoint,
     read_json,
     read_safetensors,
+    read_text,
     reading,
 )
 
@@ -34,7 +34,10 @@ SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
 MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
 PREFIX, BLOCKS = "model.", "transformer_encoder.layers."
 IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
+GENE_NORM, VALUE_NORM = "gene_encoder.enc_norm.weight", "expression_encoder.norm.weight"
 PAD, CELL, DRUG = "<pad>", "<cls>", "<drug>"
+NORMS = ("layernorm", "low_precision_layernorm")  # the same in float32
+OTHER_ATTENTION = ("qk_ln", "qk_gn", "alibi", "rope")
 
 # what the owners' trainer stores beside the weights: the state of NumPy's generators, and times
 TRAINER_STATE = (
@@ -71,7 +74,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     if weights.name == SAFETENSORS:
         tensors = read_safetensors(weights)
     else:
-        trainer = read_checkpoint(weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE)
+        trainer = read_checkpoint(
+            weights, trusted_sha256=trusted_sha256, allowed=TRAINER_STATE, instead=SAFETENSORS
+        )
         with reading(weights, "a checkpoint of Tahoe-X1's trainer"):
             tensors = dict(trainer["state"]["model"])
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
@@ -87,7 +92,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(present(path, "the configuration").read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path, "the configuration"))
     except yaml.YAMLError as error:
         raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
@@ -105,11 +110,13 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
 def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> TahoeX1Config:
     """Sizes from the tensors, constants from ``model_config.yml``; both must agree."""
-    with reading(path.parent, "a Tahoe-X1 release"):
+    stands_in = path.parent / MODEL_CONFIG
+    with reading(path, "a Tahoe-X1 checkpoint"):
         vocabulary_size, hidden = tensors["gene_encoder.embedding.weight"].shape
         feed_forward = len(tensors[f"{BLOCKS}0.up_proj.weight"])
-        depth = n_blocks(tensors, BLOCKS)
-        values = model["expression_encoder"]
+    depth = n_blocks(tensors, BLOCKS)
+    with reading(stands_in, "a configuration of Tahoe-X1"):
+        values, attention = model["expression_encoder"], model.get("attn_config") or {}
         config = TahoeX1Config(
             vocabulary_size=vocabulary_size,
             hidden_size=hidden,
@@ -120,17 +127,30 @@ def config_of(model: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Pat
             value_activation=values["activation"],
             max_value=float(values["max_value"]),
             norm_eps=float(model["norm_config"]["eps"]),
+            clip_qkv=_number(attention.get("clip_qkv")),
+            softmax_scale=_number(attention.get("softmax_scale")),
+            gene_norm=_has_norm(model.get("gene_encoder") or {}, GENE_NORM in tensors),
+            value_norm=_has_norm(values, VALUE_NORM in tensors),
             chemistry=_chemistry(model, tensors),
         )
         stated = {
             "d_model": (int(model["d_model"]), hidden),
             "n_layers": (int(model["n_layers"]), depth),
             "vocab_size": (int(model["vocab_size"]), vocabulary_size),
-            "expansion_ratio": (int(model["expansion_ratio"]) * hidden, feed_forward),
+            "d_model x expansion_ratio": (int(float(model["expansion_ratio"]) * hidden), feed_forward),
         }
-    demand_agreement(path, stated)
-    _demand_architecture(model, config, path.parent / MODEL_CONFIG)
+    demand_agreement(stands_in, stated)
+    _demand_architecture(model, config, stands_in)
     return config
+
+
+def _number(stated: Any) -> float | None:
+    return None if stated is None else float(stated)
+
+
+def _has_norm(encoder: Mapping[str, Any], in_tensors: bool) -> bool:
+    """Whether an encoder ends in a norm: as it says, else as its tensors do."""
+    return bool(encoder.get("use_norm", in_tensors))
 
 
 def _chemistry(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ChemistryConfig | None:
@@ -142,22 +162,24 @@ def _chemistry(model: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Chemi
 
 def _demand_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
-    attention = model.get("attn_config", {})
-    constants = {
-        "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
-        "use_glu": (model.get("use_glu", False), False),
-        "norm_config.norm_type": (model["norm_config"].get("norm_type", "layernorm"), "layernorm"),
-        "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
-        "expression_encoder.input_emb_style": (
-            model["expression_encoder"].get("input_emb_style", "continuous"),
-            "continuous",
-        ),
-        "expression_encoder.use_norm": (model["expression_encoder"].get("use_norm", True), True),
-        "gene_encoder.use_norm": (model.get("gene_encoder", {}).get("use_norm", True), True),
-    }
-    demand_architecture(path, constants)
+    with reading(path, "a configuration of Tahoe-X1"):
+        attention = model.get("attn_config") or {}
+        norm = str(model["norm_config"].get("norm_type", NORMS[0]))
+        constants = {
+            "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
+            "use_glu": (model.get("use_glu", False), False),
+            "norm_config.norm_type": (NORMS[0] if norm.lower() in NORMS else norm, NORMS[0]),
+            "cell_emb_style": (model.get("cell_emb_style", "cls"), "cls"),
+            "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
+            "expression_encoder.input_emb_style": (
+                model["expression_encoder"].get("input_emb_style", "continuous"),
+                "continuous",
+            ),
+            **{f"attn_config.{name}": (attention.get(name) or False, False) for name in OTHER_ATTENTION},
+        }
     of_drugs = [config.chemistry.activation] if config.chemistry else []
     config.demand_computable(path, config.activation, config.value_activation, *of_drugs)
+    demand_architecture(path, constants)
 
 
 def write_release(

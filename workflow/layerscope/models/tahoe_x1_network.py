@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
 from layerscope.models.transformer import (
-    ACTIVATIONS,
     Scratch,
     Sizes,
     Transformer,
@@ -46,6 +46,10 @@ class TahoeX1Config(Sizes):
     value_activation: str = "relu"  # of the value encoder
     max_value: float = 512.0  # values are cut here before they are encoded
     norm_eps: float = 1e-5  # of the blocks' norms and of the norm after them
+    clip_qkv: float | None = None  # queries, keys and values are cut here
+    softmax_scale: float | None = None  # of attention's scores; None for 1 / sqrt(head size)
+    gene_norm: bool = True  # whether the gene encoder ends in a norm
+    value_norm: bool = True  # whether the value encoder does
     chemistry: ChemistryConfig | None = None  # where the checkpoint has an encoder of drugs
 
 
@@ -54,7 +58,7 @@ class DrugEncoder(nn.Module):
 
     def __init__(self, config: ChemistryConfig, hidden_size: int) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = activation_of(config.activation)
         self.embedding = nn.Embedding(config.n_drugs, config.bits)
         self.fc = nn.Linear(config.bits, hidden_size)
         self.proj = nn.Linear(hidden_size, hidden_size)
@@ -81,8 +85,10 @@ class Block(nn.Module):
 
     def __init__(self, config: TahoeX1Config, scratch: Scratch) -> None:
         super().__init__()
-        self.heads, self.scratch = config.heads, scratch
-        self.activation = ACTIVATIONS[config.activation]
+        self.heads, self.scratch, self.clip = config.heads, scratch, config.clip_qkv
+        usual = (config.hidden_size // config.heads) ** -0.5
+        self.query_scale = (config.softmax_scale or usual) / usual
+        self.activation = activation_of(config.activation)
         self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.self_attn = SelfAttention(config.hidden_size)
@@ -97,7 +103,12 @@ class Block(nn.Module):
         return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        return linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
+        qkv = linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
+        if self.clip:
+            qkv.clamp_(-self.clip, self.clip)
+        if self.query_scale != 1:
+            qkv[:, : x.shape[1]] *= self.query_scale
+        return qkv
 
     def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
         rows, width = x.shape
@@ -123,8 +134,11 @@ class TahoeX1Encoder(Transformer):
     def __init__(self, config: TahoeX1Config) -> None:
         super().__init__()
         self.config = config
-        self.gene_encoder = GeneEncoder(config.vocabulary_size, config.hidden_size)
-        self.expression_encoder = ValueEncoder(config.hidden_size, config.max_value, config.value_activation)
+        width = config.hidden_size
+        self.gene_encoder = GeneEncoder(config.vocabulary_size, width, config.gene_norm)
+        self.expression_encoder = ValueEncoder(
+            width, config.max_value, config.value_activation, config.value_norm
+        )
         if config.chemistry is not None:
             self.chem_encoder = DrugEncoder(config.chemistry, config.hidden_size)
         scratch = Scratch()

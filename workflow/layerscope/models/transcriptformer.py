@@ -8,7 +8,15 @@ import numpy as np
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
+from layerscope.models.base import (
+    CellBlock,
+    FoundationModel,
+    Integers,
+    Sentences,
+    TokenBatch,
+    offsets_of,
+    order_within,
+)
 from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_files import IGNORED, START, Release, read_release
 from layerscope.models.transcriptformer_network import TranscriptFormerEncoder, stored_as
@@ -32,18 +40,20 @@ class TranscriptFormer(FoundationModel):
         vocabulary = Vocabulary(release.genes, release.source)
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.release = release
+        self.special_tokens = {token: place for place, token in enumerate(release.special)}
         self.first_gene = len(release.special)
         self.start, self.pad = (release.special.index(token) for token in (START, release.pad))
         self.n_assay_tokens = 1 if release.assays else 0
         self.gene_order = settings.take("gene_order", "columns", ("columns", "vocabulary"))
-        self.clip_counts = settings.take("clip_counts", release.clip_counts)
-        self.min_genes = settings.take("min_expressed_genes", release.min_genes)
+        self.clip_counts = settings.take("clip_counts", release.clip_counts, lowest=0)
+        self.min_genes = settings.take("min_expressed_genes", release.min_genes, lowest=0)
         self.assay = settings.take("assay", "", ("", *release.assays))
         column = settings.take("assay_column", "")
         self.assay_column = column or module.config.assay_column
         if self.assay and column:
             raise ConfigError(
-                "transcriptformer: assay names that of all cells, assay_column a column; set one"
+                f"--set assay={self.assay} assay_column={column}: the first names that of all cells, the "
+                "second a column; give one"
             )
         wanted = (self.assay_column,) if release.assays and not self.assay else ()
         self.obs_columns = wanted if column else ()
@@ -57,8 +67,8 @@ class TranscriptFormer(FoundationModel):
         read. Neighbours and padding change nothing; nothing is drawn at random.
         """
         cells, n_genes, front = block.cells, block.n_genes, self.n_assay_tokens + 1
-        by = block.gene_columns[block.genes] if self.gene_order == "columns" else block.genes
-        order = np.lexsort((by, cells))
+        by = block.gene_columns if self.gene_order == "columns" else np.arange(len(block.gene_columns))
+        order = order_within(block.offsets, by[block.genes])
         rank = np.arange(len(order)) - block.offsets[:-1][cells]
         fits = rank < self.release.length - 1
         order, cells, rank = order[fits], cells[fits], rank[fits]

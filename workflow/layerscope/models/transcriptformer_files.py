@@ -15,6 +15,7 @@ from torch import Tensor
 from layerscope.errors import ModelError
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
 from layerscope.models.weights import (
+    DAMAGED,
     demand_agreement,
     demand_architecture,
     first_file,
@@ -77,6 +78,20 @@ class _Section:
             raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
         return default if value is None else value
 
+    def number(self, key: str, default: float | None = None) -> float:
+        """What the section says, as a number."""
+        value = self.value(key, default)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            name = f"model.{self._name}.{key}"
+            raise ModelError(f"{self._path}: {name} is {value!r}, not a number") from error
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """What the section says, as names: a list of them, or one."""
+        value = self.value(key)
+        return (value,) if isinstance(value, str) else tuple(map(str, value))
+
 
 def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding: str = "") -> Release:
     """Read a release folder.
@@ -90,9 +105,8 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     demand_architecture(path, {key: (data.value(key, needed), needed) for key, needed in EXPECTED.items()})
     columns = _assay_columns(data, model, path)
     weights = first_file(folder, WEIGHTS, SAFETENSORS)
-    tensors = read_tensors(weights, trusted_sha256)
-    special = tuple(data.value("special_tokens"))
-    files = data.value("esm2_mappings")
+    tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
+    special, files = data.names("special_tokens"), data.names("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
     if TABLE not in tensors:
         raise ModelError(f"{weights}: not a TranscriptFormer checkpoint, it has no {TABLE!r}")
@@ -102,13 +116,17 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
             f"special tokens and {len(genes)} genes in {', '.join(files)}"
         )
     if pretrained_embedding:
-        files = pretrained_embedding.split(",")
+        files = tuple(pretrained_embedding.split(","))
         genes, tensors[TABLE] = _other_species([folder / name for name in files], special, tensors[TABLE])
     pad = str(data.value("gene_pad_token", "[PAD]"))
     for token in (pad, START):
         if token not in special:
             raise ModelError(f"{path}: {token} is not among the special tokens, {', '.join(special)}")
     unknown = str(data.value("aux_pad_token", "unknown"))
+    length, clip_counts = int(model.number("seq_len")), data.number("clip_counts", CLIP_COUNTS)
+    if length < 1 or clip_counts < 0:
+        found = f"seq_len = {length} and clip_counts = {clip_counts}"
+        raise ModelError(f"{path}: {found}; expected 1 and 0 or more")
     assays = _assays(folder, columns, unknown)
     return Release(
         weights=weights,
@@ -120,9 +138,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
         pad=pad,
         assays=assays,
         unknown_assay=unknown,
-        length=int(model.value("seq_len")),
-        clip_counts=float(data.value("clip_counts", CLIP_COUNTS)),
-        min_genes=int(data.value("min_expressed_genes", 0)),
+        length=length,
+        clip_counts=clip_counts,
+        min_genes=int(data.number("min_expressed_genes", 0)),
     )
 
 
@@ -145,25 +163,26 @@ def config_of(
             assay_column=column,
             hidden_size=len(tensors["gene_embeddings.mlp.layers.4.weight"]),
             n_layers=n_blocks(tensors, LAYERS),
-            heads=int(model.value("num_heads")),
+            heads=int(model.number("num_heads")),
             feed_forward=len(tensors[f"{LAYERS}0.linear1.weight"]),
             activation=str(model.value("activation", "gelu")),
             attention_bias=bool(model.value("attn_bias", f"{LAYERS}0.self_attn.linears.0.bias" in tensors)),
             feed_forward_bias=bool(model.value("fw_bias", f"{LAYERS}0.linear1.bias" in tensors)),
-            softcap=float(model.value("softcap")),
-            log_counts_eps=float(model.value("log_counts_eps", 1e-6)),
+            softcap=model.number("softcap"),
+            log_counts_eps=model.number("log_counts_eps", 1e-6),
         )
     sizes = {
         "embed_dim": config.hidden_size,
         "num_layers": config.n_layers,
         "model_dim": config.feed_forward,
     }
-    demand_agreement(path, {name: (int(model.value(name, size)), size) for name, size in sizes.items()})
-    config.demand_computable(path, config.activation)
+    stands_in = path.parent / CONFIG
+    demand_agreement(stands_in, {name: (int(model.number(name, size)), size) for name, size in sizes.items()})
+    config.demand_computable(stands_in, config.activation)
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
     if beyond:
         raise ModelError(
-            f"{path}: {column}_vocab.json gives {beyond[0]!r} the row {assays[beyond[0]]}, but {table} has "
+            f"{column}_vocab.json gives {beyond[0]!r} the row {assays[beyond[0]]}, but {table} of {path} has "
             f"{config.n_assays} rows"
         )
     return config
@@ -173,7 +192,7 @@ def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
     """The columns of ``obs`` that sentences begin with: one or none."""
     stated = data.value("aux_cols", [])
     columns = [stated] if isinstance(stated, str) else list(stated)
-    if len(columns) > 1 or int(model.value("aux_len", len(columns))) != len(columns):
+    if len(columns) > 1 or int(model.number("aux_len", len(columns))) != len(columns):
         raise ModelError(
             f"{path}: aux_cols = {columns} and aux_len = {model.value('aux_len', 0)}; this architecture has "
             "one such token, or none"
@@ -197,7 +216,7 @@ def _keys(path: Path) -> list[str]:
     try:
         with h5py.File(present(path, "the vocabulary of genes")) as file:
             return [str(name) for name in file["keys"].asstr()[()]]
-    except (OSError, KeyError) as error:
+    except DAMAGED as error:
         raise ModelError(f"{path}: not a vocabulary of genes ({error}); fetch it again") from error
 
 

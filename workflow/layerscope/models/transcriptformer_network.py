@@ -13,12 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
 from layerscope.models.post_norm import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import (
-    ACTIVATIONS,
     Scratch,
     Sizes,
     Transformer,
@@ -63,9 +63,9 @@ class GeneEmbeddings(nn.Module):
         layers = (nn.Linear(config.token_width, hidden), nn.ReLU(inplace=True), nn.LayerNorm(hidden))
         self.mlp = nn.ModuleDict({"layers": nn.Sequential(*layers, nn.Identity(), nn.Linear(hidden, hidden))})
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """``(n,)`` to ``(n, hidden_size)``."""
-        out: Tensor = self.embedding(ids, self.project)
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """The tokens of a batch, ``(n_rows, hidden_size)``."""
+        out: Tensor = self.embedding(batch, self.project)
         return out
 
     def project(self, vectors: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Block(nn.Module):
         super().__init__()
         hidden, bias = config.hidden_size, config.feed_forward_bias
         self.heads, self.softcap, self.scratch = config.heads, config.softcap, scratch
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = activation_of(config.activation)
         self.self_attn = SelfAttention(config)
         self.linear1 = nn.Linear(hidden, config.feed_forward, bias=bias)
         self.linear2 = nn.Linear(config.feed_forward, hidden, bias=bias)
@@ -147,7 +147,7 @@ class TranscriptFormerEncoder(Transformer):
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
-        genes: Tensor = self.gene_embeddings(batch.tokens["ids"])
+        genes: Tensor = self.gene_embeddings(batch)
         if not self.config.n_assays:
             return genes
         assays: Tensor = self.aux_embeddings[self.config.assay_column](batch.cells["assay"])
@@ -155,9 +155,10 @@ class TranscriptFormerEncoder(Transformer):
 
     def context(self, batch: TokenBatch) -> tuple[Keys]:
         """What counts and assays tell attention."""
-        nothing = torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)
         bias = torch.log1p(batch.tokens["counts"] + self.config.log_counts_eps)
-        return (Keys(bias, closed=~batch.cells["assay_known"] if self.config.n_assays else nothing),)
+        if not self.config.n_assays:
+            return (Keys(bias, torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)),)
+        return (Keys(bias, closed=batch.cells["assay_known"].logical_not()),)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -21,16 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from layerscope.errors import ModelError
+from layerscope.models.activations import is_elementwise
 from layerscope.models.base import Network, Span, TokenBatch
 
 BLOCK = 1024
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": partial(functional.relu, inplace=True),
-    "gelu": functional.gelu,
-    "leaky_relu": functional.leaky_relu,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +42,11 @@ class Sizes:
         if self.heads < 1 or self.hidden_size % self.heads:
             raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
         for name in activations:
-            if name not in ACTIVATIONS:
-                raise ModelError(f"{path}: activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
+            if not is_elementwise(name):
+                raise ModelError(
+                    f"{path}: activation {name!r} is no function of one number that PyTorch or Hugging Face "
+                    "has under that name, such as relu, gelu, silu"
+                )
 
 
 class Transformer(Network):
@@ -143,7 +141,7 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
-    if qkv.is_cuda and qkv.dtype in HALF:
+    if _takes_packed(split):
         return _varlen(split, batch)
     out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
     if out is None:
@@ -170,11 +168,19 @@ def _contiguous(value: Tensor, scratch: Scratch) -> Tensor:
     return value if buffer is None else buffer.view(value.shape).copy_(value)
 
 
+def _takes_packed(split: Tensor) -> bool:
+    """Whether PyTorch's variable-length flash kernel takes such heads, and the GPU is one that has it."""
+    if not split.is_cuda or split.dtype not in HALF:
+        return False
+    size = split.shape[-1]
+    return size % 8 == 0 and size <= 256 and torch.cuda.get_device_capability(split.device) >= (8, 0)
+
+
 def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     """Attention of all cells of a batch in one call of PyTorch's variable-length flash kernel."""
     from torch.nn.attention.varlen import varlen_attn  # two seconds, and needed on a GPU alone
 
-    query, key, value = (part.contiguous() for part in split.unbind(1))
+    query, key, value = split.unbind(1)
     lengths, longest = batch.cumulative_lengths, batch.longest
     return cast(Tensor, varlen_attn(query, key, value, lengths, lengths, longest, longest)).flatten(1)
 
@@ -230,8 +236,7 @@ def reduced(
     start = batch.starts + first
     stop = batch.starts + (lengths if last is None else last)
     edges = torch.stack([start, torch.maximum(start, stop)], dim=1).flatten()
-    n_rows = torch.tensor([len(hidden)], device=edges.device)
-    edges = torch.cat([torch.zeros_like(n_rows), edges, n_rows])
+    edges = functional.pad(functional.pad(edges, (1, 0)), (0, 1), value=len(hidden))
     segments = torch.segment_reduce(hidden.float(), how, offsets=edges, unsafe=True)
     empty = (stop <= start)[:, None]
     return torch.where(empty, torch.nan, segments[1:-1:2])

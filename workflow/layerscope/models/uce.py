@@ -51,17 +51,20 @@ class UCE(FoundationModel):
         super().__init__(module, vocabulary, weights, module.config.hidden_size)
         self.genes, self.seed = genes, seed
         self.sampling = settings.take("sampling", "random", ("random", "expected"))
-        self.sample_size = settings.take("sample_size", SAMPLE_SIZE)
+        self.sample_size = settings.take("sample_size", SAMPLE_SIZE, lowest=1)
         self.draw_seed_column = settings.take("draw_seed_column", "")
         self.obs_columns = (self.draw_seed_column,) if self.draw_seed_column else ()
         shortest = SPECIAL_OF_CELL + SPECIAL_OF_CHROMOSOME + self.sample_size
-        if self.sample_size < 1 or shortest > module.config.n_positions:
+        if shortest > module.config.n_positions:
             raise ConfigError(
                 f"{weights}: a sentence of {self.sample_size} genes has at least {shortest} tokens, and "
                 f"positions are {module.config.n_positions}; set its genes with --set sample_size=N"
             )
         if self.draw_seed_column and self.sampling != "random":
-            raise ConfigError("uce: draw_seed_column seeds what sampling=random draws; set only one of them")
+            raise ConfigError(
+                f"--set draw_seed_column={self.draw_seed_column}: it seeds what sampling=random draws, and "
+                f"sampling is {self.sampling}; give one of them"
+            )
         self.settings = settings.resolved(without=("trust_sha256", "checkpoint", "protein_embeddings"))
 
     def tokenise(self, block: CellBlock) -> Sentences:
@@ -123,7 +126,9 @@ class UCE(FoundationModel):
             owners = np.random.RandomState(int(block.obs[self.draw_seed_column][cell]))
         except ValueError as error:
             seed = block.obs[self.draw_seed_column][cell]
-            raise DataError(f"obs[{self.draw_seed_column!r}]: {seed!r} is no seed of NumPy's") from error
+            raise DataError(
+                f"obs[{self.draw_seed_column!r}] (--set draw_seed_column): {seed!r} is no seed of NumPy's"
+            ) from error
         as_filed = np.argsort(block.gene_columns[genes], kind="stable")
         weights = np.log1p(counts[as_filed].astype(np.float32))
         return random_sample(genes[as_filed], weights, self.sample_size, self.genes.chromosomes, owners)
@@ -199,8 +204,8 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
     """Load a release folder, or the ``model_files`` in it; see ``catalogue.implementation``."""
     folder = release_folder(folder)
     path = find_checkpoint(folder, settings.take("checkpoint", ""))
-    tensors = read_tensors(path, settings.take("trust_sha256", ""))
-    config = config_of(tensors, settings.take("nhead", HEADS), path)
+    tensors = read_tensors(path, settings.take("trust_sha256", ""), "a safetensors file")
+    config = config_of(tensors, settings.take("nhead", HEADS, lowest=1), path)
     module = load_network(UCEEncoder, config, tensors, path, IGNORED)
     genes = read_genes(
         folder,

@@ -105,7 +105,7 @@ def config_of(tensors: Mapping[str, Tensor], heads: int, path: Path) -> UCEConfi
             n_positions=len(tensors["pos_encoder.pe"]),
             decoder=(*decoder, len(tensors[f"decoder.{last}.weight"])),
         )
-    if config.hidden_size % heads:
+    if heads < 1 or config.hidden_size % heads:
         raise ConfigError(
             f"{path}: {heads} heads do not divide a width of {config.hidden_size}; the file does not say how "
             "many there are: give their number with --set nhead=N"
@@ -123,7 +123,8 @@ def read_genes(
     """
     places, codes = _read_chromosomes(folder / CHROMOSOMES)
     offset = _chromosome_offset(chromosome_offset, len(table), len(codes), folder / CHROMOSOMES)
-    first = _first_token(folder / OFFSETS, species)
+    as_json = folder / OFFSETS.replace(".pkl", ".json")
+    first = _first_token(as_json if as_json.is_file() else folder / OFFSETS, species)
     path, vectors = _read_proteins(folder, species, proteins)
     names = list(vectors)
     if first + len(names) > offset:
@@ -165,7 +166,7 @@ def _chromosome_offset(given: int, n_tokens: int, n_chromosomes: int, path: Path
     if not 0 <= offset <= n_tokens - n_chromosomes:
         raise ModelError(
             f"{path}: {n_chromosomes} chromosomes from token {offset} on do not fit the {n_tokens} rows of "
-            "the checkpoint's table"
+            "the checkpoint's table; give that token with --set chrom_token_offset=N"
         )
     if given < 0 and offset != STOCK.get(n_tokens, offset):
         raise ModelError(
@@ -183,6 +184,8 @@ def _first_token(path: Path, species: str) -> int:
         raise ConfigError(f"{path}: no species {species!r}; choose one of {known} with --set species=NAME")
     if not isinstance(offsets[species], int):
         raise ModelError(f"{path}: the first token of {species} is {offsets[species]!r}, not a number")
+    if offsets[species] < 0:
+        raise ModelError(f"{path}: the first token of {species} is {offsets[species]}, below 0")
     return int(offsets[species])
 
 
@@ -192,8 +195,10 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
     Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
     """
     path = folder / named if named else _find_proteins(folder, species)
-    as_spelt = read_tensors(present(path, "the protein embeddings"))
+    as_spelt = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
     vectors = {str(name).upper(): vector for name, vector in as_spelt.items()}
+    if not vectors:
+        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
     if n_shared := len(as_spelt) - len(vectors):
         text = "%s: %d symbols differ from another in capitals alone, and share its token"
         log.warning(text, path.name, n_shared)
@@ -203,7 +208,8 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
 def _find_proteins(folder: Path, species: str) -> Path:
     listed = folder / NEW_SPECIES
     if listed.is_file() and listed.stat().st_size:
-        new = pd.read_csv(listed, dtype=str)
+        with reading(present(listed, "the list of further species"), "a list of further species"):
+            new = pd.read_csv(listed, dtype=str)
         if {"species", "path"} <= set(new.columns) and species in set(new["species"]):
             return folder / str(new.loc[new["species"] == species, "path"].iloc[0])
     inner = folder / PROTEINS

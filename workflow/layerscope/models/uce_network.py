@@ -67,8 +67,8 @@ class UCEEncoder(Transformer):
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
-        tokens: Tensor = self.pe_embedding(batch.tokens["ids"], self.project)
-        return tokens + self.pos_encoder.pe[batch.tokens["positions"], 0]
+        tokens: Tensor = self.pe_embedding(batch, self.project)
+        return tokens + functional.embedding(batch.tokens["positions"], self.pos_encoder.pe[:, 0])
 
     def project(self, vectors: Tensor) -> Tensor:
         """A token's part of the input, from its row of the table: ``(n, token_width)`` to hidden size."""

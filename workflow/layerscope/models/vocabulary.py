@@ -73,8 +73,12 @@ class Vocabulary:
 
 def genes_of(tokens: Mapping[str, int]) -> list[str]:
     """The tokens that are genes, not special ones such as ``<cls>``, by ascending id."""
-    genes = [token for token in tokens if not (token.startswith("<") and token.endswith(">"))]
-    return sorted(genes, key=tokens.__getitem__)
+    return sorted(tokens.keys() - special_of(tokens).keys(), key=tokens.__getitem__)
+
+
+def special_of(tokens: Mapping[str, int]) -> dict[str, int]:
+    """The tokens that are no genes, with their ids."""
+    return {token: i for token, i in tokens.items() if token.startswith("<") and token.endswith(">")}
 
 
 def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
@@ -130,7 +134,10 @@ def match_genes(
         If ``column`` is not there, or no gene of the file is known.
     """
     if column is not None and column not in names:
-        raise DataError(f"{path}: var has no column {column!r}; it has {', '.join(names)}")
+        available = ", ".join(names)
+        raise DataError(
+            f"{path}: var has no column {column!r}; it has {available}. Choose with --set gene_column=NAME"
+        )
     places = {
         name: np.array([vocabulary.place(gene) for gene in genes], dtype=np.int64)
         for name, genes in names.items()

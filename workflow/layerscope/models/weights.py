@@ -17,12 +17,28 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
 from layerscope.models.file_kinds import SAFETENSORS, TORCH, UNPACK, WEB_PAGE, kind_of
-from layerscope.sources.manifest import sha256
+from layerscope.models.integrity import demand_finite, demand_unchanged, digest, note_read
+from layerscope.sources.manifest import read_manifest
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 
 LFS_POINTER = b"version https://git-lfs"
+# what reading a pickle, or a checkpoint made of one, raises where a byte of it is wrong
+DAMAGED = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def present(path: Path, what: str) -> Path:
@@ -42,14 +58,24 @@ def present(path: Path, what: str) -> Path:
         raise ModelError(f"{path}: a web page, not {what}; the server sent it instead: fetch the file again")
     if kind in UNPACK:
         raise ModelError(f"{path}: {kind} under a wrong name, not {what}; unpack it")
+    demand_unchanged(path)
+    note_read(path)
     return path
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read a file of text in UTF-8."""
+    try:
+        return present(path, what).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: {what} is not text in UTF-8 ({error}); fetch it again") from error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
     try:
-        content = json.loads(present(path, what).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(read_text(path, what))
+    except json.JSONDecodeError as error:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
@@ -66,17 +92,20 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); {remedy}") from error
 
 
-def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[Any] = ()) -> Any:
+def read_checkpoint(
+    path: Path, *, trusted_sha256: str | None = "", allowed: Sequence[Any] = (), instead: str = ""
+) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
     ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
-    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs.
+    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs. It is None
+    where a user has no way to give it; ``instead`` names the file that is read in the place of this one.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
         raise ModelError(f"{path}: {SAFETENSORS} under the name of {TORCH}; rename it")
     if trusted_sha256:
-        actual = sha256(path)
+        actual = digest(path)
         if actual != trusted_sha256.lower():
             raise ModelError(
                 f"{path}: sha256 is {actual}, not the trusted {trusted_sha256}: "
@@ -87,17 +116,22 @@ def read_checkpoint(path: Path, *, trusted_sha256: str = "", allowed: Sequence[A
         with safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{path}: {_refusal(path, allowed)}") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again") from error
+        remedy = _remedy(path, trusted_sha256 is not None, instead)
+        raise ModelError(f"{path}: {_refusal(path, allowed)} {remedy}") from error
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
 
 
-def read_tensors(path: Path, trusted_sha256: str = "") -> dict[str, Tensor]:
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"{path}: not a whole PyTorch checkpoint ({reason}); fetch it again")
+
+
+def read_tensors(path: Path, trusted_sha256: str | None = "", instead: str = "") -> dict[str, Tensor]:
     """Read tensors by name: a safetensors file, or a PyTorch checkpoint that holds nothing else."""
     if path.suffix == ".safetensors":
         return read_safetensors(path)
-    tensors = read_checkpoint(path, trusted_sha256=trusted_sha256)
+    tensors = read_checkpoint(path, trusted_sha256=trusted_sha256, instead=instead)
     if isinstance(tensors, Mapping) and all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         return dict(tensors)
     raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content_of(tensors)}")
@@ -123,7 +157,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ModelError(f"{path}: not {what}, it has no {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not {what}: {error}") from error
 
 
@@ -141,24 +175,44 @@ def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
             raise ModelError(f"{path}: the configuration says {name} = {stated}, the tensors {actual}")
 
 
+def demand_bins(number: int) -> int:
+    """The number of bins that a configuration states: one is for zeros, so that there are two or more."""
+    if number < 2:
+        raise ValueError(f"{number} bins, where 2 or more are needed")
+    return number
+
+
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(2) == b"PK"
 
 
 def _refusal(path: Path, allowed: Sequence[Any]) -> str:
-    """Why a checkpoint was not read, and what to do."""
-    remedy = (
-        "Use a safetensors file; or, if you trust where it comes from, opt in with "
-        f"--set trust_sha256={sha256(path)}"
-    )
+    """Why a checkpoint was not read."""
     if not _is_zip(path):
-        return f"an old pickle file that cannot be inspected; it was not read. {remedy}"
+        return "an old pickle file that cannot be inspected; it was not read."
     names = {
         f"{thing.__module__}.{thing.__qualname__}" for thing in allowed if hasattr(thing, "__qualname__")
     }
-    wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
-    return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read. {remedy}"
+    try:
+        wanted = sorted(set(get_unsafe_globals_in_checkpoint(path)) - names)
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+    return f"the file wants to import {', '.join(wanted) or 'what is not allowed'}; it was not read."
+
+
+def _remedy(path: Path, may_be_trusted: bool, instead: str) -> str:
+    """What to do about a checkpoint that was not read."""
+    manifest = read_manifest(path)
+    origin = f", which is as it came from {manifest['url']}" if "url" in manifest else ""
+    trust = (
+        f"if its SHA-256, {digest(path)}{origin}, is the owners' (config/models.yaml has what is published), "
+        f"vouch for it with --set trust_sha256={digest(path)} (in a study, the model's `set`)"
+    )
+    ways = [f"put {instead} in its place"] if instead else []
+    ways += [trust] if may_be_trusted else []
+    way = "; or, ".join(ways) or "fetch it again"
+    return way[0].upper() + way[1:]
 
 
 def as_they_are(name: str) -> Sequence[str]:
@@ -173,11 +227,12 @@ def load_network(
     path: Path,
     ignored: Sequence[str],
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
+    stated_in: str = "the configuration",
 ) -> Network:
     """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
     with torch.device("meta"):
         module = network(config)
-    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as)
+    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as, stated_in=stated_in)
     return module
 
 
@@ -188,6 +243,7 @@ def load_strictly(
     ignored: Sequence[str],
     path: Path,
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
+    stated_in: str = "the configuration",
 ) -> None:
     """Put the tensors of a checkpoint into ``module`` as float32.
 
@@ -204,13 +260,16 @@ def load_strictly(
     stored_as
         Names in the checkpoint of the equal parts, stacked along the first dimension, that make a parameter
         of the module; by default its own name.
+    stated_in
+        Where the sizes of ``module`` stand, for messages.
 
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, or of another shape; by its name in the checkpoint.
+        If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
     """
     needed = module.state_dict()
+    tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     parts = {name: stored_as(name) for name in needed}
     wanted = {part for names in parts.values() for part in names}
     missing = [part for names in parts.values() for part in names if part not in tensors]
@@ -228,8 +287,9 @@ def load_strictly(
             if tensors[part].shape != (rows // len(names), *rest):
                 raise ModelError(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
-                    f"the configuration asks for {(rows // len(names), *rest)}"
+                    f"{stated_in} asks for {(rows // len(names), *rest)}"
                 )
+            demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]
         for name, names in parts.items()

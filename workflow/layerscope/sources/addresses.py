@@ -20,14 +20,26 @@ Mirror = str | Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What is known of a file before it is there."""
+
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Address:
-    """One file elsewhere: its owners' address, the one that is asked (a mirror's), what it must have."""
+    """One file elsewhere: its owners' address, the one that is asked (a mirror's), what it must have.
+
+    Where a member of an archive is wanted, size and checksums are the archive's, ``member`` the file's own.
+    """
 
     url: str
     fetched_from: str
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    member: Expected = Expected()
 
     @property
     def name(self) -> str:
@@ -39,7 +51,8 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     """Find the address of a source, asked through a mirror (see :func:`mirrored`; as JSON text too).
 
     A source has ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
-    ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it.
+    ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it, and ``member_bytes``
+    and ``member_sha256`` of a file in an archive.
 
     Raises
     ------
@@ -58,9 +71,10 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
         )
     if urlsplit(url).scheme not in ("https", "http", "s3") or not urlsplit(url).netloc:
         raise ConfigError(f"source: {url!r} is no https://, http:// or s3:// address")
-    expected = (source.get(key) for key in ("bytes", "sha256", "md5"))
+    size, sha256, md5 = (source.get(key) for key in ("bytes", "sha256", "md5"))
     through = read_mirror(through) if isinstance(through, str) else through
-    return Address(https_url(url), mirrored(url, through), *expected)
+    member = Expected(source.get("member_bytes"), source.get("member_sha256"))
+    return Address(https_url(url), mirrored(url, through), size, sha256, md5, member)
 
 
 def geo_url(accession: str, file: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from tqdm import tqdm
 
 from layerscope.errors import SourceError
 from layerscope.sources.addresses import Address
-from layerscope.sources.archives import extract_member, gunzip
-from layerscope.sources.manifest import md5, read_manifest, sha256, write_manifest
+from layerscope.sources.archives import DamagedError, extract_member, gunzip
+from layerscope.sources.manifest import is_unchanged, md5, read_manifest, sha256, write_manifest
 from layerscope.sources.partial import Partial
 from layerscope.sources.transport import (
     Answer,
@@ -31,57 +33,108 @@ PIECE = 1 << 14  # what is lost of a body when its connection breaks
 
 
 def download(
-    address: Address, output: str | Path, retries: Retries | None = None, member: str | None = None
+    address: Address,
+    output: str | Path,
+    retries: Retries | None = None,
+    member: str | None = None,
+    together: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fetch a file, whole or not at all, unless it is there and right; returns its manifest.
 
     A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
-    taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
-    next call goes on from there. Raises SourceError if the file cannot be had, or is not what it must be.
+    taken out; ``together`` names all files beside ``output`` that come out of one archive, which one process
+    at a time fetches and which is kept until all of them are there. What has come when a download breaks is
+    kept under a hidden name beside ``output``, and the next call goes on from there. Where another file came
+    before, and no checksum is known, a warning says so. Raises SourceError if the file cannot be had, or is
+    not what it must be.
     """
     output = Path(output)
-    manifest = _valid_manifest(address, output, member)
+    manifest = already_there([address], output, member)
     if manifest is not None:
-        LOG.info("%s: already there", output.name)
         return manifest
-    try:
-        part = Partial(output, address.fetched_from)
-        headers = _fetch(address, part, retries or Retries())
-        _demand_right(address, part, headers)
-        fetched = {"fetched_bytes": part.size, "fetched_sha256": sha256(part.path)}
-        _put_in_place(address, part.path, output, member)
-        version = part.version
-        part.discard()
-    except OSError as error:
-        error.filename = error.filename or str(output)  # a full disk, say, for the message
-        raise
-    return write_manifest(
-        output,
-        address.url,
-        member=member,
-        fetched_from=address.fetched_from if address.fetched_from != address.url else None,
-        etag=version.etag if version else None,
-        last_modified=version.modified if version else None,
-        revision=headers.get("x-repo-commit"),
-        **fetched,
-    )
+    before = read_manifest(output)
+    archive = output.with_name(address.name) if len(together) > 1 else output
+    with _alone(archive) if archive != output else nullcontext():
+        try:
+            part = Partial(archive, address.fetched_from)
+            about = _fetched(address, part, retries or Retries())
+            _put_in_place(address, part.path, output, member)
+            if all(output.with_name(name).is_file() for name in together):
+                part.discard()
+        except DamagedError as error:
+            part.discard()
+            raise SourceError(f"{address.fetched_from}: {error}; nothing of it is kept") from error
+        except OSError as error:
+            error.filename = error.filename or str(output)  # a full disk, say, for the message
+            raise
+    another = _another_file(before, address, output)
+    return write_manifest(output, address.url, member=member, before=another, **about)
 
 
-def _valid_manifest(address: Address, output: Path, member: str | None) -> dict[str, Any] | None:
-    """Manifest of a file that need not be fetched; ``None`` if it must be."""
+def _fetched(address: Address, part: Partial, retries: Retries) -> dict[str, Any]:
+    """Fetch what is missing of a file and compare it with what is known of it; for its manifest."""
+    headers = _fetch(address, part, retries)
+    _demand_right(address, part, headers)
+    version = part.version
+    return {
+        "fetched_from": address.fetched_from if address.fetched_from != address.url else None,
+        "etag": version.etag if version else None,
+        "last_modified": version.modified if version else None,
+        "revision": headers.get("x-repo-commit"),
+        "fetched_bytes": part.size,
+        "fetched_sha256": sha256(part.path),
+    }
+
+
+@contextmanager
+def _alone(archive: Path) -> Iterator[None]:
+    """Wait until no other process fetches this archive."""
+    lock = archive.with_name(f".download.{archive.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def already_there(
+    addresses: Sequence[Address], output: Path, member: str | None = None
+) -> dict[str, Any] | None:
+    """Manifest of a file that need not be fetched from any of its addresses; ``None`` if it must be."""
     if not output.is_file():
         return None
     manifest = read_manifest(output)
-    if manifest.get("url") == address.url and manifest.get("member") == member:
-        if address.sha256 not in (None, manifest.get("fetched_sha256")):
-            return None
-        unchanged = output.stat().st_size == manifest.get("bytes") and sha256(output) == manifest.get(
-            "sha256"
-        )
-        return manifest if unchanged else None
-    if address.sha256 and not member and sha256(output) == address.sha256:
-        return write_manifest(output, address.url, fetched_sha256=address.sha256)
+    for address in addresses:
+        if manifest.get("url") == address.url and manifest.get("member") == member:
+            own, fetched = address.member.sha256, address.sha256
+            as_known = (
+                manifest.get("sha256") == own if own else fetched in (None, manifest.get("fetched_sha256"))
+            )
+            if not as_known or not is_unchanged(output, manifest):
+                return None
+            LOG.info("%s: already there", output.name)
+            return manifest
+    for address in addresses:
+        expected = address.member.sha256 if member else address.sha256
+        if expected and sha256(output) == expected:
+            LOG.info("%s: already there", output.name)
+            return write_manifest(
+                output, address.url, member=member, fetched_sha256=None if member else expected
+            )
     return None
+
+
+def _another_file(before: Mapping[str, Any], address: Address, output: Path) -> dict[str, Any] | None:
+    """What was there before, if it was another file; a warning says so unless the study pins the file."""
+    found, earlier = sha256(output), before.get("sha256")
+    if earlier is None or found == earlier:
+        return None
+    if not (address.sha256 or address.md5 or address.member.sha256):
+        LOG.warning(
+            "%s: another file than before: SHA-256 %s from %s, on %s %s from %s. What was computed with the "
+            "one is not comparable with what is computed with the other",
+            *(output.name, found, address.url, before.get("date"), earlier, before.get("url")),
+        )
+    return {key: before[key] for key in ("url", "sha256", "revision", "date") if key in before}
 
 
 def _fetch(address: Address, part: Partial, retries: Retries) -> Mapping[str, str]:
@@ -162,7 +215,7 @@ def _demand_right(address: Address, part: Partial, headers: Mapping[str, str]) -
 
 def _put_in_place(address: Address, path: Path, output: Path, member: str | None) -> None:
     if member is not None:
-        extract_member(path, member, output)
+        extract_member(path, member, output, address.member)
     elif address.name.endswith(".gz") and output.suffix != ".gz":
         gunzip(path, output)
     else:

@@ -9,16 +9,17 @@ from typing import Any
 
 from layerscope.errors import ConfigError, SourceError
 from layerscope.files import refuse_overwriting
-from layerscope.sources.addresses import KINDS, address
+from layerscope.sources.addresses import KINDS, Expected, address
 from layerscope.sources.archives import extract_member
 from layerscope.sources.cache import named_cache, weights_folder
-from layerscope.sources.download import download
-from layerscope.sources.manifest import md5, sha256
+from layerscope.sources.download import already_there, download
+from layerscope.sources.manifest import manifest_path, md5, sha256, write_manifest
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, NoSuchFileError, Retries
 
 LOG = logging.getLogger(__name__)
 
-KNOWN = (*KINDS, "bytes", "sha256", "md5", "member", "licence", "accepted", "model", "mirror")
+CHECKED = ("bytes", "sha256", "md5", "member", "member_bytes", "member_sha256")
+KNOWN = (*KINDS, "alternatives", *CHECKED, "together", "licence", "accepted", "model", "mirror")
 
 
 def fetch(
@@ -33,9 +34,12 @@ def fetch(
     Parameters
     ----------
     settings
-        One of ``path``, ``url``, ``geo``, ``huggingface``; ``bytes``, ``sha256`` and ``md5``, which are
-        checked; ``member``, the file to take out of an archive; and for weights ``model``, ``licence`` and
-        whether it has been ``accepted``.
+        One of ``path``, ``url``, ``geo``, ``huggingface``; ``alternatives``, other places of the same bytes,
+        asked in this order where the first does not give the file; ``bytes``, ``sha256`` and ``md5``, which
+        are checked; ``member``, the file to take out of an archive, and its ``member_bytes`` and
+        ``member_sha256``; ``together``, names of all files beside the output that come out of one archive,
+        which is then fetched once; and for weights ``model``, ``licence`` and whether it has been
+        ``accepted``.
     output
         The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``;
         so are weights that are fetched into the cache, where ``$LAYERSCOPE_CACHE`` names one.
@@ -71,16 +75,39 @@ def fetch(
             fetch(kept, folder / Path(output).name, mirror, attempts, wait)
         _link(folder / Path(output).name, Path(output), {})
         return
-    through, member = mirror or settings.get("mirror"), settings.get("member")
+    through, output = mirror or settings.get("mirror"), Path(output)
+    places = _places(settings)
+    if already_there([address(place, through) for place in places], output, settings.get("member")):
+        return
+    failures: list[SourceError] = []
+    for place in places:
+        try:
+            _download(place, output, through, Retries(attempts, wait))
+            return
+        except SourceError as error:
+            failures.append(error)
+            if len(failures) < len(places):
+                LOG.warning("%s. Asking the next of %d addresses", error, len(places))
+    raise failures[0] if len(failures) == 1 else SourceError("; ".join(map(str, failures)))
+
+
+def _places(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The source, and the same file at each of its alternatives."""
+    checks = {key: settings[key] for key in (*CHECKED, "together") if key in settings}
+    return [dict(settings), *(checks | dict(place) for place in settings.get("alternatives", ()))]
+
+
+def _download(source: Mapping[str, Any], output: Path, through: str | None, retries: Retries) -> None:
+    member, together = source.get("member"), source.get("together", ())
     try:
-        download(address(settings, through), output, Retries(attempts, wait), member)
+        download(address(source, through), output, retries, member, together)
     except NoSuchFileError as error:
-        respelt = _other_spelling(settings)
+        respelt = _other_spelling(source)
         if respelt is None:
             raise
         LOG.warning("%s. GEO may keep it as %s; asking for that", error, respelt["geo"]["file"])
         try:
-            download(address(respelt, through), output, Retries(attempts, wait), member)
+            download(address(respelt, through), output, retries, member, together)
         except NoSuchFileError:
             raise error from None
 
@@ -104,10 +131,17 @@ def _link(path: Path, output: Path, settings: Mapping[str, Any]) -> None:
     for name, digest in (("sha256", sha256), ("md5", md5)):
         if name in settings and digest(path) != settings[name]:
             raise SourceError(f"{path}: expected the {name} {settings[name]}, found {digest(path)}")
-    if "member" in settings:
+    member, known = settings.get("member"), settings.get("sha256")
+    if member is not None:
         refuse_overwriting(output, path)
-        extract_member(path, settings["member"], output)
+        known = settings.get("member_sha256")
+        extract_member(path, member, output, Expected(settings.get("member_bytes"), known))
     elif output.resolve() != path.resolve():
         output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)
         output.symlink_to(path.absolute())
+    if output.absolute() == path.absolute():
+        return
+    manifest_path(output).unlink(missing_ok=True)  # of what was fetched in its place before
+    if known:
+        write_manifest(output, str(path), member=member)

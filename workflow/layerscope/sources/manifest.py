@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,17 @@ from typing import Any
 from layerscope import __version__
 from layerscope.files import whole
 
+SUFFIX = ".manifest.json"
+
 
 def manifest_path(path: str | Path) -> Path:
     """Where the manifest of a file is."""
-    return Path(f"{path}.manifest.json")
+    return Path(f"{path}{SUFFIX}")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is the manifest of another."""
+    return path.name.endswith(SUFFIX)
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -39,6 +47,11 @@ def write_manifest(path: str | Path, url: str, **more: Any) -> dict[str, Any]:
     with whole(manifest_path(path)) as scratch:
         scratch.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return manifest
+
+
+def is_unchanged(path: str | Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether a file is still the one that its manifest was written of."""
+    return Path(path).stat().st_size == manifest.get("bytes") and sha256(path) == manifest.get("sha256")
 
 
 def sha256(path: str | Path) -> str:

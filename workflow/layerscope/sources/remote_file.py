@@ -126,9 +126,14 @@ class RemoteFile(io.RawIOBase):
 
     def fetch(self, ranges: np.ndarray, name: str) -> None:
         """Fetch ranges, shape ``(n_ranges, 2)``, that are not here yet; near ones joined, many at once."""
-        missing = [hole for start, stop in ranges.tolist() for hole in self.parts.missing(start, stop)]
-        for part in fetch_ranges(self.url, self.version, missing, self._retries, name):
-            self._keep(part)
+        missing = [
+            (first, min(first + WIDEST_BLOCK, last))
+            for start, stop in ranges.tolist()
+            for hole, last in self.parts.missing(start, stop)
+            for first in range(hole, last, WIDEST_BLOCK)
+        ]
+        if missing:
+            fetch_ranges(self.url, self.version, missing, self._retries, name, self._keep)
 
     def _keep(self, ranges: list[tuple[int, bytes]]) -> None:
         self.n_bytes_received += sum(len(content) for _, content in ranges)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from layerscope.settings import Settings, exactly_one
 
@@ -32,6 +32,22 @@ class GeoFile(Settings):
     """Name of the file."""
 
 
+class Place(Settings):
+    """Another place of the same bytes."""
+
+    places: ClassVar[tuple[str, ...]] = ("url", "huggingface", "geo")
+
+    url: Text | None = None
+    """`https://`, or `s3://BUCKET/KEY` of a public bucket."""
+    huggingface: HuggingFaceFile | None = None
+    """`{repo, revision, file}`."""
+    geo: GeoFile | None = None
+    """`{accession, file}`."""
+
+
+OnePlace = Annotated[Place, BeforeValidator(exactly_one(*Place.places))]
+
+
 class RemoteFile(Settings):
     """A file: yours, or one that is fetched and checked."""
 
@@ -45,6 +61,9 @@ class RemoteFile(Settings):
     """`{repo, revision, file}`."""
     geo: GeoFile | None = None
     """`{accession, file}`."""
+    alternatives: Annotated[tuple[OnePlace, ...], Field(strict=False)] = ()
+    """Other places of the same bytes, each `{url}`, `{huggingface}` or `{geo}`: asked in this order where the
+    first does not give the file."""
     bytes: int | None = Field(default=None, ge=0)
     """Size, checked."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -53,6 +72,27 @@ class RemoteFile(Settings):
     """Checked."""
     member: Text | None = None
     """Of weights: the file to take out of the archive that the source is."""
+    member_bytes: int | None = Field(default=None, ge=0)
+    """Size of that file, checked; `bytes`, `sha256` and `md5` are the archive's."""
+    member_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Checked."""
+
+    @model_validator(mode="after")
+    def _demand_member(self) -> Self:
+        for key in ("member_bytes", "member_sha256"):
+            if getattr(self, key) is not None and self.member is None:
+                raise ValueError(f"{key!r} is of a file in an archive: name it as 'member'")
+        return self
+
+    @property
+    def archive(self) -> tuple[Any, ...] | None:
+        """The archive that the file comes out of, if it comes out of one that is fetched."""
+        return (self.url, self.huggingface, self.geo) if self.member and not self.path else None
+
+    @property
+    def known_sha256(self) -> str | None:
+        """Checksum of the file that the source gives, where one is stated."""
+        return self.member_sha256 if self.member else self.sha256
 
     @property
     def address(self) -> str | None:

@@ -43,8 +43,8 @@ def recommend_representation(choice: RepresentationChoice) -> str:
     sentences = [f"For {choice.condition}, {_highest(choice)}."]
     if others and not np.isnan(choice.ahead[1].p):
         sentences.append(
-            f"The next, {others[0].model}, scores {_number(others[0].estimate)}, which is "
-            f"{_gain(choice.ahead[1])} less."
+            f"The next, {others[0].model}, scores {_number(others[0].estimate)}; the difference is "
+            f"{_gain(choice.ahead[1])}."
         )
     sentences += [_weak(best, choice.task, choice.metric), _beside_untrained(choice)]
     return " ".join(filter(None, sentences))

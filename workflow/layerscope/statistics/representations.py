@@ -178,7 +178,7 @@ def _best_shares(values: Any) -> Any:
 
 def _negated(behind: Iterable[Difference]) -> list[Difference]:
     """The highest's difference to each, from each one's to the highest."""
-    return [Difference(-of.estimate + 0.0, -of.high, -of.low, of.p) for of in behind]
+    return [Difference(-of.estimate + 0.0, -of.high + 0.0, -of.low + 0.0, of.p) for of in behind]
 
 
 def _with_one_recommendation(table: pd.DataFrame) -> pd.DataFrame:

@@ -46,6 +46,8 @@ class Task:
         Columns of obs without which a condition's cells cannot be prepared.
     keywords
         What ``layerscope.score`` calls columns in this task, beside their own names: keyword to column.
+    uses_time
+        Whether cells whose sampling time is not known are left out, and times must have an order.
     has_reference
         Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
     baseline
@@ -69,6 +71,7 @@ class Task:
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
+    uses_time: bool = False
     has_reference: bool = True
     baseline: str = ""
     drawn_references: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ whole file or a slice of it (see :mod:`layerscope.cells.slices`), which has the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -14,12 +15,14 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, flag
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.source import SourceCells
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import DataError
 
 FILE_NAME = re.compile(r"(?P<donor>D\d+)_(?P<state>[A-Za-z0-9]+)\.", re.ASCII)
 COLUMNS = {"perturbation": "perturbed_gene_name", "guide": "guide_id", "batch": "lane_id"}
+COLUMNS_READ = (*COLUMNS.values(), "guide_type", "low_quality")
 SEVERAL_GUIDES = "multi_sgRNA"
 TARGETING, NON_TARGETING = "targeting", "non-targeting"
 KEY = "kind: cd4_perturbseq"
@@ -34,11 +37,10 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     """Read a file that is open, under the name that its owners gave it; see :func:`read`."""
     donor, _ = donor_and_state(name)
     columns = h5ad.stored_columns(file, name)
-    flags = owners_flags(columns)
+    named = {**COLUMNS, **settings.columns}
+    flags = owners_flags(columns, named["perturbation"], settings.missing)
     control = guide_types(columns) == NON_TARGETING
-    filled = settings.model_copy(
-        update={"columns": {**COLUMNS, **settings.columns}, "control": (), "task": None}
-    )
+    filled = settings.model_copy(update={"columns": named, "control": (), "task": None})
     cells = h5ad.read_open(file, name, filled)
     cells.obs["is_control"] = control
     cells.obs["perturbation"] = np.where(control, NON_TARGETING, cells.obs["perturbation"].to_numpy())
@@ -56,19 +58,22 @@ def donor_and_state(name: str) -> tuple[str, str]:
     return parts["donor"], parts["state"]
 
 
-def owners_flags(columns: Columns) -> list[tuple[str, str, np.ndarray]]:
-    """The owners' flags as steps that leave cells out: good quality, one guide, of a known type."""
-    low = flag(columns, "low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
-    guides = pd.Index(columns.labels("guide_id", KEY))
-    types = pd.Index(guide_types(columns))
+def owners_flags(
+    columns: Columns, gene_column: str | None, missing: Sequence[str] = ()
+) -> list[tuple[str, str, np.ndarray]]:
+    """The owners' flags as steps that leave cells out: good quality, one guide, of a known type and target.
+
+    Cells with several guides are ``targeting`` too, without a gene.
+    """
+    low = columns.flags("low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
+    guides, types = pd.Index(columns.labels("guide_id", KEY)), guide_types(columns)
+    targeting = types == TARGETING
+    if gene_column is not None:
+        targeting &= columns.labels(gene_column, KEY, missing) != ""
     return [
         ("low_quality", "false", ~low),
         ("guide_id", "one guide", ~guides.isin(["", SEVERAL_GUIDES])),
-        (
-            "guide_type",
-            f"{TARGETING}, {NON_TARGETING}",
-            types.isin([TARGETING, NON_TARGETING]),
-        ),
+        ("guide_type", f"{TARGETING} with a gene, {NON_TARGETING}", targeting | (types == NON_TARGETING)),
     ]
 
 

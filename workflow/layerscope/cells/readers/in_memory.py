@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -10,13 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.genes import identify
-from layerscope.cells.guard import TOTALS, where_counts_are
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
-from layerscope.cells.readers.h5ad import counts_of, root_cell
-from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.h5ad import root_cell, source_cells, with_types
+from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
+from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.settings import CellSettings
+from layerscope.cells.which_matrix import TOTALS, where_counts_are
 from layerscope.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -42,32 +42,25 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     ConfigError, DataError
         If the settings name what there is not, or a matrix is of a kind that cannot be read by rows.
     """
-    source, columns = _labels(adata, settings)
     matrix_name = _matrix_name(adata, settings.matrix or "X")
-    var = adata.raw.var if matrix_name == "raw" else adata.var
-    genes = identify([str(gene) for gene in var.index], var, settings.genes, NAME)
-    matrix, remarks = counts_of(_rows(adata, matrix_name), matrix_name, settings, columns)
-    return replace(
-        source,
-        var=genes,
-        matrix=matrix,
-        matrix_name=matrix_name,
-        remarks=remarks,
-        used_columns=list(columns.used),
-        counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
+    cells = source_cells(
+        _columns(adata, settings),
+        _cell_ids(adata),
+        _features(adata, matrix_name),
+        _rows(adata, matrix_name),
+        matrix_name,
+        settings,
     )
+    cells.root_cell = _root_cell(adata)
+    cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, matrix_name, rows)
+    return cells
 
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
     """Read the cells' labels alone: there may be no values, and no genes are named."""
-    return _labels(adata, settings)[0]
-
-
-def _labels(adata: AnnData, settings: CellSettings) -> tuple[SourceCells, Columns]:
-    columns = Columns(NAME, [str(name) for name in adata.obs], lambda name: _column(adata, name))
+    columns, cell_ids = _columns(adata, settings), _cell_ids(adata)
     left_out = subset_steps(columns, settings)
-    cell_ids = [str(cell) for cell in adata.obs_names]
-    source = SourceCells(
+    return SourceCells(
         name=NAME,
         obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
         var=pd.DataFrame(index=pd.Index([], dtype=object)),
@@ -75,8 +68,23 @@ def _labels(adata: AnnData, settings: CellSettings) -> tuple[SourceCells, Column
         left_out=left_out,
         root_cell=_root_cell(adata),
         absent=columns.absent,
+        stored_times=columns.stored_times,
     )
-    return source, columns
+
+
+def _columns(adata: AnnData, settings: CellSettings) -> Columns:
+    names = [str(name) for name in adata.obs]
+    return Columns(NAME, names, lambda name: _column(adata, name), not_missing=settings.not_missing)
+
+
+def _cell_ids(adata: AnnData) -> list[str]:
+    return [str(cell) for cell in adata.obs_names]
+
+
+def _features(adata: AnnData, matrix_name: str) -> pd.DataFrame:
+    """The table of a matrix's features, see :func:`layerscope.cells.readers.h5ad.read_features`."""
+    features = with_types(adata.raw.var, adata.var) if matrix_name == "raw" else adata.var
+    return features.set_axis([str(name) for name in features.index])
 
 
 def matrix_names(adata: AnnData) -> list[str]:
@@ -135,7 +143,7 @@ def _root_cell(adata: AnnData) -> str | None:
     with _file_in_memory() as file:
         for name, value in named.items():
             file[f"uns/{name}"] = value
-        return root_cell(file, [str(cell) for cell in adata.obs_names])
+        return root_cell(file, _cell_ids(adata))
 
 
 def _counts_elsewhere(adata: AnnData, used: str, rows: np.ndarray) -> str:

@@ -1,0 +1,372 @@
+"""The script of extraction as someone types it: what cannot be done is one line in its own words."""
+
+import json
+import pickle
+import re
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+import torch
+from family_examples import EXAMPLES, N_GENES
+from model_examples import all_layers, change_json, counts, load_tensors, save_tensors, write_h5ad
+from scipy import sparse
+
+import extract_layers
+import sum_layers
+from layerscope.errors import ConfigError, DataError, LayerscopeError, ModelError
+from layerscope.models.catalogue import FAMILIES, implementation
+
+N_CELLS = 12
+FOUNDATION = [name for name, family in FAMILIES.items() if family.foundation]
+
+
+@pytest.fixture(scope="module", params=list(EXAMPLES))
+def family(request, tmp_path_factory):
+    """A family, a release of it and cells, in a folder."""
+    example = EXAMPLES[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    example.write(folder / "weights")
+    write_h5ad(folder / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    return example, folder
+
+
+@pytest.fixture(scope="module")
+def scgpt(tmp_path_factory):
+    example = EXAMPLES["scgpt"]
+    folder = tmp_path_factory.mktemp("scgpt")
+    example.write(folder / "weights")
+    write_h5ad(folder / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    return example, folder
+
+
+def typed(example, folder, *options, script=extract_layers):
+    """Run the script with these options; of those typed twice the last counts."""
+    command = ["--family", example.family, "--device", "cpu", "--weights", str(folder / "weights")]
+    command += ["--cells", str(folder / "cells.h5ad"), "--output", str(folder / "layers.h5ad")]
+    settings = dict(example.settings) | dict(word.split("=", 1) for word in options if "=" in word)
+    command += [word for word in options if "=" not in word and word != "--set"]
+    script.main([*command, *(["--set", *(f"{k}={v}" for k, v in settings.items())] if settings else [])])
+    return folder / "layers.h5ad"
+
+
+def refused(example, folder, *options, error=LayerscopeError):
+    """What the script says."""
+    with pytest.raises(error) as caught:
+        typed(example, folder, *options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert "the study says" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--threads", "-1"], "--threads"),
+        (["--threads", "two"], "--threads"),
+        (["--threads", "9" * 30], "--threads"),
+        (["--seed", "9" * 30], "--seed"),
+        (["--seed", "-1"], "--seed"),
+        (["--control", "untrained", "--control-seed", "-1"], "--control-seed"),
+        (["--token-budget", "-5"], "--token-budget"),
+        (["--layers", "-2"], "--layers"),
+        (["--shard", "0", "2"], "--shard"),
+        (["--dtype", "float64"], "--dtype"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+@pytest.mark.parametrize("script", [extract_layers, sum_layers])
+def test_an_option_that_means_nothing_is_one_line_that_names_it(scgpt, capsys, options, named, script):
+    with pytest.raises(SystemExit) as left:
+        typed(*scgpt, *options, script=script)
+    said = capsys.readouterr().err.splitlines()
+    assert left.value.code == 2
+    assert len(said) == 1 and said[0].startswith("error: ") and named in said[0]
+
+
+@pytest.mark.parametrize("script", [extract_layers, sum_layers])
+def test_help_says_the_poolings_of_every_family_and_what_official_is(capsys, script):
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name in FOUNDATION:
+        (line,) = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        listed = set(re.findall(r"\w+", line))
+        (model,) = (
+            kind
+            for kind in vars(implementation(name)).values()
+            if isinstance(kind, type) and getattr(kind, "family", "") == name
+        )
+        assert {*model.poolings, model.default_pooling} <= listed
+    assert any("owners publish" in line for line in lines)
+
+
+def test_a_family_runs_with_each_of_its_poolings_and_names_them_if_another_is_asked_for(family):
+    example, folder = family
+    poolings = example.load(folder / "weights").poolings
+    for pooling in poolings:
+        layers = all_layers(typed(example, folder, "--pooling", pooling))
+        assert {"00", "01", "02", "official"} == set(layers)
+    said = refused(example, folder, "--pooling", "median", error=ConfigError)
+    assert all(pooling in said for pooling in poolings) and "--pooling" in said
+
+
+def test_weights_that_are_no_folder_are_said_to_be_what_they_are(family):
+    example, folder = family
+    file = next(path for path in sorted((folder / "weights").rglob("*")) if path.is_file())
+    assert "a file" in refused(example, folder, "--weights", str(file), error=ConfigError)
+    absent = refused(example, folder, "--weights", str(folder / "absent"), error=ConfigError)
+    assert f"--weights {folder / 'absent'}: no such folder" in absent
+    (folder / "bare").mkdir()
+    assert "bare" in refused(example, folder, "--weights", str(folder / "bare"), error=ModelError)
+
+
+def test_a_setting_that_a_family_has_not_is_told_with_those_that_it_has(family):
+    said = refused(*family, "--set", "max_lenght=3", error=ConfigError)
+    assert "--set max_lenght" in said and "matrix" in said and "trust_sha256" in said
+
+
+def test_a_number_of_layers_that_is_not_the_checkpoints_names_the_option(family):
+    assert "--layers" in refused(*family, "--layers", "7", error=ModelError)
+
+
+def test_a_matrix_or_column_that_is_not_there_names_the_setting(family):
+    assert "--set matrix=" in refused(*family, "--set", "matrix=layers/raw", error=DataError)
+    assert "--set gene_column=" in refused(*family, "--set", "gene_column=feature", error=DataError)
+    assert "'tpm'" in refused(*family, "--set", "values=tpm", error=ConfigError)
+
+
+def logged_cells(folder, counts_too):
+    cells = ad.read_h5ad(folder / "cells.h5ad")
+    if counts_too:
+        cells.layers["counts"] = cells.X.copy()
+    totals = np.maximum(np.asarray(cells.X.sum(axis=1)), 1)
+    cells.X = sparse.csr_matrix(np.log1p(cells.X.multiply(1e4 / totals).toarray()))
+    cells.write_h5ad(folder / "logged.h5ad")
+    return str(folder / "logged.h5ad")
+
+
+def test_values_that_a_model_does_not_take_are_refused_with_options_that_are_there(family):
+    example, folder = family
+    model = example.load(folder / "weights")
+    cells = logged_cells(folder, counts_too=True)
+    if model.rank_based:
+        typed(example, folder, "--cells", cells)
+        return
+    said = refused(example, folder, "--cells", cells, error=DataError)
+    assert "--set matrix=layers/counts" in said and "`" not in said
+    typed(example, folder, "--cells", cells, "--set", "matrix=layers/counts")
+    said = refused(example, folder, "--cells", logged_cells(folder, counts_too=False), error=DataError)
+    assert ("--set values=log_normalised" in said) == ("log_normalised" in model.accepts)
+
+
+def edited(change):
+    """Cells that are changed in the file."""
+
+    def write(path):
+        with h5py.File(path, "r+") as file:
+            change(file)
+
+    return write
+
+
+def without(name):
+    return edited(lambda file: file.__delitem__(name))
+
+
+def replaced(name, make):
+    def change(file):
+        content, attributes = file[name][()], dict(file[name].attrs)
+        del file[name]
+        file.create_dataset(name, data=make(content)).attrs.update(attributes)
+
+    return edited(change)
+
+
+def sliced(rows, columns):
+    return lambda path: ad.read_h5ad(path)[:rows, :columns].copy().write_h5ad(path)
+
+
+def shorter(table, n_names):
+    """Cells whose table names fewer of them than the matrix holds."""
+
+    def change(file):
+        name = file[table].attrs["_index"]
+        names = file[table][name][:n_names]
+        del file[table][name]
+        file[table].create_dataset(name, data=names)
+
+    return edited(change)
+
+
+def foldered(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (sliced(0, N_GENES), "0 cells"),
+        (sliced(N_CELLS, 0), "0 genes"),
+        (foldered, "a folder"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "not a readable HDF5 file"),
+        (lambda path: path.write_text("a,b\n1,2\n"), "not a readable HDF5 file"),
+        (without("X"), "no matrix 'X'"),
+        (without("obs"), "no 'obs'"),
+        (without("var"), "no 'var'"),
+        (replaced("X/data", lambda data: data.astype("S4")), "no numbers"),
+        (replaced("X/data", lambda data: data.astype(complex)), "no numbers"),
+        (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "uns['layerscope']"),
+        (edited(lambda file: file["uns"].__setitem__("layerscope", 7)), "uns['layerscope']"),
+        (shorter("obs", N_CELLS - 2), f"names of {N_CELLS - 2} cells"),
+        (shorter("var", N_GENES - 2), f"and {N_GENES - 2} genes"),
+    ],
+)
+def test_cells_that_are_none_are_one_line_that_names_the_file(scgpt, tmp_path, change, said):
+    example, folder = scgpt
+    path = tmp_path / "odd.h5ad"
+    path.write_bytes((folder / "cells.h5ad").read_bytes())
+    change(path)
+    message = refused(example, folder, "--cells", str(path), error=DataError)
+    assert said in message and "odd.h5ad" in message
+
+
+ORDERS = {
+    "sparse values": replaced("X/data", lambda data: data.astype(">f4")),
+    "sparse indices": replaced("X/indices", lambda data: data.astype(">i4")),
+    "half precision": replaced("X/data", lambda data: data.astype(">f2")),
+}
+
+
+@pytest.mark.parametrize("kind", [*ORDERS, "dense", "columns"])
+def test_values_of_the_other_byte_order_are_the_same_values(scgpt, tmp_path, kind):
+    example, folder = scgpt
+    path = tmp_path / "big.h5ad"
+    cells = ad.read_h5ad(folder / "cells.h5ad")
+    cells.X = {"dense": cells.X.toarray(), "columns": sparse.csc_matrix(cells.X)}.get(kind, cells.X)
+    cells.write_h5ad(path)
+    name = "X" if kind == "dense" else "X/data"
+    ORDERS.get(kind, replaced(name, lambda data: data.astype(">f8")))(path)
+    expected = all_layers(typed(example, folder))
+    for layer, matrix in all_layers(typed(example, folder, "--cells", str(path))).items():
+        np.testing.assert_allclose(matrix, expected[layer], rtol=1e-5, atol=1e-6)
+
+
+def test_a_folder_as_output_is_refused_before_the_run(scgpt, tmp_path):
+    example, folder = scgpt
+    assert "--output" in refused(example, folder, "--output", str(tmp_path), error=ConfigError)
+
+
+def test_shards_that_are_not_there_name_the_option(scgpt):
+    assert "--shard 3 2" in refused(*scgpt, "--shard", "3", "2", error=ConfigError)
+
+
+def stated_heads(folder, number):
+    """Let a release say that it has that many heads."""
+    for path in folder.glob("*.json"):
+        for key in ("nheads", "num_attention_heads"):
+            if key in json.loads(path.read_text()):
+                change_json(path, **{key: number})
+    for path in folder.glob("config.json"):
+        stated = json.loads(path.read_text())
+        if "model" in stated:
+            stated["model"]["model_config"]["num_heads"] = number
+            path.write_text(json.dumps(stated))
+    for path in folder.glob("*.yml"):
+        path.write_text(re.sub(r"(n_heads|kv_nheads): \d+", rf"\1: {number}", path.read_text()))
+    for path in folder.glob("models.ckpt"):
+        held = torch.load(path, weights_only=True)
+        held["cell"]["config"]["model_config"]["mae_autobin"]["encoder"]["heads"] = number
+        torch.save(held, path)
+
+
+@pytest.mark.parametrize("number", [0, -2, 3])
+def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(family, tmp_path, number):
+    example, _ = family
+    example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    stated_heads(tmp_path / "weights", number)
+    options = ["--set", f"nhead={number}"] if example.family == "uce" else []
+    said = refused(example, tmp_path, *options)
+    places = {"scfoundation": "models.ckpt", "uce": "--set nhead=", "tahoe_x1": "model_config.yml"}
+    place = places.get(example.family, "args.json" if example.family == "scgpt" else "config.json")
+    assert str(number) in said and place in said
+
+
+def test_weights_that_are_not_numbers_are_not_blamed_on_the_precision(family, tmp_path):
+    example, folder = family
+    example.write(tmp_path / "weights")
+    names = ("*.safetensors", "*.ckpt", "*.torch", "best_model.pt", "model_weights.pt")
+    path = next(path for name in names for path in (tmp_path / "weights").rglob(name))
+    tensors = load_tensors(path)
+    norms = ("norm1.weight", "output.LayerNorm.weight")
+    tensors[next(name for name in sorted(tensors) if name.endswith(norms))][0] = torch.nan
+    save_tensors(tensors, path)
+    said = refused(example, folder, "--weights", str(tmp_path / "weights"), error=ModelError)
+    assert "outgrow the precision" not in said and "--dtype" not in said
+    assert path.name in said
+
+
+def test_the_gene_list_of_another_name_is_asked_for_by_its_option(tmp_path):
+    example = EXAMPLES["scfoundation"]
+    example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    (genes,) = (tmp_path / "weights").glob("*.tsv")
+    genes.rename(genes.with_name("genes.tsv"))
+    assert "--set gene_list=" in refused(example, tmp_path, error=ModelError)
+    typed(example, tmp_path, "--set", "gene_list=genes.tsv")
+
+
+def test_a_dictionary_that_is_not_read_may_be_json_where_the_message_says_so(tmp_path):
+    example = EXAMPLES["uce"]
+    weights = example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    (path,) = weights.rglob("species_offsets.pkl")
+    offsets = pickle.loads(path.read_bytes())
+    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    assert "species_offsets.json" in refused(example, tmp_path, error=ModelError)
+    path.with_suffix(".json").write_text(json.dumps(offsets))
+    typed(example, tmp_path)
+
+
+INSTEAD = {
+    "geneformer": "model.safetensors",
+    "tahoe_x1": "model.safetensors",
+    "transcriptformer": "model_weights.safetensors",
+    "uce": "safetensors",
+}
+
+
+def unsafe(path, tensors):
+    """A checkpoint that names what is not admitted."""
+    torch.save({**tensors, "made_at": Path("somewhere")}, path)
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
+    example = EXAMPLES[name]
+    weights = example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    path = example.load(weights).weights
+    pickled = {"geneformer": "pytorch_model.bin", "tahoe_x1": "best-model.pt"}.get(name, path.name)
+    unsafe(path.with_name(pickled), load_tensors(path) if name != "scfoundation" else {"cell": {}})
+    if pickled != path.name:
+        path.unlink()
+    said = refused(example, tmp_path, error=ModelError)
+    assert "--set trust_sha256=" in said
+    assert INSTEAD.get(name, "") in said and (name in INSTEAD or "safetensors" not in said)
+
+
+def test_proteins_that_are_not_read_are_not_to_be_trusted_where_nothing_takes_the_word(tmp_path):
+    example = EXAMPLES["uce"]
+    weights = example.write(tmp_path / "weights")
+    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    (path,) = weights.rglob("*.pt")
+    unsafe(path, torch.load(path, weights_only=True))
+    said = refused(example, tmp_path, error=ModelError)
+    assert "trust_sha256" not in said and "etch it again" in said

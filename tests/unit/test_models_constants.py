@@ -1,0 +1,195 @@
+"""Constants that a release states are those that its network computes with: activations, scales, norms."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from family_examples import EXAMPLES
+from model_examples import TAHOE_3B, block_of, counts, load_tahoe_x1, states, tokens_of_cell
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from layerscope.errors import ModelError
+from layerscope.models.activations import activation_of, is_elementwise
+from layerscope.models.tahoe_x1_files import GENE_NORM, VALUE_NORM
+
+X = torch.linspace(-4, 4, 81)
+ROOT = math.sqrt(2 / math.pi)
+CUBIC = 0.5 * X * (1 + torch.tanh(ROOT * (X + 0.044715 * X**3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relu", X.clamp(min=0)),
+        ("ReLU", X.clamp(min=0)),
+        ("gelu", X * 0.5 * (1 + torch.erf(X / math.sqrt(2)))),
+        ("silu", X * torch.sigmoid(X)),
+        ("SiLU", X * torch.sigmoid(X)),
+        ("swish", X * torch.sigmoid(X)),
+        ("gelu_new", CUBIC),
+        ("gelu_fast", CUBIC),
+        ("gelu_pytorch_tanh", CUBIC),
+        ("quick_gelu", X * torch.sigmoid(1.702 * X)),
+        ("mish", X * torch.tanh(torch.log1p(torch.exp(X)))),
+        ("leaky_relu", torch.where(X > 0, X, 0.01 * X)),
+        ("tanh", torch.tanh(X)),
+        ("sigmoid", 1 / (1 + torch.exp(-X))),
+        ("selu", functional.selu(X)),
+        ("relu2", X.clamp(min=0) ** 2),
+        ("relu6", X.clamp(0, 6)),
+        ("linear", X),
+        ("Softplus", torch.log1p(torch.exp(X))),
+    ],
+)
+def test_a_name_means_what_pytorch_or_hugging_face_mean_by_it(name, expected):
+    assert is_elementwise(name)
+    torch.testing.assert_close(activation_of(name)(X.clone()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["no_such", "", "softmax", "glu", "prelu", "PReLU", "dropout", "Tensor", 3])
+def test_what_mixes_numbers_draws_them_or_has_weights_is_no_activation(name):
+    assert not is_elementwise(name)
+
+
+def stated_activation(folder, name):
+    """Let every activation that a release states be another."""
+    for path in folder.glob("*.json"):
+        stated = json.loads(path.read_text())
+        if "hidden_act" in stated:
+            path.write_text(json.dumps({**stated, "hidden_act": name}))
+        if "model" in stated:
+            stated["model"]["model_config"]["activation"] = name
+            path.write_text(json.dumps(stated))
+    for path in folder.glob("model_config.yml"):
+        stated = yaml.safe_load(path.read_text())
+        stated["transformer_activation"] = stated["expression_encoder"]["activation"] = name
+        path.write_text(yaml.safe_dump(stated))
+
+
+def last_layer(model):
+    cells = counts(6, len(model.vocabulary.genes))[:5]
+    stages, _ = states(model, model.tokenise(block_of(cells)))
+    return stages[-1].numpy()
+
+
+@pytest.mark.parametrize("family", ["geneformer", "tahoe_x1", "transcriptformer"])
+def test_a_family_computes_with_the_activation_that_its_release_states(tmp_path, family):
+    example = EXAMPLES[family]
+    folder = example.write(tmp_path / "model")
+    stated_activation(folder, "silu")
+    model = example.load(folder)
+    states_of = {"silu": last_layer(model)}
+    for part in model.module.modules():
+        if getattr(part, "activation", None) is functional.silu:
+            part.activation = torch.nn.Mish()
+    states_of["mish by hand"] = last_layer(model)
+    for name in ("mish", "swish"):
+        stated_activation(folder, name)
+        states_of[name] = last_layer(example.load(folder))
+    np.testing.assert_allclose(states_of["swish"], states_of["silu"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(states_of["mish"], states_of["mish by hand"], rtol=1e-5, atol=1e-5)
+    assert np.abs(states_of["mish"] - states_of["silu"]).max() > 1e-3
+    stated_activation(folder, "prelu")
+    with pytest.raises(ModelError, match=r"config\.(json|yml): activation 'prelu'"):
+        example.load(folder)
+
+
+def tahoe(folder, model=None, collator=None):
+    """Tahoe-X1 with another configuration."""
+    release = EXAMPLES["tahoe_x1"].write(folder)
+    for name, values in (("model_config.yml", model), ("collator_config.yml", collator)):
+        stated = yaml.safe_load((release / name).read_text())
+        (release / name).write_text(yaml.safe_dump({**stated, **(values or {})}))
+    return release
+
+
+def test_the_scale_of_scores_is_the_one_that_is_stated(tmp_path):
+    """A scale of half the usual is what queries of half the size give with the usual one."""
+    halved = load_tahoe_x1(tahoe(tmp_path / "a", {"attn_config": {"softmax_scale": 0.5 * 8**-0.5}}))
+    release = tahoe(tmp_path / "b")
+    tensors = load_file(release / "model.safetensors")
+    for name, tensor in tensors.items():
+        if "Wqkv" in name:
+            tensor[:16] *= 0.5
+    save_file(tensors, release / "model.safetensors")
+    np.testing.assert_allclose(last_layer(halved), last_layer(load_tahoe_x1(release)), rtol=1e-4, atol=1e-5)
+    usual = last_layer(load_tahoe_x1(tahoe(tmp_path / "c")))
+    assert np.abs(last_layer(halved) - usual).max() > 1e-3
+
+
+def test_queries_keys_and_values_are_cut_where_the_release_says(tmp_path):
+    """Nothing is left of attention where they are cut to zero, but for the biases that come after."""
+    cut = last_layer(load_tahoe_x1(tahoe(tmp_path / "a", {"attn_config": {"clip_qkv": 1e-30}})))
+    release = tahoe(tmp_path / "b")
+    tensors = load_file(release / "model.safetensors")
+    for name, tensor in tensors.items():
+        if "Wqkv" in name:
+            tensor.zero_()
+    save_file(tensors, release / "model.safetensors")
+    np.testing.assert_allclose(cut, last_layer(load_tahoe_x1(release)), rtol=1e-4, atol=1e-5)
+    wide = last_layer(load_tahoe_x1(tahoe(tmp_path / "c", {"attn_config": {"clip_qkv": 1e6}})))
+    np.testing.assert_allclose(wide, last_layer(load_tahoe_x1(tahoe(tmp_path / "d"))), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("stated", [{"use_norm": False}, {}])
+def test_encoders_without_norms_are_what_their_tensors_say(tmp_path, stated):
+    release = tahoe(tmp_path / "a")
+    path = release / "model_config.yml"
+    config = yaml.safe_load(path.read_text())
+    del config["gene_encoder"]["use_norm"], config["expression_encoder"]["use_norm"]
+    config["gene_encoder"] |= stated
+    config["expression_encoder"] |= stated
+    path.write_text(yaml.safe_dump(config))
+    tensors = load_file(release / "model.safetensors")
+    norms = {GENE_NORM, VALUE_NORM} | {name.replace("weight", "bias") for name in (GENE_NORM, VALUE_NORM)}
+    rest = {name: tensor for name, tensor in tensors.items() if name.removeprefix("model.") not in norms}
+    assert len(rest) == len(tensors) - 4
+    save_file(rest, release / "model.safetensors")
+    model = load_tahoe_x1(release)
+    sentences = model.tokenise(block_of(counts(2, 40)[:1]))
+    (first, *_), _ = states(model, sentences)
+    ids, values = (torch.as_tensor(sentences.tokens[name]) for name in ("ids", "values"))
+    held = {name.removeprefix("model."): tensor for name, tensor in rest.items()}
+    encoder = {name.removeprefix("expression_encoder."): tensor for name, tensor in held.items()}
+    hidden = functional.relu(values[:, None] * encoder["linear1.weight"].T + encoder["linear1.bias"])
+    expected = hidden @ encoder["linear2.weight"].T + encoder["linear2.bias"]
+    expected = expected + held["gene_encoder.embedding.weight"][ids]
+    torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_long_cell_loses_its_last_genes_where_the_release_draws_none(tmp_path):
+    model = load_tahoe_x1(tahoe(tmp_path / "a", collator={"sampling": False, "max_length": 6}))
+    columns = np.arange(40)[::-1]
+    tokens = model.tokenise(block_of(np.ones((1, 40)), gene_columns=columns))
+    first_columns = model.gene_ids[np.isin(columns, range(5))]
+    assert tokens_of_cell(tokens, 0)[1:].tolist() == sorted(first_columns.tolist())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cell_emb_style": "avg-pool"}, "cell_emb_style is 'avg-pool'"),
+        ({"attn_config": {"qk_ln": True}}, "qk_ln is True"),
+        ({"attn_config": {"rope": True}}, "rope is True"),
+        ({"norm_config": {"norm_type": "rmsnorm", "eps": 1e-5}}, "norm_type is 'rmsnorm'"),
+        ({"n_heads": 0}, "0 heads"),
+        ({"expansion_ratio": 3}, "expansion_ratio = 48, the tensors 64"),
+    ],
+)
+def test_what_would_be_another_network_is_refused_by_the_file_that_says_so(tmp_path, values, message):
+    with pytest.raises(ModelError, match=rf"model_config\.yml: .*{message}"):
+        load_tahoe_x1(tahoe(tmp_path / "a", values))
+
+
+def test_norms_of_another_name_and_ratios_with_a_fraction_are_taken(tmp_path):
+    folder = shutil.copytree(TAHOE_3B, tmp_path / "model")
+    path = folder / "model_config.yml"
+    stated = yaml.safe_load(path.read_text())
+    norm = {"norm_type": "Low_Precision_LayerNorm", "eps": 0.5}
+    path.write_text(yaml.safe_dump({**stated, "norm_config": norm, "expansion_ratio": 4.0}))
+    assert load_tahoe_x1(folder).module.config.norm_eps == 0.5

@@ -1,0 +1,76 @@
+"""One line of what was checked, and the table of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from layerscope.files import whole
+
+Result = Literal["agrees", "differs", "not published", "not checked"]
+LONGEST, SHA256 = 66, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What was compared with what, and the outcome."""
+
+    check: str
+    source: str  # who says what is expected
+    expected: str = ""
+    found: str = ""
+    difference: float | None = None
+    allowed: float | None = None
+    result: Result
+
+
+def equal(check: str, source: str, expected: object, found: object) -> Check:
+    """What must be the same."""
+    return Check(
+        check=check,
+        source=source,
+        expected=str(expected),
+        found=str(found),
+        result="agrees" if expected == found else "differs",
+    )
+
+
+def near(check: str, source: str, difference: float, allowed: float, found: str = "") -> Check:
+    """What may differ by so much; a difference that is no number is one."""
+    result: Result = "agrees" if difference <= allowed else "differs"
+    return Check(
+        check=check, source=source, found=found, difference=difference, allowed=allowed, result=result
+    )
+
+
+def table(checks: Sequence[Check]) -> str:
+    """The checks as aligned columns; long texts are shortened."""
+    rows = [[_short(cell) for cell in row] for row in _rows(checks)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def write_table(checks: Sequence[Check], output: Path) -> None:
+    """The checks as a table with tabs, nothing shortened."""
+    with whole(output) as scratch:
+        scratch.write_text("".join("\t".join(row) + "\n" for row in _rows(checks)), encoding="utf-8")
+
+
+def _rows(checks: Sequence[Check]) -> list[list[str]]:
+    names = [field.name for field in fields(Check)]
+    return [names, *([_text(value) for value in astuple(check)] for check in checks)]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _short(text: str) -> str:
+    if len(text) == SHA256 and " " not in text:
+        return f"{text[:12]}..."
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
