@@ -214,7 +214,7 @@ def test_a_control_is_of_its_model(scgpt: Study, monkeypatch: pytest.MonkeyPatch
         ({"selection": {"min_cells": 3}}, ConfigError, "no keyword 'selection'"),
         ({"device": "tpu"}, ConfigError, "device"),
         ({"matrix": "layers/counts"}, ConfigError, "no matrix 'layers/counts'"),
-        ({"settings": {"bins": 3, "no_such": 1}}, ConfigError, "no_such"),
+        ({"settings": {"no_such": 1}}, ConfigError, "no_such"),
         ({"values": "log_normalised"}, DataError, "raw counts"),
         ({"model": "embedded_scfoundation", "weights": None}, ConfigError, "made by a study"),
     ],
