@@ -34,7 +34,7 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path: Pat
     assert "recover_counts: {total: total_counts, per: 10000, logged: true}" in said
     assert "species by their names: human" in said
     assert next(line for line in said.splitlines() if "Timepoint" in line).endswith("[time?]")
-    assert "hellinger_svd: no: it needs raw counts (X was made from" in said
+    assert "hellinger_svd: no: it needs raw counts (Counts can be recovered" in said
     assert "tahoe_x1: yes, with `gene_names: hgnc` in the dataset" in said
 
 

@@ -44,6 +44,8 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    keywords
+        What ``layerscope.score`` calls columns in this task, beside their own names: keyword to column.
     strata
         Columns of obs of whose labels, and combinations of labels, a cap of the cells keeps the shares.
     uses_time
@@ -70,6 +72,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = field(default_factory=dict)
     strata: tuple[str, ...] = ()
     uses_time: bool = False
     has_reference: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,38 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
     demand_tables(file, name)
     columns = stored_columns(file, name, settings.not_missing)
-    left_out = subset_steps(columns, settings)
     cell_ids = read_index(file["obs"])
-    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     matrix_name = _matrix_name(file, settings.matrix, name)
     features, unreadable = read_features(file, matrix_name)
     matrix = stored_rows(file[matrix_name])
+    cells = source_cells(columns, cell_ids, features, matrix, matrix_name, settings)
+    return replace(
+        cells,
+        root_cell=root_cell(file, cell_ids),
+        remarks=[*unreadable, *cells.remarks],
+        before=read_record(file).get("before", []),
+        counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
+    )
+
+
+def source_cells(
+    columns: Columns,
+    cell_ids: Sequence[str],
+    features: pd.DataFrame,
+    matrix: RowMatrix,
+    matrix_name: str,
+    settings: CellSettings,
+) -> SourceCells:
+    """Cells from the tables and a matrix of an AnnData, wherever they lie.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the settings name what there is not, or the tables do not fit the matrix.
+    """
+    left_out = subset_steps(columns, settings)
+    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
+    name = columns.name
     if matrix.shape != (len(obs), len(features)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
@@ -78,7 +105,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     genes = gene_table(features, settings, name)
     if genes.columns is not None:
         matrix = ChosenColumns(matrix, genes.columns)
-    matrix, remarks = counts_of(matrix, matrix_name, settings, columns)
+    matrix, remarks = _counts(matrix, matrix_name, settings, columns)
     return SourceCells(
         name=name,
         obs=obs,
@@ -86,14 +113,11 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
         matrix=matrix,
         matrix_name=matrix_name,
         left_out=left_out,
-        root_cell=root_cell(file, cell_ids),
         absent=columns.absent,
-        remarks=[*remarks, *unreadable, *genes.remarks, *columns.remarks.values()],
+        remarks=[*remarks, *genes.remarks, *columns.remarks.values()],
         doubts=genes.doubts,
         stored_times=columns.stored_times,
         used_columns=list(columns.used),
-        before=read_record(file).get("before", []),
-        counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
     )
 
 
@@ -111,13 +135,18 @@ def read_features(file: h5py.File, matrix_name: str) -> tuple[pd.DataFrame, list
     ``raw`` shares with ``var`` the column of feature types, where its own table has none.
     """
     features, unreadable = readable_table(genes_of(file, matrix_name))
-    if matrix_name.startswith("raw") and feature_types(features) is None and "var" in file:
-        whole, _ = readable_table(file["var"])
-        types = feature_types(whole)
-        if types is not None:
-            known = pd.Series(types, index=whole.index)
-            features["feature_types"] = known[~known.index.duplicated()].reindex(features.index).fillna("")
+    if matrix_name.startswith("raw") and "var" in file:
+        features = with_types(features, readable_table(file["var"])[0])
     return features, [f"a column of var is left out: {reason}" for reason in unreadable.values()]
+
+
+def with_types(features: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
+    """Features of ``raw`` with the types that ``var`` gives, where their own table has none."""
+    types = feature_types(var)
+    if types is None or feature_types(features) is not None:
+        return features
+    known = pd.Series(types, index=var.index)
+    return features.assign(feature_types=known[~known.index.duplicated()].reindex(features.index).fillna(""))
 
 
 def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
@@ -172,7 +201,7 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def counts_of(
+def _counts(
     matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
     """The matrix as the settings want it read, and a remark where its counts are recovered."""

@@ -11,6 +11,7 @@ TASK = Task(
     keeps="cell types apart",
     settings=CellTypeProtocols,
     columns=("cell_type",),
+    keywords={"label": "cell_type", "group": "donor"},
     strata=("cell_type", "donor", "batch"),
     has_reference=False,
     intervals={
