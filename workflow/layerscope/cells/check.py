@@ -43,7 +43,6 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         if error.errno is not None:
             raise
         raise why_unreadable(path, error) from error
-    kind = cells.values
     genes = cells.genes.var
     repeats = len(cells.cell_ids) - len(set(cells.cell_ids))
     repeated = [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
@@ -62,7 +61,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         ),
         "Embeddings (obsm)": [each.line() for each in cells.embeddings] or ["none"],
         "Models": _models(cells, models),
-        "A start for config/datasets.yaml": _entry(cells, kind),
+        "A start for config/datasets.yaml": _entry(cells),
     }
     return "\n\n".join(
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
@@ -130,17 +129,17 @@ def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
     return lines
 
 
-def _entry(cells: Description, kind: str | None) -> list[str]:
-    """The dataset's entry as YAML that a study takes as it is, with what is a guess in comments."""
+def dataset_entry(cells: Description) -> tuple[dict[str, Any], list[str]]:
+    """The dataset's entry that a study takes as it is, and comments on what in it is a guess."""
     columns = cells.columns
     standard = dict.fromkeys(column.guess for column in columns if column.guess)
     mapping = {name: column.name for name in standard if (column := first(columns, name))}
     entry: dict[str, Any] = {
         "kind": cells.kind,
         "source": {"path": str(cells.path)},
-        "values": kind or "counts",
+        "values": cells.values or "counts",
     }
-    comments = [] if kind else [cells.values_remark or "no matrix holds values that can be used"]
+    comments = [] if cells.values else [cells.values_remark or "no matrix holds values that can be used"]
     if cells.matrix not in ("X", "matrix"):
         entry["matrix"] = matrix_key(cells.matrix)
     if cells.reading.genome:
@@ -156,6 +155,11 @@ def _entry(cells: Description, kind: str | None) -> list[str]:
     if time and (time.times.guess or time.times.conflict):
         entry["time_order"] = time.times.labels
         comments.append("time_order: a guess")
+    return entry, comments
+
+
+def _entry(cells: Description) -> list[str]:
+    entry, comments = dataset_entry(cells)
     dumped = yaml.safe_dump(
         {"my_cells": entry}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
     )

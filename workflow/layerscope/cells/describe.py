@@ -57,6 +57,8 @@ class Description:
         Where counts are, if not in that matrix, or what is odd about them.
     embeddings
         Arrays of ``obsm``.
+    has_root
+        Whether ``uns`` or a column names the root of a trajectory.
     genes_detected
         How many genes each cell of a sample expresses; nothing where there is no matrix.
     """
@@ -73,6 +75,7 @@ class Description:
     remarks: list[str] = field(default_factory=list)
     values_remark: str = ""
     embeddings: list[Embedding] = field(default_factory=list)
+    has_root: bool = False
     genes_detected: list[int] = field(default_factory=list)
 
     @property
@@ -126,6 +129,7 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
         if counts.name
         else where_counts_are(file, "", everything, judged),
         embeddings=embeddings_of(file),
+        has_root="is_root" in file["obs"] or bool({"iroot", "iroot_cell"} & set(file.get("uns", {}))),
         genes_detected=genes_detected(stored_rows(file[matrix])) if matrix in judged else [],
     )
 

@@ -1,0 +1,179 @@
+"""The command: its verbs, what they print, and how a mistake ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program_cells import patients, screen
+
+from layerscope import program
+from layerscope.doors import studies
+from layerscope.tasks.catalogue import TASKS
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*words: object) -> None:
+    """Run the command in this process."""
+    program.main([str(word) for word in words])
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a folder of the test, without the cache of whoever runs it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_module_is_the_command_and_starts_without_anything_heavy() -> None:
+    script = (
+        "import sys; from layerscope import program; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    env = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert ran.stdout.strip() == "set()"
+    ran = subprocess.run(
+        [sys.executable, "-m", "layerscope", "--help"], capture_output=True, text=True, env=env, check=True
+    )
+    for verb in (
+        "check",
+        "init",
+        "run",
+        "embed",
+        "score",
+        "verify",
+        "models",
+        "tasks",
+        "--install-completion",
+    ):
+        assert f" {verb} " in ran.stdout
+    assert "Examples:" in ran.stdout
+
+
+@pytest.mark.parametrize("verb", ["check", "init", "run", "embed", "score", "verify", "models", "tasks"])
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call(verb, "--help")
+    said = capsys.readouterr().out
+    assert f"layerscope {verb}" in said.split("Examples:")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["bla"], "bla"),
+        (["check"], "FILE"),
+        (["check", "none.h5ad"], "none.h5ad"),
+        (["init", "none.h5ad"], "none.h5ad"),
+        (["init", "cells.h5ad", "--tsk", "a"], "--tsk"),
+        (["init", "cells.h5ad", "--task", "celltype"], "did you mean 'cell_type'"),
+        (["init", "cells.h5ad", "--models", "scgtp"], "did you mean 'scgpt'"),
+        (["init", "cells.h5ad", "--columns", "cell_type=celltype"], "annotation"),
+        (["init", "cells.h5ad", "--columns", "celltype=annotation"], "did you mean 'cell_type'"),
+        (["init", "cells.h5ad", "--task", "trajectory"], "--root"),
+        (["init", "cells.h5ad", "--task", "perturbation"], "--columns perturbation=COLUMN"),
+        (["init", "cells.h5ad", "--output", "cells.h5ad"], "--output"),
+        (["run", "none.yaml"], "none.yaml"),
+        (["embed", "cells.h5ad", "scgtp"], "did you mean 'scgpt'"),
+        (["embed", "cells.h5ad", "scgpt"], "licence"),
+        (["score", "cells.h5ad", "--task", "cell_type"], "name what to score"),
+        (["score", "cells.h5ad", "X_scvi", "--task", "cell_type", "--label", "annotation"], "X_scVI"),
+        (["verify", "scgtp"], "did you mean 'scgpt'"),
+    ],
+)
+def test_a_mistake_ends_with_1_and_two_lines_that_name_it(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patients(Path("cells.h5ad"))
+    with pytest.raises(SystemExit) as ended:
+        call(*words)
+    message = str(ended.value.code)
+    assert message.startswith("error: ") and named in message
+    assert len(message.splitlines()) <= 2
+
+
+def test_check_is_that_of_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    import check_cells
+
+    patients(Path("cells.h5ad"))
+    call("check", "cells.h5ad")
+    said = capsys.readouterr().out
+    check_cells.main(["cells.h5ad"])
+    assert capsys.readouterr().out == said
+
+
+def test_models_and_tasks_are_all_listed_with_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    from layerscope.doors.models import entries
+    from layerscope.models.entries import FoundationModel
+
+    files = entries()["scgpt"]
+    assert isinstance(files, FoundationModel) and files.weights.fetch
+    for name in files.weights.fetch:
+        path = Path("cache/weights/scgpt") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    call("models")
+    said = capsys.readouterr().out
+    assert set(entries()) <= set(said.replace(",", " ").split())
+    rows = {line.split()[0]: line for line in said.split("\n\n")[0].splitlines()}
+    assert " cache " in rows["scgpt"] and " cache " not in rows["scfoundation"]
+    assert {"12", "512", "symbols"} <= set(rows["scgpt"].split())
+    assert "Apache-2.0" in rows["geneformer_v2_104m"]
+    call("tasks")
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == set(TASKS)
+
+
+def test_arguments_of_snakemake_are_handed_on_and_so_is_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+
+    def run(words: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        called.append(words)
+        return subprocess.CompletedProcess(words, 3)
+
+    screen(Path("cells.h5ad"))
+    call("init", "cells.h5ad")
+    monkeypatch.setattr(studies.subprocess, "run", run)
+    for words, expected in (
+        (["--cores", "2", "-k"], ["--cores", "2", "-k"]),
+        (["-c2"], ["-c2"]),
+        (["--profile=slurm"], ["--profile=slurm"]),
+        (["results/report.html", "--rerun-triggers", "mtime"], [
+            "results/report.html", "--rerun-triggers", "mtime", "--cores", "all"
+        ]),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            call("run", "study.yaml", *words)
+        assert ended.value.code == 3
+        assert called[-1][-len(expected) :] == expected
+        assert Path(called[-1][called[-1].index("--snakefile") + 1]).samefile(ROOT / "Snakefile")
+
+
+def test_embed_and_score_give_what_python_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    import layerscope as ls
+
+    patients(Path("cells.h5ad"))
+    call("embed", "cells.h5ad", "hvg_pca", "--output", "pca.h5ad", "--set", "matrix=X")
+    assert "pca.h5ad" in capsys.readouterr().out
+    words = ["--task", "cell_type", "--label", "annotation", "--group", "patient"]
+    sets = ["resamples=100", "splits=10", "refits=2", "shuffles=2"]
+    call("score", "cells.h5ad", "pca.h5ad", "X_scVI", *words, "--set", *sets, "--output", "out/scores.tsv")
+    said = capsys.readouterr().out
+    assert "hvg_pca" in said and "X_scVI" in said
+    rows = ls.score(
+        "cells.h5ad",
+        [Path("pca.h5ad"), "X_scVI"],
+        task="cell_type",
+        label="annotation",
+        group="patient",
+        resamples=100,
+        splits=10,
+        refits=2,
+        shuffles=2,
+    ).table
+    import pandas as pd
+
+    written = pd.read_csv("out/scores.tsv", sep="\t", dtype={"layer": str})
+    assert written["estimate"].tolist() == pytest.approx(rows["estimate"].tolist(), nan_ok=True)

@@ -1,0 +1,102 @@
+"""What there is to choose from: tables of models and of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerscope import layout
+from layerscope.doors.models import cache_folder, entries
+from layerscope.models.catalogue import FAMILIES
+from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.tasks.catalogue import TASKS, primary_metrics
+
+GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
+MODEL_COLUMNS = ("MODEL", "LAYERS", "WIDTH", "PARAMETERS", "GB", "GENES", "VALUES", "HERE", "LICENCE")
+
+
+def models_table() -> str:
+    """All models of the catalogue, with what each needs and whether its weights are here."""
+    known = entries()
+    foundation = {name: entry for name, entry in known.items() if isinstance(entry, FoundationModel)}
+    rows = [_model_row(name, entry) for name, entry in foundation.items()]
+    baselines = [
+        (name, entry.title or "", _values(entry.family))
+        for name, entry in known.items()
+        if isinstance(entry, Baseline)
+    ]
+    controls = [(name, of) for of in foundation if (name := ", ".join(_controls(of)))]
+    return "\n\n".join(
+        [
+            aligned([MODEL_COLUMNS, *rows]),
+            aligned([("BASELINE", "WHAT IT IS", "VALUES"), *baselines]),
+            aligned([("CONTROLS OF", "NAMES"), *((of, names) for names, of in controls)]),
+            "HERE: in the cache, in resources/weights of this folder (study), or made by a study that\n"
+            "pretrains them. GB: to download, where the catalogue states sizes.",
+        ]
+    )
+
+
+def tasks_table() -> str:
+    """All tasks, with the columns that they need and look at."""
+    rows = [
+        (
+            task.name,
+            task.title,
+            ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
+            ", ".join(name for name in task.strata if name not in task.columns),
+            ", ".join(task.protocols),
+            ", ".join(dict.fromkeys(primary_metrics(task.name, protocol)[0] for protocol in task.protocols)),
+        )
+        for task in TASKS.values()
+    ]
+    return aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS", "METRIC"), *rows])
+
+
+def download_bytes(entry: FoundationModel) -> int | None:
+    """Size of what is fetched for a model, an archive once; None where it is not stated."""
+    sizes = {source.archive or file: source.bytes for file, source in (entry.weights.fetch or {}).items()}
+    large = [file for file in (entry.weights.fetch or {}) if not file.endswith((".json", ".yml", ".pkl"))]
+    stated = all((entry.weights.fetch or {})[file].bytes is not None for file in large)
+    return sum(size or 0 for size in sizes.values()) if sizes and stated else None
+
+
+def weights_here(name: str, entry: FoundationModel) -> str:
+    """``cache`` or ``study``, where all weights of a model are in one of them; else nothing."""
+    places = {"cache": cache_folder() / "weights" / name, "study": Path(layout.weights(name))}
+    files = entry.weights.fetch or {}
+    return next(
+        (place for place, folder in places.items() if files and all((folder / f).is_file() for f in files)),
+        "",
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table as text, the first row its heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
+    size, n_bytes = entry.network, download_bytes(entry)
+    parameters = entry.published.parameters if entry.published else None
+    return (
+        name,
+        str(entry.layers),
+        str(size.width) if size else "",
+        f"{parameters / 1e6:,.0f} M" if parameters else "",
+        f"{n_bytes / 1e9:.2f}" if n_bytes else "",
+        GENES[FAMILIES[entry.family].identifiers],
+        _values(entry.family),
+        "made" if entry.weights.pretrain else weights_here(name, entry),
+        entry.licence or "not stated",
+    )
+
+
+def _values(family: str) -> str:
+    return "counts" if FAMILIES[family].values == {"counts"} else "counts or log"
+
+
+def _controls(of: str) -> list[str]:
+    return [name for name, entry in entries().items() if isinstance(entry, Control) and entry.of == of]

@@ -1,0 +1,320 @@
+"""A complete study for a file of cells, from what the file holds: what is a guess says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from layerscope.cells.check import dataset_entry
+from layerscope.cells.describe import Description
+from layerscope.cells.embeddings_inside import layers_by_pattern
+from layerscope.cells.entries import STUDY_COLUMNS
+from layerscope.cells.fit import Fit, fit
+from layerscope.cells.guesses import Column
+from layerscope.cells.labels import among, shortened
+from layerscope.doors.models import entries
+from layerscope.errors import ConfigError, DataError
+from layerscope.models.catalogue import FAMILIES
+from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.settings import demand_known
+from layerscope.tasks.catalogue import TASKS
+
+TWIN = "_untrained_1"
+NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
+FILTERS = """
+# Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
+# quality:
+#   min_genes_per_cell: 200
+#   max_mitochondrial_percent: 20
+#   min_cells_per_gene: 3
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user wants of the study; what is empty is chosen by what the file holds.
+
+    Attributes
+    ----------
+    tasks, models
+        Names.
+    columns
+        Standard column to column of the file.
+    control
+        Labels of ``perturbation`` that mean untreated.
+    root
+        Standard column to a label of the cells where a trajectory begins.
+    accept_licence
+        Whether the licences of the models have been read and accepted.
+    max_cells
+        Cells that are kept at most.
+    """
+
+    tasks: Sequence[str] = ()
+    models: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    control: Sequence[str] = ()
+    root: Mapping[str, str] = field(default_factory=dict)
+    accept_licence: bool = False
+    max_cells: int | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study as a mapping and as text, and what a user should know of it."""
+
+    study: dict[str, Any]
+    text: str
+    remarks: list[str]
+
+
+def draft(cells: Description, wishes: Wishes) -> Draft:
+    """Write a study of a file.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a wish cannot be met, or a task lacks something: says which one thing, and how to give it.
+    """
+    if cells.values is None:
+        remark = cells.values_remark or "no matrix holds counts or normalised values"
+        raise DataError(f"{cells.path}: {remark}; see `layerscope check`")
+    name = _name(cells.path.name.split(".")[0] or "cells", "my_cells")
+    dataset, comments = dataset_entry(cells)
+    columns = _columns(cells, dataset.get("columns", {}), wishes.columns)
+    if columns:
+        dataset["columns"] = {standard: column.name for standard, column in columns.items()}
+    chosen = _tasks(cells, columns, wishes)
+    for task in chosen:
+        dataset |= NEEDS.get(task, _needs_columns)(cells, columns, wishes, task)
+    models, fits, remarks = _models(cells, wishes)
+    if table := next((each.gene_names for each in fits.values() if each.gene_names), ""):
+        dataset["gene_names"] = table
+    brought = _brought(cells)
+    conditions = {
+        name if len(chosen) == 1 else f"{name}_{task}": {
+            "dataset": name,
+            "task": task,
+            **({"max_cells": wishes.max_cells} if wishes.max_cells else {}),
+        }
+        for task in chosen
+    }
+    study: dict[str, Any] = {
+        "study": {
+            "title": f"Layers for {cells.path.name}",
+            "conditions": list(conditions),
+            "models": [*models, *brought],
+            "protocols": {task: _protocols(task, columns) for task in chosen},
+        },
+        "accepted_licences": _licences(models) if wishes.accept_licence else [],
+        "datasets": {name: dataset},
+        "conditions": conditions,
+        "models": brought,
+    }
+    study = {key: value for key, value in study.items() if value}
+    if (needed := _licences(models)) and not wishes.accept_licence:
+        licences = "; ".join(f"{model}: {_foundation(model).licence or 'not stated'}" for model in needed)
+        remarks.append(
+            f"One thing is needed before it runs: read the licences ({licences}) and, if you accept them, "
+            f"add "
+            f"`accepted_licences: [{', '.join(needed)}]`, or run init again with --accept-licence"
+        )
+    if wishes.tasks or len(chosen) == 1:
+        others = [task for task in _possible(cells, columns) if task not in chosen]
+        remarks += [f"Also possible: --task {' '.join([*chosen, *others])}"] if others else []
+    guessed = [
+        f"{standard} is {column.name!r}"
+        for standard, column in columns.items()
+        if standard not in wishes.columns
+    ]
+    if guessed:
+        comments.append(f"guessed by names: {', '.join(guessed)}; say otherwise with --columns")
+    return Draft(study, _text(study, comments, remarks), remarks)
+
+
+def _text(study: Mapping[str, Any], comments: Sequence[str], remarks: Sequence[str]) -> str:
+    opening = "Written by `layerscope init`. Paths are relative to the folder in which the study is run."
+    lines = [*(f"# {remark}" for remark in (opening, *remarks)), ""]
+    for key, value in study.items():
+        block = yaml.safe_dump(
+            {key: value}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
+        )
+        about = [f"# {' '.join(comment.split())}" for comment in comments] if key == "datasets" else []
+        lines += [*about, block]
+    return "\n".join(lines).rstrip() + "\n" + FILTERS
+
+
+def _name(text: str, otherwise: str) -> str:
+    """Text as a name that may stand in paths."""
+    return NO_NAME.sub("_", text).strip("_.+-")[:60] or otherwise
+
+
+def _columns(cells: Description, guessed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, Column]:
+    by_name = {column.name: column for column in cells.columns}
+    for standard, name in wanted.items():
+        demand_known(standard, STUDY_COLUMNS, "--columns", "standard column")
+        if name not in by_name:
+            raise ConfigError(
+                f"--columns {standard}={name}: {cells.path}: no such column; {among(name, by_name)}"
+            )
+    names = {**guessed, **wanted}
+    return {standard: by_name[name] for standard, name in names.items()}
+
+
+def _tasks(cells: Description, columns: Mapping[str, Column], wishes: Wishes) -> list[str]:
+    for task in wishes.tasks:
+        demand_known(task, TASKS, "--task", "task")
+    if wishes.tasks:
+        return list(dict.fromkeys(wishes.tasks))
+    possible = _possible(cells, columns)
+    if not possible:
+        raise ConfigError(
+            f"{cells.path}: no column looks like labels, times or perturbations; say which it is, such as "
+            f"--columns cell_type=COLUMN; {among('', (column.name for column in cells.columns))}"
+        )
+    return possible[:1]
+
+
+def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
+    """Tasks that the file has all for, the likeliest first."""
+    tasks = []
+    if (target := columns.get("perturbation")) and target.controls and "guide" in columns:
+        tasks.append("perturbation")
+    if "cell_type" in columns:
+        tasks.append("cell_type")
+    if cells.has_root or "time" in columns:
+        tasks.append("trajectory")
+    if target and target.controls and "guide" not in columns:
+        tasks.append("perturbation")
+    return tasks
+
+
+def _needs_columns(
+    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
+) -> dict[str, Any]:
+    for standard in TASKS[task].columns:
+        if standard not in columns:
+            raise ConfigError(
+                f"{cells.path}: task {task} needs a column for {standard!r}, and none looks like one: name "
+                f"it, --columns {standard}=COLUMN; {among('', (column.name for column in cells.columns))}"
+            )
+    return {}
+
+
+def _needs_control(
+    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
+) -> dict[str, Any]:
+    _needs_columns(cells, columns, wishes, task)
+    target = columns["perturbation"]
+    labels = [str(label) for label in target.sizes.index]
+    for label in wishes.control:
+        if label not in labels:
+            raise ConfigError(
+                f"--control: no cell is labelled {label!r} in {target.name!r}; {among(label, labels)}"
+            )
+    control = list(wishes.control) or list(target.controls)
+    if not control:
+        raise ConfigError(
+            f"{cells.path}: no label of {target.name!r} looks like a control: name it, --control LABEL; "
+            f"{among('', labels)}"
+        )
+    return {"control": control}
+
+
+def _needs_root(
+    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
+) -> dict[str, Any]:
+    for standard, label in wishes.root.items():
+        if standard not in columns or label not in set(columns[standard].labels):
+            there = (
+                [shortened(str(name)) for name in columns[standard].sizes.index]
+                if standard in columns
+                else []
+            )
+            raise ConfigError(f"--root {standard}={label}: no such cells; {among(label, there or columns)}")
+    if wishes.root:
+        return {"root": {standard: [label] for standard, label in wishes.root.items()}}
+    if time := columns.get("time"):
+        return {"root": {"time": time.times.labels[:1] or [str(time.sizes.index[0])]}}
+    if cells.has_root:
+        return {}
+    example = columns.get("cell_type")
+    label = f"cell_type={example.sizes.index[0]}" if example else "cell_type=LABEL"
+    raise ConfigError(
+        f"{cells.path}: task {task} needs to know where development begins: say it, such as --root {label}"
+    )
+
+
+NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}
+"""What a task needs beside its columns."""
+
+
+def _protocols(task: str, columns: Mapping[str, Column]) -> list[str]:
+    """``strict``, which of perturbations needs guides or replicates."""
+    halves = {"guide", "replicate"} & set(columns)
+    return ["paper"] if task == "perturbation" and not halves else ["strict"]
+
+
+def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fit], list[str]]:
+    known, genes = entries(), cells.genes.var
+
+    def how(model: str) -> Fit:
+        entry = known[model]
+        family = _foundation(model).family if isinstance(entry, Control | FoundationModel) else entry.family
+        return fit(FAMILIES[family], cells.values, genes, cells.values_remark)
+
+    for model in wishes.models:
+        demand_known(model, known, "--models", "model")
+        if lacks := how(model).lacks:
+            raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
+    wanted = list(dict.fromkeys(wishes.models))
+    twins = [
+        f"{model}{TWIN}" for model in wanted if f"{model}{TWIN}" in known and f"{model}{TWIN}" not in wanted
+    ]
+    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    chosen = [*wanted, *twins]
+    chosen += [] if set(wanted) & set(baselines) else baselines
+    remarks = []
+    if not any(isinstance(known[model], FoundationModel) for model in chosen):
+        able = [
+            name
+            for name, entry in known.items()
+            if isinstance(entry, FoundationModel) and entry.weights.fetch and not how(name).lacks
+        ]
+        hint = f"choose with --models: {', '.join(able)}" if able else "none can take these cells"
+        remarks.append(f"No foundation model is in it; {hint}")
+    return chosen, {model: how(model) for model in chosen}, remarks
+
+
+def _foundation(model: str) -> FoundationModel:
+    entry = entries()[model]
+    trained = entries()[entry.of] if isinstance(entry, Control) else entry
+    assert isinstance(trained, FoundationModel)
+    return trained
+
+
+def _licences(models: Sequence[str]) -> list[str]:
+    """Models whose weights are fetched, those that controls are of included."""
+    known = entries()
+    trained = [entry.of if isinstance(entry := known[model], Control) else model for model in models]
+    return [
+        model
+        for model in dict.fromkeys(trained)
+        if isinstance(entry := known[model], FoundationModel) and entry.weights.fetch
+    ]
+
+
+def _brought(cells: Description) -> dict[str, Any]:
+    """Embeddings of the file as models of the study."""
+    brought = {}
+    for pattern, group in layers_by_pattern(each for each in cells.embeddings if not each.unfit).items():
+        name = _name(pattern.removesuffix("*"), "embedding")
+        name = f"{name}_of_file" if name in entries() or name in brought else name
+        several = pattern.endswith("*")
+        layers: Any = f"obsm/{pattern}" if several else {"official": f"obsm/{group[0].name}"}
+        brought[name] = {"family": "stored", "source": {"path": str(cells.path)}, "layers": layers}
+    return brought

@@ -1,0 +1,112 @@
+"""A study as the command runs it: by Snakemake, from any folder, with what it will cost."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from layerscope import layout
+from layerscope.doors.catalogues import download_bytes, weights_here
+from layerscope.doors.cost import ModelRun
+from layerscope.errors import ConfigError
+from layerscope.installation import repository
+from layerscope.study import Study
+from layerscope.study_file import read_study
+
+CATALOGUES = ("config/models.yaml", "config/datasets.yaml")
+HOW_MANY = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")
+"""Arguments of Snakemake by which a user says where jobs run."""
+DRY_RUN = ("-n", "--dry-run", "--dryrun")
+
+
+def read(path: str | Path) -> Study:
+    """The study of a file, over the catalogues that the workflow brings.
+
+    Raises
+    ------
+    ConfigError
+        If the file, or what it says, is wrong.
+    """
+    return study_of(read_study(path))
+
+
+def study_of(given: Mapping[str, Any]) -> Study:
+    """The study that such a file would hold."""
+    config: dict[str, Any] = {}
+    for catalogue in CATALOGUES:
+        config = merged(config, read_study(repository() / catalogue))
+    return Study.read(merged(config, given))
+
+
+def merged(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration over another, mapping into mapping, as Snakemake does it."""
+    both = dict(config)
+    for key, value in more.items():
+        old = both.get(key)
+        both[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
+    """Run a study in the current folder; Snakemake's exit status.
+
+    Raises
+    ------
+    ConfigError
+        If Snakemake is not installed.
+    """
+    if importlib.util.find_spec("snakemake") is None:
+        raise ConfigError("run: Snakemake is not installed; pip install 'layerscope[workflow]', or snakemake")
+    words = ["--snakefile", str(repository() / "Snakefile"), "--configfile", str(study), *arguments]
+    said = {word.partition("=")[0] for word in arguments}
+    if not any(word in HOW_MANY or word[:2] in ("-c", "-j") for word in said):
+        words += ["--cores", "all"]
+    return subprocess.run([sys.executable, "-m", "snakemake", *words], check=False).returncode
+
+
+def model_runs(study: Study) -> list[ModelRun]:
+    """Every run of a network over a condition's cells that is still to be done."""
+    pairs = dict.fromkeys((study.cells_of(condition), model) for condition, model in study.runs())
+    cells = {condition: _cells(study, condition) for condition, _ in pairs}
+    return [
+        _model_run(study, condition, model, cells[condition])
+        for condition, model in pairs
+        if study.is_run(model) and not Path(layout.embeddings(condition, model)).exists()
+    ]
+
+
+def _cells(study: Study, condition: str) -> dict[str, Any]:
+    """How many cells a condition has, by its prepared file or its source, whichever is here."""
+    from layerscope.cells.describe import describe
+
+    ready = Path(layout.cells(condition))
+    source = ready if ready.exists() else Path(study.source_file(condition))
+    if not source.exists():
+        return {"unknown": "its cells are not here yet"}
+    described = describe(source)
+    most = study.conditions[condition].max_cells or len(described.cell_ids)
+    return {
+        "n_cells": min(most, len(described.cell_ids)),
+        "genes_detected": described.genes_detected,
+        "at_most": source is not ready,
+    }
+
+
+def _model_run(study: Study, condition: str, model: str, cells: Mapping[str, Any]) -> ModelRun:
+    entry = study.foundation(model)
+    trained = study.trained_model(model)
+    fetched = model == trained and not weights_here(model, entry)
+    length = entry.set.get("max_length")
+    return ModelRun(
+        name=f"{condition}, {model}",
+        network=entry.network,
+        layers=entry.layers,
+        max_length=int(length) if length else None,
+        bytes_per_number=2 if study.extraction.store == "float16" else 4,
+        download=download_bytes(entry) if fetched and entry.weights.fetch else 0,
+        **cells,
+    )

@@ -1,0 +1,78 @@
+"""``embed`` and ``score`` for the command: the calls of Python, with what they cost and return as text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from layerscope.doors.catalogues import download_bytes, weights_here
+from layerscope.doors.cost import ModelRun, cost_lines, measured
+from layerscope.doors.models import entries
+from layerscope.models.entries import Control, FoundationModel
+from layerscope.models.settings import assignments
+from layerscope.settings import demand_known
+
+
+def embed(file: Path, model: str, options: Mapping[str, Any], dry_run: bool) -> str:
+    """Say what it will cost, then run a model over cells; what was made, in a sentence."""
+    from layerscope.doors.embed import embed as embedded
+
+    lines = embedding_cost(file, model, options)
+    if lines:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+    if dry_run:
+        return "Nothing was run"
+    layers = embedded(file, model, **options)
+    return f"{options['output']}: layers {', '.join(layers)} of {model}"
+
+
+def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[str]:
+    """What a model will cost over the cells of a file; nothing for a baseline."""
+    from layerscope.cells.describe import describe
+
+    if options.get("weights") is None:
+        demand_known(model, entries(), "embed", "model")
+    entry = entries().get(model)
+    trained = entry.of if isinstance(entry, Control) else model
+    network = entries().get(trained)
+    if not isinstance(network, FoundationModel):
+        return []
+    cells = describe(file)
+    most = options.get("max_cells") or len(cells.cell_ids)
+    length = network.set.get("max_length")
+    here = options.get("weights") is not None or weights_here(trained, network) == "cache"
+    run = ModelRun(
+        name=model,
+        network=network.network,
+        layers=network.layers,
+        max_length=int(length) if length else None,
+        n_cells=min(most, len(cells.cell_ids)),
+        genes_detected=cells.genes_detected,
+        bytes_per_number=2 if options.get("store") == "float16" else 4,
+        download=0 if here or not network.weights.fetch else download_bytes(network),
+    )
+    return cost_lines([run], measured(options.get("device", "auto")))
+
+
+def score(
+    file: Path, layers: Sequence[str], task: str, options: Mapping[str, Any], output: Path | None
+) -> str:
+    """Score layers, write the rows if there is a file to write them to, and return what to do in words."""
+    from layerscope.doors.choice import recommend
+    from layerscope.doors.scores import score as scored
+
+    given = [Path(word) if Path(word).is_file() else word for word in layers]
+    scores = scored(file, given, task=task, **options)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        scores.table.to_csv(output, sep="\t", index=False)
+    return f"{scores}\n\n{recommend(scores).text}"
+
+
+def keywords(words: Sequence[str], option: str) -> dict[str, Any]:
+    """Settings written as ``KEY=VALUE``, values as in a study's file."""
+    return {key: yaml.safe_load(value) for key, value in assignments(words, option).items()}
