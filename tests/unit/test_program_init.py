@@ -1,0 +1,168 @@
+"""`layerscope init`: the study that it writes is complete, or it says which one thing is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+import yaml
+from program_cells import ENSEMBL, N_CELLS, development, patients, screen, write
+
+from layerscope import program
+from layerscope.cells.prepare import prepare
+from layerscope.doors import studies
+from layerscope.study import Study
+
+BASELINES = {"hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))
+
+
+def init(*words: object) -> Study:
+    """The study that is written; its cells can be prepared as it says."""
+    Path("prepared").mkdir(exist_ok=True)
+    program.main(["init", *map(str, words)])
+    study = studies.read("study.yaml")
+    for condition in study.study.conditions:
+        names = study.gene_names_file(condition)
+        here = [name for name in names if Path(name).exists()]
+        prepare(
+            [study.source_file(condition)],
+            study.cells_settings(condition),
+            condition,
+            f"prepared/{condition}.h5ad",
+            f"prepared/{condition}.tsv",
+            here[0] if here else None,
+        )
+    return study
+
+
+def written() -> dict[str, Any]:
+    """The file as a user reads it."""
+    content: dict[str, Any] = yaml.safe_load(Path("study.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    patients(Path("pbmc of 12.h5ad"))
+    study = init("pbmc of 12.h5ad")
+    assert study.study.conditions == ("pbmc_of_12",)
+    assert study.task("pbmc_of_12") == "cell_type"
+    assert set(study.study.models) == BASELINES | {"X_scVI", "X_pca", "mine_layer"}
+    assert study.layers("X_scVI") == ["official"]
+    assert study.layers("mine_layer") == ["00", "01", "02"]
+    assert written()["datasets"]["pbmc_of_12"]["columns"] == {"cell_type": "annotation", "donor": "patient"}
+    assert "guess" in Path("study.yaml").read_text()
+    said = capsys.readouterr().out
+    assert "--models" in said and "scgpt" in said and "layerscope run study.yaml" in said
+
+
+def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() -> None:
+    patients(Path("pbmc.h5ad"))
+    models = ["scgpt", "geneformer_v1_10m"]
+    program.main(["init", "pbmc.h5ad", "--models", *models, "--accept-licence", "--output", "with.yaml"])
+    study = studies.read("with.yaml")
+    assert set(models) | {f"{model}_untrained_1" for model in models} | BASELINES <= set(study.study.models)
+    assert study.accepted_licences == tuple(models)
+    assert study.dataset("pbmc").gene_names == "hgnc"
+    program.main(["init", "pbmc.h5ad", "--models", "scgpt", "hvg_pca", "--accept-licence"])
+    study = studies.read("study.yaml")
+    assert study.dataset("pbmc").gene_names is None
+    assert BASELINES & set(study.study.models) == {"hvg_pca"}
+
+
+def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    patients(Path("pbmc.h5ad"))
+    study = init("pbmc.h5ad", "--models", "scgpt")
+    assert study.accepted_licences == ()
+    for text in (capsys.readouterr().out, Path("study.yaml").read_text()):
+        assert "accepted_licences: [scgpt]" in text and "none stated" in text
+
+
+def test_any_column_may_be_the_labels() -> None:
+    patients(Path("pbmc.h5ad"))
+    study = init("pbmc.h5ad", "--task", "cell_type", "--columns", "cell_type=disease", "--max-cells", "100")
+    assert study.dataset("pbmc").columns["cell_type"] == "disease"
+    cells = anndata.read_h5ad("pbmc.h5ad")
+    prepared = anndata.read_h5ad(f"prepared/{study.study.conditions[0]}.h5ad")
+    assert len(cells) == N_CELLS and len(prepared) == 100
+    assert set(prepared.obs["cell_type"]) == {"sick", "healthy"}
+
+
+@pytest.mark.parametrize(("guides", "protocol"), [(True, "strict"), (False, "paper")])
+def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) -> None:
+    screen(Path("screen.h5ad"), guides)
+    study = init("screen.h5ad")
+    assert study.tasks() == ["perturbation"]
+    assert study.protocols("perturbation") == (protocol,)
+    assert study.dataset("screen").control == ("non-targeting",)
+
+
+def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
+    screen(Path("screen.h5ad"), control="plasmid 7")
+    with pytest.raises(SystemExit, match=r"--control LABEL.*plasmid 7"):
+        init("screen.h5ad", "--task", "perturbation")
+    assert not Path("study.yaml").exists()
+    with pytest.raises(SystemExit, match=r"'plasmid'.*plasmid 7"):
+        init("screen.h5ad", "--task", "perturbation", "--control", "plasmid")
+    study = init("screen.h5ad", "--task", "perturbation", "--control", "plasmid 7")
+    assert study.dataset("screen").control == ("plasmid 7",)
+
+
+def test_days_are_a_trajectory_from_the_first_of_them() -> None:
+    development(Path("days.h5ad"))
+    study = init("days.h5ad")
+    assert study.tasks() == ["trajectory"]
+    assert study.dataset("days").root == {"time": ("d0",)}
+
+
+def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None:
+    patients(Path("pbmc.h5ad"))
+    with pytest.raises(SystemExit, match=r"--root cell_type=type"):
+        init("pbmc.h5ad", "--task", "trajectory")
+    with pytest.raises(SystemExit, match=r"type 9.*type 0"):
+        init("pbmc.h5ad", "--task", "trajectory", "--root", "cell_type=type 9")
+    study = init("pbmc.h5ad", "--task", "trajectory", "cell_type", "--root", "cell_type=type 3")
+    assert study.study.conditions == ("pbmc_trajectory", "pbmc_cell_type")
+    assert study.dataset("pbmc_trajectory").root == {"cell_type": ("type 3",)}
+
+
+def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy() -> None:
+    write(Path("a.h5ad"), {"cell_type": ["a", "b"] * (N_CELLS // 2)}, [f"at1g{i}" for i in range(60)])
+    with pytest.raises(SystemExit, match=r"geneformer_v1_10m.*Ensembl ids.*genes: \{ensembl_id: COLUMN\}"):
+        init("a.h5ad", "--models", "geneformer_v1_10m")
+    write(Path("b.h5ad"), {"cell_type": ["a", "b"] * (N_CELLS // 2)}, ENSEMBL)
+    assert init("b.h5ad", "--models", "geneformer_v1_10m").dataset("b").gene_names is None
+
+
+def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts() -> None:
+    patients(Path("a.h5ad"))
+    cells = anndata.read_h5ad("a.h5ad")
+    cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
+    cells.write_h5ad("a.h5ad")
+    with pytest.raises(SystemExit, match=r"a\.h5ad: .*layerscope check"):
+        init("a.h5ad")
+
+
+def test_a_file_without_any_label_is_told_what_is_missing() -> None:
+    write(Path("a.h5ad"), {"quality": np.linspace(0, 1, N_CELLS)})
+    with pytest.raises(SystemExit, match=r"--columns cell_type=COLUMN.*quality"):
+        init("a.h5ad")
+
+
+def test_no_file_is_overwritten() -> None:
+    patients(Path("pbmc.h5ad"))
+    init("pbmc.h5ad")
+    before = Path("study.yaml").read_bytes()
+    with pytest.raises(SystemExit, match=r"study.yaml.*--output"):
+        init("pbmc.h5ad")
+    assert Path("study.yaml").read_bytes() == before
