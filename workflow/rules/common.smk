@@ -19,9 +19,10 @@ PACKAGE = WORKFLOW / "layerscope"
 sys.path.insert(0, str(WORKFLOW))
 
 from layerscope import gathering, study_file
+from layerscope.doors.studies import study_of
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import PRETRAINED_FILES, Study
+from layerscope.study import PRETRAINED_FILES
 from layerscope.tasks.catalogue import TASKS
 
 
@@ -31,11 +32,11 @@ def repository(path):
 
 
 def checked(config):
-    """The study, or one message that says what is wrong with its configuration."""
+    """The study, over the catalogues, or one message that says what is wrong with its configuration."""
     try:
         for file in workflow.configfiles:
             study_file.read_study(file)
-        return Study.read(config)
+        return study_of(config)
     except ConfigError as error:
         raise WorkflowError(f"configuration: {error}") from None
 
