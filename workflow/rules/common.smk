@@ -14,7 +14,25 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(workflow.current_basedir).parent
+
+def folder():
+    """Folder of the workflow: beside this file, or in the installed package where this file came alone.
+
+    So it comes to a workflow whose `module` names a repository elsewhere, `github(...)`.
+    """
+    here = workflow.current_basedir
+    if isinstance(here, str | os.PathLike):
+        return Path(here).parent
+    try:
+        from layerscope.installation import repository
+    except ImportError:
+        raise WorkflowError(
+            "the module layerscope needs its package beside Snakemake: pip install layerscope, of the same version"
+        ) from None
+    return repository() / "workflow"
+
+
+WORKFLOW = folder()
 PACKAGE = WORKFLOW / "layerscope"
 sys.path.insert(0, str(WORKFLOW))
 
