@@ -26,5 +26,5 @@ rule prepare_cells:
     message:
         "Preparing the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --input {input.source:q} --settings {params.settings:q} --gene-names {input.gene_names:q}"
+        "python {input.script:q} --input {input.source:q} --settings {params.settings:q} --gene-names {input.gene_names:q}"
         " --condition {wildcards.condition} --output {output.cells} --obs {output.obs} --summary {output.summary} &> {log}"

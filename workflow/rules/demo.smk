@@ -25,7 +25,7 @@ rule simulate_cells:
     message:
         "Simulating cells: {wildcards.draw}"
     shell:
-        "python {input.script} --draw {wildcards.draw} --settings {params.settings:q}"
+        "python {input.script:q} --draw {wildcards.draw} --settings {params.settings:q}"
         " --seed {params.seed} --output {output} &> {log}"
 
 
@@ -55,7 +55,7 @@ rule pretrain_scfoundation:
     message:
         "Pretraining a small model with scFoundation's architecture: {wildcards.model}"
     shell:
-        "python {input.script} --family {params.family} --cells {input.cells:q}"
+        "python {input.script:q} --family {params.family} --cells {input.cells:q}"
         " --settings {params.settings:q} --seed {params.seed} --threads {threads}"
         " --output resources/weights/{wildcards.model} &> {log}"
 

@@ -27,7 +27,7 @@ rule extract_layers:
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}"
     shell:
-        "python {input.script} --model {wildcards.model} {params.options:q} --cells {input.cells}"
+        "python {input.script:q} --model {wildcards.model} {params.options:q} --cells {input.cells}"
         " --threads {threads} --output {output} &> {log}"
 
 
@@ -70,7 +70,7 @@ rule merge_shards:
     message:
         "Joining the parts of {wildcards.model} for {wildcards.condition}"
     shell:
-        "python {input.script} --shards {input.shards} --output {output} &> {log}"
+        "python {input.script:q} --shards {input.shards} --output {output} &> {log}"
 
 
 # For screens too large to store (`extraction: keep: sums`): sums over groups of cells, and no cell.
@@ -104,7 +104,7 @@ rule sum_layers:
     message:
         "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --model {wildcards.model} {params.options:q} --cells {input.cells} --design {params.design}"
+        "python {input.script:q} --model {wildcards.model} {params.options:q} --cells {input.cells} --design {params.design}"
         " --threads {threads} --output {output} &> {log}"
 
 
@@ -134,7 +134,7 @@ rule compute_baseline:
     message:
         "Computing the baseline {wildcards.model} for {wildcards.condition}"
     shell:
-        "python {input.script} --baseline {params.baseline} --cells {input.cells}"
+        "python {input.script:q} --baseline {params.baseline} --cells {input.cells}"
         " --settings {params.settings:q} --seed {params.seed} --output {output} &> {log}"
 
 
@@ -168,7 +168,7 @@ rule import_embeddings:
     message:
         "Matching the embeddings {wildcards.model} to the cells of {wildcards.condition}"
     shell:
-        "python {input.script} --model {wildcards.model} --cells {input.cells} --source {params.source:q}"
+        "python {input.script:q} --model {wildcards.model} --cells {input.cells} --source {params.source:q}"
         " --layers {params.layers:q} {params.limits:q} --output {output} &> {log}"
 
 
@@ -194,5 +194,5 @@ rule export_layer:
     message:
         "Writing layer {wildcards.layer} of {wildcards.model} for {wildcards.condition}, ready for scanpy"
     shell:
-        "python {input.script} --embeddings {input.embeddings} --cells {input.cells}"
+        "python {input.script:q} --embeddings {input.embeddings} --cells {input.cells}"
         " --layer {wildcards.layer} --output {output} &> {log}"

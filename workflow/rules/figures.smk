@@ -35,7 +35,7 @@ rule plot_scores:
     message:
         "Drawing the scores of task {wildcards.task} ({wildcards.protocol})"
     shell:
-        "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
+        "python {input.script:q} --task {wildcards.task} --protocol {wildcards.protocol}"
         " --scores {input.scores} --layers {input.layers} --ceilings {input.ceilings}"
         " --representations {input.representations}"
         " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"
@@ -70,7 +70,7 @@ rule plot_layer_choice:
     message:
         "Drawing which layers cannot be told from the best"
     shell:
-        "python {input.script} --layers {input.layers} --settings {params.settings:q}"
+        "python {input.script:q} --layers {input.layers} --settings {params.settings:q}"
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
@@ -103,7 +103,7 @@ rule plot_published:
     message:
         "Drawing published beside reproduced scores"
     shell:
-        "python {input.script} --published {input.published} --settings {params.settings:q}"
+        "python {input.script:q} --published {input.published} --settings {params.settings:q}"
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
@@ -138,5 +138,5 @@ rule plot_geometry:
     message:
         "Drawing the {wildcards.figure} of layers"
     shell:
-        "python {input.script} --figure {wildcards.figure} --table {input.table}"
+        "python {input.script:q} --figure {wildcards.figure} --table {input.table}"
         " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"

@@ -24,7 +24,7 @@ rule describe_geometry:
     message:
         "Describing the shape of the layers of {wildcards.model} on {wildcards.condition}"
     shell:
-        "python {input.script} --embeddings {input.embeddings} --condition {wildcards.condition}"
+        "python {input.script:q} --embeddings {input.embeddings} --condition {wildcards.condition}"
         " --model {wildcards.model} --settings {params.settings:q} --seed {params.seed}"
         " --output {output} &> {log}"
 
@@ -52,7 +52,7 @@ rule compare_layers:
     message:
         "Comparing the layers of {wildcards.model} with each other on {wildcards.condition}"
     shell:
-        "python {input.script} --embeddings {input.embeddings} --condition {wildcards.condition}"
+        "python {input.script:q} --embeddings {input.embeddings} --condition {wildcards.condition}"
         " --model {wildcards.model} --settings {params.settings:q} --seed {params.seed}"
         " --output {output} &> {log}"
 
@@ -85,7 +85,7 @@ rule compare_with_baselines:
     message:
         "Comparing layers with the baselines"
     shell:
-        "python {input.script} --tables {input.tables} --embeddings {input.embeddings}"
+        "python {input.script:q} --tables {input.tables} --embeddings {input.embeddings}"
         " --baselines {input.baselines} --settings {params.settings:q} --seed {params.seed}"
         " --output {output} &> {log}"
 
@@ -111,4 +111,4 @@ rule gather_geometry:
     message:
         "Gathering the geometry of layers"
     shell:
-        "python {input.script} --tables {input.tables} --output {output} &> {log}"
+        "python {input.script:q} --tables {input.tables} --output {output} &> {log}"

@@ -36,7 +36,7 @@ rule write_report:
     message:
         "Writing the report"
     shell:
-        "python {input.script} --settings {params.settings:q} --scores {input.scores}"
+        "python {input.script:q} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
         " --figures {input.figures} --tables {input.tables} --referee {input.referee}"
         " --representations {input.representations} --warnings {input.warnings} --behind {input.behind} --output {output} &> {log}"

@@ -26,7 +26,7 @@ rule make_reference:
     message:
         "Making the reference of {wildcards.condition} ({wildcards.protocol})"
     shell:
-        "python {input.script} --task {params.task} --protocol {wildcards.protocol}"
+        "python {input.script:q} --task {params.task} --protocol {wildcards.protocol}"
         " --condition {wildcards.condition} --cells {input.cells} --baseline {input.baseline}"
         " --settings {params.settings:q} --seed {params.seed} --threads {threads} --output {output} &> {log}"
 
@@ -59,7 +59,7 @@ rule score_layer:
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"
     shell:
-        "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
+        "python {input.script:q} --task {wildcards.task} --protocol {wildcards.protocol}"
         " --condition {wildcards.condition} --model {wildcards.model} --layer {wildcards.layer}"
         " --embeddings {input.embeddings} --cells {input.cells} --reference {input.reference}"
         " --settings {params.settings:q} --seed {params.seed}"

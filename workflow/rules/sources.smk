@@ -26,7 +26,7 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.file} of {wildcards.model}"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        "python {input.script:q} --settings {params.settings:q} --output {output:q}"
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
@@ -55,7 +55,7 @@ rule fetch_dataset:
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        "python {input.script:q} --settings {params.settings:q} --output {output:q}"
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
@@ -84,7 +84,7 @@ rule fetch_gene_names:
     message:
         "Fetching the table of gene names {wildcards.names}"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output:q}"
+        "python {input.script:q} --settings {params.settings:q} --output {output:q}"
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
@@ -114,6 +114,6 @@ rule slice_cells:
     message:
         "Fetching the chosen cells of {wildcards.dataset}, and no others"
     shell:
-        "python {input.script} --settings {params.settings:q} --output {output.cells:q}"
+        "python {input.script:q} --settings {params.settings:q} --output {output.cells:q}"
         " --choice {output.choice:q}"
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'

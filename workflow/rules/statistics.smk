@@ -29,7 +29,7 @@ rule gather_scores:
     message:
         "Gathering the scores"
     shell:
-        "python {input.script} --scores {input.scores} --unavailable {params.unavailable:q}"
+        "python {input.script:q} --scores {input.scores} --unavailable {params.unavailable:q}"
         " --output {output.table} --parquet {output.parquet} &> {log}"
 
 
@@ -70,7 +70,7 @@ rule choose_layers:
     message:
         "Choosing layers"
     shell:
-        "python {input.script} --scores {input.scores} --resamples {input.resamples}"
+        "python {input.script:q} --scores {input.scores} --resamples {input.resamples}"
         " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
         " --curves {output.curves} --shifts {output.shifts}"
         " --representations {output.representations} &> {log}"
@@ -102,7 +102,7 @@ rule compare_published:
     message:
         "Comparing with the published scores"
     shell:
-        "python {input.script} --scores {input.scores} --output {output} &> {log}"
+        "python {input.script:q} --scores {input.scores} --output {output} &> {log}"
 
 
 rule gather_ceilings:
@@ -127,7 +127,7 @@ rule gather_ceilings:
     message:
         "Gathering the noise ceilings"
     shell:
-        "python {input.script} --tables {params.tables} --output {output} &> {log}"
+        "python {input.script:q} --tables {params.tables} --output {output} &> {log}"
 
 
 rule answer_referee:
@@ -162,7 +162,7 @@ rule answer_referee:
     message:
         "Answering a referee's objections"
     shell:
-        "python {input.script} --settings {params.settings:q} --scores {input.scores}"
+        "python {input.script:q} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --curves {input.curves} --ceilings {input.ceilings}"
         " --summaries {input.summaries} --resamples {input.resamples} --output {output} &> {log}"
 
@@ -199,5 +199,5 @@ rule gather_warnings:
     message:
         "Gathering the warnings"
     shell:
-        "python {input.script} --folder logs --logs {params.logs:q} --scores {input.scores}"
+        "python {input.script:q} --folder logs --logs {params.logs:q} --scores {input.scores}"
         " --settings {params.settings:q} --output {output} &> {log}"
