@@ -32,6 +32,7 @@ SPLICED_LACKS = " (it lacks the unspliced counts, which belong to a cell's total
 UNDO: dict[str, tuple[Inverse, ...]] = {
     **{kind: (inverse,) for kind, inverse, _ in LOGARITHMS},
     "log_counts": tuple(inverse for _, inverse, _ in LOGARITHMS),
+    "square_root": (np.square,),
     "normalised": (lambda values: values,),
 }
 """How values are perhaps led back to what they were before a logarithm, by their kind."""
