@@ -3,11 +3,11 @@
 A network that returns at once stands in for each family: the vocabulary, the length of sentences, and number
 and width of layers are those of the real size (``extraction_models.py``), but forward pass and pooling, which
 a GPU does, give zeros at once. What is left is what a host must do so that a GPU does not wait for it. Cells
-express 1,000 to 3,000 genes each and stand in a file as canonical cells do. ``--processes`` shares them out
-as shards are.
+express 1,000 to 3,000 genes each and stand in a file as canonical cells do. They are shared out among a
+process for each core, as ``--shard`` does, or among ``--processes``.
 
-    python benchmarks/host_work.py --cores 1
-    python benchmarks/host_work.py --cores 2 --processes 2 --family uce --size 33layer
+    python benchmarks/host_work.py --cores 8
+    python benchmarks/host_work.py --cores 2 --processes 1 --family uce --size 33layer
 """
 
 from __future__ import annotations
@@ -175,8 +175,9 @@ def main() -> None:
     p.add_argument("--cells", type=int, default=4096)
     p.add_argument("--genes", type=int, default=19000, help="columns of the file of cells")
     p.add_argument("--cores", type=int, default=1)
-    p.add_argument("--processes", type=int, default=1)
+    p.add_argument("--processes", type=int, default=0, help="0: one for each core")
     args = p.parse_args()
+    args.processes = args.processes or args.cores
     print(f"{args.cells} cells, {args.processes} process(es) on {args.cores} core(s)")
     with tempfile.TemporaryDirectory() as name:
         for family in args.family:

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,15 +33,52 @@ def test_all_of_it_runs_on_a_cpu_in_small(tmp_path):
     foundation = {name for name, family in FAMILIES.items() if family.foundation}
     assert {speed["model"].split()[0] for speed in content["speeds"]} == foundation
     for what in ("golden states", "other batches and orders"):
-        families = {
-            c["what"].split(", ")[1].split()[0].rstrip(":") for c in content["checks"] if what in c["what"]
-        }
-        assert families == foundation
+        names = [check["what"].split(", ")[1] for check in content["checks"] if what in check["what"]]
+        assert {name.split()[0].rstrip(":") for name in names} == foundation
     halved = next(check for check in content["checks"] if "halved" in check["what"])
     assert halved["measured"] >= 1
     table = (tmp_path / "gpu_check.md").read_text().splitlines()
     rows = [line for line in table if line.startswith("| ")]
     assert len(rows) == len(content["checks"]) + len(content["speeds"]) + 2
+
+
+def test_host_work_is_measured_with_a_network_that_returns_at_once():
+    command = [sys.executable, ROOT / "benchmarks" / "host_work.py", "--cells=40", "--genes=300"]
+    ran = subprocess.run([*command, "--family", "uce"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    words = ran.stdout.splitlines()[1].split()
+    assert words[:2] == ["uce", "33layer"]
+    rate, layers = float(words[words.index("cells/s") - 1]), int(words[words.index("KiB") - 1])
+    assert rate > 0 and layers == 35 * 1280 * 4 / 1024
+
+
+def test_what_only_a_gpu_runs_asks_it_the_right_things(gpu_check, monkeypatch):
+    import gpu_engine
+
+    fractions, waits = [], []
+    gpu, memory = torch.device("cuda", 0), SimpleNamespace(total_memory=100 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 5 << 30)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(1))
+    gpu_check.reset_peak(gpu)
+    with gpu_engine.too_little_memory(gpu, gpu_check.peak(gpu)):
+        assert fractions == [pytest.approx(0.03)]
+    assert fractions[1:] == [1.0]
+    assert gpu_check.timed(lambda: None, gpu, 0.0)[1] == 1 and len(waits) == 2
+    sizes = dict(gpu_check.sizes(small=False))
+    assert all(gpu_check.fits(size, gpu) for size in sizes.values())
+    memory.total_memory = 12 << 30
+    assert [name for name, size in sizes.items() if not gpu_check.fits(size, gpu)] == ["tahoe_x1 3b"]
+
+
+def test_cells_at_real_size_fill_batches_and_are_no_longer_than_the_model_takes(gpu_check):
+    for name, size in gpu_check.sizes(small=False):
+        lengths = gpu_check.lengths_of(name, size, small=False)
+        assert lengths.sum() > gpu_check.TOKEN_BUDGET["cuda"] and lengths.max() <= size.longest
+        assert (np.diff(lengths) <= 0).all()
+    assert set(lengths) == {1070} and name == "uce 33layer"
 
 
 def test_a_bound_that_is_not_kept_or_not_a_number_fails(gpu_check):

@@ -130,18 +130,42 @@ def plain_attention(qkv, heads, offsets, bias, closed, softcap):
 
 @pytest.mark.parametrize("softcap", [3.0, 0.0])
 @pytest.mark.parametrize("grad", [True, False])
-def test_attention_is_its_formula_for_short_and_long_cells_with_and_without_buffers(softcap, grad):
+def test_attention_is_its_formula_for_short_and_long_cells_with_and_without_buffers(
+    softcap, grad, monkeypatch
+):
+    monkeypatch.setattr("layerscope.models.capped_attention.QUERIES_TOGETHER", 128)
     torch.manual_seed(0)
     lengths = [1, 2, 2, 129, 129, 300]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    qkv, bias = torch.randn(563, 3 * 8) * 2, torch.rand(563)
+    qkv, bias = (torch.randn(563, 3 * 8) * 2).requires_grad_(grad), torch.rand(563)
     closed = torch.tensor([True, False, True, False, True, True])
     batch = TokenBatch(tokens={"ids": torch.zeros(563, dtype=torch.int64)}, cells={}, offsets=offsets)
     with torch.set_grad_enabled(grad):
         ours = capped_attention(qkv, 2, batch, Keys(bias, closed), softcap, Scratch())
-    expected = plain_attention(qkv, 2, offsets, bias, closed.tolist(), softcap)
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4, atol=1e-5)
+    expected = plain_attention(qkv.detach(), 2, offsets, bias, closed.tolist(), softcap)
+    np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
     assert not ours[0].any()
+    if grad:
+        ours.square().sum().backward()
+        assert qkv.grad.isfinite().all()
+        idle = np.flatnonzero(qkv.grad.abs().sum(dim=1) == 0)
+        np.testing.assert_array_equal(idle, offsets[:-1][closed.numpy()])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("together", [True, False])
+def test_attention_in_half_precision_stays_close_to_its_formula(dtype, together, monkeypatch):
+    if together:  # as on a GPU
+        monkeypatch.setattr("layerscope.models.transformer.reusable", lambda x: False)
+    torch.manual_seed(0)
+    offsets = np.array([0, 40, 240])
+    qkv, bias, closed = torch.randn(240, 3 * 32).to(dtype), torch.rand(240), torch.tensor([True, False])
+    batch = TokenBatch(tokens={"ids": torch.zeros(240, dtype=torch.int64)}, cells={}, offsets=offsets)
+    with torch.inference_mode():
+        ours = capped_attention(qkv, 2, batch, Keys(bias, closed), 10.0, Scratch())
+    expected = plain_attention(qkv, 2, offsets, bias, closed.tolist(), 10.0)
+    assert ours.dtype == dtype
+    np.testing.assert_allclose(ours.float().numpy(), expected, rtol=0, atol=4 * torch.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 WINDOW_CELLS = 2048
 TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
 
 
 @dataclass
@@ -83,14 +83,23 @@ class Engine:
             lengths = window.sentences.lengths[order]
             cells = order[: first_within(lengths, self.token_budget)]
             if not done[cells].all():
-                try:
-                    layers = self._forward(window, cells)
-                except RuntimeError as error:
-                    self._halve(error, len(cells), int(lengths[0]))
+                layers = self._forward_or_halve(window, cells)
+                if layers is None:
+                    torch.cuda.empty_cache()  # the error is gone, and with it the tensors of its pass
                     continue
                 n_shortened = int((window.sentences.shortened[cells] & ~done[cells]).sum())
                 yield Finished(rows=window.rows[cells], layers=layers, n_shortened=n_shortened)
             order = order[len(cells) :]
+
+    def _forward_or_halve(
+        self, window: Window, cells: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        """One forward pass; None where memory did not suffice for it, and the budget is halved."""
+        try:
+            return self._forward(window, cells)
+        except RuntimeError as error:
+            self._halve(error, len(cells), int(window.sentences.lengths[cells].max()))
+            return None
 
     def _forward(self, window: Window, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """One forward pass: layer name to ``(len(cells), width)``."""
@@ -138,8 +147,6 @@ class Engine:
             ) from error
         self.token_budget = max(self.token_budget // 2, 1)
         log.info("out of memory: the budget is now %d tokens a batch", self.token_budget)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def _windows(cells: range, done: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:

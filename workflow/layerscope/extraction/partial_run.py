@@ -134,7 +134,7 @@ class PartialRun:
         content = records.view(np.uint8).reshape(len(records), self._record.itemsize)
         for row, record in zip(finished.rows, content, strict=True):
             self._records.seek((int(row) - self.cells.start) * self._record.itemsize)
-            self._records.write(record)
+            self._records.write(record.data)
         self._uncommitted.append(finished)
         if time.monotonic() - self._last_commit >= COMMIT_SECONDS:
             self.commit()

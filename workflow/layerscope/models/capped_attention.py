@@ -1,7 +1,9 @@
 """Causal attention with a term per key and a soft cap on the scores, which no fused kernel offers.
 
 On a CPU it goes cell by cell, a few heads and a block of queries at a time, against the keys up to the last
-query of the block: the scores stay in cache, and most of those of later keys are never computed.
+query of the block: the scores stay in cache, and most of those of later keys are never computed. On a GPU the
+cells of one length go together, all heads and more queries at a time: as many passes over the scores as there
+are operations on them cost more there than the products do.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from layerscope.models.base import Span, TokenBatch
 from layerscope.models.transformer import Scratch
 
 QUERIES, HEADS_PER_THREAD = 128, 4
-SCORES_AT_ONCE = 1 << 28
+QUERIES_TOGETHER, SCORES_AT_ONCE = 512, 1 << 28  # on a GPU, and in training
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def _parts(batch: TokenBatch, heads: int) -> list[Span]:
     """The spans of a batch, cut so that the scores of a part fit into memory."""
     parts = []
     for span in batch.spans:
-        cells_at_once = max(SCORES_AT_ONCE // (heads * span.length**2), 1)
+        scores_of_cell = heads * min(span.length, QUERIES_TOGETHER) * span.length
+        cells_at_once = max(SCORES_AT_ONCE // scores_of_cell, 1)
         for first in range(0, span.n_cells, cells_at_once):
             n_cells = min(cells_at_once, span.n_cells - first)
             parts.append(Span(span.start + first * span.length, n_cells, span.length))
@@ -91,19 +94,25 @@ def _parts(batch: TokenBatch, heads: int) -> list[Span]:
 
 
 def _together(split: Tensor, span: Span, batch: TokenBatch, keys: Keys, softcap: float) -> Tensor:
-    """Attention of some cells of one length, all heads at once."""
+    """Attention of some cells of one length, all heads and a block of queries at once; scores in float32."""
     cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
     query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
-    bias = keys.bias[span.rows].view(span.n_cells, 1, 1, span.length)
-    scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[-1]) + bias
-    if softcap > 0:
-        scores = softcap * torch.tanh(scores / softcap)
+    unit = softcap if softcap > 0 else 1.0
+    query = query / (math.sqrt(query.shape[-1]) * unit)
+    bias = keys.bias[span.rows].view(span.n_cells, 1, 1, span.length) / unit
     first = int(np.searchsorted(batch.offsets, span.start))
-    future = torch.ones((span.length, span.length), dtype=torch.bool, device=split.device).triu(1)
-    leading = torch.arange(span.length, device=split.device) == 0
-    closed = keys.closed[first : first + span.n_cells, None, None, None] & leading
-    scores = scores.masked_fill(future | closed, -math.inf)
-    no_key = torch.isinf(scores).all(dim=-1, keepdim=True)
-    weights = torch.softmax(scores.masked_fill(no_key, 0.0), dim=-1).masked_fill(no_key, 0.0)
-    context = weights.to(split.dtype) @ value
-    return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)
+    closed = keys.closed[first : first + span.n_cells, None, None]
+    place = torch.arange(span.length, device=split.device)
+    contexts = []
+    for start in range(0, span.length, QUERIES_TOGETHER):
+        stop = min(start + QUERIES_TOGETHER, span.length)
+        scores = query[:, :, start:stop] @ key[:, :, :stop].transpose(2, 3) + bias[:, :, :, :stop]
+        if softcap > 0:
+            scores = softcap * torch.tanh(scores)
+        queries = place[start:stop]
+        scores.narrow(-1, start, stop - start).masked_fill_(queries > queries[:, None], -math.inf)
+        scores.select(-1, 0).masked_fill_(closed & (queries > 0), -math.inf)
+        contexts.append(torch.softmax(scores, dim=-1).to(split.dtype) @ value[:, :, :stop])
+    context = torch.cat(contexts, dim=2).transpose(1, 2)
+    without_key = closed & (place[:, None] == 0)  # the first token itself, where it is closed
+    return context.masked_fill(without_key.unsqueeze(-1), 0.0).reshape(span.n_cells * span.length, -1)
