@@ -223,6 +223,7 @@ def foldered(path):
         (replaced("X/data", lambda data: data.astype(complex)), "no numbers"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "uns['layerscope']"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", 7)), "uns['layerscope']"),
+        (edited(lambda file: file["X"].attrs.__delitem__("shape")), "no shape"),
         (shorter("obs", N_CELLS - 2), f"names of {N_CELLS - 2} cells"),
         (shorter("var", N_GENES - 2), f"and {N_GENES - 2} genes"),
     ],
