@@ -93,7 +93,8 @@ def test_help_says_the_poolings_of_every_family_and_what_official_is(capsys, scr
         script.main(["--help"])
     lines = capsys.readouterr().out.splitlines()
     for name in FOUNDATION:
-        (line,) = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        line, of_owners = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        assert "after" in of_owners or "decoder" in of_owners
         listed = set(re.findall(r"\w+", line))
         (model,) = (
             kind
