@@ -291,6 +291,8 @@ def write_bad(path: Path, kind: str) -> dict[str, Any]:
         np.savez(path / "a.npz", emb=values.astype(str), ids=names)
     elif kind == "pickle":
         np.savez(path / "a.npz", emb=values.astype(object), ids=names)
+    elif kind == "pickled names":
+        np.savez(path / "a.npz", emb=values, ids=names.astype(object))
     elif kind == "no names":
         np.savez(path / "a.npz", emb=values)
     elif kind == "cut off":
@@ -310,7 +312,8 @@ def write_bad(path: Path, kind: str) -> dict[str, Any]:
         ("shape", r"\(40, 5, 1\)"),
         ("vector", r"\(40,\)"),
         ("text", "expected numbers"),
-        ("pickle", "cannot be read"),
+        ("pickle", "pickled objects"),
+        ("pickled names", "pickled objects, which are refused; save text with"),
         ("no names", "no column 'ids'"),
         ("cut off", "cannot be read"),
         ("empty", "cannot be read"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,20 @@ def test_a_study_without_layers_has_no_figure_of_the_choice_among_them(folder: P
     assert figure not in gathering.figures(alone, "svg")
     assert figure in gathering.figures(layered, "svg")
     assert gathering.geometry_tables(alone) == []
+
+
+def test_the_guide_is_a_study_that_can_be_read(folder: Path) -> None:
+    text = (ROOT / "docs/your_embeddings.md").read_text(encoding="utf-8")
+    whole, twin = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
+    cells = anndata.read_h5ad("mine.h5ad")
+    cells.obsm["untrained_0"], cells.obsm["untrained_1"] = np.ones((2, 3)), np.ones((2, 3))
+    cells.write_h5ad("my.h5ad")
+    models = {"hvg_pca": {"family": "hvg_pca"}, "qc_only": {"family": "qc_only"}} | whole["models"]
+    study = Study.read(whole | {"models": models})
+    assert study.layers("scvi") == ["official"]
+    named = {"models": [*study.study.models, *twin["models"]]}
+    study = Study.read(whole | {"models": models | twin["models"], "study": whole["study"] | named})
+    assert study.layers("mine_untrained") == ["00", "01"]
 
 
 @pytest.mark.parametrize(

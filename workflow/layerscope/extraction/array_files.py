@@ -94,6 +94,8 @@ class ArrayFile(ABC):
             yield
         except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile, zlib.error) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
+            if "allow_pickle" in reason:
+                reason = "it holds pickled objects, which are refused; save text with .astype(str)"
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
 
 
