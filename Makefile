@@ -37,6 +37,7 @@ rehearsal: $(INSTALLED)
 	@PATH="$$PATH:/usr/sbin" command -v nginx > /dev/null || { echo "make rehearsal needs nginx, which is not installed. Debian, Ubuntu: apt-get install nginx-light"; exit 1; }
 	CORES=$(CORES) pytest -m rehearsal --durations=3 tests/rehearsal $(ARGS)
 
+# LAYERSCOPE_SLICE_CELLS, _CHUNK and _DELAY (seconds) change the file and the server
 rehearsal-slice: $(INSTALLED)
 	pytest -m slow tests/rehearsal/test_scattered_slice.py $(ARGS)
 

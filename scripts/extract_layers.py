@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerscope.command_line import run
-from layerscope.extraction.options import Parser, add_options, at_least, extraction
+from layerscope.extraction.options import Parser, add_options, extraction, whole_number
 
 
 def parser() -> Parser:
@@ -17,7 +17,7 @@ def parser() -> Parser:
     p.add_argument(
         "--shard",
         nargs=2,
-        type=at_least(1),
+        type=whole_number(1),
         default=(1, 1),
         metavar=("NUMBER", "OF"),
         help="this stretch of the cells alone; merge_shards.py joins all of them",

@@ -17,6 +17,7 @@ def plot_scores(
     settings: Mapping[str, Any],
     output: Sequence[Path],
     ceilings: Sequence[Path] = (),
+    representations: Path | None = None,
 ) -> None:
     """Plot the score of every layer against depth: with intervals, controls and baselines."""
     draw_scores(
@@ -27,6 +28,7 @@ def plot_scores(
         settings=settings,
         layers_path=layers,
         ceilings_path=next(iter(ceilings), None),
+        representations_path=representations,
     )
 
 

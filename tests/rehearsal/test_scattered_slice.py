@@ -30,8 +30,10 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 NAME = "D1_Rest.assigned_guide.h5ad"
-CHUNK, APPENDED, N_GENES = 7_618, 1_000, 18_130
+CHUNK = int(os.environ.get("LAYERSCOPE_SLICE_CHUNK", "7618"))
+DELAY = float(os.environ.get("LAYERSCOPE_SLICE_DELAY", "0.05"))
 N_CELLS = int(os.environ.get("LAYERSCOPE_SLICE_CELLS", "200000"))
+APPENDED, N_GENES = 1_000, 18_130
 REAL_CELLS, REAL_CHOSEN = 3_074_496, 50_000
 BYTES_PER_SECOND, LONGEST = 100e6, 15 * 60
 LOST_BY_A_KILL = 32 * CHUNK * 8 + (1 << 18)  # requests on their way, and what is not on the disk yet
@@ -91,14 +93,14 @@ def bytes_of_rows(file: Path, cut: Path) -> tuple[int, int]:
                 assert np.array_equal(values, of_part[cut_starts[number] : cut_starts[number + 1]])
                 n_bytes += values.nbytes
         assert arrays["data"][0].chunks == arrays["indices"][0].chunks == (CHUNK,)
-        assert N_CELLS < 195_000 or arrays["data"][0].id.get_num_chunks() > 100_000
+        assert N_CELLS < 200_000 or CHUNK > 7_618 or arrays["data"][0].id.get_num_chunks() > 100_000
     return len(rows), n_bytes
 
 
 def test_scattered_rows_cost_what_they_must(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with DistantServer(file, delay=0.05, at_once=32) as server:
+    with DistantServer(file, DELAY, at_once=32) as server:
         began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         assert start(server.url, tmp_path / "out").wait() == 0, (tmp_path / "out/log").read_text()
         seconds, served = time.monotonic() - began, server.served()
@@ -118,8 +120,9 @@ def test_scattered_rows_cost_what_they_must(
     assert served.at_once == 32
     assert served.n_bytes == read_manifest(tmp_path / "out/slice.h5ad")["n_bytes_moved"]
     assert served.n_bytes <= 1.3 * of_rows + 0.02 * file.stat().st_size
-    assert served.requests <= 5 * n_rows
-    assert projected < LONGEST or N_CELLS < 200_000  # of which the start would be taken too often
+    if (N_CELLS, CHUNK, DELAY) == (200_000, 7_618, 0.05):
+        assert served.requests <= 4 * n_rows
+        assert projected < LONGEST
 
 
 def test_a_killed_slice_fetches_nothing_again(file: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fault_server import FaultServer
 from layerscope.errors import SourceError
-from layerscope.sources.addresses import Address
+from layerscope.sources.addresses import Address, Expected
 from layerscope.sources.archives import extract_member, gunzip
 from layerscope.sources.download import download
 from layerscope.sources.manifest import read_manifest
@@ -90,3 +90,17 @@ def test_a_member_of_a_remote_archive_becomes_the_file(tmp_path: Path) -> None:
         assert server.requests == []
         download(Address(url, url), tmp_path / "two", member="one")
         assert (tmp_path / "two").read_bytes() == b"1"
+
+
+def test_a_member_in_another_folder_is_taken_if_it_is_the_only_one_of_its_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = {"release/config.json": b"1", "release/a/x": b"2", "release/b/x": b"3"}
+    source = archive(tmp_path / "a.tar", **names)
+    extract_member(source, "other/config.json", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"1"
+    assert "release/config.json" in caplog.text
+    with pytest.raises(SourceError, match=r"no member .x.; there are release/config\.json"):
+        extract_member(source, "x", tmp_path / "out")
+    with pytest.raises(SourceError, match="expected 5 bytes, found 1"):
+        extract_member(source, "other/config.json", tmp_path / "out", Expected(size=5))

@@ -60,6 +60,12 @@ def test_what_a_release_leaves_to_the_files_order_or_to_its_training_is_set(
     assert {key: entry.set.get(key) for key in options} == options
 
 
+def test_the_files_of_one_archive_know_of_each_other() -> None:
+    asked = study().weights_source("transcriptformer_sapiens", "config.json")
+    assert asked["together"] == list(catalogue()["transcriptformer_sapiens"].weights.fetch or {})
+    assert "together" not in study().weights_source("uce_4layer", "species_chrom.csv")
+
+
 def test_known_checksums_are_checked_again_before_a_model_runs() -> None:
     words = study().sums_options("transcriptformer_sapiens_untrained_1")
     known = [word for option, word in pairwise(words) if option == "--sha256"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anndata
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from tenx_examples import write_genomes, write_h5, write_triplet
 
 import check_cells
 from layerscope.cells.check import check
 from layerscope.cells.obs import read_provenance
 from layerscope.cells.prepare import prepare
+from layerscope.configuration import Configuration
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
 from layouts import write_cd4_perturbseq, write_gse276896
@@ -69,6 +74,134 @@ def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
         check(tmp_path / "b.h5ad", FAMILIES)
 
 
+def advice(said: str) -> dict[str, Any]:
+    """The printed entry, once a study's own validation has taken it."""
+    datasets = yaml.safe_load(said.split("config/datasets.yaml\n")[1])
+    Configuration.read(
+        {
+            "study": {"title": "t", "conditions": ["c"], "models": ["m"]},
+            "models": {"m": {"family": "hvg_pca"}},
+            "datasets": datasets,
+            "conditions": {"c": {"dataset": "my_cells", "task": "trajectory"}},
+        }
+    )
+    entry: dict[str, Any] = datasets["my_cells"]
+    return entry
+
+
+def write(path: Path, **obs: Any) -> Path:
+    n_cells = len(next(iter(obs.values())))
+    counts = np.random.default_rng(0).poisson(2.0, (n_cells, 20)).astype(np.float32)
+    names = pd.DataFrame(index=[f"AB{i}" for i in range(20)])
+    anndata.AnnData(
+        counts, obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(n_cells)]), var=names
+    ).write_h5ad(path)
+    return path
+
+
+ADVICE: list[tuple[dict[str, list[object]], dict[str, Any]]] = [
+    (
+        {"condition": ["A+ctrl", "A+ctrl", "ctrl", "A+B", "B", "ctrl"]},
+        {"columns": {"perturbation": "condition"}, "control": ["ctrl"]},
+    ),
+    (
+        {
+            "product_name": ["JQ1", "DMSO_TF", "vehicle", "JQ1", "DMSO_TF", "5-FU/Leucovorin"],
+            "dose": [1.0, 2.0] * 3,
+        },
+        {"columns": {"perturbation": "product_name"}, "control": ["DMSO_TF", "vehicle"]},
+    ),
+    (
+        {"gene": ["a", "NT"] * 3, "sgID_AB": ["a|a", "NT_1|NT_2"] * 3, "gem_group": [1, 2, 1] * 2},
+        {"columns": {"perturbation": "gene", "guide": "sgID_AB", "batch": "gem_group"}, "control": ["NT"]},
+    ),
+    (
+        {"timepoint": ["2h", "30min", "0min"] * 2},
+        {"columns": {"time": "timepoint"}, "root": {"time": ["0min"]}},
+    ),
+    (
+        {"day": ["d10", "d2", "iPSC"] * 2},
+        {"columns": {"time": "day"}, "root": {"time": ["iPSC"]}, "time_order": ["iPSC", "d2", "d10"]},
+    ),
+    (
+        {"day": ["2", "24h", "2"] * 2},
+        {"columns": {"time": "day"}, "root": {"time": ["2"]}, "time_order": ["2", "24h"]},
+    ),
+    (
+        {"cell type: fine, #1": ["yes", "no", "1"] * 2, "perturbation_type": ["CRISPRi", "CRISPRa"] * 3},
+        {"columns": {"cell_type": "cell type: fine, #1"}},
+    ),
+    ({"true_pseudotime": [0.1, 0.2, 0.3] * 2, "barcode": list("abcdef")}, {}),
+]
+
+
+@pytest.mark.parametrize(("obs", "expected"), ADVICE)
+def test_what_is_printed_is_right_and_a_study_takes_it_as_it_is(
+    tmp_path: Path, obs: dict[str, list[object]], expected: dict[str, Any]
+) -> None:
+    source = write(tmp_path / "my cells #1.h5ad", **obs)
+    entry = advice(check(source, FAMILIES))
+    assert entry == {"kind": "h5ad", "source": {"path": str(source)}, "values": "counts"} | expected
+    prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+
+
+def test_what_is_odd_about_columns_and_features_is_said(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", cell_type=["NA", "B", "T"] * 4, cluster=[0, 1, 2] * 4)
+    cells = anndata.read_h5ad(source)
+    cells.var["feature_types"] = ["Gene Expression"] * 17 + ["Antibody Capture"] * 3
+    cells.var["gene_name"] = ["", "", *cells.var_names[2:]]
+    cells.var_names = [f"ENSG{i:011d}" for i in range(20)]
+    cells.write_h5ad(source)
+    with h5py.File(source, "a") as stored:
+        del stored["obs"].attrs["column-order"]
+        stored["obs/nested"] = np.zeros((12, 2))
+        stored["obs/counts/cell"] = np.zeros(12)
+    said = check(source, FAMILIES)
+    for words in (
+        "missing: NA (4)",
+        "codes without labels?",
+        "Antibody Capture (3)",
+        "2 genes have no symbol",
+    ):
+        assert words in said
+    assert "names repeat" not in said
+    assert "nested: skipped" in said and "counts: skipped" in said
+
+
+@pytest.mark.parametrize("kind", ["folder", "h5"])
+def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path: Path, kind: str) -> None:
+    given = tmp_path / "sample"
+    if kind == "folder":
+        write_triplet(given)
+    else:
+        given = tmp_path / "sample.h5"
+        write_h5(given, protein=True)
+    said = check(given, FAMILIES)
+    assert said.splitlines()[0].endswith(": 7 cells x 5 genes")
+    assert ("Antibody Capture (1)" in said) == (kind == "h5")
+    entry = advice(said)
+    assert entry == {"kind": "10x", "source": {"path": str(given)}, "values": "counts"}
+    prepare([given], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+
+
+def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", cell_type=["B", "T"] * 6)
+    cells = anndata.read_h5ad(source)
+    cells.layers["aa"], cells.layers["bb"] = cells.X.copy(), np.minimum(cells.X, 3)
+    cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
+    cells.write_h5ad(source)
+    said = check(source, FAMILIES)
+    assert "# Whole numbers are in layers/aa, layers/bb" in said
+    assert "matrix" not in advice(said)
+
+
+def test_the_entry_for_two_genomes_takes_one_and_names_both(tmp_path: Path) -> None:
+    write_genomes(tmp_path / "a.h5", 3)
+    said = check(tmp_path / "a.h5", FAMILIES)
+    assert "genome: one of GRCh38, mm10" in said
+    assert advice(said)["genome"] == "GRCh38"
+
+
 @pytest.mark.parametrize(
     ("name", "n_cells", "species"),
     [
@@ -76,6 +209,13 @@ def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
         ("paul15_counts_240", 2_660, "mouse"),
         ("larry_mouse_781", 781, "mouse"),
         ("norman_mcfaline_devel", 5_961, "human"),
+        ("norman_mcfaline_counts", 5_949, "human"),
+        ("baron_pancreas_human_mouse", 328, "human"),
+        ("glioblastoma_panobinostat", 5_000, "human"),
+        ("kang_pbmc_ifnb", 1_556, "human"),
+        ("pbmc_200_human_raw_a", 200, "human"),
+        ("pbmc_three_chemistries", 1_200, "human"),
+        ("worm_embryo_time", 1_805, "unknown"),
     ],
 )
 def test_the_proposed_entry_prepares_real_files(
@@ -85,7 +225,7 @@ def test_the_proposed_entry_prepares_real_files(
     if not source.is_file():
         pytest.skip(f"{source.name} is not beside the repository")
     check_cells.main([str(source)])
-    entry = yaml.safe_load(capsys.readouterr().out.split("config/datasets.yaml\n")[1])["my_cells"]
+    entry = advice(capsys.readouterr().out)
     prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
     about = read_provenance(tmp_path / "cells.h5ad")
     assert (about["n_cells"], about["organism"]) == (n_cells, species)

@@ -67,6 +67,8 @@ def refused(example, folder, *options, error=LayerscopeError):
     [
         (["--threads", "-1"], "--threads"),
         (["--threads", "two"], "--threads"),
+        (["--threads", "9" * 30], "--threads"),
+        (["--seed", "9" * 30], "--seed"),
         (["--seed", "-1"], "--seed"),
         (["--control", "untrained", "--control-seed", "-1"], "--control-seed"),
         (["--token-budget", "-5"], "--token-budget"),
@@ -188,6 +190,18 @@ def sliced(rows, columns):
     return lambda path: ad.read_h5ad(path)[:rows, :columns].copy().write_h5ad(path)
 
 
+def shorter(table, n_names):
+    """Cells whose table names fewer of them than the matrix holds."""
+
+    def change(file):
+        name = file[table].attrs["_index"]
+        names = file[table][name][:n_names]
+        del file[table][name]
+        file[table].create_dataset(name, data=names)
+
+    return edited(change)
+
+
 def foldered(path):
     path.unlink()
     path.mkdir()
@@ -208,6 +222,9 @@ def foldered(path):
         (replaced("X/data", lambda data: data.astype("S4")), "no numbers"),
         (replaced("X/data", lambda data: data.astype(complex)), "no numbers"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "uns['layerscope']"),
+        (edited(lambda file: file["uns"].__setitem__("layerscope", 7)), "uns['layerscope']"),
+        (shorter("obs", N_CELLS - 2), f"names of {N_CELLS - 2} cells"),
+        (shorter("var", N_GENES - 2), f"and {N_GENES - 2} genes"),
     ],
 )
 def test_cells_that_are_none_are_one_line_that_names_the_file(scgpt, tmp_path, change, said):

@@ -83,3 +83,13 @@ def test_shards_that_are_not_all_or_not_alike_are_refused(cells):
         merge_shards.main(["--shards", str(half), str(path), "--output", "x.h5ad"])
     with pytest.raises(ConfigError, match="shard 11 of 11: there are 10 cells"):
         extracted(cells, "half.h5ad", "--shard", "11", "11")
+
+
+def test_antibodies_beside_the_genes_change_no_layer(cells):
+    matrix = counts(10, N_GENES)
+    both = np.hstack([matrix, 500 * np.arange(20).reshape(10, 2)])
+    kinds = ["Gene Expression"] * N_GENES + ["Antibody Capture"] * 2
+    more = write_h5ad(cells.with_name("cite.h5ad"), both, [*GENES, "CD3", "CD4-1"], feature_types=kinds)
+    alone, beside = (all_layers(extracted(file, f"{file.stem}_layers.h5ad")) for file in (cells, more))
+    for layer, values in alone.items():
+        np.testing.assert_array_equal(beside[layer], values)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,35 @@ def test_a_file_of_yours_has_a_manifest_where_its_checksum_is_stated(tmp_path: P
     assert read_manifest(output)["sha256"] == digest(WEIGHTS)
     fetch({"path": str(mine)}, output)
     assert read_manifest(output) == {}
+
+
+RELEASE = {"weights": WEIGHTS, "config": b"{}", "vocabulary": b"[]"}
+
+
+def test_the_files_of_one_archive_are_fetched_with_it_once(tmp_path: Path) -> None:
+    archive = tar_of(**{f"release/{name}": content for name, content in RELEASE.items()})
+    place = {"url": "https://lab.org/a.tar.gz", "together": list(RELEASE)}
+
+    def fetched(name: str, mirror: str) -> None:
+        fetch({**place, "member": f"release/{name}"}, tmp_path / name, mirror)
+
+    with FaultServer({"/lab.org/a.tar.gz": archive}) as server, ThreadPoolExecutor() as pool:
+        list(pool.map(fetched, RELEASE, [server.url] * len(RELEASE)))
+        assert len(server.requests) == 1
+        assert {name: (tmp_path / name).read_bytes() for name in RELEASE} == RELEASE
+        assert not [path for path in tmp_path.iterdir() if archive == path.read_bytes()]
+        (tmp_path / "config").unlink()
+        fetched("config", server.url)
+        fetched("config", server.url)
+        assert len(server.requests) == 2
+    assert not [path for path in tmp_path.iterdir() if archive == path.read_bytes()]
+
+
+def test_the_files_of_an_archive_with_checksums_of_both_are_not_fetched_twice(tmp_path: Path) -> None:
+    archive = tar_of(weights=WEIGHTS)
+    known = {"sha256": digest(archive), "member": "weights", "member_sha256": digest(WEIGHTS)}
+    (tmp_path / "weights").write_bytes(WEIGHTS)  # put there by hand
+    with FaultServer({}) as server:
+        for _ in range(2):
+            fetch({"url": "https://lab.org/a.tar.gz", **known}, tmp_path / "weights", server.url)
+        assert not server.requests

@@ -13,8 +13,9 @@ import pytest
 from scipy import sparse
 
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, where_counts_are, words
+from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.matrix import StoredRows
+from layerscope.cells.which_matrix import where_counts_are
 from layerscope.errors import DataError
 
 Transform = Callable[[np.ndarray], np.ndarray]

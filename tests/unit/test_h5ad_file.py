@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import anndata
@@ -18,7 +22,10 @@ from layerscope.cells.h5ad_file import (
     read_column,
     read_index,
     read_table,
+    readable_table,
+    why_unreadable,
 )
+from layerscope.errors import DataError
 
 
 def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
@@ -91,3 +98,91 @@ def test_tables_of_anndata_0_7_are_read(tmp_path: Path) -> None:
         table = read_table(obs)
     assert list(table.index) == ["c1", "c2", "c3"]
     assert table["kind"].astype(object).where(table["kind"].notna(), "").tolist() == ["y", "", "x"]
+
+
+LABELS = ["B cell", "T cell", "NK"]
+CODES = np.array([1, -1, 0, 2], dtype=np.int8)
+
+
+def write_old(path: Path, layout: str, labels: Sequence[str] | None) -> None:
+    """Codes of a category as writers before anndata 0.8 put them, and their labels, if there are any."""
+    text = h5py.string_dtype()
+    with h5py.File(path, "w") as stored:
+        if layout == "0.6":
+            rows = [(f"c{i}".encode(), code, 7) for i, code in enumerate(CODES)]
+            stored["obs"] = np.array(rows, dtype=[("index", "S4"), ("kind", "i1"), ("n", "i8")])
+            if labels:
+                stored["uns/kind_categories"] = np.array(labels, dtype="S")
+            return
+        obs = stored.create_group("obs")
+        obs["_index"] = np.array([f"c{i}" for i in range(4)], dtype=text)
+        obs["kind"] = CODES if layout == "0.7" else CODES.astype(np.int32)
+        if labels:
+            obs["__categories/kind"] = np.array(labels, dtype=text)
+        if layout == "0.7" and labels:
+            obs["kind"].attrs["categories"] = obs["__categories/kind"].ref
+        elif layout == "0.7":
+            obs["lost"] = np.array(LABELS, dtype=text)
+            obs["kind"].attrs["categories"] = obs["lost"].ref
+            del obs["lost"]
+
+
+@pytest.mark.parametrize("layout", ["0.6", "0.7", "SeuratDisk"])
+def test_labels_of_old_files_are_read_and_code_minus_one_is_missing(tmp_path: Path, layout: str) -> None:
+    write_old(tmp_path / "old.h5ad", layout, LABELS)
+    with open_h5ad(tmp_path / "old.h5ad") as stored:
+        kind = read_column(stored["obs"], "kind")
+        assert kind.astype(object).fillna("").tolist() == ["T cell", "", "B cell", "NK"]
+        if layout == "0.6":
+            assert read_column(stored["obs"], "n").tolist() == [7] * 4
+
+
+@pytest.mark.parametrize("layout", ["0.6", "0.7"])
+def test_codes_whose_labels_are_nowhere_are_refused(tmp_path: Path, layout: str) -> None:
+    write_old(tmp_path / "old.h5ad", layout, None)
+    with open_h5ad(tmp_path / "old.h5ad") as stored, pytest.raises(DataError, match="codes without labels"):
+        read_column(stored["obs"], "kind")
+
+
+@pytest.mark.parametrize("name", ["Zstd", "Blosc", "LZ4", "Bitshuffle"])
+def test_compression_by_plugins_is_read(tmp_path: Path, name: str) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with h5py.File(tmp_path / "a.h5ad", "w") as stored:
+        values = np.arange(12, dtype=np.float32).reshape(4, 3)
+        stored.create_dataset("X", data=values, chunks=(2, 3), **getattr(hdf5plugin, name)())
+    script = "import sys; from layerscope.cells.filters import open_compressed as open_h5ad"
+    script += "; print(open_h5ad(sys.argv[1])['X'][3, 2])"
+    done = subprocess.run(  # without what this process has loaded
+        [sys.executable, "-c", script, tmp_path / "a.h5ad"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.strip() == "11.0", done.stderr
+
+
+def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5ad"
+    with h5py.File(path, "w") as stored:
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_chunk((4,))
+        layout.set_filter(479, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((4,))
+        made = h5py.h5d.create(stored.id, b"X", h5py.h5t.NATIVE_FLOAT, space, layout)
+        made.write_direct_chunk((0,), b"\0" * 16)
+    with open_h5ad(path) as stored, pytest.raises(OSError) as failure:
+        stored["X"][()]
+    message = str(why_unreadable(path, failure.value))
+    assert "filter 479" in message and "damaged" not in message
+
+
+def test_columns_that_cannot_be_read_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as stored:
+        anndata.io.write_elem(stored, "var", pd.DataFrame({"symbol": ["A", "B"]}, index=["g1", "g2"]))
+        del stored["var"].attrs["column-order"]
+        stored["var/nested"] = np.zeros((2, 2))
+        stored["var/per/cell"] = np.zeros(2)
+        table, reasons = readable_table(stored["var"])
+    assert table["symbol"].tolist() == ["A", "B"]
+    assert sorted(reasons) == ["nested", "per"]

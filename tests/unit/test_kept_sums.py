@@ -166,3 +166,16 @@ def test_cells_without_perturbations_have_no_sums(study, tmp_path):
         sum_layers.main(
             [*options(study), "--cells", str(tmp_path / "cells.h5ad"), "--output", str(tmp_path / "x.h5")]
         )
+
+
+def test_sums_are_kept_where_there_is_no_design_and_their_rows_say_why(study, tmp_path):
+    asked = {"task": "perturbation", "protocol": "strict", "condition": "c", "cells": study / "cells.h5ad"}
+    settings = SETTINGS | {"cells_per_perturbation": 4000}
+    make_reference(**asked, settings=settings, output=tmp_path / "strict")
+    sums = kept(study, tmp_path / "sums.h5", "--design", str(tmp_path / "strict" / "design.npz"))
+    written = {"output": tmp_path / "scores.tsv", "resamples": tmp_path / "draws.npz"}
+    about = {"model": "m", "layer": "01", "embeddings": sums, "reference": [tmp_path / "strict"]}
+    score_layer(**asked, **about, **written, settings=settings)
+    row = read_scores(tmp_path / "scores.tsv").iloc[0]
+    assert row["status"] == "not_available" and "lower cells_per_perturbation" in row["reason"]
+    assert row["depth"] == 0

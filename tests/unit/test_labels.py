@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.cells.labels import among, natural_order, text
+from layerscope.cells.labels import among, natural_order, text, words_for_missing
 
 
 @pytest.mark.parametrize("labels", [["Day3", "Day10", "Day17"], ["0.5hr", "8hr", "48hr"], ["2", "6", "10"]])
@@ -44,3 +44,21 @@ def test_labels_are_trimmed_whole_numbers_short_and_missing_ones_empty(
     column: list[object], missing: list[str], labels: list[str]
 ) -> None:
     assert text(pd.Series(column), missing).tolist() == labels
+
+
+WORDS = ["NA", "N/A", "na", "nan", "NaN", "None", "none", "NULL", "<NA>", "empty", " NA ", ""]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_for_missing_are_no_labels_unless_they_are_said_to_be(word: str) -> None:
+    column = pd.Series(["B", word, "NAMPT", "nano", "#N/A"])
+    kept = [word.strip(), "B", "NAMPT", "nano", "#N/A"]
+    assert text(column).tolist() == ["B", "", "NAMPT", "nano", "#N/A"]
+    assert set(text(column.astype("category"), not_missing=[word.strip()])) == set(kept)
+
+
+def test_words_for_missing_are_counted_and_missing_values_are_not() -> None:
+    column = pd.Series(["NA", "B", None, "NA", "none", ""])
+    assert words_for_missing(column) == {"NA": 2, "none": 1}
+    assert words_for_missing(column.astype("category"), ["NA"]) == {"none": 1}
+    assert words_for_missing(pd.Series([1.0, np.nan])) == {}

@@ -249,7 +249,10 @@ def small(tmp_path, **config):
         ({"model_type": "roberta"}, "model_type is 'roberta'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"vocab_size": 43}, "the gene table has 43 rows"),
-        ({"max_position_embeddings": 30}, r"position_embeddings.weight has shape \(24, 16\)"),
+        (
+            {"max_position_embeddings": 30},
+            r"position_embeddings.weight has shape .*, config.json asks",
+        ),
     ],
 )
 def test_another_architecture_is_refused(tmp_path, config, message):

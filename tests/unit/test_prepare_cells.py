@@ -178,3 +178,103 @@ def test_cells_of_unknown_time_are_left_out_and_counted(tmp_path: Path) -> None:
     assert prepared(source, tmp_path, columns={"time": "day"}).n_obs == 40
     table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
     assert table[table["filter"] == "time"]["cells_after"].tolist()[0] == 40
+
+
+STAGES = ["naive", "early", "late", "effector"]
+
+
+@pytest.mark.parametrize("task", ["trajectory", None])
+def test_the_order_of_times_that_a_file_stores_is_kept(tmp_path: Path, task: str | None) -> None:
+    stored = pd.Categorical(STAGES[::-1] * 15, categories=STAGES, ordered=True)
+    source = write(tmp_path / "a.h5ad", counts(), stage=stored)
+    cells = prepared(source, tmp_path, columns={"time": "stage"}, task=task)
+    assert list(cells.obs["time"].cat.categories) == STAGES
+    own = prepared(source, tmp_path, columns={"time": "stage"}, time_order=STAGES[::-1])
+    assert list(own.obs["time"].cat.categories) == STAGES[::-1]
+
+
+def test_several_files_keep_a_stored_order_that_all_agree_on(tmp_path: Path) -> None:
+    def file(name: str, present: list[str]) -> Path:
+        stored = pd.Categorical(present * (60 // len(present)), categories=STAGES, ordered=True)
+        return write(tmp_path / name, counts(), time=stored)
+
+    inputs = [file("a.h5ad", STAGES[:2]), file("b.h5ad", STAGES)]
+    assert list(prepared(inputs, tmp_path).obs["time"].cat.categories) == STAGES
+    units = [write(tmp_path / f"{t}.h5ad", counts(), time=[t] * 60) for t in ("30min", "2h", "1d")]
+    assert list(prepared(units[::-1], tmp_path).obs["time"].cat.categories) == ["30min", "2h", "1d"]
+
+
+def test_a_guessed_order_is_warned_of_and_times_without_one_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), time=["iPSC", "d2", "d10"] * 20)
+    prepared(source, tmp_path, task="trajectory")
+    assert any("is a guess" in r.getMessage() and r.levelname == "WARNING" for r in caplog.records)
+    mixed = write(tmp_path / "b.h5ad", counts(), time=["2", "24h"] * 30, perturbation=["NT", "a"] * 30)
+    with pytest.raises(ConfigError, match="no order: set `time_order`"):
+        prepared(mixed, tmp_path, task="trajectory")
+    prepared(mixed, tmp_path, task="perturbation", control="NT")
+    order = prepared(mixed, tmp_path, task="trajectory", time_order=["2", "24h"]).obs["time"].cat.categories
+    assert list(order) == ["2", "24h"]
+
+
+@pytest.mark.parametrize("missing", [None, "NA"])
+def test_a_column_called_time_filters_trajectories_alone(tmp_path: Path, missing: str | None) -> None:
+    obs = {"time": [missing, "24"] * 30, "cell_type": ["B", "T"] * 30, "perturbation": ["NT", "a"] * 30}
+    source = write(tmp_path / "a.h5ad", counts(), **obs)
+    assert prepared(source, tmp_path, task="cell_type").n_obs == 60
+    assert prepared(source, tmp_path, task="perturbation", control=["NT"]).n_obs == 60
+    assert prepared(source, tmp_path).n_obs == 60
+    assert prepared(source, tmp_path, task="trajectory").n_obs == 30
+    with pytest.raises(DataError, match="no root cell is left after the filter `time: known`"):
+        prepared(source, tmp_path, task="trajectory", root={"cell_type": "B"})
+
+
+def test_the_filter_that_removed_the_controls_is_named(tmp_path: Path) -> None:
+    values = counts()
+    values[::2, 4:] = 0
+    source = write(tmp_path / "a.h5ad", values, perturbation=["NT", "a"] * 30)
+    words = r"no control cells are left after the filter `min_genes_per_cell: 6`, which removed the last 30"
+    with pytest.raises(DataError, match=words):
+        prepared(source, tmp_path, task="perturbation", control=["NT"], quality={"min_genes_per_cell": 6})
+
+
+def test_words_for_missing_values_are_said_and_can_be_labels(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), cell_type=["NA", "B", "T"] * 20)
+    cells = prepared(source, tmp_path)
+    assert set(cells.obs["cell_type"]) == {"", "B", "T"}
+    assert any("'NA' (20 cells)" in said for said in provenance(cells)["seen"])
+    literal = prepared(source, tmp_path, not_missing=["NA"])
+    assert set(literal.obs["cell_type"]) == {"NA", "B", "T"}
+    assert not any("missing" in said for said in provenance(literal)["seen"])
+    assert prepared(source, tmp_path, subset={"cell_type": ["NA"]}).n_obs == 20
+    named = {"columns": {"perturbation": "cell_type"}, "control": "NA", "task": "perturbation"}
+    assert prepared(source, tmp_path, **named).obs["is_control"].sum() == 20
+
+
+def test_labels_that_look_like_controls_and_are_none_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), target=["NT", "NT_g1|NT_g2", "A+NT"] * 20)
+    prepared(source, tmp_path, task="perturbation", columns={"perturbation": "target"}, control="NT")
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("'NT_g1|NT_g2' look like controls" in line and "A+NT" not in line for line in said)
+
+
+@pytest.mark.parametrize("matrix", ["X", "raw"])
+def test_features_that_are_no_genes_do_not_count_as_genes(tmp_path: Path, matrix: str) -> None:
+    values = counts()
+    source = write(tmp_path / "a.h5ad", values)
+    cells = anndata.read_h5ad(source)
+    cells.raw = cells.copy()
+    cells.var["feature_types"] = ["Gene Expression"] * 37 + ["Antibody Capture"] * 3
+    cells.write_h5ad(source)
+    read = prepared(source, tmp_path, matrix=matrix)
+    assert np.array_equal(read.X.toarray(), values[:, :37])
+    assert any("Antibody Capture (3)" in said for said in provenance(read)["seen"])
+
+
+def test_codes_without_labels_are_called_that_where_a_label_is_wanted(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5ad", counts(), target=[0, 1, 2] * 20)
+    with pytest.raises(DataError, match=r"'NT'.*codes without labels"):
+        prepared(source, tmp_path, task="perturbation", columns={"perturbation": "target"}, control="NT")

@@ -12,49 +12,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import io, sparse
+from tenx_examples import BARCODES, COUNTS, GENES, IDS, write_genomes, write_h5, write_triplet
 
-from layerscope.cells.canonical import read_cells
+from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.prepare import prepare
-from layerscope.errors import DataError
-
-GENES = ["TP53", "CD3E", "MT-ND1", "ACTB", "ACTB"]
-IDS = [f"ENSG0000000000{i}" for i in range(5)]
-COUNTS = np.random.default_rng(0).poisson(1.5, (7, 5)) + np.eye(7, 5, dtype=int)
-BARCODES = [f"AAC{i}-1" for i in range(7)]
-
-
-def write_triplet(folder: Path, prefix: str = "", compressed: bool = True, version: int = 3) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    end = ".gz" if compressed else ""
-    opened = gzip.open if compressed else open
-    listed = "features" if version == 3 else "genes"
-    with opened(folder / f"{prefix}matrix.mtx{end}", "wb") as stream:
-        io.mmwrite(stream, sparse.coo_matrix(COUNTS.T), field="integer")
-    with opened(folder / f"{prefix}barcodes.tsv{end}", "wt") as stream:
-        stream.writelines(f"{barcode}\n" for barcode in BARCODES)
-    with opened(folder / f"{prefix}{listed}.tsv{end}", "wt") as stream:
-        kind = "\tGene Expression" if version == 3 else ""
-        stream.writelines(f"{gene}\t{name}{kind}\n" for gene, name in zip(IDS, GENES, strict=True))
-
-
-def write_h5(path: Path, version: int = 3, protein: bool = False) -> None:
-    counts = np.hstack([COUNTS, 100 + COUNTS[:, :1]]) if protein else COUNTS
-    ids, names = [*IDS, "CD3_TotalSeq"][: counts.shape[1]], [*GENES, "CD3"][: counts.shape[1]]
-    values = sparse.csc_matrix(counts.T)
-    text = h5py.string_dtype()
-    with h5py.File(path, "w") as stored:
-        group = stored.create_group("matrix" if version == 3 else "GRCh38")
-        for name in ("data", "indices", "indptr"):
-            group[name] = getattr(values, name)
-        group["shape"] = values.shape
-        group["barcodes"] = np.array(BARCODES, dtype="S")
-        if version == 3:
-            kinds = ["Gene Expression"] * 5 + ["Antibody Capture"] * protein
-            for name, held in (("id", ids), ("name", names), ("feature_type", kinds)):
-                group[f"features/{name}"] = np.array(held, dtype=text)
-        else:
-            group["genes"], group["gene_names"] = np.array(ids, dtype=text), np.array(names, dtype=text)
+from layerscope.errors import ConfigError, DataError
 
 
 def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.AnnData:
@@ -161,3 +123,26 @@ def test_inputs_of_another_kind_are_named(
     make(tmp_path / name)
     with pytest.raises(DataError, match=words):
         prepared([tmp_path / name], tmp_path)
+
+
+def test_the_gene_names_of_v2_files_that_are_also_the_ids_are_symbols(tmp_path: Path) -> None:
+    write_triplet(tmp_path / "a", version=2)
+    (tmp_path / "a" / "genes.tsv.gz").unlink()
+    (tmp_path / "a" / "genes.tsv").write_text("".join(f"{name}\t{name}\n" for name in GENES))
+    cells = prepared([tmp_path / "a"], tmp_path)
+    assert cells.var["symbol"].tolist() == GENES and "ensembl_id" not in cells.var
+    assert any("no Ensembl ids" in said for said in provenance(cells)["seen"])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_of_two_genomes_one_is_chosen_by_name(tmp_path: Path, version: int) -> None:
+    write_genomes(tmp_path / "a.h5", version)
+    with pytest.raises(ConfigError, match=r"2 genomes: GRCh38 \(5.*mm10 \(5.*`genome: GRCh38`"):
+        prepared([tmp_path / "a.h5"], tmp_path)
+    cells = prepared([tmp_path / "a.h5"], tmp_path, genome="GRCh38")
+    assert cells.var["symbol"].tolist() == GENES
+    assert np.array_equal(cells.X.toarray(), COUNTS)
+    mouse = prepared([tmp_path / "a.h5"], tmp_path, genome="MM10")
+    assert np.array_equal(mouse.X.toarray(), COUNTS + 1)
+    with pytest.raises(ConfigError, match="genome 'hg19'"):
+        prepared([tmp_path / "a.h5"], tmp_path, genome="hg19")

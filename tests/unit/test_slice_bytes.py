@@ -45,6 +45,7 @@ def write_scattered(path: Path, storage: dict[str, Any]) -> int:
     [
         ("contiguous", {}),
         ("chunked", {"chunks": (4000,)}),
+        ("small chunks", {"chunks": (600,)}),
         ("gzip", {"chunks": (4000,), "compression": "gzip"}),
     ],
 )
@@ -60,8 +61,17 @@ def test_the_bytes_moved_stay_within_the_limit(tmp_path: Path, layout: str, stor
     assert manifest["n_bytes_of_file"] == len(content)
     if layout == "contiguous":
         assert moved <= 0.02 * len(content) + columns
+    elif "compression" not in storage:
+        rows = int(SHARE * N_CELLS) * PER_CELL * (4 + counts_index_bytes(tmp_path / "cells.h5ad"))
+        assert 0.9 * rows < manifest["n_bytes_of_rows"] < 1.1 * rows
+        assert moved <= 1.3 * rows + 0.02 * len(content) + columns
     else:
         assert moved <= 1.3 * _touched(tmp_path / "cells.h5ad", tmp_path / "slice.h5ad") + columns
+
+
+def counts_index_bytes(path: Path) -> int:
+    with h5py.File(path) as stored:
+        return int(stored["X/indices"].dtype.itemsize)
 
 
 def _touched(whole: Path, part: Path) -> int:

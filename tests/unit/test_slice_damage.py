@@ -177,3 +177,14 @@ def test_counts_that_flip_on_the_way_are_never_taken(
         cells = sliced(server, tmp_path / "out")
     whole = anndata.read_h5ad(originals["contiguous"])[cells.obs_names]
     assert np.array_equal(cells.X.toarray(), whole.X.toarray())
+
+
+def test_most_rows_may_be_damaged(originals: dict[str, Path], rows: np.ndarray, tmp_path: Path) -> None:
+    wrong = rows[: len(rows) * 4 // 5]
+
+    def change(values: np.ndarray, starts: np.ndarray) -> None:
+        values[starts[wrong]] += 2
+
+    broken = damaged(originals["appended"], tmp_path / FILE, "data", change)
+    with serving(broken) as server, pytest.raises(SourceError, match=f"rows {wrong[0]}.* more"):
+        sliced(server, tmp_path / "out")

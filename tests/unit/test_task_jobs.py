@@ -135,6 +135,42 @@ def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("protocol", "change", "words"),
+    [
+        ("paper", {"drop": ["guide", "replicate", "batch"]}, "nothing divides the cells"),
+        ("paper", {"same": "guide"}, "1 sample"),
+        ("paper", {"min_cells_per_perturbation": 10_000}, "no perturbation has 10000 cells"),
+        ("released", {"min_cells_per_perturbation": 10_000}, "no perturbation has 10000 cells"),
+        ("strict", {"cells_per_perturbation": 4000}, "lower cells_per_perturbation"),
+    ],
+)
+def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
+    folder: Path, tmp_path: Path, protocol: str, change: dict[str, Any], words: str
+) -> None:
+    settings = {name: value for name, value in change.items() if name not in ("drop", "same")}
+    cells = experiment()
+    cells.obs = cells.obs.drop(columns=change.get("drop", []), errors="ignore")
+    if "same" in change:
+        cells.obs = cells.obs.drop(columns=["replicate", "batch"], errors="ignore")
+        cells.obs["guide"] = cells.obs["perturbation"].astype(str)
+    source = tmp_path / "cells.h5ad"
+    write_cells(source, cells, {"condition": "c", "dataset": "d", "task": "perturbation", "values": "counts"})
+    about = ["--task", "perturbation", "--protocol", protocol, "--condition", "c", "--seed", "1"]
+    about += ["--cells", str(source), "--settings", json.dumps(QUICK["perturbation"] | settings)]
+    make_reference.main([*about, "--output", f"{tmp_path}/reference"])
+    about += ["--model", "log_all_genes", "--layer", "official", "--reference", f"{tmp_path}/reference"]
+    about += ["--embeddings", f"{folder}/perturbation_log_all_genes.h5ad"]
+    score_layer.main([*about, "--output", f"{tmp_path}/scores.tsv", "--resamples", f"{tmp_path}/draws.npz"])
+    row = read_scores(tmp_path / "scores.tsv").iloc[0]
+    assert (row["status"], row["metric"]) == ("not_available", "spearman")
+    assert words in row["reason"] and str(tmp_path) not in row["reason"]
+    assert np.isnan(row["estimate"])
+    assert sorted(path.name for path in (tmp_path / "reference").iterdir()) == (
+        ["ceilings.tsv", "not_available.txt"] if protocol == "strict" else ["not_available.txt"]
+    )
+
+
 def test_nothing_is_written_over_what_was_read(folder: Path, tmp_path: Path) -> None:
     cells = folder / "cell_type.h5ad"
     before = cells.read_bytes()

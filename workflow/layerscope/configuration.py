@@ -15,11 +15,11 @@ from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 from layerscope.cells.entries import Dataset, OneCondition
 from layerscope.cells.settings import Quality
 from layerscope.demo.settings import Pretraining, Simulations
-from layerscope.errors import ConfigError
+from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.settings import ExtractionSettings
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Control, FoundationModel, ModelEntry
+from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import OneFile, RemoteFile
 from layerscope.tasks.base import Task
@@ -122,7 +122,7 @@ class _Configuration(Settings):
     accepted_licences: Annotated[tuple[Name, ...], *UNIQUE] = ()
     """Names of models whose licence you have read and accept; nothing of a model is fetched without."""
     models: dict[Name, ModelEntry]
-    """Foundation models, controls and baselines, by name."""
+    """Foundation models, controls, baselines, and embeddings of your own, by name."""
     datasets: dict[Name, Dataset]
     """Files of cells, by name."""
     gene_names: dict[Name, OneFile] = Field(default_factory=dict)
@@ -192,13 +192,78 @@ class _Configuration(Settings):
             demand_known(trained, self.models, f"models: {name}: of", "model")
             entry = self.models[trained]
             if not isinstance(entry, FoundationModel):
-                raise ConfigError(f"models: {name}: of: {trained!r} is not a foundation model")
+                brought = "; bring its control as another stored model, with a 'source' of its own"
+                raise ConfigError(
+                    f"models: {name}: of: {trained!r} is not a foundation model"
+                    f"{brought if isinstance(entry, StoredModel) else ''}"
+                )
         assert not isinstance(entry, Control)
+        if isinstance(entry, StoredModel):
+            self._demand_stored(name, entry)
+            return
         demand_known(entry.family, FAMILIES, f"models: {trained}: family", "family")
         if isinstance(entry, FoundationModel) and entry.weights.pretrain:
             cells, where = entry.weights.pretrain.cells, f"models: {trained}: weights: pretrain: cells"
             demand_known(cells, self.conditions, where, "condition")
             self._demand_source(cells)
+
+    def _demand_stored(self, name: str, entry: StoredModel) -> None:
+        """Refuse embeddings that are not there, and conditions with different layers."""
+        if entry.of is not None:
+            demand_known(entry.of, self.study.models, f"models: {name}: of", "model of the study")
+            other = self.models[entry.of]
+            if not isinstance(other, FoundationModel | StoredModel) or getattr(other, "of", None):
+                raise ConfigError(f"models: {name}: of: {entry.of!r} is a control or baseline, and has none")
+        conditions = [self.conditions[condition].cells_of or condition for condition in self.study.conditions]
+        layers = [list(self.stored_layers(name, condition)) for condition in conditions]
+        for condition, own in zip(conditions, layers, strict=True):
+            if own != layers[0]:
+                raise ConfigError(
+                    f"models: {name}: layers: of {conditions[0]} there are {', '.join(layers[0])}, of "
+                    f"{condition} {', '.join(own)}; name layers that all files have"
+                )
+
+    def stored(self, model: str) -> StoredModel:
+        """The entry of embeddings that the user brings."""
+        entry = self.models[model]
+        assert isinstance(entry, StoredModel)
+        return entry
+
+    def stored_layers(self, model: str, condition: str) -> dict[str, str]:
+        """The layers of such a model, in order, and the array of each in the file of a condition's cells.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such file or array.
+        """
+        from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
+
+        entry, where = self.stored(model), f"models: {model}: source"
+        source = self.stored_source(condition, model)
+        for key in ("path", "cells"):
+            if key in source and not Path(source[key]).exists():
+                raise ConfigError(f"{where}: {key}: there is no file {source[key]!r}")
+        try:
+            file = open_arrays(source["path"], source.get("column"))
+            return layer_places(file, entry.places)
+        except (ConfigError, DataError) as error:
+            raise ConfigError(f"{where}: {error}") from None
+
+    def stored_source(self, condition: str, model: str) -> dict[str, Any]:
+        """Where a user's embeddings of a condition's cells are."""
+        return self.stored(model).source_of(condition)
+
+    def stored_files(self, condition: str, model: str) -> list[str]:
+        """Those files."""
+        source = self.stored_source(condition, model)
+        return [source[key] for key in ("path", "cells") if key in source]
+
+    def stored_limits(self, model: str) -> list[str]:
+        """How many cells may be amiss, and what is said of the model: the words of a command line."""
+        entry = self.stored(model)
+        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
+        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
 
     def _demand_source(self, condition: str) -> None:
         entry = self.conditions[condition]

@@ -17,6 +17,10 @@ class DataError(LayerscopeError):
     """A file of cells, or a table made from them, does not hold what a step needs."""
 
 
+class NotAvailableError(DataError):
+    """Cells lack what a protocol needs: its scores are not available, and the rest of a study goes on."""
+
+
 class ModelError(LayerscopeError):
     """A model's weights or vocabulary are missing, unsafe or not what the architecture needs."""
 

@@ -41,7 +41,7 @@ def described_runs(study: Study) -> list[tuple[str, str]]:
         (study.cells_of(condition), model)
         for condition, model in study.runs()
         if study.geometry.run
-        and not study.is_baseline(model)
+        and study.has_layers(model)
         and not study.is_repetition(model)
         and not study.keeps_sums(condition, model)
     ]
@@ -59,12 +59,12 @@ def described_embeddings(study: Study) -> list[str]:
 
 
 def baselines_beside(study: Study) -> list[str]:
-    """The study's baselines of the cells of which layers have a shape."""
+    """Embeddings without layers, baselines and others, of the cells of which layers have a shape."""
     conditions = {condition for condition, _ in described_runs(study)}
     files = [
         study.embeddings_file(condition, model)
         for condition, model in study.runs()
-        if study.is_baseline(model) and study.cells_of(condition) in conditions
+        if not study.has_layers(model) and study.cells_of(condition) in conditions
     ]
     return unique(files)
 
@@ -98,7 +98,11 @@ def shown_tables(study: Study) -> list[str]:
 def figures(study: Study, *suffixes: str) -> list[str]:
     """Every figure of the study, in these formats; the comparison with the paper where there is one."""
     names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
-    names += ["layer_choice", *(["geometry", "alignment"] if described_runs(study) else [])]
+    layered = any(study.has_layers(model) for model in study.study.models)
+    names += [
+        *(["layer_choice"] if layered else []),
+        *(["geometry", "alignment"] if described_runs(study) else []),
+    ]
     names += ["published"] if PUBLISHED_MODELS & set(study.study.models) else []
     return [layout.figure(name, suffix) for name in names for suffix in suffixes or ("svg", "png", "pdf")]
 
@@ -106,7 +110,7 @@ def figures(study: Study, *suffixes: str) -> list[str]:
 def logs_of_numbers(study: Study) -> list[str]:
     """Logs, in folder ``logs``, of the jobs that the study's numbers come from, in the order of the study."""
     conditions = study.study.conditions
-    trained = {study.trained_model(model) for _, model in study.runs() if not study.is_baseline(model)}
+    trained = {study.trained_model(model) for _, model in study.runs() if study.is_run(model)}
     pretrained = sorted(model for model in trained if study.foundation(model).weights.pretrain)
     prepared = [study.pretraining_condition(model) for model in pretrained]
     prepared += [study.cells_of(condition) for condition in conditions]
@@ -147,8 +151,8 @@ def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
     """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
     run = f"{study.cells_of(condition)}/{model}"
     shards = study.extraction.shards
-    if study.is_baseline(model):
-        return [f"compute_baseline/{run}"]
+    if not study.is_run(model):
+        return [f"{'import_embeddings' if study.is_stored(model) else 'compute_baseline'}/{run}"]
     if study.keeps_sums(condition, model):
         return [f"sum_layers/{run}"]
     if shards == 1:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -186,6 +187,8 @@ Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern":
 """A name that is also a part of paths."""
 UNIQUE = (Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once))
 """Metadata of a list in which every entry stands once."""
+ONE_OR_SEVERAL = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+"""Metadata of a list of which one entry may be written without brackets."""
 Seed = Annotated[int, Field(ge=0)]
 
 

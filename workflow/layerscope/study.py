@@ -8,7 +8,7 @@ from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
 
@@ -47,7 +47,7 @@ class Study(Configuration):
         entry = self.models[model]
         return entry.of if isinstance(entry, Control) else model
 
-    def trained(self, model: str) -> FoundationModel | Baseline:
+    def trained(self, model: str) -> FoundationModel | Baseline | StoredModel:
         """The entry of that model."""
         entry = self.models[self.trained_model(model)]
         assert not isinstance(entry, Control)
@@ -63,12 +63,18 @@ class Study(Configuration):
         """The architecture of a model."""
         return self.trained(model).family
 
-    def is_baseline(self, model: str) -> bool:
-        """Whether a model is a baseline, which has no numbered layers."""
+    def is_run(self, model: str) -> bool:
+        """Whether a model is a network that is run over cells: a foundation model, or a control of one."""
         entry = self.models[model]
-        return isinstance(entry, Baseline) or (
-            isinstance(entry, Control) and not isinstance(self.models.get(entry.of), FoundationModel)
-        )
+        return isinstance(self.models.get(entry.of) if isinstance(entry, Control) else entry, FoundationModel)
+
+    def is_stored(self, model: str) -> bool:
+        """Whether a model's embeddings are the user's."""
+        return isinstance(self.models[model], StoredModel)
+
+    def has_layers(self, model: str) -> bool:
+        """Whether a model has numbered layers: not a baseline, nor a single embedding of the user's."""
+        return self.n_layers(model) > 0
 
     def is_repetition(self, model: str) -> bool:
         """Whether a model is a control of which the study has another, of a lower seed."""
@@ -83,15 +89,27 @@ class Study(Configuration):
 
     def layers(self, model: str) -> list[str]:
         """Names of a model's layers in order; a baseline has ``official`` only."""
-        return layout.layer_names(0 if self.is_baseline(model) else self.foundation(model).layers)
+        if self.is_stored(model):
+            return list(self.stored_layers(model, self.cells_of(self.study.conditions[0])))
+        return layout.layer_names(self.n_layers(model))
+
+    def n_layers(self, model: str) -> int:
+        """The number of a model's last layer; 0 where none has a number."""
+        if self.is_stored(model):
+            return max((int(layer) for layer in self.layers(model) if layer.isdecimal()), default=0)
+        return self.foundation(model).layers if self.is_run(model) else 0
 
     def baselines(self) -> list[str]:
         """All baselines of the catalogue."""
-        return [name for name in self.models if self.is_baseline(name)]
+        return [name for name in self.models if not self.is_run(name) and not self.is_stored(name)]
 
-    def layered_models(self) -> list[str]:
-        """All models of the catalogue that have layers: foundation models and their controls."""
-        return [name for name in self.models if not self.is_baseline(name)]
+    def run_models(self) -> list[str]:
+        """All models of the catalogue that are networks to run: foundation models and their controls."""
+        return [name for name in self.models if self.is_run(name)]
+
+    def stored_models(self) -> list[str]:
+        """All models of the catalogue whose embeddings are the user's."""
+        return [name for name in self.models if self.is_stored(name)]
 
     def pretrained_models(self, *families: str) -> list[str]:
         """Models of these families that the workflow pretrains itself."""
@@ -183,7 +201,10 @@ class Study(Configuration):
         """Where a file of weights is, and whether its licence has been accepted."""
         entry = self.foundation(model)
         licence = {"licence": entry.licence, "accepted": model in self.accepted_licences, "model": model}
-        return stated((entry.weights.fetch or {})[file]) | licence
+        files = entry.weights.fetch or {}
+        archive = files[file].archive
+        together = [name for name, source in files.items() if archive and source.archive == archive]
+        return stated(files[file]) | licence | ({"together": together} if len(together) > 1 else {})
 
     def dataset_source(self, dataset: str) -> dict[str, Any]:
         """Where a dataset's file is."""
@@ -201,7 +222,7 @@ class Study(Configuration):
             for condition in self.conditions.values()
             if condition.dataset == dataset
         ]
-        reading = {"kind", "columns", "control", "genes", "matrix"}
+        reading = {"kind", "columns", "control", "genes", "genome", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,
@@ -295,7 +316,7 @@ class Study(Configuration):
     def keeps_sums(self, condition: str, model: str) -> bool:
         """Whether of a model's layers only sums over groups of cells are kept for a condition."""
         wanted = self.extraction.keep == "sums"
-        return wanted and self.task(condition) == "perturbation" and not self.is_baseline(model)
+        return wanted and self.task(condition) == "perturbation" and self.is_run(model)
 
     def layers_file(self, condition: str, model: str) -> str:
         """What holds a model's layers: its cells' embeddings, or sums over groups of them."""
@@ -348,7 +369,7 @@ class Study(Configuration):
                     "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
                 }
                 for model in self.study.models
-                if values not in FAMILIES[self.family(model)].values
+                if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
             ]
         return rows
 

@@ -13,7 +13,7 @@ rule extract_layers:
     benchmark:
         "logs/benchmarks/extract_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.layered_models() if study.extraction.shards == 1 else []),
+        model=any_of(study.run_models() if study.extraction.shards == 1 else []),
     conda:
         "../../envs/torch.yaml"
     threads: asks(study.extraction_threads)
@@ -42,7 +42,7 @@ use rule extract_layers as extract_shard with:
     benchmark:
         "logs/benchmarks/extract_shard/{condition}/{model}/{shard}-of-{shards}.tsv"
     wildcard_constraints:
-        model=any_of(study.layered_models()),
+        model=any_of(study.run_models()),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}, part {wildcards.shard} of {wildcards.shards}"
 
@@ -58,7 +58,7 @@ rule merge_shards:
     benchmark:
         "logs/benchmarks/merge_shards/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.layered_models() if study.extraction.shards > 1 else []),
+        model=any_of(study.run_models() if study.extraction.shards > 1 else []),
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -89,7 +89,7 @@ rule sum_layers:
     benchmark:
         "logs/benchmarks/sum_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.layered_models()),
+        model=any_of(study.run_models()),
     conda:
         "../../envs/torch.yaml"
     threads: asks(study.extraction_threads)
@@ -136,6 +136,40 @@ rule compute_baseline:
     shell:
         "python {input.script} --baseline {params.baseline} --cells {input.cells}"
         " --settings {params.settings:q} --seed {params.seed} --output {output} &> {log}"
+
+
+# What the user brings (models of family `stored`): matched to the prepared cells by name.
+
+
+rule import_embeddings:
+    input:
+        script=repository("scripts/import_embeddings.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+        source=asks(study.stored_files),
+    output:
+        "results/embeddings/{condition}/{model}.h5ad",
+    log:
+        "logs/import_embeddings/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/import_embeddings/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(study.stored_models()),
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=60,
+    params:
+        code=code("import_embeddings.py"),
+        source=asks(study.stored_source),
+        layers=asks(study.stored_layers),
+        limits=asks(study.stored_limits),
+    message:
+        "Matching the embeddings {wildcards.model} to the cells of {wildcards.condition}"
+    shell:
+        "python {input.script} --model {wildcards.model} --cells {input.cells} --source {params.source:q}"
+        " --layers {params.layers:q} {params.limits:q} --output {output} &> {log}"
 
 
 rule export_layer:

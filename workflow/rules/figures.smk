@@ -7,6 +7,7 @@ rule plot_scores:
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
         ceilings=gathering.ceiling_tables(study),
+        representations="results/tables/representations.tsv",
     output:
         svg="results/figures/{task}_{protocol}.svg",
         png=report(
@@ -36,6 +37,7 @@ rule plot_scores:
     shell:
         "python {input.script} --task {wildcards.task} --protocol {wildcards.protocol}"
         " --scores {input.scores} --layers {input.layers} --ceilings {input.ceilings}"
+        " --representations {input.representations}"
         " --settings {params.settings:q} --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 

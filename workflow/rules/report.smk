@@ -6,6 +6,7 @@ rule write_report:
         script=repository("scripts/write_report.py"),
         scores="results/tables/scores.tsv",
         layers="results/tables/layers.tsv",
+        representations="results/tables/representations.tsv",
         published="results/tables/published.tsv",
         summaries=gathering.summaries(study),
         figures=gathering.figures(study, "svg"),
@@ -38,7 +39,7 @@ rule write_report:
         "python {input.script} --settings {params.settings:q} --scores {input.scores}"
         " --layers {input.layers} --published {input.published} --summaries {input.summaries}"
         " --figures {input.figures} --tables {input.tables} --referee {input.referee}"
-        " --warnings {input.warnings} --behind {input.behind} --output {output} &> {log}"
+        " --representations {input.representations} --warnings {input.warnings} --behind {input.behind} --output {output} &> {log}"
 
 
 onsuccess:

@@ -47,6 +47,12 @@ rule choose_layers:
         ),
         curves="results/tables/curves.tsv",
         shifts="results/tables/shifts.tsv",
+        representations=report(
+            "results/tables/representations.tsv",
+            caption="../report/representations.rst",
+            category="Tables",
+            labels={"table": "representation to use"},
+        ),
     log:
         "logs/choose_layers.log",
     benchmark:
@@ -66,7 +72,8 @@ rule choose_layers:
     shell:
         "python {input.script} --scores {input.scores} --resamples {input.resamples}"
         " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
-        " --curves {output.curves} --shifts {output.shifts} &> {log}"
+        " --curves {output.curves} --shifts {output.shifts}"
+        " --representations {output.representations} &> {log}"
 
 
 rule compare_published:

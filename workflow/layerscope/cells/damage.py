@@ -1,7 +1,7 @@
 """Rows that cannot be what was written: bytes flip on the way or on a disk, and no checksum covers them.
 
-Three things hold for most rows of a file or do not concern it: counts are whole numbers; the genes of a row
-ascend; their number and sum are those in the owners' columns.
+Three rules hold for a file or do not concern it: counts are whole numbers; the genes of a row ascend; their
+number and sum are those in the owners' columns. Where many rows obey a rule, those that cannot are damaged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from layerscope.cells.h5ad_file import DamagedRowsError, row_names
 
 OWNERS_SUMS = ("total_counts", "n_genes_by_counts")
 ALMOST = 0.05  # a row in no order has more neighbours in the wrong order, one with flipped bytes fewer
+OBEY = 0.1  # share of the rows that obey a rule by chance in no file
 ROUNDING = 1e-6  # of sums in single precision
 
 
@@ -68,9 +69,9 @@ class RowChecks:
         self._damaged.setdefault(words, []).append(damaged)
 
     def demand(self, where: str) -> None:
-        """Refuse rows that differ where most rows fit; :class:`DamagedRowsError`."""
+        """Refuse the rows that cannot obey a rule of this file; :class:`DamagedRowsError`."""
         for words, fits in self._fits.items():
             damaged = np.concatenate(self._damaged[words])
-            if damaged.any() and np.concatenate(fits).mean() > 0.5:
+            if damaged.any() and np.concatenate(fits).mean() > OBEY:
                 rows = np.concatenate(self._rows)[damaged]
                 raise DamagedRowsError(f"{where}: {words}, in {row_names(rows)}", rows)

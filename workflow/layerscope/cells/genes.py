@@ -23,6 +23,19 @@ IDENTIFIERS = (
     ("ensembl_id", re.compile(r"ENSG\d{11}.*", re.ASCII), re.compile(r"ENSMUSG\d{11}.*", re.ASCII)),
     ("symbol", HUMAN_SYMBOL, MOUSE_SYMBOL),
 )
+OTHER_IDS = re.compile(
+    r"\d+|WBGene\d{8}|FBgn\d{7}|AT[1-5CM]G\d{5}|Y[A-P][LR]\d{3}[WC](-[A-Z])?|(ZDB-GENE|RGD|MGI|HGNC|NCBIGene):?[\d-]+"
+    r"|[NX][MR]_\d+(\.\d+)?|ENS[A-Z]*T\d{11}(\.\d+)?",
+    re.ASCII,
+)
+"""Identifiers of genes that are neither symbols nor Ensembl's of vertebrates."""
+EVERYWHERE = re.compile(
+    r"MT-[A-Z]+\d*[A-Z]*|ACTB|GAPDH|B2M|MALAT1|RP[LS]\d+[AXL]?|EEF1A1|TMSB4X|FT[LH]1?|TPT1|UBB|HSP90AB1", re.I
+)
+"""Symbols that nearly every table of genes has, in any case."""
+BARCODE = re.compile(r"(.*[_:#-])?[ACGTN]{8,}([_.:-]\w+)*|cell[ _.-]?\d+([_.:-]\w+)*", re.I | re.ASCII)
+"""Names of cells, as sequencing and simulations give them."""
+MIN_EVERYWHERE, MAX_GENES = 2, 100_000
 GENE_COLUMNS = ("symbol", "ensembl_id")
 INDEX = "index"
 SAMPLE = 2000
@@ -48,6 +61,27 @@ def are_ensembl(names: Sequence[str]) -> bool:
     """Whether most of a sample of names are Ensembl gene ids."""
     sample = _sample(names)
     return bool(sample) and sum(bool(ENSEMBL.match(name)) for name in sample) > MAJORITY * len(sample)
+
+
+def why_transposed(cell_ids: Sequence[str], genes: Sequence[str]) -> str:
+    """Why a table looks turned: its rows are named like genes, or its columns like cells; ``""`` if not."""
+    rows, columns = (_are_genes(cell_ids), _are_genes(genes)), (_are_cells(cell_ids), _are_cells(genes))
+    if (rows[0] and not rows[1]) or (columns[1] and not columns[0]):
+        return (
+            f"cells have names such as {', '.join(cell_ids[:3])}, and genes such as {', '.join(genes[:3])}: "
+            "the matrix looks transposed; turn it (adata.T) and write it again"
+        )
+    return ""
+
+
+def _are_genes(names: Sequence[str]) -> bool:
+    known = sum(EVERYWHERE.fullmatch(name) is not None for name in names[:MAX_GENES])
+    return are_ensembl(names) or known >= MIN_EVERYWHERE
+
+
+def _are_cells(names: Sequence[str]) -> bool:
+    sample = _sample(names)
+    return sum(BARCODE.fullmatch(name) is not None for name in sample) > MAJORITY * len(sample)
 
 
 def organism(var: pd.DataFrame) -> Organism:
@@ -106,13 +140,20 @@ def identify(
 
 def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:
     guessed = {"ensembl_id" if are_ensembl(index) else "symbol": INDEX}
+    if _are_other_ids(index) and any(column in var.columns for column in SYMBOL_COLUMNS):
+        guessed = {}
     for name, usual in (("symbol", SYMBOL_COLUMNS), ("ensembl_id", ENSEMBL_COLUMNS)):
         for column in usual:
             if column not in var.columns or name in guessed:
                 continue
             if are_ensembl(text(var[column]).tolist()) == (name == "ensembl_id"):
                 guessed[name] = column
-    return guessed
+    return guessed or {"symbol": INDEX}
+
+
+def _are_other_ids(names: Sequence[str]) -> bool:
+    sample = _sample(names)
+    return sum(OTHER_IDS.fullmatch(name) is not None for name in sample) > MAJORITY * len(sample)
 
 
 def _column(index: Sequence[str], var: pd.DataFrame, column: str, where: str, name: str) -> list[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.fingerprint import MAX_LOGGED, Fingerprint, Kind, fingerprint
-from layerscope.cells.h5ad_file import column_names, read_column
-from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
-from layerscope.cells.recovery import RecoveredCounts
+from layerscope.cells.matrix import RowMatrix, sample_rows
 from layerscope.errors import DataError
 
 SAMPLE = 400
@@ -44,7 +40,6 @@ ACCEPTED: dict[str, tuple[Kind, ...]] = {
     "normalised": ("normalised",),
 }
 UNLOGGED = ("counts", "normalised", "fractional", "perhaps_logged", "nearly_whole", "rounded")
-TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
 
 
 def words(seen: Fingerprint) -> str:
@@ -119,78 +114,6 @@ def _remedy(seen: Fingerprint) -> str:
         return "No model can use such values; find the raw counts"
     limit = " (then only the models that take such values run)" if fitting != ["counts"] else ""
     return f"If that is right, set `values: {fitting[0]}`{limit}"
-
-
-def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
-    """Fingerprints of all matrices of an h5ad file, by name."""
-    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
-
-
-def where_counts_are(
-    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
-) -> str:
-    """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
-
-    Parameters
-    ----------
-    file
-        The open file.
-    used
-        The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
-    rows
-        The cells that the study uses.
-    judged
-        Result of :func:`judge_all`, if it is there already.
-
-    Returns
-    -------
-    The remedy with the key to set; ``""`` if nothing looks like counts.
-    """
-    judged = judged or judge_all(file, rows)
-    for name, seen in judged.items():
-        if name != used and seen.kind == "counts":
-            return f"{name} holds whole numbers: set `matrix: {matrix_key(name)}`"
-    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
-    for name, seen in judged.items():
-        logged, per = seen.kind == "log_normalised", seen.total or 1e4
-        if not total or not (logged or seen.kind == "normalised"):
-            continue
-        if _recoverable(file, name, total, per, logged, rows):
-            return (
-                f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
-                f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
-            )
-    return ""
-
-
-def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
-    chosen = rows[sample_rows(len(rows), SAMPLE)]
-    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
-    try:
-        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
-            pass
-    except DataError:
-        return False
-    return True
-
-
-def matrices(file: h5py.File) -> list[str]:
-    """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
-    return [name for name in names if name in file and _is_there(file, name)]
-
-
-def _is_there(file: h5py.File, name: str) -> bool:
-    """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
-    try:
-        return file[name] is not None
-    except (KeyError, OSError, RuntimeError):
-        return False
-
-
-def matrix_key(name: str) -> str:
-    """What a study writes to name a matrix of the file."""
-    return "raw" if name in ("raw/X", "raw.X") else name
 
 
 @dataclass

@@ -7,6 +7,7 @@ that jobs which read nothing with it start fast.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.formats import what_it_is
 from layerscope.errors import DataError, LayerscopeError
 
 EVERY = slice(None)
@@ -47,21 +49,53 @@ def open_h5ad(path: str | Path) -> h5py.File:
     Raises
     ------
     DataError
-        If there is no such file, or it is not HDF5 (truncated, say).
+        If there is no such file, or it is another kind of file, or truncated.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if path.is_dir():
-        raise DataError(f"{path}: no cells: it is a folder")
+        raise DataError(f"{path}: no cells: it is {what_it_is(path)}")
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        if what := what_it_is(path):
+            raise DataError(f"{path}: not a readable HDF5 file: it is {what}") from error
         reason = str(error).rpartition("(")[2].rstrip(")") or str(error)
         raise DataError(
             f"{path}: not a readable HDF5 file ({path.stat().st_size} bytes; {reason}). "
             "It may be truncated, or compressed (gunzip it first)"
         ) from error
+
+
+def why_unreadable(path: str | Path, error: OSError) -> DataError:
+    """What to say of a file that HDF5 cannot read: the filter that is not known here, or damage."""
+    name = Path(path).name
+    if Path(path).is_file() and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            if unknown := _unknown_filter(file):
+                return DataError(
+                    f"{name}: {unknown}, and this HDF5 library does not have it. The file is sound: write it "
+                    'again with compression="gzip" where it can be read'
+                )
+    return DataError(f"{name}: damaged HDF5 file ({error}); fetch or copy it again")
+
+
+def _unknown_filter(file: h5py.File) -> str:
+    """The first dataset that a filter which is not known here has compressed; "" if there is none."""
+
+    def of(name: str, part: Table) -> str | None:
+        if not isinstance(part, h5py.Dataset):
+            return None
+        layout = part.id.get_create_plist()
+        filters = [layout.get_filter(number) for number in range(layout.get_nfilters())]
+        for code, _, _, title in filters:
+            if not h5py.h5z.filter_avail(code):
+                title = _text(title).strip("\0") or "without a name"
+                return f"{name} is compressed with filter {code} ({title})"
+        return None
+
+    return file.visititems(of) or ""
 
 
 def column_names(table: Table) -> list[str]:
@@ -128,13 +162,12 @@ def read_column(table: Table, name: str) -> pd.Series:
         If anndata does not know the column's encoding, or the column is damaged.
     """
     try:
-        values = _values(table, name)
+        column = pd.Series(_values(table, name), name=name)
     except (OSError, LayerscopeError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise DamagedDataError(f"{where(table)}/{name}: this column cannot be read: {reason}") from error
-    column = pd.Series(values, name=name)
     if len(column) != (n_rows := _n_rows(table)):
         raise DamagedDataError(
             f"{where(table)}: column {name!r} has {len(column)} rows, the table {n_rows}: it is damaged"
@@ -151,6 +184,17 @@ def read_table(table: Table, columns: Iterable[str] | None = None) -> pd.DataFra
     return pd.DataFrame({name: read_column(table, name).set_axis(index) for name in names}, index=index)
 
 
+def readable_table(table: Table) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a table without the columns that cannot be read, and say of these why not."""
+    columns, reasons = {}, {}
+    for name in column_names(table):
+        try:
+            columns[name] = read_column(table, name).to_numpy()
+        except (OSError, DamagedDataError) as error:
+            reasons[name] = str(error)
+    return pd.DataFrame(columns, index=pd.Index(read_index(table), dtype=object)), reasons
+
+
 def _values(table: Table, name: str) -> Any:
     stored = table[name]
     if isinstance(stored, h5py.Group):
@@ -160,12 +204,31 @@ def _values(table: Table, name: str) -> Any:
         if isinstance(values, dict):
             raise ValueError("a group without an encoding")
         return values
-    reference = getattr(stored, "attrs", {}).get("categories")  # anndata 0.7
-    if reference is None:
-        return _plain(stored[()])
-    categories = table[reference]
-    ordered = bool(categories.attrs.get("ordered", False))
-    return pd.Categorical.from_codes(stored[()], _plain(categories[()]), ordered=ordered)
+    codes = stored[()]
+    labels = _labels_of(table, name)
+    if labels is not None:
+        ordered = bool(labels.attrs.get("ordered", False))
+        return pd.Categorical.from_codes(codes, _plain(labels[()]), ordered=ordered)
+    lost = "categories" in getattr(stored, "attrs", {})
+    if lost or (isinstance(table, h5py.Dataset) and codes.dtype == np.int8 and (codes == -1).any()):
+        raise DamagedDataError(
+            f"{where(table)}/{name}: codes without labels: the file does not hold the names of the categories"
+        )
+    return _plain(codes)
+
+
+def _labels_of(table: Table, name: str) -> h5py.Dataset | None:
+    """The labels of a column of codes, where writers before anndata 0.8 put them."""
+    if isinstance(table, h5py.Dataset):  # anndata 0.6
+        labels = table.file.get(f"uns/{name}_categories")
+        are_codes = table.dtype[name].kind in "iu" and isinstance(labels, h5py.Dataset)
+        return labels if are_codes else None
+    labels = table.get(f"__categories/{name}")  # SeuratDisk gives no more than this, anndata 0.7 a reference
+    reference = table[name].attrs.get("categories")
+    if labels is None and isinstance(reference, h5py.Reference) and reference:
+        with suppress(KeyError, ValueError, OSError):  # what it pointed to is gone: codes without labels
+            return table[reference]
+    return labels
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

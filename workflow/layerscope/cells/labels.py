@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.missing import is_missing
 from layerscope.cells.settings import written
 
 LISTED = 30
 LETTERS = 80
-MISSING = ("", "nan", "NaN", "None", "<NA>")
 
 
 def among(name: str, available: Iterable[object]) -> str:
@@ -41,19 +41,34 @@ def _natural_key(label: str) -> tuple[list[tuple[int, float, str]], str]:
     return [(0, float(p), "") if i % 2 else (1, 0.0, p.casefold()) for i, p in enumerate(parts) if p], label
 
 
-def text(column: pd.Series, missing: Sequence[str] = ()) -> np.ndarray:
+def text(column: pd.Series, missing: Sequence[str] = (), not_missing: Sequence[str] = ()) -> np.ndarray:
     """Turn a column into labels: trimmed text, whole numbers without ``.0``, ``""`` where missing.
 
-    ``missing`` lists labels that mean "none" in this column (``-1.0``, say), beside NaN and the empty text.
+    ``missing`` lists labels that mean "none" in this column (``-1.0``, say), beside NaN and the words of
+    :data:`layerscope.cells.missing.MEAN_MISSING`; ``not_missing`` lists those words that are labels here.
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
-    names = [_label(value, {*MISSING, *missing}) for value in column.cat.categories]
+    names = [_label(value, missing, not_missing) for value in column.cat.categories]
     labels = np.array([*names, ""], dtype=object)
     chosen: np.ndarray = labels[column.cat.codes.to_numpy()]
     return chosen
 
 
-def _label(value: object, missing: set[str]) -> str:
+def words_for_missing(column: pd.Series, not_missing: Sequence[str] = ()) -> dict[str, int]:
+    """Number of rows with each word by which a column of text says "missing" (``NA``, ``none``)."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        sizes = column.value_counts()
+        sizes = sizes[sizes > 0]
+    elif column.dtype == object:
+        sizes = column[column.notna()].value_counts()
+    else:
+        return {}
+    words = {str(value).strip(): int(size) for value, size in sizes.items() if isinstance(value, str)}
+    return {word: size for word, size in words.items() if word and is_missing(word, (), not_missing)}
+
+
+def _label(value: object, missing: Sequence[str], not_missing: Sequence[str]) -> str:
     label = written(value)
-    return "" if label in missing or str(value).strip() in missing else label
+    is_none = is_missing(label, missing, not_missing) or str(value).strip() in missing
+    return "" if is_none else label

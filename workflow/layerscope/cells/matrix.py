@@ -161,6 +161,15 @@ class ChosenColumns:
             yield part, block[:, self._columns]
 
 
+def stored_shape(stored: Table) -> tuple[int, int]:
+    """Cells and genes of a matrix in an h5ad file, by what it says of itself."""
+    attributes = stored.attrs
+    is_group = isinstance(stored, h5py.Group)
+    shape = attributes["shape" if "shape" in attributes else "h5sparse_shape"] if is_group else stored.shape
+    n_rows, n_columns = shape
+    return int(n_rows), int(n_columns)
+
+
 def stored_rows(stored: Table) -> RowMatrix:
     """Rows of a matrix in an h5ad file of any version: dense, CSR or CSC; anything else is a DataError."""
     if isinstance(stored, h5py.Dataset):
@@ -176,8 +185,7 @@ def stored_rows(stored: Table) -> RowMatrix:
     missing = [part for part in ("data", "indices", "indptr") if part not in stored]
     if missing:
         raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no {missing[0]}")
-    n_rows, n_columns = stored.attrs["shape"] if "shape" in stored.attrs else stored.attrs["h5sparse_shape"]
-    shape = (int(n_rows), int(n_columns))
+    shape = stored_shape(stored)
     if kind == "csr":
         return StoredRows(stored, shape)
     return ReorderedRows(_by_columns(stored), shape, np.dtype(stored["data"].dtype), where(stored))

@@ -18,7 +18,8 @@ from layerscope.cells.canonical import CellsWriter, standard_table
 from layerscope.cells.gene_names import GeneNames
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, judge
-from layerscope.cells.labels import natural_order
+from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.joining import joined_genes, joined_obs
 from layerscope.cells.obs import write_obs
 from layerscope.cells.quality import CellMetrics, Summary, filter_cells
 from layerscope.cells.readers import cd4_perturbseq, gse276896, h5ad, tenx
@@ -92,9 +93,14 @@ def prepare(
     except OSError as error:
         if error.errno is not None:
             raise
-        names = ", ".join(Path(path).name for path in inputs)
-        raise DataError(f"{names}: damaged HDF5 file ({error}); fetch or copy it again") from error
+        raise _unreadable(inputs, error) from error
     LOG.info("%s: %s cells x %s genes", condition, f"{cells.summary.kept.sum():,}", f"{len(genes):,}")
+
+
+def _unreadable(inputs: Sequence[str | Path], error: OSError) -> DataError:
+    """What to say of the inputs when HDF5 cannot read one of them."""
+    reasons = [why_unreadable(path, error) for path in inputs]
+    return next((reason for reason in reasons if "filter" in str(reason)), reasons[0])
 
 
 def _read(
@@ -133,8 +139,8 @@ class Cells:
     def __init__(self, sources: Sequence[SourceCells], settings: CellSettings, condition: str) -> None:
         self.settings, self.condition = settings, condition
         self.values: str = settings.values  # noqa: PD011
-        self.obs = _joined_obs(sources, settings.time_order)
-        self.genes, columns = _joined_genes(sources)
+        self.obs = joined_obs(sources, settings)
+        self.genes, columns = joined_genes(sources)
         firsts = np.cumsum([0, *(len(source.obs) for source in sources)])[:-1].tolist()
         self._parts = [Part(*part) for part in zip(sources, firsts, columns, strict=True)]
         self.metrics = CellMetrics.empty(len(self.obs))
@@ -157,8 +163,10 @@ class Cells:
                 for of_source, source in zip(steps, sources, strict=True)
             ]
             self.summary.filter_cells("subset", *step, np.concatenate(keep))
-        if "time" in self.obs and self.obs["time"].isna()[self.summary.kept].any():
-            self.summary.filter_cells("subset", "time", "known", self.obs["time"].notna().to_numpy())
+        if self.settings.uses_time and "time" in self.obs:
+            timed = self.obs["time"].notna().to_numpy()
+            if not timed[self.summary.kept].all():
+                self.summary.filter_cells("subset", "time", "known", timed)
         if len(self.genes) < self.summary.n_genes:
             self.summary.filter_genes("subset", "genes", "in every input", len(self.genes))
         self._demand_some("subset")
@@ -184,7 +192,9 @@ class Cells:
             LOG.info("%s: %s", source.where, sentence)
             for remark in source.remarks:
                 LOG.info("%s: %s", source.name, remark)
-            self.seen += [f"{source.where}: {sentence}", *source.remarks]
+            for doubt in source.doubts:
+                LOG.warning("%s: %s", source.name, doubt)
+            self.seen += [f"{source.where}: {sentence}", *source.remarks, *source.doubts]
             self._rescale |= self.values == "normalised" and sample.total > 0
 
     def filter(self) -> None:
@@ -201,12 +211,19 @@ class Cells:
         if self.settings.task == "perturbation":
             self._select()
         if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():
-            raise DataError(f"condition {self.condition}: no root cell is left after quality control")
+            reason = self.summary.emptied(self.obs["is_root"].to_numpy())
+            raise DataError(f"condition {self.condition}: no root cell is left{reason}")
 
     def _select(self) -> None:
         passed = np.flatnonzero(self.summary.kept)
         assigned = (self.obs["perturbation"] != "").to_numpy() | self.obs["is_control"].to_numpy()
         self.summary.filter_cells("selection", "perturbation", "assigned", assigned)
+        control = self.obs["is_control"].to_numpy()
+        if not control[passed].any():
+            raise DataError(
+                f"condition {self.condition}: no control cells are left{self.summary.emptied(control)}; "
+                "check `control`, `subset` and `quality`"
+            )
         keep = np.zeros(len(self.obs), dtype=bool)
         selection = self.settings.selection
         keep[passed] = choose(self.obs.iloc[passed], selection, f"condition {self.condition}")
@@ -304,35 +321,3 @@ class Cells:
             totals[totals == 0] = 1
             values.data *= np.repeat(NORMALISED_TO / totals, np.diff(block.indptr))
         return values.log1p()
-
-
-def _joined_obs(sources: Sequence[SourceCells], time_order: Sequence[str]) -> pd.DataFrame:
-    if len(sources) == 1:
-        obs = sources[0].obs
-    else:
-        obs = pd.concat([_with_time_as_text(source.obs) for source in sources])
-        if "time" in obs:
-            present = set(obs["time"]) - {""}
-            labels = [label for label in time_order if label in present] or natural_order(present)
-            obs["time"] = pd.Categorical(obs["time"], categories=labels, ordered=True)
-    if not obs.index.is_unique:
-        few = ", ".join(obs.index[obs.index.duplicated()][:3])
-        raise DataError(f"{sources[0].name}: cell ids repeat, such as {few}; every cell needs its own name")
-    return obs
-
-
-def _with_time_as_text(obs: pd.DataFrame) -> pd.DataFrame:
-    return obs.assign(time=obs["time"].astype(object).fillna("")) if "time" in obs else obs
-
-
-def _joined_genes(sources: Sequence[SourceCells]) -> tuple[pd.DataFrame, list[np.ndarray | None]]:
-    first = sources[0].var
-    if all(source.var.index.equals(first.index) for source in sources):
-        return first, [None] * len(sources)
-    shared = first.index
-    for source in sources[1:]:
-        shared = shared[shared.isin(source.var.index)]
-    if not len(shared):
-        names = ", ".join(source.name for source in sources)
-        raise DataError(f"the inputs have no gene in common: {names}")
-    return first.loc[shared], [source.var.index.get_indexer(shared) for source in sources]

@@ -70,6 +70,7 @@ class Summary:
 
     def __post_init__(self) -> None:
         self.kept = np.ones(len(self.groups), dtype=bool)
+        self._steps: list[tuple[str, np.ndarray]] = []
 
     def filter_cells(
         self, step: str, name: str, threshold: object, keep: np.ndarray, remark: str = "", by: str = ""
@@ -77,7 +78,17 @@ class Summary:
         """Record a filter of cells; ``by`` names one more column to group by (the perturbation, say)."""
         after = self.kept & keep
         self._record(step, name, threshold, after, self.n_genes, remark, by)
+        self._steps.append((f"`{name}: {threshold}`" if threshold is not None else name, keep))
         self.kept = after
+
+    def emptied(self, cells: np.ndarray) -> str:
+        """Which filter removed the last of these cells, as the end of a sentence; else nothing."""
+        left = cells.copy()
+        for name, keep in self._steps:
+            before, left = left, left & keep
+            if before.any() and not left.any():
+                return f" after the filter {name}, which removed the last {int(before.sum()):,}"
+        return ""
 
     def happened_before(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Take over the steps by which the file was cut from a larger one."""

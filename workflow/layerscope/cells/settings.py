@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from layerscope.settings import Settings, keys_among
-from layerscope.tasks.catalogue import TaskName
+from layerscope.tasks.catalogue import TASKS, TaskName
 
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
@@ -104,10 +104,16 @@ class Reading(Settings):
     """`symbol` and `ensembl_id`: the `var` column that holds them, or `index`."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """Standard name: `obs` column of the file."""
+    genome: str | None = None
+    """Of a file with genes of several genomes, the one to keep: `GRCh38`, `mm10`."""
     missing: Labels = ()
-    """Labels that mean "none"."""
+    """Labels that mean "none", beside the empty text, `NA`, `N/A`, `nan`, `none`, `null` and `empty`."""
+    not_missing: Labels = ()
+    """Those of these words that are labels here: `[NA]`; a label of `control`, `subset`, `exclude`, `root` or
+    `time_order` is one in its column anyway."""
     time_order: Labels = ()
-    """The time labels from early to late; where it is not set, by the numbers in them."""
+    """The time labels from early to late; where it is not set, as the file orders them, else by the numbers
+    and units in them (`-2 d`, `30min`, `day 10`, `E8.5`, `24hpf`)."""
     control: Labels = ()
     """Labels of `perturbation` that mean non-targeting."""
     root: LabelsByColumn = Field(default_factory=dict)
@@ -135,6 +141,13 @@ class CellSettings(Reading):
     """Perturbations, and how many cells of each."""
     about: dict[str, str] = Field(default_factory=dict)
     """What only describes the dataset."""
+
+    @property
+    def uses_time(self) -> bool:
+        """Whether cells need a sampling time: by their task, or where there is none if a column is named."""
+        if self.task is None:
+            return self.columns.get("time") not in (None, "time")
+        return TASKS[self.task].uses_time
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

@@ -25,7 +25,7 @@ from layerscope.cells.h5ad_file import (
     read_table,
     row_names,
 )
-from layerscope.cells.matrix import StoredRows, append_rows
+from layerscope.cells.matrix import StoredRows, append_rows, stored_shape
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
 from layerscope.cells.readers.source import SourceCells, kept_by
@@ -186,8 +186,8 @@ class Slice:
             tables = _columns(self._file.get("obs"), columns) + _columns(self._file.get("var"))
             fetch_values(remote, tables + starts, "tables")
             self._cells = READERS[settings.kind](self._file, source.name, settings)
-            stored, shape = self._file[self._cells.matrix_name], self._cells.matrix.shape
-            self._matrix = StoredRows(stored, shape, read_over=0)
+            stored = self._file[self._cells.matrix_name]
+            self._matrix = StoredRows(stored, stored_shape(stored), read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
         self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
@@ -268,9 +268,9 @@ class Slice:
     def _numbers(self, column: str) -> np.ndarray:
         """Numbers in a column of the file's cells; NaN where there are none."""
         obs = self._file["obs"]
-        if column not in column_names(obs):
+        values = read_column(obs, column) if column in column_names(obs) else pd.Series(dtype=object)
+        if not pd.api.types.is_numeric_dtype(values):
             return np.full(len(self._cells.obs), np.nan)
-        values = pd.to_numeric(read_column(obs, column).astype(object), errors="coerce")
         numbers: np.ndarray = values.to_numpy(dtype=np.float64)
         return numbers
 

@@ -16,12 +16,21 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells.features import are_genes, feature_types
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import ACCEPTED, StreamGuard, judge, judge_all, matrices, matrix_key, words
+from layerscope.cells.guard import ACCEPTED, StreamGuard, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
-from layerscope.cells.h5ad_file import RowNames, column_names, open_h5ad, read_column, read_index
+from layerscope.cells.h5ad_file import (
+    RowNames,
+    column_names,
+    read_column,
+    read_index,
+    readable_table,
+)
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import stored_rows
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel, offsets_of
@@ -68,7 +77,7 @@ class CellStream:
     ) -> None:
         self.path, self._model = path, model
         self.change: Callable[[CellBlock], CellBlock] | None = None  # a control's, before the model sees it
-        self._file = open_h5ad(path)
+        self._file = open_compressed(path)
         try:
             self._look(matrix, values, gene_column)
         except LayerscopeError:
@@ -80,20 +89,31 @@ class CellStream:
         self._name = self._matrix(matrix)
         var_name = self._name.replace("X", "var") if matrix == "raw" else "var"
         self._demand_tables("obs", var_name)
-        self._rows = stored_rows(self._file[self._name])
+        self._rows: RowMatrix = stored_rows(self._file[self._name])
         if self._rows.dtype.kind not in "biuf":
             raise DataError(f"{self.path}: {self._name}: holds {self._rows.dtype}, no numbers")
         if 0 in self._rows.shape:
             n_cells, n_genes = self._rows.shape
             raise DataError(f"{self.path}: {self._name}: nothing to run: {n_cells} cells x {n_genes} genes")
         self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
+        self._demand_names(len(self.cell_ids), len(read_index(self._file[var_name])))
         _demand_unique(self.path, self.cell_ids)
         self.provenance = _provenance(self._file)
-        names, vocabulary = _gene_names(self._file[var_name]), self._model.vocabulary
+        names, vocabulary = self._genes_alone(_gene_names(self._file[var_name])), self._model.vocabulary
         self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
         self.values = self._checked_values(values)
         self._guard = StreamGuard(f"{self.path}: {self._name}", self.values, self.cell_ids, names[VAR_NAMES])
         self._obs = {name: self._obs_column(name) for name in (*self._model.obs_columns, *self._optional())}
+
+    def _genes_alone(self, names: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Leave out features of other types than genes, where a column of ``var`` tells them apart."""
+        types = feature_types(pd.DataFrame(names).drop(columns=VAR_NAMES))
+        genes, others = (None, "") if types is None else are_genes(types, str(self.path))
+        if genes is None or not others:
+            return names
+        log.warning("%s: %s", self.path, others)
+        self._rows = ChosenColumns(self._rows, np.flatnonzero(genes))
+        return {column: np.array(values, dtype=object)[genes].tolist() for column, values in names.items()}
 
     def __len__(self) -> int:
         return len(self.cell_ids)
@@ -112,6 +132,14 @@ class CellStream:
             if name not in self._file:
                 parts = ", ".join(self._file) or "nothing"
                 raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
+
+    def _demand_names(self, n_cells: int, n_genes: int) -> None:
+        n_rows, n_columns = self._rows.shape
+        if (n_rows, n_columns) != (n_cells, n_genes):
+            raise DataError(
+                f"{self.path}: damaged: {self._name} is {n_rows} x {n_columns}, but there are names of "
+                f"{n_cells} cells and {n_genes} genes"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -182,9 +210,13 @@ class CellStream:
 
     def _remedy(self, seen: Fingerprint) -> str:
         """Options that say where fitting values are, or what these are."""
-        for name, other in judge_all(self._file, np.arange(len(self.cell_ids))).items():
-            if name != self._name and other.kind == "counts":
-                return f"{name} holds whole numbers: --set matrix={matrix_key(name)} values=counts"
+        rows = np.arange(len(self.cell_ids))
+        counts = choose_counts(self._file, judge_all(self._file, rows), rows, self._name)
+        if counts.name:
+            option = f"--set matrix={matrix_key(counts.name)} values=counts"
+            return f"{counts.name} holds whole numbers: {option}{counts.words}"
+        if counts.words:
+            return f"{counts.words}: name the raw counts, --set matrix=NAME values=counts"
         for values in self._model.accepts:
             if seen.kind in ACCEPTED[values]:
                 return f"If that is right, --set values={values}"
@@ -212,12 +244,14 @@ class CellStream:
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
-    """``var_names`` and the text columns of ``var``."""
+    """``var_names`` and the text columns of ``var`` that can be read."""
     names = {VAR_NAMES: read_index(var)}
-    for name in column_names(var):
-        column = read_column(var, name)
-        if not pd.api.types.is_numeric_dtype(column.dtype):
-            names[name] = _texts(column).tolist()
+    table, unreadable = readable_table(var)
+    for reason in unreadable.values():
+        log.warning("a column of var is left out: %s", reason)
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name].dtype):
+            names[str(name)] = _texts(table[name]).tolist()
     return names
 
 
@@ -233,7 +267,7 @@ def _provenance(file: h5py.File) -> dict[str, Any]:
         return {}
     try:
         provenance = json.loads(text.asstr()[()])
-    except ValueError:
+    except (TypeError, ValueError):
         provenance = None
     if not isinstance(provenance, dict):
         raise DataError(

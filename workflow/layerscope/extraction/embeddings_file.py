@@ -13,6 +13,7 @@ Readers raise DataError if the file is missing or no embeddings file, has no suc
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -164,8 +165,9 @@ def write_embeddings(
 ) -> None:
     """Write an embeddings file.
 
-    ``blocks`` are stretches of cells, first to last, each layer name to ``(n_cells_of_the_stretch, width)``,
-    float32 or float16. ``refused`` is row to reason, of the cells without representation: their rows are NaN.
+    ``blocks`` are stretches of cells, each layer name to ``(n_cells_of_the_stretch, width)``, float32 or
+    float16; those of a layer come first to last. ``refused`` is row to reason, of the cells without
+    representation: their rows are NaN.
     """
     import pandas as pd
     from anndata.io import write_elem
@@ -180,15 +182,15 @@ def write_embeddings(
         text = json.dumps(provenance, indent=1, sort_keys=True, allow_nan=False)
         write_elem(file, "uns", {PROVENANCE: text})
         write_elem(file, "obsm", {})
-        start = 0
+        written: Counter[str] = Counter()
         for block in blocks:
             for layer, rows in block.items():
                 name = f"obsm/{key(layer)}"
                 matrix = file[name] if name in file else _room(file, name, len(cell_ids), rows)
-                matrix[start : start + len(rows)] = rows
-            start += len(rows)
-        if start != len(cell_ids):
-            raise ValueError(f"{len(cell_ids)} cell ids for {start} rows")
+                matrix[written[layer] : written[layer] + len(rows)] = rows
+                written[layer] += len(rows)
+        if set(written.values()) != {len(cell_ids)}:
+            raise ValueError(f"{len(cell_ids)} cell ids for these rows of layers: {dict(written)}")
 
 
 def _room(file: h5py.File, name: str, n_cells: int, rows: npt.NDArray[Any]) -> h5py.Dataset:

@@ -122,7 +122,10 @@ class Engine:
         """What of weights and precision makes a layer that is not finite, and what to do."""
         precisions = {str(weight.dtype) for weight in self.model.module.stack.parameters()}
         if precisions | {f"torch.{layer.dtype}"} == {"torch.float32"}:
-            return f"the weights in {self.model.weights} are NaN or outgrow even float32; fetch them again"
+            return (
+                f"the weights in {self.model.weights}, or constants of their configuration, are wrong: it "
+                "outgrows even float32. Fetch the release again"
+            )
         return (
             "the values outgrow the precision. Use --dtype float32 (or bfloat16), and --stored-dtype float32"
         )

@@ -159,7 +159,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     device = _device(job.device)
     for name, known in job.sha256.items():
         if (weights / name).is_file():
-            demand_checksum(weights / name, known, "the study (--sha256)")
+            demand_checksum(weights / name, known, "--sha256")
     with files_read() as files:
         model = _model(weights, job)
     pooling = _pooling(model, job.pooling)

@@ -15,6 +15,7 @@ from layerscope.models.settings import assignments
 if TYPE_CHECKING:
     from layerscope.extraction.job import Extraction
 
+MAX_THREADS, MAX_SEED = 2**15, 2**63 - 1
 POOLINGS = """\
 poolings, each family's default first (docs/models.md says what each is):
   scfoundation      total_count_token, resolution_token, mean_genes, max_genes, mean, max, official
@@ -28,11 +29,18 @@ model's owners publish. A pooling of that name pools each numbered layer in thei
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line whose mistakes are told in one line; its help ends with the poolings."""
+    """A command line whose mistakes are told in one line; its help ends with the poolings.
+
+    What is not typed is not there, unless the option states a default.
+    """
 
     def __init__(self, description: str | None) -> None:
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(description=description, epilog=POOLINGS, formatter_class=formatter)
+        super().__init__(
+            description=description,
+            epilog=POOLINGS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            argument_default=argparse.SUPPRESS,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave."""
@@ -40,36 +48,28 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def add_options(p: argparse.ArgumentParser) -> None:
-    """Add what says which model runs over which cells, and how."""
+def add_options(p: Parser) -> None:
+    """Add what says which model runs over which cells, and how; the defaults are those of Extraction."""
     foundation = [name for name, family in FAMILIES.items() if family.foundation]
+    count, seed = whole_number(0), whole_number(0, MAX_SEED)
     p.add_argument("--family", required=True, choices=foundation)
     p.add_argument("--weights", required=True, type=Path, help="release folder of the family")
     p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
-    p.add_argument("--model", dest="name", metavar="MODEL", default="", help="name for log and provenance")
-    p.add_argument(
-        "--layers", type=at_least(0), default=0, help="refuse a checkpoint with another number of layers"
-    )
-    p.add_argument(
-        "--pooling",
-        default="",
-        help="at the numbered layers, one of those below; the family has a default",
-    )
-    p.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    p.add_argument("--stored-dtype", default="float32", choices=("float32", "float16"))
-    p.add_argument("--device", default="auto", choices=("cpu", "cuda", "auto"))
-    p.add_argument("--threads", type=at_least(0), default=0, help="CPU threads; 0: PyTorch's default")
-    p.add_argument(
-        "--token-budget", type=at_least(0), default=0, help="tokens of a batch; 0: what suits the device"
-    )
-    p.add_argument("--control", default="", choices=("", *CONTROLS))
-    p.add_argument("--control-seed", type=at_least(0), default=0)
-    p.add_argument("--seed", type=at_least(0), default=0, help="of what tokenisation draws per cell")
+    p.add_argument("--model", dest="name", metavar="MODEL", help="name for log and provenance")
+    p.add_argument("--layers", type=count, help="refuse a checkpoint with another number of layers")
+    p.add_argument("--pooling", help="at the numbered layers, one of those below; the family has a default")
+    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
+    p.add_argument("--stored-dtype", choices=("float32", "float16"))
+    p.add_argument("--device", choices=("cpu", "cuda", "auto"))
+    p.add_argument("--threads", type=whole_number(0, MAX_THREADS), help="CPU threads; 0: PyTorch's default")
+    p.add_argument("--token-budget", type=count, help="tokens of a batch; 0: what suits the device")
+    p.add_argument("--control", choices=("", *CONTROLS))
+    p.add_argument("--control-seed", type=seed)
+    p.add_argument("--seed", type=seed, help="of what tokenisation draws per cell")
     p.add_argument(
         "--sha256",
         action="extend",
         nargs="+",
-        default=[],
         metavar="FILE=SHA256",
         help="refuse a file of the weights with another checksum",
     )
@@ -78,22 +78,22 @@ def add_options(p: argparse.ArgumentParser) -> None:
         dest="settings",
         action="extend",
         nargs="+",
-        default=[],
         metavar="KEY=VALUE",
         help="of the family, see docs/models.md",
     )
 
 
-def at_least(lowest: int) -> Callable[[str], int]:
-    """A reader of whole numbers from ``lowest``."""
+def whole_number(lowest: int, highest: int = 2**31 - 1) -> Callable[[str], int]:
+    """A reader of whole numbers between these two."""
 
     def read(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = lowest - 1
-        if number < lowest:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least {lowest}")
+        if not lowest <= number <= highest:
+            expected = f"expected a whole number from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(f"{text!r}: {expected}")
         return number
 
     return read
@@ -103,7 +103,8 @@ def extraction(args: argparse.Namespace) -> Extraction:
     """What the options say."""
     from layerscope.extraction.job import Extraction
 
-    options = {field.name: getattr(args, field.name) for field in fields(Extraction)}
-    return Extraction(
-        **options | {"settings": assignments(args.settings), "sha256": assignments(args.sha256, "--sha256")}
-    )
+    typed = vars(args)
+    options = {field.name: typed[field.name] for field in fields(Extraction) if field.name in typed}
+    for name, option in (("settings", "--set"), ("sha256", "--sha256")):
+        options[name] = assignments(typed.get(name, []), option)
+    return Extraction(**options)

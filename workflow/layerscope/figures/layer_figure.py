@@ -22,6 +22,12 @@ from layerscope.figures.layer_words import (
 )
 from layerscope.figures.levels import ceiling_intervals
 from layerscope.figures.models import read_models
+from layerscope.figures.representations import (
+    compared_representations,
+    representation_caption,
+    representation_figure,
+    representation_title,
+)
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CurveStyle, look, save
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
@@ -39,8 +45,11 @@ def draw_scores(
     settings: Mapping[str, Any],
     layers_path: str | Path | None = None,
     ceilings_path: str | Path | None = None,
+    representations_path: str | Path | None = None,
 ) -> None:
     """Draw the scores of one task and protocol against depth and write the figure to every output.
+
+    Where no model has layers, the representations are drawn one below the other instead.
 
     Parameters
     ----------
@@ -54,6 +63,9 @@ def draw_scores(
         cannot be told from it (filled signs).
     ceilings_path
         Table of the noise ceilings: their intervals.
+    representations_path
+        Table of the compared representations: the primary metric of conditions without layers, intervals of
+        all at once, and which cannot be told from the best.
 
     Raises
     ------
@@ -65,8 +77,16 @@ def draw_scores(
     models = read_models(settings)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     which = {"task": task, "protocol": protocol, "source": str(scores_path)}
-    rows = select(read_scores(scores_path), models, metrics=choices.metrics, **which)
+    table = representations_path
+    compared = compared_representations(table, task, protocol) if table else None
+    metrics = {} if compared is None else dict(zip(compared["condition"], compared["metric"], strict=True))
+    rows = select(read_scores(scores_path), models, metrics={**metrics, **choices.metrics}, **which)
     models = {name: model for name, model in models.items() if (rows["model"] == name).any()}
+    layered = any(model.kind == "foundation" for model in models.values())
+    if layered:  # the curves of controls of a single embedding would have no layers
+        alone = {model.name for model in models.values() if model.kind == "baseline"}
+        models = {name: model for name, model in models.items() if model.of not in alone}
+        rows = rows[rows["model"].isin(list(models))]
     drawing = Drawing(
         task=task,
         protocol=protocol,
@@ -79,8 +99,15 @@ def draw_scores(
         settings=settings,
     )
     with look():
-        figure = _figure(drawing)
-        save(figure, outputs, title=title_of(drawing), caption=caption_of(drawing), table=scores_path)
+        if layered:
+            figure, title, caption = _figure(drawing), title_of(drawing), caption_of(drawing)
+        else:
+            figure = representation_figure(drawing, compared)
+            title, caption = (
+                representation_title(drawing),
+                representation_caption(drawing, compared is not None),
+            )
+        save(figure, outputs, title=title, caption=caption, table=scores_path)
 
 
 def _figure(drawing: Drawing) -> Figure:

@@ -106,7 +106,7 @@ def draw_curve(axes: Any, points: Curve, style: CurveStyle) -> None:
     signs: dict[str, Any] = {"linestyle": "", "marker": style.marker, "markeredgecolor": style.colour}
     signs |= {"markersize": 3.2 if blocks.sum() > 14 else 4, "markeredgewidth": 0.8, "zorder": 4.5}
     alike = points.choice.alike if points.choice else None
-    is_alike = np.array([alike is None or layer in alike for layer in points.layers])
+    is_alike = np.array([alike is None or layer in alike for layer in points.layers], dtype=bool)
     for own, face in ((blocks & ~is_alike, "white"), (blocks & is_alike, style.colour)):
         axes.plot(points.position[own], points.estimate[own], markerfacecolor=face, **signs)
     for index in np.flatnonzero(~blocks & np.isfinite(points.estimate)):

@@ -1,17 +1,22 @@
-"""The entries of a study's catalogue of models: foundation models, their controls, and baselines."""
+"""The entries of a study's catalogue of models: foundation models, controls, baselines, and stored ones."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from layerscope.models.published import Published
 from layerscope.settings import Name, Seed, Settings, exactly_one, keys_among
-from layerscope.sources.settings import OneFile
+from layerscope.sources.settings import OneFile, Text
 
 Whole = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ControlName = Literal["untrained", "gene_permuted", "values_permuted"]
+PATTERN = "*"
+"""In `layers` of stored embeddings: the part of an array's name that is the layer's."""
 
 
 def _option(value: Any) -> Any:
@@ -68,7 +73,7 @@ class FoundationModel(Settings):
 class Control(Settings):
     """A foundation model with something taken away."""
 
-    control: Literal["untrained", "gene_permuted", "values_permuted"]
+    control: ControlName
     """`untrained` draws the weights anew by the architecture's own initialisation; `gene_permuted` deals the
     trained gene embeddings out to the wrong genes; `values_permuted` leaves the model as it is and deals each
     cell's values out among the genes that the cell expresses: what a layer still tells, it has from which
@@ -95,15 +100,131 @@ class Baseline(Settings):
     and `hellinger_svd` (50)."""
 
 
+class EmbeddingsFile(Settings):
+    """A file of embeddings that you have, and where the names of its cells are."""
+
+    path: Text
+    """`.h5ad`, `.zarr`, `.npz`, `.npy`, `.parquet`, `.csv` or `.tsv`. `{condition}` in it stands for the name
+    of the condition that the cells are of, where each has a file of its own."""
+    cells: Text | None = None
+    """Another file that names the cells, in the order of the rows: a table (`.csv`, `.tsv`, `.parquet`), an
+    h5ad, or a `.txt` of one name a line without a heading. Needed for `.npy`."""
+    column: Text | None = None
+    """Where the names are in their file: a column of the table or of `obs`; of an `.npz`, an array. null: the
+    index of `obs`; of a table its index, or else its first column."""
+
+
+def _layer_name(key: Any) -> Any:
+    """`1` and `"1"` are layer `"01"`."""
+    number = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
+    return f"{int(number):02d}" if isinstance(number, str) and re.fullmatch("[0-9]{1,3}", number) else key
+
+
+def _layer_names(layers: Any) -> Any:
+    if not isinstance(layers, Mapping):
+        return layers
+    named = {_layer_name(key): place for key, place in layers.items()}
+    if len(named) < len(layers):
+        raise ValueError(f"a layer is named twice in {list(layers)}; name each once")
+    return named
+
+
+def _places(layers: str | dict[str, str]) -> dict[str, str]:
+    """Layer names to arrays; one text alone is the embedding, or a pattern for all layers."""
+    if isinstance(layers, str):
+        layers = {PATTERN if PATTERN in layers else "official": layers}
+    for name, place in layers.items():
+        if not re.fullmatch(r"[0-9]{2,3}|official|\*", name):
+            raise ValueError(
+                f"{name!r} is no name of a layer; expected 'official', a number (00: what enters the first "
+                "block), or '*' for a pattern"
+            )
+        if place.count(PATTERN) != (name == PATTERN):
+            raise ValueError(
+                f"{name}: {place}: write patterns as '*: obsm/layer_*', with one '*' for the layer's name, "
+                "and other arrays without"
+            )
+    return layers
+
+
+def _kind_of_layers(layers: Any) -> str:
+    return "<table>" if isinstance(layers, Mapping) else "<text>"
+
+
+Layers = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[dict[str, Text], Field(min_length=1), Tag("<table>")],
+    Discriminator(_kind_of_layers),
+    BeforeValidator(_layer_names),
+    AfterValidator(_places),
+]
+
+
+class StoredModel(Settings):
+    """Embeddings that you bring: of one model, one array or one for each layer."""
+
+    family: Literal["stored"]
+    """`stored`."""
+    source: EmbeddingsFile
+    """Where the arrays are."""
+    layers: Layers | None = None
+    """Layer: array, such as `{official: obsm/X_scVI}` or `{1: obsm/h1, 2: obsm/h2}`; or a pattern for all,
+    `obsm/layer_*`, where `*` is a number or `official`. Arrays are `X`, `obsm/NAME` or `layers/NAME` of an
+    h5ad or zarr, the names of an `.npz`, or columns of lists of a parquet. null: the only array of the file
+    (`.npy`, or all columns of numbers of a table), as `official`."""
+    max_missing: Share = 0.05
+    """Share of the prepared cells that may have no embedding; they are left out of its scores. More are
+    refused."""
+    max_surplus: Share = 1.0
+    """Share of the file's cells that may be none of the prepared ones; more are refused. Cells of other
+    conditions, or that quality control removes, are such cells."""
+    control: ControlName | None = None
+    """What was taken away, where this is a control of another model: mostly `untrained`, the same network
+    before training."""
+    of: Name | None = None
+    """That other model."""
+    title: str | None = None
+    """For the report."""
+    licence: str = ""
+    """For the report."""
+    citation: str = ""
+    """For the report."""
+    trained_on: str = ""
+    """For the report."""
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Layer names to arrays, patterns as they are; the empty array stands for the only one."""
+        return self.layers if isinstance(self.layers, dict) else {"official": ""}
+
+    def source_of(self, condition: str) -> dict[str, str]:
+        """The file of a condition's cells, as the source's keys say it."""
+        source: dict[str, str] = self.source.model_dump(exclude_none=True)
+        files = {
+            key: source[key].replace("{condition}", condition) for key in ("path", "cells") if key in source
+        }
+        return source | files
+
+    @model_validator(mode="after")
+    def _demand_both(self) -> Self:
+        if (self.control is None) != (self.of is None):
+            given, other = ("of", "control") if self.control is None else ("control", "of")
+            raise ValueError(f"{given!r} needs {other!r} beside it: control: untrained, of: MODEL")
+        return self
+
+
 def _kind(entry: Any) -> str:
     if not isinstance(entry, Mapping):
-        return "<control>" if isinstance(entry, Control) else "<baseline>"
+        kinds = ((Control, "<control>"), (FoundationModel, "<foundation>"), (StoredModel, "<stored>"))
+        return next((kind for of, kind in kinds if isinstance(entry, of)), "<baseline>")
+    if entry.get("family") == "stored":
+        return "<stored>"
     return "<control>" if "control" in entry else "<foundation>" if "weights" in entry else "<baseline>"
 
 
 ModelEntry = Annotated[
     Annotated[FoundationModel, Tag("<foundation>")]
     | Annotated[Control, Tag("<control>")]
+    | Annotated[StoredModel, Tag("<stored>")]
     | Annotated[Baseline, Tag("<baseline>")],
     Discriminator(_kind),
 ]

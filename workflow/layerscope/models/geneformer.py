@@ -21,6 +21,7 @@ from layerscope.models.base import (
 )
 from layerscope.models.geneformer_files import (
     CELL,
+    CONFIG,
     END,
     IGNORED,
     Dictionaries,
@@ -138,5 +139,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> Geneformer:
     folder = model_folder(folder, settings.take("model", ""))
     weights, config, tensors = read_network(folder, trusted_sha256=settings.take("trust_sha256", ""))
     dictionaries = read_dictionaries(folder, settings.take("dictionaries", ""), config.vocabulary_size)
-    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as, CONFIG)
     return Geneformer(module, dictionaries, weights, settings)

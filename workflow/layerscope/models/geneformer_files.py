@@ -74,14 +74,14 @@ def stored_as(name: str) -> Sequence[str]:
 
 def model_folder(folder: Path, name: str) -> Path:
     """The model's folder: ``folder`` itself, or the one of that name in a whole release."""
+    models = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if name and not (folder / name).is_dir():
-        models = ", ".join(path.parent.name for path in sorted(folder.glob(f"*/{CONFIG}"))) or "none"
-        raise ConfigError(f"{folder}: --set model={name}: no such model; there are: {models}")
+        listed = ", ".join(models) or "none"
+        raise ConfigError(f"{folder}: --set model={name}: no such model; there are: {listed}")
     if name:
         return folder / name
     if (folder / CONFIG).is_file() or not folder.is_dir():
         return folder
-    models = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if len(models) > 1:
         raise ConfigError(f"{folder}: holds {', '.join(models)}; choose one with --set model=NAME")
     return folder / models[0] if models else folder

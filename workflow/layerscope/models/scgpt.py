@@ -128,5 +128,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScGpt:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
     config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(ScGptEncoder, config, tensors, weights, IGNORED, stored_as, ARGUMENTS)
     return ScGpt(module, release, folder, settings, seed)

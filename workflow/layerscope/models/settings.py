@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from layerscope.settings import suggest
 T = TypeVar("T", str, int, float, bool)
 STREAM_SETTINGS = ("matrix", "values", "gene_column")  # of every family: how the file of cells is read
 KINDS = {int: "a whole number", float: "a float, such as 0.5", bool: "true or false", str: "text"}
+LARGEST = 2**62  # beyond, numbers of cells and tokens cannot be computed with
 YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -35,7 +35,7 @@ class Settings:
         if choices and value not in choices:
             named = ", ".join(str(choice) for choice in choices if choice != "")
             raise ConfigError(f"--set {name}={value!r}; choose one of {named}")
-        if lowest is not None and name in self._given and value < lowest:
+        if lowest is not None and name in self._given and float(value) < lowest:
             raise ConfigError(f"--set {name}={value}: expected {lowest:g} or more")
         self._asked[name] = value
         return value
@@ -45,8 +45,8 @@ class Settings:
             if kind is bool and not isinstance(value, bool):
                 return YES_OR_NO[str(value).lower()]
             converted = kind(value)
-            if isinstance(converted, float) and not math.isfinite(converted):
-                raise ValueError("not finite")
+            if isinstance(converted, int | float) and not abs(converted) < LARGEST:
+                raise ValueError("too large, or not a number")
             return converted
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ConfigError(f"--set {name}={value!r} is not {KINDS[kind]}") from error

@@ -227,11 +227,12 @@ def load_network(
     path: Path,
     ignored: Sequence[str],
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
+    stated_in: str = "the configuration",
 ) -> Network:
     """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
     with torch.device("meta"):
         module = network(config)
-    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as)
+    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as, stated_in=stated_in)
     return module
 
 
@@ -242,6 +243,7 @@ def load_strictly(
     ignored: Sequence[str],
     path: Path,
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
+    stated_in: str = "the configuration",
 ) -> None:
     """Put the tensors of a checkpoint into ``module`` as float32.
 
@@ -258,6 +260,8 @@ def load_strictly(
     stored_as
         Names in the checkpoint of the equal parts, stacked along the first dimension, that make a parameter
         of the module; by default its own name.
+    stated_in
+        Where the sizes of ``module`` stand, for messages.
 
     Raises
     ------
@@ -283,7 +287,7 @@ def load_strictly(
             if tensors[part].shape != (rows // len(names), *rest):
                 raise ModelError(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
-                    f"the configuration asks for {(rows // len(names), *rest)}"
+                    f"{stated_in} asks for {(rows // len(names), *rest)}"
                 )
             demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {

@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import Any
 
 import layerscope
-from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.models.entries import Control, FoundationModel, StoredModel
 from layerscope.study import Study, stated
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
@@ -31,18 +31,17 @@ def _model(study: Study, name: str) -> dict[str, Any]:
     entry, trained = study.models[name], study.trained(name)
     foundation = trained if isinstance(trained, FoundationModel) else None
     pretrain = foundation.weights.pretrain if foundation else None
-    trained_on = foundation.trained_on if foundation else ""
-    kinds = {Baseline: "baseline", Control: "control", FoundationModel: "foundation"}
+    control = entry.control if isinstance(entry, Control | StoredModel) else None
+    about = {key: getattr(trained, key, "") for key in ("licence", "citation", "trained_on")}
     return {
-        "kind": kinds[type(entry)],
+        "kind": "control" if control else "foundation" if study.has_layers(name) else "baseline",
         "family": trained.family,
-        "control": entry.control if isinstance(entry, Control) else None,
-        "of": entry.of if isinstance(entry, Control) else None,
-        "layers": foundation.layers if foundation else 0,
+        "control": control,
+        "of": entry.of if isinstance(entry, Control | StoredModel) else None,
+        "layers": study.n_layers(name),
         "title": entry.title or name,
-        "licence": foundation.licence if foundation else "",
-        "citation": foundation.citation if foundation else "",
-        "trained_on": f"pretrained here on {pretrain.cells}" if pretrain else trained_on,
+        **about,
+        **({"trained_on": f"pretrained here on {pretrain.cells}"} if pretrain else {}),
     }
 
 

@@ -30,7 +30,7 @@ def model_table(models: Mapping[str, Model]) -> Grid:
         {
             "model": model.name,
             "title": model.title if model.title != model.name else "",
-            "kind": f"control: {control_label(model.control)}" if model.control else model.kind,
+            "kind": _kind(model),
             "layers": model.n_layers or None,
             "trained on": _training(model),
             "licence": model.about.get("licence", ""),
@@ -43,8 +43,15 @@ def model_table(models: Mapping[str, Model]) -> Grid:
     return grid_of(without_empty(table), key="models", caption=caption)
 
 
+def _kind(model: Model) -> str:
+    kind = f"control: {control_label(model.control)}" if model.control else model.kind
+    if model.family == "stored":
+        return f"{kind}, brought" if model.control else "embeddings that were brought"
+    return kind
+
+
 def _training(model: Model) -> str:
-    if model.kind == "baseline":
+    if model.kind == "baseline" and model.family != "stored":
         return "nothing: computed from the cells that are scored"
     if model.control == "untrained":
         return f"nothing: the architecture of {model.of} with weights drawn anew"

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.figures.published import read_published
+from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import (
     condition_order,
     condition_title,
@@ -41,6 +42,7 @@ from layerscope.report.grid import Grid, Source, grid_of, without_constant, with
 from layerscope.report.moves import moves
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
+from layerscope.report.representations import representation_answers, representation_grid
 from layerscope.report.truth import truth
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
@@ -67,6 +69,7 @@ def write_report(
     tables: Sequence[str | Path] = (),
     referee: str | Path | None = None,
     warnings: str | Path | None = None,
+    representations: str | Path | None = None,
     behind: Sequence[str | Path] = (),
 ) -> None:
     """Write the report of a study.
@@ -92,6 +95,8 @@ def write_report(
         What a referee would object, and what answers it (:mod:`layerscope.report.referee`).
     warnings
         What the jobs warned of (:mod:`layerscope.report.warned`).
+    representations
+        The compared representations: the answer for conditions without layers.
     behind
         Files of the study that the page names and does not show.
 
@@ -106,23 +111,30 @@ def write_report(
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers, of_published = (Source.beside(path, output) for path in (scores, layers, published))
     published_grid, published_words = published_table(read_published(published), of_published)
-    primary = _primary(all_scores, all_layers)
+    compared = read_representations(representations) if representations else pd.DataFrame()
+    primary = _primary(all_scores, all_layers, compared)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     answered = answers(all_layers, settings, models, of_layers)
+    alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
+    of_alone = Source.beside(str(representations), output)
+    advised = representation_answers(alone, settings, models, of_alone) if len(alone) else []
 
     def place(summary: str | Path) -> tuple[int, str]:
         condition = Path(summary).parent.name
         return (conditions.index(condition) if condition in conditions else len(conditions)), str(summary)
 
-    sources: list[str | Path] = [scores, layers, published, *(path for path in (referee, warnings) if path)]
+    optional = (path for path in (representations, referee, warnings) if path)
+    sources: list[str | Path] = [scores, layers, published, *optional]
     sources += [*behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answered,
-        caution=caution(answered),
+        representations=advised,
+        representation_table=representation_grid(alone, settings, of_alone) if len(alone) else None,
+        caution=caution([*answered, *advised]),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),
         intervals=_intervals(all_scores),
@@ -168,10 +180,11 @@ def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _primary(scores: pd.DataFrame, layers: pd.DataFrame) -> set[tuple[str, str]]:
-    """Tasks with their primary metrics: those that layers were chosen by, or that they would be chosen by."""
-    if len(layers):
-        return set(zip(layers["task"], layers["metric"], strict=True))
+def _primary(scores: pd.DataFrame, *compared: pd.DataFrame) -> set[tuple[str, str]]:
+    """Tasks with their primary metrics: those that scores were compared by, or that they would be."""
+    used = [set(zip(table["task"], table["metric"], strict=True)) for table in compared if len(table)]
+    if used:
+        return set().union(*used)
     runs = set(zip(scores["task"], scores["protocol"], strict=True))
     return {(task, primary_metrics(task, protocol)[0]) for task, protocol in runs}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from layerscope.errors import SourceError
@@ -16,6 +17,7 @@ from layerscope.files import whole
 from layerscope.sources.addresses import Expected
 from layerscope.sources.manifest import sha256
 
+LOG = logging.getLogger(__name__)
 MAX_NAMES_SHOWN = 20
 
 
@@ -34,9 +36,26 @@ def extract_member(
 ) -> None:
     """Take one file out of a tar archive, compressed or not; its name there is never used as a path.
 
-    Raises SourceError if it is not there, DamagedError if it, or the archive, is not what it must be.
+    Where no file is at ``member``, but one of its name is in another folder of the archive, that is taken and
+    a warning says so. Raises SourceError if there is none, DamagedError if the file, or the archive, is not
+    what it must be.
     """
-    names = []
+    names: list[str] = []
+    if _taken(archive, member, output, expected or Expected(), names):
+        return
+    elsewhere = [name for name in names if PurePosixPath(name).name == PurePosixPath(member).name]
+    if len(elsewhere) == 1:
+        LOG.warning("%s: no member %r; taking %r", Path(archive).name, member, elsewhere[0])
+        _taken(archive, elsewhere[0], output, expected or Expected(), [])
+        return
+    shown = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
+    raise SourceError(f"{Path(archive).name}: no member {member!r}; there are {shown}")
+
+
+def _taken(
+    archive: str | Path, member: str, output: str | Path, expected: Expected, names: list[str]
+) -> bool:
+    """Take a file out, if it is there; the names of all entries before it are added to ``names``."""
     with _damage_named(archive), tarfile.open(archive, "r:*") as tar:
         for entry in tar:
             names.append(entry.name)
@@ -47,10 +66,9 @@ def extract_member(
                 raise SourceError(f"{Path(archive).name}: member {entry.name!r} is a link or no regular file")
             with content, whole(output) as scratch:
                 _copy(content, scratch)
-                _demand(scratch, expected or Expected(), f"{Path(archive).name}: member {entry.name!r}")
-            return
-    shown = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
-    raise SourceError(f"{Path(archive).name}: no member {member!r}; there are {shown}")
+                _demand(scratch, expected, f"{Path(archive).name}: member {entry.name!r}")
+            return True
+    return False
 
 
 def _demand(path: Path, expected: Expected, what: str) -> None:

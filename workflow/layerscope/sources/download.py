@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,46 +33,67 @@ PIECE = 1 << 14  # what is lost of a body when its connection breaks
 
 
 def download(
-    address: Address, output: str | Path, retries: Retries | None = None, member: str | None = None
+    address: Address,
+    output: str | Path,
+    retries: Retries | None = None,
+    member: str | None = None,
+    together: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fetch a file, whole or not at all, unless it is there and right; returns its manifest.
 
     A file that ends in ``.gz`` is decompressed if ``output`` does not, and of an archive one ``member`` is
-    taken out. What has come when a download breaks is kept under a hidden name beside ``output``, and the
-    next call goes on from there. Where another file came before, and no checksum is known, a warning says so.
-    Raises SourceError if the file cannot be had, or is not what it must be.
+    taken out; ``together`` names all files beside ``output`` that come out of one archive, which one process
+    at a time fetches and which is kept until all of them are there. What has come when a download breaks is
+    kept under a hidden name beside ``output``, and the next call goes on from there. Where another file came
+    before, and no checksum is known, a warning says so. Raises SourceError if the file cannot be had, or is
+    not what it must be.
     """
     output = Path(output)
     manifest = already_there([address], output, member)
     if manifest is not None:
         return manifest
     before = read_manifest(output)
-    try:
-        part = Partial(output, address.fetched_from)
-        headers = _fetch(address, part, retries or Retries())
-        _demand_right(address, part, headers)
-        fetched = {"fetched_bytes": part.size, "fetched_sha256": sha256(part.path)}
-        _put_in_place(address, part.path, output, member)
-        version = part.version
-        part.discard()
-    except DamagedError as error:
-        part.discard()
-        raise SourceError(f"{address.fetched_from}: {error}; nothing of it is kept") from error
-    except OSError as error:
-        error.filename = error.filename or str(output)  # a full disk, say, for the message
-        raise
-    manifest = write_manifest(
-        output,
-        address.url,
-        member=member,
-        fetched_from=address.fetched_from if address.fetched_from != address.url else None,
-        etag=version.etag if version else None,
-        last_modified=version.modified if version else None,
-        revision=headers.get("x-repo-commit"),
-        before=_another_file(before, address, output),
-        **fetched,
-    )
-    return manifest
+    archive = output.with_name(address.name) if len(together) > 1 else output
+    with _alone(archive) if archive != output else nullcontext():
+        try:
+            part = Partial(archive, address.fetched_from)
+            about = _fetched(address, part, retries or Retries())
+            _put_in_place(address, part.path, output, member)
+            if all(output.with_name(name).is_file() for name in together):
+                part.discard()
+        except DamagedError as error:
+            part.discard()
+            raise SourceError(f"{address.fetched_from}: {error}; nothing of it is kept") from error
+        except OSError as error:
+            error.filename = error.filename or str(output)  # a full disk, say, for the message
+            raise
+    another = _another_file(before, address, output)
+    return write_manifest(output, address.url, member=member, before=another, **about)
+
+
+def _fetched(address: Address, part: Partial, retries: Retries) -> dict[str, Any]:
+    """Fetch what is missing of a file and compare it with what is known of it; for its manifest."""
+    headers = _fetch(address, part, retries)
+    _demand_right(address, part, headers)
+    version = part.version
+    return {
+        "fetched_from": address.fetched_from if address.fetched_from != address.url else None,
+        "etag": version.etag if version else None,
+        "last_modified": version.modified if version else None,
+        "revision": headers.get("x-repo-commit"),
+        "fetched_bytes": part.size,
+        "fetched_sha256": sha256(part.path),
+    }
+
+
+@contextmanager
+def _alone(archive: Path) -> Iterator[None]:
+    """Wait until no other process fetches this archive."""
+    lock = archive.with_name(f".download.{archive.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def already_there(
@@ -82,8 +105,10 @@ def already_there(
     manifest = read_manifest(output)
     for address in addresses:
         if manifest.get("url") == address.url and manifest.get("member") == member:
-            known = {"fetched_sha256": address.sha256, "sha256": address.member.sha256}
-            as_known = all(manifest.get(key) == value for key, value in known.items() if value)
+            own, fetched = address.member.sha256, address.sha256
+            as_known = (
+                manifest.get("sha256") == own if own else fetched in (None, manifest.get("fetched_sha256"))
+            )
             if not as_known or not is_unchanged(output, manifest):
                 return None
             LOG.info("%s: already there", output.name)

@@ -18,7 +18,7 @@ from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, NoSuchFileError, 
 LOG = logging.getLogger(__name__)
 
 CHECKED = ("bytes", "sha256", "md5", "member", "member_bytes", "member_sha256")
-KNOWN = (*KINDS, "alternatives", *CHECKED, "licence", "accepted", "model", "mirror")
+KNOWN = (*KINDS, "alternatives", *CHECKED, "together", "licence", "accepted", "model", "mirror")
 
 
 def fetch(
@@ -36,7 +36,9 @@ def fetch(
         One of ``path``, ``url``, ``geo``, ``huggingface``; ``alternatives``, other places of the same bytes,
         asked in this order where the first does not give the file; ``bytes``, ``sha256`` and ``md5``, which
         are checked; ``member``, the file to take out of an archive, and its ``member_bytes`` and
-        ``member_sha256``; and for weights ``model``, ``licence`` and whether it has been ``accepted``.
+        ``member_sha256``; ``together``, names of all files beside the output that come out of one archive,
+        which is then fetched once; and for weights ``model``, ``licence`` and whether it has been
+        ``accepted``.
     output
         The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``.
     mirror
@@ -82,21 +84,21 @@ def fetch(
 
 def _places(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The source, and the same file at each of its alternatives."""
-    checks = {key: settings[key] for key in CHECKED if key in settings}
+    checks = {key: settings[key] for key in (*CHECKED, "together") if key in settings}
     return [dict(settings), *(checks | dict(place) for place in settings.get("alternatives", ()))]
 
 
 def _download(source: Mapping[str, Any], output: Path, through: str | None, retries: Retries) -> None:
-    member = source.get("member")
+    member, together = source.get("member"), source.get("together", ())
     try:
-        download(address(source, through), output, retries, member)
+        download(address(source, through), output, retries, member, together)
     except NoSuchFileError as error:
         respelt = _other_spelling(source)
         if respelt is None:
             raise
         LOG.warning("%s. GEO may keep it as %s; asking for that", error, respelt["geo"]["file"])
         try:
-            download(address(respelt, through), output, retries, member)
+            download(address(respelt, through), output, retries, member, together)
         except NoSuchFileError:
             raise error from None
 

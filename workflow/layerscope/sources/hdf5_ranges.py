@@ -71,9 +71,7 @@ def fetch_values(remote: RemoteFile, datasets: Sequence[h5py.Dataset], name: str
         text = h5py.check_string_dtype(array.dtype)
         if text is not None and text.length is None and not is_filtered(array):
             content = b"".join(remote.parts.read(*span) for span in spans.tolist())
-            used = np.frombuffer(
-                content[: len(content) // REFERENCE.itemsize * REFERENCE.itemsize], REFERENCE
-            )
+            used = np.frombuffer(content, REFERENCE, len(content) // REFERENCE.itemsize)
             heaps.append(used["heap"][used["length"] > 0].astype(np.int64))
     _fetch_heaps(remote, np.unique(np.concatenate(heaps)), arrays[0].file.userblock_size, name)
 

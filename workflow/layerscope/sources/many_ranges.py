@@ -29,6 +29,7 @@ CONNECTIONS = 32
 FREE_GAP = 1 << 10  # bytes that cost less than another request
 LONGEST_RANGE = 1 << 20
 PIECES_OF_PART, BYTES_OF_PART = 32, 1 << 18  # what a kill can lose, beside what is on its way
+SILENT = 5  # seconds before progress is shown
 MAY_PASS = (TransientError, aiohttp.ClientError, TimeoutError, OSError)
 
 Spans = list[tuple[int, int]]  # first byte, and the byte after the last
@@ -44,7 +45,7 @@ def fetch_ranges(
     web = _checked_web(url, version)
     waiting = deque(zip(starts, stops, strict=True))
     with tqdm(
-        desc=name, total=sum(stops) - sum(starts), unit="B", unit_scale=True, mininterval=10
+        desc=name, total=sum(stops) - sum(starts), unit="B", unit_scale=True, mininterval=10, delay=SILENT
     ) as progress:
 
         def come(pieces: Pieces) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -83,6 +83,11 @@ class RemoteFile(Settings):
             if getattr(self, key) is not None and self.member is None:
                 raise ValueError(f"{key!r} is of a file in an archive: name it as 'member'")
         return self
+
+    @property
+    def archive(self) -> tuple[Any, ...] | None:
+        """The archive that the file comes out of, if it comes out of one that is fetched."""
+        return (self.url, self.huggingface, self.geo) if self.member and not self.path else None
 
     @property
     def known_sha256(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What is known about the layers of one model: the record that the choice fills and the words are made of."""
+"""What is known about layers and representations: the records that a choice fills and words are made of."""
 
 from __future__ import annotations
 
@@ -79,3 +79,33 @@ class LayerChoice:
     below_untrained: tuple[str, ...] = ()
     untrained_same_layer: Measured | None = None
     over_same_layer: Difference = field(default_factory=Difference)
+
+
+@dataclass(frozen=True)
+class RepresentationChoice:
+    """What is known about the representations of one condition, by one protocol.
+
+    A representation is what a model gives of itself: its layer ``official``, be it of a baseline, an
+    embedding that the user brought, or a foundation model's. ``ranked`` are those with a score, highest
+    first; the differences are the highest's to each of them, and hold for all at once (max-T).
+    """
+
+    condition: str
+    task: str
+    protocol: str
+    metric: str
+    ranked: tuple[Measured, ...] = ()
+    reason: str = ""
+    ahead: tuple[Difference, ...] = ()
+    p_best: tuple[float, ...] = ()  # of being the best; NaN without resamples
+    p_alone: float = NAN  # that none of the others is the best
+    p_alone_family: float = NAN  # after Holm; NaN before the correction
+    untrained: tuple[Measured | None, ...] = ()  # mean of the untrained controls of each
+    over_untrained: tuple[Difference, ...] = ()
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """The models that cannot be told from the highest, itself first; without resamples none."""
+        return tuple(
+            score.model for score, p in zip(self.ranked, self.p_best, strict=True) if p > SIGNIFICANT
+        )

@@ -18,6 +18,7 @@ from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
 from layerscope.statistics.layer_curves import LayerCurve, curve_table, differences, layer_curve
 from layerscope.statistics.multiple_testing import holm
 from layerscope.statistics.recommendation import recommend
+from layerscope.statistics.representations import choose_representations
 from layerscope.statistics.shifts import shifts
 from layerscope.statistics.trust import decides, most_trusted
 from layerscope.tables import OFFICIAL, read_scores, write_table
@@ -47,6 +48,7 @@ def write_layer_choice(
     conditions: Sequence[str] = (),
     curves: str | Path | None = None,
     shifts: str | Path | None = None,
+    representations: str | Path | None = None,
 ) -> None:
     """Say which layer of each model to use for each condition, and how sure that is.
 
@@ -66,6 +68,9 @@ def write_layer_choice(
         Every layer, with simultaneous intervals.
     shifts
         Whether the best layer moves between conditions.
+    representations
+        What each model gives of itself, compared: baselines, embeddings that the user brought, and the
+        official ones of foundation models.
 
     Raises
     ------
@@ -78,12 +83,15 @@ def write_layer_choice(
     if conditions:
         order = [*conditions, *sorted(set(table["condition"]) - set(conditions))]
         table["condition"] = pd.Categorical(table["condition"], order)
-    chosen = choose_layers(table, resamples, models_of(models))
+    described = models_of(models)
+    chosen = choose_layers(table, resamples, described)
     write_table(output, chosen.layers)
     if curves:
         write_table(curves, chosen.curves)
     if shifts:
         write_table(shifts, chosen.shifts)
+    if representations:
+        write_table(representations, choose_representations(table, resamples, described))
 
 
 def choose_layers(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice
+from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice, RepresentationChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.tasks.catalogue import TASKS
 
@@ -24,7 +24,7 @@ def recommend(choice: LayerChoice) -> str:
     if best is None:
         why = f": {choice.reason}" if choice.reason else ""
         return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
-    sentences = [_which(choice, best), _weak(best, choice), _held_out(choice)]
+    sentences = [_which(choice, best), _weak(best, choice.task, choice.metric), _held_out(choice)]
     sentences += [_against_official(choice), _against_baseline(choice), _against_untrained(choice)]
     entering = choice.embedding_layer
     if entering is not None and not entering.estimate < best.estimate:
@@ -34,11 +34,55 @@ def recommend(choice: LayerChoice) -> str:
     return " ".join(filter(None, sentences))
 
 
+def recommend_representation(choice: RepresentationChoice) -> str:
+    """Say in plain sentences which representation to use, and which cannot be told from it."""
+    if not choice.ranked:
+        why = f": {choice.reason}" if choice.reason else ""
+        return f"No representation can be recommended for {choice.condition}{why}."
+    best, others = choice.ranked[0], choice.ranked[1:]
+    sentences = [f"For {choice.condition}, {_highest(choice)}."]
+    if others and not np.isnan(choice.ahead[1].p):
+        sentences.append(
+            f"The next, {others[0].model}, scores {_number(others[0].estimate)}; the difference is "
+            f"{_gain(choice.ahead[1])}."
+        )
+    sentences += [_weak(best, choice.task, choice.metric), _beside_untrained(choice)]
+    return " ".join(filter(None, sentences))
+
+
+def _highest(choice: RepresentationChoice) -> str:
+    best, n_scores = choice.ranked[0], len(choice.ranked)
+    if n_scores == 1:
+        return f"{best.model} is the only representation with a score, {_score(best)}"
+    highest = f"of {n_scores} representations {best.model} scores highest, {_score(best)}"
+    alike = [model for model in choice.alike if model != best.model]
+    if np.isnan(choice.p_alone):
+        return f"{highest}; whether the others differ from it could not be tested"
+    if alike:
+        return f"{highest}; {_and(alike)} cannot be told from it"
+    if choice.p_alone_family < SIGNIFICANT:
+        return f"use {best.model}: {highest}, and every other is worse"
+    chance = f"could be chance among all conditions (p = {choice.p_alone_family:.2g})"
+    return f"{highest}; that every other is worse {chance}"
+
+
+def _beside_untrained(choice: RepresentationChoice) -> str:
+    control, gain = choice.untrained[0], choice.over_untrained[0]
+    if control is None:
+        return ""
+    score = _number(control.estimate)
+    if np.isnan(gain.p):
+        return f"Untrained weights have {score}; the difference could not be tested."
+    if gain.ahead:
+        return f"Untrained weights reach {score}."
+    if gain.behind:
+        return f"Untrained weights do better ({score}): training does not explain this score."
+    return f"Untrained weights ({score}) cannot be told from it: {_gain(gain)} for the trained one."
+
+
 def _which(choice: LayerChoice, best: Measured) -> str:
     """The layer to use, and what is known of the others."""
-    score = _number(best.estimate)
-    if not np.isnan(best.ci_low):
-        score += f" (95% interval {_number(best.ci_low)} to {_number(best.ci_high)})"
+    score = _score(best)
     model, final, highest = choice.model, choice.final, _place(choice, best)
     also = [layer for layer in choice.confidence_set if layer != best.layer]
     several = "s" if len(also) > 1 else ""
@@ -99,10 +143,10 @@ def _held_out(choice: LayerChoice) -> str:
     )
 
 
-def _weak(best: Measured, choice: LayerChoice) -> str:
+def _weak(best: Measured, task_name: str, metric_name: str) -> str:
     """Remark on a score that is no more than what shuffled labels give, or is not compared with that."""
-    task = TASKS.get(choice.task)
-    metric = task.metrics.get(choice.metric) if task else None
+    task = TASKS.get(task_name)
+    metric = task.metrics.get(metric_name) if task else None
     if metric and not metric.zero_is_chance and np.isnan(best.chance):
         return "No score of shuffled labels stands beside it, so whether it is more than chance is unknown."
     if best.ci_low > np.fmax(best.chance, 0) or np.isnan(best.ci_low):
@@ -171,6 +215,12 @@ def _number(value: float) -> str:
     return "unknown" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
+def _score(score: Measured) -> str:
+    if np.isnan(score.ci_low):
+        return _number(score.estimate)
+    return f"{_number(score.estimate)} (95% interval {_number(score.ci_low)} to {_number(score.ci_high)})"
+
+
 def _signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}"
 
@@ -200,4 +250,8 @@ def _listed(names: Sequence[str]) -> str:
     parts: list[str] = []
     for run in runs:
         parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run
+    return _and(parts)
+
+
+def _and(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -44,6 +44,8 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    uses_time
+        Whether cells whose sampling time is not known are left out, and times must have an order.
     has_reference
         Whether :func:`reference` makes files that scores need; else the cells' own columns are all.
     baseline
@@ -66,6 +68,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    uses_time: bool = False
     has_reference: bool = True
     baseline: str = ""
     drawn_references: tuple[str, ...] = ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +17,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs
-from layerscope.errors import ConfigError, DataError
-from layerscope.extraction.embeddings_file import Layer, read_layer
+from layerscope.errors import ConfigError, DataError, NotAvailableError
+from layerscope.extraction.embeddings_file import PROVENANCE, Layer, read_layer
 from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
-from layerscope.tasks.catalogue import task_named
+from layerscope.tasks.catalogue import primary_metrics, task_named
+from layerscope.tasks.unavailable import read_reason, write_reason
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -135,6 +142,14 @@ class ScoringJob:
         )
 
 
+def _not_available(task: str, job: ScoringJob, reason: str) -> Scored:
+    """Rows of the primary metrics that say why a layer has no scores."""
+    with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
+        subject = job.subject(task, json.loads(file[f"uns/{PROVENANCE}"].asstr()[()]))
+    metrics = primary_metrics(task, job.protocol)
+    return Scored([subject.row(metric, status="not_available", reason=reason) for metric in metrics])
+
+
 def room_of(task: str) -> Any:
     """The module of a task that has its functions ``reference`` and ``score``."""
     return import_module(f"layerscope.tasks.{task}.job")
@@ -180,22 +195,27 @@ def make_reference(
     ConfigError
         If there is no such task or protocol, or a setting is wrong.
     DataError
-        If the cells do not allow it.
+        If the cells cannot be used. Where they merely lack what the protocol needs (replicates, say), the
+        folder says so, and so do the rows of :func:`score_layer`.
     """
     checked = task_named(task).settings_of(protocol, settings)
     with whole_folder(output) as folder, threadpool_limits(threads):
-        room_of(task).reference(
-            ReferenceJob(
-                protocol=protocol,
-                settings=checked,
-                condition=condition,
-                cells=cells,
-                baseline=next(iter(baseline), None),
-                seed=seed,
-                threads=threads,
-                folder=folder,
-            )
+        job = ReferenceJob(
+            protocol=protocol,
+            settings=checked,
+            condition=condition,
+            cells=cells,
+            baseline=next(iter(baseline), None),
+            seed=seed,
+            threads=threads,
+            folder=folder,
         )
+        try:
+            room_of(task).reference(job)
+        except NotAvailableError as error:
+            reason = re.sub(r"^\S+\.h5ad: ", "", str(error))  # rows need not name the file
+            log.warning("%s: protocol %s has no scores: %s", condition, protocol, reason)
+            write_reason(folder, reason, protocol in task_named(task).ceiling_protocols)
 
 
 def score_layer(
@@ -267,6 +287,7 @@ def score_layer(
         threads=threads,
     )
     with threadpool_limits(threads):
-        scored: Scored = room_of(task).score(job)
+        reason = read_reason(job.reference)
+        scored: Scored = _not_available(task, job, reason) if reason else room_of(task).score(job)
     write_resamples(resamples, scored.resamples)
     write_scores(output, scored.rows)

@@ -74,9 +74,8 @@ def verify(job: Verification) -> Iterator[Check]:
 
 
 def _counts(job: Verification, entry: FoundationModel, folder: Path) -> Iterator[Check]:
-    from layerscope.extraction.job import STREAM_SETTINGS
     from layerscope.models.catalogue import implementation
-    from layerscope.models.settings import Settings
+    from layerscope.models.settings import STREAM_SETTINGS, Settings
     from layerscope.verification.release import count_checks
 
     options = {name: value for name, value in entry.set.items() if name not in STREAM_SETTINGS}

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.readers import h5ad
-from layerscope.cells.readers.source import Columns, SourceCells, flag
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.source import SourceCells
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import DataError
 
@@ -64,7 +65,7 @@ def owners_flags(
 
     Cells with several guides are ``targeting`` too, without a gene.
     """
-    low = flag(columns, "low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
+    low = columns.flags("low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
     guides, types = pd.Index(columns.labels("guide_id", KEY)), guide_types(columns)
     targeting = types == TARGETING
     if gene_column is not None:

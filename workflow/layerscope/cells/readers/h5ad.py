@@ -11,14 +11,20 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.genes import identify
-from layerscope.cells.guard import matrices, matrix_key, where_counts_are
-from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index, read_table
+from layerscope.cells.features import feature_types
+from layerscope.cells.formats import what_hdf5_is
+from layerscope.cells.gene_table import gene_table
+from layerscope.cells.genes import why_transposed
+from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import RowMatrix, stored_rows
-from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
+from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings
+from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
+from layerscope.cells.zarr_store import open_store
 from layerscope.errors import ConfigError, DataError
 
 MEMBERSHIP = "obsm/"
@@ -36,7 +42,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
 def open_named(path: str | Path) -> tuple[h5py.File, str]:
     """Open an h5ad file; a slice goes by the name of the file that it was cut from."""
-    file = open_h5ad(path)
+    file = open_store(path)
     return file, read_record(file).get("name", Path(path).name)
 
 
@@ -55,29 +61,36 @@ def read_record(file: h5py.File) -> dict[str, Any]:
 def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells:
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
     demand_tables(file, name)
-    columns = stored_columns(file, name)
+    columns = stored_columns(file, name, settings.not_missing)
     left_out = subset_steps(columns, settings)
     cell_ids = read_index(file["obs"])
     obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     matrix_name = _matrix_name(file, settings.matrix, name)
-    genes = read_table(genes_of(file, matrix_name))
-    var = identify(genes.index.tolist(), genes, settings.genes, name)
-    matrix, remarks = _matrix(file, matrix_name, settings, columns)
-    if matrix.shape != (len(obs), len(var)):
+    features, unreadable = read_features(file, matrix_name)
+    matrix = stored_rows(file[matrix_name])
+    if matrix.shape != (len(obs), len(features)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{len(obs)} cells and {len(var)} genes"
+            f"{len(obs)} cells and {len(features)} genes"
         )
+    if transposed := why_transposed(cell_ids, features.index.tolist()):
+        raise DataError(f"{name}: {transposed}")
+    genes = gene_table(features, settings, name)
+    if genes.columns is not None:
+        matrix = ChosenColumns(matrix, genes.columns)
+    matrix, remarks = counts_of(matrix, matrix_name, settings, columns)
     return SourceCells(
         name=name,
         obs=obs,
-        var=var,
+        var=genes.var,
         matrix=matrix,
         matrix_name=matrix_name,
         left_out=left_out,
         root_cell=root_cell(file, cell_ids),
         absent=columns.absent,
-        remarks=remarks,
+        remarks=[*remarks, *unreadable, *genes.remarks, *columns.remarks.values()],
+        doubts=genes.doubts,
+        stored_times=columns.stored_times,
         used_columns=list(columns.used),
         before=read_record(file).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
@@ -88,12 +101,26 @@ def demand_tables(file: h5py.File, name: str) -> None:
     """Refuse a file without tables of cells and of genes."""
     for part in ("obs", "var"):
         if part not in file:
-            raise DataError(
-                f"{name}: not an h5ad file: it has no {part}; there are {', '.join(file) or 'nothing'}"
-            )
+            what = what_hdf5_is(file) or f"there are {', '.join(file) or 'nothing'}"
+            raise DataError(f"{name}: not an h5ad file: it has no {part}; {what}")
 
 
-def stored_columns(file: h5py.File, name: str) -> Columns:
+def read_features(file: h5py.File, matrix_name: str) -> tuple[pd.DataFrame, list[str]]:
+    """The table of a matrix's features, and why columns that cannot be read are left out.
+
+    ``raw`` shares with ``var`` the column of feature types, where its own table has none.
+    """
+    features, unreadable = readable_table(genes_of(file, matrix_name))
+    if matrix_name.startswith("raw") and feature_types(features) is None and "var" in file:
+        whole, _ = readable_table(file["var"])
+        types = feature_types(whole)
+        if types is not None:
+            known = pd.Series(types, index=whole.index)
+            features["feature_types"] = known[~known.index.duplicated()].reindex(features.index).fillna("")
+    return features, [f"a column of var is left out: {reason}" for reason in unreadable.values()]
+
+
+def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
     def read_any(column: str) -> pd.Series:
@@ -102,7 +129,7 @@ def stored_columns(file: h5py.File, name: str) -> Columns:
         return read_column(file["obs"], column)
 
     memberships = [f"{MEMBERSHIP}{key}" for key in file.get("obsm", {})]
-    return Columns(name, column_names(file["obs"]), read_any, memberships)
+    return Columns(name, column_names(file["obs"]), read_any, memberships, not_missing)
 
 
 def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
@@ -145,11 +172,11 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def _matrix(
-    file: h5py.File, matrix_name: str, settings: CellSettings, columns: Columns
+def counts_of(
+    matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
-    """The matrix that the settings name, and a remark where its counts are recovered."""
-    matrix, recovery = stored_rows(file[matrix_name]), settings.recover_counts
+    """The matrix as the settings want it read, and a remark where its counts are recovered."""
+    recovery = settings.recover_counts
     if recovery is None:
         return matrix, []
     totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")

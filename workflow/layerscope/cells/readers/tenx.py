@@ -14,18 +14,20 @@ import numpy as np
 import pandas as pd
 from scipy.io import mminfo
 
-from layerscope.cells.genes import identify
-from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.filters import open_compressed
+from layerscope.cells.formats import what_hdf5_is
+from layerscope.cells.gene_table import gene_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, ReorderedRows, RowMatrix, StoredRows, Triplets
-from layerscope.cells.readers.source import Columns, SourceCells, kept_by, standard_obs, subset_steps
+from layerscope.cells.readers.columns import Columns
+from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
+from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.settings import CellSettings
-from layerscope.errors import DataError
+from layerscope.errors import ConfigError, DataError
 
 TRIPLET = re.compile(r"(?P<sample>.*?)_?matrix\.mtx(\.gz)?$")
 PART = re.compile(r"(barcodes|features|genes)\.tsv(\.gz)?$")
 TABLE = re.compile(r"\.(csv|tsv|txt)(\.gz)?$")
-GENE_EXPRESSION = "Gene Expression"
 LINES_AT_ONCE = 1 << 22
 DAMAGE = (ValueError, EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -46,12 +48,13 @@ def read(paths: Sequence[str | Path], settings: CellSettings) -> list[SourceCell
     the first column. Of several samples a cell's id is ``SAMPLE_BARCODE``, and ``batch`` is the sample unless
     it is mapped.
     """
-    samples, tables = _sort_inputs([Path(path) for path in paths])
+    samples, tables = sort_inputs([Path(path) for path in paths])
     annotations = _read_annotations(tables)
     return [_read_sample(sample, len(samples) > 1, annotations, settings) for sample in samples]
 
 
-def _sort_inputs(paths: Sequence[Path]) -> tuple[list[Sample], list[Path]]:
+def sort_inputs(paths: Sequence[Path]) -> tuple[list[Sample], list[Path]]:
+    """Tell the matrices among the inputs from the tables about their cells."""
     samples: list[Sample] = []
     tables: list[Path] = []
     for path in paths:
@@ -64,7 +67,7 @@ def _sort_inputs(paths: Sequence[Path]) -> tuple[list[Sample], list[Path]]:
             raise DataError(f"{path}: no such file or folder")
         elif TRIPLET.search(path.name):
             samples.append(_sample(path))
-        elif path.suffix == ".h5":
+        elif path.suffix == ".h5" or h5py.is_hdf5(path):
             samples.append(Sample(path.stem, path))
         elif TABLE.search(path.name) and not PART.search(path.name):
             tables.append(path)
@@ -103,26 +106,28 @@ def _read_annotations(paths: Sequence[Path]) -> pd.DataFrame | None:
 def _read_sample(
     sample: Sample, several: bool, annotations: pd.DataFrame | None, settings: CellSettings
 ) -> SourceCells:
-    barcodes, features, matrix = _read_h5(sample) if sample.path.suffix == ".h5" else _read_triplet(sample)
+    barcodes, features, matrix = read_matrix(sample, settings.genome)
     cell_ids = [f"{sample.name}_{barcode}" for barcode in barcodes] if several else barcodes
     known, table = _annotated(sample, cell_ids, barcodes, annotations)
-    columns = Columns(sample.name, list(table.columns), lambda column: table[column])
+    columns = Columns(
+        sample.name, list(table.columns), lambda column: table[column], not_missing=settings.not_missing
+    )
     annotated = [("annotation", "in the table of cells", known)] if annotations is not None else []
     left_out = [*annotated, *subset_steps(columns, settings)]
     obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     if several and "batch" not in obs and "batch" not in settings.columns:
         obs["batch"] = sample.name
-    expressed = np.flatnonzero((features["type"] == GENE_EXPRESSION).to_numpy())
-    mapping = settings.genes or {"symbol": "symbol", "ensembl_id": "ensembl_id"}
-    var = identify(features.index[expressed].tolist(), features.iloc[expressed], mapping, sample.name)
+    genes = gene_table(features, settings, sample.name)
     return SourceCells(
         name=sample.name,
         obs=obs,
-        var=var,
-        matrix=ChosenColumns(matrix, expressed),
+        var=genes.var,
+        matrix=matrix if genes.columns is None else ChosenColumns(matrix, genes.columns),
         matrix_name="matrix",
         left_out=left_out,
         absent=columns.absent,
+        remarks=[*genes.remarks, *columns.remarks.values()],
+        doubts=genes.doubts,
     )
 
 
@@ -141,41 +146,80 @@ def _annotated(
     return known, annotations.reindex(list(best)).fillna("")
 
 
-def _features(ids: Sequence[str], names: Sequence[str], types: Sequence[str] | None) -> pd.DataFrame:
-    kinds = list(types) if types is not None else [GENE_EXPRESSION] * len(ids)
-    return pd.DataFrame(
-        {"ensembl_id": ids, "symbol": names, "type": kinds}, index=pd.Index(names, dtype=object)
-    )
+def read_matrix(sample: Sample, genome: str | None = None) -> tuple[list[str], pd.DataFrame, RowMatrix]:
+    """Barcodes of a sample, its features (``ensembl_id``, ``symbol`` and ``type`` by name), and its matrix.
+
+    Of a file with a matrix for each genome, that of ``genome`` is read.
+    """
+    return _read_triplet(sample) if TRIPLET.search(sample.path.name) else _read_h5(sample, genome)
 
 
-def _read_h5(sample: Sample) -> tuple[list[str], pd.DataFrame, RowMatrix]:
+def _features(ids: Sequence[str], names: Sequence[str], **more: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({"ensembl_id": ids, "symbol": names, **more}, index=pd.Index(names, dtype=object))
+
+
+def _read_h5(sample: Sample, genome: str | None) -> tuple[list[str], pd.DataFrame, RowMatrix]:
     """Read a 10x .h5 file; scanpy would hold the whole matrix in memory."""
-    file = open_h5ad(sample.path)
-    group = file["matrix"] if "matrix" in file else _only_genome(file, sample)
+    file = open_compressed(sample.path)
+    group = file["matrix"] if "matrix" in file else _of_genome(file, sample, genome)
     if "features" in group:
-        columns = [group["features"][key] for key in ("id", "name", "feature_type")]
+        parts = {"id": "ids", "name": "names", "feature_type": "type", "genome": "genome"}
+        read = {
+            key: _text(group["features"][part]) for part, key in parts.items() if part in group["features"]
+        }
     else:
-        columns = [group["genes"], group["gene_names"]]
-    ids, names, *types = (column.asstr()[()].tolist() for column in columns)
+        read = {"ids": _text(group["genes"]), "names": _text(group["gene_names"])}
+        read["genome"] = [group.name.lstrip("/")] * len(read["ids"])
     n_genes, n_cells = map(int, group["shape"][()])
-    matrix = StoredRows(group, (n_cells, n_genes))
-    return group["barcodes"].asstr()[()].tolist(), _features(ids, names, types[0] if types else None), matrix
+    return _text(group["barcodes"]), _features(**read), StoredRows(group, (n_cells, n_genes))
 
 
-def _only_genome(file: h5py.File, sample: Sample) -> h5py.Group:
-    genomes = [group for group in file.values() if isinstance(group, h5py.Group) and "barcodes" in group]
-    if len(genomes) != 1:
-        what = f"{len(genomes)} genomes" if genomes else f"the groups {', '.join(file) or 'none'}"
-        raise DataError(f"{sample.path.name}: expected a 10x matrix of one genome, found {what}")
-    return genomes[0]
+def _text(stored: h5py.Dataset) -> list[str]:
+    values: list[str] = stored.asstr()[()].tolist()
+    return values
+
+
+def genomes_in(sample: Sample) -> list[str]:
+    """Genomes of which a file has a matrix each (version 2), that of most genes first; else none."""
+    if TRIPLET.search(sample.path.name):
+        return []
+    with open_compressed(sample.path) as file:
+        groups = {} if "matrix" in file else _genomes(file)
+        return sorted(groups, key=lambda name: -len(groups[name]["genes"])) if len(groups) > 1 else []
+
+
+def _genomes(file: h5py.File) -> dict[str, h5py.Group]:
+    return {
+        name: group for name, group in file.items() if isinstance(group, h5py.Group) and "barcodes" in group
+    }
+
+
+def _of_genome(file: h5py.File, sample: Sample, genome: str | None) -> h5py.Group:
+    """The matrix of a genome in a file of version 2, which has one for each."""
+    genomes = _genomes(file)
+    if not genomes:
+        what = what_hdf5_is(file) or f"found the groups {', '.join(file) or 'none'}"
+        raise DataError(f"{sample.path.name}: expected a 10x matrix of one genome, {what}")
+    if genome is None and len(genomes) > 1:
+        sizes = ", ".join(f"{name} ({len(group['genes']):,} genes)" for name, group in genomes.items())
+        raise ConfigError(
+            f"{sample.path.name}: matrices of {len(genomes)} genomes: {sizes}. Choose one: "
+            f"`genome: {next(iter(genomes))}`"
+        )
+    for name, group in genomes.items():
+        if genome is None or name.casefold() == genome.casefold():
+            return group
+    raise ConfigError(
+        f"{sample.path.name}: no genome {genome!r}; {among(str(genome), genomes)}. Mend `genome`"
+    )
 
 
 def _read_triplet(sample: Sample) -> tuple[list[str], pd.DataFrame, RowMatrix]:
     barcodes = _lines(_beside(sample, "barcodes"))[0].tolist()
     listed = _lines(_beside(sample, "features", "genes"))
     names = listed[min(1, listed.shape[1] - 1)]
-    types = listed[2].tolist() if listed.shape[1] > 2 else None
-    features = _features(listed[0].tolist(), names.tolist(), types)
+    more = {"type": listed[2].tolist()} if listed.shape[1] > 2 else {}
+    features = _features(listed[0].tolist(), names.tolist(), **more)
     try:
         n_genes, n_cells, n_entries, *_ = mminfo(sample.path)
         if (n_genes, n_cells) != (len(features), len(barcodes)):

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.chance import Chance
-from layerscope.errors import DataError
+from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
 from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
@@ -155,7 +155,7 @@ def _items(obs: pd.DataFrame, settings: StrictSettings, where: str) -> tuple[lis
         )
     n_control = int(obs["is_control"].sum())
     if len(names) < settings.MIN_PERTURBATIONS or n_control < wanted:
-        raise DataError(
+        raise NotAvailableError(
             f"{where}: {len(names)} of {len(sizes)} perturbations, and {n_control} control cells, for "
             f"cells_per_perturbation = {wanted}; protocol strict needs {settings.MIN_PERTURBATIONS} "
             "perturbations and the control with so many cells each: lower cells_per_perturbation"

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from layerscope import __version__
 from layerscope.cells.h5ad_file import open_h5ad
-from layerscope.errors import DataError
+from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.inference import Array, OneWayInference, one_way_design
 from layerscope.tasks.perturbation.labels import group_cells
@@ -65,7 +65,7 @@ def differential_expression(
         raise DataError(f"{pseudobulk}: not pseudobulks (no column {missing[0]!r}); make them of these cells")
     tested = np.asarray(samples.X.sum(axis=0) >= max(settings.min_counts_per_gene, 1))
     if not tested.any():
-        raise DataError(
+        raise NotAvailableError(
             f"{pseudobulk}: no gene has {settings.min_counts_per_gene} counts over the {samples.n_obs} "
             "samples; lower min_counts_per_gene"
         )
@@ -73,7 +73,7 @@ def differential_expression(
     names = sorted(set(samples.obs["perturbation"].astype(str)[~is_control]))
     group = group_cells(samples.obs, names)
     if samples.n_obs <= len(names) + 1:
-        raise DataError(
+        raise NotAvailableError(
             f"{pseudobulk}: {samples.n_obs} samples for {len(names)} perturbations and the control leave "
             "none to estimate dispersions from; form samples by more columns (pseudobulk_by)"
         )
@@ -157,7 +157,7 @@ def _fit_size_factors(fitted: DeseqDataSet, wanted: str) -> str:
     """Set the size factors and say how they were obtained."""
     n_everywhere = int((fitted.X > 0).all(axis=0).sum())
     if wanted == "ratio" and n_everywhere == 0:
-        raise DataError(
+        raise NotAvailableError(
             "size_factors: the median of ratios needs genes that are counted in every sample, and there are "
             "none; use auto, poscounts or library"
         )

@@ -20,9 +20,10 @@ from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sums import sum_layer
 from layerscope.tasks.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
+from layerscope.tasks.unavailable import CEILINGS
 
 PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"
-DESIGN, CEILINGS = "design.npz", "ceilings.tsv"
+DESIGN = "design.npz"
 
 
 def reference(job: ReferenceJob) -> None:

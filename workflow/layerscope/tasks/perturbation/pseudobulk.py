@@ -17,7 +17,7 @@ from layerscope import __version__
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs, read_provenance
-from layerscope.errors import DataError
+from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.centroids import add_by_group
 from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
@@ -42,7 +42,7 @@ def sum_pseudobulk(cells: str | Path, output: str | Path, settings: PaperSetting
 
     provenance = read_provenance(cells)
     if provenance.get("values") != "counts":
-        raise DataError(
+        raise NotAvailableError(
             f"{cells}: pseudobulks are sums of raw counts, but these cells hold {provenance.get('values')} "
             "values; differential expression by DESeq2 needs a dataset with raw counts"
         )
@@ -99,7 +99,7 @@ def select_perturbations(
     sizes = perturbation_sizes(obs)
     names, n_large = largest(sizes, min_cells, at_most), len(largest(sizes, min_cells, None))
     if not names:
-        raise DataError(
+        raise NotAvailableError(
             f"{where}: no perturbation has {min_cells} cells "
             f"(the largest has {max(sizes.values(), default=0)}); lower min_cells_per_perturbation"
         )
@@ -146,7 +146,7 @@ def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> l
     """The wanted columns that the cells have; failing that, any column that can form samples."""
     present = [name for name in SAMPLE_COLUMNS if name in obs.columns and (obs[name].astype(str) != "").any()]
     if not present:
-        raise DataError(
+        raise NotAvailableError(
             f"{where}: nothing divides the cells of a perturbation into samples, and without replicates "
             "there is no differential expression; name a column for one of "
             f"{', '.join(SAMPLE_COLUMNS)} under `columns:`"
@@ -168,7 +168,7 @@ def _divide_controls(
         if (sizes >= min_cells).sum() >= MIN_CONTROL_SAMPLES:
             return divided
     used = [name for name in keys.columns if name not in ("is_target", "perturbation")]
-    raise DataError(
+    raise NotAvailableError(
         f"{where}: {int(control.sum())} control cells form {len(keys[control].value_counts())} sample(s) by "
         f"{' x '.join(used)}, fewer than {MIN_CONTROL_SAMPLES} of at least {min_cells} cells; give the "
         "controls' guides, or a column for `replicate` or `batch`"
@@ -189,7 +189,7 @@ def _number(
     if lost:
         remarks.append(f"no sample is large enough for {', '.join(lost)}")
     if not large["is_target"].any():
-        raise DataError(
+        raise NotAvailableError(
             f"{where}: no sample of a perturbation has {min_cells} cells (the largest has "
             f"{sizes.loc[sizes['is_target'], 'n_cells'].max()}); lower min_cells_per_pseudobulk, or form "
             "samples by fewer columns (pseudobulk_by)"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs, read_provenance
-from layerscope.errors import DataError
+from layerscope.errors import NotAvailableError
 from layerscope.statistics.ranks import average_ranks
 from layerscope.tasks.perturbation.centroids import add_by_group
 from layerscope.tasks.perturbation.labels import demand_labels, group_cells
@@ -47,7 +47,7 @@ def released_reference(cells: str | Path, output: str | Path, settings: Released
     demand_labels(obs, str(cells))
     n_control = int(obs["is_control"].sum())
     if n_control < 2:
-        raise DataError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
+        raise NotAvailableError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
     names, remarks = select_perturbations(
         obs, settings.min_cells_per_perturbation, settings.max_perturbations, str(cells)
     )

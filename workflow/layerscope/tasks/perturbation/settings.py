@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from layerscope.settings import UNIQUE, Resampled, Settings
+from layerscope.settings import ONE_OR_SEVERAL, UNIQUE, Resampled, Settings
 
 SampleColumn = Literal["guide", "replicate", "batch"]
 SAMPLE_COLUMNS: tuple[str, ...] = get_args(SampleColumn)
@@ -22,7 +22,9 @@ class PerturbationSettings(Resampled):
 class PaperSettings(PerturbationSettings):
     """Settings of protocol ``paper``."""
 
-    pseudobulk_by: Annotated[tuple[SampleColumn, ...], Field(min_length=1), *UNIQUE] = ("guide",)
+    pseudobulk_by: Annotated[tuple[SampleColumn, ...], Field(min_length=1), *UNIQUE, ONE_OR_SEVERAL] = (
+        "guide",
+    )
     """Columns that make a sample within a perturbation. Guides alone are the default: dividing them further
     by lane leaves so few counts in a sample that the fold changes of most genes are noise."""
     min_cells_per_pseudobulk: int = Field(default=5, ge=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from layerscope.cells.h5ad_file import open_h5ad, read_index
-from layerscope.errors import DataError
+from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.statistics.ranks import average_ranks
 from layerscope.tables import arrays_of
@@ -52,7 +52,9 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
     flat = ~ranks.any(axis=1)
     if flat.any():
         name = names[int(np.argmax(flat))]
-        raise DataError(f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes")
+        raise NotAvailableError(
+            f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes"
+        )
     with threadpool_limits(threads):
         write_similarity(output, names, cosines_of_ranks(ranks))
 

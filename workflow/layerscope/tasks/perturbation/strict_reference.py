@@ -12,7 +12,7 @@ from scipy import sparse
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_provenance
-from layerscope.errors import DataError
+from layerscope.errors import NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
 from layerscope.tasks.perturbation.design import Design, halves
@@ -66,7 +66,7 @@ def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expre
     per_gene = np.asarray(values[(design.groups >= 0).any(axis=0)].sum(axis=0)).ravel()
     expressed = per_gene >= max(min_counts, 1) if is_counts else per_gene > 0
     if expressed.sum() < 2:
-        raise DataError(
+        raise NotAvailableError(
             f"{cells}: no gene has {min_counts} counts in the cells used; lower min_counts_per_gene"
         )
     return Expression(

@@ -27,6 +27,7 @@ from layerscope.files import refuse_overwriting, whole
 from layerscope.tasks.perturbation.design import read_design
 from layerscope.tasks.perturbation.labels import demand_labels
 from layerscope.tasks.perturbation.sums_file import SumsWriter
+from layerscope.tasks.unavailable import read_reason
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
     cells
         Canonical cells of a perturbation condition.
     design
-        Their design of splits, for protocol ``strict``; None if that is not to be scored.
+        Their design of splits, for protocol ``strict``; None if that is not to be scored. Where the cells
+        allow none, its folder says so.
     output
         The file of sums to make (see ``sums_file``). While the run goes on, there are hidden files beside it.
     job
@@ -57,6 +59,8 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
         If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
+    if design is not None and read_reason(design.parent):
+        design = None
     refuse_overwriting(output, cells, *([design] if design is not None else []))
     demand_labels(read_obs(cells), str(cells))
     with closing(prepare(weights, cells, replace(job, stored_dtype="float32"))) as run:

@@ -12,6 +12,7 @@ TASK = Task(
     title="How well each layer keeps the order of development",
     keeps="the order of cells along the trajectory",
     settings=TrajectoryProtocols,
+    uses_time=True,
     baseline="hvg_pca",
     primary={"strict": ("time_somers_d", "clone_order", "spearman")},
     truth={"spearman_true_pseudotime": "Spearman correlation with the true pseudotime"},

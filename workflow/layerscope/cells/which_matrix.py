@@ -1,0 +1,188 @@
+"""Which matrix of an h5ad file holds the counts: by its kind, its name, and what ``X`` was made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from layerscope.cells.fingerprint import LOGARITHMS, Fingerprint, Inverse
+from layerscope.cells.guard import SAMPLE, judge
+from layerscope.cells.h5ad_file import Table, column_names, read_column
+from layerscope.cells.matrix import sample_rows, stored_rows
+from layerscope.cells.recovery import RecoveredCounts
+from layerscope.errors import DataError
+
+TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
+LAYERS = "layers/"
+TOTAL_LAYERS = (
+    r"counts?",
+    r"raw[\W_]*(counts?|umis?)?",
+    r"umis?([\W_]*counts?)?",
+    r"matrix",
+    r"total([\W_]*counts?)?",
+)
+SPLICED = r"spliced|mature|exon(ic)?"
+SPLICED_LACKS = " (it lacks the unspliced counts, which belong to a cell's total)"
+UNDO: dict[str, tuple[Inverse, ...]] = {
+    **{kind: (inverse,) for kind, inverse, _ in LOGARITHMS},
+    "log_counts": tuple(inverse for _, inverse, _ in LOGARITHMS),
+    "normalised": (lambda values: values,),
+}
+"""How values are perhaps led back to what they were before a logarithm, by their kind."""
+N_COMPARED = 100
+ALIKE = 1e-2
+MIN_SHARE_ALIKE = 0.99
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The matrix that holds the counts, ``""`` where none can be chosen, and what to say of it."""
+
+    name: str
+    words: str = ""
+
+
+def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
+    """Fingerprints of all matrices of an h5ad file, by name."""
+    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+
+
+def where_counts_are(
+    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
+) -> str:
+    """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    used
+        The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
+    rows
+        The cells that the study uses.
+    judged
+        Result of :func:`judge_all`, if it is there already.
+
+    Returns
+    -------
+    The remedy with the key to set; ``""`` if nothing looks like counts.
+    """
+    judged = judged or judge_all(file, rows)
+    counts = choose_counts(file, judged, rows, used)
+    if counts.name:
+        return f"{counts.name} holds whole numbers: set `matrix: {matrix_key(counts.name)}`{counts.words}"
+    if counts.words:
+        return f"{counts.words}: set `matrix` to the one that holds the raw counts"
+    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
+    for name, seen in judged.items():
+        logged, per = seen.kind == "log_normalised", seen.total or 1e4
+        if not total or not (logged or seen.kind == "normalised"):
+            continue
+        if _recoverable(file, name, total, per, logged, rows):
+            return (
+                f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
+                f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
+            )
+    return ""
+
+
+def choose_counts(
+    file: h5py.File, judged: Mapping[str, Fingerprint], rows: np.ndarray, used: str = ""
+) -> Choice:
+    """Choose the matrix of counts, if there is one beside ``used``.
+
+    ``X`` and ``raw`` come before layers. Of several layers whose names say nothing, the one from which ``X``
+    was made; ``spliced`` only where there is no total, with a word about what it lacks.
+    """
+    names = [name for name, seen in judged.items() if seen.kind == "counts" and name != used]
+    main = [name for name in names if not name.startswith(LAYERS)]
+    usual = [name for pattern in TOTAL_LAYERS for name in names if _named(name, pattern)]
+    if main or not names:
+        return Choice(next(iter(main), ""))
+    sources = _sources(file, names, judged, rows)
+    if usual:
+        return Choice(next((name for name in usual if name in (sources or ())), usual[0]))
+    totals = [name for name in sources or () if not _named(name, SPLICED)]
+    if totals or (len(names) == 1 and sources is None):
+        return Choice((totals or names)[0])
+    spliced = [name for name in names if _named(name, SPLICED)]
+    return Choice(spliced[0], SPLICED_LACKS) if spliced else Choice("", _list(names, sources is not None))
+
+
+def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
+    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    try:
+        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
+            pass
+    except DataError:
+        return False
+    return True
+
+
+def matrices(file: h5py.File) -> list[str]:
+    """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
+    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
+    return [name for name in names if name in file and _is_there(file, name)]
+
+
+def _is_there(file: h5py.File, name: str) -> bool:
+    """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
+    try:
+        return file[name] is not None
+    except (KeyError, OSError, RuntimeError):
+        return False
+
+
+def matrix_key(name: str) -> str:
+    """What a study writes to name a matrix of the file."""
+    return "raw" if name in ("raw/X", "raw.X") else name
+
+
+def _named(name: str, pattern: str) -> bool:
+    return re.fullmatch(pattern, name.removeprefix(LAYERS), re.I) is not None
+
+
+def _list(names: list[str], compared: bool) -> str:
+    made = ", and X was made from none of them" if compared else ""
+    return f"Whole numbers are in {', '.join(names)}{made}"
+
+
+def _sources(
+    file: h5py.File, names: list[str], judged: Mapping[str, Fingerprint], rows: np.ndarray
+) -> list[str] | None:
+    """Layers from which ``X`` was made: proportional to it in every cell, after undoing the logarithm.
+
+    None where the values of ``X`` do not tell.
+    """
+    made = judged.get("X")
+    if made is None or made.kind not in UNDO:
+        return None
+    chosen = rows[sample_rows(len(rows), N_COMPARED)]
+    x = _dense(file["X"], chosen)
+    before = [inverse(x) for inverse in UNDO[made.kind]]
+    layers = {name: _dense(file[name], chosen) for name in names}
+    return [n for n, counts in layers.items() if any(_are_proportional(values, counts) for values in before)]
+
+
+def _dense(stored: Table, rows: np.ndarray) -> np.ndarray:
+    blocks = [block for _, block in stored_rows(stored).blocks(rows)]
+    values: np.ndarray = sparse.vstack(blocks).toarray().astype(np.float64)
+    return values
+
+
+def _are_proportional(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether each row of values is the row of counts times a number."""
+    if values.shape != counts.shape:
+        return False
+    factor = values.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    expected = counts * factor[:, None]
+    seen = (values > 0) | (counts > 0)
+    alike = np.abs(values - expected) <= ALIKE * np.maximum(expected, values)
+    return bool(seen.any() and alike[seen].mean() >= MIN_SHARE_ALIKE)

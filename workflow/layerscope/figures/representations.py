@@ -1,0 +1,190 @@
+"""The figure of a study without layers: every representation's score, and which are as good as the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from layerscope.figures.drawing import Drawing
+from layerscope.figures.layer_panels import score_limits
+from layerscope.figures.layer_words import common_remarks, missing_notes, subtitle_of, title_of
+from layerscope.figures.levels import CEILING, CHANCE, level_entry, levels_of
+from layerscope.figures.sheet import Words, sheet, width_of
+from layerscope.figures.style import CURVES, GREY
+from layerscope.figures.wording import (
+    condition_title,
+    control_label,
+    metric_label,
+    metric_meaning,
+    simulated_note,
+)
+from layerscope.tables import OFFICIAL, read_table
+from layerscope.tasks.catalogue import interval_method
+
+TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", "recommendation")
+NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
+ROW_INCHES, LABEL_SIZE = 0.26, 7.5
+COLOUR = CURVES[0].colour
+SIGN: dict[str, Any] = {"linestyle": "", "marker": "o", "color": COLOUR, "zorder": 4}
+CONTROL: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "D",
+    "color": GREY,
+    "markerfacecolor": "white",
+    "zorder": 4,
+}
+
+
+def read_representations(path: str | Path) -> pd.DataFrame:
+    """Read the table of the compared representations; a DataError if a column is missing."""
+    return read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
+
+
+def compared_representations(path: str | Path, task: str, protocol: str) -> pd.DataFrame:
+    """The rows of that table that are of one task and protocol."""
+    table = read_representations(path)
+    return table[(table["task"] == task) & (table["protocol"] == protocol)]
+
+
+def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Figure:
+    """Draw one panel a condition and one row a representation, the highest on top, its controls below it.
+
+    ``compared`` are the compared representations: without them no sign says which are alike.
+    """
+    rows = _rows(drawing, compared)
+    titles = {name: drawing.models[name].title for name in rows["model"]}
+    left = 0.25 + max((width_of(title, LABEL_SIZE) for title in titles.values()), default=0.5)
+    most = int(rows.groupby("condition")["model"].size().max()) if len(rows) else 1
+    words = Words(
+        title=representation_title(drawing),
+        subtitle=subtitle_of(drawing),
+        notes=missing_notes(drawing),
+        legend=_legend(drawing, rows),
+    )
+    figure, grid = sheet(
+        len(drawing.conditions), 1, (5.6, ROW_INCHES * (most + 0.4)), words, header=0.26, left=left, right=0.5
+    )
+    low, high = score_limits(drawing)
+    bounds = rows[["low", "high"]].to_numpy(dtype=np.float64)
+    bounds = bounds[np.isfinite(bounds)]
+    limits = min([low, *bounds]), max([high, *bounds])
+    for axes, condition in zip((line[0] for line in grid), drawing.conditions, strict=True):
+        axes.set_xlim(*limits)
+        _draw(axes, rows[rows["condition"] == condition], titles)
+        for level in levels_of(drawing.rows, condition, [], drawing.ceilings):
+            axes.axvline(
+                level.score,
+                color=level.style.colour,
+                linestyle=level.style.dashes,
+                linewidth=level.style.width,
+                zorder=1,
+            )
+        title = condition_title(drawing.settings, condition)
+        several = len({drawing.label(name) for name in drawing.conditions}) > 1
+        axes.set_title(f"{title}: {drawing.label(condition)}" if several else title)
+    grid[-1][0].set_xlabel(drawing.label(), x=0.0, ha="left")
+    return figure
+
+
+def representation_title(drawing: Drawing) -> str:
+    """The title of that figure."""
+    return title_of(drawing).replace("each layer", "each representation")
+
+
+def representation_caption(drawing: Drawing, compared: bool) -> str:
+    """The caption of that figure, with or without what comparing them has shown."""
+    metrics = sorted({drawing.metric(name) for name in drawing.conditions})
+    method = interval_method(drawing.task, drawing.protocol)
+    controls = any(model.kind == "control" for model in drawing.models.values())
+    sentences = [
+        f"{', or '.join(metric_label(drawing.task, metric) for metric in metrics)} of each representation, "
+        f"protocol {drawing.protocol}, highest on top.",
+        *(metric_meaning(drawing.task, metric) for metric in metrics),
+        f"Thick lines: 95% interval{f' ({method})' if method else ''}; ring: the highest score.",
+        "Thin lines: 95% interval of all representations at once (max-T). Filled signs: representations that "
+        "cannot be told from the best (95% confidence set); open: worse."
+        if compared
+        else "",
+        "Open diamonds: controls, which are not compared." if controls else "",
+        *common_remarks(drawing),
+        simulated_note(drawing.settings, drawing.conditions).strip(),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _rows(drawing: Drawing, compared: pd.DataFrame | None) -> pd.DataFrame:
+    """Scores of the representations and their controls, in the order of drawing."""
+    scores = drawing.rows[(drawing.rows["status"] == "ok") & (drawing.rows["layer"] == OFFICIAL)]
+    scores = scores[["condition", "model", "estimate", "ci_low", "ci_high"]]
+    if compared is None:
+        rows = scores.assign(low=np.nan, high=np.nan, alike=False, tested=False)
+    else:
+        told = compared[["condition", "model"]].assign(
+            low=compared["simultaneous_low"],
+            high=compared["simultaneous_high"],
+            alike=compared["in_confidence_set"].astype(bool),
+            tested=compared["p_best"].notna(),
+        )
+        rows = scores.merge(told, how="left", on=["condition", "model"])
+    of = {name: model.of or name for name, model in drawing.models.items()}
+    rows = rows.assign(control=[of[name] != name for name in rows["model"]], of=rows["model"].map(of))
+    of_model = rows.loc[~rows["control"]].set_index(["condition", "model"])["estimate"]
+    keys = pd.MultiIndex.from_frame(rows[["condition", "of"]])
+    rows["of_estimate"] = of_model.reindex(keys).to_numpy()
+    return rows.sort_values(
+        ["of_estimate", "control", "estimate"],
+        ascending=[False, True, False],
+        kind="stable",
+        na_position="last",
+    )
+
+
+def _draw(axes: Any, rows: pd.DataFrame, titles: dict[str, str]) -> None:
+    own = rows[~rows["control"]]
+    for place, row in enumerate(rows.to_dict("records")):
+        colour = GREY if row["control"] else COLOUR
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=0.7, zorder=2)
+        axes.plot([row["ci_low"], row["ci_high"]], [place, place], color=colour, linewidth=2.2, zorder=3)
+        if row["control"]:
+            axes.plot(row["estimate"], place, markersize=4.5, **CONTROL)
+        else:
+            face = "white" if row["tested"] and not row["alike"] else COLOUR
+            axes.plot(row["estimate"], place, markersize=5, markerfacecolor=face, **SIGN)
+            if row["estimate"] == own["estimate"].max():
+                axes.plot(row["estimate"], place, markersize=10, markerfacecolor="none", **SIGN)
+        axes.text(
+            1.01,
+            place,
+            f"{round(row['estimate'], 2) + 0.0:.2f}",
+            transform=axes.get_yaxis_transform(),
+            va="center",
+        )
+    axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
+    axes.set_yticks(range(len(rows)), [titles[name] for name in rows["model"]], fontsize=LABEL_SIZE)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+
+
+def _legend(drawing: Drawing, rows: pd.DataFrame) -> list[Line2D]:
+    entries = [
+        Line2D([], [], color=COLOUR, linewidth=2.2, label="95% interval"),
+        Line2D([], [], markersize=10, markerfacecolor="none", label="highest score", **SIGN),
+    ]
+    if rows["tested"].eq(True).any():
+        entries += [
+            Line2D([], [], color=COLOUR, linewidth=0.7, label="95% interval, all at once"),
+            Line2D([], [], markersize=5, label="cannot be told from the best", **SIGN),
+            Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **SIGN),
+        ]
+    kinds = sorted({model.control for model in drawing.models.values() if model.kind == "control"})
+    entries += [
+        Line2D([], [], markersize=4.5, label=f"control: {control_label(kind)}", **CONTROL) for kind in kinds
+    ]
+    levels = ((CEILING, "ceiling"), (CHANCE, "null_mean"))
+    return [*entries, *(level_entry(kind) for kind, column in levels if drawing.rows[column].notna().any())]

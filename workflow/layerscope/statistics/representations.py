@@ -1,0 +1,186 @@
+"""Which representation to use for a condition, and which cannot be told from it: no layer is chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from layerscope.statistics.choice import NAN, Difference, RepresentationChoice
+from layerscope.statistics.evidence import Comparison, Model, comparisons, controls_of, stacked
+from layerscope.statistics.layer_curves import differences, mean_of
+from layerscope.statistics.multiple_testing import holm, max_t, p_best
+from layerscope.statistics.recommendation import recommend_representation
+from layerscope.statistics.trust import decides, most_trusted
+from layerscope.tables import OFFICIAL
+
+COLUMNS = (
+    *("condition", "task", "protocol", "metric", "model", "status", "reason", "rank"),
+    *("estimate", "ci_low", "ci_high", "simultaneous_low", "simultaneous_high"),
+    *("behind_best", "behind_best_low", "behind_best_high", "behind_best_p"),
+    *("p_best", "in_confidence_set", "best_share", "p_alone", "p_alone_family"),
+    *("untrained", "over_untrained", "over_untrained_low", "over_untrained_high", "over_untrained_p"),
+    "recommendation",
+)
+
+
+def choose_representations(
+    scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
+) -> pd.DataFrame:
+    """Compare the representations of every condition and protocol: each model's own, controls aside.
+
+    They are what is there to be compared, so nothing is chosen among layers and no score is too high by
+    choice. ``scores`` and ``resamples`` are as for
+    :func:`layerscope.statistics.layer_choice.choose_layers`.
+
+    Returns
+    -------
+    A row per representation, highest first, columns :data:`COLUMNS`; those without a score come last. The
+    recommendation stands in the first row of a condition and protocol.
+    """
+    own = scores[scores["layer"].isin([OFFICIAL, ""])]
+    files = [path for path in resamples if Path(path).stem == f"layer_{OFFICIAL}"]
+    compared = list(comparisons(own, files, models))
+    choices = corrected([choice(comparison, models) for comparison in compared])
+    rows = [
+        row
+        for comparison, chosen in zip(compared, choices, strict=True)
+        for row in [*_scored(chosen), *_unscored(comparison, chosen, models)]
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return _with_one_recommendation(table)
+
+
+def choice(comparison: Comparison, models: Mapping[str, Model]) -> RepresentationChoice:
+    """Compare the representations that have a score; equal ones keep the order of the study."""
+    names = [name for name, model in models.items() if model.kind != "control"]
+    own = [comparison.get(name, OFFICIAL) for name in names]
+    scores = sorted(filter(None, own), key=lambda score: -score.estimate)
+    values = stacked(scores)
+    estimates = [score.estimate for score in scores]
+    ps = np.full(len(scores), NAN) if values is None else p_best(estimates, values)
+    untrained = [
+        mean_of(comparison, controls_of(models, models[score.model], "untrained"), OFFICIAL)
+        for score in scores
+    ]
+    return RepresentationChoice(
+        condition=comparison.condition,
+        task=comparison.task,
+        protocol=comparison.protocol,
+        metric=comparison.metric,
+        ranked=tuple(scores),
+        reason="; ".join(dict.fromkeys(reason for name in names for reason in comparison.reasons(name))),
+        ahead=tuple(_negated(differences(scores, scores[:1] * len(scores)))),
+        p_best=tuple(map(float, ps)),
+        p_alone=float(np.max(ps[1:])) if len(ps) > 1 else NAN,
+        untrained=tuple(untrained),
+        over_untrained=tuple(differences(scores, untrained)),
+    )
+
+
+def corrected(choices: Sequence[RepresentationChoice]) -> list[RepresentationChoice]:
+    """Correct, for all conditions of a task and protocol, the p-value of the highest being alone (Holm)."""
+    result = list(choices)
+    families: dict[tuple[str, str], list[int]] = {}
+    for place, chosen in enumerate(choices):
+        families.setdefault((chosen.task, chosen.protocol), []).append(place)
+    for places in families.values():
+        for place, p in zip(places, holm([choices[place].p_alone for place in places]), strict=True):
+            result[place] = replace(choices[place], p_alone_family=float(p))
+    return result
+
+
+def _scored(chosen: RepresentationChoice) -> list[dict[str, Any]]:
+    """Rows of the representations that have a score."""
+    scores = chosen.ranked
+    values, estimates = stacked(scores), [score.estimate for score in scores]
+    together = None if values is None else max_t(estimates, values)
+    shares = np.full(len(scores), NAN) if values is None else _best_shares(values)
+    rows = []
+    for at, score in enumerate(scores):
+        low, high = (NAN, NAN) if together is None else (together.low[at], together.high[at])
+        ahead, control, gain = chosen.ahead[at], chosen.untrained[at], chosen.over_untrained[at]
+        rows.append(
+            {
+                **_about(chosen, score.model, "ok", ""),
+                "rank": at + 1,
+                "estimate": score.estimate,
+                "ci_low": score.ci_low,
+                "ci_high": score.ci_high,
+                # max-T intervals are symmetric: a skewed score's own interval may reach further
+                "simultaneous_low": np.fmin(low, score.ci_low),
+                "simultaneous_high": np.fmax(high, score.ci_high),
+                "behind_best": ahead.estimate,
+                "behind_best_low": ahead.low,
+                "behind_best_high": ahead.high,
+                "behind_best_p": ahead.p if at else NAN,
+                "p_best": chosen.p_best[at],
+                "in_confidence_set": score.model in chosen.alike,
+                "best_share": shares[at],
+                "p_alone": NAN if at else chosen.p_alone,
+                "p_alone_family": NAN if at else chosen.p_alone_family,
+                "untrained": control.estimate if control else NAN,
+                "over_untrained": gain.estimate,
+                "over_untrained_low": gain.low,
+                "over_untrained_high": gain.high,
+                "over_untrained_p": gain.p,
+                "recommendation": "" if at else recommend_representation(chosen),
+            }
+        )
+    return rows
+
+
+def _unscored(
+    comparison: Comparison, chosen: RepresentationChoice, models: Mapping[str, Model]
+) -> list[dict[str, Any]]:
+    """Rows of the representations that have no score, with the reason."""
+    lost = comparison.rows[comparison.rows["status"] != "ok"]
+    own = lost[[models[name].kind != "control" for name in lost["model"]]]
+    rows = [
+        _about(chosen, row["model"], row["status"], row["reason"])
+        for row in own.drop_duplicates("model").to_dict("records")
+    ]
+    if rows and not chosen.ranked:
+        rows[0]["recommendation"] = recommend_representation(chosen)
+    return rows
+
+
+def _about(chosen: RepresentationChoice, model: str, status: str, reason: str) -> dict[str, Any]:
+    return {
+        "condition": chosen.condition,
+        "task": chosen.task,
+        "protocol": chosen.protocol,
+        "metric": chosen.metric,
+        "model": model,
+        "status": status,
+        "reason": reason,
+        "in_confidence_set": False,
+        "recommendation": "",
+    }
+
+
+def _best_shares(values: Any) -> Any:
+    """Share of the resamples in which each representation scores highest; NaN without usable ones."""
+    usable = values[np.isfinite(values).all(axis=1)]
+    if not len(usable):
+        return np.full(values.shape[1], NAN)
+    return np.bincount(usable.argmax(axis=1), minlength=values.shape[1]) / len(usable)
+
+
+def _negated(behind: Iterable[Difference]) -> list[Difference]:
+    """The highest's difference to each, from each one's to the highest."""
+    return [Difference(-of.estimate + 0.0, -of.high + 0.0, -of.low + 0.0, of.p) for of in behind]
+
+
+def _with_one_recommendation(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a condition's protocols let the most trusted one recommend; rows of the others name it."""
+    if table.empty:
+        return table
+    deciding = table.groupby("condition", observed=True)["protocol"].transform(most_trusted)
+    pointers = "For " + table["condition"] + ", protocol " + deciding + " decides: see its rows."
+    stays = decides(table) | (table["recommendation"] == "")
+    return table.assign(recommendation=table["recommendation"].where(stays, pointers))
