@@ -110,3 +110,24 @@ def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path: Path, kind: str)
     assert "looks transposed" in check(tmp_path / "a.h5ad", FAMILIES)
     with pytest.raises(DataError, match=r"looks transposed; turn it \(adata\.T\)"):
         prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+
+
+def test_profiles_named_after_genes_are_not_taken_for_a_transposed_matrix(tmp_path: Path) -> None:
+    targets = ["ACTB", "RPL3", "RPS5", *(f"AB{i}" for i in range(27))]
+    genes = [
+        "TP53",
+        "CD3E",
+        "GATA1",
+        "KLF1",
+        "SPI1",
+        "CEBPA",
+        "IL7R",
+        "FOXP3",
+        "LYZ",
+        "NKG7",
+        "PPBP",
+        "MS4A1",
+    ]
+    made = anndata.AnnData(COUNTS, obs=pd.DataFrame(index=targets), var=pd.DataFrame(index=genes))
+    made.write_h5ad(tmp_path / "a.h5ad")
+    prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")

@@ -58,6 +58,8 @@ def what_it_is(path: Path) -> str:
     """What a file or folder that is no h5ad file is, and what to do; ``""`` where that is unknown."""
     if path.is_dir():
         inside = sorted(child.name for child in path.iterdir())
+        if any(re.search(r"matrix\.mtx(\.gz)?$", name) for name in inside):
+            return "a folder with a 10x matrix: read it with `kind: 10x`"
         hint = next((name for name in inside if re.search(r"\.(h5|h5ad|zarr)$|_bc_matrix$", name)), "")
         near = f": perhaps give {path / hint}" if hint else ""
         return f"a folder, and neither a zarr store nor a 10x matrix{near}"

@@ -16,6 +16,7 @@ from layerscope.cells.labels import natural_order
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 7 * 86_400.0
 SINCE_START, EMBRYONIC, POSTNATAL = "time", "embryonic", "postnatal"
 NUMBER, NUMBER_OF_TIME, DATE_SCALE, WORD = "number", "number of time", "date", "word"
+SHOWN = 12
 PLAIN = (NUMBER, NUMBER_OF_TIME)
 MINUTES_OR_MONTHS = "m"
 UNITS: tuple[tuple[str, str, float], ...] = (
@@ -63,6 +64,12 @@ class Order:
     labels: list[str]
     guess: str = ""
     conflict: str = ""
+
+    def __str__(self) -> str:
+        few = (
+            self.labels if len(self.labels) <= SHOWN else [*self.labels[: SHOWN - 1], "...", self.labels[-1]]
+        )
+        return " < ".join(few)
 
 
 @dataclass(frozen=True)
@@ -181,10 +188,14 @@ def _guess(timed: Sequence[Reading], words: Sequence[str], n_labels: int) -> str
         return ""
     guesses = []
     if words:
-        guesses.append(f"the place of {', '.join(map(repr, words))}, which no number tells")
-    for earlier, later in pairwise(timed):
-        if (earlier.scale, earlier.value) == (later.scale, later.value) and earlier.scale != DATE_SCALE:
-            guesses.append(f"{earlier.label!r} before {later.label!r}, which are the same time")
+        more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+        guesses.append(f"the place of {', '.join(map(repr, words[:SHOWN]))}{more}, which no number tells")
+    same = [
+        f"{earlier.label!r} before {later.label!r}, which are the same time"
+        for earlier, later in pairwise(timed)
+        if (earlier.scale, earlier.value) == (later.scale, later.value) and earlier.scale != DATE_SCALE
+    ]
+    guesses += same[:1]
     if {POSTNATAL, SINCE_START} <= {reading.scale for reading in timed}:
         guesses.append("that all times without P are ages after birth")
     return "; ".join(guesses)
