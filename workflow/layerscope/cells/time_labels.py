@@ -121,13 +121,19 @@ def _read(label: str) -> Reading:
     known = [(match, *read) for match in matches if (read := _unit(match["unit"]))]
     if not known:
         return _counted(label, matches[-1]) if matches else Reading(label, WORD)
-    known.sort(key=lambda entry: entry[1] not in (EMBRYONIC, POSTNATAL))  # E8.5d is an age
+    known.sort(key=lambda entry: _preference(entry[0], entry[1]))
     match, scale, seconds = known[0]
     value = _value(match) * seconds
     for finer, other, unit in known[1:]:  # 1h30min
         if (finer.re, other) == (match.re, scale) and unit < seconds and finer.start() >= match.end():
             value += _value(finer) * unit
     return Reading(label, scale, value, seconds, _hyphen(match))
+
+
+def _preference(match: re.Match[str], scale: str) -> tuple[bool, bool, int]:
+    """Ages first (``E8.5d``), then values before their unit, then long words before them (``H9 day 5``)."""
+    before = match.re is UNIT_VALUE
+    return scale not in (EMBRYONIC, POSTNATAL), before, -len(match["unit"]) if before else 0
 
 
 def _counted(label: str, match: re.Match[str]) -> Reading:
