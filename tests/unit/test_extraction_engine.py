@@ -160,20 +160,23 @@ def test_half_precision_stays_close_and_is_told_in_the_provenance(study_of_each)
         assert cosine.min() > 0.999
 
 
-def test_float32_is_not_shortened_where_the_environment_would_have_it(study, monkeypatch):
-    seen = []
-    monkeypatch.setattr(Engine, "run", lambda _: seen.append(torch.get_float32_matmul_precision()))
+@pytest.fixture
+def budgets(monkeypatch):
+    """The budgets of extractions, which end before anything runs."""
+    given = []
+    monkeypatch.setattr(Engine, "run", lambda engine: given.append(engine.token_budget))
     monkeypatch.setattr(job_module, "write_embeddings", lambda *_: None)
+    return given
+
+
+def test_float32_is_not_shortened_where_the_environment_would_have_it(study, budgets):
     torch.set_float32_matmul_precision("high")
     study.extract()
-    assert seen == ["highest"]
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 @pytest.mark.parametrize(("given", "budget"), [(0, 8192), (37, 37)])
-def test_a_budget_that_is_not_set_is_the_devices_own(study, monkeypatch, given, budget):
-    budgets = []
-    monkeypatch.setattr(Engine, "run", lambda engine: budgets.append(engine.token_budget))
-    monkeypatch.setattr(job_module, "write_embeddings", lambda *_: None)
+def test_a_budget_that_is_not_set_is_the_devices_own(study, budgets, given, budget):
     study.extract(token_budget=given)
     assert budgets == [budget]
 
