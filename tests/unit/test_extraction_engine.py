@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import weakref
 from pathlib import Path
 
 import anndata as ad
@@ -194,27 +193,6 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
     caplog.set_level("INFO")
     assert_layers_agree(expected, study.extract("small.h5ad", token_budget=350))
     assert "the budget is now 87 tokens" in caplog.text
-
-
-def test_tensors_of_a_pass_that_ran_out_of_memory_are_gone_before_the_next_batch(study, monkeypatch):
-    """An error holds the tensors of the functions that it went through, until it is gone itself."""
-    whole, of_failed_pass, alive_when_emptied = Engine._forward, [], []
-
-    def forward(self, window, cells):
-        large = torch.zeros(3)
-        if window.sentences.lengths[cells].sum() > 200:
-            of_failed_pass.append(weakref.ref(large))
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(self, window, cells)
-
-    monkeypatch.setattr(Engine, "_forward", forward)
-    monkeypatch.setattr(
-        torch.cuda,
-        "empty_cache",
-        lambda: alive_when_emptied.append(sum(reference() is not None for reference in of_failed_pass)),
-    )
-    study.extract(token_budget=350)
-    assert alive_when_emptied == [0] * len(of_failed_pass) and of_failed_pass
 
 
 @pytest.mark.parametrize(
