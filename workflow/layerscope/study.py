@@ -201,10 +201,7 @@ class Study(Configuration):
         """Where a file of weights is, and whether its licence has been accepted."""
         entry = self.foundation(model)
         licence = {"licence": entry.licence, "accepted": model in self.accepted_licences, "model": model}
-        files = entry.weights.fetch or {}
-        archive = files[file].archive
-        together = [name for name, source in files.items() if archive and source.archive == archive]
-        return stated(files[file]) | licence | ({"together": together} if len(together) > 1 else {})
+        return entry.weights.source_of(file) | licence
 
     def dataset_source(self, dataset: str) -> dict[str, Any]:
         """Where a dataset's file is."""

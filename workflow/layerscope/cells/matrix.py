@@ -119,6 +119,19 @@ class StoredRows:
             )
 
 
+class SparseRows:
+    """Rows of a sparse matrix in memory, which stays as it is."""
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix.tocsr()
+        self.shape, self.dtype = self._matrix.shape, np.dtype(self._matrix.dtype)
+
+    def blocks(self, rows: np.ndarray) -> Blocks:
+        """See :meth:`RowMatrix.blocks`."""
+        for part in _parts(self._matrix.indptr.astype(np.int64), rows):
+            yield part, sparse.csr_matrix(self._matrix[part])
+
+
 class ReorderedRows:
     """Rows of a matrix that comes by columns or in no order, sorted by way of a temporary file.
 

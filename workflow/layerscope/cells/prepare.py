@@ -83,18 +83,12 @@ def prepare(
         refuse_overwriting(path, *read)
     chosen = CellSettings.read(settings, f"condition {condition}")
     try:
-        cells = _read(inputs, chosen, condition, gene_names)
-        cells.admit()
-        cells.filter()
-        genes = cells.choose_genes()
-        with ExitStack() as files:
-            scratch = [files.enter_context(whole(path)) for path in outputs]
-            cells.write(genes, *scratch)
+        sources = READERS[chosen.kind](inputs, chosen)
+        write_prepared(joined(sources, chosen, condition, gene_names), outputs)
     except OSError as error:
         if error.errno is not None:
             raise
         raise _unreadable(inputs, error) from error
-    LOG.info("%s: %s cells x %s genes", condition, f"{cells.summary.kept.sum():,}", f"{len(genes):,}")
 
 
 def _unreadable(inputs: Sequence[str | Path], error: OSError) -> DataError:
@@ -103,10 +97,27 @@ def _unreadable(inputs: Sequence[str | Path], error: OSError) -> DataError:
     return next((reason for reason in reasons if "filter" in str(reason)), reasons[0])
 
 
-def _read(
-    inputs: Sequence[str | Path], settings: CellSettings, condition: str, gene_names: str | Path | None
+def write_prepared(cells: Cells, outputs: Sequence[str | Path]) -> None:
+    """Guard, filter and select the cells of a condition, and write what :func:`prepare` writes."""
+    cells.admit()
+    cells.filter()
+    genes = cells.choose_genes()
+    with ExitStack() as files:
+        scratch = [files.enter_context(whole(path)) for path in outputs]
+        cells.write(genes, *scratch)
+    LOG.info("%s: %s cells x %s genes", cells.condition, f"{cells.summary.kept.sum():,}", f"{len(genes):,}")
+
+
+def joined(
+    sources: Sequence[SourceCells],
+    settings: CellSettings,
+    condition: str,
+    gene_names: str | Path | None = None,
 ) -> Cells:
-    sources = READERS[settings.kind](inputs, settings)
+    """The cells of all sources of a condition, those left out that the settings leave out.
+
+    Parameters and errors are those of :func:`prepare`.
+    """
     if not sources:
         raise ConfigError(f"condition {condition}: no input file")
     if gene_names is not None:

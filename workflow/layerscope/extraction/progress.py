@@ -1,4 +1,4 @@
-"""Progress of a long run, in the log."""
+"""Progress of a long run: in the log of a script, as a bar where nobody keeps a log (a notebook, say)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class _LogLines:
 
 
 def progress_of(n_cells: int) -> tqdm:
-    """A bar that counts cells, one line of the log now and then."""
+    """A bar that counts cells, or one line of the log now and then."""
+    if not log.isEnabledFor(logging.INFO):
+        return tqdm(total=n_cells, unit=" cells")
     return tqdm(
         total=n_cells,
         file=_LogLines(),

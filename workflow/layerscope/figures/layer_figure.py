@@ -74,6 +74,23 @@ def draw_scores(
     DataError
         If the table has no such rows, or rows of a model that the settings do not describe.
     """
+    figure, title, caption = scores_figure(
+        scores_path, task, protocol, settings, layers_path, ceilings_path, representations_path
+    )
+    with look():
+        save(figure, outputs, title=title, caption=caption, table=scores_path)
+
+
+def scores_figure(
+    scores_path: str | Path,
+    task: str,
+    protocol: str,
+    settings: Mapping[str, Any],
+    layers_path: str | Path | None = None,
+    ceilings_path: str | Path | None = None,
+    representations_path: str | Path | None = None,
+) -> tuple[Figure, str, str]:
+    """The figure, its title and its caption; parameters and errors are those of :func:`draw_scores`."""
     models = read_models(settings)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     which = {"task": task, "protocol": protocol, "source": str(scores_path)}
@@ -100,14 +117,9 @@ def draw_scores(
     )
     with look():
         if layered:
-            figure, title, caption = _figure(drawing), title_of(drawing), caption_of(drawing)
-        else:
-            figure = representation_figure(drawing, compared)
-            title, caption = (
-                representation_title(drawing),
-                representation_caption(drawing, compared is not None),
-            )
-        save(figure, outputs, title=title, caption=caption, table=scores_path)
+            return _figure(drawing), title_of(drawing), caption_of(drawing)
+        figure = representation_figure(drawing, compared)
+        return figure, representation_title(drawing), representation_caption(drawing, compared is not None)
 
 
 def _figure(drawing: Drawing) -> Figure:

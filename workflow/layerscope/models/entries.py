@@ -43,6 +43,14 @@ class Weights(Settings):
     fetch: dict[Name, OneFile] | None = Field(default=None, min_length=1)
     """`{FILE: SOURCE, ...}`: the files of a release, each with its source."""
 
+    def source_of(self, file: str) -> dict[str, Any]:
+        """Where a file of the release is, and which others come out of the same archive."""
+        files = self.fetch or {}
+        archive = files[file].archive
+        together = [name for name, source in files.items() if archive and source.archive == archive]
+        stated = files[file].model_dump(mode="json", exclude_unset=True)
+        return stated | ({"together": together} if len(together) > 1 else {})
+
 
 class FoundationModel(Settings):
     """A model with layers and weights."""

@@ -11,6 +11,7 @@ from layerscope.errors import ConfigError, SourceError
 from layerscope.files import refuse_overwriting
 from layerscope.sources.addresses import KINDS, Expected, address
 from layerscope.sources.archives import extract_member
+from layerscope.sources.cache import named_cache, weights_folder
 from layerscope.sources.download import already_there, download
 from layerscope.sources.manifest import manifest_path, md5, sha256, write_manifest
 from layerscope.sources.transport import ATTEMPTS, FIRST_WAIT, NoSuchFileError, Retries
@@ -40,7 +41,8 @@ def fetch(
         which is then fetched once; and for weights ``model``, ``licence`` and whether it has been
         ``accepted``.
     output
-        The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``.
+        The file to make. A local ``path`` is linked to, not copied, unless it is the archive of a ``member``;
+        so are weights that are fetched into the cache, where ``$LAYERSCOPE_CACHE`` names one.
     mirror
         Prefix to put before every address, or JSON text of prefixes and what replaces them; ``mirror`` in the
         settings does the same.
@@ -66,6 +68,13 @@ def fetch(
             f"{name}: its weights come under this licence: {licence}. If you accept it, add {name!r} to "
             "accepted_licences in the config; nothing was fetched"
         )
+    cache = named_cache()
+    if cache is not None and "model" in settings:
+        with weights_folder(cache, settings["model"]) as folder:
+            kept = {key: value for key, value in settings.items() if key != "model"}
+            fetch(kept, folder / Path(output).name, mirror, attempts, wait)
+        _link(folder / Path(output).name, Path(output), {})
+        return
     through, output = mirror or settings.get("mirror"), Path(output)
     places = _places(settings)
     if already_there([address(place, through) for place in places], output, settings.get("member")):

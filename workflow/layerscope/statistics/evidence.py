@@ -17,6 +17,10 @@ from layerscope.tasks.catalogue import primary_metrics
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("foundation", "baseline", "control")
+Identity = tuple[str, str, str, str, str]
+"""Task, condition, protocol, model and layer."""
+Resamples = Iterable[str | Path] | Mapping[Identity, Mapping[str, Floats]]
+"""Bootstrap values by metric of every layer: their files, or the values themselves."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +106,17 @@ class Comparison:
 
 
 def comparisons(
-    scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
+    scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]
 ) -> Iterator[Comparison]:
     """Group scores by condition, task and protocol, with their primary metric's bootstrap values.
 
     Conditions come by name, or in the order of the categories where their column is categorical. Resamples
-    are files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``, else a DataError. Rows of
-    models that are not given are left out.
+    are files ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``, else a DataError; or arrays by
+    those five names. Rows of models that are not given are left out.
     """
-    files = {_identity(path): Path(path) for path in resamples}
+    of_layer: Mapping[Identity, Mapping[str, Floats] | str | Path] = (
+        resamples if isinstance(resamples, Mapping) else {_identity(path): path for path in resamples}
+    )
     known = scores[scores["model"].isin(list(models))]
     keys = ["task", "condition", "protocol"]
     for (task, condition, protocol), rows in known.groupby(keys, sort=True, observed=True):
@@ -120,13 +126,13 @@ def comparisons(
         of_metric = rows[rows["metric"].isin([metric, ""])]
         measured = {}
         for row in of_metric[of_metric["status"] == "ok"].to_dict("records"):
-            path = files.get((task, condition, protocol, row["model"], row["layer"]))
-            measured[row["model"], row["layer"]] = _measured(row, metric, path)
+            values = of_layer.get((task, condition, protocol, row["model"], row["layer"]), {})
+            values = values if isinstance(values, Mapping) else read_resamples(values)
+            measured[row["model"], row["layer"]] = _measured(row, metric, values)
         yield Comparison(condition, task, protocol, metric, measured, of_metric)
 
 
-def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measured:
-    values = read_resamples(path) if path else {}
+def _measured(row: Mapping[str, Any], metric: str, values: Mapping[str, Floats]) -> Measured:
     return Measured(
         row["model"],
         row["layer"],
@@ -142,7 +148,7 @@ def _measured(row: Mapping[str, Any], metric: str, path: Path | None) -> Measure
     )
 
 
-def _identity(path: str | Path) -> tuple[str, str, str, str, str]:
+def _identity(path: str | Path) -> Identity:
     parts = Path(path).parts[-5:]
     if len(parts) < 5 or not parts[-1].startswith("layer_") or Path(path).suffix != ".npz":
         raise DataError(f"{path}: expected .../TASK/CONDITION/PROTOCOL/MODEL/layer_LAYER.npz")

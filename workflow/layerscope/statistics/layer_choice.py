@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, LayerChoice
-from layerscope.statistics.evidence import Measured, Model, comparisons, models_of
+from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
@@ -31,12 +31,13 @@ class StudyChoice:
     """The three tables of a study's choice of layers.
 
     ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
-    ``shifts`` one per pair of conditions of each.
+    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows.
     """
 
     layers: pd.DataFrame
     curves: pd.DataFrame
     shifts: pd.DataFrame
+    choices: tuple[LayerChoice, ...] = ()
 
 
 def write_layer_choice(
@@ -94,13 +95,10 @@ def write_layer_choice(
         write_table(representations, choose_representations(table, resamples, described))
 
 
-def choose_layers(
-    scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
-) -> StudyChoice:
+def choose_layers(scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]) -> StudyChoice:
     """Choose a layer for every foundation model, condition and protocol.
 
-    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their files of bootstrap
-    values.
+    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their bootstrap values.
     """
     curves = [
         layer_curve(comparison, model, models)
@@ -117,6 +115,7 @@ def choose_layers(
         with_one_recommendation(layers.sort_values(ORDER, kind="stable", ignore_index=True)),
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
+        tuple(choices),
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, RepresentationChoice
-from layerscope.statistics.evidence import Comparison, Model, comparisons, controls_of, stacked
+from layerscope.statistics.evidence import Comparison, Model, Resamples, comparisons, controls_of, stacked
 from layerscope.statistics.layer_curves import differences, mean_of
 from layerscope.statistics.multiple_testing import holm, max_t, p_best
 from layerscope.statistics.recommendation import recommend_representation
@@ -29,7 +28,7 @@ COLUMNS = (
 
 
 def choose_representations(
-    scores: pd.DataFrame, resamples: Iterable[str | Path], models: Mapping[str, Model]
+    scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]
 ) -> pd.DataFrame:
     """Compare the representations of every condition and protocol: each model's own, controls aside.
 
@@ -42,17 +41,23 @@ def choose_representations(
     A row per representation, highest first, columns :data:`COLUMNS`; those without a score come last. The
     recommendation stands in the first row of a condition and protocol.
     """
-    own = scores[scores["layer"].isin([OFFICIAL, ""])]
-    files = [path for path in resamples if Path(path).stem == f"layer_{OFFICIAL}"]
-    compared = list(comparisons(own, files, models))
-    choices = corrected([choice(comparison, models) for comparison in compared])
     rows = [
         row
-        for comparison, chosen in zip(compared, choices, strict=True)
+        for comparison, chosen in compared_representations(scores, resamples, models)
         for row in [*_scored(chosen), *_unscored(comparison, chosen, models)]
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return _with_one_recommendation(table)
+
+
+def compared_representations(
+    scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]
+) -> list[tuple[Comparison, RepresentationChoice]]:
+    """What is known of the representations of every condition and protocol, and what it is known from."""
+    own = scores[scores["layer"].isin([OFFICIAL, ""])]
+    compared = list(comparisons(own, resamples, models))
+    choices = corrected([choice(comparison, models) for comparison in compared])
+    return list(zip(compared, choices, strict=True))
 
 
 def choice(comparison: Comparison, models: Mapping[str, Model]) -> RepresentationChoice:

@@ -44,6 +44,8 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    keywords
+        What ``layerscope.score`` calls columns in this task, beside their own names: keyword to column.
     uses_time
         Whether cells whose sampling time is not known are left out, and times must have an order.
     has_reference
@@ -68,6 +70,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = field(default_factory=dict)
     uses_time: bool = False
     has_reference: bool = True
     baseline: str = ""

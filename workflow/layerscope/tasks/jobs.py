@@ -80,7 +80,8 @@ class ScoringJob:
     condition, model, layer
         Names for rows; ``layer`` is ``"00"``, ``"01"`` ... or ``"official"``.
     embeddings
-        File of the model's layers: of cells, or (where the task can use them) of sums over groups of cells.
+        The layer itself, or the file of the model's layers: of cells, or (where the task can use them) of
+        sums over groups of cells.
     obs
         Table of the condition's cells, in the order of the embeddings.
     reference
@@ -96,7 +97,7 @@ class ScoringJob:
     condition: str
     model: str
     layer: str
-    embeddings: Path
+    embeddings: Path | Layer
     obs: pd.DataFrame
     reference: Path | None
     seed: int
@@ -120,10 +121,12 @@ class ScoringJob:
         DataError
             If the file lacks the layer, or holds other cells than ``obs``, or the same in another order.
         """
-        layer = read_layer(self.embeddings, self.layer)
+        given = self.embeddings
+        layer = given if isinstance(given, Layer) else read_layer(given, self.layer)
         if layer.cell_ids != self.obs.index.tolist():
+            where = f"layer {self.layer}" if isinstance(given, Layer) else given
             raise DataError(
-                f"{self.embeddings}: its {len(layer.cell_ids)} cells are not the {len(self.obs)} cells of "
+                f"{where}: its {len(layer.cell_ids)} cells are not the {len(self.obs)} cells of "
                 f"condition {self.condition} in their order; extract the layers again from these cells"
             )
         return layer
@@ -144,8 +147,12 @@ class ScoringJob:
 
 def _not_available(task: str, job: ScoringJob, reason: str) -> Scored:
     """Rows of the primary metrics that say why a layer has no scores."""
-    with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
-        subject = job.subject(task, json.loads(file[f"uns/{PROVENANCE}"].asstr()[()]))
+    if isinstance(job.embeddings, Layer):
+        provenance = job.embeddings.provenance
+    else:
+        with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
+            provenance = json.loads(file[f"uns/{PROVENANCE}"].asstr()[()])
+    subject = job.subject(task, provenance)
     metrics = primary_metrics(task, job.protocol)
     return Scored([subject.row(metric, status="not_available", reason=reason) for metric in metrics])
 
@@ -286,8 +293,14 @@ def score_layer(
         seed=seed,
         threads=threads,
     )
-    with threadpool_limits(threads):
-        reason = read_reason(job.reference)
-        scored: Scored = _not_available(task, job, reason) if reason else room_of(task).score(job)
+    scored = score(task, job)
     write_resamples(resamples, scored.resamples)
     write_scores(output, scored.rows)
+
+
+def score(task: str, job: ScoringJob) -> Scored:
+    """Score one layer by a task, with the job's number of threads."""
+    with threadpool_limits(job.threads):
+        reason = read_reason(job.reference)
+        scored: Scored = _not_available(task, job, reason) if reason else room_of(task).score(job)
+    return scored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from layerscope.cells.gene_table import gene_table
 from layerscope.cells.genes import why_transposed
 from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, StoredRows, stored_rows
 from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
 from layerscope.cells.readers.standard import standard_obs
@@ -38,6 +39,14 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     say): the label is the number of the group.
     """
     return read_open(*open_named(path), settings)
+
+
+def read_labels(path: str | Path, settings: CellSettings) -> SourceCells:
+    """Read the cells' labels alone, for what needs no values; the file may hold none."""
+    file, name = open_named(path)
+    demand_tables(file, name)
+    columns, cell_ids = stored_columns(file, name, settings.not_missing), read_index(file["obs"])
+    return replace(source_labels(columns, cell_ids, settings), root_cell=root_cell(file, cell_ids))
 
 
 def open_named(path: str | Path) -> tuple[h5py.File, str]:
@@ -62,38 +71,71 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     """Read an h5ad file that is open, under the name that messages are to give it; see :func:`read`."""
     demand_tables(file, name)
     columns = stored_columns(file, name, settings.not_missing)
-    left_out = subset_steps(columns, settings)
     cell_ids = read_index(file["obs"])
-    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
     matrix_name = _matrix_name(file, settings.matrix, name)
     features, unreadable = read_features(file, matrix_name)
     matrix = stored_rows(file[matrix_name])
-    if matrix.shape != (len(obs), len(features)):
+    cells = source_cells(columns, cell_ids, features, matrix, matrix_name, settings)
+    return replace(
+        cells,
+        root_cell=root_cell(file, cell_ids),
+        remarks=[*unreadable, *cells.remarks],
+        before=read_record(file).get("before", []),
+        counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
+    )
+
+
+def source_cells(
+    columns: Columns,
+    cell_ids: Sequence[str],
+    features: pd.DataFrame,
+    matrix: RowMatrix,
+    matrix_name: str,
+    settings: CellSettings,
+) -> SourceCells:
+    """Cells from the tables and a matrix of an AnnData, wherever they lie.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the settings name what there is not, or the tables do not fit the matrix.
+    """
+    cells, name = source_labels(columns, cell_ids, settings), columns.name
+    if matrix.shape != (len(cell_ids), len(features)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{len(obs)} cells and {len(features)} genes"
+            f"{len(cell_ids)} cells and {len(features)} genes"
         )
     if transposed := why_transposed(cell_ids, features.index.tolist()):
         raise DataError(f"{name}: {transposed}")
     genes = gene_table(features, settings, name)
     if genes.columns is not None:
         matrix = ChosenColumns(matrix, genes.columns)
-    matrix, remarks = counts_of(matrix, matrix_name, settings, columns)
-    return SourceCells(
-        name=name,
-        obs=obs,
+    matrix, remarks = _counts(matrix, matrix_name, settings, columns)
+    return replace(
+        cells,
         var=genes.var,
         matrix=matrix,
         matrix_name=matrix_name,
-        left_out=left_out,
-        root_cell=root_cell(file, cell_ids),
-        absent=columns.absent,
-        remarks=[*remarks, *unreadable, *genes.remarks, *columns.remarks.values()],
+        remarks=[*remarks, *genes.remarks, *cells.remarks],
         doubts=genes.doubts,
+        used_columns=list(columns.used),
+    )
+
+
+def source_labels(columns: Columns, cell_ids: Sequence[str], settings: CellSettings) -> SourceCells:
+    """Cells from the table of their labels alone: without values, and without genes."""
+    left_out = subset_steps(columns, settings)
+    return SourceCells(
+        name=columns.name,
+        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
+        var=pd.DataFrame(index=pd.Index([], dtype=object)),
+        matrix=StoredRows(np.zeros((len(cell_ids), 0))),
+        left_out=left_out,
+        absent=columns.absent,
+        remarks=list(columns.remarks.values()),
         stored_times=columns.stored_times,
         used_columns=list(columns.used),
-        before=read_record(file).get("before", []),
-        counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
     )
 
 
@@ -111,13 +153,18 @@ def read_features(file: h5py.File, matrix_name: str) -> tuple[pd.DataFrame, list
     ``raw`` shares with ``var`` the column of feature types, where its own table has none.
     """
     features, unreadable = readable_table(genes_of(file, matrix_name))
-    if matrix_name.startswith("raw") and feature_types(features) is None and "var" in file:
-        whole, _ = readable_table(file["var"])
-        types = feature_types(whole)
-        if types is not None:
-            known = pd.Series(types, index=whole.index)
-            features["feature_types"] = known[~known.index.duplicated()].reindex(features.index).fillna("")
+    if matrix_name.startswith("raw") and "var" in file:
+        features = with_types(features, readable_table(file["var"])[0])
     return features, [f"a column of var is left out: {reason}" for reason in unreadable.values()]
+
+
+def with_types(features: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
+    """Features of ``raw`` with the types that ``var`` gives, where their own table has none."""
+    types = feature_types(var)
+    if types is None or feature_types(features) is not None:
+        return features
+    known = pd.Series(types, index=var.index)
+    return features.assign(feature_types=known[~known.index.duplicated()].reindex(features.index).fillna(""))
 
 
 def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
@@ -172,7 +219,7 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     return table
 
 
-def counts_of(
+def _counts(
     matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
 ) -> tuple[RowMatrix, list[str]]:
     """The matrix as the settings want it read, and a remark where its counts are recovered."""

@@ -11,6 +11,7 @@ TASK = Task(
     keeps="cell types apart",
     settings=CellTypeProtocols,
     columns=("cell_type",),
+    keywords={"label": "cell_type", "group": "donor"},
     has_reference=False,
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "

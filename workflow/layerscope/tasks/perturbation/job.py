@@ -9,6 +9,7 @@ import numpy as np
 
 from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError
+from layerscope.extraction.embeddings_file import Layer
 from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
@@ -87,7 +88,7 @@ def score(job: ScoringJob) -> Scored:
 
 def _all_cells(job: ScoringJob) -> Any:
     similarity = read_similarity(job.reference_folder / SIMILARITY)
-    if is_sums(job.embeddings):
+    if not isinstance(job.embeddings, Layer) and is_sums(job.embeddings):
         sums, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
     else:
         layer = job.vectors
@@ -108,7 +109,7 @@ def _strict(job: ScoringJob) -> Any:
             f"{reference}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
             "delete it and run again"
         )
-    if is_sums(job.embeddings):
+    if not isinstance(job.embeddings, Layer) and is_sums(job.embeddings):
         plain, unit, provenance = read_layer_sums(job.embeddings, job.layer, design)
     else:
         layer = job.vectors

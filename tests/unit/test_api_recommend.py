@@ -1,0 +1,140 @@
+"""The recommendation through Python is that of the workflow's script for the same scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anndata
+import cell_type_cells
+import numpy as np
+import pandas as pd
+import pytest
+
+import choose_layers
+import layerscope as ls
+from layerscope.errors import ConfigError
+from layerscope.statistics.choice import Difference, LayerChoice
+from layerscope.statistics.evidence import Measured
+from layerscope.statistics.verdict import verdict
+from layerscope.tables import write_resamples, write_table
+
+QUICK = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
+
+
+def adata(noise: float = 0.0) -> anndata.AnnData:
+    obs = cell_type_cells.cells()
+    obsm = {
+        f"m_layer_{number:02d}": cell_type_cells.clusters(obs["cell_type"], spread)
+        for number, spread in ((1, 4.0), (2, 1.5), (3, 4.0))
+    }
+    random = np.random.default_rng(0)
+    obsm["X_noise"] = random.normal(size=(len(obs), 8)).astype(np.float32)
+    obsm["X_other_noise"] = random.normal(size=(len(obs), 8)).astype(np.float32)
+    obsm["X_scVI"] = cell_type_cells.clusters(obs["cell_type"], 1.0)
+    return anndata.AnnData(obs=obs, obsm=obsm)
+
+
+LAYERS = ["m_layer_01", "m_layer_02", "m_layer_03"]
+
+
+def scored(*keys: str, condition: str = "blood") -> ls.Scores:
+    return ls.score(adata(), list(keys), task="cell_type", condition=condition, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def layered() -> ls.Scores:
+    return scored(*LAYERS, "X_noise")
+
+
+def test_the_table_is_that_of_the_script(layered: ls.Scores, tmp_path: Path) -> None:
+    write_table(tmp_path / "scores.tsv", layered.table)
+    files = []
+    for identity, values in layered.resamples.items():
+        path = tmp_path.joinpath(*identity[:-1], f"layer_{identity[-1]}.npz")
+        write_resamples(path, values)
+        files.append(str(path))
+    models = {"m": {"kind": "foundation", "layers": 3}, "X_noise": {"kind": "baseline"}}
+    words = ["--scores", f"{tmp_path}/scores.tsv", "--resamples", *files, "--models", json.dumps(models)]
+    choose_layers.main([*words, "--output", f"{tmp_path}/layers.tsv", "--curves", f"{tmp_path}/curves.tsv"])
+    chosen = ls.recommend(layered)
+    for name, ours in (("layers", chosen.table.drop(columns="verdict")), ("curves", chosen.curves)):
+        write_table(tmp_path / "ours.tsv", ours)
+        expected, found = (pd.read_csv(tmp_path / f"{n}.tsv", sep="\t") for n in (name, "ours"))
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
+
+
+def test_a_better_layer_is_named(layered: ls.Scores) -> None:
+    chosen = ls.recommend(layered)
+    assert chosen.verdict == "use_layer"
+    assert chosen.table["best_layer"].tolist() == ["02"]
+    assert "use layer 02" in chosen.text and "layer 02" in chosen._repr_html_()
+    assert repr(chosen).startswith("use_layer: ")
+    assert len(chosen) == len(list(chosen)) == 1
+
+
+def test_conditions_and_models_have_a_row_each(layered: ls.Scores) -> None:
+    chosen = ls.recommend(layered + scored(*LAYERS, condition="bone"))
+    assert chosen.verdict == {
+        (condition, "cell_type", "strict", "m"): "use_layer" for condition in ("blood", "bone")
+    }
+    assert [one.verdict for one in chosen] == ["use_layer"] * 2
+    assert set(chosen.table["condition"]) == {"blood", "bone"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "word", "best"),
+    [
+        (("X_scVI", "X_noise"), "use_layer", "X_scVI"),
+        (("X_noise", "X_other_noise"), "no_signal", None),
+        (("X_scVI",), "no_difference_shown", "X_scVI"),
+    ],
+)
+def test_embeddings_without_layers_are_compared_with_each_other(
+    keys: tuple[str, ...], word: str, best: str | None
+) -> None:
+    chosen = ls.recommend(scored(*keys))
+    assert chosen.verdict == word
+    assert best in (None, chosen.table.loc[0, "model"])
+    assert set(chosen.representations["model"]) == set(keys)
+
+
+@pytest.mark.parametrize("keys", [[*LAYERS, "X_scVI"], ["X_scVI", "X_noise"]])
+def test_it_can_be_plotted(keys: list[str], tmp_path: Path) -> None:
+    figure = ls.recommend(scored(*keys)).plot()
+    figure.savefig(tmp_path / "figure.png")
+    assert any("X_scVI" in text.get_text() for axes in figure.axes for text in axes.texts) or any(
+        "X_scVI" in text.get_text() for axes in figure.axes for text in axes.get_yticklabels()
+    )
+
+
+def test_what_is_plotted_must_be_there(layered: ls.Scores) -> None:
+    with pytest.raises(ConfigError, match="choose one of strict"):
+        ls.recommend(layered).plot(protocol="paper")
+
+
+BEST = Measured("m", "03", 0.5, 0.4, 0.6, 0.5, None)
+FINAL = Measured("m", "06", 0.4, 0.3, 0.5, 1.0, None)
+AHEAD, BEHIND, UNTOLD = Difference(0.1, 0.05, 0.15, 0.001), Difference(-0.1, -0.2, -0.05, 0.001), Difference()
+
+
+@pytest.mark.parametrize(
+    ("known", "word"),
+    [
+        ({"best": None}, "not_scored"),
+        ({"best": Measured("m", "03", 0.1, -0.1, 0.3, 0.5, None)}, "no_signal"),
+        ({"best": Measured("m", "03", 0.4, 0.3, 0.5, 0.5, None, chance=0.35)}, "no_signal"),
+        ({"gain": AHEAD, "gain_p_family": 0.01}, "use_layer"),
+        ({"surest": BEST, "surest_p_family": 0.01, "gain_p_family": 0.2}, "use_layer"),
+        ({"gain": AHEAD, "gain_p_family": 0.01, "over_baseline": BEHIND}, "prefer_baseline"),
+        ({"gain": AHEAD, "gain_p_family": 0.01, "gain_official": BEHIND}, "prefer_official"),
+        ({"gain": Difference(0.01, -0.01, 0.03, 0.3), "gain_p_family": 0.3}, "final_will_do"),
+        ({"gain": Difference(0.1, -0.1, 0.3, 0.3), "gain_p_family": 0.3}, "no_difference_shown"),
+        ({"best": FINAL, "gain": UNTOLD}, "final_will_do"),
+        ({"gain": UNTOLD}, "no_difference_shown"),
+        ({"final": None}, "no_difference_shown"),
+    ],
+)
+def test_every_verdict_has_its_reason(known: dict[str, object], word: str) -> None:
+    about = {"best": BEST, "final": FINAL, **known}
+    assert verdict(LayerChoice("c", "cell_type", "strict", "probe_macro_f1", "m", 6, **about)) == word

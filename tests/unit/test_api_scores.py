@@ -1,0 +1,298 @@
+"""Scores through Python are the rows that the workflow's scripts write for the same cells and layers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata
+import cell_type_cells
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import trajectory_cells
+from perturbation_cells import experiment, logged
+from scipy import sparse
+
+import compute_baseline
+import layerscope as ls
+import make_reference
+import prepare_cells
+import score_layer
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import write_embeddings
+from layerscope.tables import read_resamples, read_scores
+from layerscope.tasks.catalogue import TASKS
+
+QUICK: dict[tuple[str, str], dict[str, Any]] = {
+    ("trajectory", "paper"): {"resamples": 100, "halvings": 4, "splits": 5},
+    ("trajectory", "released"): {"resamples": 100, "halvings": 4, "splits": 5, "pairs": 500},
+    ("trajectory", "strict"): {"resamples": 100, "halvings": 4, "splits": 5, "neighbourhoods": [10, 15]},
+    ("perturbation", "paper"): {"resamples": 100, "splits": 10},
+    ("perturbation", "released"): {"resamples": 100, "splits": 10},
+    ("perturbation", "strict"): {
+        "resamples": 100,
+        "splits": 10,
+        "cells_per_perturbation": 40,
+        "buckets": 4,
+        "shuffles": 2,
+        "permutations": 99,
+    },
+    ("cell_type", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+}
+OTHER_NAMES = {
+    "trajectory": {"time": "day", "batch": "lane"},
+    "perturbation": {"perturbation": "target", "guide": "sgRNA"},
+    "cell_type": {"cell_type": "kind", "donor": "patient"},
+}
+MORE: dict[str, dict[str, Any]] = {
+    "trajectory": {"time_order": ["Day3", "Day10", "Day17"]},
+    "perturbation": {"control": "non-targeting"},
+    "cell_type": {},
+}
+
+
+def cells_of(task: str) -> anndata.AnnData:
+    """Cells whose columns have names of their own."""
+    if task == "perturbation":
+        adata = experiment()
+        adata.obs = adata.obs.drop(columns="is_control")
+    else:
+        obs = trajectory_cells.cells()[0] if task == "trajectory" else cell_type_cells.cells()
+        counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
+        adata = anndata.AnnData(sparse.csr_matrix(counts), obs=obs)
+        adata.var_names = [f"G{number}" for number in range(40)]
+    adata.obs = adata.obs.rename(columns=OTHER_NAMES[task])
+    return adata
+
+
+def layers_of(task: str, adata: anndata.AnnData) -> dict[str, np.ndarray]:
+    if task == "trajectory":
+        obs, fate = trajectory_cells.cells()
+        return {f"{n:02d}": trajectory_cells.layer(obs, fate, noise) for n, noise in ((1, 0.5), (2, 0.1))}
+    values = logged(adata) if task == "perturbation" else cell_type_cells.clusters(adata.obs["kind"], 2.0)
+    noise = np.random.default_rng(1).normal(size=values.shape)
+    return {"01": (values + 2 * noise).astype(np.float32), "02": values.astype(np.float32)}
+
+
+class Workflow:
+    """What the rules do, by their scripts, in a folder."""
+
+    def __init__(self, folder: Path, task: str, adata: anndata.AnnData, layers: dict[str, np.ndarray]):
+        self.folder, self.task, self.layers = folder, task, layers
+        adata.write_h5ad(folder / "given.h5ad")
+        settings = json.dumps({"task": task, "columns": OTHER_NAMES[task], **MORE[task]})
+        words = ["--input", f"{folder}/given.h5ad", "--settings", settings, "--condition", "blood"]
+        words += ["--output", f"{folder}/cells.h5ad", "--summary", f"{folder}/summary.tsv"]
+        prepare_cells.main([*words, "--obs", f"{folder}/obs.parquet"])
+        provenance = {"model": "m", "family": "mine", "n_layers": len(layers)}
+        write_embeddings(folder / "m.h5ad", adata.obs_names.tolist(), [layers], provenance)
+
+    def reference(self, protocol: str) -> list[str]:
+        if not TASKS[self.task].has_reference:
+            return []
+        folder, output, baseline = self.folder, self.folder / protocol, TASKS[self.task].baseline
+        words = ["--task", self.task, "--protocol", protocol, "--condition", "blood"]
+        words += ["--cells", f"{folder}/cells.h5ad", "--settings", json.dumps(QUICK[self.task, protocol])]
+        words += ["--seed", "1" if protocol in TASKS[self.task].drawn_references else "0"]
+        if baseline:
+            of_baseline = ["--baseline", baseline, "--cells", f"{folder}/cells.h5ad", "--settings", "{}"]
+            compute_baseline.main([*of_baseline, "--seed", "1", "--output", f"{folder}/{baseline}.h5ad"])
+            words += ["--baseline", f"{folder}/{baseline}.h5ad"]
+        make_reference.main([*words, "--output", str(output)])
+        return ["--reference", str(output)]
+
+    def scores(self, protocol: str) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
+        tables, resamples, reference = [], {}, self.reference(protocol)
+        for layer in self.layers:
+            out = self.folder / f"{protocol}_{layer}"
+            words = ["--task", self.task, "--protocol", protocol, "--condition", "blood", "--model", "m"]
+            words += ["--layer", layer, "--embeddings", f"{self.folder}/m.h5ad", "--seed", "1", *reference]
+            words += ["--cells", f"{self.folder}/obs.parquet"]
+            words += ["--settings", json.dumps(QUICK[self.task, protocol])]
+            score_layer.main([*words, "--output", f"{out}.tsv", "--resamples", f"{out}.npz"])
+            tables.append(read_scores(f"{out}.tsv"))
+            resamples[layer] = read_resamples(f"{out}.npz")
+        return pd.concat(tables, ignore_index=True), resamples
+
+
+def called(task: str, protocol: str, cells: Any, layers: Any, **more: Any) -> ls.Scores:
+    options = {"condition": "blood", "name": "m", **OTHER_NAMES[task], **MORE[task], **QUICK[task, protocol]}
+    return ls.score(cells, layers, task=task, protocol=protocol, **{**options, **more})
+
+
+@pytest.mark.parametrize(("task", "protocol"), QUICK)
+def test_rows_are_those_that_the_workflow_writes(tmp_path: Path, task: str, protocol: str) -> None:
+    adata = cells_of(task)
+    layers = layers_of(task, adata)
+    table, resamples = Workflow(tmp_path, task, adata, layers).scores(protocol)
+    scores = called(task, protocol, adata, layers)
+    pd.testing.assert_frame_equal(scores.table, table, check_dtype=False, rtol=1e-6, atol=1e-9)
+    for layer, values in resamples.items():
+        for metric, expected in values.items():
+            ours = scores.resamples[task, "blood", protocol, "m", layer][metric]
+            np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-9)
+    assert (scores.table["status"] == "ok").any()
+
+
+def test_all_protocols_are_compared() -> None:
+    assert set(QUICK) == {(task, protocol) for task in TASKS for protocol in TASKS[task].protocols}
+
+
+@pytest.fixture(scope="module")
+def adata() -> anndata.AnnData:
+    adata = cells_of("cell_type")
+    for name, matrix in layers_of("cell_type", adata).items():
+        adata.obsm[f"m_layer_{name}"] = matrix
+    return adata
+
+
+@pytest.fixture(scope="module")
+def expected(adata: anndata.AnnData) -> pd.DataFrame:
+    return called("cell_type", "strict", adata, layers_of("cell_type", adata)).table
+
+
+def table_of(rows: np.ndarray, adata: anndata.AnnData) -> pd.DataFrame:
+    """An array as a table whose rows have names, in another order and among more."""
+    table = pd.DataFrame(rows, index=adata.obs_names)
+    return pd.concat([table.iloc[::-1], table.iloc[:3].set_axis(["more", "and more", "cells"])])
+
+
+FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
+    "names of arrays in obsm": lambda adata, layers: ["m_layer_01", "obsm/m_layer_02"],
+    "numbers": lambda adata, layers: {"1": layers["01"], "2": layers["02"]},
+    "whole numbers": lambda adata, layers: {1: layers["01"], 2: layers["02"]},
+    "names of layers": lambda adata, layers: {"layer_1": layers["01"], "Layer_002": layers["02"]},
+    "names of blocks": lambda adata, layers: {"m/layers.1": layers["01"], "m.block2": layers["02"]},
+    "tables": lambda adata, layers: {name: table_of(rows, adata) for name, rows in layers.items()},
+    "sparse": lambda adata, layers: {name: sparse.csr_matrix(rows) for name, rows in layers.items()},
+    "tensors": lambda adata, layers: {name: torch.from_numpy(rows) for name, rows in layers.items()},
+    "double": lambda adata, layers: {name: rows.astype(float) for name, rows in layers.items()},
+    "a list": lambda adata, layers: [{"m_layer_01": layers["01"]}, "m_layer_02"],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.DataFrame, form: str) -> None:
+    given = FORMS[form](adata, layers_of("cell_type", adata))
+    table = called("cell_type", "strict", adata, given).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_layers_scored_at_once_score_the_same(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
+    table = called("cell_type", "strict", adata, ["m_layer_01", "m_layer_02"], jobs=2).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("held", ["backed", "a path"])
+def test_cells_on_disk_are_scored_alike(
+    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
+) -> None:
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    path = tmp_path / "cells.h5ad"
+    cells = anndata.read_h5ad(path, backed="r") if held == "backed" else path
+    table = called("cell_type", "strict", cells, ["m_layer_01", "m_layer_02"]).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_label_and_group_name_columns_of_any_name(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
+    settings = QUICK["cell_type", "strict"]
+    scores = ls.score(
+        adata,
+        ["m_layer_01", "m_layer_02"],
+        task="cell_type",
+        label="kind",
+        group="patient",
+        condition="blood",
+        **settings,
+    )
+    pd.testing.assert_frame_equal(scores.table, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("held", ["in memory", "a path", "a zarr store"])
+def test_cells_without_values_are_scored_where_labels_suffice(
+    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
+) -> None:
+    bare: Any = anndata.AnnData(obs=adata.obs, obsm=dict(adata.obsm))
+    if held == "a path":
+        bare.write_h5ad(tmp_path / "bare.h5ad")
+        bare = str(tmp_path / "bare.h5ad")
+    elif held == "a zarr store":
+        bare.write_zarr(tmp_path / "bare.zarr")
+        bare = tmp_path / "bare.zarr"
+    table = called("cell_type", "strict", bare, ["m_layer_01", "m_layer_02"]).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_nothing_that_is_given_is_changed(adata: anndata.AnnData) -> None:
+    def state() -> bytes:
+        return pickle.dumps((adata.X, adata.obs, adata.var, dict(adata.obsm), dict(adata.uns)))
+
+    before = state()
+    called("cell_type", "strict", adata, ["m_layer_01"])
+    assert state() == before
+
+
+def test_other_names_are_models_of_their_own(adata: anndata.AnnData) -> None:
+    layers = layers_of("cell_type", adata)
+    given = {"X_pca": layers["01"], "scgpt_layer_2": layers["02"], "scgpt_official": layers["02"]}
+    table = called("cell_type", "strict", adata, given).table
+    pairs = set(table[["model", "layer"]].itertuples(index=False, name=None))
+    assert pairs == {("X_pca", "official"), ("scgpt", "02"), ("scgpt", "official")}
+
+
+def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
+    one = called("cell_type", "strict", adata, ["m_layer_01"])
+    other = called("cell_type", "strict", adata, {"X_scVI": adata.obsm["m_layer_02"]})
+    both = one + other
+    assert len(both.table) == len(one.table) + len(other.table)
+    assert "X_scVI" in both._repr_html_() and "<table" in both._repr_html_()
+    assert "probe_macro_f1" in repr(both)
+    with pytest.raises(ConfigError, match="in both"):
+        one + one
+
+
+@pytest.mark.parametrize(
+    ("layers", "change", "error", "words"),
+    [
+        ("m_layer_01", {"fold": 3}, ConfigError, "did you mean 'folds'"),
+        ("m_layer_01", {"folds": 1}, ConfigError, "folds: found 1; expected at least 2"),
+        ("m_layer_01", {"jobs": 0}, ConfigError, "jobs: found 0"),
+        ("m_layer_01", {"task": "cell_types"}, ConfigError, "no task 'cell_types'"),
+        ("m_layer_01", {"protocol": "paper"}, ConfigError, "no cell_type protocol 'paper'"),
+        ("m_layer_01", {"cell_type": "kin"}, DataError, "did you mean 'kind'"),
+        ("m_layer_1", {}, DataError, "did you mean 'm_layer_01'"),
+        ({"my model": np.ones((240, 2))}, {}, ConfigError, "'my model'"),
+        ({"01": np.ones((7, 2))}, {}, DataError, r"shape \(7, 2\); expected a row for each of 240"),
+        ({"01": np.ones(240)}, {}, DataError, r"shape \(240,\)"),
+        ({"01": np.full((240, 2), np.inf)}, {}, DataError, "infinite"),
+        ({"01": np.full((240, 2), "a")}, {}, DataError, "expected numbers"),
+        ({"1": np.ones((240, 2)), "01": np.ones((240, 2))}, {}, ConfigError, "comes twice"),
+        ({}, {}, ConfigError, "none are given"),
+        ([3], {}, ConfigError, "found a int"),
+        (
+            {"01": pd.DataFrame(np.ones((3, 2)), index=["a", "b", "c"])},
+            {},
+            DataError,
+            "240 of 240 cells have no row",
+        ),
+    ],
+)
+def test_mistakes_are_named(
+    adata: anndata.AnnData, layers: Any, change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    task, protocol = change.pop("task", "cell_type"), change.pop("protocol", "strict")
+    options = {**OTHER_NAMES["cell_type"], **QUICK["cell_type", "strict"], **change}
+    with pytest.raises(error, match=words) as raised:
+        ls.score(adata, layers, task=task, protocol=protocol, **options)
+    assert len(str(raised.value).splitlines()) <= 2
+
+
+def test_numbers_of_numpy_are_settings(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
+    settings = {name: np.int64(value) for name, value in QUICK["cell_type", "strict"].items()}
+    table = called("cell_type", "strict", adata, ["m_layer_01", "m_layer_02"], **settings).table
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)

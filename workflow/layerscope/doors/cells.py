@@ -1,0 +1,117 @@
+"""What a call is given becomes canonical cells, by the steps of the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.cells.canonical import standard_table
+from layerscope.cells.h5ad_file import read_index
+from layerscope.cells.labels import among
+from layerscope.cells.prepare import READERS, joined, prepare, write_prepared
+from layerscope.cells.readers import h5ad, in_memory
+from layerscope.cells.settings import CellSettings
+from layerscope.cells.zarr_store import open_store
+from layerscope.errors import DataError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Cells: TypeAlias = "AnnData | str | Path"
+"""An AnnData in memory or backed, or the path of an h5ad file."""
+
+
+def prepared(
+    cells: Cells,
+    settings: Mapping[str, Any],
+    condition: str,
+    folder: Path,
+    gene_names: str | Path | None = None,
+) -> Path:
+    """Write canonical cells into a folder, as ``prepare_cells`` does; the file.
+
+    Parameters
+    ----------
+    cells
+        An AnnData, which is not changed, or a file.
+    settings
+        See :class:`layerscope.cells.settings.CellSettings`.
+    condition
+        Its name, for messages and provenance.
+    folder
+        Where to.
+    gene_names
+        Table of symbols and Ensembl ids, where the cells have only one of them.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the settings, or the cells, cannot be used.
+    """
+    output, summary = folder / "cells.h5ad", folder / "summary.tsv"
+    if isinstance(cells, str | Path):
+        prepare([cells], settings, condition, output, summary, gene_names)
+    else:
+        chosen = CellSettings.read(settings, condition)
+        sources = [in_memory.read(cells, chosen)]
+        write_prepared(joined(sources, chosen, condition, gene_names), [output, summary])
+    return output
+
+
+def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.DataFrame:
+    """The cells' table alone, of those that the settings do not leave out; values are not looked at."""
+    chosen = CellSettings.read(settings, condition)
+    if not isinstance(cells, str | Path):
+        sources = [in_memory.read_labels(cells, chosen)]
+    elif chosen.kind == "h5ad":
+        sources = [h5ad.read_labels(cells, chosen)]
+    else:
+        sources = READERS[chosen.kind]([cells], chosen)
+    labels = joined(sources, chosen, condition)
+    return standard_table(labels.obs[labels.summary.kept], condition)
+
+
+def names_of(cells: Cells) -> list[str]:
+    """Names of all cells, in their order."""
+    if not isinstance(cells, str | Path):
+        return [str(name) for name in cells.obs_names]
+    with open_store(cells) as file:
+        return read_index(file["obs"])
+
+
+def stored_embedding(cells: Cells, key: str) -> npt.NDArray[Any]:
+    """An array of ``obsm``, shape ``(n_cells, width)``.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name.
+    """
+    name = key.removeprefix("obsm/")
+    if not isinstance(cells, str | Path):
+        _demand_key(name, list(cells.obsm), "adata")
+        return as_array(cells.obsm[name])
+    from anndata.io import read_elem
+
+    with open_store(cells) as file:
+        _demand_key(name, list(file.get("obsm", {})), str(cells))
+        return as_array(read_elem(file["obsm"][name]))
+
+
+def _demand_key(key: str, keys: list[str], where: str) -> None:
+    if key not in keys:
+        raise DataError(f"{where}: no array {key!r} in obsm; {among(key, keys)}")
+
+
+def as_array(values: Any) -> npt.NDArray[Any]:
+    """Values of an embedding, be they a table, a sparse matrix or a tensor."""
+    if hasattr(values, "toarray"):
+        return np.asarray(values.toarray())
+    if hasattr(values, "detach"):
+        return np.asarray(values.detach().cpu().float().numpy())  # NumPy has no bfloat16
+    return np.asarray(values)

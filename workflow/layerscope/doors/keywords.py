@@ -1,0 +1,127 @@
+"""Keywords of a call: sorted by the settings that they belong to, and shown by ``help``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from layerscope.cells.entries import STUDY_COLUMNS
+from layerscope.cells.settings import CellSettings
+from layerscope.errors import ConfigError
+from layerscope.settings import Settings, suggest
+from layerscope.tasks.base import Task
+from layerscope.tasks.catalogue import TASKS
+
+GENE_NAMES = "gene_names"
+COLUMNS = (*STUDY_COLUMNS, "is_root", "is_control")
+"""Standard columns, which a call names by themselves: ``donor="patient"``."""
+OF_CELLS = tuple(
+    name for name in CellSettings.model_fields if name not in ("dataset", "task", "about", "columns")
+)
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+
+
+class Unset:
+    """Default of a keyword in a signature: that of the settings that it belongs to."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def plain(value: Any) -> Any:
+    """NumPy's scalars and arrays as Python's own values, which settings demand."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise a ConfigError at the first keyword that there is not."""
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"{where}: no keyword {name!r}{suggest(name, known)}; there are {', '.join(known)}"
+            )
+
+
+def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, Any]:
+    """Settings of the cells among keywords: those that are such, and columns that are named one by one."""
+    settings = {name: plain(value) for name, value in given.items() if name in OF_CELLS}
+    columns = dict(given.get("columns") or {})
+    columns |= {name: value for name, value in given.items() if name in COLUMNS}
+    for keyword, column in (task.keywords if task else {}).items():
+        if keyword in given:
+            columns[column] = given[keyword]
+    return settings | ({"columns": columns} if columns else {}) | ({"task": task.name} if task else {})
+
+
+def of_task(task: Task, protocol: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a task's protocol among keywords; a ConfigError if one belongs to nothing."""
+    names = _settings(task, protocol).keys(in_study=False)
+    known = [*names, *task.keywords, *COLUMNS, "columns", GENE_NAMES, *OF_CELLS]
+    refuse_unknown(given, known, f"{task.name}: {protocol}")
+    return {name: plain(given[name]) for name in names if name in given}
+
+
+def _settings(task: Task, protocol: str) -> type[Settings]:
+    return type(task.settings_of(protocol, {}))
+
+
+def show(function: Callable[..., Any], words: Mapping[str, str]) -> None:
+    """Put these keywords into the signature of a function that takes any, and their meaning into its help."""
+    signature = inspect.signature(function)
+    own = [
+        entry for entry in signature.parameters.values() if entry.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    more = [inspect.Parameter(name, KEYWORD_ONLY, default=Unset()) for name in words]
+    function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    text = "\n".join(f"{name}\n    {meaning}" for name, meaning in words.items())
+    function.__doc__ = (
+        f"{inspect.cleandoc(function.__doc__ or '')}\n\nFurther keywords\n----------------\n{text}"
+    )
+
+
+def words_of_cells() -> dict[str, str]:
+    """Keywords of the cells, and what each means."""
+    fields = CellSettings.model_fields
+    words = {name: _meaning(fields[name].description) for name in OF_CELLS}
+    other = "Table of symbols and Ensembl ids, where the cells have one of them and a model needs the other."
+    return {**words, "columns": _meaning(fields["columns"].description), GENE_NAMES: other}
+
+
+def words_of_tasks() -> dict[str, str]:
+    """Keywords of all tasks: columns, and settings with their default by task and protocol."""
+    words: dict[str, str] = {}
+    for task in TASKS.values():
+        for keyword, column in task.keywords.items():
+            words[keyword] = f"Column of obs, in task {task.name}: stands for {column!r}."
+    words |= {name: f"Column of obs that holds {name!r}, if it has another name." for name in COLUMNS}
+    defaults: dict[str, dict[str, list[str]]] = {}
+    for task in TASKS.values():
+        for protocol in task.protocols:
+            for name, entry in _settings(task, protocol).model_fields.items():
+                words.setdefault(name, _meaning(entry.description))
+                places = defaults.setdefault(name, {}).setdefault(repr(entry.default), [])
+                places.append(f"{task.name} {protocol}")
+    for name, by_default in defaults.items():
+        stated = [f"{default} ({', '.join(places)})" for default, places in by_default.items()]
+        words[name] += f" Default: {'; '.join(stated)}."
+    return words
+
+
+def words_of(settings: type[Settings], names: Iterable[str]) -> dict[str, str]:
+    """Some keywords of one kind of settings, with their defaults."""
+    fields = settings.model_fields
+    return {
+        name: f"{_meaning(fields[name].description)} Default: {fields[name].default!r}." for name in names
+    }
+
+
+def _meaning(description: str | None) -> str:
+    return " ".join((description or "").split())

@@ -1,0 +1,138 @@
+"""The models that a call can name, and their weights in a cache that all studies and calls share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from layerscope.errors import ConfigError
+from layerscope.installation import repository
+from layerscope.models.catalogue import FAMILIES
+from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry
+from layerscope.settings import demand_known
+from layerscope.sources.cache import named_cache, weights_folder
+from layerscope.study_file import read_study
+
+MIRROR = "LAYERSCOPE_MIRROR"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenModel:
+    """A model as a call runs it.
+
+    Attributes
+    ----------
+    name
+        For the layers.
+    family
+        Its architecture, or that of the baseline.
+    weights
+        Its release folder; None for a baseline.
+    layers
+        Number of blocks that the checkpoint must have; 0 takes what it has.
+    pooling
+        At the numbered layers; empty for the family's own.
+    settings
+        Of the family, or of the baseline.
+    control, control_seed, of
+        What is taken away from which model, where this is a control.
+    """
+
+    name: str
+    family: str
+    weights: Path | None = None
+    layers: int = 0
+    pooling: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    control: str = ""
+    control_seed: int = 0
+    of: str = ""
+
+
+@cache
+def entries() -> Mapping[str, FoundationModel | Control | Baseline]:
+    """All models of ``config/models.yaml``, by name."""
+    kind: TypeAdapter[Any] = TypeAdapter(dict[str, ModelEntry])
+    given = read_study(repository() / "config" / "models.yaml")["models"]
+    models: dict[str, FoundationModel | Control | Baseline] = kind.validate_python(given)
+    return models
+
+
+def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool) -> ChosenModel:
+    """Look a model up, and fetch its weights if there is a place to fetch them from and they are not here.
+
+    Parameters
+    ----------
+    name
+        A model of ``config/models.yaml``; with ``weights`` also a family.
+    weights
+        A release folder of the model, in place of the cache.
+    accept_licence
+        Whether the licence of the weights has been read and accepted.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such model, its licence has not been accepted, or it has weights that only a study or
+        the caller can give.
+    SourceError
+        If the weights cannot be fetched.
+    """
+    folder = Path(weights) if weights is not None else None
+    is_family = folder is not None and name in FAMILIES and FAMILIES[name].foundation
+    if is_family and name not in entries():
+        return ChosenModel(name=name, family=name, weights=folder)
+    demand_known(name, entries(), "embed", "model")
+    entry = entries()[name]
+    if isinstance(entry, Baseline):
+        return ChosenModel(name=name, family=entry.family, settings=entry.settings)
+    control = entry if isinstance(entry, Control) else None
+    trained = control.of if control else name
+    model = entries()[trained]
+    assert isinstance(model, FoundationModel)
+    return ChosenModel(
+        name=name,
+        family=model.family,
+        weights=folder or cached_weights(trained, model, accept_licence),
+        layers=0 if is_family else model.layers,  # of a family's checkpoint, whatever it has
+        pooling=model.pooling or "",
+        settings=model.set,
+        control=control.control if control else "",
+        control_seed=control.seed if control else 0,
+        of=control.of if control else "",
+    )
+
+
+def cache_folder() -> Path:
+    """Folder that studies and calls share: ``$LAYERSCOPE_CACHE``, or the platform's for caches."""
+    from platformdirs import user_cache_path
+
+    return named_cache() or user_cache_path("layerscope")
+
+
+def cached_weights(name: str, model: FoundationModel, accept_licence: bool) -> Path:
+    """Folder with the weights of a model, fetched if they are not there; checked by size and checksum."""
+    from layerscope.sources.fetch import fetch
+
+    if model.weights.fetch is None:
+        raise ConfigError(
+            f"{name}: its weights are made by a study; name their folder, "
+            f"weights='resources/weights/{name}', after the study has run"
+        )
+    folder = cache_folder() / "weights" / name
+    missing = [file for file in model.weights.fetch if not (folder / file).is_file()]
+    if missing and not accept_licence:
+        raise ConfigError(
+            f"{name}: its weights come under this licence: {model.licence or 'not stated'}. "
+            "If you accept it, call with accept_licence=True; nothing was fetched"
+        )
+    with weights_folder(cache_folder(), name) as folder:
+        for file in model.weights.fetch:
+            fetch(model.weights.source_of(file), folder / file, mirror=os.environ.get(MIRROR))
+    return folder

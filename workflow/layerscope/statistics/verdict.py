@@ -1,0 +1,58 @@
+"""The recommendation in one word."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from layerscope.statistics.choice import SIGNIFICANT, LayerChoice, RepresentationChoice
+from layerscope.statistics.evidence import Measured
+from layerscope.statistics.recommendation import NEGLIGIBLE_GAIN
+
+Verdict = Literal[
+    "use_layer",
+    "final_will_do",
+    "no_difference_shown",
+    "prefer_official",
+    "prefer_baseline",
+    "no_signal",
+    "not_scored",
+]
+
+
+def verdict(choice: LayerChoice) -> Verdict:
+    """What follows from a choice, in the order in which one objection outweighs the others.
+
+    ``no_signal``: the best layer is not told from chance. ``prefer_baseline``, ``prefer_official``: that is
+    shown to be better than the best layer. ``use_layer``: a layer is shown to be better than the final one,
+    corrected for all conditions and models. ``final_will_do``: the final layer is the best, or no layer can
+    gain more than a negligible amount. Else ``no_difference_shown``.
+    """
+    best, final = choice.best, choice.final
+    if best is None:
+        return "not_scored"
+    if _may_be_chance(best):
+        return "no_signal"
+    if choice.over_baseline.behind:
+        return "prefer_baseline"
+    if choice.gain_official.behind:
+        return "prefer_official"
+    if choice.gain_p_family < SIGNIFICANT or choice.surest_p_family < SIGNIFICANT:
+        return "use_layer"
+    if final is not None and (best.layer == final.layer or choice.gain.high < NEGLIGIBLE_GAIN):
+        return "final_will_do"
+    return "no_difference_shown"
+
+
+def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
+    """What follows where no layer is chosen; ``use_layer`` if every other representation is worse."""
+    if not choice.ranked:
+        return "not_scored"
+    if _may_be_chance(choice.ranked[0]):
+        return "no_signal"
+    return "use_layer" if choice.p_alone_family < SIGNIFICANT else "no_difference_shown"
+
+
+def _may_be_chance(best: Measured) -> bool:
+    return bool(best.ci_low <= np.fmax(best.chance, 0) and not best.p_value < SIGNIFICANT)
