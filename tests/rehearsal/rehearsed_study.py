@@ -48,13 +48,15 @@ class Rehearsal:
     def changes(self) -> dict[str, object]:
         """All that differs from the configuration of the real run.
 
-        The mirror's prefix; that the licences are accepted, which everyone does for themselves; and size and
-        SHA-256 of the two files of weights that the catalogue pins, for these are others.
+        The mirror's prefix; that the licences are accepted, which everyone does for themselves; size and
+        SHA-256 of the two files of weights that the catalogue pins, for these are others; and how many cells
+        stand for a perturbation, for the screens are smaller.
         """
         return {
             "mirror": self.servers.mirror,
             "accepted_licences": ["scfoundation", "tahoe_x1_1b"],
             "models": {"scfoundation": {"weights": {"fetch": self.servers.files.pinned}}},
+            "perturbation": {"strict": {"cells_per_perturbation": 16}},
         }
 
     @property

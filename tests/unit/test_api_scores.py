@@ -13,6 +13,7 @@ import cell_type_cells
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import trajectory_cells
 from perturbation_cells import experiment, logged
 from scipy import sparse
@@ -169,6 +170,7 @@ FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
     "names of blocks": lambda adata, layers: {"m/layers.1": layers["01"], "m.block2": layers["02"]},
     "tables": lambda adata, layers: {name: table_of(rows, adata) for name, rows in layers.items()},
     "sparse": lambda adata, layers: {name: sparse.csr_matrix(rows) for name, rows in layers.items()},
+    "tensors": lambda adata, layers: {name: torch.from_numpy(rows) for name, rows in layers.items()},
     "double": lambda adata, layers: {name: rows.astype(float) for name, rows in layers.items()},
     "a list": lambda adata, layers: [{"m_layer_01": layers["01"]}, "m_layer_02"],
 }
@@ -211,10 +213,17 @@ def test_label_and_group_name_columns_of_any_name(adata: anndata.AnnData, expect
     pd.testing.assert_frame_equal(scores.table, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("held", ["in memory", "a path", "a zarr store"])
 def test_cells_without_values_are_scored_where_labels_suffice(
-    adata: anndata.AnnData, expected: pd.DataFrame
+    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
 ) -> None:
-    bare = anndata.AnnData(obs=adata.obs, obsm=dict(adata.obsm))
+    bare: Any = anndata.AnnData(obs=adata.obs, obsm=dict(adata.obsm))
+    if held == "a path":
+        bare.write_h5ad(tmp_path / "bare.h5ad")
+        bare = str(tmp_path / "bare.h5ad")
+    elif held == "a zarr store":
+        bare.write_zarr(tmp_path / "bare.zarr")
+        bare = tmp_path / "bare.zarr"
     table = called("cell_type", "strict", bare, ["m_layer_01", "m_layer_02"]).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 

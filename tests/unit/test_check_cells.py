@@ -189,6 +189,10 @@ ADVICE: list[tuple[dict[str, list[object]], dict[str, Any]]] = [
         {"cell type: fine, #1": ["yes", "no", "1"] * 2, "perturbation_type": ["CRISPRi", "CRISPRa"] * 3},
         {"columns": {"cell_type": "cell type: fine, #1"}},
     ),
+    (
+        {"orig.ident": ["s1", "s2"] * 3, "seurat_clusters": [0, 1, 2] * 2},
+        {"columns": {"batch": "orig.ident", "cell_type": "seurat_clusters"}},
+    ),
     ({"true_pseudotime": [0.1, 0.2, 0.3] * 2, "barcode": list("abcdef")}, {}),
 ]
 
@@ -204,7 +208,9 @@ def test_what_is_printed_is_right_and_a_study_takes_it_as_it_is(
 
 
 def test_what_is_odd_about_columns_and_features_is_said(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.h5ad", cell_type=["NA", "B", "T"] * 4, cluster=[0, 1, 2] * 4)
+    source = write(
+        tmp_path / "a.h5ad", cell_type=["NA", "B", "T"] * 4, annotation=[0, 1, 2] * 4, leiden=[0, 1, 2] * 4
+    )
     cells = anndata.read_h5ad(source)
     cells.var["feature_types"] = ["Gene Expression"] * 17 + ["Antibody Capture"] * 3
     cells.var["gene_name"] = ["", "", *cells.var_names[2:]]
@@ -222,6 +228,7 @@ def test_what_is_odd_about_columns_and_features_is_said(tmp_path: Path) -> None:
         "2 genes have no symbol",
     ):
         assert words in said
+    assert said.count("codes without labels?") == 1
     assert "names repeat" not in said
     assert "nested: skipped" in said and "counts: skipped" in said
 

@@ -93,7 +93,8 @@ def test_help_says_the_poolings_of_every_family_and_what_official_is(capsys, scr
         script.main(["--help"])
     lines = capsys.readouterr().out.splitlines()
     for name in FOUNDATION:
-        (line,) = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        line, of_owners = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        assert "after" in of_owners or "decoder" in of_owners
         listed = set(re.findall(r"\w+", line))
         (model,) = (
             kind
@@ -223,6 +224,7 @@ def foldered(path):
         (replaced("X/data", lambda data: data.astype(complex)), "no numbers"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "uns['layerscope']"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", 7)), "uns['layerscope']"),
+        (edited(lambda file: file["X"].attrs.__delitem__("shape")), "no shape"),
         (shorter("obs", N_CELLS - 2), f"names of {N_CELLS - 2} cells"),
         (shorter("var", N_GENES - 2), f"and {N_GENES - 2} genes"),
     ],

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from layerscope.cells.canonical import read_cells
 from layerscope.cells.check import check
-from layerscope.cells.h5ad_file import read_table
+from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.prepare import prepare
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
@@ -55,6 +55,8 @@ def test_a_zarr_store_is_read_like_the_h5ad_file(tmp_path: Path, version: int, d
     settings = {"columns": {"perturbation": "drug"}, "root": {"time": "early"}}
     for name in ("a.zarr", "a.h5ad"):
         prepare([tmp_path / name], settings, "c", tmp_path / f"{name}.cells", tmp_path / "summary.tsv")
+    with pytest.raises(DataError, match=r"it is a zarr store: .*prepare_cells\.py"):
+        open_h5ad(tmp_path / "a.zarr")
     one, other = (read_cells(tmp_path / f"{name}.cells") for name in ("a.zarr", "a.h5ad"))
     assert np.array_equal(one.X.toarray(), COUNTS)
     pd.testing.assert_frame_equal(one.obs, other.obs)
@@ -110,3 +112,24 @@ def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path: Path, kind: str)
     assert "looks transposed" in check(tmp_path / "a.h5ad", FAMILIES)
     with pytest.raises(DataError, match=r"looks transposed; turn it \(adata\.T\)"):
         prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
+
+
+def test_profiles_named_after_genes_are_not_taken_for_a_transposed_matrix(tmp_path: Path) -> None:
+    targets = ["ACTB", "RPL3", "RPS5", *(f"AB{i}" for i in range(27))]
+    genes = [
+        "TP53",
+        "CD3E",
+        "GATA1",
+        "KLF1",
+        "SPI1",
+        "CEBPA",
+        "IL7R",
+        "FOXP3",
+        "LYZ",
+        "NKG7",
+        "PPBP",
+        "MS4A1",
+    ]
+    made = anndata.AnnData(COUNTS, obs=pd.DataFrame(index=targets), var=pd.DataFrame(index=genes))
+    made.write_h5ad(tmp_path / "a.h5ad")
+    prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")

@@ -73,6 +73,7 @@ def test_a_file_of_antibodies_alone_is_refused() -> None:
 )
 def test_names_of_antibodies_and_hashtags_among_genes_are_warned_of(name: str) -> None:
     assert name in genes(table([*SYMBOLS, name])).doubts[0]
+    assert name in genes(table([*IDS, "x"], gene_name=[*SYMBOLS, name])).doubts[0]
     assert genes(table(["CD4", "CD19", "HASPIN", "ADTRP", "CD8A", "LMO2", "ANTXR1"])).doubts == []
 
 

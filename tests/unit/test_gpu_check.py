@@ -73,6 +73,18 @@ def test_what_only_a_gpu_runs_asks_it_the_right_things(gpu_check, monkeypatch):
     assert [name for name, size in sizes.items() if not gpu_check.fits(size, gpu)] == ["tahoe_x1 3b"]
 
 
+def test_cells_that_depend_on_their_batch_or_their_place_in_it_fail(gpu_check):
+    name, size = next(gpu_check.sizes(small=True))
+    network, cpu = size.drawn(), torch.device("cpu")
+    assert gpu_check.tolerance(name, network, size, cpu).passed
+    whole = network.layers
+    for depends in (lambda batch: batch.n_cells, lambda batch: batch.ids[0]):
+        network.layers = lambda batch, depends=depends: (
+            (layer, hidden * (1 + 1e-4 * int(depends(batch)))) for layer, hidden in whole(batch)
+        )
+        assert not gpu_check.tolerance(name, network, size, cpu).passed
+
+
 def test_cells_at_real_size_fill_batches_and_are_no_longer_than_the_model_takes(gpu_check):
     for name, size in gpu_check.sizes(small=False):
         lengths = gpu_check.lengths_of(name, size, small=False)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerscope.cells.check import check
 from layerscope.cells.h5ad_file import (
     RowNames,
     column_names,
@@ -25,7 +26,9 @@ from layerscope.cells.h5ad_file import (
     readable_table,
     why_unreadable,
 )
+from layerscope.cells.prepare import prepare
 from layerscope.errors import DataError
+from layerscope.models.catalogue import FAMILIES
 
 
 def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
@@ -162,19 +165,42 @@ def test_compression_by_plugins_is_read(tmp_path: Path, name: str) -> None:
     assert done.stdout.strip() == "11.0", done.stderr
 
 
+def write_with_unknown_filter(group: h5py.Group, name: str, n: int) -> None:
+    """A dataset of zeros that says it was compressed by a filter that nobody has."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_chunk((n,))
+    layout.set_filter(479, h5py.h5z.FLAG_OPTIONAL, ())
+    space = h5py.h5s.create_simple((n,))
+    made = h5py.h5d.create(group.id, name.encode(), h5py.h5t.NATIVE_FLOAT, space, layout)
+    made.write_direct_chunk((0,), b"\0" * 4 * n)
+
+
 def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.h5ad"
-    with h5py.File(path, "w") as stored:
-        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        layout.set_chunk((4,))
-        layout.set_filter(479, h5py.h5z.FLAG_OPTIONAL, ())
-        space = h5py.h5s.create_simple((4,))
-        made = h5py.h5d.create(stored.id, b"X", h5py.h5t.NATIVE_FLOAT, space, layout)
-        made.write_direct_chunk((0,), b"\0" * 16)
-    with open_h5ad(path) as stored, pytest.raises(OSError) as failure:
-        stored["X"][()]
-    message = str(why_unreadable(path, failure.value))
-    assert "filter 479" in message and "damaged" not in message
+    anndata.AnnData(np.eye(4, dtype=np.float32), obs=pd.DataFrame({"kind": list("abca")})).write_h5ad(path)
+    with h5py.File(path, "a") as stored:
+        del stored["obs"].attrs["column-order"]
+        write_with_unknown_filter(stored["obs"], "score", 4)
+    with open_h5ad(path) as stored:
+        with pytest.raises(DataError, match=r"obs/score is compressed with filter 479") as failure:
+            read_column(stored["obs"], "score")
+        assert list(readable_table(stored["obs"])[1]) == ["score"]
+    assert "damaged" not in str(failure.value)
+    assert "filter 479" in str(why_unreadable(path, OSError("no")))
+    said = check(path, FAMILIES)
+    assert "score: skipped" in said and "kind: a (2)" in said
+    with h5py.File(path, "a") as stored:
+        del stored["X"]
+        group = stored.create_group("X")
+        group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (4, 4)})
+        write_with_unknown_filter(group, "data", 4)
+        group["indices"], group["indptr"] = np.arange(4), np.arange(5)
+    for refused in (
+        lambda: check(path, FAMILIES),
+        lambda: prepare([path], {}, "c", tmp_path / "c.h5ad", tmp_path / "s.tsv"),
+    ):
+        with pytest.raises(DataError, match=r"X/data is compressed with filter 479"):
+            refused()
 
 
 def test_columns_that_cannot_be_read_are_left_out_with_the_reason(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -13,8 +14,9 @@ from model_examples import TAHOE_3B, block_of, counts, load_tahoe_x1, states, to
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from layerscope.errors import ModelError
+from layerscope.errors import ConfigError, ModelError
 from layerscope.models.activations import activation_of, is_elementwise
+from layerscope.models.tahoe_x1 import binned
 from layerscope.models.tahoe_x1_files import GENE_NORM, VALUE_NORM
 
 X = torch.linspace(-4, 4, 81)
@@ -193,3 +195,67 @@ def test_norms_of_another_name_and_ratios_with_a_fraction_are_taken(tmp_path):
     norm = {"norm_type": "Low_Precision_LayerNorm", "eps": 0.5}
     path.write_text(yaml.safe_dump({**stated, "norm_config": norm, "expansion_ratio": 4.0}))
     assert load_tahoe_x1(folder).module.config.norm_eps == 0.5
+
+
+@pytest.mark.parametrize("n_edges", [1, 2, 3])
+def test_few_bins_are_those_of_torch(n_edges):
+    values = np.random.default_rng(0).lognormal(0, 2, 30).astype(np.float32)
+    quantiles = torch.quantile(torch.from_numpy(values), torch.linspace(0, 1, n_edges))
+    expected = torch.bucketize(torch.from_numpy(values), quantiles).numpy() + 1
+    np.testing.assert_array_equal(binned(values, n_edges), expected)
+
+
+@pytest.mark.parametrize(("family", "name"), [("scgpt", "args.json"), ("tahoe_x1", "collator_config.yml")])
+def test_bins_are_two_at_least(tmp_path, family, name):
+    example = EXAMPLES[family]
+    path = example.write(tmp_path / "model") / name
+    key = {"scgpt": "n_bins", "tahoe_x1": "num_bins"}[family]
+    stated = yaml.safe_load(path.read_text())  # JSON is YAML
+    for number in (3, 7):
+        path.write_text(json.dumps({**stated, key: number}))
+        model = example.load(path.parent)
+        sentences = model.tokenise(block_of(counts(6, len(model.vocabulary.genes))[:5]))
+        bins = sentences.tokens["values"][sentences.tokens["ids"] != model.cell_id]
+        assert {1, number - 1} <= set(bins.tolist()) <= set(range(1, number))
+    path.write_text(json.dumps({**stated, key: 1}))
+    with pytest.raises(ModelError, match=rf"{re.escape(name)}: .*1 bins"):
+        example.load(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("model_config", {"seq_len": "long"}, "seq_len is 'long', not a number"),
+        ("model_config", {"num_heads": "four"}, "num_heads is 'four', not a number"),
+        ("model_config", {"seq_len": 0}, "seq_len = 0"),
+        ("data_config", {"clip_counts": -1}, "clip_counts = -1"),
+        ("data_config", {"min_expressed_genes": "few"}, "min_expressed_genes is 'few', not a number"),
+    ],
+)
+def test_what_is_no_number_is_told_by_its_key_and_file(tmp_path, section, values, message):
+    example = EXAMPLES["transcriptformer"]
+    path = example.write(tmp_path / "model") / "config.json"
+    stated = json.loads(path.read_text())
+    stated["model"][section].update(values)
+    path.write_text(json.dumps(stated))
+    with pytest.raises(ModelError, match=rf"config\.json: .*{message}"):
+        example.load(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("family", "setting"),
+    [
+        ("uce", {"nhead": 0}),
+        ("uce", {"sample_size": -1}),
+        ("transcriptformer", {"clip_counts": -1.0}),
+        ("transcriptformer", {"clip_counts": math.nan}),
+        ("transcriptformer", {"min_expressed_genes": -1}),
+        ("scfoundation", {"tgthighres": "tinf"}),
+        ("scgpt", {"max_length": 10**30}),
+    ],
+)
+def test_numbers_that_cannot_be_are_told_by_their_setting(tmp_path, family, setting):
+    example = EXAMPLES[family]
+    ((name, _),) = setting.items()
+    with pytest.raises(ConfigError, match=f"--set {name}="):
+        example.load(example.write(tmp_path / "model"), **setting)

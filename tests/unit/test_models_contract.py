@@ -75,6 +75,11 @@ def test_windows_and_shards_change_layers_by_rounding_alone(study, embeddings, m
     assert_layers_agree(embeddings, study.folder / "merged.h5ad")
 
 
+def test_cells_worked_on_a_few_at_a_time_give_the_same_bytes(study, embeddings, monkeypatch):
+    monkeypatch.setattr("layerscope.extraction.cell_stream.CELLS_AT_ONCE", 7)
+    assert study.extract("few.h5ad").read_bytes() == embeddings.read_bytes()
+
+
 def test_the_order_of_cells_and_columns_changes_layers_by_rounding_alone(study, embeddings):
     draw = np.random.default_rng(1)
     order, columns = draw.permutation(N_CELLS), draw.permutation(N_GENES)

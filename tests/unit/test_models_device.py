@@ -4,12 +4,13 @@ Neither holds numbers, so that whatever asks for one in the middle of a pass fai
 a boolean index, ``.cpu()``. So do a tensor made on the host and types that do not fit.
 """
 
+import weakref
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 import torch
-from family_examples import EXAMPLES
+from family_examples import EXAMPLES, study_of
 from model_examples import (
     GENEFORMER_V1,
     TAHOE_3B,
@@ -27,6 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transcriptformer_examples import load_transcriptformer
 
+from layerscope.extraction.engine import Engine
 from layerscope.models.base import pack
 
 META, CUDA = torch.device("meta"), torch.device("cuda", 0)
@@ -163,3 +165,24 @@ def test_what_waits_or_leaves_the_device_or_does_not_fit_would_be_seen(device, m
         x = torch.empty(3, 4, device=device)
         with OnlyOn(device), pytest.raises((AssertionError, RuntimeError, NotImplementedError)):
             mistake(x)
+
+
+def test_tensors_of_a_pass_that_ran_out_of_memory_are_gone_before_the_next_batch(tmp_path, monkeypatch):
+    """An error holds the tensors of the functions that it went through, until it is gone itself."""
+    whole, of_failed_pass, alive_when_emptied = Engine._forward, [], []
+
+    def forward(self, window, cells):
+        large = torch.zeros(3)
+        if window.sentences.lengths[cells].sum() > 200:
+            of_failed_pass.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, window, cells)
+
+    monkeypatch.setattr(Engine, "_forward", forward)
+    monkeypatch.setattr(
+        torch.cuda,
+        "empty_cache",
+        lambda: alive_when_emptied.append(sum(reference() is not None for reference in of_failed_pass)),
+    )
+    study_of(EXAMPLES["scfoundation"], tmp_path).extract(token_budget=350)
+    assert alive_when_emptied == [0] * len(of_failed_pass) and of_failed_pass

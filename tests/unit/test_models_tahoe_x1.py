@@ -1,5 +1,6 @@
 """Tahoe-X1 gives what its owners' code gives, and does not fail where that does."""
 
+import json
 import shutil
 from itertools import pairwise
 
@@ -175,6 +176,14 @@ def test_another_architecture_or_tokeniser_is_refused(tmp_path, name, values, me
     (folder / name).write_text(yaml.safe_dump({**stated, **values}))
     with pytest.raises(ModelError, match=message):
         load_tahoe_x1(folder)
+
+
+def test_a_list_of_drugs_of_another_checkpoint_is_refused(tmp_path):
+    folder = shutil.copytree(TAHOE_3B, tmp_path / "model")
+    drugs = json.loads((folder / "drug_to_id_pad.json").read_text())
+    (folder / "more.json").write_text(json.dumps({**drugs, "DrugY": len(drugs)}))
+    with pytest.raises(ModelError, match=r"more\.json: 'DrugY' is drug 5"):
+        load_tahoe_x1(folder, chemistry="on", drug_list="more.json")
 
 
 def test_chemistry_needs_a_checkpoint_that_has_it_and_drugs_that_it_knows_by_name():

@@ -1,14 +1,16 @@
 """A table of tokens: each that occurs is worked out once, and on a CPU the rest stays in the file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from model_examples import tokens_of
 from torch import nn
 
 from layerscope.errors import ModelError
-from layerscope.models.base import TokenBatch
+from layerscope.models.base import TokenBatch, pack
 from layerscope.models.token_table import TokenTable
 from layerscope.models.weights import load_strictly, read_checkpoint
 
@@ -99,3 +101,11 @@ def test_a_number_anywhere_in_the_table_that_is_not_finite_is_refused(tmp_path, 
         model = Network(40_000, 256)
     with pytest.raises(ModelError, match=r"table\.weight holds 1 of"):
         load_strictly(model, read_checkpoint(path), ignored=(), path=path)
+
+
+def test_a_batch_names_its_distinct_ids_and_needs_none_where_a_model_has_no_such_column():
+    sentences = tokens_of(np.array([7, 2, 7, 7]), np.ones(4), np.array([0, 1, 4]))
+    distinct, place = pack(sentences, np.array([1, 0])).distinct_ids
+    assert (distinct.tolist(), place.tolist()) == ([2, 7], [0, 1, 1, 1])
+    without = replace(sentences, tokens={"genes": sentences.tokens["ids"]})
+    assert pack(without).tokens["genes"].tolist() == [7, 2, 7, 7]

@@ -193,6 +193,17 @@ def test_the_order_of_times_that_a_file_stores_is_kept(tmp_path: Path, task: str
     assert list(own.obs["time"].cat.categories) == STAGES[::-1]
 
 
+def test_a_stored_order_that_the_labels_contradict_is_kept_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alphabet = ["0min", "24h", "2h"]
+    stored = pd.Categorical(alphabet * 20, categories=alphabet, ordered=True)
+    cells = prepared(write(tmp_path / "a.h5ad", counts(), time=stored), tmp_path, task="trajectory")
+    assert list(cells.obs["time"].cat.categories) == alphabet
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("0min < 2h < 24h" in line for line in said)
+
+
 def test_several_files_keep_a_stored_order_that_all_agree_on(tmp_path: Path) -> None:
     def file(name: str, present: list[str]) -> Path:
         stored = pd.Categorical(present * (60 // len(present)), categories=STAGES, ordered=True)

@@ -36,7 +36,7 @@ def test_a_usual_name_is_preferred(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [logged(TOTAL), np.log2(TOTAL + 1), TOTAL / TOTAL.sum(axis=1, keepdims=True) * 1e4]
+    "x", [logged(TOTAL), np.log2(TOTAL + 1), np.sqrt(TOTAL), TOTAL / TOTAL.sum(axis=1, keepdims=True) * 1e4]
 )
 def test_of_unusual_names_the_one_that_x_was_made_from(tmp_path: Path, x: np.ndarray) -> None:
     assert chosen(tmp_path, x.astype(np.float32), **PARTS, zz=TOTAL)[0] == "layers/zz"

@@ -99,7 +99,7 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
     if time:
         doubt = time.times.guess or time.times.conflict
         said = f", which is a guess: {doubt}; mend `time_order`" if doubt else ""
-        trajectory += f"; times: {' < '.join(time.times.labels)}{said}"
+        trajectory += f"; times: {time.times}{said}"
     perturbation = "needs a column that names each cell's perturbation; none looks like one"
     if target := first(columns, "perturbation"):
         perturbation = (

@@ -24,7 +24,7 @@ from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import Choice, choose_counts, judge_all, where_counts_are
+from layerscope.cells.which_matrix import Choice, choose_counts, judge_readable, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -99,7 +99,7 @@ def _is_10x(path: Path) -> bool:
     if path.is_dir():
         return any(tenx.TRIPLET.search(inside.name) for inside in path.iterdir())
     if path.is_file() and h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
+        with open_store(path) as file:
             return "obs" not in file and is_10x(file)
     return path.is_file() and tenx.TRIPLET.search(path.name) is not None
 
@@ -107,7 +107,9 @@ def _is_10x(path: Path) -> bool:
 def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     cell_ids = read_index(file["obs"])
     everything = np.arange(len(cell_ids))
-    judged = judge_all(file, everything)
+    judged, unreadable_matrices = judge_readable(file, everything)
+    if unreadable_matrices and not judged:
+        raise DataError(f"{path.name}: {'; '.join(unreadable_matrices.values())}")
     counts = choose_counts(file, judged, everything)
     matrix = counts.name or _most_useful(judged)
     features, unreadable = h5ad.read_features(file, matrix)
@@ -124,7 +126,11 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
         reading=reading,
         columns=columns,
         skipped=skipped,
-        remarks=[*([transposed] if transposed else []), *unreadable],
+        remarks=[
+            *([transposed] if transposed else []),
+            *unreadable,
+            *(f"{name}: skipped: {reason}" for name, reason in unreadable_matrices.items()),
+        ],
         values_remark=_values_remark(counts)
         if counts.name
         else where_counts_are(file, "", everything, judged),

@@ -19,6 +19,8 @@ ITS_GENES = "write its modality of gene expression as h5ad"
 MATRIX_INSTEAD = "give filtered_feature_bc_matrix.h5 instead"
 UNPACK = "unpack it first"
 
+ZARR_MARKS = {"zarr.json", ".zgroup"}
+"""Files of which a zarr store has one."""
 BY_NAME: tuple[tuple[str, str, str], ...] = (
     (r"\.(rds|rda|rdata|robj)(\.gz)?", "an R object", FROM_R),
     (r"\.h5seurat", "a file of SeuratDisk", FROM_R),
@@ -58,6 +60,10 @@ def what_it_is(path: Path) -> str:
     """What a file or folder that is no h5ad file is, and what to do; ``""`` where that is unknown."""
     if path.is_dir():
         inside = sorted(child.name for child in path.iterdir())
+        if ZARR_MARKS & set(inside):
+            return "a zarr store: make an h5ad file of it with prepare_cells.py (`kind: h5ad`)"
+        if any(re.search(r"matrix\.mtx(\.gz)?$", name) for name in inside):
+            return "a folder with a 10x matrix: read it with `kind: 10x`"
         hint = next((name for name in inside if re.search(r"\.(h5|h5ad|zarr)$|_bc_matrix$", name)), "")
         near = f": perhaps give {path / hint}" if hint else ""
         return f"a folder, and neither a zarr store nor a 10x matrix{near}"

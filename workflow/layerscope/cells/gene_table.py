@@ -38,21 +38,28 @@ def gene_table(
     """Tell the genes of a table of features; ``genomes`` are those that the file names elsewhere."""
     types = feature_types(features)
     keep, other_types = are_genes(types, where) if types is not None else (np.ones(len(features), bool), "")
-    stripped, of = genomes_of(features[keep], genomes)
+    genes = features[keep]
+    stripped, of = genomes_of(genes, genomes)
     chosen, other_genomes = choose_genome(of, settings.genome, where)
     keep[keep] = chosen
     table = stripped[chosen]
     var = identify(table.index.tolist(), table, settings.genes, where)
     remarks = [other_types, other_genomes]
-    if not stripped.index.equals(features.index[np.flatnonzero(keep)] if chosen.all() else stripped.index):
-        remarks.append(f"genome stripped from names such as {features.index[keep][0]}")
+    if chosen.all() and not stripped.index.equals(genes.index):
+        remarks.append(f"genome stripped from names such as {genes.index[0]}")
     if "ensembl_id" not in var and (ids := [name for name in ENSEMBL_COLUMNS if name in table]):
         remarks.append(f"{ids[0]} holds no Ensembl ids but names such as {table[ids[0]].iloc[0]}: left out")
-    named = suspects(table.index.astype(str))
-    doubts = [] if not named else [
-        f"{len(named):,} features look like antibodies, hashtags or guides, such as {', '.join(named[:3])}, "
-        "and count as genes: leave them out of the file, or give var a column feature_types"
-    ]  # fmt: skip
+    doubts = _doubts([*table.index.astype(str), *var.get("symbol", ())])
     sizes = pd.Series(of[of != ""]).value_counts().to_dict()
     columns = None if keep.all() else np.flatnonzero(keep)
     return GeneTable(var, columns, [remark for remark in remarks if remark], doubts, sizes)
+
+
+def _doubts(names: Sequence[str]) -> list[str]:
+    named = suspects(dict.fromkeys(names))
+    if not named:
+        return []
+    return [
+        f"{len(named):,} features look like antibodies, hashtags or guides, such as {', '.join(named[:3])}, "
+        "and count as genes: leave them out of the file, or give var a column feature_types"
+    ]

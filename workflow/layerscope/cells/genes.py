@@ -33,9 +33,10 @@ EVERYWHERE = re.compile(
     r"MT-[A-Z]+\d*[A-Z]*|ACTB|GAPDH|B2M|MALAT1|RP[LS]\d+[AXL]?|EEF1A1|TMSB4X|FT[LH]1?|TPT1|UBB|HSP90AB1", re.I
 )
 """Symbols that nearly every table of genes has, in any case."""
-BARCODE = re.compile(r"(.*[_:#-])?[ACGTN]{8,}([_.:-]\w+)*|cell[ _.-]?\d+([_.:-]\w+)*", re.I | re.ASCII)
+BARCODE = re.compile(r"(.*[_:#-])?([ACGTN]{8,}|cell[ _.-]?\d+)([_.:-]\w+)*", re.I | re.ASCII)
 """Names of cells, as sequencing and simulations give them."""
 MIN_EVERYWHERE, MAX_GENES = 2, 100_000
+MIN_SHARE_OF_STEMS = 0.3
 GENE_COLUMNS = ("symbol", "ensembl_id")
 INDEX = "index"
 SAMPLE = 2000
@@ -65,8 +66,10 @@ def are_ensembl(names: Sequence[str]) -> bool:
 
 def why_transposed(cell_ids: Sequence[str], genes: Sequence[str]) -> str:
     """Why a table looks turned: its rows are named like genes, or its columns like cells; ``""`` if not."""
-    rows, columns = (_are_genes(cell_ids), _are_genes(genes)), (_are_cells(cell_ids), _are_cells(genes))
-    if (rows[0] and not rows[1]) or (columns[1] and not columns[0]):
+    if _are_genes(genes):
+        return ""
+    rows_are_genes = _are_genes(cell_ids) and (_are_cells(genes) or not _are_varied(genes))
+    if rows_are_genes or (_are_cells(genes) and not _are_cells(cell_ids)):
         return (
             f"cells have names such as {', '.join(cell_ids[:3])}, and genes such as {', '.join(genes[:3])}: "
             "the matrix looks transposed; turn it (adata.T) and write it again"
@@ -82,6 +85,12 @@ def _are_genes(names: Sequence[str]) -> bool:
 def _are_cells(names: Sequence[str]) -> bool:
     sample = _sample(names)
     return sum(BARCODE.fullmatch(name) is not None for name in sample) > MAJORITY * len(sample)
+
+
+def _are_varied(names: Sequence[str]) -> bool:
+    """Whether names differ in more than numbers, as symbols do."""
+    stems = [re.sub(r"[\W\d_]", "", name) for name in _sample(names)]
+    return len(set(stems)) > MIN_SHARE_OF_STEMS * len(stems)
 
 
 def organism(var: pd.DataFrame) -> Organism:

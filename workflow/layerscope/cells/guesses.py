@@ -22,15 +22,17 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("guide", r"guide|sg_?rna|sg_?id|grna|protospacer|feature_call|element"),
     ("clone", r"clon|barcode|lineage|larry"),
     ("cell_type", r"cell_?type|annot|label|state|def_lab"),
-    ("cell_type", r"cluster|leiden|louvain|^ident$|(sub)?class$|phenotype|population"),
+    ("cell_type", r"cluster|leiden|louvain|^(active_)?ident$|(sub)?class$|phenotype|population"),
     ("replicate", r"^rep"),
     ("donor", r"donor|patient|subject|individual|participant|^(mouse|animal)(_?id)?$"),
     ("batch", r"batch|sample|lane|library|gem_?group"),
-    ("batch", r"channel|technology|chemistry|platform|assay|^run$|pool|plate|orig\.?ident|^dataset$|^study$"),
+    ("batch", r"channel|technology|chemistry|platform|assay|^run$|pool|plate|orig_?ident|^dataset$|^study$"),
 )
 """Standard columns and what their names hold, the likelier of several first."""
 NO_LABELS = re.compile(r"type$|class$|dose|umi|count|^n_|num|raw$|^total", re.I)
 """Names of columns that say something about a perturbation or guide, and do not name it."""
+CLUSTERS = re.compile(r"cluster|leiden|louvain|ident$", re.I)
+"""Names of columns whose labels are numbers by nature."""
 MANY_LABELS = ("clone", "guide", "perturbation")
 
 
@@ -64,7 +66,8 @@ class Column:
         if self.words:
             words = ", ".join(f"{word} ({size:,})" for word, size in self.words.items())
             shown += f"; missing: {words} (`not_missing` takes them as labels)"
-        if self.guess in ("cell_type", "perturbation") and are_codes(list(map(str, self.sizes.index))):
+        named = self.guess in ("cell_type", "perturbation") and not CLUSTERS.search(self.name)
+        if named and are_codes(list(map(str, self.sizes.index))):
             shown += "; codes without labels?"
         return f"{self.name}: {shown}{guess}"
 

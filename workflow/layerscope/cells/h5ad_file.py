@@ -73,29 +73,26 @@ def why_unreadable(path: str | Path, error: OSError) -> DataError:
     name = Path(path).name
     if Path(path).is_file() and h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
-            if unknown := _unknown_filter(file):
-                return DataError(
-                    f"{name}: {unknown}, and this HDF5 library does not have it. The file is sound: write it "
-                    'again with compression="gzip" where it can be read'
-                )
+            if unknown := unknown_filter(file):
+                return DataError(f"{name}: {unknown}")
     return DataError(f"{name}: damaged HDF5 file ({error}); fetch or copy it again")
 
 
-def _unknown_filter(file: h5py.File) -> str:
-    """The first dataset that a filter which is not known here has compressed; "" if there is none."""
-
-    def of(name: str, part: Table) -> str | None:
-        if not isinstance(part, h5py.Dataset):
-            return None
-        layout = part.id.get_create_plist()
-        filters = [layout.get_filter(number) for number in range(layout.get_nfilters())]
-        for code, _, _, title in filters:
-            if not h5py.h5z.filter_avail(code):
-                title = _text(title).strip("\0") or "without a name"
-                return f"{name} is compressed with filter {code} ({title})"
-        return None
-
-    return file.visititems(of) or ""
+def unknown_filter(part: Table) -> str:
+    """What compressed a dataset, or one inside a group, if it is not known here; "" if all can be read."""
+    if isinstance(part, h5py.Group):
+        found = part.visititems(lambda _, inside: unknown_filter(inside) or None)
+        return str(found or "")
+    layout = part.id.get_create_plist()
+    for number in range(layout.get_nfilters()):
+        code, _, _, title = layout.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            named = f"filter {code} ({_text(title).strip(chr(0)) or 'unnamed'})"
+            return (
+                f"{part.name.lstrip('/')} is compressed with {named}, which this HDF5 lacks. The file "
+                'is sound: write it again with compression="gzip" where it can be read'
+            )
+    return ""
 
 
 def column_names(table: Table) -> list[str]:
@@ -163,7 +160,11 @@ def read_column(table: Table, name: str) -> pd.Series:
     """
     try:
         column = pd.Series(_values(table, name), name=name)
-    except (OSError, LayerscopeError):
+    except LayerscopeError:
+        raise
+    except OSError as error:
+        if isinstance(table, h5py.Group) and (unknown := unknown_filter(table[name])):
+            raise DataError(f"{Path(table.file.filename).name}: {unknown}") from error
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
@@ -190,7 +191,7 @@ def readable_table(table: Table) -> tuple[pd.DataFrame, dict[str, str]]:
     for name in column_names(table):
         try:
             columns[name] = read_column(table, name).to_numpy()
-        except (OSError, DamagedDataError) as error:
+        except (OSError, DataError) as error:
             reasons[name] = str(error)
     return pd.DataFrame(columns, index=pd.Index(read_index(table), dtype=object)), reasons
 

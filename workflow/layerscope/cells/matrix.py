@@ -176,11 +176,17 @@ class ChosenColumns:
 
 def stored_shape(stored: Table) -> tuple[int, int]:
     """Cells and genes of a matrix in an h5ad file, by what it says of itself."""
-    attributes = stored.attrs
-    is_group = isinstance(stored, h5py.Group)
-    shape = attributes["shape" if "shape" in attributes else "h5sparse_shape"] if is_group else stored.shape
+    shape = stored.shape if isinstance(stored, h5py.Dataset) else _stated_shape(stored)
     n_rows, n_columns = shape
     return int(n_rows), int(n_columns)
+
+
+def _stated_shape(stored: h5py.Group) -> np.ndarray:
+    for name in ("shape", "h5sparse_shape"):
+        if name in stored.attrs:
+            shape: np.ndarray = stored.attrs[name]
+            return shape
+    raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
 
 
 def stored_rows(stored: Table) -> RowMatrix:

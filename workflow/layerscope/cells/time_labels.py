@@ -16,6 +16,7 @@ from layerscope.cells.labels import natural_order
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 7 * 86_400.0
 SINCE_START, EMBRYONIC, POSTNATAL = "time", "embryonic", "postnatal"
 NUMBER, NUMBER_OF_TIME, DATE_SCALE, WORD = "number", "number of time", "date", "word"
+SHOWN = 12
 PLAIN = (NUMBER, NUMBER_OF_TIME)
 MINUTES_OR_MONTHS = "m"
 UNITS: tuple[tuple[str, str, float], ...] = (
@@ -63,6 +64,12 @@ class Order:
     labels: list[str]
     guess: str = ""
     conflict: str = ""
+
+    def __str__(self) -> str:
+        few = (
+            self.labels if len(self.labels) <= SHOWN else [*self.labels[: SHOWN - 1], "...", self.labels[-1]]
+        )
+        return " < ".join(few)
 
 
 @dataclass(frozen=True)
@@ -114,13 +121,19 @@ def _read(label: str) -> Reading:
     known = [(match, *read) for match in matches if (read := _unit(match["unit"]))]
     if not known:
         return _counted(label, matches[-1]) if matches else Reading(label, WORD)
-    known.sort(key=lambda entry: entry[1] not in (EMBRYONIC, POSTNATAL))  # E8.5d is an age
+    known.sort(key=lambda entry: _preference(entry[0], entry[1]))
     match, scale, seconds = known[0]
     value = _value(match) * seconds
     for finer, other, unit in known[1:]:  # 1h30min
         if (finer.re, other) == (match.re, scale) and unit < seconds and finer.start() >= match.end():
             value += _value(finer) * unit
     return Reading(label, scale, value, seconds, _hyphen(match))
+
+
+def _preference(match: re.Match[str], scale: str) -> tuple[bool, bool, int]:
+    """Ages first (``E8.5d``), then values before their unit, then long words before them (``H9 day 5``)."""
+    before = match.re is UNIT_VALUE
+    return scale not in (EMBRYONIC, POSTNATAL), before, -len(match["unit"]) if before else 0
 
 
 def _counted(label: str, match: re.Match[str]) -> Reading:
@@ -181,10 +194,14 @@ def _guess(timed: Sequence[Reading], words: Sequence[str], n_labels: int) -> str
         return ""
     guesses = []
     if words:
-        guesses.append(f"the place of {', '.join(map(repr, words))}, which no number tells")
-    for earlier, later in pairwise(timed):
-        if (earlier.scale, earlier.value) == (later.scale, later.value) and earlier.scale != DATE_SCALE:
-            guesses.append(f"{earlier.label!r} before {later.label!r}, which are the same time")
+        more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+        guesses.append(f"the place of {', '.join(map(repr, words[:SHOWN]))}{more}, which no number tells")
+    same = [
+        f"{earlier.label!r} before {later.label!r}, which are the same time"
+        for earlier, later in pairwise(timed)
+        if (earlier.scale, earlier.value) == (later.scale, later.value) and earlier.scale != DATE_SCALE
+    ]
+    guesses += same[:1]
     if {POSTNATAL, SINCE_START} <= {reading.scale for reading in timed}:
         guesses.append("that all times without P are ages after birth")
     return "; ".join(guesses)

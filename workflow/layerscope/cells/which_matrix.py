@@ -13,7 +13,7 @@ from scipy import sparse
 
 from layerscope.cells.fingerprint import LOGARITHMS, Fingerprint, Inverse
 from layerscope.cells.guard import SAMPLE, judge
-from layerscope.cells.h5ad_file import Table, column_names, read_column
+from layerscope.cells.h5ad_file import Table, column_names, read_column, unknown_filter
 from layerscope.cells.matrix import sample_rows, stored_rows
 from layerscope.cells.recovery import RecoveredCounts
 from layerscope.errors import DataError
@@ -32,6 +32,7 @@ SPLICED_LACKS = " (it lacks the unspliced counts, which belong to a cell's total
 UNDO: dict[str, tuple[Inverse, ...]] = {
     **{kind: (inverse,) for kind, inverse, _ in LOGARITHMS},
     "log_counts": tuple(inverse for _, inverse, _ in LOGARITHMS),
+    "square_root": (np.square,),
     "normalised": (lambda values: values,),
 }
 """How values are perhaps led back to what they were before a logarithm, by their kind."""
@@ -49,8 +50,19 @@ class Choice:
 
 
 def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
-    """Fingerprints of all matrices of an h5ad file, by name."""
-    return {name: judge(stored_rows(file[name]), rows) for name in matrices(file)}
+    """Fingerprints of all matrices of an h5ad file that can be read, by name."""
+    return judge_readable(file, rows)[0]
+
+
+def judge_readable(file: h5py.File, rows: np.ndarray) -> tuple[dict[str, Fingerprint], dict[str, str]]:
+    """The same, and why the others cannot be read."""
+    judged, reasons = {}, {}
+    for name in matrices(file):
+        try:
+            judged[name] = judge(stored_rows(file[name]), rows)
+        except (OSError, DataError) as error:
+            reasons[name] = unknown_filter(file[name]) or str(error)
+    return judged, reasons
 
 
 def where_counts_are(

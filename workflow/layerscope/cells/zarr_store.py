@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from layerscope.cells.filters import open_compressed
+from layerscope.cells.formats import ZARR_MARKS
 from layerscope.errors import DataError
 
-MARKS = ("zarr.json", ".zgroup")
 VALUES_AT_ONCE = 1 << 22
 
 
@@ -25,7 +25,7 @@ def open_store(path: str | Path) -> h5py.File:
         If there is neither, or it cannot be read.
     """
     path = Path(path)
-    is_zarr = path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+    is_zarr = path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
     return open_zarr(path) if is_zarr else open_compressed(path)
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.canonical import standard_table
-from layerscope.cells.h5ad_file import open_h5ad, read_index
+from layerscope.cells.h5ad_file import read_index
 from layerscope.cells.labels import among
 from layerscope.cells.prepare import READERS, joined, prepare, write_prepared
-from layerscope.cells.readers import in_memory
+from layerscope.cells.readers import h5ad, in_memory
 from layerscope.cells.settings import CellSettings
+from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,10 +66,12 @@ def prepared(
 def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.DataFrame:
     """The cells' table alone, of those that the settings do not leave out; values are not looked at."""
     chosen = CellSettings.read(settings, condition)
-    if isinstance(cells, str | Path):
-        sources = READERS[chosen.kind]([cells], chosen)
-    else:
+    if not isinstance(cells, str | Path):
         sources = [in_memory.read_labels(cells, chosen)]
+    elif chosen.kind == "h5ad":
+        sources = [h5ad.read_labels(cells, chosen)]
+    else:
+        sources = READERS[chosen.kind]([cells], chosen)
     labels = joined(sources, chosen, condition)
     return standard_table(labels.obs[labels.summary.kept], condition)
 
@@ -77,7 +80,7 @@ def names_of(cells: Cells) -> list[str]:
     """Names of all cells, in their order."""
     if not isinstance(cells, str | Path):
         return [str(name) for name in cells.obs_names]
-    with open_h5ad(cells) as file:
+    with open_store(cells) as file:
         return read_index(file["obs"])
 
 
@@ -95,7 +98,7 @@ def stored_embedding(cells: Cells, key: str) -> npt.NDArray[Any]:
         return as_array(cells.obsm[name])
     from anndata.io import read_elem
 
-    with open_h5ad(cells) as file:
+    with open_store(cells) as file:
         _demand_key(name, list(file.get("obsm", {})), str(cells))
         return as_array(read_elem(file["obsm"][name]))
 
@@ -110,5 +113,5 @@ def as_array(values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "toarray"):
         return np.asarray(values.toarray())
     if hasattr(values, "detach"):
-        return np.asarray(values.detach().cpu().numpy())
+        return np.asarray(values.detach().cpu().float().numpy())  # NumPy has no bfloat16
     return np.asarray(values)

@@ -19,7 +19,7 @@ from scipy import sparse
 from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import ACCEPTED, StreamGuard, judge, words
+from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import (
     RowNames,
@@ -205,7 +205,10 @@ class CellStream:
                 f"{self.path}: {self._name}: {self._model.family} needs {needed} here, but this looks like "
                 f"{words(seen)}: {seen.seen()}. {self._remedy(seen)}"
             )
-        log.info("values: %s: %s", words(seen), seen.seen())
+        if seen.kind != "empty":
+            where = f"{self.path}: {self._name}"
+            said = admit_unlogged(seen, where) if unlogged else admit(seen, values, where)
+            log.info("values: %s", said)
         return UNLOGGED if unlogged else values
 
     def _remedy(self, seen: Fingerprint) -> str:

@@ -159,7 +159,7 @@ class TokenBatch:
     offsets
         As in :class:`Sentences`; on the host.
     ids
-        The token column ``ids`` on the host, where that of ``tokens`` is on a device.
+        The token column ``ids``, if there is one, on the host.
     """
 
     tokens: Mapping[str, Tensor]
@@ -250,7 +250,7 @@ def pack(
         tokens={name: tensor(column[source]) for name, column in sentences.tokens.items()},
         cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
         offsets=offsets,
-        ids=sentences.tokens["ids"][source],
+        ids=sentences.tokens["ids"][source] if "ids" in sentences.tokens else None,
     )
 
 

@@ -73,7 +73,7 @@ class TahoeX1(FoundationModel):
                     f"{folder}: this checkpoint has no encoder of drugs; leave --set chemistry=on out"
                 )
             self.drug_id = release.tokens[DRUG]
-            self.drugs: dict[str, int] = read_json(folder / drug_list, "the list of drugs")
+            self.drugs = _read_drugs(folder / drug_list, module.config.chemistry.n_drugs)
             self.obs_columns = (self.drug_column,)
         if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
             raise ConfigError(
@@ -154,6 +154,16 @@ class TahoeX1(FoundationModel):
 
     def gene_table(self) -> tuple[Tensor, Integers]:
         return self.module.gene_encoder.embedding.weight, self.gene_ids
+
+
+def _read_drugs(path: Path, n_drugs: int) -> dict[str, int]:
+    drugs = read_json(path, "the list of drugs")
+    for name, row in drugs.items():
+        if type(row) is not int or not 0 <= row < n_drugs:
+            raise ModelError(
+                f"{path}: {name!r} is drug {row!r}, but the checkpoint has the drugs 0 to {n_drugs - 1}"
+            )
+    return drugs
 
 
 def as_counts(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

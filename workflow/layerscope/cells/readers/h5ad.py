@@ -18,7 +18,7 @@ from layerscope.cells.gene_table import gene_table
 from layerscope.cells.genes import why_transposed
 from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, StoredRows, stored_rows
 from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
 from layerscope.cells.readers.standard import standard_obs
@@ -39,6 +39,14 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
     say): the label is the number of the group.
     """
     return read_open(*open_named(path), settings)
+
+
+def read_labels(path: str | Path, settings: CellSettings) -> SourceCells:
+    """Read the cells' labels alone, for what needs no values; the file may hold none."""
+    file, name = open_named(path)
+    demand_tables(file, name)
+    columns, cell_ids = stored_columns(file, name, settings.not_missing), read_index(file["obs"])
+    return replace(source_labels(columns, cell_ids, settings), root_cell=root_cell(file, cell_ids))
 
 
 def open_named(path: str | Path) -> tuple[h5py.File, str]:
@@ -92,13 +100,11 @@ def source_cells(
     ConfigError, DataError
         If the settings name what there is not, or the tables do not fit the matrix.
     """
-    left_out = subset_steps(columns, settings)
-    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
-    name = columns.name
-    if matrix.shape != (len(obs), len(features)):
+    cells, name = source_labels(columns, cell_ids, settings), columns.name
+    if matrix.shape != (len(cell_ids), len(features)):
         raise DataError(
             f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{len(obs)} cells and {len(features)} genes"
+            f"{len(cell_ids)} cells and {len(features)} genes"
         )
     if transposed := why_transposed(cell_ids, features.index.tolist()):
         raise DataError(f"{name}: {transposed}")
@@ -106,16 +112,28 @@ def source_cells(
     if genes.columns is not None:
         matrix = ChosenColumns(matrix, genes.columns)
     matrix, remarks = _counts(matrix, matrix_name, settings, columns)
-    return SourceCells(
-        name=name,
-        obs=obs,
+    return replace(
+        cells,
         var=genes.var,
         matrix=matrix,
         matrix_name=matrix_name,
+        remarks=[*remarks, *genes.remarks, *cells.remarks],
+        doubts=genes.doubts,
+        used_columns=list(columns.used),
+    )
+
+
+def source_labels(columns: Columns, cell_ids: Sequence[str], settings: CellSettings) -> SourceCells:
+    """Cells from the table of their labels alone: without values, and without genes."""
+    left_out = subset_steps(columns, settings)
+    return SourceCells(
+        name=columns.name,
+        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
+        var=pd.DataFrame(index=pd.Index([], dtype=object)),
+        matrix=StoredRows(np.zeros((len(cell_ids), 0))),
         left_out=left_out,
         absent=columns.absent,
-        remarks=[*remarks, *genes.remarks, *columns.remarks.values()],
-        doubts=genes.doubts,
+        remarks=list(columns.remarks.values()),
         stored_times=columns.stored_times,
         used_columns=list(columns.used),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -12,9 +13,8 @@ from scipy import sparse
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
-from layerscope.cells.readers.h5ad import root_cell, source_cells, with_types
-from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
-from layerscope.cells.readers.standard import standard_obs
+from layerscope.cells.readers.h5ad import root_cell, source_cells, source_labels, with_types
+from layerscope.cells.readers.source import SourceCells
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.which_matrix import TOTALS, where_counts_are
 from layerscope.errors import ConfigError, DataError
@@ -51,24 +51,17 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
         matrix_name,
         settings,
     )
-    cells.root_cell = _root_cell(adata)
-    cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, matrix_name, rows)
-    return cells
+    return replace(
+        cells,
+        root_cell=_root_cell(adata),
+        counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
+    )
 
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
     """Read the cells' labels alone: there may be no values, and no genes are named."""
-    columns, cell_ids = _columns(adata, settings), _cell_ids(adata)
-    left_out = subset_steps(columns, settings)
-    return SourceCells(
-        name=NAME,
-        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
-        var=pd.DataFrame(index=pd.Index([], dtype=object)),
-        matrix=SparseRows(sparse.csr_matrix((len(cell_ids), 0))),
-        left_out=left_out,
-        root_cell=_root_cell(adata),
-        absent=columns.absent,
-        stored_times=columns.stored_times,
+    return replace(
+        source_labels(_columns(adata, settings), _cell_ids(adata), settings), root_cell=_root_cell(adata)
     )
 
 
@@ -125,7 +118,7 @@ def _rows(adata: AnnData, name: str) -> RowMatrix:
         return stored_rows(values)
     if isinstance(getattr(values, "group", None), h5py.Group):
         return stored_rows(values.group)
-    if hasattr(values, "tocsr"):
+    if sparse.issparse(values):
         return SparseRows(values)
     if isinstance(values, np.ndarray) and values.ndim == 2:
         return StoredRows(np.asarray(values))

@@ -13,7 +13,7 @@ from layerscope.cells.controls import control_labels
 from layerscope.cells.labels import among, natural_order, text
 from layerscope.cells.readers.columns import Columns, is_one_of
 from layerscope.cells.settings import CellSettings
-from layerscope.cells.time_labels import order_times
+from layerscope.cells.time_labels import Order, order_times
 from layerscope.errors import ConfigError
 from layerscope.tasks.catalogue import TASKS
 
@@ -96,7 +96,7 @@ def _time(column: str, columns: Columns, settings: CellSettings, used: np.ndarra
         columns.stored_times = tuple(listed)
         read = order_times(present)
         if settings.uses_time and not (read.guess or read.conflict) and read.labels != listed:
-            orders = f"{' < '.join(listed)}, though they read as {' < '.join(read.labels)}"
+            orders = f"{Order(listed)}, though they read as {read}"
             LOG.warning(
                 "%s: column %r is ordered %s: if wrong, set `time_order`", columns.name, column, orders
             )
@@ -112,8 +112,7 @@ def time_order(present: set[str], listed: Sequence[str], where: str, settings: C
         raise ConfigError(f"{where}: {order.conflict}, so they have no order: set `time_order`")
     doubt = order.guess or order.conflict
     if doubt and (settings.uses_time or "time" in settings.columns):
-        listing = " < ".join(order.labels)
-        LOG.warning("%s: the order %s is a guess: %s. Set `time_order`", where, listing, doubt)
+        LOG.warning("%s: the order %s is a guess: %s. Set `time_order`", where, order, doubt)
     return order.labels
 
 
