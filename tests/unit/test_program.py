@@ -79,6 +79,8 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["run", "none.yaml"], "none.yaml"),
         (["embed", "cells.h5ad", "scgtp"], "did you mean 'scgpt'"),
         (["embed", "cells.h5ad", "scgpt"], "licence"),
+        (["embed", "cells.h5ad", "geneformer_v1_10m"], "--gene-names hgnc"),
+        (["embed", "cells.h5ad", "hvg_pca", "--gene-names", "hgcn"], "known: hgnc"),
         (["score", "cells.h5ad", "--task", "cell_type"], "name what to score"),
         (["score", "cells.h5ad", "X_scvi", "--task", "cell_type", "--label", "annotation"], "X_scVI"),
         (["verify", "scgtp"], "did you mean 'scgpt'"),
@@ -177,3 +179,33 @@ def test_embed_and_score_give_what_python_gives(capsys: pytest.CaptureFixture[st
 
     written = pd.read_csv("out/scores.tsv", sep="\t", dtype={"layer": str})
     assert written["estimate"].tolist() == pytest.approx(rows["estimate"].tolist(), nan_ok=True)
+
+
+def test_the_cost_of_a_model_is_told_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    patients(Path("cells.h5ad"))
+    costs = {}
+    for n_cells in (100, 200):
+        call("embed", "cells.h5ad", "scgpt", "-n", "--max-cells", n_cells)
+        costs[n_cells] = capsys.readouterr().err
+        assert f"scgpt: {n_cells} cells of " in costs[n_cells]
+    assert "207 MB to download" in costs[100] and "GFLOP/s (measured just now)" in costs[100]
+    assert not Path("cache").exists()
+
+
+def test_a_table_of_gene_names_is_fetched_by_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.doors import gene_names
+    from layerscope.sources import fetch
+
+    asked: list[str] = []
+
+    def fetched(settings: dict[str, str], output: Path, mirror: str | None) -> None:
+        asked.append(settings["url"])
+        output.write_text("symbol\tensembl_gene_id\n")
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    table = gene_names.gene_names_table("hgnc")
+    assert table.is_file() and table.is_relative_to(Path.cwd() / "cache")
+    assert asked[0].endswith(table.name)
+    Path("mine.tsv").touch()
+    assert gene_names.gene_names_table("mine.tsv") == Path("mine.tsv")
+    assert len(asked) == 1

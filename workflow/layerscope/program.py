@@ -192,7 +192,7 @@ def embed(
     store: Literal["float32", "float16"] = "float32",
     threads: int = 0,
     max_cells: int | None = None,
-    gene_names: Path | None = None,
+    gene_names: str | None = None,
     set: Sequence[str] = (),
     dry_run: Annotated[bool, Parameter(alias="-n")] = False,
 ) -> None:
@@ -223,7 +223,8 @@ def embed(
     max_cells
         Take so many cells at most.
     gene_names
-        Table of symbols and Ensembl ids, where the file has one of them and the model needs the other.
+        Table of symbols and Ensembl ids, where the file has one of them and the model needs the other: a
+        file, or hgnc, which is fetched.
     set
         What a dataset of a study may say of the cells: matrix=layers/counts values=counts.
     dry_run

@@ -17,6 +17,7 @@ from layerscope.cells.prepare import READERS, joined, prepare, write_prepared
 from layerscope.cells.readers import h5ad, in_memory
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.zarr_store import open_store
+from layerscope.doors.gene_names import gene_names_table
 from layerscope.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def prepared(
     folder
         Where to.
     gene_names
-        Table of symbols and Ensembl ids, where the cells have only one of them.
+        Table of symbols and Ensembl ids, where the cells have only one of them: a file, or ``hgnc``.
 
     Raises
     ------
@@ -54,6 +55,7 @@ def prepared(
         If the settings, or the cells, cannot be used.
     """
     output, summary = folder / "cells.h5ad", folder / "summary.tsv"
+    gene_names = gene_names_table(gene_names) if gene_names is not None else None
     if isinstance(cells, str | Path):
         prepare([cells], settings, condition, output, summary, gene_names)
     else:

@@ -91,7 +91,10 @@ def words_of_cells() -> dict[str, str]:
     """Keywords of the cells, and what each means."""
     fields = CellSettings.model_fields
     words = {name: _meaning(fields[name].description) for name in OF_CELLS}
-    other = "Table of symbols and Ensembl ids, where the cells have one of them and a model needs the other."
+    other = (
+        "Table of symbols and Ensembl ids, where the cells have one of them and a model needs the other: a "
+        "file, or 'hgnc', which is fetched."
+    )
     return {**words, "columns": _meaning(fields["columns"].description), GENE_NAMES: other}
 
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml
 
+from layerscope.cells.fit import fit
 from layerscope.doors.catalogues import download_bytes, weights_here
 from layerscope.doors.cost import ModelRun, cost_lines, measured
 from layerscope.doors.models import entries
+from layerscope.errors import ConfigError
+from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel
 from layerscope.models.settings import assignments
 from layerscope.settings import demand_known
@@ -42,6 +45,12 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
     if not isinstance(network, FoundationModel):
         return []
     cells = describe(file)
+    way = fit(FAMILIES[network.family], cells.values, cells.genes.var)
+    if way.gene_names and not {"gene_names", "genes"} & set(options):
+        raise ConfigError(
+            f"{file}: {model} needs names of genes that the file lacks: "
+            f"--gene-names {way.gene_names} fetches them"
+        )
     most = options.get("max_cells") or len(cells.cell_ids)
     length = network.set.get("max_length")
     here = options.get("weights") is not None or weights_here(trained, network) == "cache"
