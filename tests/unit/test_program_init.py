@@ -107,6 +107,18 @@ def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) ->
     assert study.dataset("screen").control == ("non-targeting",)
 
 
+def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one() -> None:
+    types = {"cell_type": ["B", "T"] * (N_CELLS // 2), "day": ["d0", "d4"] * (N_CELLS // 2)}
+    write(Path("kang.h5ad"), types | {"stim": ["ctrl", "IFN", "ctrl"] * (N_CELLS // 3)})
+    study = init("kang.h5ad")
+    assert study.tasks() == ["cell_type"]
+    assert not {"root", "time_order"} & set(written()["datasets"]["kang"])
+    Path("study.yaml").unlink()
+    many = [f"G{i % 6}" if i % 6 else "control" for i in range(N_CELLS)]
+    write(Path("norman.h5ad"), types | {"perturbation": many})
+    assert init("norman.h5ad").tasks() == ["perturbation"]
+
+
 def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
     screen(Path("screen.h5ad"), control="plasmid 7")
     with pytest.raises(SystemExit, match=r"--control LABEL.*plasmid 7"):

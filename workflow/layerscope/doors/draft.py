@@ -14,6 +14,7 @@ from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.fit import Fit, fit
+from layerscope.cells.genes import organism
 from layerscope.cells.guesses import Column
 from layerscope.cells.labels import among, shortened
 from layerscope.doors.models import entries
@@ -23,7 +24,10 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
 from layerscope.tasks.catalogue import TASKS
 
+OF_TIME = ("root", "time_order")
 TWIN = "_untrained_1"
+MIN_SCREEN = 4
+"""Perturbations from which on a file is rather a screen than cells under a treatment."""
 NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 FILTERS = """
 # Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
@@ -89,6 +93,9 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     if columns:
         dataset["columns"] = {standard: column.name for standard, column in columns.items()}
     chosen = _tasks(cells, columns, wishes)
+    if not any(TASKS[task].uses_time for task in chosen):
+        dataset = {key: value for key, value in dataset.items() if key not in OF_TIME}
+        comments = [comment for comment in comments if comment.partition(":")[0] not in OF_TIME]
     for task in chosen:
         dataset |= NEEDS.get(task, _needs_columns)(cells, columns, wishes, task)
     models, fits, remarks = _models(cells, wishes)
@@ -181,14 +188,17 @@ def _tasks(cells: Description, columns: Mapping[str, Column], wishes: Wishes) ->
 
 def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
     """Tasks that the file has all for, the likeliest first."""
-    tasks = []
-    if (target := columns.get("perturbation")) and target.controls and "guide" in columns:
+    target, tasks = columns.get("perturbation"), []
+    with_control = target is not None and bool(target.controls)
+    many = target is not None and len(target.sizes) - len(target.controls) >= MIN_SCREEN
+    is_screen = with_control and (many or "guide" in columns)
+    if is_screen:
         tasks.append("perturbation")
     if "cell_type" in columns:
         tasks.append("cell_type")
     if cells.has_root or "time" in columns:
         tasks.append("trajectory")
-    if target and target.controls and "guide" not in columns:
+    if with_control and not is_screen:
         tasks.append("perturbation")
     return tasks
 
@@ -287,6 +297,8 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
         ]
         hint = f"choose with --models: {', '.join(able)}" if able else "none can take these cells"
         remarks.append(f"No foundation model is in it; {hint}")
+    if organism(genes) == "mouse" and wanted:
+        remarks.append("These are mouse genes: models trained on human genes know them by equal names alone")
     return chosen, {model: how(model) for model in chosen}, remarks
 
 
