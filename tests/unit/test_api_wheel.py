@@ -11,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from program_cells import patients
 
 ROOT = Path(__file__).parents[2]
 OLDEST_SETUPTOOLS = 77
@@ -87,6 +88,15 @@ def test_the_installed_workflow_plans_the_embedded_study(site: Path, tmp_path: P
     words = ["-m", "snakemake", "--snakefile", snakefile, "--cores", "1", "--dry-run", "--quiet", "rules"]
     planned = run_with(site, tmp_path, *words)
     assert "score_layer" in planned and "write_report" in planned
+
+
+def test_the_installed_command_plans_the_study_that_it_writes(site: Path, tmp_path: Path) -> None:
+    patients(tmp_path / "pbmc.h5ad")
+    entry_points = next(site.glob("*.dist-info")) / "entry_points.txt"
+    assert "layerscope = layerscope.program:main" in entry_points.read_text()
+    run_with(site, tmp_path, "-m", "layerscope", "init", "pbmc.h5ad")
+    planned = run_with(site, tmp_path, "-m", "layerscope", "run", "study.yaml", "-n", "--quiet", "rules")
+    assert "import_embeddings" in planned and "write_report" in planned
 
 
 def run_with(site: Path, folder: Path, *words: str) -> str:
