@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from program_cells import patients, screen
 
@@ -175,10 +176,21 @@ def test_embed_and_score_give_what_python_gives(capsys: pytest.CaptureFixture[st
         refits=2,
         shuffles=2,
     ).table
-    import pandas as pd
-
     written = pd.read_csv("out/scores.tsv", sep="\t", dtype={"layer": str})
     assert written["estimate"].tolist() == pytest.approx(rows["estimate"].tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize("values", ["", "matrix=X"])
+def test_layers_of_some_cells_are_scored_on_these(values: str, capsys: pytest.CaptureFixture[str]) -> None:
+    patients(Path("cells.h5ad"))
+    call("embed", "cells.h5ad", "hvg_pca", "--output", "pca.h5ad", "--max-cells", 150)
+    sets = ["resamples=100", "splits=10", "refits=2", "shuffles=2", *([values] if values else [])]
+    words = ["--task", "cell_type", "--label", "annotation", "--output", "scores.tsv", "--set", *sets]
+    call("score", "cells.h5ad", "pca.h5ad", "X_scVI", *words)
+    assert "150 of 240 cells have layers" in capsys.readouterr().err
+    rows = pd.read_csv("scores.tsv", sep="\t")
+    assert set(rows["model"]) == {"hvg_pca", "X_scVI"}
+    assert set(rows["n_cells"]) == {150}
 
 
 def test_the_cost_of_a_model_is_told_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,10 @@ APP.register_install_completion_command()
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; exit status 0, or 1 for what the user has to mend."""
-    command_line.run(lambda: _run(argv))
+    try:
+        command_line.run(lambda: _run(argv))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _run(argv: Sequence[str] | None) -> None:

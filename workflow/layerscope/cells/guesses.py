@@ -41,7 +41,8 @@ class Column:
     """A column of the cells' table: how many cells have each label, and what it may be.
 
     ``rank`` is low where the guess is good; ``times`` orders the labels if they may be times; ``words`` are
-    those that count as missing, with the cells of each; ``labels`` has a label for each cell.
+    those that count as missing, with the cells of each; ``labels`` has a label for each
+    cell, but for numbers.
     """
 
     name: str
@@ -82,6 +83,7 @@ def guess_column(name: str, values: pd.Series) -> Column:
     controls = (
         tuple(control_labels(map(str, sizes.index))) if len(sizes) >= MIN_LABELS and not numeric else ()
     )
+    by_cell = labels.iloc[:0] if numeric else labels.astype("category")
     guess, rank = _guess(name, sizes, numeric, controls)
     times, listed = Order([]), []
     if guess == "time":
@@ -89,7 +91,7 @@ def guess_column(name: str, values: pd.Series) -> Column:
             listed = [label for label in text(pd.Series(values.cat.categories)) if label in sizes.index]
         stored = bool(listed) and bool(values.cat.ordered)
         times = Order(listed) if stored else order_times(map(str, sizes.index), listed)
-    return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times, labels)
+    return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times, by_cell)
 
 
 def first(columns: Iterable[Column], standard: str) -> Column | None:

@@ -45,7 +45,8 @@ def _constant(column: Column, groups: Column) -> bool:
 def _pairs(column: Column, groups: Column) -> pd.DataFrame:
     """Labels and groups that occur together, each pair once."""
     table = pd.DataFrame({"label": column.labels, "group": groups.labels})
-    return table[(table["label"] != "") & (table["group"] != "")].drop_duplicates()
+    pairs = table.drop_duplicates().astype(str)
+    return pairs[(pairs["label"] != "") & (pairs["group"] != "")]
 
 
 def _renames(column: Column, groups: Sequence[Column]) -> bool:

@@ -14,6 +14,7 @@ from layerscope.doors.catalogues import download_bytes, weights_here
 from layerscope.doors.cost import ModelRun
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
+from layerscope.sources.cache import named_cache
 from layerscope.study import Study
 from layerscope.study_file import read_study
 
@@ -99,7 +100,9 @@ def _cells(study: Study, condition: str) -> dict[str, Any]:
 def _model_run(study: Study, condition: str, model: str, cells: Mapping[str, Any]) -> ModelRun:
     entry = study.foundation(model)
     trained = study.trained_model(model)
-    fetched = model == trained and not weights_here(model, entry)
+    place = weights_here(model, entry)
+    here = place == "study" or (place == "cache" and named_cache() is not None)
+    fetched = model == trained and not here
     length = entry.set.get("max_length")
     return ModelRun(
         name=f"{condition}, {model}",

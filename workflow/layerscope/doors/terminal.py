@@ -75,11 +75,29 @@ def score(
     from layerscope.doors.scores import score as scored
 
     given = [Path(word) if Path(word).is_file() else word for word in layers]
-    scores = scored(file, given, task=task, **options)
+    scores = scored(_embedded_cells(file, given), given, task=task, **options)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         scores.table.to_csv(output, sep="\t", index=False)
     return f"{scores}\n\n{recommend(scores).text}"
+
+
+def _embedded_cells(file: Path, layers: Sequence[Path | str]) -> Any:
+    """The file, or those of its cells that all files of layers have, where these are of fewer cells."""
+    from layerscope.doors.cells import names_of
+    from layerscope.extraction.embeddings_file import read_cells
+
+    names = names_of(file)
+    of_files = [set(read_cells(path)[0]) for path in layers if isinstance(path, Path)]
+    chosen = [name for name in names if all(name in cells for cells in of_files)]
+    if len(chosen) == len(names) or not chosen:
+        return file
+    from anndata import read_h5ad
+
+    print(
+        f"{len(chosen):,} of {len(names):,} cells have layers: these are scored", file=sys.stderr, flush=True
+    )
+    return read_h5ad(file, backed="r")[chosen]
 
 
 def keywords(words: Sequence[str], option: str) -> dict[str, Any]:
