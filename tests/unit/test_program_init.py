@@ -137,6 +137,12 @@ def test_days_are_a_trajectory_from_the_first_of_them() -> None:
     assert study.dataset("days").root == {"time": ("d0",)}
 
 
+def test_a_column_of_times_under_any_name_is_ordered() -> None:
+    write(Path("a.h5ad"), {"wave": np.repeat(["d10", "d4", "d0", "d10"], N_CELLS // 4)})
+    study = init("a.h5ad", "--columns", "time=wave", "--task", "trajectory")
+    assert study.dataset("a").root == {"time": ("d0",)}
+
+
 def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None:
     patients(Path("pbmc.h5ad"))
     with pytest.raises(SystemExit, match=r"--root cell_type=type"):

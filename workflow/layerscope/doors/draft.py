@@ -17,6 +17,7 @@ from layerscope.cells.fit import Fit, fit
 from layerscope.cells.genes import organism
 from layerscope.cells.guesses import Column
 from layerscope.cells.labels import among, shortened
+from layerscope.cells.time_labels import order_times
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError, DataError
 from layerscope.models.catalogue import FAMILIES
@@ -249,7 +250,9 @@ def _needs_root(
     if wishes.root:
         return {"root": {standard: [label] for standard, label in wishes.root.items()}}
     if time := columns.get("time"):
-        return {"root": {"time": time.times.labels[:1] or [str(time.sizes.index[0])]}}
+        order = time.times if time.times.labels else order_times(map(str, time.sizes.index), [])
+        guess = {"time_order": order.labels} if order.guess or order.conflict else {}
+        return {"root": {"time": order.labels[:1]}} | guess
     if cells.has_root:
         return {}
     example = columns.get("cell_type")
