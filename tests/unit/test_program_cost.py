@@ -42,6 +42,17 @@ def test_the_rate_of_this_machine_is_measured() -> None:
     assert 1e8 < machine.operations_per_second < 1e15
 
 
+def test_without_the_gpu_that_a_study_asks_for_operations_are_told_and_no_time() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    machine = measured("cuda")
+    lines = cost_lines([a_run(n_cells=10**9), a_run()], machine)
+    assert "no GPU" in lines[1] and "TFLOP" in lines[2] and "TFLOP" in lines[-1]
+    assert "hours" not in " ".join(lines)
+
+
 def test_what_cannot_be_estimated_is_said_and_counts_nothing() -> None:
     lines = cost_lines([a_run(), a_run(name="n", network=None), a_run(name="o", unknown="no cells yet")], CPU)
     assert any("n: not estimated: the sizes" in line for line in lines)

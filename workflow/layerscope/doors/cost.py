@@ -17,7 +17,7 @@ TITLE = "What running models over cells will take, about (baselines, scores and 
 
 @dataclass(frozen=True)
 class Machine:
-    """The rate at which a machine multiplies matrices."""
+    """The rate at which a machine multiplies matrices; 0 where it lacks the device."""
 
     device: str
     threads: int
@@ -25,6 +25,8 @@ class Machine:
 
     def line(self) -> str:
         """In words."""
+        if not self.operations_per_second:
+            return "this machine has no GPU to measure: times are not known here"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         where = "GPU" if self.device == "cuda" else f"CPU, {threads}"
         return f"this machine: {where}, {self.operations_per_second / 1e9:,.0f} GFLOP/s (measured just now)"
@@ -88,7 +90,7 @@ class ModelRun:
         download = f"; {in_bytes(self.download)} to download" if self.download else download
         return (
             f"{self.name}: {cells} of {sum(tokens) / len(tokens):,.0f} tokens, "
-            f"{hours(seconds(self.operations, machine), machine)}; {in_bytes(self.disk)} of layers{download}"
+            f"{how_long(self.operations, machine)}; {in_bytes(self.disk)} of layers{download}"
         )
 
 
@@ -96,8 +98,11 @@ def measured(device: str = "auto") -> Machine:
     """Measure how fast this machine multiplies matrices, for a fraction of a second."""
     import torch
 
+    has_gpu = torch.cuda.is_available()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if has_gpu else "cpu"
+    if device == "cuda" and not has_gpu:
+        return Machine(device, torch.get_num_threads(), 0.0)
     side = SIDE[device]
     left, right = torch.randn(side, side, device=device), torch.randn(side, 2 * side, device=device)
     best, begin = 0.0, time.perf_counter()
@@ -121,9 +126,15 @@ def cost_lines(runs: Iterable[ModelRun], machine: Machine) -> list[str]:
     lines = [TITLE, machine.line(), *(run.line(machine) for run in runs)]
     if len(runs) > 1:
         operations, disk = sum(run.operations for run in runs), sum(run.disk for run in runs)
-        total = hours(seconds(operations, machine), machine)
-        lines.append(f"together: {total}; {in_bytes(disk)} of layers")
+        lines.append(f"together: {how_long(operations, machine)}; {in_bytes(disk)} of layers")
     return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+
+def how_long(operations: float, machine: Machine) -> str:
+    """The time of so many operations in words, or the operations where the rate is not known."""
+    if not machine.operations_per_second:
+        return f"{operations / 1e12:,.0f} TFLOP"
+    return hours(seconds(operations, machine), machine)
 
 
 def hours(elapsed: float, machine: Machine) -> str:

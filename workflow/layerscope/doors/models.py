@@ -130,7 +130,7 @@ def cached_weights(name: str, model: FoundationModel, accept_licence: bool) -> P
     if missing and not accept_licence:
         raise ConfigError(
             f"{name}: its weights come under this licence: {model.licence or 'not stated'}. "
-            "If you accept it, call with accept_licence=True; nothing was fetched"
+            "If you accept it, call with accept_licence=True (--accept-licence); nothing was fetched"
         )
     with weights_folder(cache_folder(), name) as folder:
         for file in model.weights.fetch:
