@@ -154,6 +154,22 @@ def test_arguments_of_snakemake_are_handed_on_and_so_is_its_status(monkeypatch: 
         assert Path(called[-1][called[-1].index("--snakefile") + 1]).samefile(ROOT / "Snakefile")
 
 
+@pytest.mark.parametrize(
+    ("words", "dry"),
+    [(["-n"], True), (["--dry-run"], True), (["-np"], True), (["-k"], False), (["--cores", "1"], False)],
+)
+def test_a_plan_is_told_from_a_run(words: list[str], dry: bool) -> None:
+    assert studies.is_dry(words) == dry
+
+
+def test_without_snakemake_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen(Path("cells.h5ad"))
+    call("init", "cells.h5ad")
+    monkeypatch.setattr(studies.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"pip install 'layerscope\[workflow\]'"):
+        call("run", "study.yaml")
+
+
 def test_embed_and_score_give_what_python_gives(capsys: pytest.CaptureFixture[str]) -> None:
     import layerscope as ls
 

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from layerscope import __version__, command_line
 from layerscope.errors import ConfigError
 
+REPORT = Path("results/report.html")
 Device = Literal["auto", "cpu", "cuda"]
 Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 EXAMPLES = """Examples:
@@ -163,8 +164,10 @@ def run(study: Path, /, *arguments: Word) -> int:
 
     planned = studies.read(study)
     status = studies.snakemake(study, arguments)
-    if not status and set(arguments) & set(studies.DRY_RUN):
+    if not status and studies.is_dry(arguments):
         print("\n".join(_cost(planned)))
+    elif not status and REPORT.exists():
+        print(f"The report: {REPORT}")
     return status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ from layerscope.study_file import read_study
 CATALOGUES = ("config/models.yaml", "config/datasets.yaml")
 HOW_MANY = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")
 """Arguments of Snakemake by which a user says where jobs run."""
-DRY_RUN = ("-n", "--dry-run", "--dryrun")
+DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]{0,2}n[a-zA-Z]{0,2}")
+"""Words by which Snakemake plans and runs nothing: also ``-np``."""
 
 
 def read(path: str | Path) -> Study:
@@ -67,6 +69,11 @@ def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
     if not any(word in HOW_MANY or word[:2] in ("-c", "-j") for word in said):
         words += ["--cores", "all"]
     return subprocess.run([sys.executable, "-m", "snakemake", *words], check=False).returncode
+
+
+def is_dry(arguments: Sequence[str]) -> bool:
+    """Whether such arguments make Snakemake plan and run nothing."""
+    return any(DRY_RUN.fullmatch(word) for word in arguments)
 
 
 def model_runs(study: Study) -> list[ModelRun]:
