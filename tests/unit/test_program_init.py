@@ -66,6 +66,17 @@ def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
     assert "--models" in said and "scgpt" in said and "layerscope run study.yaml" in said
 
 
+@pytest.mark.parametrize(
+    "name", ["cord_blood.h5ad", "cord.h5ad", "simulated_Rest.h5ad", "été, #1.h5ad", "...h5ad"]
+)
+def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name: str) -> None:
+    patients(Path(name))
+    study = init(name)
+    (condition,) = study.study.conditions
+    assert study.source_file(condition) == name
+    assert set(written()["datasets"]) == {study.dataset_name(condition)}
+
+
 def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() -> None:
     patients(Path("pbmc.h5ad"))
     models = ["scgpt", "geneformer_v1_10m"]

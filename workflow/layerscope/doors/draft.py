@@ -20,9 +20,11 @@ from layerscope.cells.labels import among, shortened
 from layerscope.cells.time_labels import order_times
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError, DataError
+from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
+from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
 
 OF_TIME = ("root", "time_order")
@@ -88,7 +90,7 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     if cells.values is None:
         remark = cells.values_remark or "no matrix holds counts or normalised values"
         raise DataError(f"{cells.path}: {remark}; see `layerscope check`")
-    name = _name(cells.path.name.split(".")[0] or "cells", "my_cells")
+    name = _own_name(cells.path.name.split(".")[0])
     dataset, comments = dataset_entry(cells)
     columns = _columns(cells, dataset.get("columns", {}), wishes.columns)
     if columns:
@@ -103,13 +105,9 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     if table := next((each.gene_names for each in fits.values() if each.gene_names), ""):
         dataset["gene_names"] = table
     brought = _brought(cells)
+    condition = {"dataset": name} | ({"max_cells": wishes.max_cells} if wishes.max_cells is not None else {})
     conditions = {
-        name if len(chosen) == 1 else f"{name}_{task}": {
-            "dataset": name,
-            "task": task,
-            **({"max_cells": wishes.max_cells} if wishes.max_cells else {}),
-        }
-        for task in chosen
+        name if len(chosen) == 1 else f"{name}_{task}": condition | {"task": task} for task in chosen
     }
     study: dict[str, Any] = {
         "study": {
@@ -125,15 +123,9 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     }
     study = {key: value for key, value in study.items() if value}
     if (needed := _licences(models)) and not wishes.accept_licence:
-        licences = "; ".join(f"{model}: {_foundation(model).licence or 'not stated'}" for model in needed)
-        remarks.append(
-            f"One thing is needed before it runs: read the licences ({licences}) and, if you accept them, "
-            f"add "
-            f"`accepted_licences: [{', '.join(needed)}]`, or run init again with --accept-licence"
-        )
-    if wishes.tasks or len(chosen) == 1:
-        others = [task for task in _possible(cells, columns) if task not in chosen]
-        remarks += [f"Also possible: --task {' '.join([*chosen, *others])}"] if others else []
+        remarks.append(_licences_to_accept(needed))
+    others = [task for task in _possible(cells, columns) if task not in chosen]
+    remarks += [f"Also possible: --task {' '.join([*chosen, *others])}"] if others else []
     guessed = [
         f"{standard} is {column.name!r}"
         for standard, column in columns.items()
@@ -159,6 +151,14 @@ def _text(study: Mapping[str, Any], comments: Sequence[str], remarks: Sequence[s
 def _name(text: str, otherwise: str) -> str:
     """Text as a name that may stand in paths."""
     return NO_NAME.sub("_", text).strip("_.+-")[:60] or otherwise
+
+
+def _own_name(text: str) -> str:
+    """A name for dataset and conditions that the catalogue has not given away."""
+    catalogue = read_study(repository() / "config" / "datasets.yaml")
+    taken = {*catalogue["datasets"], *catalogue["conditions"]}
+    name = _name(text, "my_cells")
+    return f"my_{name}" if any(other == name or other.startswith(f"{name}_") for other in taken) else name
 
 
 def _columns(cells: Description, guessed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, Column]:
@@ -321,6 +321,14 @@ def _licences(models: Sequence[str]) -> list[str]:
         for model in dict.fromkeys(trained)
         if isinstance(entry := known[model], FoundationModel) and entry.weights.fetch
     ]
+
+
+def _licences_to_accept(models: Sequence[str]) -> str:
+    licences = "; ".join(f"{model}: {_foundation(model).licence or 'not stated'}" for model in models)
+    return (
+        f"One thing is needed before it runs: read the licences ({licences}) and, if you accept them, add "
+        f"`accepted_licences: [{', '.join(models)}]`, or run init again with --accept-licence"
+    )
 
 
 def _brought(cells: Description) -> dict[str, Any]:
