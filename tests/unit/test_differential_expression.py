@@ -156,3 +156,16 @@ def test_the_last_bits_of_fitted_means_do_not_move_a_dispersion(without_dispersi
         OneWayInference().alpha_mle(counts, design, means, start, 1e-8, 36.0)[0] for means in (mu, other)
     )
     np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_samples_that_vary_less_than_sampling_makes_them_are_fitted_without_a_trend():
+    random = np.random.default_rng(3)
+    group = np.repeat(np.arange(5), [6, 3, 3, 3, 3])
+    mean = np.exp(random.normal(4, 1, (5, 80)))
+    counts = np.maximum(np.rint(mean[group] * random.uniform(0.99, 1.01, (len(group), 80))), 1).astype(int)
+    fitted = fit(counts, group, "library")
+    size = fitted.size_factors[:, None]
+    means = np.array([(counts / size)[group == one].mean(axis=0) for one in range(5)])
+    np.testing.assert_allclose(fitted.log2_fold_change, np.log2(means[1:] / means[0]), atol=0.05)
+    assert (fitted.dispersion < 1e-6).all() and fitted.notes["n_genes_unconverged"] == 0
+    assert any("no trend" in warning for warning in fitted.notes["warnings"])

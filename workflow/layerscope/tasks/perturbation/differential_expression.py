@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # the median of ratios is taken over the genes counted in every sample; fewer than this make it a lottery
 MIN_RATIO_GENES = 50
+# DESeq2 takes a dispersion below so many times the smallest allowed for none
+FAR_ABOVE_LEAST = 100
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,19 @@ def fit(
         used = _fit_size_factors(fitted, size_factors)
         # the steps of `deseq2()` after the size factors, without its filter of p-values
         fitted.fit_genewise_dispersions()
-        fitted.fit_dispersion_trend()
-        fitted.fit_dispersion_prior()
-        fitted.fit_MAP_dispersions()
-        fitted.fit_LFC()
-        fitted.calculate_cooks()
-        fitted.refit()
+        genewise = fitted.var["genewise_dispersions"]
+        if (genewise < FAR_ABOVE_LEAST * fitted.min_disp).all():
+            # what R's DESeq2 advises where there is no trend of dispersions to fit
+            warnings.warn("no gene varies more than sampling makes it: no trend of dispersions", stacklevel=2)
+            fitted.var["dispersions"], fitted.var["replaced"] = genewise, False
+            fitted.fit_LFC()
+        else:
+            fitted.fit_dispersion_trend()
+            fitted.fit_dispersion_prior()
+            fitted.fit_MAP_dispersions()
+            fitted.fit_LFC()
+            fitted.calculate_cooks()
+            fitted.refit()
     complaints = sorted(
         {str(w.message) for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))}
     )
