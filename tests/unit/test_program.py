@@ -55,6 +55,15 @@ def test_the_module_is_the_command_and_starts_without_anything_heavy() -> None:
     assert "Examples:" in ran.stdout
 
 
+def test_a_reader_who_leaves_early_sees_no_traceback() -> None:
+    env = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    words = [sys.executable, "-m", "layerscope", "models"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as ran:
+        assert ran.stdout is not None and ran.stderr is not None
+        ran.stdout.close()
+        assert ran.stderr.read() == ""
+
+
 @pytest.mark.parametrize("verb", ["check", "init", "run", "embed", "score", "verify", "models", "tasks"])
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     call(verb, "--help")

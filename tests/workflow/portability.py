@@ -5,8 +5,9 @@
 An emulated processor is this one with libraries told to leave its newer instructions alone. The networks of
 the study are pretrained once, since training turns rounding into other weights; all else, from the cells'
 preparation on, is made on each. Scores must agree to 1e-4, the bounds of their intervals to 1e-4 or a
-two-hundredth of the interval's width (a twentieth in layers whose cells are nearly alike), and what is no number
-in the tables (verdicts, layers, statuses) must be the same. The exit status is the number of differences.
+two-hundredth of the interval's width (a twentieth in layers whose cells are nearly alike), and what is no
+number in the tables (verdicts, layers, statuses) must be the same. The exit status is the number of
+differences.
 """
 
 from __future__ import annotations

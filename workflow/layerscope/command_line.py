@@ -98,6 +98,10 @@ def run(main: Callable[[], None]) -> None:
     sys.excepthook = _said_and_left
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read what is printed has left: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except LayerscopeError as error:
         sys.exit(f"error: {error}")
     except (OSError, RuntimeError) as error:
