@@ -138,10 +138,8 @@ def clear(checkout: Checkout) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the jobs of a run in /proc")
 def test_killed_at_any_moment_the_study_ends_in_the_same_bytes(
-    pristine: Checkout, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    pristine: Checkout, record_property: Callable[[str, object], None]
 ) -> None:
-    if "slow" not in request.config.getoption("-m") and "LAYERSCOPE_KILLS" not in os.environ:
-        pytest.skip("run on request: pytest -m slow tests/workflow/test_kills.py")
     seconds = finish(pristine)
     expected = contents(pristine.folder)
     assert len(expected) > 20

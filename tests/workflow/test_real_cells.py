@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 SHORT = {"pretraining": {"steps": 20}, "resampling": {"resamples": 200}}
 
 
-@pytest.mark.parametrize("name", ["papalexi", "paul15", "larry_mouse"])
+@pytest.mark.parametrize("name", ["papalexi", pytest.param("paul15", marks=pytest.mark.slow), "larry_mouse"])
 def test_real_cells_run_from_file_to_report(checkout: Checkout, name: str) -> None:
     config = study_of_real_cells(DATA)[name] | SHORT
     if name == "papalexi":
