@@ -144,7 +144,8 @@ def test_layers_can_be_kept_and_read_again(scgpt: Study, tmp_path: Path) -> None
 def test_progress_is_a_bar_where_no_log_is_kept(
     scgpt: Study, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    embedded(scgpt, scgpt.cells)
+    with caplog.at_level("WARNING", logger="layerscope"):
+        embedded(scgpt, scgpt.cells)
     assert "30/30" in capsys.readouterr().err
     with caplog.at_level("INFO", logger="layerscope"):
         embedded(scgpt, scgpt.cells)
