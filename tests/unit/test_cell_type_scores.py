@@ -206,3 +206,9 @@ def test_an_interval_of_few_donors_is_wider_where_donors_are_drawn() -> None:
     donors, by_cell = (scored(obs, matrix, least_groups=n)[0][PROBE_MACRO_F1] for n in (10, 20))
     assert donors.estimate == by_cell.estimate
     assert donors.ci_high - donors.ci_low > 2 * (by_cell.ci_high - by_cell.ci_low)
+
+
+def test_cells_that_rounding_alone_parts_give_no_probe() -> None:
+    noise = np.random.default_rng(0).normal(size=(9, 3))
+    with pytest.raises(NoScoreError, match="constant"):
+        standardised(1 + 1e-7 * noise, 1 + noise)

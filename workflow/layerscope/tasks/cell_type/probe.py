@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.tasks.cell_type.design import NoScoreError
 from layerscope.tasks.cell_type.measures import Labellings
 
 Floats = npt.NDArray[np.float64]
@@ -14,6 +15,8 @@ Ints = npt.NDArray[np.intp]
 STEPS = 1000
 TOLERANCE, TOLERANCE_REPEATED = 1e-4, 1e-3
 """Largest gradient at the end of a fit: of the first labelling, and of the many that are beside it."""
+ROUNDING = 1e-6
+"""Share of its largest value that a column must vary by: less is single precision's rounding."""
 
 
 def probe_predictions(
@@ -25,7 +28,7 @@ def probe_predictions(
     the training cells of each fold; ``penalty`` is per training cell.
 
     Returns predicted types, shape ``(n_labellings, n_cells)``, and the number of fits that did not converge
-    in :data:`STEPS` steps.
+    in :data:`STEPS` steps. Raises NoScoreError where all cells of a fit are the same.
     """
     predicted = np.empty_like(labellings.types)
     tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(predicted) - 1)]
@@ -50,7 +53,9 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """
     mean = train.mean(axis=0)
     spread = train.std(axis=0)
-    varying = spread > 1e-9 * np.abs(train).max(axis=0)
+    varying = spread > ROUNDING * np.abs(train).max(axis=0)
+    if not varying.any():
+        raise NoScoreError("undefined", "constant layer: the cells that a probe is fitted to are the same")
     scale = spread[varying]
     train, test = ((part[:, varying] - mean[varying]) / scale for part in (train, test))
     if train.shape[1] <= len(train):
