@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from layerscope.statistics.evidence import Measured
@@ -109,3 +110,11 @@ class RepresentationChoice:
         return tuple(
             score.model for score, p in zip(self.ranked, self.p_best, strict=True) if p > SIGNIFICANT
         )
+
+
+def families(choices: Sequence[LayerChoice | RepresentationChoice]) -> list[list[int]]:
+    """Places of the choices of each task and protocol, whose p-values are corrected for each other."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, chosen in enumerate(choices):
+        places.setdefault((chosen.task, chosen.protocol), []).append(place)
+    return list(places.values())

@@ -71,6 +71,11 @@ class Measured:
     chance: float = float("nan")
     p_value: float = float("nan")
 
+    @property
+    def reaches_chance(self) -> bool:
+        """Whether the interval goes down to the null's mean, or to 0 where that mean is lower or unknown."""
+        return bool(self.ci_low <= np.fmax(self.chance, 0))
+
 
 @dataclass(frozen=True)
 class Comparison:

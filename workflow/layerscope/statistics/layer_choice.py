@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerscope.statistics.choice import NAN, Difference, LayerChoice
+from layerscope.statistics.choice import NAN, Difference, LayerChoice, families
 from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
@@ -134,10 +134,7 @@ def with_one_recommendation(layers: pd.DataFrame) -> pd.DataFrame:
 def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
     """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
     result = list(choices)
-    families: dict[tuple[str, str], list[int]] = {}
-    for place, chosen in enumerate(choices):
-        families.setdefault((chosen.task, chosen.protocol), []).append(place)
-    for places in families.values():
+    for places in families(choices):
         of_best = holm([choices[place].gain.p for place in places])
         of_surest = holm([choices[place].surest_gain.p for place in places])
         for place, best, surest in zip(places, of_best, of_surest, strict=True):

@@ -149,7 +149,7 @@ def _weak(best: Measured, task_name: str, metric_name: str) -> str:
     metric = task.metrics.get(metric_name) if task else None
     if metric and not metric.zero_is_chance and np.isnan(best.chance):
         return "No score of shuffled labels stands beside it, so whether it is more than chance is unknown."
-    if best.ci_low > np.fmax(best.chance, 0) or np.isnan(best.ci_low):
+    if not best.reaches_chance:
         return ""
     keeps = task.keeps if task else "the signal"
     nothing = f"what shuffled labels give ({_number(best.chance)})" if best.chance > 0 else "0"

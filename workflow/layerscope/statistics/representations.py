@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerscope.statistics.choice import NAN, Difference, RepresentationChoice
+from layerscope.statistics.choice import NAN, Difference, RepresentationChoice, families
 from layerscope.statistics.evidence import Comparison, Model, Resamples, comparisons, controls_of, stacked
 from layerscope.statistics.layer_curves import differences, mean_of
 from layerscope.statistics.multiple_testing import holm, max_t, p_best
@@ -90,10 +90,7 @@ def choice(comparison: Comparison, models: Mapping[str, Model]) -> Representatio
 def corrected(choices: Sequence[RepresentationChoice]) -> list[RepresentationChoice]:
     """Correct, for all conditions of a task and protocol, the p-value of the highest being alone (Holm)."""
     result = list(choices)
-    families: dict[tuple[str, str], list[int]] = {}
-    for place, chosen in enumerate(choices):
-        families.setdefault((chosen.task, chosen.protocol), []).append(place)
-    for places in families.values():
+    for places in families(choices):
         for place, p in zip(places, holm([choices[place].p_alone for place in places]), strict=True):
             result[place] = replace(choices[place], p_alone_family=float(p))
     return result

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from layerscope.statistics.choice import SIGNIFICANT, LayerChoice, RepresentationChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.statistics.recommendation import NEGLIGIBLE_GAIN
@@ -55,4 +53,4 @@ def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
 
 
 def _may_be_chance(best: Measured) -> bool:
-    return bool(best.ci_low <= np.fmax(best.chance, 0) and not best.p_value < SIGNIFICANT)
+    return best.reaches_chance and not best.p_value < SIGNIFICANT
