@@ -1,7 +1,7 @@
 """Nearest neighbours of cells, and the metrics that need nothing else.
 
-The definitions are those of scib-metrics, so that its values are reproduced: as there, ``k`` neighbours are the
-cell itself and the ``k - 1`` others that are nearest to it.
+The definitions are those of scib-metrics, so that its values are reproduced: as there, ``k`` neighbours are
+the cell itself and the ``k - 1`` others that are nearest to it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def nearest_neighbours(vectors: Floats, k: int) -> Neighbours:
 
 
 def gaussian_weights(distances: Floats, perplexity: float) -> Floats:
-    """Weights of each cell's neighbours, ``exp(-b distance)`` over their sum, ``b`` such that they have a perplexity.
+    """Weights of each cell's neighbours: ``exp(-b distance)`` over their sum, of a given perplexity.
 
-    Shape of ``distances``. ``b`` is found by bisection, cell by cell; where all neighbours are equally far their
-    weights are equal.
+    Shape of ``distances``. ``b`` is found by bisection, cell by cell; where all neighbours are equally far
+    their weights are equal.
     """
     nearer = distances - distances.min(axis=1, keepdims=True)
     scale = nearer.mean(axis=1)
@@ -73,11 +73,10 @@ def gaussian_weights(distances: Floats, perplexity: float) -> Floats:
 
 
 def lisi(weights: Floats, labels_near: Ints, n_labels: int) -> Floats:
-    """Inverse Simpson's index of the labels around each cell (Korsunsky et al. 2019), from 1 to ``n_labels``."""
-    simpson = np.zeros(len(weights))
-    for label in range(n_labels):
-        simpson += np.where(labels_near == label, weights, 0).sum(axis=1) ** 2
-    return np.asarray(1 / simpson)
+    """Inverse Simpson's index of the labels around each cell (Korsunsky et al. 2019), 1 to ``n_labels``."""
+    place = np.arange(len(weights))[:, None] * n_labels + labels_near
+    shares = np.bincount(place.ravel(), weights.ravel(), len(weights) * n_labels).reshape(-1, n_labels)
+    return np.asarray(1 / (shares**2).sum(axis=1))
 
 
 def median_lisi(neighbours: Neighbours, labels: Ints, n_labels: int) -> float:
@@ -123,8 +122,8 @@ def kbet(neighbours: Neighbours, batches: Ints) -> float:
 def kbet_per_label(vectors: Floats, labels: Ints, batches: Ints) -> float:
     """The same among the cells of each label, averaged over labels: those of 10 cells and two batches.
 
-    Neighbours are as many as a quarter of the label's mean batch, 10 to 70 (as scib-metrics has it, whose
-    neighbours are those of the label's diffusion map, and these of the layer itself). NaN without such a label.
+    Neighbours are as many as a quarter of the label's mean batch, 10 to 70, in the layer itself; scib-metrics
+    takes them in the label's diffusion map. NaN without such a label.
     """
     shares = []
     for label in np.unique(labels):

@@ -1,8 +1,8 @@
 """Silhouettes of types and of batches, as scib-metrics defines them: 1 is best.
 
-A silhouette (Rousseeuw 1987) is (b - a) / max(a, b): ``a`` is a cell's mean distance to the other cells of its
-group, ``b`` that to the cells of the nearest other group. Where batches stand far apart in pairs, the nearest
-other batch may still be near: BRAS takes ``b`` over all cells of other batches.
+A silhouette (Rousseeuw 1987) is (b - a) / max(a, b): ``a`` is a cell's mean distance to the other cells of
+its group, ``b`` that to the cells of the nearest other group. Where batches stand far apart in pairs, the
+nearest other batch may still be near: BRAS takes ``b`` over all cells of other batches.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def isolated_mean(of_cells: Floats, labels: Ints, batches: Ints) -> float:
 
 
 def silhouette_batch(within: Sequence[Floats], batches: Sequence[Ints], *, all_others: bool = False) -> float:
-    """How well batches are mixed within types: 1 - |silhouette of the batch|, averaged in each type and over types.
+    """How well batches are mixed within types: 1 - |silhouette of the batch|, the mean over types.
 
-    ``within`` are the distances between the cells of each type and ``batches`` their batches. Types of one batch
-    are left out; NaN if no other is there. With ``all_others`` and cosine distances this is BRAS.
+    ``within`` are the distances between the cells of each type and ``batches`` their batches. Types of one
+    batch are left out; NaN if no other is there. With ``all_others`` and cosine distances this is BRAS.
     """
     means = [
         1 - np.abs(silhouettes(distances, of_cells, all_others=all_others)).mean()
