@@ -1,9 +1,9 @@
 """Are batches mixed within cell types, as far as chance would mix them?
 
-iLISI of a whole data set is low where batches lie apart, and low too where they merely hold other types. Here
-it is computed among the cells of each type, equally many of each batch, and divided by what it is after batches
-are shuffled among those cells: 0 where every neighbourhood is of one batch, 1 where batches lie as if dealt at
-random.
+iLISI of a whole data set is low where batches lie apart, and low too where they merely hold other types.
+Here it is computed among the cells of each type, equally many of each batch, and divided by what it is after
+batches are shuffled among those cells: 0 where every neighbourhood is of one batch, 1 where batches lie as if
+dealt at random.
 """
 
 from __future__ import annotations

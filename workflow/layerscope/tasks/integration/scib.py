@@ -1,4 +1,4 @@
-"""scIB's metrics of a layer as functions of labels, so that each can stand beside its value after shuffling."""
+"""scIB's metrics of a layer as functions of labels: each can stand beside what shuffled labels give."""
 
 from __future__ import annotations
 

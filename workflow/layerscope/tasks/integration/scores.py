@@ -60,6 +60,8 @@ class Layer:
     settings: IntegrationSettings
     splits: Splits
     seed: int
+    refused: str
+    """Cells that were refused, in words."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,28 @@ def score_layer(
 ) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of): :data:`METRICS`.
 
-    Rows of the matrix that are not finite are refused cells. Raises NoScoreError if the layer is constant.
+    Raises NoScoreError as :func:`layer_of` does.
+    """
+    layer = layer_of(matrix, design, settings, subject.seed)
+    measured = {MIXING: mixing_of(layer), **biology_of(layer), **beside_of(layer)}
+    scored = Scored()
+    for metric in METRICS:
+        of_metric = measured[metric]
+        values = resamples_of(of_metric, metric, layer)
+        scored.rows.append(_row(of_metric, metric, values, layer, subject))
+        # mixing that is no virtue is a number to read, by which no layer is chosen
+        if of_metric.halves is not None and not (metric == MIXING and design.no_virtue):
+            scored.resamples[metric] = values
+            scored.resamples[metric + CHOSEN_ON], scored.resamples[metric + SCORED_ON] = of_metric.halves
+    return scored
+
+
+def layer_of(
+    matrix: npt.NDArray[np.floating], design: Design, settings: IntegrationSettings, seed: int
+) -> Layer:
+    """The cells of a design that a layer has; rows of the matrix that are not finite are refused cells.
+
+    Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.
     """
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
     finite = np.isfinite(vectors).all(axis=1)
@@ -86,19 +109,8 @@ def score_layer(
     vectors, design = vectors[finite], design.among(finite)
     if len(np.unique(design.types[design.tested])) < 2:
         raise NoScoreError("undefined", f"{refused}, so that fewer than two types are left")
-    splits = Splits.of(design.units, subject.seed, settings.halvings, len(design.units))
-    layer = Layer(vectors, columns_of(vectors), design, settings, splits, subject.seed)
-    measured = {MIXING: mixing_of(layer), **biology_of(layer), **beside_of(layer)}
-    scored = Scored()
-    for metric in METRICS:
-        of_metric = measured[metric]
-        values = _resamples(of_metric, metric, layer)
-        scored.rows.append(_row(of_metric, metric, values, layer, subject, refused))
-        # mixing that is no virtue is a number to read, by which no layer is chosen
-        if of_metric.halves is not None and not (metric == MIXING and design.no_virtue):
-            scored.resamples[metric] = values
-            scored.resamples[metric + CHOSEN_ON], scored.resamples[metric + SCORED_ON] = of_metric.halves
-    return scored
+    splits = Splits.of(design.units, seed, settings.halvings, len(design.units))
+    return Layer(vectors, columns_of(vectors), design, settings, splits, seed, refused)
 
 
 def mixing_of(layer: Layer) -> Measured:
@@ -183,7 +195,7 @@ def _on_halves(splits: Splits, measure: Callable[[Bools], float]) -> tuple[Float
     return np.array(first), np.array(second)
 
 
-def _resamples(measured: Measured, metric: str, layer: Layer) -> Floats:
+def resamples_of(measured: Measured, metric: str, layer: Layer) -> Floats:
     """Values that spread around a score as it would vary; NaN where it was not measured on halves."""
     n = layer.settings.resamples
     if measured.halves is None or not np.isfinite(measured.estimate):
@@ -193,14 +205,12 @@ def _resamples(measured: Measured, metric: str, layer: Layer) -> Floats:
     return most * layer.splits.resamples(measured.estimate / most, first, second, n)
 
 
-def _row(
-    measured: Measured, metric: str, values: Floats, layer: Layer, subject: Subject, refused: str
-) -> Score:
+def _row(measured: Measured, metric: str, values: Floats, layer: Layer, subject: Subject) -> Score:
     """The row of one metric."""
     low, high = percentile_interval(values)
     null = np.asarray(measured.null, dtype=np.float64)
     column = measured.halves is not None
-    remarks = [measured.remark, layer.design.remark if column else "", refused]
+    remarks = [measured.remark, layer.design.remark if column else "", layer.refused]
     if not np.isfinite(measured.estimate):
         why = measured.remark if column else "no type is large enough in two batches"
         return subject.row(metric, status="undefined", reason=why)

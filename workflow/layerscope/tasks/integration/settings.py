@@ -19,9 +19,9 @@ class IntegrationSettings(Resampled):
     cell_type: str = Field(default="cell_type", min_length=1)
     """Column of the cell types."""
     batches_are: Kind = "told_by_column"
-    """What the batches are. Of donors and stimuli mixing is no virtue: the row says so, and no layer is chosen
-    by it. `told_by_column`: by the column's name, or because each batch is one label of `donor`, `time` or
-    `perturbation`; else technical."""
+    """What the batches are. Of donors and stimuli mixing is no virtue: its row says so, and no layer is
+    chosen by it. `told_by_column`: by the column's name, or because each batch is one label of `donor`,
+    `time` or `perturbation`; else technical."""
     folds: int = Field(default=5, ge=2)
     """Parts of the cross-validation: whole batches, at most one part per batch."""
     least_batches: int = Field(default=10, ge=2)
