@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.chance import Chance, generator
-from layerscope.tasks.cell_type.design import (
+from layerscope.tasks.folds import (
     NoScoreError,
     grouped_folds,
     named_few,

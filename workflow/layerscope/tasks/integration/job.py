@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerscope.tasks.cell_type.design import NoScoreError
+from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import design_of
 from layerscope.tasks.integration.scores import METRICS, score_layer
 from layerscope.tasks.jobs import Scored, ScoringJob

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.cell_type.design import NoScoreError
 from layerscope.tasks.cell_type.measures import macro_f1
+from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import Design
 from layerscope.tasks.integration.mixing import cells_by_type, mixing
 from layerscope.tasks.integration.neighbours import nearest_neighbours

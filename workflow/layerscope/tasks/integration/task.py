@@ -10,9 +10,8 @@ TASK = Task(
     title="How well each layer keeps cell types and mixes batches",
     keeps="cell types apart in other batches",
     settings=IntegrationProtocols,
-    columns=("cell_type", "batch"),
+    column_settings=("batch", "cell_type"),
     keywords={"label": "cell_type"},
-    strata=("cell_type", "batch"),
     has_reference=False,
     intervals={
         "strict": "random halves of the batches, of fewer than ten of their cells (then for these batches "
