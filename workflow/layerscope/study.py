@@ -146,7 +146,7 @@ class Study(Configuration):
         """Those cells."""
         return layout.cells(self.pretraining_condition(model))
 
-    def baseline_settings(self, model: str) -> dict[str, int]:
+    def baseline_settings(self, model: str) -> dict[str, int | str]:
         """Options of a baseline."""
         entry = self.models[model]
         return dict(entry.settings) if isinstance(entry, Baseline) else {}
@@ -355,25 +355,27 @@ class Study(Configuration):
         return self.reference_settings_of(condition, protocol) | self.resampling.as_config()
 
     def unavailable(self) -> list[dict[str, str]]:
-        """Pairs of condition and model that cannot be run, each with the reason.
+        """Pairs of condition and model that cannot be run, each with the reason."""
+        return [
+            {"condition": condition, "model": model, "task": self.task(condition), "reason": reason}
+            for condition in self.study.conditions
+            for model in self.study.models
+            if (reason := self.lacking(condition, model))
+        ]
 
-        A model that needs counts cannot take cells of which only normalised values exist.
+    def lacking(self, condition: str, model: str) -> str:
+        """Why a model cannot take a condition's cells, or cannot run here; empty where it can.
+
+        A model that needs counts cannot take cells of which only normalised values exist; some baselines run
+        packages that are no requirement.
         """
-        rows = []
-        for condition in self.study.conditions:
-            values = self.dataset(condition).values
-            values = "counts" if values == "counts" else "log_normalised"
-            rows += [
-                {
-                    "condition": condition,
-                    "model": model,
-                    "task": self.task(condition),
-                    "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
-                }
-                for model in self.study.models
-                if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
-            ]
-        return rows
+        if self.is_stored(model):
+            return ""
+        family = FAMILIES[self.family(model)]
+        values = "counts" if self.dataset(condition).values == "counts" else "log_normalised"
+        if values not in family.values:
+            return f"{self.family(model)} needs counts; the dataset holds {values} values only"
+        return family.lacking
 
     def unavailable_scores(self) -> list[dict[str, str]]:
         """The same for every protocol."""

@@ -288,7 +288,11 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
     twins = [
         f"{model}{TWIN}" for model in wanted if f"{model}{TWIN}" in known and f"{model}{TWIN}" not in wanted
     ]
-    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    baselines = [
+        name
+        for name, entry in known.items()
+        if isinstance(entry, Baseline) and not how(name).lacks and not FAMILIES[entry.family].imports
+    ]
     chosen = [*wanted, *twins]
     chosen += [] if set(wanted) & set(baselines) else baselines
     remarks = []

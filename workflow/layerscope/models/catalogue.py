@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from layerscope.errors import ConfigError
@@ -27,10 +28,28 @@ class Family:
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
+    imports: str = ""
+    """What it imports that is no requirement of this project."""
+    package: str = ""
+    """The package that has it, as pip names it."""
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot run here, with the remedy; empty where it can."""
+        if not self.imports or find_spec(self.imports) is not None:
+            return ""
+        return f"{self.package} is not installed (pip install {self.package})"
 
 
-def _baseline(values: frozenset[str]) -> Family:
-    return Family(module="layerscope.models.baselines", foundation=False, values=values, identifiers="any")
+def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> Family:
+    return Family(
+        module="layerscope.models.baselines",
+        foundation=False,
+        values=values,
+        identifiers="any",
+        imports=imports,
+        package=package,
+    )
 
 
 COUNTS = frozenset({"counts"})
@@ -56,6 +75,8 @@ FAMILIES: Mapping[str, Family] = {
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
     "qc_only": _baseline(COUNTS),
+    "harmony_pca": _baseline(EITHER, "harmonypy", "harmonypy"),
+    "scvi": _baseline(COUNTS, "scvi", "scvi-tools"),
 }
 
 
