@@ -12,6 +12,7 @@ import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, LayerChoice, families
 from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
+from layerscope.statistics.guard import guard, guard_row
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
@@ -139,6 +140,10 @@ def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
         of_surest = holm([choices[place].surest_gain.p for place in places])
         for place, best, surest in zip(places, of_best, of_surest, strict=True):
             result[place] = replace(choices[place], gain_p_family=float(best), surest_p_family=float(surest))
+        guards = {place: known for place in places if (known := choices[place].guard) is not None}
+        of_better = holm([known.better_gain.p for known in guards.values()])
+        for (place, known), p in zip(guards.items(), of_better, strict=True):
+            result[place] = replace(result[place], guard=replace(known, better_p_family=float(p)))
     return result
 
 
@@ -192,6 +197,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
         below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
         untrained_same_layer=curve.untrained[layers[place].layer],
         over_same_layer=over_twins[place],
+        guard=guard(curve, place, models),
     )
 
 
@@ -270,6 +276,7 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "layers_below_untrained": ",".join(chosen.below_untrained),
         **_numbers("untrained_same_layer", chosen.untrained_same_layer),
         **_difference("over_untrained_same_layer", chosen.over_same_layer),
+        **guard_row(chosen.guard),
         "recommendation": recommend(chosen),
     }
 

@@ -42,6 +42,11 @@ def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:
     return TASKS[task].primary.get(protocol, tuple(TASKS[task].metrics)[:1])
 
 
+def guard_of(task: str, metric: str) -> str:
+    """The metric that must not be lost for another; nothing where there is none."""
+    return TASKS[task].guarded.get(metric, "") if task in TASKS else ""
+
+
 def interval_method(task: str, protocol: str) -> str:
     """Where the 95% intervals of a task's protocol come from; nothing if it is not described here."""
     return TASKS[task].intervals.get(protocol, "") if task in TASKS else ""

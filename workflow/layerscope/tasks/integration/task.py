@@ -13,6 +13,7 @@ TASK = Task(
     column_settings=("batch", "cell_type"),
     keywords={"label": "cell_type"},
     has_reference=False,
+    guarded={"biology": "mixing"},
     intervals={
         "strict": "random halves of the batches, of fewer than ten of their cells (then for these batches "
         "alone), each scored anew",
