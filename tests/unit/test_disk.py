@@ -198,12 +198,4 @@ def test_the_dates_of_files_do_not_change_a_result(
         for step in ("score_trajectory", "gather_scores", "sum_pseudobulk", "compute_baseline"):
             STEPS[step](at, out, {"cells": at / "screen.h5ad"} if step == "compute_baseline" else {})
         made.append({path.name: path.read_bytes() for path in out.iterdir()})
-    assert made[0].keys() == {
-        "scores.tsv",
-        "scores.npz",
-        "all.tsv",
-        "all.parquet",
-        "pseudobulk.h5ad",
-        "layers.h5ad",
-    }
-    assert made[0] == made[1]
+    assert len(made[0]) == 6 and made[0] == made[1]

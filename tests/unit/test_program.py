@@ -16,6 +16,7 @@ from layerscope.doors import studies
 from layerscope.tasks.catalogue import TASKS
 
 ROOT = Path(__file__).parents[2]
+VERBS = ("check", "init", "run", "embed", "score", "verify", "models", "tasks")
 
 
 def call(*words: object) -> None:
@@ -40,18 +41,7 @@ def test_the_module_is_the_command_and_starts_without_anything_heavy() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "layerscope", "--help"], capture_output=True, text=True, env=env, check=True
     )
-    for verb in (
-        "check",
-        "init",
-        "run",
-        "embed",
-        "score",
-        "verify",
-        "models",
-        "tasks",
-        "--install-completion",
-    ):
-        assert f" {verb} " in ran.stdout
+    assert all(f" {verb} " in ran.stdout for verb in (*VERBS, "--install-completion"))
     assert "Examples:" in ran.stdout
 
 
@@ -64,7 +54,7 @@ def test_a_reader_who_leaves_early_sees_no_traceback() -> None:
         assert ran.stderr.read() == ""
 
 
-@pytest.mark.parametrize("verb", ["check", "init", "run", "embed", "score", "verify", "models", "tasks"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     call(verb, "--help")
     said = capsys.readouterr().out
@@ -77,12 +67,9 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["bla"], "bla"),
         (["check"], "FILE"),
         (["check", "none.h5ad"], "none.h5ad"),
-        (["init", "none.h5ad"], "none.h5ad"),
         (["init", "cells.h5ad", "--tsk", "a"], "--tsk"),
         (["init", "cells.h5ad", "--task", "celltype"], "did you mean 'cell_type'"),
-        (["init", "cells.h5ad", "--models", "scgtp"], "did you mean 'scgpt'"),
         (["init", "cells.h5ad", "--columns", "cell_type=celltype"], "annotation"),
-        (["init", "cells.h5ad", "--columns", "celltype=annotation"], "did you mean 'cell_type'"),
         (["init", "cells.h5ad", "--task", "trajectory"], "--root"),
         (["init", "cells.h5ad", "--task", "perturbation"], "--columns perturbation=COLUMN"),
         (["init", "cells.h5ad", "--output", "cells.h5ad"], "--output"),
@@ -90,10 +77,8 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["embed", "cells.h5ad", "scgtp"], "did you mean 'scgpt'"),
         (["embed", "cells.h5ad", "scgpt"], "licence"),
         (["embed", "cells.h5ad", "geneformer_v1_10m"], "--gene-names hgnc"),
-        (["embed", "cells.h5ad", "hvg_pca", "--gene-names", "hgcn"], "known: hgnc"),
         (["score", "cells.h5ad", "--task", "cell_type"], "name what to score"),
         (["score", "cells.h5ad", "X_scvi", "--task", "cell_type", "--label", "annotation"], "X_scVI"),
-        (["verify", "scgtp"], "did you mean 'scgpt'"),
     ],
 )
 def test_a_mistake_ends_with_1_and_two_lines_that_name_it(
