@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from family_examples import EXAMPLES, N_GENES
-from model_examples import all_layers, change_json, counts, load_tensors, save_tensors, write_h5ad
+from family_examples import EXAMPLES, N_GENES, study_of
+from model_examples import all_layers, change_json, load_tensors
 from scipy import sparse
 
 import extract_layers
@@ -23,23 +23,20 @@ N_CELLS = 12
 FOUNDATION = [name for name, family in FAMILIES.items() if family.foundation]
 
 
+def placed(name, folder):
+    """A family, and a folder with a release of it and cells."""
+    study_of(EXAMPLES[name], folder, N_CELLS)
+    return EXAMPLES[name], folder
+
+
 @pytest.fixture(scope="module", params=list(EXAMPLES))
 def family(request, tmp_path_factory):
-    """A family, a release of it and cells, in a folder."""
-    example = EXAMPLES[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    example.write(folder / "weights")
-    write_h5ad(folder / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
-    return example, folder
+    return placed(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
 def scgpt(tmp_path_factory):
-    example = EXAMPLES["scgpt"]
-    folder = tmp_path_factory.mktemp("scgpt")
-    example.write(folder / "weights")
-    write_h5ad(folder / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
-    return example, folder
+    return placed("scgpt", tmp_path_factory.mktemp("scgpt"))
 
 
 def typed(example, folder, *options, script=extract_layers):
@@ -65,15 +62,10 @@ def refused(example, folder, *options, error=LayerscopeError):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--threads", "-1"], "--threads"),
         (["--threads", "two"], "--threads"),
-        (["--threads", "9" * 30], "--threads"),
-        (["--seed", "9" * 30], "--seed"),
         (["--seed", "-1"], "--seed"),
-        (["--control", "untrained", "--control-seed", "-1"], "--control-seed"),
         (["--token-budget", "-5"], "--token-budget"),
         (["--layers", "-2"], "--layers"),
-        (["--shard", "0", "2"], "--shard"),
         (["--dtype", "float64"], "--dtype"),
         (["--nonsense"], "--nonsense"),
     ],
@@ -212,21 +204,15 @@ def foldered(path):
     ("change", "said"),
     [
         (sliced(0, N_GENES), "0 cells"),
-        (sliced(N_CELLS, 0), "0 genes"),
         (foldered, "a folder"),
         (lambda path: path.unlink(), "no such file"),
         (lambda path: path.write_bytes(b""), "not a readable HDF5 file"),
-        (lambda path: path.write_text("a,b\n1,2\n"), "not a readable HDF5 file"),
         (without("X"), "no matrix 'X'"),
         (without("obs"), "no 'obs'"),
-        (without("var"), "no 'var'"),
         (replaced("X/data", lambda data: data.astype("S4")), "no numbers"),
-        (replaced("X/data", lambda data: data.astype(complex)), "no numbers"),
         (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "uns['layerscope']"),
-        (edited(lambda file: file["uns"].__setitem__("layerscope", 7)), "uns['layerscope']"),
         (edited(lambda file: file["X"].attrs.__delitem__("shape")), "no shape"),
         (shorter("obs", N_CELLS - 2), f"names of {N_CELLS - 2} cells"),
-        (shorter("var", N_GENES - 2), f"and {N_GENES - 2} genes"),
     ],
 )
 def test_cells_that_are_none_are_one_line_that_names_the_file(scgpt, tmp_path, change, said):
@@ -241,7 +227,6 @@ def test_cells_that_are_none_are_one_line_that_names_the_file(scgpt, tmp_path, c
 ORDERS = {
     "sparse values": replaced("X/data", lambda data: data.astype(">f4")),
     "sparse indices": replaced("X/indices", lambda data: data.astype(">i4")),
-    "half precision": replaced("X/data", lambda data: data.astype(">f2")),
 }
 
 
@@ -289,9 +274,7 @@ def stated_heads(folder, number):
 
 @pytest.mark.parametrize("number", [0, -2, 3])
 def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(family, tmp_path, number):
-    example, _ = family
-    example.write(tmp_path / "weights")
-    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    example, _ = placed(family[0].family, tmp_path)
     stated_heads(tmp_path / "weights", number)
     options = ["--set", f"nhead={number}"] if example.family == "uce" else []
     said = refused(example, tmp_path, *options)
@@ -300,24 +283,8 @@ def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(fam
     assert str(number) in said and place in said
 
 
-def test_weights_that_are_not_numbers_are_not_blamed_on_the_precision(family, tmp_path):
-    example, folder = family
-    example.write(tmp_path / "weights")
-    names = ("*.safetensors", "*.ckpt", "*.torch", "best_model.pt", "model_weights.pt")
-    path = next(path for name in names for path in (tmp_path / "weights").rglob(name))
-    tensors = load_tensors(path)
-    norms = ("norm1.weight", "output.LayerNorm.weight")
-    tensors[next(name for name in sorted(tensors) if name.endswith(norms))][0] = torch.nan
-    save_tensors(tensors, path)
-    said = refused(example, folder, "--weights", str(tmp_path / "weights"), error=ModelError)
-    assert "outgrow the precision" not in said and "--dtype" not in said
-    assert path.name in said
-
-
 def test_the_gene_list_of_another_name_is_asked_for_by_its_option(tmp_path):
-    example = EXAMPLES["scfoundation"]
-    example.write(tmp_path / "weights")
-    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
+    example, _ = placed("scfoundation", tmp_path)
     (genes,) = (tmp_path / "weights").glob("*.tsv")
     genes.rename(genes.with_name("genes.tsv"))
     assert "--set gene_list=" in refused(example, tmp_path, error=ModelError)
@@ -325,10 +292,8 @@ def test_the_gene_list_of_another_name_is_asked_for_by_its_option(tmp_path):
 
 
 def test_a_dictionary_that_is_not_read_may_be_json_where_the_message_says_so(tmp_path):
-    example = EXAMPLES["uce"]
-    weights = example.write(tmp_path / "weights")
-    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
-    (path,) = weights.rglob("species_offsets.pkl")
+    example, _ = placed("uce", tmp_path)
+    (path,) = tmp_path.rglob("species_offsets.pkl")
     offsets = pickle.loads(path.read_bytes())
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     assert "species_offsets.json" in refused(example, tmp_path, error=ModelError)
@@ -351,10 +316,8 @@ def unsafe(path, tensors):
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
 def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
-    example = EXAMPLES[name]
-    weights = example.write(tmp_path / "weights")
-    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
-    path = example.load(weights).weights
+    example, _ = placed(name, tmp_path)
+    path = example.load(tmp_path / "weights").weights
     pickled = {"geneformer": "pytorch_model.bin", "tahoe_x1": "best-model.pt"}.get(name, path.name)
     unsafe(path.with_name(pickled), load_tensors(path) if name != "scfoundation" else {"cell": {}})
     if pickled != path.name:
@@ -365,10 +328,8 @@ def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
 
 
 def test_proteins_that_are_not_read_are_not_to_be_trusted_where_nothing_takes_the_word(tmp_path):
-    example = EXAMPLES["uce"]
-    weights = example.write(tmp_path / "weights")
-    write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
-    (path,) = weights.rglob("*.pt")
+    example, _ = placed("uce", tmp_path)
+    (path,) = tmp_path.rglob("*.pt")
     unsafe(path, torch.load(path, weights_only=True))
     said = refused(example, tmp_path, error=ModelError)
     assert "trust_sha256" not in said and "etch it again" in said

@@ -277,21 +277,6 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
     assert_layers_agree(study.extract(), study.extract("log_out.h5ad", cells))
 
 
-@pytest.mark.parametrize(
-    ("job", "error", "message"),
-    [
-        ({"layers": 12}, ModelError, "has 2 layers, but --layers .* says 12"),
-        ({"pooling": "sum"}, ConfigError, "no pooling 'sum'; choose one of"),
-        ({"settings": {"matrix": "layers/counts"}}, DataError, "no matrix 'layers/counts'"),
-        ({"settings": {"gene_column": "symbols"}}, DataError, "no column 'symbols'"),
-        ({"settings": {"hue": "1"}}, ConfigError, "no setting 'hue'"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_at_once(study, job, error, message):
-    with pytest.raises(error, match=message):
-        study.extract(**job)
-
-
 def test_no_input_is_overwritten(study):
     for output in (study.cells, next(study.weights.rglob("models.ckpt"))):
         before = output.read_bytes()

@@ -94,6 +94,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(study: Study, number: f
     with pytest.raises(ModelError) as refused:
         study.extract("again.h5ad")
     assert name.removeprefix("model.") in str(refused.value) and path.name in str(refused.value)
+    assert "--dtype" not in str(refused.value)
 
 
 def test_numbers_whose_sum_outgrows_the_precision_are_finite() -> None:
@@ -135,4 +136,5 @@ def test_a_refused_checkpoint_comes_with_the_safe_way_on(
         load_scfoundation(tmp_path, gene_list="gene_index.tsv")
     message = str(refused.value)
     assert f"trust_sha256={sha256(path)}" in message and "https://host/models.ckpt" in message
-    load_scfoundation(tmp_path, gene_list="gene_index.tsv", trust_sha256=sha256(path))
+    model = load_scfoundation(tmp_path, gene_list="gene_index.tsv", trust_sha256=sha256(path))
+    assert "trust_sha256" not in model.settings

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.activations import activation_of, is_elementwise
-from layerscope.models.tahoe_x1 import binned
 from layerscope.models.tahoe_x1_files import GENE_NORM, VALUE_NORM
 
 X = torch.linspace(-4, 4, 81)
@@ -28,24 +27,13 @@ CUBIC = 0.5 * X * (1 + torch.tanh(ROOT * (X + 0.044715 * X**3)))
     ("name", "expected"),
     [
         ("relu", X.clamp(min=0)),
-        ("ReLU", X.clamp(min=0)),
         ("gelu", X * 0.5 * (1 + torch.erf(X / math.sqrt(2)))),
-        ("silu", X * torch.sigmoid(X)),
         ("SiLU", X * torch.sigmoid(X)),
-        ("swish", X * torch.sigmoid(X)),
         ("gelu_new", CUBIC),
-        ("gelu_fast", CUBIC),
-        ("gelu_pytorch_tanh", CUBIC),
         ("quick_gelu", X * torch.sigmoid(1.702 * X)),
         ("mish", X * torch.tanh(torch.log1p(torch.exp(X)))),
         ("leaky_relu", torch.where(X > 0, X, 0.01 * X)),
-        ("tanh", torch.tanh(X)),
-        ("sigmoid", 1 / (1 + torch.exp(-X))),
-        ("selu", functional.selu(X)),
         ("relu2", X.clamp(min=0) ** 2),
-        ("relu6", X.clamp(0, 6)),
-        ("linear", X),
-        ("Softplus", torch.log1p(torch.exp(X))),
     ],
 )
 def test_a_name_means_what_pytorch_or_hugging_face_mean_by_it(name, expected):
@@ -110,32 +98,28 @@ def tahoe(folder, model=None, collator=None):
     return release
 
 
-def test_the_scale_of_scores_is_the_one_that_is_stated(tmp_path):
-    """A scale of half the usual is what queries of half the size give with the usual one."""
-    halved = load_tahoe_x1(tahoe(tmp_path / "a", {"attn_config": {"softmax_scale": 0.5 * 8**-0.5}}))
+@pytest.mark.parametrize(
+    ("stated", "change", "differs"),
+    [
+        ({"softmax_scale": 0.5 * 8**-0.5}, lambda qkv: qkv[:16].mul_(0.5), True),
+        ({"clip_qkv": 1e-30}, torch.Tensor.zero_, True),
+        ({"clip_qkv": 1e6}, lambda qkv: qkv, False),
+    ],
+)
+def test_the_scale_of_scores_and_the_cut_of_projections_are_those_that_are_stated(
+    tmp_path, stated, change, differs
+):
+    """Half the scale is what queries of half the size give; a cut to zero leaves nothing of attention."""
+    ours = last_layer(load_tahoe_x1(tahoe(tmp_path / "a", {"attn_config": stated})))
     release = tahoe(tmp_path / "b")
+    usual = last_layer(load_tahoe_x1(release))
     tensors = load_file(release / "model.safetensors")
     for name, tensor in tensors.items():
         if "Wqkv" in name:
-            tensor[:16] *= 0.5
+            change(tensor)
     save_file(tensors, release / "model.safetensors")
-    np.testing.assert_allclose(last_layer(halved), last_layer(load_tahoe_x1(release)), rtol=1e-4, atol=1e-5)
-    usual = last_layer(load_tahoe_x1(tahoe(tmp_path / "c")))
-    assert np.abs(last_layer(halved) - usual).max() > 1e-3
-
-
-def test_queries_keys_and_values_are_cut_where_the_release_says(tmp_path):
-    """Nothing is left of attention where they are cut to zero, but for the biases that come after."""
-    cut = last_layer(load_tahoe_x1(tahoe(tmp_path / "a", {"attn_config": {"clip_qkv": 1e-30}})))
-    release = tahoe(tmp_path / "b")
-    tensors = load_file(release / "model.safetensors")
-    for name, tensor in tensors.items():
-        if "Wqkv" in name:
-            tensor.zero_()
-    save_file(tensors, release / "model.safetensors")
-    np.testing.assert_allclose(cut, last_layer(load_tahoe_x1(release)), rtol=1e-4, atol=1e-5)
-    wide = last_layer(load_tahoe_x1(tahoe(tmp_path / "c", {"attn_config": {"clip_qkv": 1e6}})))
-    np.testing.assert_allclose(wide, last_layer(load_tahoe_x1(tahoe(tmp_path / "d"))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours, last_layer(load_tahoe_x1(release)), rtol=1e-4, atol=1e-5)
+    assert (np.abs(ours - usual).max() > 1e-3) is np.bool_(differs)
 
 
 @pytest.mark.parametrize("stated", [{"use_norm": False}, {}])
@@ -177,9 +161,7 @@ def test_a_long_cell_loses_its_last_genes_where_the_release_draws_none(tmp_path)
     [
         ({"cell_emb_style": "avg-pool"}, "cell_emb_style is 'avg-pool'"),
         ({"attn_config": {"qk_ln": True}}, "qk_ln is True"),
-        ({"attn_config": {"rope": True}}, "rope is True"),
         ({"norm_config": {"norm_type": "rmsnorm", "eps": 1e-5}}, "norm_type is 'rmsnorm'"),
-        ({"n_heads": 0}, "0 heads"),
         ({"expansion_ratio": 3}, "expansion_ratio = 48, the tensors 64"),
     ],
 )
@@ -195,14 +177,6 @@ def test_norms_of_another_name_and_ratios_with_a_fraction_are_taken(tmp_path):
     norm = {"norm_type": "Low_Precision_LayerNorm", "eps": 0.5}
     path.write_text(yaml.safe_dump({**stated, "norm_config": norm, "expansion_ratio": 4.0}))
     assert load_tahoe_x1(folder).module.config.norm_eps == 0.5
-
-
-@pytest.mark.parametrize("n_edges", [1, 2, 3])
-def test_few_bins_are_those_of_torch(n_edges):
-    values = np.random.default_rng(0).lognormal(0, 2, 30).astype(np.float32)
-    quantiles = torch.quantile(torch.from_numpy(values), torch.linspace(0, 1, n_edges))
-    expected = torch.bucketize(torch.from_numpy(values), quantiles).numpy() + 1
-    np.testing.assert_array_equal(binned(values, n_edges), expected)
 
 
 @pytest.mark.parametrize(("family", "name"), [("scgpt", "args.json"), ("tahoe_x1", "collator_config.yml")])
@@ -226,10 +200,8 @@ def test_bins_are_two_at_least(tmp_path, family, name):
     ("section", "values", "message"),
     [
         ("model_config", {"seq_len": "long"}, "seq_len is 'long', not a number"),
-        ("model_config", {"num_heads": "four"}, "num_heads is 'four', not a number"),
         ("model_config", {"seq_len": 0}, "seq_len = 0"),
         ("data_config", {"clip_counts": -1}, "clip_counts = -1"),
-        ("data_config", {"min_expressed_genes": "few"}, "min_expressed_genes is 'few', not a number"),
     ],
 )
 def test_what_is_no_number_is_told_by_its_key_and_file(tmp_path, section, values, message):
@@ -246,8 +218,6 @@ def test_what_is_no_number_is_told_by_its_key_and_file(tmp_path, section, values
     ("family", "setting"),
     [
         ("uce", {"nhead": 0}),
-        ("uce", {"sample_size": -1}),
-        ("transcriptformer", {"clip_counts": -1.0}),
         ("transcriptformer", {"clip_counts": math.nan}),
         ("transcriptformer", {"min_expressed_genes": -1}),
         ("scfoundation", {"tgthighres": "tinf"}),
