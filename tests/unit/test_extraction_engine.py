@@ -232,8 +232,7 @@ def test_values_that_are_not_finite_end_the_run(study, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "message"), [(-1.0, "negative"), (np.nan, "not finite"), (np.inf, "not finite")]
 )
-def test_values_that_no_model_takes_are_refused(study_of_each, value, message):
-    study = study_of_each
+def test_values_that_no_model_takes_are_refused(study, value, message):
     matrix = counts(N_CELLS, N_GENES).astype(float)
     matrix[3, 4] = value
     cells = write_h5ad(study.folder / "bad.h5ad", matrix, study.example.genes)

@@ -22,7 +22,7 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory) -> pd.DataFrame:
+def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables") / "scores.tsv"
     write_scores(path, example.scores())
     return read_scores(path)

@@ -27,7 +27,7 @@ VALUES = np.array([[int(name[-3:]) + w / 10 for w in range(WIDTH)] for name in N
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> Path:
+def cells(tmp_path):
     """Prepared cells."""
     counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (N_CELLS, 6)).astype(np.float32))
     genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(6)]}, index=[f"G{k}" for k in range(6)])
@@ -38,7 +38,7 @@ def cells(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bring(cells: Path, tmp_path: Path) -> Callable[..., Path]:
+def bring(cells, tmp_path):
     """Import a file; what is not named is as in a study."""
 
     def write(path: Path, layers: dict[str, str] | None = None, **changes: Any) -> Path:

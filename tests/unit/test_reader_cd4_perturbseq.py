@@ -45,15 +45,6 @@ def test_the_owners_layout_becomes_canonical(tmp_path):
     assert cells.var["symbol"].iloc[0] == "MT-ND0"
 
 
-def test_what_the_flags_leave_out_is_recorded(tmp_path):
-    write_cd4_perturbseq(tmp_path / FILE)
-    prepared(tmp_path / FILE, tmp_path)
-    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
-    steps = table[table["group"] == "all"].set_index("filter")
-    assert list(steps.index[:4]) == ["none", "low_quality", "guide_id", "guide_type"]
-    assert steps.loc["guide_id", "cells_after"] < steps.loc["guide_id", "cells_before"]
-
-
 def test_the_counts_are_those_of_the_owners_rule(tmp_path):
     write_cd4_perturbseq(tmp_path / FILE, n_cells=900, unassigned=0.2)
     cells = anndata.read_h5ad(tmp_path / FILE)

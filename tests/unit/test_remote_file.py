@@ -77,25 +77,6 @@ def test_many_ranges_come_right_whatever_fails(tmp_path, seed):
             assert file.parts.read(start, stop) == CONTENT[start:stop]
 
 
-def test_what_came_before_giving_up_is_not_asked_again(tmp_path):
-    ranges = np.array([[start, start + 3000] for start in range(0, 300_000, 12_000)])
-    plan = lambda request: "500" if request.number > 12 else ""  # noqa: E731
-    with FaultServer({"/f": CONTENT}, plan) as server:
-        with (
-            remote(server, tmp_path, attempts=3) as file,
-            pytest.raises(SourceError, match="given up after 3"),
-        ):
-            file.fetch(ranges, "ranges")
-        server.plan = first()
-        server.reset_counts()
-        with remote(server, tmp_path) as again:
-            had = again.n_bytes_of_earlier_runs
-            again.fetch(ranges, "ranges")
-            assert had >= 8 * 3000
-            asked = sum(request.stop - request.start for request in server.requests)
-            assert asked == len(ranges) * 3000 - had + 1
-
-
 def test_a_file_that_changes_between_two_ranges_is_refused(tmp_path):
     newer = CONTENT[::-1]
     with FaultServer({"/f": CONTENT}, changed={"/f": newer}) as server:
@@ -165,37 +146,6 @@ def test_a_failure_inside_hdf5_is_still_one_message(tmp_path):
         server.plan = lambda _: "500"
         with pytest.raises(SourceError, match="given up after 2 failures"):
             stored["x"][()]
-
-
-# width of a row, and how it is stored
-LAYOUTS = {
-    "contiguous": (1, {}),
-    "chunked": (1, {"chunks": (700,)}),
-    "gzip": (1, {"chunks": (700,), "compression": "gzip", "shuffle": True}),
-    "lzf": (1, {"chunks": (997,), "compression": "lzf", "fletcher32": True}),
-    "latest": (1, {"chunks": (700,), "maxshape": (None,)}),
-    "dense": (30, {}),
-    "tiles": (30, {"chunks": (7, 8), "compression": "gzip"}),
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_rows_of_every_layout_are_found(tmp_path, layout):
-    rng = np.random.default_rng(1)
-    width, storage = LAYOUTS[layout]
-    values = rng.integers(0, 99, (60_000 // width, width)[: 1 + (width > 1)]).astype(np.float32)
-    with h5py.File(tmp_path / "f.h5", "w", libver="latest" if layout == "latest" else None) as made:
-        made.create_dataset("x", data=values, **storage)
-    content = (tmp_path / "f.h5").read_bytes()
-    firsts = np.sort(rng.choice(len(values) - 300, 20, replace=False))
-    lasts = firsts + rng.integers(0, 300, 20)
-    with FaultServer({"/f": content}) as server, remote(server, tmp_path) as file:
-        stored = open_hdf5(file)["x"]
-        file.fetch(row_ranges(stored, firsts, lasts), "rows")
-        server.reset_counts()
-        for start, stop in zip(firsts, lasts, strict=True):
-            assert np.array_equal(stored[start:stop], values[start:stop])
-        assert server.requests == []
 
 
 def test_values_in_other_files_are_refused(tmp_path):

@@ -40,7 +40,7 @@ class Tables(Study):
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> Tables:
+def tables(tmp_path):
     study = Tables(tmp_path)
     for condition, shift in (("blood", 0.0), ("marrow", -0.2)):
         for model, score in (("hvg_pca", 0.69), ("scvi", 0.7), ("scvi_twin", 0.4), ("qc_only", 0.3)):
@@ -55,7 +55,7 @@ def drawn(files: dict[str, Path], settings: dict[str, Any] = SETTINGS, **options
     return figure.read_text(encoding="utf-8")
 
 
-def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables: Tables) -> None:
+def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables):
     files = tables.write()
     svg = drawn(files, representations_path=files["representations"])
     assert all(words in svg for words in ("cannot be told from the best", ">0.70<", ">scVI<", "marrow"))
@@ -64,27 +64,27 @@ def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables: 
     assert "control: untrained weights" in svg
 
 
-def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(tmp_path: Path) -> None:
+def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(tmp_path):
     study = Tables(tmp_path).add("hvg_pca", 0.6, protocol="paper").add("scvi", 0.7, protocol="paper")
     svg = drawn(study.write(), protocol="paper")
     assert ">0.70<" in svg
     assert "cannot be told from" not in svg
 
 
-def test_the_metric_is_the_one_that_was_compared(tmp_path: Path) -> None:
+def test_the_metric_is_the_one_that_was_compared(tmp_path):
     """The task's first metric does not exist here; another one does."""
     study = Tables(tmp_path).add("hvg_pca", 0.6).add("scvi", 0.7)
     files = study.write()
     assert ">0.60<" in drawn(files, representations_path=files["representations"])
 
 
-def test_what_has_no_score_is_named_below(tables: Tables) -> None:
+def test_what_has_no_score_is_named_below(tables):
     files = tables.add("qc_only", "needs counts", condition="bone").write()
     svg = drawn(files, representations_path=files["representations"])
     assert "No score: qc_only (bone): needs counts" in svg
 
 
-def test_a_control_of_one_embedding_is_no_curve_among_layers(tables: Tables) -> None:
+def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
     for layer, score in (("01", 0.5), ("02", 0.6), ("official", 0.55)):
         tables.add("big", score, layer=layer).add("big_twin", score - 0.3, layer=layer)
     settings = SETTINGS | {"models": MODELS}
@@ -100,7 +100,7 @@ def page_of(files: dict[str, Path], settings: dict[str, Any] = SETTINGS) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def test_the_first_screen_names_the_representation_of_every_condition(tables: Tables) -> None:
+def test_the_first_screen_names_the_representation_of_every_condition(tables):
     files = tables.write()
     page = page_of(files)
     assert "<h2>Which representation to use</h2>" in page
@@ -115,7 +115,7 @@ def test_the_first_screen_names_the_representation_of_every_condition(tables: Ta
     assert "representations.tsv, line 2, column recommendation" in page
 
 
-def test_conditions_with_layers_and_without_stand_side_by_side(tables: Tables) -> None:
+def test_conditions_with_layers_and_without_stand_side_by_side(tables):
     for layer, score in (("01", 0.5), ("02", 0.6)):
         tables.add("big", score, layer=layer, condition="blood")
     settings = SETTINGS | {"models": MODELS}
@@ -125,7 +125,7 @@ def test_conditions_with_layers_and_without_stand_side_by_side(tables: Tables) -
     assert re.search(r"layer of big", page)
 
 
-def test_a_study_in_which_nothing_was_scored_says_so(tmp_path: Path) -> None:
+def test_a_study_in_which_nothing_was_scored_says_so(tmp_path):
     files = Tables(tmp_path).add("hvg_pca", "needs counts").write()
     page = page_of(files)
     assert "No representation can be recommended for blood: needs counts." in re.sub("<[^>]*>", "", page)

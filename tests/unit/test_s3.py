@@ -15,7 +15,6 @@ import pytest
 import requests
 
 from layerscope.cells.slices import slice_cells
-from layerscope.errors import SourceError
 from layerscope.sources.addresses import address
 from layerscope.sources.download import download
 from layerscope.sources.manifest import read_manifest
@@ -77,8 +76,3 @@ def test_a_slice_comes_by_ranges(bucket, tmp_path):
     assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())
     manifest = read_manifest(tmp_path / "slice.h5ad")
     assert manifest["n_bytes_moved"] < 0.6 * file.stat().st_size
-
-
-def test_a_missing_key_is_named(bucket, tmp_path):
-    with pytest.raises(SourceError, match=r"absent\.h5ad: no such file"):
-        download(address({"url": f"s3://{BUCKET}/absent.h5ad"}, bucket[0]), tmp_path / "x")

@@ -74,22 +74,6 @@ def test_the_slice_is_right_whatever_the_types_and_chunks(tmp_path, types, chunk
     assert np.array_equal(cells.X.toarray(), whole.X.toarray())
 
 
-def test_a_file_behind_a_user_block_is_sliced(originals, tmp_path):
-    with (
-        h5py.File(originals["appended"]) as plain,
-        h5py.File(tmp_path / FILE, "w", userblock_size=2048) as behind,
-    ):
-        behind.attrs.update(plain.attrs)
-        for name in plain:
-            plain.copy(name, behind)
-    with serving(originals["appended"]) as server:
-        expected = sliced(server, tmp_path / "plain")
-    with serving(tmp_path / FILE) as server:
-        cells = sliced(server, tmp_path / "behind")
-    assert np.array_equal(cells.X.toarray(), expected.X.toarray())
-    assert cells.obs.equals(expected.obs)
-
-
 def test_a_slice_is_prepared_as_the_whole_file_is(originals, tmp_path):
     with serving(originals["contiguous"]) as server:
         sliced(server, tmp_path)

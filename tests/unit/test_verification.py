@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
@@ -96,7 +95,7 @@ def tar_of(files: dict[str, Path]) -> bytes:
 
 
 @pytest.fixture
-def transcriptformer(tmp_path: Path) -> Release:
+def transcriptformer(tmp_path):
     """Cells and their embeddings lie in one archive on a server."""
     expected = golden(TRANSCRIPTFORMER)
     counts, assay = dense_counts(expected), expected["assay"].astype(object)
@@ -135,7 +134,7 @@ def transcriptformer(tmp_path: Path) -> Release:
 
 
 @pytest.fixture
-def scfoundation(tmp_path: Path) -> Release:
+def scfoundation(tmp_path):
     """Cells are a table of counts; of their embeddings the first and last numbers are published."""
     with np.load(SCFOUNDATION / "input_counts.npz") as file:
         counts = pd.DataFrame(file["counts_aligned"][2:8], columns=file["vocab"]).rename("cell{}".format)
@@ -166,7 +165,7 @@ def scfoundation(tmp_path: Path) -> Release:
     return release
 
 
-def test_a_right_release_agrees_in_all_that_is_published(transcriptformer: Release) -> None:
+def test_a_right_release_agrees_in_all_that_is_published(transcriptformer):
     table = transcriptformer.verify("--cells", "9")
     assert set(table["result"]) == {"agrees"}
     embeddings = table[table.index.str.startswith("official embedding of 9 cells")]
@@ -176,13 +175,13 @@ def test_a_right_release_agrees_in_all_that_is_published(transcriptformer: Relea
     assert len(table[table.index.str.startswith("SHA-256")]) >= 4
 
 
-def test_a_few_published_numbers_of_cells_are_enough(scfoundation: Release) -> None:
+def test_a_few_published_numbers_of_cells_are_enough(scfoundation):
     table = scfoundation.verify("--cells", "4")
     assert set(table["result"]) == {"agrees"}
     assert table.index.str.startswith("official embedding of cell").sum() == 4
 
 
-def test_cells_and_embeddings_may_be_files_at_hand_of_one_name(scfoundation: Release) -> None:
+def test_cells_and_embeddings_may_be_files_at_hand_of_one_name(scfoundation):
     with np.load(SCFOUNDATION / "expected.npz") as file:
         embeddings = file["official_all_F_t4"][2:8]
     places = [scfoundation.folder / name for name in ("theirs", "ours")]
@@ -200,7 +199,7 @@ def test_cells_and_embeddings_may_be_files_at_hand_of_one_name(scfoundation: Rel
         scfoundation.verify()
 
 
-def test_embeddings_of_other_cells_differ_in_cosine(transcriptformer: Release) -> None:
+def test_embeddings_of_other_cells_differ_in_cosine(transcriptformer):
     """A tolerance that is too wide does not hide another direction."""
     path = next(transcriptformer.weights.glob("model*.*t"))
     tensors = load_tensors(path)
@@ -212,7 +211,7 @@ def test_embeddings_of_other_cells_differ_in_cosine(transcriptformer: Release) -
         transcriptformer.verify("--cells", "9")
 
 
-def test_more_cells_than_there_are_is_all_and_none_is_none(scfoundation: Release) -> None:
+def test_more_cells_than_there_are_is_all_and_none_is_none(scfoundation):
     table = scfoundation.verify("--cells", "1000")
     assert table.index.str.startswith("official embedding of cell").sum() == 6
     assert scfoundation.verify("--cells", "0")["result"].tolist()[-1] == "not checked"
@@ -241,7 +240,7 @@ def test_what_differs_is_found_and_ends_with_an_error(transcriptformer, place, v
     assert transcriptformer.result(check) == "differs"
 
 
-def test_published_numbers_of_another_cell_differ(scfoundation: Release) -> None:
+def test_published_numbers_of_another_cell_differ(scfoundation):
     scfoundation.entry["published"]["embeddings"][0]["numbers"][1]["last"][2] += 0.02
     with pytest.raises(ModelError, match="1 of"):
         scfoundation.verify()
@@ -250,7 +249,7 @@ def test_published_numbers_of_another_cell_differ(scfoundation: Release) -> None
 
 
 @pytest.mark.parametrize("damage", ["a flipped byte", "no file"])
-def test_files_that_differ_do_not_run(transcriptformer: Release, damage: str) -> None:
+def test_files_that_differ_do_not_run(transcriptformer, damage):
     path = transcriptformer.weights / "config.json"
     if damage == "no file":
         path.unlink()
@@ -278,7 +277,7 @@ def test_a_model_without_published_numbers_says_so(tmp_path, family, golden_set,
     assert (table["result"][table.index.str.startswith("SHA-256")] == "agrees").all()
 
 
-def test_without_a_published_checksum_the_first_fetch_is_what_is_compared_with(tmp_path: Path) -> None:
+def test_without_a_published_checksum_the_first_fetch_is_what_is_compared_with(tmp_path):
     release = release_of(tmp_path, "tahoe_x1", TAHOE_A, 3, {"vocabulary": 10**6})
     for source in release.entry["weights"]["fetch"].values():
         del source["sha256"]
@@ -300,20 +299,20 @@ def test_without_a_published_checksum_the_first_fetch_is_what_is_compared_with(t
         ({"family": "scgpt", "layers": 2, "weights": {"fetch": {"a": {}}}}, "exactly one"),
     ],
 )
-def test_what_has_no_release_is_refused(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
+def test_what_has_no_release_is_refused(tmp_path, entry, message):
     with pytest.raises(ConfigError, match=message):
         Release(tmp_path, tmp_path, entry).verify()
 
 
 @pytest.fixture(params=EXAMPLES)
-def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Release]:
+def example(request, tmp_path):
     family = EXAMPLES[request.param]
     weights = family.write(tmp_path / "written")
     options = dict(family.settings)
     yield release_of(tmp_path, request.param, weights, 2, None, **options)
 
 
-def test_every_family_can_be_verified(example: Release) -> None:
+def test_every_family_can_be_verified(example):
     example.entry["published"] = {"genes": 40, "parameters": 1}
     with pytest.raises(ModelError, match=r"1 of .* differ: parameters"):
         example.verify()
