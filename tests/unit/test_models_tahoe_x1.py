@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_examples import (
@@ -157,23 +156,6 @@ def test_a_long_cell_keeps_a_subset_of_its_genes_with_the_bins_of_the_whole_cell
     assert not np.array_equal(first, second)
     bins = dict(zip(tokens_of_cell(whole, 0), tokens_of_cell(whole, 0, "values"), strict=True))
     assert [bins[token] for token in first] == tokens_of_cell(short, 0, "values").tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "message"),
-    [
-        ("model_config.yml", {"n_layers": 4}, "says n_layers = 4, the tensors 3"),
-        ("model_config.yml", {"norm_scheme": "post"}, "norm_scheme is 'post'"),
-        ("model_config.yml", {"use_glu": True}, "use_glu is True"),
-        ("collator_config.yml", {"right_binning": True}, "other bins"),
-    ],
-)
-def test_another_architecture_or_tokeniser_is_refused(tmp_path, name, values, message):
-    folder = shutil.copytree(TAHOE_A, tmp_path / "model")
-    stated = yaml.safe_load((folder / name).read_text())
-    (folder / name).write_text(yaml.safe_dump({**stated, **values}))
-    with pytest.raises(ModelError, match=message):
-        load_tahoe_x1(folder)
 
 
 def test_a_list_of_drugs_of_another_checkpoint_is_refused(tmp_path):

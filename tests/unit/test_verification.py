@@ -23,9 +23,9 @@ from model_examples import (
     SCFOUNDATION,
     SCGPT,
     TAHOE_A,
-    change_json,
     dense_counts,
     load_tensors,
+    restate,
     save_tensors,
     write_h5ad,
 )
@@ -286,7 +286,7 @@ def test_without_a_published_checksum_the_first_fetch_is_what_is_compared_with(t
         release.verify()
     assert release.result("SHA-256 of vocab.json") == "agrees"
     assert release.result("SHA-256 of model_config.yml") == "not published"
-    change_json(release.weights / "vocab.json", new=10**6)
+    restate(release.weights / "vocab.json", new=10**6)
     with pytest.raises(ModelError, match=r"SHA-256 of vocab\.json"):
         release.verify()
 
