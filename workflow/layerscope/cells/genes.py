@@ -128,10 +128,9 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
-    """Make the canonical genes' table: ``symbol`` and/or ``ensembl_id``, indexed by unique names.
+    """Make the canonical genes' table, indexed by unique names.
 
-    ``mapping`` gives the column of ``var`` (or ``"index"``) for each of the two; what it does not give is
-    taken by the usual names of columns and by what the names look like.
+    ``mapping`` gives the columns of ``var`` (or ``"index"``); what it does not give is told by usual names.
     """
     index = [name.strip() for name in index]
     if not index:

@@ -26,19 +26,10 @@ MIN_SHARE = 0.02
 
 
 def genomes_of(var: pd.DataFrame, names: Sequence[str] = ()) -> tuple[pd.DataFrame, np.ndarray]:
-    """Strip the genome from names of genes.
+    """Strip the genome from names of genes; ``names`` are genomes that the file names elsewhere.
 
-    Parameters
-    ----------
-    var
-        The table of features, indexed by name.
-    names
-        Genomes that the file names elsewhere.
-
-    Returns
-    -------
-    The table with index and text columns stripped, and each feature's genome ("" where unknown): by the
-    prefix, else the column ``genome``, else the species of mixed Ensembl ids.
+    Beside the table each feature's genome, "" where unknown: by the prefix, else the column ``genome``, else
+    the species of mixed Ensembl ids.
     """
     listed = text(var[GENOME]) if GENOME in var else np.full(len(var), "", dtype=object)
     escaped = [re.escape(name) for name in sorted({*names, *listed} - {""}, key=len, reverse=True)]
@@ -60,13 +51,7 @@ def genomes_of(var: pd.DataFrame, names: Sequence[str] = ()) -> tuple[pd.DataFra
 
 
 def choose_genome(genomes: np.ndarray, genome: str | None, where: str) -> tuple[np.ndarray, str]:
-    """Which features are of the genome that the settings name, and a sentence on the others.
-
-    Raises
-    ------
-    ConfigError
-        If there are several and none is named, or the one that is named is not among them.
-    """
+    """Which features are of the genome that settings name (else ConfigError), and a word on the others."""
     sizes = Counter(name for name in genomes if name)
     if genome is None and len(sizes) > 1:
         raise ConfigError(

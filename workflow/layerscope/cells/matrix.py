@@ -37,10 +37,7 @@ class RowMatrix(Protocol):
 
 
 class StoredRows:
-    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
-
-    Gaps of up to ``read_over`` entries between two wanted rows are read, not skipped.
-    """
+    """Rows of a dense matrix, or of one in CSR form, in an HDF5 file; short gaps between rows are read."""
 
     def __init__(
         self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int = READ_OVER
@@ -133,11 +130,7 @@ class SparseRows:
 
 
 class ReorderedRows:
-    """Rows of a matrix that comes by columns or in no order, sorted by way of a temporary file.
-
-    ``triplets`` yields chunks of (rows, columns, values); ``name`` says in messages where the matrix comes
-    from.
-    """
+    """Rows of a matrix whose entries come in any order, sorted by way of a temporary file."""
 
     def __init__(self, triplets: Triplets, shape: tuple[int, int], dtype: np.dtype[Any], name: str) -> None:
         from anndata.io import write_elem

@@ -49,10 +49,7 @@ def capped(
 
 
 def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
-    """Choose the cells of a perturbation condition; those without a perturbation are never chosen.
-
-    ``obs`` holds ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
-    """
+    """Choose the cells of a perturbation condition; those without a perturbation are never chosen."""
     names = obs["perturbation"].astype(object).to_numpy()
     control = obs["is_control"].to_numpy(dtype=bool)
     targeting: np.ndarray = ~control & (names != "")

@@ -135,10 +135,7 @@ def _damage_named(url: str) -> Iterator[None]:
 
 
 def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
-    """The arrays of a matrix (as the settings name it); none if the file has no such matrix.
-
-    :class:`SourceError` if it is stored by columns.
-    """
+    """The arrays of a matrix as settings name it, if there is one; SourceError if it is stored by columns."""
     name = "raw/X" if matrix_name == "raw" else matrix_name
     matrix = file.get(name)
     if matrix is None:

@@ -68,23 +68,7 @@ def judge_readable(file: h5py.File, rows: np.ndarray) -> tuple[dict[str, Fingerp
 def where_counts_are(
     file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
 ) -> str:
-    """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
-
-    Parameters
-    ----------
-    file
-        The open file.
-    used
-        The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
-    rows
-        The cells that the study uses.
-    judged
-        Result of :func:`judge_all`, if it is there already.
-
-    Returns
-    -------
-    The remedy with the key to set; ``""`` if nothing looks like counts.
-    """
+    """Say where in an h5ad file counts probably are, if not in the matrix ``used``; ``""`` if nowhere."""
     judged = judged or judge_all(file, rows)
     counts = choose_counts(file, judged, rows, used)
     if counts.name:
@@ -169,10 +153,7 @@ def _list(names: list[str], compared: bool) -> str:
 def _sources(
     file: h5py.File, names: list[str], judged: Mapping[str, Fingerprint], rows: np.ndarray
 ) -> list[str] | None:
-    """Layers from which ``X`` was made: proportional to it in every cell, after undoing the logarithm.
-
-    None where the values of ``X`` do not tell.
-    """
+    """Layers proportional to ``X`` in every cell, its logarithm undone; None where ``X`` does not tell."""
     made = judged.get("X")
     if made is None or made.kind not in UNDO:
         return None

@@ -52,10 +52,7 @@ def score_limits(drawing: Drawing) -> tuple[float, float]:
 
 
 def draw_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
-    """Draw the controls' bands, the level lines and the models' curves of one panel.
-
-    The limits of the score axis must be set: labels are kept apart within them.
-    """
+    """Draw bands, level lines and curves of one panel; its score axis must have its limits, for labels."""
     rows, models = drawing.rows, drawing.models
     axes.plot(
         [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5

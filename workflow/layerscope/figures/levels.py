@@ -83,8 +83,7 @@ def levels_of(
 def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
     """Draw level lines, each with its interval at the right and its name and score beside it.
 
-    The limits of the score axis must be set: labels are kept apart within them. Those of the depth axis are
-    set here, so that the longest label fits.
+    The score axis must have its limits; those of the depth axis are set here, so that the longest label fits.
     """
     labels = [f"{level.label} {level.score:.2f}" for level in levels]
     _make_room(axes, labels)

@@ -52,10 +52,7 @@ def compared_representations(path: str | Path, task: str, protocol: str) -> pd.D
 
 
 def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Figure:
-    """Draw one panel a condition and one row a representation, the highest on top, its controls below it.
-
-    ``compared`` are the compared representations: without them no sign says which are alike.
-    """
+    """One panel a condition, one row a representation, the highest on top, its controls below it."""
     rows = _rows(drawing, compared)
     titles = {name: drawing.models[name].title for name in rows["model"]}
     left = 0.25 + max((width_of(title, LABEL_SIZE) for title in titles.values()), default=0.5)

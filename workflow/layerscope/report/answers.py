@@ -55,10 +55,7 @@ class Answer:
 def answers(
     layers: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
 ) -> list[Answer]:
-    """Take the recommendation of every condition from the table of the layer choice.
-
-    Where several protocols were run for it, the most trusted one speaks.
-    """
+    """The recommendation of every condition, by the most trusted of the protocols that were run for it."""
     result = []
     deciding = layers[decides(layers)]
     for condition in condition_order(settings, layers["condition"]):

@@ -34,14 +34,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered.
-
-    ``kind`` is ``"n"`` for numbers, ``"w"`` for long texts, else empty.
-    """
+    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered."""
 
     label: str
     hint: str = ""
-    kind: str = ""
+    kind: str = ""  # "n" for numbers, "w" for long texts
     choices: bool = False
 
 
@@ -97,9 +94,7 @@ def grid_of(
 ) -> Grid:
     """Make a table of the page from any tidy table, cut after :data:`MAX_ROWS` rows.
 
-    ``labels`` are headings of columns, ``hints`` what a reader sees on pointing at them; ``choices`` are
-    columns that are filtered by a choice of their values. With a ``source`` each row names its line of the
-    file, which the index counts from 0.
+    ``labels`` are headings; ``choices`` are columns that are filtered by a choice of their values.
     """
     labels, hints = labels or {}, hints or {}
     columns = tuple(

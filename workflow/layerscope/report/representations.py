@@ -32,10 +32,7 @@ COLUMNS = (
 def representation_answers(
     representations: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
 ) -> list[Answer]:
-    """Take the recommendation of every condition from the table of the compared representations.
-
-    Where several protocols were run for it, the most trusted one speaks.
-    """
+    """The same from the table of the compared representations."""
     result = []
     deciding = representations[decides(representations) & (representations["recommendation"] != "")]
     for index, row in deciding.iterrows():

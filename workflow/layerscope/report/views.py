@@ -27,21 +27,16 @@ LOSSES += ["share", "share_low", "share_high"]
 
 @dataclass(frozen=True)
 class StudyTables:
-    """Tables of a study, its models and its settings.
-
-    ``ceilings`` are rows of scores, empty where protocol ``strict`` was not run; ``summaries`` have the cells
-    per filter, by condition; ``resamples`` are files
-    ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    """
+    """Tables of a study, its models and its settings."""
 
     scores: pd.DataFrame
     layers: pd.DataFrame
     curves: pd.DataFrame
     ceilings: pd.DataFrame
-    summaries: Mapping[str, pd.DataFrame]
+    summaries: Mapping[str, pd.DataFrame]  # cells per filter, by condition
     models: Mapping[str, Model]
     config: Mapping[str, Any]
-    resamples: Sequence[str] = ()
+    resamples: Sequence[str] = ()  # files .../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz
 
     def names(self, kind: str, control: str = "") -> list[str]:
         """Names of the models of a kind."""

@@ -38,11 +38,7 @@ TARGET_SUM = 1e4
 
 
 def released_reference(cells: str | Path, output: str | Path, settings: ReleasedSettings) -> None:
-    """Make the reference of a condition and write its similarity matrix.
-
-    Counts are log-normalised, other values taken as they are. A DataError if there are fewer than two
-    control cells, or no perturbation has cells enough.
-    """
+    """Write the similarities of a condition's log-normalised counts, or of its values as they are."""
     obs = read_obs(cells)
     demand_labels(obs, str(cells))
     n_control = int(obs["is_control"].sum())
@@ -84,8 +80,7 @@ def log_moments(
 def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Array, top_genes: int) -> Array:
     """Mean differences to item 0, all but the ``top_genes`` of largest ``|t|`` (Welch) set to zero.
 
-    Genes that do not vary have ``t`` zero; among ``|t|`` that are equal to nine decimals the earlier gene
-    stays (a gene counted in a single cell has 1 but for rounding).
+    Of ``|t|`` equal to nine decimals the earlier gene stays: a gene of one cell has 1 but for rounding.
     """
     difference = means[1:] - means[0]
     error = np.sqrt(variances[1:] / counts[1:, None] + variances[0] / counts[0])
