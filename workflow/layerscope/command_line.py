@@ -168,13 +168,7 @@ def _said_and_left(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def settings(text: str) -> dict[str, Any]:
-    """Read settings given on the command line: JSON text, or the path of a YAML or JSON file.
-
-    Raises
-    ------
-    ConfigError
-        If the text is neither, or does not hold a mapping.
-    """
+    """Read settings from JSON text, or a YAML or JSON file; a ConfigError if it is neither, or no mapping."""
     if text.lstrip().startswith("{"):
         source, content = "the settings", text
     else:

@@ -19,24 +19,7 @@ from layerscope.cells.which_matrix import matrix_key
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
-    """Describe a file or folder of cells.
-
-    Parameters
-    ----------
-    path
-        An h5ad file, a zarr store, a 10x folder or .h5 file.
-    models
-        What each model needs, by name.
-
-    Returns
-    -------
-    Plain text: values, genes, columns, tasks, models, and a start for the configuration.
-
-    Raises
-    ------
-    DataError
-        If it is nothing of that kind; says what it looks like.
-    """
+    """Describe a file or folder of cells in plain words; ``models`` are what each model needs, by name."""
     try:
         cells = describe(path)
     except OSError as error:

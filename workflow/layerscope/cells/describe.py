@@ -31,52 +31,22 @@ from layerscope.errors import DataError
 
 @dataclass
 class Description:
-    """What a file holds.
-
-    Attributes
-    ----------
-    path, kind
-        The file, and the reader for it.
-    cell_ids
-        Of all cells.
-    judged
-        Fingerprints of its matrices, by name.
-    matrix
-        The most useful of these.
-    genes
-        Of that matrix.
-    reading
-        Settings without which the file cannot be read.
-    columns
-        Of the cells' table.
-    skipped
-        Columns that cannot be read, with the reason.
-    remarks
-        What is odd about the file as a whole.
-    values_remark
-        Where counts are, if not in that matrix, or what is odd about them.
-    embeddings
-        Arrays of ``obsm``.
-    has_root
-        Whether ``uns`` or a column names the root of a trajectory.
-    genes_detected
-        How many genes each cell of a sample expresses; nothing where there is no matrix.
-    """
+    """What a file holds."""
 
     path: Path
-    kind: str
+    kind: str  # of the reader
     cell_ids: list[str]
-    judged: Mapping[str, Fingerprint]
-    matrix: str
-    genes: GeneTable
-    reading: Reading
+    judged: Mapping[str, Fingerprint]  # of its matrices, by name
+    matrix: str  # the most useful of these
+    genes: GeneTable  # of that matrix
+    reading: Reading  # settings without which the file cannot be read
     columns: list[Column] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    values_remark: str = ""
+    skipped: list[str] = field(default_factory=list)  # columns that cannot be read, with the reason
+    remarks: list[str] = field(default_factory=list)  # what is odd about the file as a whole
+    values_remark: str = ""  # where counts are, if not in that matrix, or what is odd about them
     embeddings: list[Embedding] = field(default_factory=list)
-    has_root: bool = False
-    genes_detected: list[int] = field(default_factory=list)
+    has_root: bool = False  # whether ``uns`` or a column names the root of a trajectory
+    genes_detected: list[int] = field(default_factory=list)  # by each of a sample of the cells
 
     @property
     def values(self) -> str | None:

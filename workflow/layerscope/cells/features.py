@@ -47,13 +47,7 @@ def feature_types(var: pd.DataFrame) -> np.ndarray | None:
 
 
 def are_genes(types: Iterable[str], where: str) -> tuple[np.ndarray, str]:
-    """Which features are genes by their types, and a sentence on the others; those without a type are.
-
-    Raises
-    ------
-    DataError
-        If none is a gene.
-    """
+    """Which features are genes by their types (a DataError if none is), and a sentence on the others."""
     types = list(types)
     plain = any(GENE_EXPRESSION.fullmatch(name) for name in types)  # then all else is no gene, whatever it is
     others = Counter(

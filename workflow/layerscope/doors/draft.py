@@ -43,29 +43,13 @@ FILTERS = """
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user wants of the study; what is empty is chosen by what the file holds.
-
-    Attributes
-    ----------
-    tasks, models
-        Names.
-    columns
-        Standard column to column of the file.
-    control
-        Labels of ``perturbation`` that mean untreated.
-    root
-        Standard column to a label of the cells where a trajectory begins.
-    accept_licence
-        Whether the licences of the models have been read and accepted.
-    max_cells
-        Cells that are kept at most.
-    """
+    """What the user wants of the study; what is empty is chosen by what the file holds."""
 
     tasks: Sequence[str] = ()
     models: Sequence[str] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    control: Sequence[str] = ()
-    root: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)  # standard column to column of the file
+    control: Sequence[str] = ()  # labels of ``perturbation`` that mean untreated
+    root: Mapping[str, str] = field(default_factory=dict)  # standard column to a label of the first cells
     accept_licence: bool = False
     max_cells: int | None = None
 
@@ -82,10 +66,7 @@ class Draft:
 def draft(cells: Description, wishes: Wishes) -> Draft:
     """Write a study of a file.
 
-    Raises
-    ------
-    ConfigError, DataError
-        If a wish cannot be met, or a task lacks something: says which one thing, and how to give it.
+    If a wish cannot be met, or a task lacks something, the error names the one thing, and how to give it.
     """
     if cells.values is None:
         remark = cells.values_remark or "no matrix holds counts or normalised values"

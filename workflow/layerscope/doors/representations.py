@@ -38,13 +38,7 @@ class Representation:
     provenance: Mapping[str, Any]
 
     def layer(self, name: str, cell_ids: pd.Index) -> Layer:
-        """A layer of these cells, in their order.
-
-        Raises
-        ------
-        DataError
-            If it does not hold a vector for each of them.
-        """
+        """A layer of these cells, in their order; a DataError if it lacks a vector for one of them."""
         where = f"{self.model.name}, layer {name}"
         values, names = self.layers[name], self.names
         if isinstance(values, pd.DataFrame) and not isinstance(values.index, pd.RangeIndex):
@@ -82,11 +76,6 @@ def representations(given: Given, cells: Cells, name: str) -> list[Representatio
 
     Keys such as ``layer_07``, ``scgpt_layer_07``, ``07`` or ``official`` are layers: of the model that they
     begin with, else of ``name``. Any other key is a model of its own with the layer ``official``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If there is none, one comes twice, or a key of ``obsm`` does not exist.
     """
     listed = [given] if isinstance(given, Layers | Mapping | str | Path) else list(given)
     several: list[Representation] = []

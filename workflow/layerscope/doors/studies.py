@@ -27,13 +27,7 @@ DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]{0,2}n[a-zA-Z]{0,2}")
 
 
 def read(path: str | Path) -> Study:
-    """The study of a file, over the catalogues that the workflow brings.
-
-    Raises
-    ------
-    ConfigError
-        If the file, or what it says, is wrong.
-    """
+    """The study of a file, over the catalogues that the workflow brings; a ConfigError if it is wrong."""
     return study_of(read_study(path))
 
 
@@ -55,13 +49,7 @@ def merged(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
 
 
 def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
-    """Run a study in the current folder; Snakemake's exit status.
-
-    Raises
-    ------
-    ConfigError
-        If Snakemake is not installed.
-    """
+    """Run a study in the current folder by Snakemake, which must be installed; its exit status."""
     if importlib.util.find_spec("snakemake") is None:
         raise ConfigError("run: Snakemake is not installed; pip install 'layerscope[workflow]', or snakemake")
     words = ["--snakefile", str(repository() / "Snakefile"), "--configfile", str(study), *arguments]

@@ -276,13 +276,7 @@ FORMATS: dict[str, type[ArrayFile]] = {
 
 
 def open_arrays(path: str | Path, column: str | None = None) -> ArrayFile:
-    """The file as its ending says.
-
-    Raises
-    ------
-    ConfigError
-        If nothing here reads such files.
-    """
+    """The file as its ending says; a ConfigError if nothing here reads such files."""
     for ending, kind in FORMATS.items():
         if str(path).lower().rstrip("/").endswith(ending):
             return kind(path, column)
@@ -292,10 +286,7 @@ def open_arrays(path: str | Path, column: str | None = None) -> ArrayFile:
 def layer_places(file: ArrayFile, places: Mapping[str, str]) -> dict[str, str]:
     """Layer names, in order, to the names of their arrays, a pattern filled in; named arrays go before it.
 
-    Raises
-    ------
-    DataError
-        If the file lacks an array, or the pattern fits none, one that is no layer, or two of one layer.
+    A DataError if one is missing, or the pattern fits none, one that is no layer, or two of one layer.
     """
     named = {layer: place for layer, place in places.items() if layer != PATTERN}
     for place in named.values():

@@ -47,23 +47,8 @@ WANTED = {"counts": "raw counts", "log_normalised": "logarithms of normalised co
 class CellStream:
     """Cells of a file, matched with a model's vocabulary and read a stretch of rows at a time.
 
-    Parameters
-    ----------
-    path
-        Any h5ad file; canonical cells say in their provenance what their values are.
-    model
-        Says which genes it knows and what values it takes.
-    matrix
-        ``X``, ``raw`` or ``layers/NAME``.
-    values
-        What the matrix holds, ``counts`` or ``log_normalised``, where the file does not say.
-    gene_column
-        The column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
-
-    Raises
-    ------
-    DataError, ConfigError
-        If the file is not whole, lacks what is named, or holds no gene or no values that the model takes.
+    ``matrix`` is ``X``, ``raw`` or ``layers/NAME``, ``values`` what it holds where the file does not say, and
+    ``gene_column`` the column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
     """
 
     def __init__(
@@ -148,10 +133,7 @@ class CellStream:
     def blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], CellBlock]]:
         """Yield ``rows`` (ascending) part by part: row numbers, and their cells over the model's vocabulary.
 
-        Raises
-        ------
-        DataError
-            At a value that is negative, not finite, or not what the file is said to hold.
+        A DataError at a value that is negative, not finite, or not what the file is said to hold.
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)

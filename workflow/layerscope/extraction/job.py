@@ -70,18 +70,12 @@ def extract(
     cells
         Any h5ad file.
     output
-        The embeddings file (see :mod:`layerscope.extraction.embeddings_file`). While the run goes on, what is
-        finished is kept in a hidden folder beside it.
+        The embeddings file; while the run goes on, what is finished is in a hidden folder beside it.
     job
         What and how.
     shard
         ``(2, 5)`` runs the second of five nearly equal stretches of the cells, and the file holds these
         alone; :func:`layerscope.extraction.merge.merge` joins all five.
-
-    Raises
-    ------
-    ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
     refuse_overwriting(output, cells)

@@ -49,30 +49,9 @@ def draw_scores(
 ) -> None:
     """Draw the scores of one task and protocol against depth and write the figure to every output.
 
-    Where no model has layers, the representations are drawn one below the other instead.
-
-    Parameters
-    ----------
-    scores_path
-        Table of :class:`layerscope.tables.Score` rows.
-    settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``title`` of the study,
-        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``) and their ``order``.
-    layers_path
-        Table of the layer choice: the primary metric of each condition, its best layer (ring) and those that
-        cannot be told from it (filled signs).
-    ceilings_path
-        Table of the noise ceilings: their intervals.
-    representations_path
-        Table of the compared representations: the primary metric of conditions without layers, intervals of
-        all at once, and which cannot be told from the best.
-
-    Raises
-    ------
-    ConfigError
-        If the settings describe no models or a control of an unknown one.
-    DataError
-        If the table has no such rows, or rows of a model that the settings do not describe.
+    Where no model has layers, the representations are drawn one below the other instead. The tables are those
+    of the scores, the layer choice, the noise ceilings and the compared representations; ``settings`` are as
+    the report's (``models``, ``conditions``, ``order``, ``title``).
     """
     figure, title, caption = scores_figure(
         scores_path, task, protocol, settings, layers_path, ceilings_path, representations_path

@@ -50,14 +50,7 @@ class Address:
 def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     """Find the address of a source, asked through a mirror (see :func:`mirrored`; as JSON text too).
 
-    A source has ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
-    ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it, and ``member_bytes``
-    and ``member_sha256`` of a file in an archive.
-
-    Raises
-    ------
-    ConfigError
-        If the source has none of these, or one of another form.
+    It is one of :data:`KINDS` but a path, with what is known of the file beside it; else a ConfigError.
     """
     if "geo" in source:
         url = geo_url(**source["geo"])

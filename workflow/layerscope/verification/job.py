@@ -32,13 +32,7 @@ class Verification:
 
 
 def read_entry(models: Path, model: str) -> FoundationModel:
-    """The entry of a model that has a release.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of that name, or it is a control, a baseline or pretrained by the workflow.
-    """
+    """The entry of a model that has a release; a ConfigError for any other name."""
     entries = read_study(models).get("models") or {}
     demand_known(model, entries, str(models), "model")
     try:
