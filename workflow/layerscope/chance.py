@@ -16,7 +16,7 @@ STRIDE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def generator(seed: int, items: Sequence[str], purpose: str) -> np.random.Generator:
-    """Random generator that depends on ``seed``, ``purpose`` and the set of ``items``, all different, alone."""
+    """Random generator that depends on ``seed``, ``purpose`` and the set of different ``items`` alone."""
     names = sorted(items)
     if any(first == second for first, second in itertools.pairwise(names)):
         raise ValueError("items that are resampled need unique names")

@@ -226,7 +226,7 @@ class _Configuration(Settings):
         return entry
 
     def stored_layers(self, model: str, condition: str) -> dict[str, str]:
-        """Its layers in order, and the array of each in the file of a condition's cells, which must be there."""
+        """Its layers in order, and the array of each in a condition's file; a ConfigError without a file."""
         from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
 
         entry, where = self.stored(model), f"models: {model}: source"

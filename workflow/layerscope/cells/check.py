@@ -13,28 +13,22 @@ from layerscope.cells.fit import Needs, fit
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
-from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.levels import label_lines
 from layerscope.cells.which_matrix import matrix_key
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
     """Describe a file or folder of cells in plain words; ``models`` are what each model needs, by name."""
-    try:
+    with damage_named(path):
         cells = describe(path)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise why_unreadable(path, error) from error
     genes = cells.genes.var
     repeats = len(cells.cell_ids) - len(set(cells.cell_ids))
     repeated = [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
     columns = [*(column.line() for column in cells.columns), *cells.skipped]
+    title = f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes"
     sections = {
-        f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes": [
-            *repeated,
-            *cells.remarks,
-        ],
+        title: [*repeated, *cells.remarks],
         "Values": _value_lines(cells),
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,

@@ -24,7 +24,7 @@ from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import Choice, choose_counts, judge_readable, where_counts_are
+from layerscope.cells.which_matrix import choose_counts, judge_readable, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -86,6 +86,9 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     reading = _reading(features, path.name)
     columns, skipped = _columns(file)
     transposed = why_transposed(cell_ids, features.index.tolist())
+    values_remark = f"{counts.name}{counts.words}" if counts.words else ""
+    if not counts.name:
+        values_remark = where_counts_are(file, "", everything, judged)
     return Description(
         path=path,
         kind="h5ad",
@@ -101,9 +104,7 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
             *unreadable,
             *(f"{name}: skipped: {reason}" for name, reason in unreadable_matrices.items()),
         ],
-        values_remark=_values_remark(counts)
-        if counts.name
-        else where_counts_are(file, "", everything, judged),
+        values_remark=values_remark,
         embeddings=embeddings_of(file),
         has_root="is_root" in file["obs"] or bool({"iroot", "iroot_cell"} & set(file.get("uns", {}))),
         genes_detected=genes_detected(stored_rows(file[matrix])) if matrix in judged else [],
@@ -116,10 +117,6 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
         return []
     rows = sample_rows(matrix.shape[0], SAMPLE)
     return [int(n) for _, block in matrix.blocks(rows) for n in (block != 0).sum(axis=1).A1]
-
-
-def _values_remark(counts: Choice) -> str:
-    return f"{counts.name}{counts.words}" if counts.words else ""
 
 
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:

@@ -7,7 +7,7 @@ that jobs which read nothing with it start fast.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -70,6 +70,18 @@ def why_unreadable(path: str | Path, error: OSError) -> DataError:
             if unknown := unknown_filter(file):
                 return DataError(f"{name}: {unknown}")
     return DataError(f"{name}: damaged HDF5 file ({error}); fetch or copy it again")
+
+
+@contextmanager
+def damage_named(*paths: str | Path) -> Iterator[None]:
+    """Say of the file that HDF5 cannot read, one of these, why not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        reasons = [why_unreadable(path, error) for path in paths]
+        raise next((reason for reason in reasons if "filter" in str(reason)), reasons[0]) from error
 
 
 def unknown_filter(part: Table) -> str:

@@ -169,17 +169,13 @@ class ChosenColumns:
 
 def stored_shape(stored: Table) -> tuple[int, int]:
     """Cells and genes of a matrix in an h5ad file, by what it says of itself."""
-    shape = stored.shape if isinstance(stored, h5py.Dataset) else _stated_shape(stored)
+    shape = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape"))
+    if isinstance(stored, h5py.Dataset):
+        shape = stored.shape
+    if shape is None:
+        raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
     n_rows, n_columns = shape
     return int(n_rows), int(n_columns)
-
-
-def _stated_shape(stored: h5py.Group) -> np.ndarray:
-    for name in ("shape", "h5sparse_shape"):
-        if name in stored.attrs:
-            shape: np.ndarray = stored.attrs[name]
-            return shape
-    raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
 
 
 def stored_rows(stored: Table) -> RowMatrix:

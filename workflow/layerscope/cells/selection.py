@@ -33,11 +33,9 @@ def capped(
     if len(cell_ids) <= most:
         return np.ones(len(cell_ids), dtype=bool)
     number = stable_order(cell_ids, seed)
-    codes = (
-        strata.groupby(list(strata.columns), sort=False, observed=True).ngroup() if len(strata.columns) else 0
-    )
-    stratum = np.broadcast_to(np.asarray(codes), len(cell_ids))
-    frame = pd.DataFrame({"stratum": stratum, "number": number})
+    names = list(strata.columns)
+    codes = strata.groupby(names, sort=False, observed=True).ngroup().to_numpy() if names else 0
+    frame = pd.DataFrame({"stratum": codes, "number": number})
     within = frame.groupby("stratum")["number"]
     rank = within.rank(method="first")
     quantile = ((rank - 0.5) / within.transform("size")).to_numpy()

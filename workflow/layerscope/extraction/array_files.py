@@ -64,8 +64,9 @@ class ArrayFile(ABC):
             values = self._values(name)
         values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
         if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":
+            which = f"array {name!r}" if name else "the array"
             raise DataError(
-                f"{self._array(name)} has the shape {values.shape} and holds {values.dtype}; expected "
+                f"{self.path}: {which} has the shape {values.shape} and holds {values.dtype}; expected "
                 "numbers, a row for each cell"
             )
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
@@ -83,9 +84,6 @@ class ArrayFile(ABC):
             raise DataError(
                 f"{self.path}: no column {self.column!r} of cells' names; there are {listed(columns)}"
             )
-
-    def _array(self, name: str) -> str:
-        return f"{self.path}: array {name!r}" if name else f"{self.path}: the array"
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

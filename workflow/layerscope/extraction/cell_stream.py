@@ -21,13 +21,7 @@ from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
-from layerscope.cells.h5ad_file import (
-    RowNames,
-    column_names,
-    read_column,
-    read_index,
-    readable_table,
-)
+from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
@@ -73,7 +67,10 @@ class CellStream:
         """Find what is needed in the file, which is open."""
         self._name = self._matrix(matrix)
         var_name = self._name.replace("X", "var") if matrix == "raw" else "var"
-        self._demand_tables("obs", var_name)
+        for name in ("obs", var_name):
+            if name not in self._file:
+                parts = ", ".join(self._file) or "nothing"
+                raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
         self._rows: RowMatrix = stored_rows(self._file[self._name])
         if self._rows.dtype.kind not in "biuf":
             raise DataError(f"{self.path}: {self._name}: holds {self._rows.dtype}, no numbers")
@@ -111,12 +108,6 @@ class CellStream:
                 f"{self.path}: no matrix {matrix!r}; {among(matrix, names)}. Choose with --set matrix=NAME"
             )
         return names[matrix]
-
-    def _demand_tables(self, *names: str) -> None:
-        for name in names:
-            if name not in self._file:
-                parts = ", ".join(self._file) or "nothing"
-                raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
 
     def _demand_names(self, n_cells: int, n_genes: int) -> None:
         n_rows, n_columns = self._rows.shape
