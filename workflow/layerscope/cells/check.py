@@ -137,7 +137,10 @@ def dataset_entry(cells: Description) -> tuple[dict[str, Any], list[str]]:
 
 def _entry(cells: Description) -> list[str]:
     entry, comments = dataset_entry(cells)
-    dumped = yaml.safe_dump(
-        {"my_cells": entry}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
-    )
-    return [*(f"# {comment}" for comment in comments), *dumped.splitlines()]
+    return [*(f"# {comment}" for comment in comments), *as_yaml({"my_cells": entry}).splitlines()]
+
+
+def as_yaml(entry: Mapping[str, Any]) -> str:
+    """An entry of a study as text, a line for each key."""
+    options: dict[str, Any] = {"allow_unicode": True, "width": 10_000, "default_flow_style": None}
+    return str(yaml.safe_dump(dict(entry), sort_keys=False, **options))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,25 +97,20 @@ def grid_of(
     ``labels`` are headings; ``choices`` are columns that are filtered by a choice of their values.
     """
     labels, hints = labels or {}, hints or {}
-    columns = tuple(
-        Column(
-            label=labels.get(name, name.replace("_", " ")),
-            hint=f"column {name}" + (f": {hints[name]}" if name in hints else ""),
-            kind=_kind(table[name]),
-            choices=name in set(choices),
-        )
-        for name in table.columns
-    )
+    chosen_by = set(choices)
+    columns = []
+    for name in table.columns:
+        hint = f"column {name}" + (f": {hints[name]}" if name in hints else "")
+        label = labels.get(name, name.replace("_", " "))
+        columns.append(Column(label, hint, _kind(table[name]), choices=name in chosen_by))
     shown = table.head(MAX_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
     origins = [source.line(int(index)) if source else "" for index in shown.index]
-    rows = tuple(
-        Row(tuple(Cell(text) for text in cells), hint)
-        for cells, hint in zip(_transposed(texts, len(shown)), origins, strict=True)
-    )
+    by_row = zip(*texts, strict=True) if texts else [()] * len(shown)
+    rows = tuple(Row(tuple(map(Cell, row)), hint) for row, hint in zip(by_row, origins, strict=True))
     if len(table) > MAX_ROWS:
         note = f"{note} The first {MAX_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
-    return Grid(key, caption, columns, rows, source, note, filterable)
+    return Grid(key, caption, tuple(columns), rows, source, note, filterable)
 
 
 def without_empty(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +133,3 @@ def _kind(values: pd.Series) -> str:
     if pd.api.types.is_numeric_dtype(values):
         return "n"
     return "w" if values.astype(str).str.len().max() > LONG_TEXT else ""
-
-
-def _transposed(columns: Sequence[Sequence[str]], n_rows: int) -> list[tuple[str, ...]]:
-    return list(zip(*columns, strict=True)) if columns else [()] * n_rows
