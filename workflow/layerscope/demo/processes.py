@@ -51,11 +51,7 @@ class Cells:
 def differentiating_cells(
     program: RegulatoryProgram, settings: Differentiation, rng: np.random.Generator
 ) -> Cells:
-    """Cells on the way from the stem cell to one of the :data:`FATES`, sampled at the three :data:`TIMES`.
-
-    Cells of a clone are sampled at times of their own, and share a fate bias drawn from a symmetric Dirichlet
-    distribution (concentration 0.4), so that sisters mostly share their fate.
-    """
+    """Cells on the way from the stem cell to a fate, sampled at three times; sisters mostly share a fate."""
     n_cells = settings.cells
     clone = _clones(n_cells, settings.clonal_share, rng)
     bias = rng.dirichlet(np.full(len(FATES), FATE_CONCENTRATION), clone.max() + 1)
@@ -99,12 +95,7 @@ def cell_type(pseudotime: Array, fate: NDArray[np.str_]) -> NDArray[np.str_]:
 def perturbed_cells(
     program: RegulatoryProgram, settings: Perturbation, states: NDArray[np.intp], rng: np.random.Generator
 ) -> Cells:
-    """Cells of the given activation states, each with one guide against one regulator, or a control guide.
-
-    A knock-down multiplies a program's activity by ``1 - efficacy * strength``: where the program is silent
-    it does nothing, and its effect grows and changes with activation. Beside that it lowers its target's own
-    transcript by the factor ``1 - efficacy`` and moves a few private genes.
-    """
+    """Cells of the given activation states, each with one guide against one regulator, or a control guide."""
     n_cells = len(states)
     known = regulators(program, settings.program_seed, settings.perturbations)
     targets = program.genes["symbol"].to_numpy(dtype=object)[known.gene]

@@ -24,13 +24,9 @@ from layerscope.settings import demand_known
 
 
 def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
-    """Simulate a draw (``"differentiation"``, ``"perturbation"`` or ``"atlas"``), each with its own stream.
+    """Simulate a draw, one of :data:`DRAWS`, each with its own stream of random numbers.
 
-    Returns
-    -------
-    AnnData with raw counts (CSR float32, cells x genes); ``var`` has ``symbol`` and ``ensembl_id``; ``obs``
-    the columns of the process and the truth in ``true_...``; ``uns["simulation"]`` a JSON text with draw,
-    settings and seed.
+    ``obs`` has the columns of the process and the truth in ``true_...``, ``uns["simulation"]`` what was set.
     """
     import anndata
 
