@@ -54,30 +54,39 @@ def principal_axes(vectors: Floats, n_axes: int) -> Floats:
 
 
 def predicted_times(
-    moments: Moments, ranks: Ints, fold: Ints, penalty: float, left_out: int = NO_TIME
+    moments: Moments,
+    ranks: Ints,
+    fold: Ints,
+    penalty: float,
+    weight: Floats | None = None,
+    left_out: int = NO_TIME,
 ) -> Floats:
     """Mean predicted time of every group, by a fit to the groups of all other folds.
 
     ``ranks`` are times of the groups, shape ``(n_labellings, n_groups)`` or ``(n_groups,)``, ``fold`` the
-    part of each group. Groups of the time ``left_out`` train nothing (then one labelling alone). NaN where
-    nothing is left to learn from. Shape as that of ``ranks``.
+    part of each group, ``weight`` how often it trains. Groups of the time ``left_out`` train nothing (of one
+    labelling). Shape as that of ``ranks``; NaN where
+    nothing is left to learn from.
     """
     table = np.atleast_2d(ranks).astype(np.float64)
     predicted = np.full(table.shape, np.nan)
     n_axes = moments.mean.shape[1]
+    weight = np.ones(table.shape[1]) if weight is None else weight
     for part in np.unique(fold):
-        train = (fold != part) & (table[0] != left_out)
+        train = (fold != part) & (table[0] != left_out) & (weight > 0)
         if len(np.unique(table[:, train])) < 2:
             continue
-        mean = moments.mean[train].mean(axis=0)
-        covariance = moments.product[train].mean(axis=0) - np.outer(mean, mean)
+        share = weight[train] / weight[train].sum()
+        mean = share @ moments.mean[train]
+        covariance = np.tensordot(share, moments.product[train], 1) - np.outer(mean, mean)
         strength = penalty * np.trace(covariance) / n_axes
         if not strength > 0:
             continue
         factor = cho_factor(covariance + strength * np.eye(n_axes))
         times = table[:, train]
-        centred = times - times.mean(axis=1, keepdims=True)
-        weights = cho_solve(factor, (moments.mean[train] - mean).T @ centred.T / train.sum())
+        mean_time = times @ share
+        centred = (times - mean_time[:, None]) * share
+        slopes = cho_solve(factor, (moments.mean[train] - mean).T @ centred.T)
         tested = fold == part
-        predicted[:, tested] = ((moments.mean[tested] - mean) @ weights).T + times.mean(axis=1)[:, None]
+        predicted[:, tested] = ((moments.mean[tested] - mean) @ slopes).T + mean_time[:, None]
     return predicted.reshape(np.shape(ranks))

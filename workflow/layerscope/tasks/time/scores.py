@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
-from layerscope.statistics.intervals import LEVEL, percentile_interval
+from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.folds import Ints, NoScoreError
 from layerscope.tasks.jobs import Scored
+from layerscope.tasks.refits import Measure, resampled
 from layerscope.tasks.time.design import TimeDesign, Times
 from layerscope.tasks.time.regression import Moments, predicted_times, principal_axes
 from layerscope.tasks.time.settings import TimeSettings
@@ -21,9 +21,6 @@ from layerscope.tasks.time.settings import TimeSettings
 Floats = npt.NDArray[np.float64]
 TAU, LEFT_OUT = "tau", "left_out_time"
 METRICS = (TAU, LEFT_OUT)
-UPPER_QUANTILE = (1 + LEVEL) / 2
-Measure = Callable[[npt.ArrayLike], Floats]
-"""Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 
 
 def score_layer(
@@ -46,10 +43,20 @@ def score_layer(
     if not null:
         null = [_tau_of_cells(axes, times, design, settings) for times in design.shuffled]
     rows = _Rows(design, settings, subject, len(vectors), remark)
-    rows.add(TAU, taus[0], np.array(null, dtype=np.float64))
-    measure = left_out_time(axes, design.times, design, settings)
-    of_shuffles = [left_out_time(axes, times, design, settings)(_all(design)) for times in design.shuffled]
-    rows.add(LEFT_OUT, measure, np.array(of_shuffles, dtype=np.float64))
+    refits, draws = [], rows.counts[: settings.refits]
+    for counts in draws:
+        again = predicted_times(moments, design.times.rank, fold, settings.penalty, counts[design.unit])
+        refits.append(tau(design.times.rank, again, design))
+    rows.add(TAU, taus[0], refits, np.array(null, dtype=np.float64))
+    everyone = _all(design)
+    rank = design.times.rank
+    left_out = left_out_time(moments, rank, design, settings, everyone)
+    refits = [left_out_time(moments, rank, design, settings, counts) for counts in draws]
+    of_shuffles = []
+    for times in design.shuffled:
+        own = moments if times.group is design.times.group else Moments.of(axes, times.group, n_groups)
+        of_shuffles.append(left_out_time(own, times.rank, design, settings, everyone)(everyone))
+    rows.add(LEFT_OUT, left_out, refits, np.array(of_shuffles, dtype=np.float64))
     return rows.scored
 
 
@@ -62,10 +69,10 @@ class _Rows:
         self.scored = Scored()
         self._design, self._subject, self._remark, self._n_cells = design, subject, remark, n_cells
         blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
-        self._counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
+        self.counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
         self._splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
 
-    def add(self, metric: str, measure: Measure, null: Floats) -> None:
+    def add(self, metric: str, measure: Measure, refits: Sequence[Measure], null: Floats) -> None:
         """Add the row of a metric, with its interval, and with what labels dealt anew give."""
         estimate = float(measure(_all(self._design)))
         if np.isnan(estimate):
@@ -73,11 +80,7 @@ class _Rows:
             self.scored.rows.append(self._subject.row(metric, status="undefined", reason=reason))
             return
         n_units = len(self._design.units)
-        values = measure(self._counts)
-        wider = (
-            np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
-        )
-        values = np.clip(estimate + wider * (values - estimate), -1, 1)
+        values = resampled(measure, refits, self.counts)
         null = null[np.isfinite(null)]
         low, high = percentile_interval(values)
         row: Score = self._subject.row(
@@ -121,22 +124,24 @@ def tau(rank: Ints, predicted: Floats, design: TimeDesign) -> Measure:
     return measure
 
 
-def left_out_time(axes: Floats, times: Times, design: TimeDesign, settings: TimeSettings) -> Measure:
+def left_out_time(
+    moments: Moments, rank: Ints, design: TimeDesign, settings: TimeSettings, counts: npt.ArrayLike
+) -> Measure:
     """Share of pairs in which a time that trained nothing comes out on the right side of its neighbours.
 
     Each time between the first and the last is left out in turn; one half is chance. Pairs are of its groups
-    and those of the time before or after it, which were held out as well.
+    and those of the time before or after it, which were held out as well. ``counts`` says how often each unit
+    trains.
     """
-    moments = Moments.of(axes, times.group, len(design.unit))
-    fold = design.fold[design.unit]
+    fold, weight = design.fold[design.unit], np.asarray(counts, dtype=np.float64)[design.unit]
     right = np.zeros((len(design.unit), len(design.unit)))
     tried = np.zeros_like(right)
     compared = _compared(design)
     for middle in range(1, design.n_times - 1):
-        predicted = predicted_times(moments, times.rank, fold, settings.penalty, middle)
-        agree = (1 + _signs(times.rank.astype(np.float64)) * _signs(predicted)) / 2
-        apart = np.abs(times.rank[:, None] - times.rank) == 1
-        pairs = compared & apart & ((times.rank[:, None] == middle) | (times.rank == middle))
+        predicted = predicted_times(moments, rank, fold, settings.penalty, weight, middle)
+        agree = (1 + _signs(rank.astype(np.float64)) * _signs(predicted)) / 2
+        apart = np.abs(rank[:, None] - rank) == 1
+        pairs = compared & apart & ((rank[:, None] == middle) | (rank == middle))
         pairs &= np.isfinite(predicted[:, None] - predicted)
         right += np.where(pairs, agree, 0)
         tried += pairs

@@ -20,6 +20,8 @@ class TimeSettings(Resampled):
     """Cells scored; of more, so many are drawn by the seed."""
     least_units: int = Field(default=6, ge=4)
     """Donors, samples or batches that there must be."""
+    refits: int = Field(default=50, ge=0)
+    """Bootstrap resamples of what is trained on, each with everything re-run, for the interval."""
     dealings: int = Field(default=1000, ge=0)
     """Ways of dealing the times anew among samples, each with everything re-run: all ways where there are no
     more than these."""
