@@ -15,7 +15,7 @@ from layerscope.tasks.time.design import design_of
 from layerscope.tasks.time.scores import score_layer
 from layerscope.tasks.time.settings import TimeSettings
 
-QUICK = {"resamples": 200, "splits": 10, "dealings": 200}
+QUICK = {"resamples": 200, "splits": 10, "dealings": 200, "refits": 5}
 SUBJECT = Subject(condition="blood", model="m", layer="03", depth=0.5, task="time", protocol="strict", seed=1)
 CELLS, WIDTH = 15, 6
 
