@@ -14,6 +14,7 @@ from torch import Tensor
 from layerscope.models.base import Network
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
 from layerscope.models.network_size import operations
+from layerscope.models.nicheformer_network import NicheformerConfig, NicheformerEncoder
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
@@ -25,6 +26,7 @@ from layerscope.verification.job import read_entry
 
 ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697
+NICHEFORMER_ROWS = 20345
 TRANSCRIPTFORMER_GENES, UCE_TOKENS, UCE_HUMAN_GENES = 19800, 145469, 19790
 
 
@@ -155,6 +157,14 @@ TRANSCRIPTFORMER = RealSize(
     longest=2048,
     causal=True,
 )
+NICHEFORMER = RealSize(
+    network=NicheformerEncoder,
+    config=NicheformerConfig(
+        n_tokens=NICHEFORMER_ROWS, n_positions=1500, **sizes_of("nicheformer", heads=16)
+    ),
+    n_ids=NICHEFORMER_ROWS,
+    longest=1500,
+)
 
 MODELS: Mapping[str, Mapping[str, RealSize]] = {
     "scfoundation": {"": SCFOUNDATION},
@@ -171,6 +181,7 @@ MODELS: Mapping[str, Mapping[str, RealSize]] = {
     },
     "transcriptformer": {"": TRANSCRIPTFORMER},
     "uce": {"4layer": uce("uce_4layer"), "33layer": uce("uce_33layer")},
+    "nicheformer": {"": NICHEFORMER},
 }
 
 

@@ -18,6 +18,7 @@ from model_examples import (
     write_scgpt,
     write_tahoe_x1,
 )
+from nicheformer_examples import write_nicheformer
 from transcriptformer_examples import write_transcriptformer
 from uce_examples import SMALL, write_uce
 
@@ -70,6 +71,7 @@ EXAMPLES = {
             settings=SMALL,
             untrained=frozenset({"pe_embedding.weight"}),
         ),
+        Example(family="nicheformer", write=write_nicheformer, gene=ENSEMBL),
         Example(
             family="transcriptformer",
             write=write_transcriptformer,

@@ -338,9 +338,16 @@ def test_a_dictionary_that_is_not_read_may_be_json_where_the_message_says_so(tmp
 
 INSTEAD = {
     "geneformer": "model.safetensors",
+    "nicheformer": "model.safetensors",
     "tahoe_x1": "model.safetensors",
     "transcriptformer": "model_weights.safetensors",
     "uce": "safetensors",
+}
+
+PICKLED = {
+    "geneformer": "pytorch_model.bin",
+    "nicheformer": "nicheformer.ckpt",
+    "tahoe_x1": "best-model.pt",
 }
 
 
@@ -355,7 +362,7 @@ def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
     weights = example.write(tmp_path / "weights")
     write_h5ad(tmp_path / "cells.h5ad", counts(N_CELLS, N_GENES), example.genes)
     path = example.load(weights).weights
-    pickled = {"geneformer": "pytorch_model.bin", "tahoe_x1": "best-model.pt"}.get(name, path.name)
+    pickled = PICKLED.get(name, path.name)
     unsafe(path.with_name(pickled), load_tensors(path) if name != "scfoundation" else {"cell": {}})
     if pickled != path.name:
         path.unlink()
