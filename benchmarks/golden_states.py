@@ -16,6 +16,7 @@ from layerscope.models.base import FoundationModel, Sentences
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # which reads the sets
 import nicheformer_examples
+import state_se_examples
 import transcriptformer_examples
 import uce_examples
 from model_examples import (
@@ -58,6 +59,7 @@ def golden_sets() -> Iterator[GoldenSet]:
     yield _uce()
     yield _transcriptformer()
     yield _nicheformer()
+    yield _state_se()
 
 
 def _scfoundation() -> GoldenSet:
@@ -161,6 +163,21 @@ def _nicheformer() -> GoldenSet:
         sentences=replace(sentences, tokens={**sentences.tokens, "ids": ids}),
         layers=[states.reshape(len(ids), -1) for states in expected["trained_hidden"]],
         official=expected["trained_official"],
+    )
+
+
+def _state_se() -> GoldenSet:
+    folder = state_se_examples.SETS[0]
+    expected = arrays(folder / "golden.npz")
+    model = state_se_examples.load_state_se(folder, min_expressed_genes=0)
+    sentences = state_se_examples.as_drawn(model, expected, "log")
+    layers = [expected[f"log_h{layer}"] for layer in range(model.n_layers + 1)]
+    return GoldenSet(
+        name="state_se",
+        model=model,
+        sentences=sentences,
+        layers=[states.reshape(-1, model.hidden_size) for states in layers],
+        official=expected["log_official"],
     )
 
 

@@ -48,6 +48,7 @@ def test_every_file_of_a_release_is_pinned_by_its_checksum(model: str) -> None:
         ("geneformer_v2_104m", {"ties": "tokens"}),
         ("geneformer_v2_316m", {"ties": "tokens"}),
         ("transcriptformer_sapiens", {"gene_order": "vocabulary"}),
+        ("state_se_600m", {"gene_order": "vocabulary"}),
         ("tahoe_x1_70m", {"max_length": 2048}),
         ("tahoe_x1_1b", {"max_length": 2048}),
         ("tahoe_x1_3b", {"max_length": 2048}),

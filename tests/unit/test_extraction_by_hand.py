@@ -127,7 +127,8 @@ def test_weights_that_are_no_folder_are_said_to_be_what_they_are(family):
 
 def test_a_setting_that_a_family_has_not_is_told_with_those_that_it_has(family):
     said = refused(*family, "--set", "max_lenght=3", error=ConfigError)
-    assert "--set max_lenght" in said and "matrix" in said and "trust_sha256" in said
+    own = "gene_order" if family[0].family == "state_se" else "trust_sha256"  # which reads no pickle
+    assert "--set max_lenght" in said and "matrix" in said and own in said
 
 
 def test_a_number_of_layers_that_is_not_the_checkpoints_names_the_option(family):
@@ -279,8 +280,8 @@ def stated_heads(folder, number):
         if "model" in stated:
             stated["model"]["model_config"]["num_heads"] = number
             path.write_text(json.dumps(stated))
-    for path in folder.glob("*.yml"):
-        path.write_text(re.sub(r"(n_heads|kv_nheads): \d+", rf"\1: {number}", path.read_text()))
+    for path in [*folder.glob("*.yml"), *folder.glob("*.yaml")]:
+        path.write_text(re.sub(r"(n_heads|kv_nheads|nhead): \d+", rf"\1: {number}", path.read_text()))
     for path in folder.glob("models.ckpt"):
         held = torch.load(path, weights_only=True)
         held["cell"]["config"]["model_config"]["mae_autobin"]["encoder"]["heads"] = number
@@ -295,7 +296,12 @@ def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(fam
     stated_heads(tmp_path / "weights", number)
     options = ["--set", f"nhead={number}"] if example.family == "uce" else []
     said = refused(example, tmp_path, *options)
-    places = {"scfoundation": "models.ckpt", "uce": "--set nhead=", "tahoe_x1": "model_config.yml"}
+    places = {
+        "scfoundation": "models.ckpt",
+        "state_se": "config.yaml",
+        "tahoe_x1": "model_config.yml",
+        "uce": "--set nhead=",
+    }
     place = places.get(example.family, "args.json" if example.family == "scgpt" else "config.json")
     assert str(number) in said and place in said
 
@@ -356,7 +362,7 @@ def unsafe(path, tensors):
     torch.save({**tensors, "made_at": Path("somewhere")}, path)
 
 
-@pytest.mark.parametrize("name", list(EXAMPLES))
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"state_se"}))  # no checkpoint of that is read
 def test_a_remedy_for_an_unsafe_checkpoint_is_one_that_there_is(name, tmp_path):
     example = EXAMPLES[name]
     weights = example.write(tmp_path / "weights")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -77,6 +78,17 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         content = json.loads(read_text(path, what))
     except json.JSONDecodeError as error:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
+    return content
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping; ``what`` it is stands in messages."""
+    try:
+        content = yaml.safe_load(read_text(path, what))
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
     return content
