@@ -14,8 +14,10 @@ from torch import Tensor
 from layerscope.models.base import Network
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
 from layerscope.models.network_size import operations
+from layerscope.models.nicheformer_network import NicheformerConfig, NicheformerEncoder
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
+from layerscope.models.state_se_network import StateConfig, StateEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
@@ -25,6 +27,7 @@ from layerscope.verification.job import read_entry
 
 ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697
+NICHEFORMER_ROWS, STATE_GENES = 20345, 19790
 TRANSCRIPTFORMER_GENES, UCE_TOKENS, UCE_HUMAN_GENES = 19800, 145469, 19790
 
 
@@ -155,6 +158,28 @@ TRANSCRIPTFORMER = RealSize(
     longest=2048,
     causal=True,
 )
+NICHEFORMER = RealSize(
+    network=NicheformerEncoder,
+    config=NicheformerConfig(
+        n_tokens=NICHEFORMER_ROWS, n_positions=1500, **sizes_of("nicheformer", heads=16)
+    ),
+    n_ids=NICHEFORMER_ROWS,
+    longest=1500,
+)
+STATE_SE = RealSize(
+    network=StateEncoder,
+    config=StateConfig(
+        n_tokens=STATE_GENES,
+        token_width=5120,
+        n_bins=10,
+        bin_width=512,
+        output_size=2048,
+        n_dataset=10,
+        **sizes_of("state_se_600m", heads=16),
+    ),
+    n_ids=STATE_GENES,
+    longest=2049,
+)
 
 MODELS: Mapping[str, Mapping[str, RealSize]] = {
     "scfoundation": {"": SCFOUNDATION},
@@ -171,6 +196,8 @@ MODELS: Mapping[str, Mapping[str, RealSize]] = {
     },
     "transcriptformer": {"": TRANSCRIPTFORMER},
     "uce": {"4layer": uce("uce_4layer"), "33layer": uce("uce_33layer")},
+    "nicheformer": {"": NICHEFORMER},
+    "state_se": {"600m": STATE_SE},
 }
 
 

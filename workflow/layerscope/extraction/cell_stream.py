@@ -203,9 +203,9 @@ class CellStream:
     def _optional(self) -> list[str]:
         """The optional columns of ``obs`` that are there."""
         present = column_names(self._file["obs"])
-        for name in self._model.optional_obs_columns:
-            if name not in present:
-                log.warning("%s has no obs[%r], which the model would use", self.path, name)
+        for name, instead in self._model.optional_obs_columns.items():
+            if name not in present and instead:
+                log.warning("%s has no obs[%r]: the model takes %s", self.path, name, instead)
         return [name for name in self._model.optional_obs_columns if name in present]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:

@@ -51,6 +51,12 @@ FAMILIES: Mapping[str, Family] = {
         module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
+    "nicheformer": Family(
+        module="layerscope.models.nicheformer", foundation=True, values=COUNTS, identifiers="ensembl"
+    ),
+    "state_se": Family(
+        module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
