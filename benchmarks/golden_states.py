@@ -15,6 +15,7 @@ import numpy as np
 from layerscope.models.base import FoundationModel, Sentences
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # which reads the sets
+import scconcept_examples
 import transcriptformer_examples
 import uce_examples
 from model_examples import (
@@ -56,6 +57,8 @@ def golden_sets() -> Iterator[GoldenSet]:
     yield _geneformer("geneformer v2", GENEFORMER_V2)
     yield _uce()
     yield _transcriptformer()
+    for name in scconcept_examples.SETS:
+        yield _scconcept(name)
 
 
 def _scfoundation() -> GoldenSet:
@@ -144,6 +147,18 @@ def _transcriptformer() -> GoldenSet:
         sentences=sentences,
         layers=[_cut(expected[f"h{layer}"], sentences) for layer in range(model.n_layers + 1)],
         official=expected["cell_embedding"],
+    )
+
+
+def _scconcept(name: str) -> GoldenSet:
+    expected = scconcept_examples.golden(name)
+    model = scconcept_examples.load_golden(name)
+    return GoldenSet(
+        name=f"scconcept {name}",
+        model=model,
+        sentences=model.tokenise(scconcept_examples.golden_block(model, expected)),
+        layers=list(expected["hidden"][:, expected["mask"]]),
+        official=expected["official"],
     )
 
 

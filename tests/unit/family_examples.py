@@ -18,6 +18,7 @@ from model_examples import (
     write_scgpt,
     write_tahoe_x1,
 )
+from scconcept_examples import write_scconcept
 from transcriptformer_examples import write_transcriptformer
 from uce_examples import SMALL, write_uce
 
@@ -77,6 +78,7 @@ EXAMPLES = {
             settings={"gene_order": "vocabulary", "min_expressed_genes": 1},
             untrained=frozenset({"gene_embeddings.embedding.weight"}),
         ),
+        Example(family="scconcept", write=write_scconcept, gene=ENSEMBL, settings={"min_expressed_genes": 1}),
     )
 }
 

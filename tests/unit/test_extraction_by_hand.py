@@ -281,6 +281,8 @@ def stated_heads(folder, number):
             path.write_text(json.dumps(stated))
     for path in folder.glob("*.yml"):
         path.write_text(re.sub(r"(n_heads|kv_nheads): \d+", rf"\1: {number}", path.read_text()))
+    for path in folder.glob("config.yaml"):
+        path.write_text(re.sub(r"num_head: \d+", f"num_head: {number}", path.read_text()))
     for path in folder.glob("models.ckpt"):
         held = torch.load(path, weights_only=True)
         held["cell"]["config"]["model_config"]["mae_autobin"]["encoder"]["heads"] = number
@@ -296,6 +298,7 @@ def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(fam
     options = ["--set", f"nhead={number}"] if example.family == "uce" else []
     said = refused(example, tmp_path, *options)
     places = {"scfoundation": "models.ckpt", "uce": "--set nhead=", "tahoe_x1": "model_config.yml"}
+    places["scconcept"] = "config.yaml"
     place = places.get(example.family, "args.json" if example.family == "scgpt" else "config.json")
     assert str(number) in said and place in said
 

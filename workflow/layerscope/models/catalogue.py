@@ -51,6 +51,9 @@ FAMILIES: Mapping[str, Family] = {
         module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
+    "scconcept": Family(
+        module="layerscope.models.scconcept", foundation=True, values=EITHER, identifiers="ensembl"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -79,6 +80,17 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
+    return content
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration in YAML that holds a mapping."""
+    try:
+        content = yaml.safe_load(read_text(path, "the configuration"))
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
     return content
 
 
