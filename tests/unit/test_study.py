@@ -242,6 +242,31 @@ def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
     assert len(study.score_files("tsv")) == len(set(study.score_files("tsv")))
 
 
+def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    dataset = config["datasets"]["simulated_differentiation"]
+    mice = "simulated_differentiation"
+    dataset["orthologs"] = {"table": "hcop_mouse", "policy": "sum"}
+    study, fetched = (
+        Study.read(config),
+        "resources/gene_names/hcop_mouse/human_mouse_hcop_fifteen_column.txt.gz",
+    )
+    assert study.orthologs_file(mice) == [fetched]
+    assert study.cells_settings(mice)["orthologs"] == {"table": fetched, "policy": "sum"}
+    own = tmp_path / "own.tsv"
+    dataset["orthologs"] = {"table": str(own)}
+    with pytest.raises(
+        ConfigError, match=r"own.tsv' is neither a file nor a table under gene_names: hgnc, hcop"
+    ):
+        Study.read(config)
+    own.touch()
+    assert Study.read(config).orthologs_file(mice) == [str(own)]
+    del dataset["orthologs"]
+    assert Study.read(config).orthologs_file(mice) == []
+    assert "orthologs" not in Study.read(config).cells_settings(mice)
+
+
 def test_reading_a_study_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'scanpy', 'pandas', 'anndata', 'numpy'} & set(sys.modules)"
     words = f"import sys, layerscope.study; sys.exit(str({heavy}) if {heavy} else 0)"

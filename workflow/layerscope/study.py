@@ -270,10 +270,22 @@ class Study(Configuration):
         source = self.gene_names[table]
         return [source.path or layout.gene_names(table, source.name)]
 
+    def orthologs_file(self, condition: str) -> list[str]:
+        """The table of orthologs that a condition's dataset asks for, if it does."""
+        orthologs = self.dataset(condition).orthologs
+        if orthologs is None:
+            return []
+        source = self.gene_names.get(orthologs.table)
+        if source is None:
+            return [orthologs.table]
+        return [source.path or layout.gene_names(orthologs.table, source.name)]
+
     def cells_settings(self, condition: str) -> dict[str, Any]:
         """What a reader needs to know to make a condition's cells, and nothing else."""
         entry = self.conditions[condition]
         settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
+        for table in self.orthologs_file(condition):
+            settings["orthologs"]["table"] = table
         settings |= entry.model_dump(
             mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
         )
