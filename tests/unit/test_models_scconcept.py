@@ -10,7 +10,7 @@ from model_examples import block_of, official, states, tokens_of_cell, write_h5a
 from scconcept_examples import HUMAN, MULTI, SETS, golden, golden_block, load_golden, load_scconcept
 
 from layerscope.errors import ConfigError, ModelError
-from layerscope.extraction.embeddings_file import read_layer
+from layerscope.extraction.embeddings_file import read_layer, read_provenance
 from layerscope.extraction.job import Extraction, extract
 from layerscope.models.controls import apply_control
 
@@ -89,12 +89,13 @@ def test_symbols_mean_the_ids_that_the_owners_give_them(name):
 def test_golden_cells_through_the_whole_engine(names, tmp_path):
     expected = golden("multi_mmusculus")
     cells = write_h5ad(tmp_path / "c.h5ad", expected["counts"], expected[names])
-    job = Extraction(family="scconcept", device="cpu", settings={"species": "mmusculus"}, token_budget=50)
+    job = Extraction(family="scconcept", device="cpu", token_budget=50)  # mouse, by the names of genes
     extract(MULTI, cells, tmp_path / "o.h5ad", job)
     if names == "gene_ids":
         np.testing.assert_allclose(
             read_layer(tmp_path / "o.h5ad", "official").matrix, expected["official"], **OFFICIAL
         )
+    assert read_provenance(tmp_path / "o.h5ad")["settings"]["species"] == "mmusculus"
     assert np.isfinite(read_layer(tmp_path / "o.h5ad", "03").matrix).all()
 
 

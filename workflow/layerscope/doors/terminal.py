@@ -13,7 +13,6 @@ from layerscope.cells.fit import fit
 from layerscope.doors.catalogues import download_bytes, weights_here
 from layerscope.doors.cost import ModelRun, cost_lines, measured
 from layerscope.doors.models import entries
-from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel
 from layerscope.models.settings import assignments
@@ -46,11 +45,11 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
         return []
     cells = describe(file)
     way = fit(FAMILIES[network.family], cells.values, cells.genes.var)
+    names = []
     if way.gene_names and not {"gene_names", "genes"} & set(options):
-        raise ConfigError(
-            f"{file}: {model} needs names of genes that the file lacks: "
-            f"--gene-names {way.gene_names} fetches them"
-        )
+        names = [
+            f"{file} lacks the names of genes that {model} knows: --gene-names {way.gene_names} is taken"
+        ]
     most = options.get("max_cells") or len(cells.cell_ids)
     length = network.set.get("max_length")
     here = options.get("weights") is not None or weights_here(trained, network) == "cache"
@@ -64,7 +63,7 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
         bytes_per_number=2 if options.get("store") == "float16" else 4,
         download=0 if here or not network.weights.fetch else download_bytes(network),
     )
-    return cost_lines([run], measured(options.get("device", "auto")))
+    return names + cost_lines([run], measured(options.get("device", "auto")))
 
 
 def score(

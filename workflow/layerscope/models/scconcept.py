@@ -63,7 +63,8 @@ class ScConcept(FoundationModel):
             )
         projected = "projected, and " if module.config.projected else ""
         self.official_pooling = f"after the last block: cell token, {projected}divided by its L2 norm"
-        self.settings = settings.resolved(without=("trust_sha256",))
+        resolved = settings.resolved(without=("trust_sha256",))
+        self.settings = {**resolved, "species": module.config.species}
 
     def tokenise(self, block: CellBlock) -> Sentences:
         """The cell token, then genes by falling value, equal ones by rising token; the last are cut off.
@@ -140,6 +141,7 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScConcept:
     release = read_release(
         folder,
         settings.take("species", ""),
+        settings.organism,
         trusted_sha256=settings.take("trust_sha256", ""),
         use_learnable=settings.take("use_learnable_embs", True),
     )

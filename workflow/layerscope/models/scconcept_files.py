@@ -37,6 +37,8 @@ LEARNABLE, PRETRAINED = (f"gene_token_encoder.{kind}_embs." for kind in ("learna
 IGNORED = ("logit_scale", "expression_decoder.")
 NORMALISATIONS = ("raw", "log1p")
 STRATEGIES = ("top-nonzero", "top", "random-nonzero", "random")
+HUMAN = "hsapiens"
+SPECIES = {"human": HUMAN, "mouse": "mmusculus"}  # of organisms that are told by the names of genes
 NORM_SCHEMES = ("post", "pre")
 
 
@@ -58,8 +60,10 @@ class Release:
     strategy: str
 
 
-def read_release(folder: Path, species: str, *, trusted_sha256: str, use_learnable: bool) -> Release:
-    """Read a model's folder for the cells of a species; by default the human, or the only one."""
+def read_release(
+    folder: Path, species: str, organism: str, *, trusted_sha256: str, use_learnable: bool
+) -> Release:
+    """Read a model's folder for a species; by default that of the cells, else the human, or the only one."""
     path = folder / CONFIG
     stated = read_yaml(path)
     with reading(path, "a configuration of scConcept"):
@@ -71,7 +75,7 @@ def read_release(folder: Path, species: str, *, trusted_sha256: str, use_learnab
         normalisation = data.get("normalization") or NORMALISATIONS[0]
     _demand_choice(path, "gene_sampling_strategy", strategy, STRATEGIES)
     _demand_choice(path, "normalization", normalisation, NORMALISATIONS)
-    species = _species(species, known, path)
+    species = _species(species, organism, known, path)
     source = _file_of(folder, GENES, species)
     table = _read_genes(source)
     weights = folder / WEIGHTS
@@ -108,9 +112,10 @@ def _demand_choice(path: Path, key: str, value: Any, choices: Sequence[str]) -> 
         raise ModelError(f"{path}: {key} is {value!r}; this architecture has {', '.join(choices)}")
 
 
-def _species(wanted: str, known: Sequence[str], path: Path) -> str:
-    human = "hsapiens" if "hsapiens" in known else ""
-    chosen = wanted or (known[0] if len(known) == 1 else human)
+def _species(wanted: str, organism: str, known: Sequence[str], path: Path) -> str:
+    of_cells = SPECIES.get(organism, HUMAN)
+    default = next((name for name in (of_cells, HUMAN) if name in known), known[0] if len(known) == 1 else "")
+    chosen = wanted or default
     if chosen not in known:
         raise ConfigError(
             f"{path}: no species {chosen!r}; choose one of {', '.join(map(str, known))} with --set "
