@@ -57,6 +57,7 @@ RELEASES: Mapping[str, Mapping[str, int]] = {
     "uce": {"n_genes": 19790, "n_positions": 1536},
     "nicheformer": {"n_genes": 20310, "length": 1500},
     "state_se": {"n_genes": 19790, "length": 2048},
+    "scconcept": {"n_genes": 20000, "max_genes": 1000},
 }
 SETTINGS: Mapping[str, Mapping[str, Any]] = {"uce": {"sample_size": 1024}}
 LARGEST = {"tahoe_x1": "1b", "geneformer": "v2_316m", "uce": "33layer"}  # of what GPUs run by the million

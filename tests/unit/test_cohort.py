@@ -10,7 +10,13 @@ from layerscope.tasks.levels import level_of
 
 @pytest.mark.parametrize(
     ("column", "level"),
-    [("disease", "donor"), ("nonsense", "donor"), ("age", "donor"), ("stimulus", "sample"), ("cell_type", "cell")],
+    [
+        ("disease", "donor"),
+        ("nonsense", "donor"),
+        ("age", "donor"),
+        ("stimulus", "sample"),
+        ("cell_type", "cell"),
+    ],
 )
 def test_labels_of_the_cohort_are_of_their_level(column: str, level: str) -> None:
     obs = simulate("cohort", {"genes": 300, "donors": 8, "cells_per_sample": 10}, 1).obs
