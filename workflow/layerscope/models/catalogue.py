@@ -28,6 +28,8 @@ class Family:
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
+    species: tuple[str, ...] = ("human",)
+    """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
     imports: str = ""
     """What it imports that is no requirement of this project."""
     package: str = ""
@@ -47,6 +49,7 @@ def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> F
         foundation=False,
         values=values,
         identifiers="any",
+        species=(),
         imports=imports,
         package=package,
     )
@@ -54,6 +57,7 @@ def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> F
 
 COUNTS = frozenset({"counts"})
 EITHER = frozenset({"counts", "log_normalised"})
+HUMAN_AND_MOUSE = ("human", "mouse")
 
 FAMILIES: Mapping[str, Family] = {
     "scfoundation": Family(
@@ -67,9 +71,36 @@ FAMILIES: Mapping[str, Family] = {
         module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "transcriptformer": Family(
-        module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.transcriptformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
     ),
-    "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
+    "uce": Family(
+        module="layerscope.models.uce",
+        foundation=True,
+        values=COUNTS,
+        identifiers="symbol",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "scconcept": Family(
+        module="layerscope.models.scconcept",
+        foundation=True,
+        values=EITHER,
+        identifiers="any",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "nicheformer": Family(
+        module="layerscope.models.nicheformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "state_se": Family(
+        module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
@@ -92,7 +123,8 @@ def implementation(name: str) -> ModuleType:
 
     Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
     :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
-    settings, and the seed is that of what :meth:`tokenise` draws at random. It raises ModelError if a file is
+    settings, which say the organism of the cells besides, and the seed is that of what :meth:`tokenise` draws
+    at random. It raises ModelError if a file is
     missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
 
     Raises
