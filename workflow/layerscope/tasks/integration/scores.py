@@ -104,7 +104,7 @@ def layer_of(
     Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.
     """
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.isfinite(vectors).all(axis=1)
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
     refused = "" if finite.all() else f"{int((~finite).sum())} refused cells left out"
     vectors, design = vectors[finite], design.among(finite)
     if len(np.unique(design.types[design.tested])) < 2:
