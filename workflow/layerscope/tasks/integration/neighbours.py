@@ -68,7 +68,9 @@ def gaussian_weights(distances: Floats, perplexity: float) -> Floats:
         if not len(unsettled):
             break
         bounded = np.isfinite(high[unsettled])
-        beta[unsettled] = np.where(bounded, (low[unsettled] + np.where(bounded, high[unsettled], 0)) / 2, 2 * beta[unsettled])
+        beta[unsettled] = np.where(
+            bounded, (low[unsettled] + np.where(bounded, high[unsettled], 0)) / 2, 2 * beta[unsettled]
+        )
     return np.asarray(weights)
 
 
