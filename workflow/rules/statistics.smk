@@ -67,12 +67,13 @@ rule choose_layers:
         code=code("choose_layers.py"),
         models=as_json(study_description(study)["models"]),
         conditions=list(study.study.conditions),
+        margin=study.choice.margin,
     message:
         "Choosing layers"
     shell:
         "python {input.script:q} --scores {input.scores} --resamples {input.resamples}"
         " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
-        " --curves {output.curves} --shifts {output.shifts}"
+        " --curves {output.curves} --shifts {output.shifts} --margin {params.margin}"
         " --representations {output.representations} &> {log}"
 
 

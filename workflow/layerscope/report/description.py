@@ -39,6 +39,7 @@ def _model(study: Study, name: str) -> dict[str, Any]:
         "control": control,
         "of": entry.of if isinstance(entry, Control | StoredModel) else None,
         "layers": study.n_layers(name),
+        **study.work_around_blocks(name),
         "title": entry.title or name,
         **about,
         **({"trained_on": f"pretrained here on {pretrain.cells}"} if pretrain else {}),
@@ -72,7 +73,7 @@ def _settings(study: Study) -> dict[str, Any]:
         for name in study.study.models
     }
     studied = study.study.model_dump(mode="json", exclude={"title"})
-    sections = ("extraction", "pretraining", "resampling", "geometry")
+    sections = ("extraction", "pretraining", "resampling", "choice", "geometry")
     tasks = {
         task: {
             protocol: study.protocol_settings(task, protocol).as_config()
