@@ -99,11 +99,6 @@ class Study(Configuration):
             return max((int(layer) for layer in self.layers(model) if layer.isdecimal()), default=0)
         return self.foundation(model).layers if self.is_run(model) else 0
 
-    def work_around_blocks(self, model: str) -> dict[str, float]:
-        """What comes before a model's first block and after its last, in operations of a block; where known."""
-        network = self.foundation(model).network if self.is_run(model) else None
-        return network.around_blocks() if network else {}
-
     def baselines(self) -> list[str]:
         """All baselines of the catalogue."""
         return [name for name in self.models if not self.is_run(name) and not self.is_stored(name)]

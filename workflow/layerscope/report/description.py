@@ -39,7 +39,7 @@ def _model(study: Study, name: str) -> dict[str, Any]:
         "control": control,
         "of": entry.of if isinstance(entry, Control | StoredModel) else None,
         "layers": study.n_layers(name),
-        **study.work_around_blocks(name),
+        **(foundation.network.around_blocks() if foundation and foundation.network else {}),
         "title": entry.title or name,
         **about,
         **({"trained_on": f"pretrained here on {pretrain.cells}"} if pretrain else {}),

@@ -65,8 +65,8 @@ def below_the_best(layers: Sequence[Measured]) -> list[Difference]:
 
     The highest estimate was picked from these very data, and a difference to it alone would be too sure. So
     each layer in turn is taken for the best, with simultaneous (max-T) intervals of all differences to it. A
-    layer's interval reaches from the lowest of its lower ends to the highest of its upper ends, or 0: all hold
-    at once with 95%, as those to the truly best layer do (multiple comparisons with the best; Hsu 1984).
+    layer's interval reaches from the lowest of its lower ends to the highest of its upper ends, or 0. All
+    hold at once with 95%, as those to the truly best layer do (multiple comparisons with the best; Hsu 1984).
     """
     if len(layers) == 1:
         return [Difference(0.0, p=1.0)]

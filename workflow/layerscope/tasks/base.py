@@ -21,8 +21,8 @@ from layerscope.settings import Settings
 class Metric:
     """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance.
 
-    ``range`` is the distance from its lowest value to its highest, of which margins are shares: 1 from 0 to 1,
-    2 for a correlation.
+    ``range`` is the distance from its lowest value to its highest, of which margins are shares: 1 for a share
+    or an F1, 2 for a correlation.
     """
 
     label: str
