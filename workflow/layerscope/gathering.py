@@ -11,6 +11,19 @@ BASELINE_OF_MAPS = "hvg_pca"
 """The baseline beside which maps of layers are drawn."""
 
 
+def unavailable_scores(study: Study) -> list[dict[str, str]]:
+    """What is not scored, each with the reason: models that cannot be run, and layers not extracted."""
+    left_out = [
+        {"condition": condition, "model": model, "task": study.task(condition), "layer": layer}
+        | {"reason": study.foundation(model).why_left_out}
+        for condition, model in study.runs()
+        if study.is_run(model)
+        for layer in study.foundation(model).layers_left_out
+    ]
+    rows = [*study.unavailable(), *left_out]
+    return [row | {"protocol": protocol} for row in rows for protocol in study.protocols(row["task"])]
+
+
 def first_layer_resamples(study: Study) -> list[str]:
     """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
     entries = {name: study.models[name] for name in study.study.models}

@@ -91,7 +91,7 @@ class Study(Configuration):
         """Names of a model's layers in order; a baseline has ``official`` only."""
         if self.is_stored(model):
             return list(self.stored_layers(model, self.cells_of(self.study.conditions[0])))
-        return layout.layer_names(self.n_layers(model))
+        return self.foundation(model).layer_names if self.is_run(model) else layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
@@ -166,6 +166,7 @@ class Study(Configuration):
         entry, control, extraction = self.foundation(model), self.models[model], self.extraction
         words = ["--family", entry.family, "--weights", layout.weights(self.trained_model(model))]
         words += ["--layers", str(entry.layers)]
+        words += ["--up-to", str(entry.up_to)] if entry.up_to else []
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
@@ -372,11 +373,6 @@ class Study(Configuration):
                 if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
             ]
         return rows
-
-    def unavailable_scores(self) -> list[dict[str, str]]:
-        """The same for every protocol."""
-        rows = self.unavailable()
-        return [row | {"protocol": protocol} for row in rows for protocol in self.protocols(row["task"])]
 
     def runs(self) -> list[tuple[str, str]]:
         """Every pair of condition and model that is run, in the order of the study."""

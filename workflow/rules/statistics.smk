@@ -25,7 +25,7 @@ rule gather_scores:
         runtime=15,
     params:
         code=code("gather_scores.py"),
-        unavailable=as_json(study.unavailable_scores()),
+        unavailable=as_json(gathering.unavailable_scores(study)),
     message:
         "Gathering the scores"
     shell:

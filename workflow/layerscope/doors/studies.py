@@ -114,7 +114,7 @@ def _model_run(study: Study, condition: str, model: str, cells: Mapping[str, Any
     return ModelRun(
         name=f"{condition}, {model}",
         network=entry.network,
-        layers=entry.layers,
+        layers=entry.last_layer,
         max_length=int(length) if length else None,
         bytes_per_number=2 if study.extraction.store == "float16" else 4,
         download=download_bytes(entry) if fetched and entry.weights.fetch else 0,

@@ -57,7 +57,7 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
     run = ModelRun(
         name=model,
         network=network.network,
-        layers=network.layers,
+        layers=network.last_layer,
         max_length=int(length) if length else None,
         n_cells=min(most, len(cells.cell_ids)),
         genes_detected=cells.genes_detected,

@@ -45,6 +45,7 @@ class Extraction:
     family: str  # a foundation family of layerscope.models.catalogue
     name: str = ""  # of the model, for the log and the provenance
     layers: int = 0  # that the checkpoint must have; 0 takes what it has
+    up_to: int = 0  # the last block to run; 0 runs all
     pooling: str = ""  # at the numbered layers; empty for the family's own default
     dtype: str = "float32"  # of the blocks' matrices: float32, bfloat16 or float16
     stored_dtype: str = "float32"  # of the file: float32 or float16
@@ -169,7 +170,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("%s", stream.match.warning)
-    columns = _columns(model, pooling, np.dtype(job.stored_dtype))
+    columns = _columns(model, pooling, np.dtype(job.stored_dtype), job.up_to or model.n_layers)
     provenance = _provenance(model, stream, job, pooling, device)
     provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
@@ -207,6 +208,11 @@ def _model(weights: Path, job: Extraction) -> FoundationModel:
             f"{model.weights}: the checkpoint has {model.n_layers} layers, but --layers (in a study, the "
             f"model's `layers`) says {job.layers}; correct it, or name other weights"
         )
+    if job.up_to > model.n_layers:
+        raise ConfigError(
+            f"--up-to {job.up_to} (in a study, the model's `up_to`): the checkpoint {model.weights} has "
+            f"{model.n_layers} layers; expected 1 to {model.n_layers}"
+        )
     if job.control:
         apply_control(model, job.control, job.control_seed)
     return model
@@ -229,11 +235,11 @@ def _pooling(model: FoundationModel, name: str) -> str:
     return name
 
 
-def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
-    """The layers as they are stored."""
+def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any], up_to: int) -> list[Column]:
+    """The layers as they are stored: the official embedding only where it is made of a block that is run."""
     widths = model.widths(pooling)
-    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(model.n_layers + 1)]
-    return [*numbered, Column(OFFICIAL, widths[1], dtype)]
+    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(up_to + 1)]
+    return [*numbered, *([Column(OFFICIAL, widths[1], dtype)] if model.official_layer <= up_to else [])]
 
 
 def _provenance(
@@ -245,6 +251,7 @@ def _provenance(
         **{name: getattr(job, name) for name in of_job},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
+        **({"up_to": job.up_to} if 0 < job.up_to < model.n_layers else {}),
         "hidden_size": model.hidden_size,
         "pooling": pooling,
         "official_pooling": model.official_pooling,

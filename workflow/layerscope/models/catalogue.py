@@ -25,6 +25,8 @@ class Family:
     """Whether it has weights and numbered layers; a baseline has neither."""
     values: frozenset[str]
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
+    blocks_after_official: int = 0
+    """Blocks of which the official embedding takes nothing."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
 
@@ -45,7 +47,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scgpt": Family(module="layerscope.models.scgpt", foundation=True, values=EITHER, identifiers="symbol"),
     "geneformer": Family(
-        module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.geneformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        blocks_after_official=1,
     ),
     "transcriptformer": Family(
         module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"

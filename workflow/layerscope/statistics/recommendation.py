@@ -97,6 +97,7 @@ def _which(choice: LayerChoice, best: Measured) -> str:
     if final is None:
         words = f"the best layer of {model} is {highest}, with {score}"
         words += "; its final layer has no score to compare with"
+        words += f" ({choice.reason})" if choice.reason else ""
     elif best.layer == final.layer:
         words = f"use the final layer of {model} (layer {best.layer} of {choice.n_layers})"
         words += f": it scores highest of the blocks, {score}{alike}"
