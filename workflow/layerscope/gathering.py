@@ -105,7 +105,10 @@ def geometry_tables(study: Study, *names: str) -> list[str]:
 
 def shown_tables(study: Study) -> list[str]:
     """Tables that the report shows as they are."""
-    return [layout.table("shifts"), *ceiling_tables(study), *geometry_tables(study, "geometry")]
+    layered = any(study.has_layers(model) for model in study.study.models)
+    travelled = [layout.table("travel"), layout.table("layer_ranks")] if layered else []
+    shown = [layout.table("shifts"), *travelled, *ceiling_tables(study)]
+    return [*shown, *geometry_tables(study, "geometry")]
 
 
 def figures(study: Study, *suffixes: str) -> list[str]:

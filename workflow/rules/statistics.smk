@@ -47,6 +47,8 @@ rule choose_layers:
         ),
         curves="results/tables/curves.tsv",
         shifts="results/tables/shifts.tsv",
+        travel="results/tables/travel.tsv",
+        ranks="results/tables/layer_ranks.tsv",
         representations=report(
             "results/tables/representations.tsv",
             caption="../report/representations.rst",
@@ -68,12 +70,14 @@ rule choose_layers:
         models=as_json(study_description(study)["models"]),
         conditions=list(study.study.conditions),
         margin=study.choice.margin,
+        cells_of=as_json({name: study.cells_of(name) for name in study.study.conditions}),
     message:
         "Choosing layers"
     shell:
         "python {input.script:q} --scores {input.scores} --resamples {input.resamples}"
         " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
         " --curves {output.curves} --shifts {output.shifts} --margin {params.margin}"
+        " --travel {output.travel} --ranks {output.ranks} --cells-of {params.cells_of:q}"
         " --representations {output.representations} &> {log}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from layerscope.statistics.recommendation import recommend
 from layerscope.statistics.representations import choose_representations
 from layerscope.statistics.settings import ChoiceSettings
 from layerscope.statistics.shifts import shifts
+from layerscope.statistics.travel import ranks as ranked
+from layerscope.statistics.travel import travel as travelled
 from layerscope.statistics.trust import decides, most_trusted
 from layerscope.tables import OFFICIAL, read_scores, write_table
 
@@ -34,13 +37,15 @@ class StudyChoice:
     """The three tables of a study's choice of layers.
 
     ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
-    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows.
+    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows,
+    ``layer_curves`` what all are made from.
     """
 
     layers: pd.DataFrame
     curves: pd.DataFrame
     shifts: pd.DataFrame
     choices: tuple[LayerChoice, ...] = ()
+    layer_curves: tuple[LayerCurve, ...] = ()
 
 
 def write_layer_choice(
@@ -54,6 +59,9 @@ def write_layer_choice(
     shifts: str | Path | None = None,
     representations: str | Path | None = None,
     margin: float = MARGIN,
+    travel: str | Path | None = None,
+    ranks: str | Path | None = None,
+    cells_of: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Say which layer of each model to use for each condition, and how sure that is.
 
@@ -78,6 +86,12 @@ def write_layer_choice(
         official ones of foundation models.
     margin
         How far below the final layer a layer may score and be as good, as a share of the metric's range.
+    travel
+        The layer chosen on all other conditions, scored on the one left out.
+    ranks
+        Ranks of each layer over conditions.
+    cells_of
+        The condition whose cells a condition is scored on, where those are not its own.
 
     Raises
     ------
@@ -97,6 +111,10 @@ def write_layer_choice(
         write_table(curves, chosen.curves)
     if shifts:
         write_table(shifts, chosen.shifts)
+    if travel:
+        write_table(travel, travelled(chosen.layer_curves, cells_of))
+    if ranks:
+        write_table(ranks, ranked(chosen.layer_curves, cells_of))
     if representations:
         write_table(representations, choose_representations(table, resamples, described))
 
@@ -125,6 +143,7 @@ def choose_layers(
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
         tuple(choices),
+        tuple(curves),
     )
 
 
