@@ -7,7 +7,7 @@ from typing import Any
 from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
-from layerscope.models.catalogue import FAMILIES
+from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
 from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
@@ -353,10 +353,18 @@ class Study(Configuration):
         """Settings of a protocol with which a condition's layers are scored."""
         return self.reference_settings_of(condition, protocol) | self.resampling.as_config()
 
+    def _values_taken(self, model: str) -> tuple[str, frozenset[str]]:
+        """What the values of cells may be for a model, and what of it says so."""
+        entry = self.models[model]
+        if isinstance(entry, Control) and entry.control == THINNED:
+            return THINNED, COUNTS
+        return self.family(model), FAMILIES[self.family(model)].values
+
     def unavailable(self) -> list[dict[str, str]]:
         """Pairs of condition and model that cannot be run, each with the reason.
 
-        A model that needs counts cannot take cells of which only normalised values exist.
+        A model that needs counts cannot take cells of which only normalised values exist, and no molecules
+        can be drawn from them.
         """
         rows = []
         for condition in self.study.conditions:
@@ -367,10 +375,12 @@ class Study(Configuration):
                     "condition": condition,
                     "model": model,
                     "task": self.task(condition),
-                    "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
+                    "reason": f"{needing} needs counts; the dataset holds {values} values only",
                 }
                 for model in self.study.models
-                if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
+                if not self.is_stored(model)
+                for needing, taken in [self._values_taken(model)]
+                if values not in taken
             ]
         return rows
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from layerscope.extraction.partial_run import Column, PartialRun
 from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
-from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
+from layerscope.models.controls import CHANGES, apply_control
 from layerscope.models.integrity import demand_checksum, digest, files_read
 from layerscope.models.settings import STREAM_SETTINGS, Settings
 from layerscope.sources.manifest import read_manifest
@@ -165,8 +164,9 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         model = _model(weights, job)
     pooling = _pooling(model, job.pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
-    if job.control == VALUES_PERMUTED:
-        stream.change = partial(permute_values, seed=job.control_seed)
+    if job.control in CHANGES:
+        change = CHANGES[job.control]
+        stream.change = lambda block: change(block, job.control_seed)
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("%s", stream.match.warning)

@@ -12,7 +12,8 @@ from types import ModuleType
 
 from layerscope.errors import ConfigError
 
-CONTROLS = ("untrained", "gene_permuted", "values_permuted")
+THINNED = "thinned"
+CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from layerscope.sources.settings import OneFile, Text
 
 Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ControlName = Literal["untrained", "gene_permuted", "values_permuted"]
+ControlName = Literal["untrained", "gene_permuted", "values_permuted", "thinned"]
 PATTERN = "*"
 """In `layers` of stored embeddings: the part of an array's name that is the layer's."""
 
@@ -128,7 +128,9 @@ class Control(Settings):
     """`untrained` draws the weights anew by the architecture's own initialisation; `gene_permuted` deals the
     trained gene embeddings out to the wrong genes; `values_permuted` leaves the model as it is and deals each
     cell's values out among the genes that the cell expresses: what a layer still tells, it has from which
-    genes are expressed and not from how strongly."""
+    genes are expressed and not from how strongly; `thinned` keeps each molecule of a cell with a probability
+    of a half: with two seeds or more, criteria that need no labels are tried out
+    (`results/tables/label_free.tsv`)."""
     of: Name
     """The foundation model."""
     seed: Seed

@@ -163,7 +163,7 @@ def _travelled(scope: Scope) -> Iterator[dict[str, Any]]:
             yield about | {"status": "undefined", "reason": reason}
             continue
         unit = left_out.range if scope.about["metric"] == SHARE else 1.0
-        row = about | _gain(left_out, chosen_on(others), unit)
+        row: dict[str, Any] = about | _gain(left_out, chosen_on(others), unit)
         by_cells.setdefault(left_out.cells, []).append(row["gain"])
         yield row
     gains = np.array([np.mean(own) for own in by_cells.values()])
