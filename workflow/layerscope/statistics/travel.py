@@ -66,7 +66,7 @@ class Evidence:
     def gains(self) -> Floats:
         """Each layer's score minus the final layer's, the last, in shares of the metric's range."""
         estimates = np.array([layer.estimate for layer in self.layers])
-        return (estimates - estimates[-1]) / self.range
+        return np.asarray((estimates - estimates[-1]) / self.range)
 
 
 @dataclass(frozen=True)
