@@ -81,6 +81,40 @@ rule choose_layers:
         " --representations {output.representations} &> {log}"
 
 
+# Criteria that need no labels, tried out on models of which there are two thinned views: a table, and no advice.
+
+
+rule compare_label_free:
+    input:
+        script=repository("scripts/compare_label_free.py"),
+        curves="results/tables/curves.tsv",
+        embeddings=gathering.label_free_embeddings(study),
+    output:
+        "results/tables/label_free.tsv",
+    log:
+        "logs/compare_label_free.log",
+    benchmark:
+        "logs/benchmarks/compare_label_free.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
+    params:
+        code=code("compare_label_free.py"),
+        models=as_json(study_description(study)["models"]),
+        cells_of=as_json({name: study.cells_of(name) for name in study.study.conditions}),
+        settings=as_json({"cells": study.geometry.cells}),
+        seed=study.seeds.resampling,
+    message:
+        "Trying criteria without labels"
+    shell:
+        "python {input.script:q} --curves {input.curves} --embeddings {input.embeddings}"
+        " --models {params.models:q} --cells-of {params.cells_of:q} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output} &> {log}"
+
+
 rule compare_published:
     input:
         script=repository("scripts/compare_published.py"),

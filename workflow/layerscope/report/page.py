@@ -53,6 +53,7 @@ FURTHER = {
     "geometry": "The shape of each layer",
     "travel": "Does the choice travel? A layer chosen on all other conditions, scored on the one left out",
     "layer_ranks": "Ranks of layers over conditions, 1 the highest score, and the ranks that they may have",
+    "label_free": "Without labels: is the layer that a criterion picks among those that may be the best?",
 }
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
