@@ -65,6 +65,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
             "untrained",
             "gene_permuted",
             "values_permuted",
+            "thinned",
         }
 
 
@@ -165,10 +166,12 @@ def test_cells_that_cannot_be_shared_are_refused(
 
 def test_models_that_need_counts_are_not_run_on_normalised_values(config: dict[str, Any]) -> None:
     config["datasets"]["simulated_differentiation"]["values"] = "log_normalised"
+    config["study"]["models"].append("embedded_tahoe_x1_thinned_1")
     study = Study.read(config)
     excluded = {(row["condition"], row["model"]) for row in study.unavailable()}
     assert ("simulated_differentiation", "hellinger_svd") in excluded
     assert ("simulated_differentiation", "embedded_tahoe_x1") not in excluded
+    assert ("simulated_differentiation", "embedded_tahoe_x1_thinned_1") in excluded
     assert not excluded & set(study.runs())
     assert len(excluded) + len(study.runs()) == 4 * len(config["study"]["models"])
 

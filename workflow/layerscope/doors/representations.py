@@ -130,8 +130,8 @@ def _of_arrays(arrays: Mapping[str, Any], cells: Cells, name: str) -> list[Repre
         n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
         family = name if name in FAMILIES and not FAMILIES[name].foundation else ""
         about = {"model": name, "n_layers": n_layers, "family": family}
-        model = Model(name, "foundation" if n_layers else "baseline", n_layers)
-        representations.append(Representation(model, dict(sorted(layers.items())), cell_ids, about))
+        described = Model(name, "foundation" if n_layers else "baseline", n_layers)
+        representations.append(Representation(described, dict(sorted(layers.items())), cell_ids, about))
     return representations
 
 
