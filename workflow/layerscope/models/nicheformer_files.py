@@ -53,6 +53,7 @@ class Release:
     special: Mapping[str, int]  # tokens that are no genes, where the release names them
     genes: Mapping[str, int]  # tokens, by ascending id
     source: Path  # the file that orders the genes
+    technology: str  # whose means; empty without
     means: npt.NDArray[np.float64] | None  # of each gene, NaN where the technology never measured it
 
 
@@ -85,6 +86,7 @@ def read_release(folder: Path, checkpoint: str, technology: str, trusted_sha256:
         special=special,
         genes=genes,
         source=source,
+        technology=technology,
         means=_read_means(folder, home, technology, len(genes)) if technology else None,
     )
 
