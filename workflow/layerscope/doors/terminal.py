@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from layerscope.cells.fit import fit
-from layerscope.doors.catalogues import download_bytes, weights_here
-from layerscope.doors.cost import ModelRun, cost_lines, measured
+from layerscope.doors.catalogues import model_run, weights_here
+from layerscope.doors.cost import cost_lines, measured
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
@@ -51,19 +51,10 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
             f"{file}: {model} needs names of genes that the file lacks: "
             f"--gene-names {way.gene_names} fetches them"
         )
-    most = options.get("max_cells") or len(cells.cell_ids)
-    length = network.set.get("max_length")
-    here = options.get("weights") is not None or weights_here(trained, network) == "cache"
-    run = ModelRun(
-        name=model,
-        network=network.network,
-        layers=network.layers,
-        max_length=int(length) if length else None,
-        n_cells=min(most, len(cells.cell_ids)),
-        genes_detected=cells.genes_detected,
-        bytes_per_number=2 if options.get("store") == "float16" else 4,
-        download=0 if here or not network.weights.fetch else download_bytes(network),
-    )
+    n_cells = min(options.get("max_cells") or len(cells.cell_ids), len(cells.cell_ids))
+    fetched = options.get("weights") is None and weights_here(trained, network) != "cache"
+    about = {"n_cells": n_cells, "genes_detected": cells.genes_detected}
+    run = model_run(model, network, fetched, options.get("store", ""), **about)
     return cost_lines([run], measured(options.get("device", "auto")))
 
 

@@ -162,7 +162,7 @@ class Nicheformer(FoundationModel):
             tokens[tokens[:, place] == UNKNOWN, place] = stated
         if self.technology == "dissociated" and (tokens == SPATIAL).any():
             self._warn(
-                "spatial cells are divided by the means of dissociated ones; name theirs with --set technology="
+                "spatial cells are divided by means of dissociated ones; name theirs with --set technology="
             )
         return np.where(tokens == UNKNOWN, self.hidden_id, tokens)
 
