@@ -16,6 +16,7 @@ from layerscope.models.base import FoundationModel, Sentences
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # which reads the sets
 import nicheformer_examples
+import scconcept_examples
 import state_se_examples
 import transcriptformer_examples
 import uce_examples
@@ -60,6 +61,8 @@ def golden_sets() -> Iterator[GoldenSet]:
     yield _transcriptformer()
     yield _nicheformer()
     yield _state_se()
+    for name in scconcept_examples.SETS:
+        yield _scconcept(name)
 
 
 def _scfoundation() -> GoldenSet:
@@ -178,6 +181,18 @@ def _state_se() -> GoldenSet:
         sentences=sentences,
         layers=[states.reshape(-1, model.hidden_size) for states in layers],
         official=expected["log_official"],
+    )
+
+
+def _scconcept(name: str) -> GoldenSet:
+    expected = scconcept_examples.golden(name)
+    model = scconcept_examples.load_golden(name)
+    return GoldenSet(
+        name=f"scconcept {name}",
+        model=model,
+        sentences=model.tokenise(scconcept_examples.golden_block(model, expected)),
+        layers=list(expected["hidden"][:, expected["mask"]]),
+        official=expected["official"],
     )
 
 

@@ -19,6 +19,7 @@ from model_examples import (
     write_tahoe_x1,
 )
 from nicheformer_examples import write_nicheformer
+from scconcept_examples import write_scconcept
 from state_se_examples import write_state_se
 from transcriptformer_examples import write_transcriptformer
 from uce_examples import SMALL, write_uce
@@ -87,6 +88,7 @@ EXAMPLES = {
             settings={"gene_order": "vocabulary", "min_expressed_genes": 1},
             untrained=frozenset({"gene_embeddings.embedding.weight"}),
         ),
+        Example(family="scconcept", write=write_scconcept, gene=ENSEMBL, settings={"min_expressed_genes": 1}),
     )
 }
 

@@ -247,6 +247,7 @@ def stated_heads(family, folder, number):
     stated = {
         "geneformer": ("config.json", {"num_attention_heads": number}),
         "nicheformer": ("config.json", {"nheads": number}),
+        "scconcept": ("config.yaml", {"model": {"num_head": number}}),
         "scgpt": ("args.json", {"nheads": number}),
         "state_se": ("config.yaml", {"model": {"nhead": number}}),
         "tahoe_x1": ("model_config.yml", {"n_heads": number, "attn_config": {"kv_nheads": number}}),
@@ -268,6 +269,7 @@ def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(fam
     options = ["--set", f"nhead={number}"] if example.family == "uce" else []
     said = refused(example, tmp_path, *options)
     places = {
+        "scconcept": "config.yaml",
         "scfoundation": "models.ckpt",
         "state_se": "config.yaml",
         "tahoe_x1": "model_config.yml",

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scipy import sparse
 from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.genes import identify, organism
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
@@ -217,6 +219,15 @@ class CellStream:
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
         return pd.Categorical(_texts(column))
+
+
+def organism_of(path: Path) -> str:
+    """Species of a file of cells by the names of its genes: ``human``, ``mouse`` or ``unknown``."""
+    with closing(open_compressed(path)) as file:
+        if "var" not in file:
+            return "unknown"
+        table, _ = readable_table(file["var"])
+        return organism(identify(read_index(file["var"]), table, {}, str(path)))
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ poolings, each family's default first (docs/models.md says what each is):
   uce               cls, mean, max
   nicheformer       official, mean, mean_genes
   state_se          cls, mean, mean_genes, max
+  scconcept         cls, mean_genes, mean, max
 
 the layer official, which is written whatever the pooling: the cell embedding that the model's owners publish
   scfoundation      after the final norm: S, T, maximum and mean over genes (or, official=max, maximum of all)
@@ -35,6 +36,7 @@ the layer official, which is written whatever the pooling: the cell embedding th
   uce               decoder of the cell token, divided by its L2 norm
   nicheformer       after the last block: mean over genes and filling
   state_se          decoder of the cell token, divided by its L2 norm; beside it the data set's numbers
+  scconcept         after the last block: cell token, projected if it has a projection, divided by its L2 norm
 A pooling of that name pools each numbered layer in this way, without a final norm.
 """
 

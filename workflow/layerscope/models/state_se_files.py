@@ -48,7 +48,7 @@ class Release:
 def read_release(folder: Path, checkpoint: str = "") -> Release:
     """Read a release folder; ``checkpoint`` names the weights, if not ``model.safetensors``."""
     path = folder / CONFIG
-    stated = read_yaml(path, "the configuration")
+    stated = read_yaml(path)
     with reading(path, "a configuration of State Embedding"):
         model, dataset, profiles = (stated[part] for part in ("model", "dataset", "embeddings"))
         demand_architecture(path, {f"model.{name}": (model.get(name), True) for name in FLAGS})

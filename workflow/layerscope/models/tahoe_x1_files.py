@@ -67,8 +67,8 @@ class Release:
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     """Read a release folder; safetensors are preferred to the trainer's checkpoint."""
-    model = read_yaml(folder / MODEL_CONFIG, "the configuration")
-    collator = read_yaml(folder / COLLATOR_CONFIG, "the configuration")
+    model = read_yaml(folder / MODEL_CONFIG)
+    collator = read_yaml(folder / COLLATOR_CONFIG)
     tokens = _vocabulary(folder / VOCABULARY)
     weights = first_file(folder, SAFETENSORS, CHECKPOINT)
     if weights.name == SAFETENSORS:

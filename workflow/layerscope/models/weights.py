@@ -83,14 +83,14 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping; ``what`` it is stands in messages."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration in YAML that holds a mapping."""
     try:
-        content = yaml.safe_load(read_text(path, what))
+        content = yaml.safe_load(read_text(path, "the configuration"))
     except yaml.YAMLError as error:
         raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
+        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
     return content
 
 
