@@ -22,7 +22,7 @@ from layerscope.models.base import (
     offsets_of,
     order_within,
 )
-from layerscope.models.nicheformer_files import IGNORED, PREFIX, Release, read_release
+from layerscope.models.nicheformer_files import IGNORED, N_CONTEXT, PREFIX, Release, read_release
 from layerscope.models.nicheformer_network import NicheformerEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import reduced
@@ -55,7 +55,6 @@ CONTEXT: Mapping[str, Mapping[str, int]] = {
     },
     "modality": {"dissociated": 3, "spatial": SPATIAL},
 }
-N_CONTEXT = len(CONTEXT)
 
 
 class Nicheformer(FoundationModel):

@@ -38,6 +38,7 @@ PREFIX = "nicheformer."
 TABLE, BLOCKS = "embeddings.weight", "encoder.layers."
 IGNORED = ("encoder_layer.", "classifier_head.", "pooler_head.", "cls_head.")
 COUNTING = "pos"  # a buffer of the numbers from 0 on
+N_CONTEXT = 3  # tokens of a sentence before its genes: species, assay, modality
 SURPLUS_ROWS = 5  # of the table, after its tokens
 FLAGS = ("learnable_pe", "specie", "assay", "modality")  # all must be true
 
@@ -72,6 +73,10 @@ def read_release(folder: Path, checkpoint: str, technology: str, trusted_sha256:
     with reading(config_path, "a configuration of Nicheformer"):
         demand_architecture(config_path, {key: (stated.get(key, True), True) for key in FLAGS})
         config = config_of(stated, tensors, prefix, config_path, weights)
+    if config.n_positions <= N_CONTEXT:
+        raise ModelError(
+            f"{config_path}: context_length is {config.n_positions}, which leaves no place for genes"
+        )
     source, special, genes = _read_genes(home, config.n_tokens - SURPLUS_ROWS)
     if max(genes.values()) >= config.n_tokens:
         raise ModelError(
