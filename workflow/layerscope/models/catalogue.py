@@ -79,12 +79,9 @@ FAMILIES: Mapping[str, Family] = {
         identifiers="any",
         species=HUMAN_AND_MOUSE,
     ),
+    # mouse cells by their human orthologs, as it was trained: of mouse genes it knows those that have none
     "nicheformer": Family(
-        module="layerscope.models.nicheformer",
-        foundation=True,
-        values=COUNTS,
-        identifiers="ensembl",
-        species=HUMAN_AND_MOUSE,
+        module="layerscope.models.nicheformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "state_se": Family(
         module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
