@@ -9,23 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from layerscope.verification.job import read_entry
 from torch import Tensor
 
 from layerscope.models.base import Network
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
 from layerscope.models.network_size import operations
+from layerscope.models.nicheformer_network import NicheformerConfig, NicheformerEncoder
 from layerscope.models.scconcept_network import ScConceptConfig, ScConceptEncoder
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
+from layerscope.models.state_se_network import StateConfig, StateEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
 from layerscope.models.transformer import Sizes
 from layerscope.models.uce_network import UCEConfig, UCEEncoder
-from layerscope.verification.job import read_entry
 
 ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697
+NICHEFORMER_ROWS, STATE_GENES = 20345, 19790
 TRANSCRIPTFORMER_GENES, UCE_TOKENS, UCE_HUMAN_GENES = 19800, 145469, 19790
 SCCONCEPT_GENES = 20000  # about as many as code for proteins
 
@@ -173,6 +176,28 @@ TRANSCRIPTFORMER = RealSize(
     longest=2048,
     causal=True,
 )
+NICHEFORMER = RealSize(
+    network=NicheformerEncoder,
+    config=NicheformerConfig(
+        n_tokens=NICHEFORMER_ROWS, n_positions=1500, **sizes_of("nicheformer", heads=16)
+    ),
+    n_ids=NICHEFORMER_ROWS,
+    longest=1500,
+)
+STATE_SE = RealSize(
+    network=StateEncoder,
+    config=StateConfig(
+        n_tokens=STATE_GENES,
+        token_width=5120,
+        n_bins=10,
+        bin_width=512,
+        output_size=2048,
+        n_dataset=10,
+        **sizes_of("state_se_600m", heads=16),
+    ),
+    n_ids=STATE_GENES,
+    longest=2049,
+)
 
 MODELS: Mapping[str, Mapping[str, RealSize]] = {
     "scfoundation": {"": SCFOUNDATION},
@@ -193,6 +218,8 @@ MODELS: Mapping[str, Mapping[str, RealSize]] = {
         "170m": scconcept("scconcept_170m", 16, 20001, pretrained_width=640),
     },
     "uce": {"4layer": uce("uce_4layer"), "33layer": uce("uce_33layer")},
+    "nicheformer": {"": NICHEFORMER},
+    "state_se": {"600m": STATE_SE},
 }
 
 

@@ -18,7 +18,9 @@ from model_examples import (
     write_scgpt,
     write_tahoe_x1,
 )
+from nicheformer_examples import write_nicheformer
 from scconcept_examples import write_scconcept
+from state_se_examples import write_state_se
 from transcriptformer_examples import write_transcriptformer
 from uce_examples import SMALL, write_uce
 
@@ -70,6 +72,14 @@ EXAMPLES = {
             gene=SYMBOL,
             settings=SMALL,
             untrained=frozenset({"pe_embedding.weight"}),
+        ),
+        Example(family="nicheformer", write=write_nicheformer, gene=ENSEMBL),
+        Example(
+            family="state_se",
+            write=write_state_se,
+            gene=SYMBOL,
+            settings={"gene_order": "vocabulary"},
+            untrained=frozenset({"proteins.weight"}),
         ),
         Example(
             family="transcriptformer",

@@ -90,7 +90,8 @@ def test_cells_at_real_size_fill_batches_and_are_no_longer_than_the_model_takes(
         lengths = gpu_check.lengths_of(name, size, small=False)
         assert lengths.sum() > gpu_check.TOKEN_BUDGET["cuda"] and lengths.max() <= size.longest
         assert (np.diff(lengths) <= 0).all()
-    assert set(lengths) == {1070} and name == "uce 33layer"
+        if name.startswith("uce"):
+            assert set(lengths) == {1070}
 
 
 def test_a_bound_that_is_not_kept_or_not_a_number_fails(gpu_check):

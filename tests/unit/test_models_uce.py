@@ -207,9 +207,7 @@ def test_a_table_of_chromosomes_that_is_cut_off_shows_in_a_release_of_known_size
     [
         ("species_offsets.pkl", pickle.dumps({"human": print}), "wants to import builtins.print"),
         ("species_offsets.pkl", pickle.dumps({"human": "x"}), "is 'x', not a number"),
-        ("species_chrom.csv", b"version https://git-lfs.github.com/spec/v1\n", "Git-LFS pointer"),
         ("species_chrom.csv", b"a,b\n1,2\n", "it has no 'species'"),
-        ("3layer_model.torch", b"\x1f\x8b" + bytes(600), "gzip archive under a wrong name"),
     ],
 )
 def test_what_is_no_such_file_is_recognised(release, name, content, message):

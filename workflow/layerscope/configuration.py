@@ -137,11 +137,7 @@ class _Configuration(Settings):
     def read(cls, given: Mapping[str, Any], where: str = "") -> Self:
         """Check a configuration against its keys and against itself, and fill in the defaults.
 
-        Raises
-        ------
-        ConfigError
-            If a key is unknown, a value is not allowed, or a name stands for nothing: names the key, the
-            value and what is allowed.
+        A ConfigError names the key, the value and what is allowed.
         """
         try:
             configuration = cls.model_validate(given, context=STUDY)
@@ -270,13 +266,7 @@ class _Configuration(Settings):
         return entry
 
     def stored_layers(self, model: str, condition: str) -> dict[str, str]:
-        """The layers of such a model, in order, and the array of each in the file of a condition's cells.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such file or array.
-        """
+        """Its layers in order, and the array of each in a condition's file; a ConfigError without a file."""
         from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
 
         entry, where = self.stored(model), f"models: {model}: source"

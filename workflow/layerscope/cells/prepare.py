@@ -18,7 +18,7 @@ from layerscope.cells.canonical import CellsWriter, standard_table
 from layerscope.cells.gene_names import GeneNames
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, judge
-from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.joining import joined_genes, joined_obs
 from layerscope.cells.obs import write_obs
 from layerscope.cells.orthologs import OrthologTable, share_of_counts
@@ -86,19 +86,9 @@ def prepare(
     read += [Path(chosen.orthologs.table)] if chosen.orthologs else []
     for path in outputs:
         refuse_overwriting(path, *read)
-    try:
+    with damage_named(*inputs):
         sources = READERS[chosen.kind](inputs, chosen)
         write_prepared(joined(sources, chosen, condition, gene_names), outputs)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _unreadable(inputs, error) from error
-
-
-def _unreadable(inputs: Sequence[str | Path], error: OSError) -> DataError:
-    """What to say of the inputs when HDF5 cannot read one of them."""
-    reasons = [why_unreadable(path, error) for path in inputs]
-    return next((reason for reason in reasons if "filter" in str(reason)), reasons[0])
 
 
 def write_prepared(cells: Cells, outputs: Sequence[str | Path]) -> None:
@@ -234,11 +224,16 @@ class Cells:
             guard = StreamGuard(source.where, self.values, source.obs.index, source.var.index)
             for block_rows, block in source.matrix.blocks(rows):
                 guard.check(block_rows, block)
-                unlogged = self._unlogged(part.genes(block))
+                block = part.genes(block)
+                # shares of a cell's total are those of values before any logarithm
+                unlogged = block.expm1() if self.values == "log_normalised" else block
                 self.metrics.measure(block_rows + part.first, unlogged, self._mitochondrial)
         if self._orthologs:
             self._judge_orthologs()
-        filter_cells(self.metrics, self.settings.quality, self.summary, self.values, self._no_mitochondria())
+        without = "the genes have no symbols" if self._mitochondrial is None else ""
+        if self._mitochondrial is not None and not self._mitochondrial.any():
+            without = "no gene's symbol starts with MT-"
+        filter_cells(self.metrics, self.settings.quality, self.summary, self.values, without)
         self._demand_some("quality")
         if self.settings.task == "perturbation":
             self._select()
@@ -288,11 +283,6 @@ class Cells:
         chosen = capped(obs.index, strata, most, self.settings.selection.seed, every_stratum=True)
         keep[passed[chosen]] = True
         self.summary.filter_cells("selection", "max_cells", most, keep)
-
-    def _no_mitochondria(self) -> str:
-        if self._mitochondrial is None:
-            return "the genes have no symbols"
-        return "" if self._mitochondrial.any() else "no gene's symbol starts with MT-"
 
     def choose_genes(self) -> np.ndarray:
         """Positions of the genes that are kept: detected in enough of the kept cells."""
@@ -372,10 +362,6 @@ class Cells:
         for part, rows in self._used():
             for _, block in part.source.matrix.blocks(rows):
                 yield part.genes(block)
-
-    def _unlogged(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Values before any logarithm, in which shares of a cell's total can be taken."""
-        return block.expm1() if self.values == "log_normalised" else block
 
     def _canonical(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
         """Values as the canonical file holds them: normalised values are logged here, once."""

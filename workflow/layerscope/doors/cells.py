@@ -36,23 +36,7 @@ def prepared(
 ) -> Path:
     """Write canonical cells into a folder, as ``prepare_cells`` does; the file.
 
-    Parameters
-    ----------
-    cells
-        An AnnData, which is not changed, or a file.
-    settings
-        See :class:`layerscope.cells.settings.CellSettings`.
-    condition
-        Its name, for messages and provenance.
-    folder
-        Where to.
-    gene_names
-        Table of symbols and Ensembl ids, where the cells have only one of them: a file, or ``hgnc``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings, or the cells, cannot be used.
+    ``gene_names`` is the file or the name of a table, where the cells have only symbols or Ensembl ids.
     """
     output, summary = folder / "cells.h5ad", folder / "summary.tsv"
     gene_names = gene_names_table(gene_names) if gene_names is not None else None
@@ -96,13 +80,7 @@ def names_of(cells: Cells) -> list[str]:
 
 
 def stored_embedding(cells: Cells, key: str) -> npt.NDArray[Any]:
-    """An array of ``obsm``, shape ``(n_cells, width)``.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name.
-    """
+    """An array of ``obsm``, shape ``(n_cells, width)``; a DataError if there is none of that name."""
     name = key.removeprefix("obsm/")
     if not isinstance(cells, str | Path):
         _demand_key(name, list(cells.obsm), "adata")

@@ -83,9 +83,8 @@ def embed(
         raise ConfigError("embed: obsm=True writes into an AnnData, and a path was given; use output=...")
     how = ExtractionSettings.read({name: more[name] for name in HOW if name in more}, "embed")
     chosen = chosen_model(model, weights, accept_licence=accept_licence)
-    chosen = replace(
-        chosen, settings={**chosen.settings, **(settings or {})}, pooling=pooling or chosen.pooling
-    )
+    options = {**chosen.settings, **(settings or {})}
+    chosen = replace(chosen, settings=options, pooling=pooling or chosen.pooling)
     scratch = tempfile.TemporaryDirectory(prefix="layerscope-")
     folder = Path(scratch.name)
     file = Path(output) if output is not None else folder / "layers.h5ad"
@@ -96,7 +95,10 @@ def embed(
         gene_names = needed_gene_names(cells, chosen.family, of_cells)
     canonical = prepared(cells, of_cells, "cells", folder, gene_names)
     if chosen.weights is None:
-        _run_baseline(chosen, canonical, file, layers, seed)
+        from layerscope.models.baselines import compute_baseline
+
+        _chosen_layers(layers, 0, chosen.name)
+        compute_baseline(chosen.family, canonical, file, chosen.settings, seed)
     else:
         _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
@@ -104,15 +106,6 @@ def embed(
     if obsm and not isinstance(cells, str | Path):
         made.to_obsm(cells)
     return made
-
-
-def _run_baseline(
-    model: ChosenModel, cells: Path, output: Path, layers: str | Sequence[str], seed: int
-) -> None:
-    from layerscope.models.baselines import compute_baseline
-
-    _chosen_layers(layers, 0, model.name)
-    compute_baseline(model.family, cells, output, model.settings, seed)
 
 
 def _run_model(
@@ -161,12 +154,6 @@ def _chosen_layers(layers: str | Sequence[str], n_layers: int, model: str) -> li
     return wanted
 
 
-def _words() -> dict[str, str]:
-    """Keywords beside those that the signature names; perturbations are selected by the task's call alone."""
-    words = {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()}
-    del words["selection"]
-    return words
-
-
-KEYWORDS = _words()
+KEYWORDS = {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()}
+del KEYWORDS["selection"]  # perturbations are selected by the task's call alone
 keywords.show(embed, KEYWORDS)

@@ -39,15 +39,7 @@ def needed_gene_names(cells: Cells, family: str, settings: Mapping[str, Any]) ->
 
 
 def gene_names_table(table: str | Path) -> Path:
-    """The file of a table of gene names; one that is named is fetched once, into the cache.
-
-    Raises
-    ------
-    ConfigError
-        If there is neither a file nor a table of that name.
-    SourceError
-        If the table cannot be fetched.
-    """
+    """The file of a table of gene names; one of ``config/datasets.yaml`` is fetched once, into the cache."""
     from layerscope.sources.fetch import fetch
 
     known = read_study(repository() / "config" / "datasets.yaml")["gene_names"]

@@ -72,6 +72,16 @@ FAMILIES: Mapping[str, Family] = {
         identifiers="any",
         species=HUMAN_AND_MOUSE,
     ),
+    "nicheformer": Family(
+        module="layerscope.models.nicheformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "state_se": Family(
+        module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),

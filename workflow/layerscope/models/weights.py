@@ -278,7 +278,8 @@ def load_strictly(
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
+        If a tensor is missing, unexpected, of another shape, no floating-point numbers or not finite; by its
+        name in the checkpoint.
     """
     needed = module.state_dict()
     tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
@@ -301,6 +302,9 @@ def load_strictly(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
                     f"{stated_in} asks for {(rows // len(names), *rest)}"
                 )
+            if not tensors[part].is_floating_point():
+                held = str(tensors[part].dtype).removeprefix("torch.")
+                raise ModelError(f"{path}: {part} holds {held}, expected floating-point numbers")
             demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]

@@ -66,11 +66,7 @@ def open_named(path: str | Path) -> tuple[h5py.File, str]:
 
 
 def read_record(file: h5py.File) -> dict[str, Any]:
-    """What a slice says about the larger file that it was cut from; empty for any other file.
-
-    ``name``, ``url``, ``n_cells`` and ``n_bytes`` are those of the larger file; ``before`` is what was left
-    out, as rows of the summary.
-    """
+    """What a slice says about the larger file that it was cut from; empty for any other file."""
     if "uns" not in file or SLICE_RECORD not in file["uns"]:
         return {}
     record: dict[str, Any] = json.loads(file["uns"][SLICE_RECORD].asstr()[()])
@@ -103,13 +99,7 @@ def source_cells(
     matrix_name: str,
     settings: CellSettings,
 ) -> SourceCells:
-    """Cells from the tables and a matrix of an AnnData, wherever they lie.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings name what there is not, or the tables do not fit the matrix.
-    """
+    """Cells from the tables and a matrix of an AnnData, wherever they lie."""
     cells, name = source_labels(columns, cell_ids, settings), columns.name
     if matrix.shape != (len(cell_ids), len(features)):
         raise DataError(
@@ -158,10 +148,7 @@ def demand_tables(file: h5py.File, name: str) -> None:
 
 
 def read_features(file: h5py.File, matrix_name: str) -> tuple[pd.DataFrame, list[str]]:
-    """The table of a matrix's features, and why columns that cannot be read are left out.
-
-    ``raw`` shares with ``var`` the column of feature types, where its own table has none.
-    """
+    """A matrix's features (those of ``raw`` with types of ``var``), and why columns of them are left out."""
     features, unreadable = readable_table(genes_of(file, matrix_name))
     if matrix_name.startswith("raw") and "var" in file:
         features = with_types(features, readable_table(file["var"])[0])

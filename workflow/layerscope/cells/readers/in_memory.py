@@ -31,17 +31,7 @@ MAX_SAMPLE = 400
 def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     """Read the tables of an AnnData, which is not changed, and make its rows of values available.
 
-    Parameters
-    ----------
-    adata
-        Cells x genes.
-    settings
-        As of a file: ``matrix`` is ``X``, ``raw`` or ``layers/NAME``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings name what there is not, or a matrix is of a kind that cannot be read by rows.
+    Settings are as of a file, and so are the errors.
     """
     matrix_name = _matrix_name(adata, settings.matrix or "X")
     cells = source_cells(
