@@ -271,7 +271,11 @@ def test_names_that_models_need_and_a_file_of_ones_own_lacks_are_from_hgnc(
     )
     assert study(symbols, ["hvg_pca"]).gene_names_file("own") == []
     assert study(symbols, [model], gene_names=None).gene_names_file("own") == []
-    assert study(["Trp53", "Cd3e", "Ms4a1"], [model]).gene_names_file("own") == []
+    mouse = ["Trp53", "Cd3e", "Ms4a1"]
+    assert study(mouse, [model]).gene_names_file("own") == []
+    for content, needed in (("human\tmouse\nTP53\tTrp53\nCD3E\tCd3e\n", hgnc), ("human\tmouse\n", [])):
+        (table := tmp_path / f"{len(content)}.tsv").write_text(content)
+        assert study(mouse, [model], orthologs={"table": str(table)}).gene_names_file("own") == needed
 
 
 def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(

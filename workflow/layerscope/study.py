@@ -282,7 +282,8 @@ class Study(Configuration):
             return ""
         from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
 
-        reading = dataset.model_dump_json(include={"matrix", "genes", "genome"}, exclude_unset=True)
+        parts = {"matrix", "genes", "genome", "orthologs"}
+        reading = dataset.model_dump_json(include=parts, exclude_unset=True)
         tables = needed_gene_names(dataset.source.path, reading, families)
         return next((table for table in tables if table in self.gene_names), "")
 
