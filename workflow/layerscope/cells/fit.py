@@ -10,8 +10,7 @@ import pandas as pd
 
 from layerscope.cells.genes import organism
 
-HUMAN_GENE_NAMES = "hgnc"
-"""Table of ``config/datasets.yaml`` with symbols and Ensembl ids of human genes."""
+HUMAN_GENE_NAMES = "hgnc"  # table of ``config/datasets.yaml`` with symbols and Ensembl ids of human genes
 IDENTIFIERS = {"symbol": ("symbol", "gene symbols"), "ensembl": ("ensembl_id", "Ensembl ids")}
 
 

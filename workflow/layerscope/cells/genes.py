@@ -42,13 +42,8 @@ INDEX = "index"
 SAMPLE = 2000
 MAJORITY = 0.5
 SYMBOL_COLUMNS = (
-    "symbol",
-    "gene_symbol",
-    "gene_symbols",
-    "gene_name",
-    "gene_names",
-    "feature_name",
-    "gene_short_name",
+    *("symbol", "gene_symbol", "gene_symbols"),
+    *("gene_name", "gene_names", "feature_name", "gene_short_name"),
 )
 ENSEMBL_COLUMNS = ("ensembl_id", "ensembl_gene_id", "gene_id", "gene_ids", "feature_id", "ensembl")
 
@@ -115,14 +110,6 @@ def is_mitochondrial(var: pd.DataFrame) -> np.ndarray | None:
     return mitochondrial
 
 
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Make names unique: the second ``A`` becomes ``A-1`` (or the next that is free)."""
-    from anndata.utils import make_index_unique
-
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on names that end in -1
-        return list(make_index_unique(pd.Index(names, dtype=object)))
-
-
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
@@ -130,6 +117,8 @@ def identify(
 
     ``mapping`` gives the columns of ``var`` (or ``"index"``); what it does not give is told by usual names.
     """
+    from anndata.utils import make_index_unique
+
     index = [name.strip() for name in index]
     if not index:
         raise DataError(f"{where}: there are no genes")
@@ -140,8 +129,9 @@ def identify(
             genes = _column(index, var, column, where, name)
             _demand_kind(genes, name, column, where)
             table[name] = [strip_version(gene) for gene in genes] if name == "ensembl_id" else genes
-    names = [strip_version(gene) for gene in index]
-    return pd.DataFrame(table, index=pd.Index(unique_names(names), dtype=object))
+    names = pd.Index([strip_version(gene) for gene in index], dtype=object)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on names that end in -1
+        return pd.DataFrame(table, index=make_index_unique(names))
 
 
 def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:

@@ -202,11 +202,10 @@ class CellStream:
 
     def _optional(self) -> list[str]:
         """The optional columns of ``obs`` that are there."""
-        present = column_names(self._file["obs"])
-        for name in self._model.optional_obs_columns:
-            if name not in present:
-                log.warning("%s has no obs[%r], which the model would use", self.path, name)
-        return [name for name in self._model.optional_obs_columns if name in present]
+        optional, present = self._model.optional_obs_columns, column_names(self._file["obs"])
+        for name in (name for name in optional if name not in present):
+            log.warning("%s has no obs[%r], which the model would use", self.path, name)
+        return [name for name in optional if name in present]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:
         """A column of numbers as it is, of text as one small number per cell."""

@@ -22,8 +22,7 @@ from layerscope.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-NAME = "adata"
-"""What messages call the cells."""
+NAME = "adata"  # what messages call the cells
 MAX_SAMPLE = 400
 
 
@@ -32,20 +31,13 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
 
     Settings are as of a file, and so are the errors.
     """
-    matrix_name = _matrix_name(adata, settings.matrix or "X")
-    cells = source_cells(
-        _columns(adata, settings),
-        _cell_ids(adata),
-        _features(adata, matrix_name),
-        _rows(adata, matrix_name),
-        matrix_name,
-        settings,
-    )
-    return replace(
-        cells,
-        root_cell=_root_cell(adata),
-        counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
-    )
+    name, names = settings.matrix or "X", matrix_names(adata)
+    if name not in names:
+        raise ConfigError(f"{NAME}: no matrix {name!r}; {among(name, names)}. Mend `matrix`")
+    tables = _columns(adata, settings), _cell_ids(adata), _features(adata, name)
+    cells = source_cells(*tables, _rows(adata, name), name, settings)
+    cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
+    return replace(cells, root_cell=_root_cell(adata))
 
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
@@ -75,13 +67,6 @@ def matrix_names(adata: AnnData) -> list[str]:
     names = ["X"] if adata.X is not None else []
     names += ["raw"] if adata.raw is not None else []
     return [*names, *(f"layers/{name}" for name in adata.layers)]
-
-
-def _matrix_name(adata: AnnData, wanted: str) -> str:
-    names = matrix_names(adata)
-    if wanted not in names:
-        raise ConfigError(f"{NAME}: no matrix {wanted!r}; {among(wanted, names)}. Mend `matrix`")
-    return wanted
 
 
 def _column(adata: AnnData, name: str) -> pd.Series:
