@@ -101,7 +101,7 @@ def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
     ]
     if organism(genes) == "mouse":
         lines.append(
-            "these are mouse genes: models trained on human genes know them only by their orthologues"
+            "these are mouse genes: checkpoints that know human genes alone need `orthologs`, as well"
         )
     return lines
 

@@ -88,6 +88,12 @@ class Summary:
         self._record(step, name, threshold, self.kept, n_genes, remark, "")
         self.n_genes = n_genes
 
+    def remark(self, name: str, remark: str) -> None:
+        """Say something of a filter that is recorded."""
+        for row in self.rows:
+            if row["filter"] == name:
+                row["remark"] = remark
+
     def not_applied(self, step: str, name: str, threshold: object, reason: str) -> None:
         """Record a filter that was asked for and could not be applied."""
         self._record(step, name, threshold, self.kept, self.n_genes, f"not applied: {reason}", "")

@@ -67,7 +67,7 @@ def differentiating_cells(
     batch = rng.integers(0, settings.batches, n_cells)
     effects = batch_effects(settings.batches, settings.batch_spread, program, rng)
 
-    activity = _noisy(differentiation_activity(pseudotime, fate), DIFFERENTIATION_NOISE, rng)
+    activity = noisy(differentiation_activity(pseudotime, fate), DIFFERENTIATION_NOISE, rng)
     log_rates = program.base + activity @ program.loadings.T + effects[batch]
     obs = pd.DataFrame(
         {
@@ -117,7 +117,7 @@ def perturbed_cells(
     efficacy = np.where(is_control, 0.0, efficacy)
     lane = rng.integers(0, settings.lanes, n_cells)
 
-    activity = _noisy(activation_activity(states), ACTIVATION_NOISE, rng)
+    activity = noisy(activation_activity(states), ACTIVATION_NOISE, rng)
     activity *= 1.0 - efficacy[:, None] * known.strength[regulator]
     log_rates = program.base + activity @ program.loadings.T + effects[lane]
     log_rates += efficacy[:, None] * known.private[regulator]
@@ -144,7 +144,7 @@ def perturbed_cells(
     return Cells(obs, log_rates)
 
 
-def _noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:
+def noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:
     """Activities times log-normal noise of mean 1: cells of one state are not all alike."""
     noise = rng.normal(-(spread**2) / 2, spread, activity.shape)
     return np.asarray(activity * np.exp(noise))

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from layerscope import __version__
+from layerscope.demo.cohort import cohort_cells
 from layerscope.demo.counts import observe
 from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
 from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
-from layerscope.demo.settings import DRAWS, Atlas, Differentiation, Perturbation, Simulation
+from layerscope.demo.settings import DRAWS, Atlas, Cohort, Differentiation, Perturbation, Simulation
 from layerscope.files import whole
 from layerscope.settings import demand_known
 
@@ -61,6 +62,8 @@ def _cells(program: RegulatoryProgram, settings: Simulation, rng: np.random.Gene
     if isinstance(settings, Perturbation):
         states = np.repeat(np.arange(len(STATES)), settings.cells_per_state)
         return perturbed_cells(program, settings, states, rng)
+    if isinstance(settings, Cohort):
+        return cohort_cells(program, settings, rng)
     assert isinstance(settings, Differentiation)
     return differentiating_cells(program, settings, rng)
 

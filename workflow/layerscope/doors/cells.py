@@ -39,6 +39,7 @@ def prepared(
     """
     output, summary = folder / "cells.h5ad", folder / "summary.tsv"
     gene_names = gene_names_table(gene_names) if gene_names is not None else None
+    settings = with_orthologs_file(settings)
     if isinstance(cells, str | Path):
         prepare([cells], settings, condition, output, summary, gene_names)
     else:
@@ -48,9 +49,17 @@ def prepared(
     return output
 
 
+def with_orthologs_file(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the file of a table of orthologs that they name."""
+    orthologs = settings.get("orthologs")
+    if not isinstance(orthologs, Mapping) or "table" not in orthologs:
+        return dict(settings)
+    return {**settings, "orthologs": {**orthologs, "table": str(gene_names_table(orthologs["table"]))}}
+
+
 def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.DataFrame:
     """The cells' table alone, of those that the settings do not leave out; values are not looked at."""
-    chosen = CellSettings.read(settings, condition)
+    chosen = CellSettings.read({**settings, "orthologs": None}, condition)
     if not isinstance(cells, str | Path):
         sources = [in_memory.read_labels(cells, chosen)]
     elif chosen.kind == "h5ad":

@@ -12,7 +12,6 @@ from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.fit import Fit, fit
-from layerscope.cells.genes import organism
 from layerscope.cells.guesses import Column
 from layerscope.cells.labels import among
 from layerscope.cells.time_labels import order_times
@@ -83,6 +82,8 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     models, fits, remarks = _models(cells, wishes)
     if table := next((each.gene_names for each in fits.values() if each.gene_names), ""):
         dataset["gene_names"] = table
+    if table := next((each.orthologs for each in fits.values() if each.orthologs), ""):
+        dataset["orthologs"] = {"table": table}
     brought = _brought(cells)
     condition = {"dataset": name} | ({"max_cells": wishes.max_cells} if wishes.max_cells is not None else {})
     names = [name] if len(chosen) == 1 else [f"{name}_{task}" for task in chosen]
@@ -239,8 +240,10 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
 
     def how(model: str) -> Fit:
         entry = known[model]
-        family = _foundation(model).family if isinstance(entry, Control | FoundationModel) else entry.family
-        return fit(FAMILIES[family], cells.values, genes, cells.values_remark)
+        if isinstance(entry, Baseline):
+            return fit(FAMILIES[entry.family], cells.values, genes, cells.values_remark)
+        network = _foundation(model)
+        return fit(FAMILIES[network.family], cells.values, genes, cells.values_remark, network.species)
 
     for model in wishes.models:
         demand_known(model, known, "--models", "model")
@@ -256,9 +259,13 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
         able = [name for name in _licences(list(known)) if not how(name).lacks]
         hint = f"choose with --models: {', '.join(able)}" if able else "none can take these cells"
         remarks.append(f"No foundation model is in it; {hint}")
-    if organism(genes) == "mouse" and wanted:
-        remarks.append("These are mouse genes: models trained on human genes know them by equal names alone")
-    return chosen, {model: how(model) for model in chosen}, remarks
+    fits = {model: how(model) for model in chosen}
+    if human := [model for model in wanted if fits[model].orthologs]:
+        remarks.append(
+            f"These are mouse genes, and {', '.join(human)} know human ones: the cells are taken over their "
+            "human orthologs, for every model of the study"
+        )
+    return chosen, fits, remarks
 
 
 def _foundation(model: str) -> FoundationModel:

@@ -11,6 +11,7 @@ from typing import Any
 
 from layerscope.doors import keywords
 from layerscope.doors.cells import Cells, prepared
+from layerscope.doors.gene_names import needed_gene_names
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
 from layerscope.errors import ConfigError
@@ -88,7 +89,10 @@ def embed(
     file = Path(output) if output is not None else folder / "layers.h5ad"
     if isinstance(cells, str | Path):
         refuse_overwriting(file, cells)
-    canonical = prepared(cells, keywords.of_cells(more), "cells", folder, more.get(keywords.GENE_NAMES))
+    of_cells, gene_names = keywords.of_cells(more), more.get(keywords.GENE_NAMES)
+    if keywords.GENE_NAMES not in more:
+        gene_names = needed_gene_names(cells, chosen.family, of_cells)
+    canonical = prepared(cells, of_cells, "cells", folder, gene_names)
     if chosen.weights is None:
         from layerscope.models.baselines import compute_baseline
 

@@ -13,7 +13,6 @@ from layerscope.cells.fit import fit
 from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import cost_lines, measured
 from layerscope.doors.models import entries
-from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel
 from layerscope.models.settings import assignments
@@ -46,16 +45,16 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
         return []
     cells = describe(file)
     way = fit(FAMILIES[network.family], cells.values, cells.genes.var)
+    names = []
     if way.gene_names and not {"gene_names", "genes"} & set(options):
-        raise ConfigError(
-            f"{file}: {model} needs names of genes that the file lacks: "
-            f"--gene-names {way.gene_names} fetches them"
-        )
+        names = [
+            f"{file} lacks the names of genes that {model} knows: --gene-names {way.gene_names} is taken"
+        ]
     n_cells = min(options.get("max_cells") or len(cells.cell_ids), len(cells.cell_ids))
     fetched = options.get("weights") is None and weights_here(trained, network) != "cache"
     about = {"n_cells": n_cells, "genes_detected": cells.genes_detected}
     run = model_run(model, network, fetched, options.get("store", ""), **about)
-    return cost_lines([run], measured(options.get("device", "auto")))
+    return names + cost_lines([run], measured(options.get("device", "auto")))
 
 
 def score(

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scipy import sparse
 from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.genes import identify, organism
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
@@ -202,10 +204,11 @@ class CellStream:
 
     def _optional(self) -> list[str]:
         """The optional columns of ``obs`` that are there."""
-        optional, present = self._model.optional_obs_columns, column_names(self._file["obs"])
-        for name in (name for name in optional if name not in present):
-            log.warning("%s has no obs[%r], which the model would use", self.path, name)
-        return [name for name in optional if name in present]
+        present = column_names(self._file["obs"])
+        for name, instead in self._model.optional_obs_columns.items():
+            if name not in present and instead:
+                log.warning("%s has no obs[%r]: the model takes %s", self.path, name, instead)
+        return [name for name in self._model.optional_obs_columns if name in present]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:
         """A column of numbers as it is, of text as one small number per cell."""
@@ -216,6 +219,15 @@ class CellStream:
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
         return pd.Categorical(_texts(column))
+
+
+def organism_of(path: Path) -> str:
+    """Species of a file of cells by the names of its genes: ``human``, ``mouse`` or ``unknown``."""
+    with closing(open_compressed(path)) as file:
+        if "var" not in file:
+            return "unknown"
+        table, _ = readable_table(file["var"])
+        return organism(identify(read_index(file["var"]), table, {}, str(path)))
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ import torch
 
 from layerscope import __version__
 from layerscope.errors import ConfigError, ModelError
-from layerscope.extraction.cell_stream import CellStream
+from layerscope.extraction.cell_stream import CellStream, organism_of
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine
 from layerscope.extraction.partial_run import Column, PartialRun
@@ -158,7 +158,7 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         if (weights / name).is_file():
             demand_checksum(weights / name, known, "--sha256")
     with files_read() as files:
-        model = _model(weights, job)
+        model = _model(weights, job, organism_of(cells))
     pooling = job.pooling or model.default_pooling
     model.demand_pooling(pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
@@ -188,10 +188,10 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     )
 
 
-def _model(weights: Path, job: Extraction) -> FoundationModel:
+def _model(weights: Path, job: Extraction, organism: str) -> FoundationModel:
     settings = {name: value for name, value in job.settings.items() if name not in STREAM_SETTINGS}
     model: FoundationModel = implementation(job.family).load(
-        weights, Settings(settings, job.family), job.seed
+        weights, Settings(settings, job.family, organism), job.seed
     )
     if job.layers and job.layers != model.n_layers:
         raise ModelError(

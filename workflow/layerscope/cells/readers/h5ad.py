@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
 from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.recovery import RecoveredCounts
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import ConfigError, DataError
@@ -47,6 +48,15 @@ def read_labels(path: str | Path, settings: CellSettings) -> SourceCells:
     demand_tables(file, name)
     columns, cell_ids = stored_columns(file, name, settings.not_missing), read_index(file["obs"])
     return replace(source_labels(columns, cell_ids, settings), root_cell=root_cell(file, cell_ids))
+
+
+def read_genes(path: str | Path, settings: Reading) -> pd.DataFrame:
+    """Read the table of genes alone, as :func:`layerscope.cells.genes.identify` makes it."""
+    with closing(open_store(path)) as file:
+        name = Path(path).name
+        demand_tables(file, name)
+        features, _ = read_features(file, _matrix_name(file, settings.matrix, name))
+        return gene_table(features, settings, name).var
 
 
 def open_named(path: str | Path) -> tuple[h5py.File, str]:

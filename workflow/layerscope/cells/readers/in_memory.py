@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells.gene_table import gene_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.h5ad import root_cell, source_cells, source_labels, with_types
 from layerscope.cells.readers.source import SourceCells
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import TOTALS, where_counts_are
 from layerscope.errors import ConfigError, DataError
 
@@ -38,6 +39,11 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     cells = source_cells(*tables, _rows(adata, name), name, settings)
     cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
     return replace(cells, root_cell=_root_cell(adata))
+
+
+def read_genes(adata: AnnData, settings: Reading) -> pd.DataFrame:
+    """Read the table of genes alone."""
+    return gene_table(_features(adata, _matrix_name(adata, settings.matrix or "X")), settings, NAME).var
 
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
