@@ -110,6 +110,14 @@ def is_mitochondrial(var: pd.DataFrame) -> np.ndarray | None:
     return mitochondrial
 
 
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Make names unique: the second ``A`` becomes ``A-1`` (or the next that is free)."""
+    from anndata.utils import make_index_unique
+
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on names that end in -1
+        return list(make_index_unique(pd.Index(names, dtype=object)))
+
+
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
@@ -117,8 +125,6 @@ def identify(
 
     ``mapping`` gives the columns of ``var`` (or ``"index"``); what it does not give is told by usual names.
     """
-    from anndata.utils import make_index_unique
-
     index = [name.strip() for name in index]
     if not index:
         raise DataError(f"{where}: there are no genes")
@@ -129,9 +135,8 @@ def identify(
             genes = _column(index, var, column, where, name)
             _demand_kind(genes, name, column, where)
             table[name] = [strip_version(gene) for gene in genes] if name == "ensembl_id" else genes
-    names = pd.Index([strip_version(gene) for gene in index], dtype=object)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on names that end in -1
-        return pd.DataFrame(table, index=make_index_unique(names))
+    names = [strip_version(gene) for gene in index]
+    return pd.DataFrame(table, index=pd.Index(unique_names(names), dtype=object))
 
 
 def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:

@@ -32,9 +32,7 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
 
     Settings are as of a file, and so are the errors.
     """
-    name, names = settings.matrix or "X", matrix_names(adata)
-    if name not in names:
-        raise ConfigError(f"{NAME}: no matrix {name!r}; {among(name, names)}. Mend `matrix`")
+    name = _matrix_name(adata, settings.matrix or "X")
     tables = _columns(adata, settings), _cell_ids(adata), _features(adata, name)
     cells = source_cells(*tables, _rows(adata, name), name, settings)
     cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
@@ -73,6 +71,13 @@ def matrix_names(adata: AnnData) -> list[str]:
     names = ["X"] if adata.X is not None else []
     names += ["raw"] if adata.raw is not None else []
     return [*names, *(f"layers/{name}" for name in adata.layers)]
+
+
+def _matrix_name(adata: AnnData, wanted: str) -> str:
+    names = matrix_names(adata)
+    if wanted not in names:
+        raise ConfigError(f"{NAME}: no matrix {wanted!r}; {among(wanted, names)}. Mend `matrix`")
+    return wanted
 
 
 def _column(adata: AnnData, name: str) -> pd.Series:
