@@ -12,8 +12,7 @@ from layerscope.models.entries import Baseline, Control, FoundationModel, Stored
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
 
-PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
-"""Models whose scores stand in the paper's tables."""
+PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}  # models whose scores stand in the paper's tables
 PRETRAINED_FILES = {
     "scfoundation": ("models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"),
     "tahoe_x1": (
@@ -79,12 +78,12 @@ class Study(Configuration):
     def is_repetition(self, model: str) -> bool:
         """Whether a model is a control of which the study has another, of a lower seed."""
         entry = self.models[model]
-        others = [self.models[name] for name in self.study.models]
+        controls = [self.models[name] for name in self.study.models]
         return isinstance(entry, Control) and any(
-            isinstance(other, Control)
-            and (other.control, other.of) == (entry.control, entry.of)
-            and other.seed < entry.seed
-            for other in others
+            isinstance(control, Control)
+            and (control.control, control.of) == (entry.control, entry.of)
+            and control.seed < entry.seed
+            for control in controls
         )
 
     def layers(self, model: str) -> list[str]:
@@ -121,11 +120,8 @@ class Study(Configuration):
 
     def fetched_models(self) -> list[str]:
         """Models whose weights are fetched."""
-        return [
-            name
-            for name, entry in self.models.items()
-            if isinstance(entry, FoundationModel) and entry.weights.fetch
-        ]
+        entries = self.models.items()
+        return [name for name, entry in entries if isinstance(entry, FoundationModel) and entry.weights.fetch]
 
     def simulation_settings(self, draw: str) -> dict[str, Any]:
         """Sizes of a draw."""
@@ -192,10 +188,9 @@ class Study(Configuration):
 
     def datasets_from(self, *places: str) -> list[str]:
         """Datasets whose cells come from one of these kinds of source."""
+        sources = {name: entry.source for name, entry in self.datasets.items()}
         return [
-            name
-            for name, entry in self.datasets.items()
-            if any(getattr(entry.source, place) is not None for place in places)
+            name for name in sources if any(getattr(sources[name], place) is not None for place in places)
         ]
 
     def weights_source(self, model: str, file: str) -> dict[str, Any]:
@@ -215,16 +210,13 @@ class Study(Configuration):
     def slice_settings(self, dataset: str) -> dict[str, Any]:
         """Where a large file is, and which of its cells the conditions of the dataset ask for."""
         entry = self.datasets[dataset]
-        selections = [
-            stated(condition.selection) if condition.selection else {}
-            for condition in self.conditions.values()
-            if condition.dataset == dataset
-        ]
+        conditions = (condition for condition in self.conditions.values() if condition.dataset == dataset)
+        first = next((condition.selection for condition in conditions), None)
         reading = {"kind", "columns", "control", "genes", "genome", "labels", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,
-            "selection": (selections or [{}])[0] | {"seed": self.seeds.selection},
+            "selection": (stated(first) if first else {}) | {"seed": self.seeds.selection},
         }
 
     def task(self, condition: str) -> str:
@@ -303,9 +295,8 @@ class Study(Configuration):
         settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
         for table in self.orthologs_file(condition):
             settings["orthologs"]["table"] = table
-        settings |= entry.model_dump(
-            mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
-        )
+        own = {"task", "subset", "exclude", "dataset"}
+        settings |= entry.model_dump(mode="json", exclude_unset=True, include=own)
         needed = self.needed_columns(condition)
         settings |= {"needed": list(needed)} if needed else {}
         settings["quality"] = stated(self.quality) | stated(entry.quality)
@@ -357,9 +348,8 @@ class Study(Configuration):
 
     def reference_of_sums(self, condition: str) -> list[str]:
         """The reference whose design says what sums are taken of, if protocol strict is to be scored."""
-        return (
-            self.reference_folder(condition, "strict") if "strict" in self.protocols("perturbation") else []
-        )
+        is_strict = "strict" in self.protocols("perturbation")
+        return self.reference_folder(condition, "strict") if is_strict else []
 
     def design_of_sums(self, condition: str) -> list[str]:
         """That design."""

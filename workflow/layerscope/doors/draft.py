@@ -24,12 +24,10 @@ from layerscope.settings import demand_known
 from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
 
-Columns = Mapping[str, Column]
-"""Columns of the file by standard name."""
+Columns = Mapping[str, Column]  # columns of the file by standard name
 OF_TIME = ("root", "time_order")
 TWIN = "_untrained_1"
-MIN_SCREEN = 4
-"""Perturbations from which on a file is rather a screen than cells under a treatment."""
+MIN_SCREEN = 4  # perturbations from which on a file is rather a screen than cells under a treatment
 NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 FILTERS = """
 # Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
@@ -228,8 +226,7 @@ def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str)
     )
 
 
-NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}
-"""What a task needs beside its columns."""
+NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}  # what a task needs beside its columns
 
 
 def _protocols(task: str, columns: Mapping[str, Column]) -> list[str]:

@@ -169,14 +169,13 @@ def _ahead(
     reader: ThreadPoolExecutor, engine: Engine, windows: Iterable[npt.NDArray[np.int64]]
 ) -> Iterator[Window]:
     """Yield windows of cells, the next one being read while one is used."""
-    coming: Future[Window] | None = None
+    coming: list[Future[Window]] = []
     for rows in windows:
-        following = reader.submit(engine.read, rows)
-        if coming is not None:
-            yield coming.result()
-        coming = following
-    if coming is not None:
-        yield coming.result()
+        coming.append(reader.submit(engine.read, rows))
+        if len(coming) > 1:
+            yield coming.pop(0).result()
+    for window in coming:
+        yield window.result()
 
 
 class _LogLines:

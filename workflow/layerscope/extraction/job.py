@@ -119,12 +119,9 @@ class Run:
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
         with PartialRun(folder, identity, self.columns, cells) as partial_run:
             Engine(self.model, self.stream, partial_run, self.pooling, self.device, self.budget).run()
-            provenance = {
-                **self.provenance,
-                "n_refused": len(partial_run.refused),
-                "refused": dict(sorted(Counter(partial_run.refused.values()).items())),
-                "n_shortened": partial_run.n_shortened,
-            }
+            reasons = dict(sorted(Counter(partial_run.refused.values()).items()))
+            counts = {"n_refused": len(partial_run.refused), "refused": reasons}
+            provenance = self.provenance | counts | {"n_shortened": partial_run.n_shortened}
             refused = {row - cells.start: reason for row, reason in partial_run.refused.items()}
             cell_ids = self.stream.cell_ids[cells.start : cells.stop]
             write_embeddings(output, cell_ids, partial_run.blocks(), provenance, refused)

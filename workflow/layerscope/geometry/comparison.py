@@ -19,8 +19,7 @@ from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
 
 Places = NDArray[np.intp]
-Kernels = Mapping[tuple[str, str], Kernel]
-"""By model and layer."""
+Kernels = Mapping[tuple[str, str], Kernel]  # by model and layer
 TEXT = ("condition", "model", "layer", "other_model", "other_layer")
 
 
@@ -47,11 +46,6 @@ def compare_layers(
     output
         The table to make: ``condition``, ``model``, ``layer``, ``other_model``, ``other_layer``, ``cka``,
         ``n_cells``.
-
-    Raises
-    ------
-    DataError
-        If the model accepts too few cells, or bytes of a layer were changed.
     """
     refuse_overwriting(output, embeddings)
     size = GeometrySettings.read(settings).alignment_cells
@@ -88,11 +82,6 @@ def compare_with_baselines(
     output
         The table to make, with the columns of ``tables``: of each model its own rows and then one per layer
         and baseline.
-
-    Raises
-    ------
-    DataError
-        If files of a condition are not of the same cells, or too few cells are accepted by all.
     """
     refuse_overwriting(output, *tables, *embeddings, *baselines)
     size = GeometrySettings.read(settings).alignment_cells

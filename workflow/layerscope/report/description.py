@@ -74,21 +74,13 @@ def _settings(study: Study) -> dict[str, Any]:
     }
     studied = study.study.model_dump(mode="json", exclude={"title"})
     sections = ("extraction", "pretraining", "resampling", "choice", "geometry")
-    tasks = {
-        task: {
-            protocol: study.protocol_settings(task, protocol).as_config()
-            for protocol in study.all_protocols(task)
-        }
-        for task in study.tasks()
-    }
-    return {
-        "study": studied,
-        "conditions": conditions,
-        "models": models,
-        "quality": study.quality.stated(),
-        **{name: getattr(study, name).as_config() for name in sections},
-        **tasks,
-    }
+    settings = {"study": studied, "conditions": conditions, "models": models}
+    settings |= {"quality": study.quality.stated()}
+    settings |= {name: getattr(study, name).as_config() for name in sections}
+    for task in study.tasks():
+        protocols = study.all_protocols(task)
+        settings[task] = {of: study.protocol_settings(task, of).as_config() for of in protocols}
+    return settings
 
 
 def _versions() -> dict[str, str]:

@@ -98,13 +98,6 @@ def write_report(
         The compared representations: the answer for conditions without layers.
     behind
         Files of the study that the page names and does not show.
-
-    Raises
-    ------
-    ConfigError
-        If the settings do not describe the models.
-    DataError
-        If a table lacks a column or a figure is not SVG.
     """
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)

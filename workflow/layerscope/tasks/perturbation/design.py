@@ -51,22 +51,16 @@ class Design:
 def make_design(obs: pd.DataFrame, settings: StrictSettings, seed: int, where: str = "cells") -> Design:
     """Select equal numbers of cells and deal them into buckets; see :class:`Design`."""
     names, item = _items(obs, settings, where)
-    n_buckets = settings.buckets
+    n_buckets, cell_ids = settings.buckets, obs.index.tolist()
     wanted = settings.cells_per_perturbation // n_buckets * n_buckets
-    chance = Chance(seed, obs.index.tolist())
+    chance = Chance(seed, cell_ids)
     strata = combined_codes(obs, ["guide", *LANE_COLUMNS])
     lane = combined_codes(obs, list(LANE_COLUMNS))
     rows = [deal(item, strata, wanted, n_buckets, chance, 0)]
     for shuffle in range(1, settings.shuffles + 1):
         source = shuffled_within(lane, item >= 0, chance, shuffle)
         rows.append(deal(item[source], strata[source], wanted, n_buckets, chance, shuffle))
-    return Design(
-        names=names,
-        cell_ids=obs.index.tolist(),
-        n_buckets=n_buckets,
-        cells_per_perturbation=wanted,
-        groups=np.array(rows, dtype=np.int32),
-    )
+    return Design(names, cell_ids, n_buckets, wanted, np.array(rows, dtype=np.int32))
 
 
 def deal(
@@ -118,15 +112,11 @@ def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
 def write_design(path: str | Path, design: Design) -> None:
     """Write a design, always the same bytes for the same content."""
     about = {"n_buckets": design.n_buckets, "cells_per_perturbation": design.cells_per_perturbation}
+    names, cell_ids = (np.array(of, dtype=np.str_) for of in (design.names, design.cell_ids))
+    arrays = {"names": names, "cell_ids": cell_ids, "groups": design.groups}
     with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            allow_pickle=False,
-            names=np.array(design.names, dtype=np.str_),
-            cell_ids=np.array(design.cell_ids, dtype=np.str_),
-            groups=design.groups,
-            about=np.array(json.dumps(about, sort_keys=True)),
-        )
+        text = np.array(json.dumps(about, sort_keys=True))
+        np.savez_compressed(stream, allow_pickle=False, **arrays, about=text)
 
 
 def read_design(path: str | Path) -> Design:
