@@ -89,7 +89,21 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         apart = first(columns, "donor") or first(columns, "batch")
         across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
         cell_type = f"possible ({types.name}, {across})"
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"cell_type: {cell_type}"]
+    return [
+        f"trajectory: {trajectory}",
+        f"perturbation: {perturbation}",
+        f"cell_type: {cell_type}",
+        f"integration: {_integration(types, first(columns, 'batch'))}",
+    ]
+
+
+def _integration(types: Column | None, batches: Column | None) -> str:
+    """Whether batches can be asked to mix, and types to be told across them."""
+    if types is None or batches is None:
+        return f"needs a column of {'cell types' if batches else 'batches'}; none looks like one"
+    if len(batches.sizes) < 2:
+        return f"{batches.name} may name batches, but has one label"
+    return f"possible (batches {batches.name}, types {types.name})"
 
 
 def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:

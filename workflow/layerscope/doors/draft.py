@@ -175,11 +175,15 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("trajectory")
     if with_control and not is_screen:
         tasks.append("perturbation")
+    if "cell_type" in columns and "batch" in columns and len(columns["batch"].sizes) > 1:
+        tasks.append("integration")
     return tasks
 
 
 def _needs_columns(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    for standard in TASKS[task].columns:
+    usual = TASKS[task].settings_of(_protocols(task, columns)[0], {})
+    named = [getattr(usual, key) for key in TASKS[task].column_settings]
+    for standard in filter(None, [*TASKS[task].columns, *named]):
         if standard not in columns:
             raise ConfigError(
                 f"{cells.path}: task {task} needs a column for {standard!r}, and none looks like one: name "
@@ -251,7 +255,11 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
             raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
     wanted = list(dict.fromkeys(wishes.models))
     twins = [twin for model in wanted if (twin := f"{model}{TWIN}") in known and twin not in wanted]
-    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    baselines = [
+        name
+        for name, entry in known.items()
+        if isinstance(entry, Baseline) and not how(name).lacks and not FAMILIES[entry.family].imports
+    ]
     chosen = [*wanted, *twins]
     chosen += [] if set(wanted) & set(baselines) else baselines
     remarks = []
