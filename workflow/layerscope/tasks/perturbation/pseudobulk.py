@@ -19,9 +19,9 @@ from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.centroids import add_by_group
-from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
+from layerscope.tasks.screens.labels import demand_labels, group_cells, largest, perturbation_sizes
+from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
