@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from layerscope import __version__
 from layerscope.cells.canonical import read_var
@@ -20,12 +17,12 @@ from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
+from layerscope.tasks.screens.blocks import csr_blocks
 from layerscope.tasks.screens.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 4096
 MIN_CONTROL_SAMPLES = 2
 OF_SAMPLES = {"pseudobulk_by", "min_cells_per_pseudobulk", "min_cells_per_perturbation", "max_perturbations"}
 
@@ -122,24 +119,6 @@ def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDAr
         for start, block in csr_blocks(file["X"]):
             add_by_group(total, group[start : start + block.shape[0]], block)
     return np.rint(total).astype(np.int64)
-
-
-def csr_blocks(
-    matrix: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
-) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """Yield the first row and the rows of each block of a CSR matrix in a file."""
-    n_rows, n_columns = (int(size) for size in matrix.attrs["shape"])
-    indptr = matrix["indptr"][()].astype(np.int64)
-    for start in range(0, n_rows, rows_at_once):
-        end = min(start + rows_at_once, n_rows)
-        values = slice(indptr[start], indptr[end])
-        yield (
-            start,
-            sparse.csr_matrix(
-                (matrix["data"][values], matrix["indices"][values], indptr[start : end + 1] - indptr[start]),
-                shape=(end - start, n_columns),
-            ),
-        )
 
 
 def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> list[str]:

@@ -21,9 +21,9 @@ from layerscope.tasks.perturbation.effects import (
     expression_sums,
     value_effects,
 )
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
+from layerscope.tasks.screens.blocks import csr_blocks
 from layerscope.tasks.screens.design import Design, halves
 
 Array = NDArray[np.float64]
