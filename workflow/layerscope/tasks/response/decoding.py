@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Truth:
-    """Effects on genes that are to be decoded, in every half, over the scale of each fold's training cells."""
+    """Effects on genes to be decoded, in every half, over the scale of each fold's training cells."""
 
     gram: Array  # products between perturbations, (n_folds, n, n_perturbations, n_perturbations)
     own: list[Array]  # of each perturbation, all effects on its own target genes, (n, n_perturbations, n_own)
@@ -47,6 +47,15 @@ class Errors:
     missed: Array
     effect: Array
     spread: Array
+    further: Array
+
+
+@dataclass(frozen=True)
+class Changes:
+    """By what the sums over all other perturbations change if a target does not train, ``(n_targets,)``."""
+
+    missed: Array
+    effect: Array
     further: Array
 
 
@@ -82,88 +91,122 @@ def choose_penalties(kernels: Array, truth: Truth, folds: Folds, penalties: tupl
     return np.array(chosen)
 
 
-def predictions(
-    kernels: Array, folds: Folds, penalty: Array, drawn: Array | None = None
-) -> tuple[Array, Array]:
-    """How much each training perturbation counts in the prediction of each held-out one, and in the mean.
+def fitted(kernel: Array, train: Mask, penalty: float) -> Array:
+    """How much each training perturbation counts in the prediction of every perturbation.
+
+    Ridge regression with an intercept, in products between perturbations: ``(n, n_perturbations,
+    n_perturbations)``, rows of the predicted, columns of those that train (0 elsewhere); rows sum to 1.
+    """
+    n, n_perturbations = kernel.shape[:2]
+    size = int(train.sum())
+    mean = np.where(train, 1 / size, 0.0)
+    centring = np.eye(n_perturbations) - mean
+    centred = centring @ kernel @ centring.T
+    inside = centred[:, train][:, :, train]
+    ridge = penalty * np.trace(inside, axis1=-2, axis2=-1) / size
+    # of a layer in which nothing differs every prediction is the mean
+    ridge = np.where(ridge > 0, ridge, 1.0)
+    slopes = np.linalg.solve(inside + ridge[:, None, None] * np.eye(size), centred[:, train])
+    weights = np.zeros((n, n_perturbations, n_perturbations))
+    weights[:, :, train] = np.swapaxes(slopes, -1, -2)
+    return weights + (1 - weights.sum(axis=-1, keepdims=True)) * mean
+
+
+def decode(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> tuple[Errors, Array]:
+    """Decode every perturbation from the folds in which its targets are held out.
 
     Parameters
     ----------
     kernels
-        As in :func:`choose_penalties`.
+        As in :func:`choose_penalties`, which gives the ``penalty`` of every fold.
+    truth
+        What is to be decoded. A perturbation's own target genes do not count in its row.
     folds
         What is held out.
-    penalty
-        Of every fold.
-    drawn
-        How often each perturbation is drawn into the training, once if None.
 
     Returns
     -------
-    Weights of predictions, shape ``(n, n_perturbations, n_perturbations)``, and of the training mean, shape
-    ``(n_perturbations, n_perturbations)``; a row of each held-out perturbation.
+    What was missed, and how much each training perturbation counts in each prediction, shape ``(n,
+    n_perturbations, n_perturbations)``.
     """
     n_perturbations = kernels.shape[-1]
-    weights = np.zeros((kernels.shape[1], n_perturbations, n_perturbations))
-    means = np.zeros((n_perturbations, n_perturbations))
-    for fold, (test, train) in enumerate(zip(folds.test, folds.train, strict=True)):
-        times = (np.ones(n_perturbations) if drawn is None else drawn)[train].astype(np.float64)
-        if not times.any():
-            times[:] = 1.0
-        mean = times / times.sum()
-        own = kernels[fold % len(kernels)]
-        inside = own[:, train][:, :, train]
-        across = own[:, test][:, :, train]
-        centre = inside @ mean
-        total = centre @ mean
-        inside = inside - centre[:, :, None] - centre[:, None, :] + total[:, None, None]
-        across = across - (across @ mean)[..., None] - centre[:, None, :] + total[:, None, None]
-        root = np.sqrt(times)
-        weighted = root[:, None] * inside * root
-        ridge = penalty[fold] * np.trace(weighted, axis1=-2, axis2=-1) / times.sum()
-        # of a layer in which nothing differs every prediction is the mean
-        ridge = np.where(ridge > 0, ridge, 1.0)
-        weighted[:, range(len(root)), range(len(root))] += ridge[:, None]
-        solved = np.linalg.solve(weighted, np.swapaxes(across * root, -1, -2))
-        slopes = np.swapaxes(solved, -1, -2) * root
-        slopes = slopes + (1 - slopes.sum(axis=-1, keepdims=True)) * mean
-        weights[np.ix_(range(len(weights)), test, train)] = slopes
-        means[np.ix_(test, train)] = mean
-    return weights, means
-
-
-def errors_of(weights: Array, means: Array, truth: Truth, folds: Folds) -> Errors:
-    """What predictions missed of the truth; a perturbation's own target genes do not count in its row."""
-    n, n_perturbations = weights.shape[:2]
     identity = np.eye(n_perturbations)
     missed, effect, spread, further = np.empty((4, n_perturbations))
-    for test, gram in zip(folds.test, truth.gram, strict=True):
-        held_out = np.flatnonzero(test)
-        distances = []
-        for one in held_out:
-            # differences to the prediction of the truths of the fold, of the mean, and of this truth to the mean
-            between = np.concatenate(
-                [
-                    weights[:, [one]] - identity[held_out],
-                    weights[:, [one]] - means[one],
-                    np.broadcast_to(identity[one] - means[one], (n, 1, n_perturbations)),
-                ],
-                axis=1,
-            )
-            squared = ((between @ gram) * between).sum(axis=-1)
+    weights = np.empty(kernels.shape[1:])
+    for fold, (test, train) in enumerate(zip(folds.test, folds.train, strict=True)):
+        held_out, gram, mean = np.flatnonzero(test), truth.gram[fold], train / train.sum()
+        predicted = fitted(kernels[fold % len(kernels)], train, float(penalty[fold]))
+        weights[:, test] = predicted[:, test]
+        for place, one in enumerate(held_out):
             own = truth.own[one]
-            if own.shape[-1]:
-                squared -= ((between @ own) ** 2).sum(axis=-1)
-            distances.append(squared.T)
-        of_all = np.array(distances)  # held out x (truths, to mean, truth to mean) x n
-        to_truths = of_all[:, :-2]
-        to_own = np.diagonal(to_truths, axis1=0, axis2=1).T[:, None]
-        missed[held_out] = to_own[:, 0].mean(axis=-1)
-        spread[held_out], effect[held_out] = of_all[:, -2].mean(axis=-1), of_all[:, -1].mean(axis=-1)
-        # its own truth is not further than itself, and ties count one half: it adds a half
-        share = ((to_truths > to_own) + 0.5 * (to_truths == to_own)).sum(axis=1) - 0.5
-        further[held_out] = share.mean(axis=-1) / max(len(held_out) - 1, 1)
-    return Errors(missed, effect, spread, further)
+            distances = squared(predicted[:, [one]] - identity[held_out], gram, own)
+            missed[one] = distances[:, place].mean()
+            effect[one] = squared((identity[one] - mean)[None, None], gram, own).mean()
+            spread[one] = squared(predicted[:, [one]] - mean, gram, own).mean()
+            further[one] = further_share(distances, place).mean()
+    return Errors(missed, effect, spread, further), weights
+
+
+def changes_without(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> Changes:
+    """By what :func:`decode` would miss more or less of all others, were a target left out of the training.
+
+    Predictions of a ridge regression without some of its rows have a closed form: they move by what the rows
+    count in them, times the residuals of the rows from a fit that has not seen them.
+    """
+    identity = np.eye(kernels.shape[-1])
+    changes = np.zeros((3, len(folds.units)))
+    for fold, (test, train) in enumerate(zip(folds.test, folds.train, strict=True)):
+        gram, held_out = truth.gram[fold], np.flatnonzero(test)
+        rows = np.flatnonzero(train)
+        rows = rows[np.argsort(folds.unit[rows], kind="stable")]
+        units, starts, sizes = np.unique(folds.unit[rows], return_index=True, return_counts=True)
+        predicted, mean = (
+            fitted(kernels[fold % len(kernels)], train, float(penalty[fold])),
+            train / train.sum(),
+        )
+        residuals = identity[rows] - predicted[:, rows]
+        for start, size in zip(starts, sizes, strict=True):
+            block = slice(start, start + size)
+            seen = np.eye(size) - predicted[:, rows[block]][:, :, rows[block]]
+            residuals[:, block] = np.linalg.solve(seen, residuals[:, block])
+        across = gram @ np.swapaxes(residuals, -1, -2)
+        # the mean without some rows is further from them, by the sum of their residuals from it
+        shifts = np.add.reduceat(identity[rows] - mean, starts, axis=0) / (len(rows) - sizes)[:, None]
+        for place, one in enumerate(held_out):
+            own, counted = truth.own[one], predicted[:, one, rows]
+            moves = np.add.reduceat(counted[..., None] * residuals, starts, axis=1)
+            of_moves = np.add.reduceat(counted[:, None] * across, starts, axis=2)
+            apart = predicted[:, [one]] - identity[held_out]
+            distances = squared(apart, gram, own)[..., None]
+            moved = distances - 2 * (apart @ of_moves - (apart @ own) @ np.swapaxes(moves @ own, -1, -2))
+            moved += ((moves * np.swapaxes(of_moves, -1, -2)).sum(-1) - ((moves @ own) ** 2).sum(-1))[:, None]
+            from_mean = (identity[one] - mean)[None, None]
+            changes[0, units] += (moved - distances)[:, place].mean(axis=0)
+            effects = squared(from_mean + shifts, gram, own) - squared(from_mean, gram, own)
+            changes[1, units] += effects.mean(axis=0)
+            further = further_share(moved, place) - further_share(distances, place)
+            changes[2, units] += further.mean(axis=0)
+    return Changes(*changes)
+
+
+def squared(sums: Array, gram: Array, own: Array) -> Array:
+    """Squared lengths over genes, but a perturbation's own, of weighted sums of effects."""
+    of_all = ((sums @ gram) * sums).sum(axis=-1)
+    return np.asarray(of_all - ((sums @ own) ** 2).sum(axis=-1))
+
+
+def further_share(distances: Array, own: int) -> Array:
+    """Share of the other truths that are further than the own one, ties one half: n x truths x ... to n x ...
+
+    One half where there is no other.
+    """
+    n_others = distances.shape[1] - 1
+    if not n_others:
+        return np.full_like(distances[:, 0], 0.5)
+    nearest = distances[:, [own]]
+    # the own truth ties with itself
+    counted = (distances > nearest) + 0.5 * (distances == nearest)
+    return np.asarray((counted.sum(axis=1) - 0.5) / n_others)
 
 
 def pearson_from_control(weights: Array, effects: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from layerscope.errors import DataError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
+from layerscope.tasks.response.jackknife import Ratio
 from layerscope.tasks.response.reference import (
     gene_names,
     make_reference,
@@ -19,7 +21,7 @@ from layerscope.tasks.response.reference import (
     why_undefined,
     write_reference,
 )
-from layerscope.tasks.response.scores import METRICS, Decoded, Ratio, ceiling_of, score_layer
+from layerscope.tasks.response.scores import METRICS, ceiling_of, score_layer
 from layerscope.tasks.response.targets import folds_of
 from layerscope.tasks.screens.design import deal_design, read_design, write_design
 from layerscope.tasks.screens.labels import demand_labels
@@ -54,7 +56,7 @@ def reference(job: ReferenceJob) -> None:
     folds = folds_of(effects.targets, settings.folds)
     write_design(job.folder / DESIGN, design)
     write_reference(job.folder / EFFECTS, effects)
-    write_ceiling(job.folder / CEILING, ceiling_of(effects, folds, settings, job.seed))
+    write_ceiling(job.folder / CEILING, ceiling_of(effects, folds, settings))
 
 
 def score(job: ScoringJob) -> Scored:
@@ -75,23 +77,22 @@ def score(job: ScoringJob) -> Scored:
     return score_layer(sums, layer.matrix[effects.cells.rows], effects, ceiling, job.settings, subject)
 
 
-def write_ceiling(path: Path, ceiling: dict[str, Decoded]) -> None:
+def write_ceiling(path: Path, ceiling: dict[str, Ratio]) -> None:
     """Write the scores of the genes' own effects, always the same bytes for the same content."""
-    arrays = {}
-    for metric, decoded in ceiling.items():
-        ratios = [decoded.score, *decoded.refits]
-        arrays[metric] = np.array([[ratio.above, ratio.below] for ratio in ratios])
-        arrays[f"{metric}_scale"] = np.array([decoded.score.offset, decoded.score.sign])
+    arrays = {
+        f"{metric}:{part}": values
+        for metric, ratio in ceiling.items()
+        for part, values in vars(ratio).items()
+    }
     with whole(path) as scratch, scratch.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def read_ceiling(path: Path) -> dict[str, Decoded]:
+def read_ceiling(path: Path) -> dict[str, Ratio]:
     """Read what :func:`write_ceiling` wrote; a DataError if the file is not such a ceiling."""
+    parts: dict[str, dict[str, Any]] = {}
     with arrays_of(path, "a ceiling of task response") as arrays:
-        ceiling = {}
-        for metric in (name for name in arrays.files if not name.endswith("_scale")):
-            offset, sign = arrays[f"{metric}_scale"].tolist()
-            score, *refits = [Ratio(above, below, offset, sign) for above, below in arrays[metric]]
-            ceiling[metric] = Decoded(score, refits)
-        return ceiling
+        for name in arrays.files:
+            metric, part = name.split(":")
+            parts.setdefault(metric, {})[part] = bool(arrays[name]) if part == "explained" else arrays[name]
+        return {metric: Ratio(**of_metric) for metric, of_metric in parts.items()}

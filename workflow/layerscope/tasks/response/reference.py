@@ -1,4 +1,4 @@
-"""The reference of task response: effects on genes in every half of the cells, and what they can be decoded from.
+"""The reference of task response: effects on genes in every half of the cells.
 
 All that scoring a layer needs of the cells' expression is here, so that no scoring job reads the matrix.
 """
@@ -33,7 +33,7 @@ SHUFFLE_OF_CELLS = 1_000_003
 
 @dataclass(frozen=True)
 class SingleCells:
-    """Some cells' own log expression (genes that vary most), and their perturbation with and without shuffle."""
+    """Some cells' own log expression, and their perturbation with and without shuffle."""
 
     rows: NDArray[np.int64]  # of the cells' table
     item: NDArray[np.int64]  # 0 the control
@@ -110,9 +110,7 @@ def make_reference(
         own_genes=np.array([[not own.isdisjoint(names) for names in named] for own in map(set, targets)]),
         first=first,
         effects=made[0][0],
-        shuffled=np.array([effects for effects, _ in made[1:]], dtype=np.float32).reshape(
-            len(made) - 1, -1, 2, *made[0][0].shape[2:]
-        ),
+        shuffled=np.array([effects for effects, _ in made[1:]], dtype=np.float32),
         scale=scale if settings.gene_scale == "sampling_sd" else np.ones_like(scale),
         cells=single_cells(expression, obs, design, seed),
     )

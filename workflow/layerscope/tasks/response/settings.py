@@ -35,8 +35,6 @@ class ResponseSettings(Resampled):
     """Shuffles of the cells' labels within lanes, each with everything re-run."""
     shuffle_splits: int = Field(default=2, ge=1)
     """Cell splits of each shuffle."""
-    refits: int = Field(default=20, ge=0)
-    """Bootstrap resamples of the training targets, each with everything re-run, for the interval."""
     penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), *UNIQUE] = (
         0.01,
         0.1,

@@ -13,13 +13,14 @@ TASK = Task(
     columns=("perturbation",),
     strata=("perturbation", "guide", "replicate", "batch"),
     drawn_references=("strict",),
-    intervals={"strict": "bootstrap over targets, with refits of the decoder"},
+    intervals={"strict": "jackknife over targets, those that are tested and those that train"},
     metrics={
         "decoding_r2": Metric(
             "R2 of decoded effects over the mean effect",
-            "The score says how much better effects on genes are decoded from that layer, in other cells and "
-            "for targets that were held out, than by the mean effect of all other targets: 1 is every effect, "
-            "0 no better than the mean. The layer has seen the cells: this is decoding, not prediction.",
+            "The score says how much better effects on genes are decoded from that layer, in other cells "
+            "and for targets that were held out, than by the mean effect of other targets: 1 is every "
+            "effect, 0 no better than the mean. The layer has seen the cells: this is decoding, not "
+            "prediction.",
         ),
     },
 )
