@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerscope.chance import Chance
-from layerscope.tasks.cell_type.design import Design, NoScoreError, design_of, grouped_folds, stratified_folds
+from layerscope.tasks.cell_type.design import Design, design_of
 from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.folds import NoScoreError, grouped_folds, stratified_folds
 
 
 def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:

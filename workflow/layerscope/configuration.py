@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
-from layerscope.cells.entries import Dataset, OneCondition
+from layerscope.cells.entries import STUDY_COLUMNS, Dataset, OneCondition
 from layerscope.cells.settings import Quality
 from layerscope.demo.settings import Pretraining, Simulations
 from layerscope.errors import ConfigError, DataError
@@ -166,7 +166,7 @@ class _Configuration(Settings):
                 raise ConfigError(
                     f"{where}: {entry.cells_of!r} has no cells of its own; name {owner.cells_of!r}"
                 )
-            own = sorted(entry.model_fields_set - {"cells_of", "title", "task"})
+            own = sorted(entry.model_fields_set - {"cells_of", "title", "task", "settings"})
             if own:
                 raise ConfigError(
                     f"conditions: {name}: {own[0]!r} belongs to {entry.cells_of!r}, whose cells it is scored "
@@ -182,6 +182,46 @@ class _Configuration(Settings):
         if self.conditions[name].task is None:
             raise ConfigError(f"conditions: {name}: has no task, so it cannot be studied; name its 'task'")
         self._demand_source(name)
+        self._demand_settings(name)
+
+    def _demand_settings(self, name: str) -> None:
+        """Refuse settings of a condition that none of its protocols has, and columns that its cells lack."""
+        entry = self.conditions[name]
+        protocols: tuple[str, ...] = getattr(self.study.protocols, str(entry.task))
+        known = [key for protocol in protocols for key in self._of_study(name, protocol).as_config()]
+        for key in entry.settings:
+            demand_known(key, known, f"conditions: {name}: settings", "setting")
+        dataset = self.conditions[entry.cells_of or name].dataset or ""
+        for column in self.needed_columns(name):
+            if column not in (*STUDY_COLUMNS, *self.datasets[dataset].labels):
+                raise ConfigError(
+                    f"conditions: {name}: settings: column {column!r} is not kept; name it under "
+                    f"datasets: {dataset}: labels: [{column}]"
+                )
+
+    def _of_study(self, condition: str, protocol: str) -> Settings:
+        settings: Settings = getattr(getattr(self, str(self.conditions[condition].task)), protocol)
+        return settings
+
+    def settings_for(self, condition: str, protocol: str) -> Settings:
+        """Settings of a condition's protocol: those of the study, and over them its own."""
+        of_study = self._of_study(condition, protocol)
+        known = of_study.as_config()
+        own = {key: value for key, value in self.conditions[condition].settings.items() if key in known}
+        if not own:
+            return of_study
+        given = of_study.model_dump(mode="json", exclude_unset=True) | own
+        return type(of_study).read(given, f"conditions: {condition}: settings")
+
+    def needed_columns(self, condition: str) -> tuple[str, ...]:
+        """Columns that the settings of a condition's task name, each once."""
+        task = self.conditions[condition].task
+        columns = [
+            getattr(self.settings_for(condition, protocol), key, None)
+            for protocol in (getattr(self.study.protocols, task) if task else ())
+            for key in TASKS[str(task)].column_settings
+        ]
+        return tuple(dict.fromkeys(column for column in columns if column))
 
     def _demand_model(self, name: str) -> None:
         demand_known(name, self.models, "study: models", "model")

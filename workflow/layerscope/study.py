@@ -219,7 +219,7 @@ class Study(Configuration):
             for condition in self.conditions.values()
             if condition.dataset == dataset
         ]
-        reading = {"kind", "columns", "control", "genes", "genome", "matrix", "not_missing"}
+        reading = {"kind", "columns", "control", "genes", "genome", "labels", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,
@@ -277,6 +277,8 @@ class Study(Configuration):
         settings |= entry.model_dump(
             mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
         )
+        needed = self.needed_columns(condition)
+        settings |= {"needed": list(needed)} if needed else {}
         settings["quality"] = stated(self.quality) | stated(entry.quality)
         if entry.max_cells is not None:
             settings["max_cells"] = entry.max_cells
@@ -346,7 +348,7 @@ class Study(Configuration):
 
     def reference_settings_of(self, condition: str, protocol: str) -> dict[str, Any]:
         """Settings of a protocol that a reference depends on: not how scores are resampled."""
-        return self.protocol_settings(self.task(condition), protocol).as_config()
+        return self.settings_for(condition, protocol).as_config()
 
     def settings_of(self, condition: str, protocol: str) -> dict[str, Any]:
         """Settings of a protocol with which a condition's layers are scored."""

@@ -26,7 +26,17 @@ from layerscope.files import whole
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TEXT_COLUMNS = ("donor", "batch", "cell_type", "clone", "perturbation", "guide", "replicate")
+TEXT_COLUMNS = (
+    "donor",
+    "study",
+    "sample",
+    "batch",
+    "cell_type",
+    "clone",
+    "perturbation",
+    "guide",
+    "replicate",
+)
 FLAG_COLUMNS = ("is_root", "is_control")
 STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
 TRUTH_PREFIX = "true_"
@@ -89,7 +99,8 @@ def provenance(cells: AnnData) -> dict[str, Any]:
 def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
     """Write canonical cells, whole or not at all; the same cells and provenance give the same bytes.
 
-    ``obs`` keeps its standard columns and those that start with ``true_``; ``var`` keeps ``symbol`` and
+    ``obs`` keeps its columns, those that are not standard as labels or, where they start with ``true_``, as
+    they are; ``var`` keeps ``symbol`` and
     ``ensembl_id``; ``uns["iroot_cell"]`` is kept. ``provenance`` holds at least ``condition``, ``dataset``,
     ``task`` and ``values``. Cells that break the contract are refused: names that repeat, values that are
     negative or not finite, counts that are not whole numbers, a ``time`` without order.
@@ -162,10 +173,10 @@ class CellsWriter:
 
 
 def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFrame:
-    """Keep the standard columns of a cells' table, in their order, with their types; refuse other types."""
+    """A cells' table with the standard columns first and of their types; other columns are labels."""
     _demand_unique(path, "cell ids", obs.index)
-    truth = [name for name in obs.columns if str(name).startswith(TRUTH_PREFIX)]
-    names = [*(name for name in STANDARD_COLUMNS if name in obs.columns), *truth]
+    others = [name for name in obs.columns if name not in STANDARD_COLUMNS]
+    names = [*(name for name in STANDARD_COLUMNS if name in obs.columns), *others]
     columns = {name: _standard_column(name, obs[name], path) for name in names}
     return pd.DataFrame(columns, index=pd.Index(obs.index.astype(str), dtype=object))
 
@@ -190,7 +201,7 @@ def _standard_column(name: str, column: pd.Series, path: str | Path) -> Any:
         return column.to_numpy()
     if name == "reference_pseudotime":
         return column.to_numpy(dtype=np.float64)
-    if name in TEXT_COLUMNS:
+    if name in TEXT_COLUMNS or not name.startswith(TRUTH_PREFIX):
         return pd.Categorical(_as_text(column))
     return _as_text(column) if column.dtype.kind not in "biuf" else column.to_numpy()
 

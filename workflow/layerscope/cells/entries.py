@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -16,6 +16,8 @@ STUDY_COLUMNS = (
     "batch",
     "cell_type",
     "donor",
+    "study",
+    "sample",
     "clone",
     "reference_pseudotime",
     "perturbation",
@@ -37,9 +39,9 @@ class Dataset(Reading):
     Models that need counts are not run on the last two; the tables say so."""
     columns: Annotated[dict[str, str | None], keys_among(*STUDY_COLUMNS)] = Field(default_factory=dict)
     """Standard name: `obs` column of the file. Trajectory: `time`, `batch`, `cell_type`, `clone`,
-    `reference_pseudotime`; perturbation: `perturbation`, `guide`, `replicate`, `batch`, `cell_type`; cell
-    types: `cell_type`, `donor`, `batch`, `clone`. A column that already has the standard name needs no entry;
-    null leaves it out."""
+    `reference_pseudotime`; perturbation: `perturbation`, `guide`, `replicate`, `batch`, `cell_type`; labels:
+    `cell_type`, `donor`, `study`, `sample` (a library or well), `batch`, `clone`. A column that already has
+    the standard name needs no entry; null leaves it out."""
     title: str = ""
     """For the report."""
     gene_names: Name | None = None
@@ -63,6 +65,9 @@ class Condition(Settings):
     another task; nothing is extracted twice."""
     task: TaskName | None = None
     """Without one the cells can be pretrained on, not scored."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the task for these cells, over those of the study: `{column: disease}`. Each protocol takes
+    those that it has."""
     subset: LabelsByColumn = Field(default_factory=dict)
     """Column of the file: labels to keep."""
     exclude: LabelsByColumn = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
-from layerscope.settings import Settings, keys_among
+from layerscope.settings import UNIQUE, Settings, keys_among
 from layerscope.tasks.catalogue import TASKS, TaskName
 
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
@@ -104,6 +104,8 @@ class Reading(Settings):
     """`symbol` and `ensembl_id`: the `var` column that holds them, or `index`."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """Standard name: `obs` column of the file."""
+    labels: Annotated[tuple[str, ...], *UNIQUE] = ()
+    """Further columns of `obs` to keep under their own names, such as `disease` or `stimulus`."""
     genome: str | None = None
     """Of a file with genes of several genomes, the one to keep: `GRCh38`, `mm10`."""
     missing: Labels = ()
@@ -131,6 +133,8 @@ class CellSettings(Reading):
     """What the matrix holds."""
     task: TaskName | None = None
     """Demands the columns that the task needs."""
+    needed: Annotated[tuple[str, ...], *UNIQUE] = ()
+    """Further columns that it needs, as it is set."""
     subset: LabelsByColumn = Field(default_factory=dict)
     """Column of the file: labels to keep."""
     exclude: LabelsByColumn = Field(default_factory=dict)
@@ -155,7 +159,7 @@ class CellSettings(Reading):
     @property
     def strata(self) -> tuple[str, ...]:
         """Columns whose combinations of labels a cap of the cells keeps in proportion."""
-        return TASKS[self.task].strata if self.task else ()
+        return (*TASKS[self.task].strata, *self.needed) if self.task else self.needed
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

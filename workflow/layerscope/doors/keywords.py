@@ -19,7 +19,9 @@ GENE_NAMES = "gene_names"
 COLUMNS = (*STUDY_COLUMNS, "is_root", "is_control")
 """Standard columns, which a call names by themselves: ``donor="patient"``."""
 OF_CELLS = tuple(
-    name for name in CellSettings.model_fields if name not in ("dataset", "task", "about", "columns")
+    name
+    for name in CellSettings.model_fields
+    if name not in ("dataset", "task", "needed", "about", "columns")
 )
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
@@ -55,10 +57,16 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     settings = {name: plain(value) for name, value in given.items() if name in OF_CELLS}
     columns = dict(given.get("columns") or {})
     columns |= {name: value for name, value in given.items() if name in COLUMNS}
-    for keyword, column in (task.keywords if task else {}).items():
-        if keyword in given:
-            columns[column] = given[keyword]
-    return settings | ({"columns": columns} if columns else {}) | ({"task": task.name} if task else {})
+    if task is None:
+        return settings | ({"columns": columns} if columns else {})
+    names = {**{name: name for name in task.column_settings}, **task.keywords}
+    named = {target: given[keyword] for keyword, target in names.items() if keyword in given}
+    columns |= {column: name for column, name in named.items() if column not in task.column_settings}
+    needed = [named[setting] for setting in task.column_settings if named.get(setting)]
+    labels = [name for name in needed if name not in (*COLUMNS, *settings.get("labels", ()))]
+    settings |= {"labels": [*settings.get("labels", ()), *labels]} if labels else {}
+    settings |= {"needed": needed} if needed else {}
+    return settings | ({"columns": columns} if columns else {}) | {"task": task.name}
 
 
 def of_task(task: Task, protocol: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +74,8 @@ def of_task(task: Task, protocol: str, given: Mapping[str, Any]) -> dict[str, An
     names = _settings(task, protocol).keys(in_study=False)
     known = [*names, *task.keywords, *COLUMNS, "columns", GENE_NAMES, *OF_CELLS]
     refuse_unknown(given, known, f"{task.name}: {protocol}")
+    renamed = {target: keyword for keyword, target in task.keywords.items() if target in names}
+    given = {**given, **{target: given[keyword] for target, keyword in renamed.items() if keyword in given}}
     return {name: plain(given[name]) for name in names if name in given}
 
 

@@ -44,8 +44,10 @@ class Task:
         Metrics that can be primary, by name, the usual one first.
     columns
         Columns of obs without which a condition's cells cannot be prepared.
+    column_settings
+        Settings that name a column of obs, which the cells must have then.
     keywords
-        What ``layerscope.score`` calls columns in this task, beside their own names: keyword to column.
+        What ``layerscope.score`` calls columns and settings in this task, beside their own names.
     strata
         Columns of obs of whose labels, and combinations of labels, a cap of the cells keeps the shares.
     uses_time
@@ -72,6 +74,7 @@ class Task:
     settings: type[Settings]
     metrics: Mapping[str, Metric]
     columns: tuple[str, ...] = ()
+    column_settings: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
     strata: tuple[str, ...] = ()
     uses_time: bool = False

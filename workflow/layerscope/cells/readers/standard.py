@@ -44,7 +44,7 @@ def _standard(
     name: str, column: str, columns: Columns, settings: CellSettings, used: np.ndarray
 ) -> np.ndarray | pd.Categorical:
     key = f"columns: {name}"
-    if name in TEXT_COLUMNS:
+    if name in TEXT_COLUMNS or name in settings.labels:
         named = settings.control if name == "perturbation" else settings.root.get(name, ())
         return columns.labels(column, key, settings.missing, named)
     if name == "time":
@@ -66,9 +66,11 @@ def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
         chosen.pop(name, None)
         if column is not None:
             chosen[name] = column
-    for name in TASKS[settings.task].columns if settings.task else ():
+    chosen |= {name: name for name in settings.labels if name not in chosen}
+    for name in (*(TASKS[settings.task].columns if settings.task else ()), *settings.needed):
         if name not in chosen:
-            raise ConfigError(f"{columns.name}: set `columns: {name}`; {among(name, columns.available)}")
+            key = f"`columns: {name}`" if name in STANDARD_COLUMNS else f"`labels: [{name}]`"
+            raise ConfigError(f"{columns.name}: set {key}; {among(name, columns.available)}")
     return chosen
 
 

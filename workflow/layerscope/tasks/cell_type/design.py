@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +15,22 @@ import pandas as pd
 
 from layerscope.chance import Chance, generator
 from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.folds import (
+    CLONE,
+    NoScoreError,
+    grouped_folds,
+    kin,
+    named_few,
+    numbered,
+    plural,
+    stratified_folds,
+    text,
+)
 
 Ints = npt.NDArray[np.intp]
-Texts = npt.NDArray[np.object_]
-Missing = Literal["undefined", "not_available"]
-CELL_TYPE, CLONE = "cell_type", "clone"
-SAMPLE, DEAL = 1, 2
-"""Streams of the cells' random numbers: which are scored, and how they are dealt into folds."""
-MAX_NAMED = 4
-
-
-class NoScoreError(Exception):
-    """These cells have no score; caught where rows are made, never a failure."""
-
-    def __init__(self, status: Missing, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+CELL_TYPE = "cell_type"
+SAMPLE = 1
+"""Stream of the cells' random numbers: which are scored."""
 
 
 @dataclass(frozen=True)
@@ -116,59 +115,6 @@ def design_of(obs: pd.DataFrame, settings: CellTypeSettings, seed: int) -> Desig
         how=how,
         remark="; ".join(remarks),
     )
-
-
-def text(obs: pd.DataFrame, column: str) -> Texts:
-    """A column's labels as text, empty where there is none."""
-    labels = obs[column].astype(object)
-    return np.asarray(labels.where(labels.notna(), "").astype(str).to_numpy(dtype=object))
-
-
-def numbered(labels: npt.ArrayLike) -> Ints:
-    """Number labels by their first appearance, so that other names for the same change nothing."""
-    return np.asarray(pd.factorize(np.asarray(labels, dtype=object))[0], dtype=np.intp)
-
-
-def kin(obs: pd.DataFrame) -> Texts:
-    """What must not be torn apart: the clone of a cell, or the cell itself."""
-    own = np.array([f"cell {name}" for name in obs.index], dtype=object)
-    if CLONE not in obs:
-        return own
-    clone = text(obs, CLONE)
-    return np.where(clone != "", "clone " + clone, own)
-
-
-def grouped_folds(groups: npt.ArrayLike, n_folds: int) -> Ints:
-    """Deal whole groups into folds of nearly equal size, the largest first; few groups are a fold each."""
-    names, group, sizes = np.unique(
-        np.asarray(groups, dtype=np.str_), return_inverse=True, return_counts=True
-    )
-    filled = np.zeros(min(n_folds, len(names)), dtype=np.intp)
-    fold = np.empty(len(names), dtype=np.intp)
-    for place in np.lexsort([names, -sizes]):
-        fold[place] = filled.argmin()
-        filled[fold[place]] += sizes[place]
-    return fold[group]
-
-
-def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Chance) -> Ints:
-    """Deal cells into folds that hold every type alike; cells of one unit stay together.
-
-    Units are dealt in random order, each into the fold that has fewest cells of the type that most of its
-    cells have, and then fewest cells.
-    """
-    _, member = np.unique(np.asarray(unit, dtype=np.str_), return_inverse=True)
-    counts = np.zeros((member.max() + 1, types.max() + 1), dtype=np.intp)
-    np.add.at(counts, (member, types), 1)
-    first = np.full(len(counts), np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(first, member, chance.keys(DEAL))
-    filled = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)
-    fold = np.empty(len(counts), dtype=np.intp)
-    for place in np.lexsort([first, -counts.sum(axis=1)]):
-        commonest = counts[place].argmax()
-        fold[place] = np.lexsort([filled.sum(axis=1), filled[:, commonest]])[0]
-        filled[fold[place]] += counts[place]
-    return fold[member]
 
 
 def shuffles(
@@ -263,14 +209,3 @@ def _how_grouped(by: str, n_groups: int, n_folds: int) -> str:
     if n_folds == n_groups:
         return f"each of {n_groups} {plural(by)} tested by the others"
     return f"{n_groups} {plural(by)} in {n_folds} folds"
-
-
-def plural(column: str) -> str:
-    """A grouping column's name for several of its labels."""
-    return f"{column}es" if column.endswith("ch") else f"{column}s"
-
-
-def named_few(names: Sequence[str]) -> str:
-    """Some names, and how many more there are."""
-    shown = ", ".join(names[:MAX_NAMED])
-    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} more"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from layerscope.tasks.cell_type.design import NoScoreError, design_of
+from layerscope.tasks.cell_type.design import design_of
 from layerscope.tasks.cell_type.scores import METRICS, score_layer
+from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored, ScoringJob
 
 

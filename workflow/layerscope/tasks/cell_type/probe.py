@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.tasks.cell_type.design import NoScoreError
 from layerscope.tasks.cell_type.measures import Labellings
+from layerscope.tasks.folds import NoScoreError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

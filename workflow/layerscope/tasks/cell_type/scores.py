@@ -12,11 +12,12 @@ from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.tasks.cell_type.design import Design, NoScoreError
+from layerscope.tasks.cell_type.design import Design
 from layerscope.tasks.cell_type.distances import neighbours_and_silhouettes
 from layerscope.tasks.cell_type.measures import Labellings, Measure, accuracy, macro_f1, mean_of
 from layerscope.tasks.cell_type.probe import probe_predictions
 from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,158 @@
+"""At what level a column's labels were given: to cells, to samples (libraries), or to whole donors.
+
+What is held out, shuffled and resampled follows from it. A label given to donors says as much as there are
+donors: shuffling it among cells would compare it with something that nobody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import comb, prod
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.tasks.folds import Ints, Texts, numbered, text
+
+Level = Literal["cell", "sample", "donor"]
+UNITS = ("donor", "sample", "batch")
+"""Columns whose groups can be what labels were given to, the largest first."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a column's labels were given to.
+
+    Attributes
+    ----------
+    level
+        ``donor`` where each of these has one label, ``sample`` where each sample has one and some donor
+        several, else ``cell``.
+    unit
+        What has one label, numbered for each cell: its donor, its sample, or the cell itself.
+    names
+        Name of each unit.
+    by
+        Column of the units, for words: ``donor``, ``sample``, ``batch``; empty where units are cells.
+    within
+        Number of the group among whose units labels can be dealt anew, for each cell: of its donor at level
+        ``sample``, of its donor and sample at level ``cell``, one for all at level ``donor``.
+    """
+
+    level: Level
+    unit: Ints
+    names: tuple[str, ...]
+    by: str
+    within: Ints
+
+
+def level_of(obs: pd.DataFrame, column: str) -> Labelled:
+    """Find to what a column's labels were given, from the labels of all cells.
+
+    Samples are those of the column ``sample``, without one those of ``batch``, in each donor. Where no donors
+    are known, samples stand for donors: a label that each of them has once is of level ``donor``, and a
+    condition with one donor has none. Cells without a label are no cells of this table.
+    """
+    labels = text(obs, column)
+    donors, by_donor = _groups(obs, ("donor",))
+    samples, by_sample = _groups(obs, ("sample", "batch"))
+    if by_sample and by_donor:
+        samples = donors + "\0" + samples
+    largest = (donors, by_donor) if _several(donors) else (samples, by_sample)
+    if column != largest[1] and _several(largest[0]) and _constant(labels, largest[0]):
+        return _labelled("donor", *largest, np.zeros(len(obs), dtype=np.intp))
+    if column != by_sample and _several(samples) and _constant(labels, samples):
+        return _labelled("sample", samples, by_sample, numbered(donors))
+    cells = np.asarray(obs.index, dtype=object)
+    return _labelled("cell", cells, "", numbered(samples if by_sample else donors))
+
+
+def _labelled(level: Level, units: Texts, by: str, within: Ints) -> Labelled:
+    names, number = np.unique(np.asarray(units, dtype=object), return_inverse=True)
+    return Labelled(level, number.astype(np.intp), tuple(map(str, names)), by, within)
+
+
+def _groups(obs: pd.DataFrame, columns: tuple[str, ...]) -> tuple[Texts, str]:
+    """Labels of the first of these columns that has any, and its name; one group for all where none has."""
+    for column in columns:
+        if column in obs and (text(obs, column) != "").any():
+            return text(obs, column), column
+    return np.full(len(obs), "", dtype=object), ""
+
+
+def _several(groups: Texts) -> bool:
+    return len(set(groups)) > 1
+
+
+def _constant(labels: Texts, groups: Texts) -> bool:
+    """Whether each group has one label."""
+    return len(set(zip(groups, labels, strict=True))) == len(set(groups))
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Labels of units dealt anew.
+
+    ``labels`` has shape ``(n_dealings, n_units)``; ``exact`` says that they are all that there are, the true
+    one among them, so that a p-value counts and does not estimate.
+    """
+
+    labels: Ints
+    exact: bool
+
+    def p_value(self, estimate: float, null: npt.NDArray[np.float64]) -> float:
+        """Share of the dealings that score at least as high, within rounding; NaN without any."""
+        if not len(null):
+            return float("nan")
+        above = int((null >= estimate - 1e-9 * max(abs(estimate), 1)).sum())
+        return above / len(null) if self.exact else (1 + above) / (1 + len(null))
+
+
+def deal(labels: Ints, within: Ints, n_dealings: int, random: np.random.Generator) -> Dealt:
+    """Deal the labels of units anew among the units of the same group.
+
+    All ways where there are at most ``n_dealings``, else so many random ones; none where there is one way
+    alone. ``labels`` and ``within`` have one entry per unit.
+    """
+    groups = [np.flatnonzero(within == group) for group in np.unique(within)]
+    ways = prod(_ways(labels[group]) for group in groups)
+    if ways == 1 or n_dealings == 0:
+        return Dealt(np.empty((0, len(labels)), dtype=np.intp), exact=False)
+    if ways <= n_dealings:
+        every = product(*(_arrangements(labels[group]) for group in groups))
+        order = np.argsort(np.concatenate(groups))
+        return Dealt(np.array([np.concatenate(chosen)[order] for chosen in every], dtype=np.intp), exact=True)
+    dealt = np.tile(labels, (n_dealings, 1))
+    for row in dealt:
+        for group in groups:
+            row[group] = labels[random.permutation(group)]
+    return Dealt(dealt, exact=False)
+
+
+def _ways(labels: Ints) -> int:
+    """How many different orders there are of labels of which some are alike."""
+    left, ways = len(labels), 1
+    for count in np.unique(labels, return_counts=True)[1]:
+        ways *= comb(left, int(count))
+        left -= int(count)
+    return ways
+
+
+def _arrangements(labels: Ints) -> list[Ints]:
+    """All of them."""
+
+    def extend(kinds: dict[int, int]) -> Iterator[list[int]]:
+        if not kinds:
+            yield []
+        for kind, count in kinds.items():
+            rest = {**kinds, kind: count - 1} if count > 1 else {k: n for k, n in kinds.items() if k != kind}
+            for following in extend(rest):
+                yield [kind, *following]
+
+    kinds, counts = np.unique(labels, return_counts=True)
+    whole = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+    return [np.array(order, dtype=np.intp) for order in extend(whole)]
