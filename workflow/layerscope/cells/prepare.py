@@ -219,7 +219,7 @@ class Cells:
                 self.metrics.measure(block_rows + part.first, unlogged, self._mitochondrial)
         filter_cells(self.metrics, self.settings.quality, self.summary, self.values, self._no_mitochondria())
         self._demand_some("quality")
-        if self.settings.task == "perturbation":
+        if self.settings.of_screens:
             self._select()
         self._cap()
         if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.cells.obs import read_obs
-from layerscope.errors import DataError
+from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
@@ -24,7 +24,6 @@ from layerscope.tasks.response.reference import (
 from layerscope.tasks.response.scores import METRICS, ceiling_of, score_layer
 from layerscope.tasks.response.targets import folds_of
 from layerscope.tasks.screens.design import deal_design, read_design, write_design
-from layerscope.tasks.screens.labels import demand_labels
 from layerscope.tasks.screens.sums import sum_layer
 
 DESIGN, EFFECTS, CEILING, UNDEFINED = "design.npz", "effects.npz", "ceiling.npz", "undefined.txt"
@@ -36,7 +35,8 @@ def reference(job: ReferenceJob) -> None:
     from layerscope.tasks.response.expression import read_log_expression
 
     settings, obs, genes = job.settings, read_obs(job.cells), read_var(job.cells)
-    demand_labels(obs, str(job.cells))
+    if not {"perturbation", "is_control"} <= set(obs.columns):
+        raise NotAvailableError("the cells have no column of perturbations, or no control among them")
     names = set().union(*gene_names(genes))
     reason = why_undefined(obs, names, settings)
     if reason:
@@ -51,7 +51,7 @@ def reference(job: ReferenceJob) -> None:
         seed=job.seed,
     )
     control = obs["is_control"].to_numpy(dtype=bool)
-    expression, chosen = read_log_expression(job.cells, control, settings.genes)
+    expression, chosen = read_log_expression(job.cells, control, settings.most_genes)
     effects = make_reference(expression, genes.iloc[chosen], obs, design, names, settings, job.seed)
     folds = folds_of(effects.targets, settings.folds)
     write_design(job.folder / DESIGN, design)

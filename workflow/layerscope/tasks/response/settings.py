@@ -20,7 +20,7 @@ class ResponseSettings(Resampled):
     of fewer are left out."""
     max_perturbations: int | None = Field(default=200, ge=MIN_TARGETS)
     """Only so many perturbations, those of most cells; all of them if null. Time grows with the cube."""
-    genes: int = Field(default=2000, ge=2)
+    most_genes: int = Field(default=2000, ge=2)
     """Genes whose effects are decoded: those of most variable log expression in control cells."""
     gene_scale: Literal["sampling_sd", "none"] = "sampling_sd"
     """Genes count by their effects over the standard deviation of cells of the same perturbation in training
