@@ -68,12 +68,14 @@ def screen(
     return cells_of, layer.astype(np.float32)
 
 
-def scored(folder: Path, cells: anndata.AnnData, layer: np.ndarray, **settings: Any) -> Scored:
+def scored(
+    folder: Path, cells: anndata.AnnData, layer: np.ndarray, values: str = "counts", **settings: Any
+) -> Scored:
     """Make the reference of these cells and score a layer of them."""
     checked = ResponseSettings.read(QUICK | settings)
     made = folder / "reference"
     made.mkdir(parents=True)
-    path = write(folder / "cells.h5ad", cells)
+    path = write(folder / "cells.h5ad", cells, values)
     job = {"protocol": "strict", "settings": checked, "condition": "c", "seed": 1, "threads": 1}
     reference(ReferenceJob(**job, cells=path, baseline=None, folder=made))
     given = Layer(matrix=layer, cell_ids=cells.obs_names.tolist(), provenance={})
