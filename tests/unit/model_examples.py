@@ -13,6 +13,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
@@ -117,11 +118,17 @@ def tokens_of_cell(sentences: Sentences, cell: int, name: str = "ids") -> np.nda
     return sentences.tokens[name][sentences.offsets[cell] : sentences.offsets[cell + 1]]
 
 
-def change_json(path: Path, **values: Any) -> Path:
-    """Change values of a JSON file, or take them out (None); its folder."""
-    changed = {**json.loads(path.read_text()), **values}
-    path.write_text(json.dumps({name: value for name, value in changed.items() if value is not None}))
+def restate(path: Path, **values: Any) -> Path:
+    """Change values of a JSON or YAML file, nested ones too, or take them out (None); its folder."""
+    read, write = (json.loads, json.dumps) if path.suffix == ".json" else (yaml.safe_load, yaml.safe_dump)
+    path.write_text(write(_changed(read(path.read_text()), values)))
     return path.parent
+
+
+def _changed(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    nested = {name for name, value in values.items() if isinstance(value, dict) and before.get(name)}
+    after = before | values | {name: _changed(before[name], values[name]) for name in nested}
+    return {name: value for name, value in after.items() if value is not None}
 
 
 def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
@@ -311,7 +318,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
     held = torch.load(path, weights_only=True)
-    return held["cell"]["state_dict"] if "cell" in held else held
+    return held["cell"]["state_dict"] if "cell" in held else held.get("state_dict", held)
 
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -322,7 +329,9 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     held = torch.load(path, weights_only=True)
     if "cell" in held:
         held["cell"]["state_dict"] = tensors
-    torch.save(held if "cell" in held else tensors, path)
+    elif "state_dict" in held:
+        held = {"state_dict": tensors}
+    torch.save(held if "cell" in held or "state_dict" in held else tensors, path)
 
 
 def all_layers(path: Path) -> dict[str, np.ndarray]:

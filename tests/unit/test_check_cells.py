@@ -20,12 +20,12 @@ from layerscope.cells.prepare import prepare
 from layerscope.configuration import Configuration
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
-from layouts import write_cd4_perturbseq, write_gse276896
+from layouts import write_gse276896
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
-def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path: Path) -> None:
+def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
     write_gse276896(tmp_path / "blood.h5ad")
     said = check(tmp_path / "blood.h5ad", FAMILIES)
     assert "blood.h5ad: 120 cells x 150 genes" in said
@@ -38,14 +38,6 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path: Pat
     assert "tahoe_x1: yes, with `gene_names: hgnc` in the dataset" in said
 
 
-def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
-    write_cd4_perturbseq(tmp_path / "D1_Rest.assigned_guide.h5ad")
-    said = check(tmp_path / "D1_Rest.assigned_guide.h5ad", FAMILIES)
-    assert "perturbed_gene_name" in said
-    assert "tahoe_x1: yes" in said
-    assert "symbols and Ensembl ids" in said
-
-
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -55,9 +47,7 @@ def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
         (["sample"], "cell_type: needs a column of cell types; none looks like one"),
     ],
 )
-def test_cell_types_and_what_they_are_tested_across_are_found(
-    tmp_path: Path, columns: list[str], words: str
-) -> None:
+def test_cell_types_and_what_they_are_tested_across_are_found(tmp_path, columns, words):
     cells = anndata.AnnData(np.random.default_rng(0).poisson(1.0, (60, 40)).astype(np.float32))
     for column in columns:
         cells.obs[column] = [f"{column} {k}" for k in np.arange(60) % 3]
@@ -92,16 +82,14 @@ def patients(path: Path, **obsm: np.ndarray) -> Path:
         "stimulus: 2 labels, of the sample; donors (patient) with each: IFN: 12, none given: 12",
     ],
 )
-def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(
-    tmp_path: Path, line: str
-) -> None:
+def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(tmp_path, line):
     said = check(patients(tmp_path / "a.h5ad"), FAMILIES)
     section = said.split("Labels that", 1)[1].split("\n\n")[0].splitlines()
     assert f"  {line}" in section
     assert not any(name in row for row in section for name in ("alias:", "patient:", "sample:"))
 
 
-def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path: Path) -> None:
+def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path):
     draw = np.random.default_rng(0).normal(size=(240, 10)).astype(np.float32)
     holes = draw.copy()
     holes[7, 3] = np.nan
@@ -114,7 +102,7 @@ def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path:
     assert len(lines) == 4
 
 
-def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_path: Path) -> None:
+def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_path):
     cells = anndata.read_h5ad(patients(tmp_path / "a.h5ad"))
     said = check(tmp_path / "a.h5ad", FAMILIES)
     assert "geneformer: no: it needs Ensembl ids: name the column of var" in said
@@ -123,7 +111,7 @@ def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_pat
     assert "geneformer: yes, with `gene_names: hgnc`" in check(tmp_path / "b.h5ad", FAMILIES)
 
 
-def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_file_that_nothing_can_use_is_said_to_be_so(tmp_path):
     scaled = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
     anndata.AnnData(scaled).write_h5ad(tmp_path / "a.h5ad")
     said = check(tmp_path / "a.h5ad", FAMILIES)
@@ -174,10 +162,6 @@ ADVICE: list[tuple[dict[str, list[object]], dict[str, Any]]] = [
         {"columns": {"perturbation": "gene", "guide": "sgID_AB", "batch": "gem_group"}, "control": ["NT"]},
     ),
     (
-        {"timepoint": ["2h", "30min", "0min"] * 2},
-        {"columns": {"time": "timepoint"}, "root": {"time": ["0min"]}},
-    ),
-    (
         {"day": ["d10", "d2", "iPSC"] * 2},
         {"columns": {"time": "day"}, "root": {"time": ["iPSC"]}, "time_order": ["iPSC", "d2", "d10"]},
     ),
@@ -189,25 +173,19 @@ ADVICE: list[tuple[dict[str, list[object]], dict[str, Any]]] = [
         {"cell type: fine, #1": ["yes", "no", "1"] * 2, "perturbation_type": ["CRISPRi", "CRISPRa"] * 3},
         {"columns": {"cell_type": "cell type: fine, #1"}},
     ),
-    (
-        {"orig.ident": ["s1", "s2"] * 3, "seurat_clusters": [0, 1, 2] * 2},
-        {"columns": {"batch": "orig.ident", "cell_type": "seurat_clusters"}},
-    ),
     ({"true_pseudotime": [0.1, 0.2, 0.3] * 2, "barcode": list("abcdef")}, {}),
 ]
 
 
 @pytest.mark.parametrize(("obs", "expected"), ADVICE)
-def test_what_is_printed_is_right_and_a_study_takes_it_as_it_is(
-    tmp_path: Path, obs: dict[str, list[object]], expected: dict[str, Any]
-) -> None:
+def test_what_is_printed_is_right_and_a_study_takes_it_as_it_is(tmp_path, obs, expected):
     source = write(tmp_path / "my cells #1.h5ad", **obs)
     entry = advice(check(source, FAMILIES))
     assert entry == {"kind": "h5ad", "source": {"path": str(source)}, "values": "counts"} | expected
     prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
 
 
-def test_what_is_odd_about_columns_and_features_is_said(tmp_path: Path) -> None:
+def test_what_is_odd_about_columns_and_features_is_said(tmp_path):
     source = write(
         tmp_path / "a.h5ad", cell_type=["NA", "B", "T"] * 4, annotation=[0, 1, 2] * 4, leiden=[0, 1, 2] * 4
     )
@@ -221,20 +199,16 @@ def test_what_is_odd_about_columns_and_features_is_said(tmp_path: Path) -> None:
         stored["obs/nested"] = np.zeros((12, 2))
         stored["obs/counts/cell"] = np.zeros(12)
     said = check(source, FAMILIES)
-    for words in (
-        "missing: NA (4)",
-        "codes without labels?",
-        "Antibody Capture (3)",
-        "2 genes have no symbol",
-    ):
-        assert words in said
+    assert all(
+        words in said for words in ("missing: NA (4)", "Antibody Capture (3)", "2 genes have no symbol")
+    )
     assert said.count("codes without labels?") == 1
     assert "names repeat" not in said
     assert "nested: skipped" in said and "counts: skipped" in said
 
 
 @pytest.mark.parametrize("kind", ["folder", "h5"])
-def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path: Path, kind: str) -> None:
+def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path, kind):
     given = tmp_path / "sample"
     if kind == "folder":
         write_triplet(given)
@@ -249,7 +223,7 @@ def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path: Path
     prepare([given], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
 
 
-def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path: Path) -> None:
+def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path):
     source = write(tmp_path / "a.h5ad", cell_type=["B", "T"] * 6)
     cells = anndata.read_h5ad(source)
     cells.layers["aa"], cells.layers["bb"] = cells.X.copy(), np.minimum(cells.X, 3)
@@ -260,7 +234,7 @@ def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path: 
     assert "matrix" not in advice(said)
 
 
-def test_the_entry_for_two_genomes_takes_one_and_names_both(tmp_path: Path) -> None:
+def test_the_entry_for_two_genomes_takes_one_and_names_both(tmp_path):
     write_genomes(tmp_path / "a.h5", 3)
     said = check(tmp_path / "a.h5", FAMILIES)
     assert "genome: one of GRCh38, mm10" in said
@@ -271,21 +245,14 @@ def test_the_entry_for_two_genomes_takes_one_and_names_both(tmp_path: Path) -> N
     ("name", "n_cells", "species"),
     [
         ("papalexi_lowmoi_counts", 16_093, "human"),
-        ("paul15_counts_240", 2_660, "mouse"),
         ("larry_mouse_781", 781, "mouse"),
         ("norman_mcfaline_devel", 5_961, "human"),
-        ("norman_mcfaline_counts", 5_949, "human"),
         ("baron_pancreas_human_mouse", 328, "human"),
-        ("glioblastoma_panobinostat", 5_000, "human"),
         ("kang_pbmc_ifnb", 1_556, "human"),
-        ("pbmc_200_human_raw_a", 200, "human"),
-        ("pbmc_three_chemistries", 1_200, "human"),
         ("worm_embryo_time", 1_805, "unknown"),
     ],
 )
-def test_the_proposed_entry_prepares_real_files(
-    tmp_path: Path, name: str, n_cells: int, species: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_proposed_entry_prepares_real_files(tmp_path, name, n_cells, species, capsys):
     source = SHARED / f"{name}.h5ad"
     if not source.is_file():
         pytest.skip(f"{source.name} is not beside the repository")

@@ -20,7 +20,7 @@ from layerscope.models.controls import apply_control
 
 GUIDE = Path(__file__).parents[2] / "docs" / "models.md"
 # families that draw genes, or bins, of a cell at random
-DRAWN = ("tahoe_x1", "scgpt", "uce")
+DRAWN = ("tahoe_x1", "scgpt", "uce", "state_se")
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -218,8 +218,3 @@ def test_every_setting_stands_in_the_familys_section_of_the_guide(model):
     assert section is not None
     for name in model.settings:
         assert f"`{name}`" in section[1], name
-
-
-def test_settings_that_mean_nothing_are_refused(study):
-    with pytest.raises(ConfigError, match="no setting 'colour'"):
-        study.example.load(study.weights, colour="red")

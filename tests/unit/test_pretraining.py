@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import anndata
 import numpy as np
@@ -110,26 +109,13 @@ def test_what_the_model_was_trained_on_is_written_beside_it(atlas, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cells_with_symbols_alone_give_a_vocabulary_of_symbols(family, tmp_path):
-    cells = of_symbols(tmp_path / "cells.h5ad", COUNTS)
-    pretrain(family, cells, TINY, seed=1, threads=1, output=tmp_path / "weights")
-    model = implementation(family).load(tmp_path / "weights", Settings({}, family), 0)
-    assert list(model.vocabulary.genes) == SYMBOLS
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_log_normalised_cells_can_be_trained_on(family, tmp_path):
+def test_log_normalised_cells_with_symbols_alone_can_be_trained_on(family, tmp_path):
     logged = np.log1p(COUNTS / COUNTS.sum(axis=1, keepdims=True) * 1e4)
     cells = of_symbols(tmp_path / "cells.h5ad", logged, values="log_normalised")
     told = pretrain(family, cells, TINY, seed=1, threads=1, output=tmp_path / "weights")
     assert np.isfinite(told["held_out_mean_squared_error"]["model"])
-
-
-def test_little_learning_is_said_aloud(atlas, tmp_path, caplog):
-    with caplog.at_level(logging.INFO):
-        pretrain("scfoundation", atlas, TINY | {"steps": 1}, seed=1, threads=1, output=tmp_path)
-    assert "the layers have learned little" in caplog.text
-    assert "step 1 of 1" in caplog.text
+    model = implementation(family).load(tmp_path / "weights", Settings({}, family), 0)
+    assert list(model.vocabulary.genes) == SYMBOLS
 
 
 def test_no_visible_gene_is_predicted_and_every_other_one_is():

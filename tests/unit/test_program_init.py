@@ -20,7 +20,7 @@ BASELINES = {"hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))
 
@@ -50,9 +50,7 @@ def written() -> dict[str, Any]:
     return content
 
 
-def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(capsys):
     patients(Path("pbmc of 12.h5ad"))
     study = init("pbmc of 12.h5ad")
     assert study.study.conditions == ("pbmc_of_12",)
@@ -69,7 +67,7 @@ def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
 @pytest.mark.parametrize(
     "name", ["cord_blood.h5ad", "cord.h5ad", "simulated_Rest.h5ad", "été, #1.h5ad", "...h5ad"]
 )
-def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name: str) -> None:
+def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name):
     patients(Path(name))
     study = init(name)
     (condition,) = study.study.conditions
@@ -77,7 +75,7 @@ def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name: st
     assert set(written()["datasets"]) == {study.dataset_name(condition)}
 
 
-def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() -> None:
+def test_models_come_with_their_untrained_twins_names_of_genes_and_licences():
     patients(Path("pbmc.h5ad"))
     models = ["scgpt", "geneformer_v1_10m"]
     program.main(["init", "pbmc.h5ad", "--models", *models, "--accept-licence", "--output", "with.yaml"])
@@ -91,7 +89,7 @@ def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() ->
     assert BASELINES & set(study.study.models) == {"hvg_pca"}
 
 
-def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys):
     patients(Path("pbmc.h5ad"))
     study = init("pbmc.h5ad", "--models", "scgpt")
     assert study.accepted_licences == ()
@@ -99,7 +97,7 @@ def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys: pytest
         assert "accepted_licences: [scgpt]" in text and "none stated" in text
 
 
-def test_any_column_may_be_the_labels() -> None:
+def test_any_column_may_be_the_labels():
     patients(Path("pbmc.h5ad"))
     study = init("pbmc.h5ad", "--task", "cell_type", "--columns", "cell_type=disease", "--max-cells", "100")
     assert study.dataset("pbmc").columns["cell_type"] == "disease"
@@ -110,7 +108,7 @@ def test_any_column_may_be_the_labels() -> None:
 
 
 @pytest.mark.parametrize(("guides", "protocol"), [(True, "strict"), (False, "paper")])
-def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) -> None:
+def test_a_screen_is_asked_for_its_perturbations(guides, protocol):
     screen(Path("screen.h5ad"), guides)
     study = init("screen.h5ad")
     assert study.tasks() == ["perturbation"]
@@ -118,7 +116,7 @@ def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) ->
     assert study.dataset("screen").control == ("non-targeting",)
 
 
-def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one() -> None:
+def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one():
     types = {"cell_type": ["B", "T"] * (N_CELLS // 2), "day": ["d0", "d4"] * (N_CELLS // 2)}
     write(Path("kang.h5ad"), types | {"stim": ["ctrl", "IFN", "ctrl"] * (N_CELLS // 3)})
     study = init("kang.h5ad")
@@ -130,7 +128,7 @@ def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one(
     assert init("norman.h5ad").tasks() == ["perturbation"]
 
 
-def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
+def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken():
     screen(Path("screen.h5ad"), control="plasmid 7")
     with pytest.raises(SystemExit, match=r"--control LABEL.*plasmid 7"):
         init("screen.h5ad", "--task", "perturbation")
@@ -141,20 +139,20 @@ def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
     assert study.dataset("screen").control == ("plasmid 7",)
 
 
-def test_days_are_a_trajectory_from_the_first_of_them() -> None:
+def test_days_are_a_trajectory_from_the_first_of_them():
     development(Path("days.h5ad"))
     study = init("days.h5ad")
     assert study.tasks() == ["trajectory"]
     assert study.dataset("days").root == {"time": ("d0",)}
 
 
-def test_a_column_of_times_under_any_name_is_ordered() -> None:
+def test_a_column_of_times_under_any_name_is_ordered():
     write(Path("a.h5ad"), {"wave": np.repeat(["d10", "d4", "d0", "d10"], N_CELLS // 4)})
     study = init("a.h5ad", "--columns", "time=wave", "--task", "trajectory")
     assert study.dataset("a").root == {"time": ("d0",)}
 
 
-def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None:
+def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study():
     patients(Path("pbmc.h5ad"))
     with pytest.raises(SystemExit, match=r"--root cell_type=type"):
         init("pbmc.h5ad", "--task", "trajectory")
@@ -165,7 +163,7 @@ def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None
     assert study.dataset("pbmc_trajectory").root == {"cell_type": ("type 3",)}
 
 
-def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy() -> None:
+def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy():
     write(Path("a.h5ad"), {"cell_type": ["a", "b"] * (N_CELLS // 2)}, [f"at1g{i}" for i in range(60)])
     with pytest.raises(SystemExit, match=r"geneformer_v1_10m.*Ensembl ids.*genes: \{ensembl_id: COLUMN\}"):
         init("a.h5ad", "--models", "geneformer_v1_10m")
@@ -173,7 +171,7 @@ def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy() -> None
     assert init("b.h5ad", "--models", "geneformer_v1_10m").dataset("b").gene_names is None
 
 
-def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts() -> None:
+def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts():
     patients(Path("a.h5ad"))
     cells = anndata.read_h5ad("a.h5ad")
     cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
@@ -182,13 +180,13 @@ def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts() 
         init("a.h5ad")
 
 
-def test_a_file_without_any_label_is_told_what_is_missing() -> None:
+def test_a_file_without_any_label_is_told_what_is_missing():
     write(Path("a.h5ad"), {"quality": np.linspace(0, 1, N_CELLS)})
     with pytest.raises(SystemExit, match=r"--columns cell_type=COLUMN.*quality"):
         init("a.h5ad")
 
 
-def test_no_file_is_overwritten() -> None:
+def test_no_file_is_overwritten():
     patients(Path("pbmc.h5ad"))
     init("pbmc.h5ad")
     before = Path("study.yaml").read_bytes()

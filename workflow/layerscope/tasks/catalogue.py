@@ -10,9 +10,12 @@ from layerscope.tasks.base import Task
 from layerscope.tasks.cell_type.task import TASK as CELL_TYPE
 from layerscope.tasks.perturbation.task import TASK as PERTURBATION
 from layerscope.tasks.response.task import TASK as RESPONSE
+from layerscope.tasks.time.task import TASK as TIME
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, RESPONSE)}
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, RESPONSE, TIME)
+}
 if TYPE_CHECKING:
     TaskName = str
 else:

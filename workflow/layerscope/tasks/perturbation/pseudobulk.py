@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerscope import __version__
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
@@ -114,10 +115,9 @@ def select_perturbations(
 def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
     """Sums of the cells' counts by group (-1: none), groups x genes, in memory for them and one block."""
     with open_h5ad(cells) as file:
-        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
-        total = np.zeros((n_groups, n_genes))
-        for start, block in csr_blocks(file["X"]):
-            add_by_group(total, group[start : start + block.shape[0]], block)
+        total = np.zeros((n_groups, stored_shape(file["X"])[1]))
+        for rows, block in csr_blocks(file["X"]):
+            add_by_group(total, group[rows], block)
     return np.rint(total).astype(np.int64)
 
 
