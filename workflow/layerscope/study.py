@@ -392,8 +392,8 @@ class Study(Configuration):
     def lacking(self, condition: str, model: str) -> str:
         """Why a model cannot take a condition's cells, or cannot run here; empty where it can.
 
-        A model that needs counts cannot take cells of which only normalised values exist, and no molecules can
-        be drawn from them; some baselines run packages that are no requirement.
+        A model that needs counts cannot take cells of which only normalised values exist, and no molecules
+        can be drawn from them; some baselines run packages that are no requirement.
         """
         if self.is_stored(model):
             return ""

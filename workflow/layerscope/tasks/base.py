@@ -96,6 +96,11 @@ class Task:
     truth: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def of_screens(self) -> bool:
+        """Whether its cells are of a screen: they have a control, and perturbations are selected."""
+        return "perturbation" in self.columns
+
+    @property
     def protocols(self) -> tuple[str, ...]:
         """Names of its protocols."""
         return tuple(self.settings.model_fields)

@@ -10,11 +10,12 @@ from layerscope.tasks.base import Task
 from layerscope.tasks.cell_type.task import TASK as CELL_TYPE
 from layerscope.tasks.integration.task import TASK as INTEGRATION
 from layerscope.tasks.perturbation.task import TASK as PERTURBATION
+from layerscope.tasks.response.task import TASK as RESPONSE
 from layerscope.tasks.time.task import TASK as TIME
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
 TASKS: Mapping[str, Task] = {
-    task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, INTEGRATION, TIME)
+    task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, INTEGRATION, RESPONSE, TIME)
 }
 if TYPE_CHECKING:
     TaskName = str
