@@ -1,13 +1,13 @@
 """Do the two columns of an integration keep their promises? Simulated batches whose truth is known.
 
-Each study draws cells anew; nothing but noise differs between studies. Three batches are the same in all studies,
-since the interval of so few is for these alone; twelve are drawn anew with the cells. A model has three layers, each
-with so much of the types, and of what parts the batches.
+Each study draws cells anew; nothing but noise differs between studies. Three batches are the same in all
+studies, since the interval of so few is for these alone; twelve are drawn anew with the cells. A model has three
+layers, each with so much of the types, and of what parts the batches.
 
     python benchmarks/integration_calibration.py --studies 200 --processes 2
 
-Printed for both columns: how often intervals hold the true value (the mean over further studies), and how often a layer
-is claimed to be better than the final one, of either column at no loss of the other.
+Printed for both columns: how often intervals hold the true value (the mean over further studies), and how often
+a layer is claimed to be better than the final one, of either column at no loss of the other.
 """
 
 from __future__ import annotations
@@ -139,10 +139,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 studies = list(pool.map(partial(draw, SETTINGS), range(args.studies), chunksize=4))
                 columns = ["column", "statistic", "found", "promised", "low", "high"]
                 table = pd.DataFrame(judge(scenario, studies, truth), columns=columns)
-                print(
-                    f"{scenario.name}, {n_batches} batches, {args.studies} studies\n{table.to_string(index=False)}",
-                    flush=True,
-                )
+                about = f"{scenario.name}, {n_batches} batches, {args.studies} studies"
+                print(about, table.to_string(index=False), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,22 @@ def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(t
     assert not any(name in row for row in section for name in ("alias:", "patient:", "sample:"))
 
 
+@pytest.mark.parametrize(
+    ("n_targets", "n_cells", "line"),
+    [
+        (20, 40, "response: possible (20 perturbations)"),
+        (19, 40, "response: needs 20 perturbations of 40 cells each; 19 have so many"),
+        (20, 39, "response: needs 20 perturbations of 40 cells each; 0 have so many"),
+    ],
+)
+def test_a_screen_is_told_whether_its_effects_can_be_decoded(tmp_path, n_targets, n_cells, line):
+    target = np.repeat(["non-targeting", *(f"T{i}" for i in range(n_targets))], n_cells)
+    counts = np.random.default_rng(0).poisson(1.0, (len(target), 12)).astype(np.float32)
+    obs = pd.DataFrame({"target": target}, index=[f"c{i}" for i in range(len(target))])
+    anndata.AnnData(counts, obs).write_h5ad(tmp_path / "screen.h5ad")
+    assert f"  {line}" in check(tmp_path / "screen.h5ad", FAMILIES).splitlines()
+
+
 def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path):
     draw = np.random.default_rng(0).normal(size=(240, 10)).astype(np.float32)
     holes = draw.copy()

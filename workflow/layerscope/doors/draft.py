@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerscope.cells.check import as_yaml, dataset_entry
+from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations
 from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
@@ -23,13 +23,12 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
 from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
+from layerscope.tasks.response.settings import ResponseSettings
 
-Columns = Mapping[str, Column]
-"""Columns of the file by standard name."""
+Columns = Mapping[str, Column]  # columns of the file by standard name
 OF_TIME = ("root", "time_order")
 TWIN = "_untrained_1"
-MIN_SCREEN = 4
-"""Perturbations from which on a file is rather a screen than cells under a treatment."""
+MIN_SCREEN = 4  # perturbations from which on a file is rather a screen than cells under a treatment
 NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 FILTERS = """
 # Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
@@ -179,6 +178,8 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("perturbation")
     if "cell_type" in columns and "batch" in columns and len(columns["batch"].sizes) > 1:
         tasks.append("integration")
+    if target and with_control and n_large_perturbations(target) >= ResponseSettings.MIN_TARGETS:
+        tasks.append("response")
     return tasks
 
 
@@ -232,7 +233,7 @@ def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str)
     )
 
 
-NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}
+NEEDS = {"perturbation": _needs_control, "response": _needs_control, "trajectory": _needs_root}
 """What a task needs beside its columns."""
 
 

@@ -26,7 +26,7 @@ def recommend(choice: LayerChoice) -> str:
         return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
     sentences = [_which(choice, best), _weak(best, choice.task, choice.metric), _held_out(choice)]
     if choice.guard is None:
-        sentences += [_against_official(choice), _against_baseline(choice)]
+        sentences += [_cheapest(choice, best), _against_official(choice), _against_baseline(choice)]
     else:
         sentences += [_of_two_metrics(choice, choice.guard)]
     sentences.append(_against_untrained(choice))
@@ -110,6 +110,7 @@ def _which(choice: LayerChoice, best: Measured) -> str:
     elif final is None:
         words = f"the best layer of {model} is {highest}, with {score}"
         words += "; its final layer has no score to compare with"
+        words += f" ({choice.reason})" if choice.reason else ""
     elif best.layer == final.layer:
         words = f"use the final layer of {model} (layer {best.layer} of {choice.n_layers})"
         words += f": it scores highest of the blocks, {score}{alike}"
@@ -174,6 +175,19 @@ def _reservations(choice: LayerChoice) -> str:
     if choice.below_final:
         parts += f"; {_layers(choice.below_final)} worse"
     return parts
+
+
+def _cheapest(choice: LayerChoice, best: Measured) -> str:
+    """The earliest layer that is as good as the final one; nothing where that says nothing."""
+    early = choice.cheapest
+    if not early.layer or choice.n_layers == 1 or best.reaches_chance:
+        return ""
+    if early.is_final:
+        return f"No earlier layer is shown to be as good as the final one within {early.margin:.2g}."
+    return (
+        f"Layer {early.layer} is as good as the final one within {early.margin:.2g} "
+        f"({_gain(early.over_final)}), and saves {early.saved:.0%} of the forward pass."
+    )
 
 
 def _held_out(choice: LayerChoice) -> str:
