@@ -32,7 +32,7 @@ class IntegrationSettings(Resampled):
     """Cells that a batch must have of a cell type to enter that type's mixing."""
     most_cells: int = Field(default=5000, ge=20)
     """Cells scored; of more, so many are drawn by the seed."""
-    penalty: float = Field(default=0.01, gt=0)
+    penalty: float = Field(default=0.1, gt=0)
     """Ridge of the linear probe, in units of the columns' variance."""
     votes: int = Field(default=15, ge=1)
     """Neighbours that vote for a type."""
