@@ -40,8 +40,8 @@ class IntegrationSettings(Resampled):
     """Neighbours of a cell whose batches are counted, itself included; at most half of its type's cells."""
     shuffles: int = Field(default=20, ge=2)
     """Shuffles of the types within batches, and of the batches within types, each with everything re-run."""
-    halvings: int = Field(default=20, ge=2)
-    """Times that the cells (or batches) are cut into two random halves: the source of the intervals."""
+    parts: int = Field(default=20, ge=5)
+    """Random parts of the cells (or batches) that are left out in turn: the source of the intervals."""
 
 
 class IntegrationProtocols(Settings):
