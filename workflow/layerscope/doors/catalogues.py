@@ -88,7 +88,7 @@ def model_run(name: str, entry: FoundationModel, fetched: bool, store: str, **ce
     return ModelRun(
         name=name,
         network=entry.network,
-        layers=entry.layers,
+        layers=entry.last_layer,
         max_length=int(length) if length else None,
         bytes_per_number=2 if store == "float16" else 4,
         download=download_bytes(entry) if fetched and entry.weights.fetch else 0,
