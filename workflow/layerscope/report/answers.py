@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -29,7 +29,7 @@ PREFER = re.compile(r"The baseline [^:]* is better [^:]*: prefer it to any of th
 
 @dataclass(frozen=True)
 class Advice:
-    """What is recommended for one model: one sentence, what to prefer to it, and what qualifies it."""
+    """What is recommended for one model: one sentence, what to prefer, what qualifies it, and an alarm."""
 
     model: str
     title: str
@@ -37,6 +37,7 @@ class Advice:
     prefer: str
     rest: str
     hint: str
+    alarm: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,25 @@ class Answer:
 
 
 def answers(
-    layers: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
+    layers: pd.DataFrame,
+    settings: Mapping[str, Any],
+    models: Mapping[str, Model],
+    source: Source,
+    alarms: Mapping[tuple[str, str], str],
 ) -> list[Answer]:
-    """The recommendation of every condition, by the most trusted of the protocols that were run for it."""
+    """The recommendation of every condition, by the most trusted of the protocols that were run for it.
+
+    ``alarms`` are of conditions and models (:func:`layerscope.report.alarms.alarms`).
+    """
     result = []
     deciding = layers[decides(layers)]
     for condition in condition_order(settings, layers["condition"]):
         rows = deciding[deciding["condition"] == condition]
         rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
-        advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
+        advice = [
+            replace(_advice(row, models, source.line(index)), alarm=alarms.get((condition, row["model"]), ""))
+            for index, row in rows.iterrows()
+        ]
         task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
         title, score = condition_title(settings, condition), metric_label(task, metric)
         result.append(Answer(condition, title, task, protocol, score, advice[0], tuple(advice[1:])))

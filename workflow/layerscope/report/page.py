@@ -19,6 +19,7 @@ from layerscope.figures.published import read_published
 from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
+from layerscope.report.alarms import alarms
 from layerscope.report.answers import answer_table, answers, caution
 from layerscope.report.evidence import (
     data_table,
@@ -52,7 +53,7 @@ FURTHER = {
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
 FURTHER_LABELS = {"n_cells": "cells"}
-SHIFTS = "shifts"
+SHIFTS, GEOMETRY = "shifts", "geometry"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
 
 
@@ -107,7 +108,8 @@ def write_report(
     primary = _primary(all_scores, all_layers, compared)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
-    answered = answers(all_layers, settings, models, of_layers)
+    shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
+    answered = answers(all_layers, settings, models, of_layers, alarms(settings, shapes, warned))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
     of_alone = Source.beside(str(representations), output)
     advised = representation_answers(alone, settings, models, of_alone) if len(alone) else []
