@@ -6,12 +6,10 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pytest
-from scipy import sparse
+from cell_files import adata_of, write_canonical
 
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.pretraining import pretrain
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import write_official
@@ -23,18 +21,14 @@ from layerscope.models.baselines import compute_baseline
 from layerscope.sources.fetch import fetch
 from layerscope.tables import join_tables
 
-NAMES = [f"G{i}" for i in range(30)]
-
 
 @pytest.fixture
 def inputs(tmp_path):
     """A folder with cells, two of their layers, a table and an archive."""
     counts = np.random.default_rng(0).poisson(1, (30, 30)).astype(np.float32)
-    cells = anndata.AnnData(sparse.csr_matrix(counts))
-    cells.var_names = cells.var["symbol"] = NAMES
-    about = {"condition": "blood", "dataset": "d", "task": "", "values": "counts"}
+    cells = adata_of(counts)
     for path in ("cells.h5ad", "models.ckpt", "provenance.json"):
-        write_cells(tmp_path / path, cells, about)
+        write_canonical(tmp_path / path, cells)
     for path in ("layers.h5ad", "baseline.h5ad"):
         write_official(tmp_path / path, list(cells.obs_names), counts, {"n_layers": 0})
     (tmp_path / "table.tsv").write_text("cka\n0.5\n", encoding="utf-8")

@@ -12,9 +12,9 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import adata_of, write_canonical
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.array_files import layer_places, open_arrays
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_provenance
@@ -29,12 +29,8 @@ VALUES = np.array([[int(name[-3:]) + w / 10 for w in range(WIDTH)] for name in N
 @pytest.fixture
 def cells(tmp_path):
     """Prepared cells."""
-    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (N_CELLS, 6)).astype(np.float32))
-    genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(6)]}, index=[f"G{k}" for k in range(6)])
-    table = anndata.AnnData(counts, obs=pd.DataFrame(index=NAMES), var=genes)
-    about = {"condition": "blood", "dataset": "mine", "task": "cell_type", "values": "counts"}
-    write_cells(tmp_path / "cells.h5ad", table, about)
-    return tmp_path / "cells.h5ad"
+    counts = np.random.default_rng(0).poisson(1.0, (N_CELLS, 6))
+    return write_canonical(tmp_path / "cells.h5ad", adata_of(counts, cell_ids=NAMES))
 
 
 @pytest.fixture

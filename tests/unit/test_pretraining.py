@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 
-import anndata
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
+from cell_files import adata_of, write_canonical
 
 import pretrain_model
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.corpus import Corpus, gene_names
 from layerscope.demo.muon import orthogonalised
 from layerscope.demo.objectives import OBJECTIVES
@@ -27,25 +25,17 @@ FAMILIES = tuple(OBJECTIVES)
 SYMBOLS = [f"Gene{i}" for i in range(30)]
 COUNTS = np.random.default_rng(0).poisson(0.7, (60, 30))
 TINY = {"layers": 2, "hidden": 16, "heads": 2, "steps": 3, "batch": 8, "tokens": 24}
-PROVENANCE = {"condition": "atlas", "dataset": "simulated_atlas", "task": "", "values": "counts"}
-
-
-def canonical(path, adata, **provenance):
-    write_cells(path, adata, PROVENANCE | provenance)
-    return path
 
 
 def of_symbols(path, counts, **provenance):
     """Canonical cells whose genes have symbols and no Ensembl ids."""
-    adata = anndata.AnnData(sparse.csr_matrix(counts.astype(np.float32)))
-    adata.var_names = adata.var["symbol"] = SYMBOLS
-    return canonical(path, adata, **provenance)
+    return write_canonical(path, adata_of(counts, SYMBOLS), **provenance)
 
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
     adata = simulate("atlas", {"cells": 400, "genes": 300, "damaged_share": 0.0, "empty_share": 0.0}, seed=1)
-    return canonical(tmp_path_factory.mktemp("cells") / "cells.h5ad", adata)
+    return write_canonical(tmp_path_factory.mktemp("cells") / "cells.h5ad", adata, condition="atlas")
 
 
 def ragged(n_cells=12, n_genes=40, seed=0):

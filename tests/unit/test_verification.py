@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from cell_files import write_h5ad
 from family_examples import EXAMPLES
 from model_examples import (
     GENEFORMER,
@@ -27,7 +28,6 @@ from model_examples import (
     load_tensors,
     restate,
     save_tensors,
-    write_h5ad,
 )
 from transcriptformer_examples import SETS, golden
 
