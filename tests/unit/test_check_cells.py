@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from cell_files import write_h5ad
+from scipy import sparse
 from tenx_examples import write_genomes, write_h5, write_triplet
 
 import check_cells
@@ -93,12 +94,13 @@ def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path)
     holes = draw.copy()
     holes[7, 3] = np.nan
     arrays = {"X_scVI": draw, "X_umap": draw[:, :2], "X_tsne_3d": draw[:, :3], "X_holes": holes}
+    arrays["X_sparse"] = sparse.csr_matrix(draw)
     said = check(patients(tmp_path / "a.h5ad", **arrays), FAMILIES)
     lines = said.split("Embeddings (obsm)\n", 1)[1].split("\n\n")[0].splitlines()
     takes = {line.split(":")[0].strip() for line in lines if "family: stored" in line}
     assert takes == {"X_scVI"}
     assert any("X_holes" in line and "missing" in line for line in lines)
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_path):

@@ -109,6 +109,7 @@ def write_npz(path: Path, order: np.ndarray, kind: type) -> None:
 # a file, how it is written, and what a study says of it
 SCVI = {"layers": {"official": "obsm/X_scVI"}}
 ARRAY = {"layers": {"official": "emb"}, "column": "ids"}
+EMBEDDING = {"layers": {"official": "embedding"}}
 FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray], object], dict[str, Any]]] = {
     "h5ad": ("a.h5ad", lambda path, order: adata(order).write_h5ad(path), SCVI),
     "h5ad, names in a column": (
@@ -122,15 +123,18 @@ FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray], object], dict[str, An
     "h5ad, a sparse X": (
         "a.h5ad", lambda path, order: as_x(order).write_h5ad(path), {"layers": {"official": "X"}}
     ),
-    "zarr": ("a.zarr", lambda path, order: adata(order).write_zarr(path), SCVI | {"column": "barcode"}),
+    "zarr": ("a.zarr", lambda path, order: adata(order).write_zarr(path), SCVI),
     "npy, names as text": ("a.npy", write_npy, {"cells": "names.txt"}),
     "npy, names in a table": ("a.npy", write_npy, {"cells": "names.csv", "column": "barcode"}),
     "npy, names of cells": ("a.npy", write_npy, {"cells": "names.h5ad"}),
     "npz": ("a.npz", lambda path, order: write_npz(path, order, np.str_), ARRAY),
     "npz, names as bytes": ("a.npz", lambda path, order: write_npz(path, order, np.bytes_), ARRAY),
     "parquet": ("a.parquet", lambda path, order: frame(order).to_parquet(path), {}),
+    "parquet, names in a column": (
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING | {"column": "id"}
+    ),
     "parquet, lists": (
-        "a.parquet", lambda path, order: lists(order).to_parquet(path), {"layers": {"official": "embedding"}}
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING
     ),
     "csv": ("a.csv", lambda path, order: frame(order).to_csv(path), {}),
     "tsv, gzipped, with words": (
