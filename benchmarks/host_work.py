@@ -55,6 +55,9 @@ RELEASES: Mapping[str, Mapping[str, int]] = {
     "geneformer": {"n_genes": 20271, "max_length": 4096},
     "transcriptformer": {"n_genes": 19796, "length": 2048},
     "uce": {"n_genes": 19790, "n_positions": 1536},
+    "nicheformer": {"n_genes": 20310, "length": 1500},
+    "state_se": {"n_genes": 19790, "length": 2048},
+    "scconcept": {"n_genes": 20000, "max_genes": 1000},
 }
 SETTINGS: Mapping[str, Mapping[str, Any]] = {"uce": {"sample_size": 1024}}
 LARGEST = {"tahoe_x1": "1b", "geneformer": "v2_316m", "uce": "33layer"}  # of what GPUs run by the million

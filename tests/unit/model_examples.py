@@ -297,7 +297,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
     held = torch.load(path, weights_only=True)
-    return held["cell"]["state_dict"] if "cell" in held else held
+    return held["cell"]["state_dict"] if "cell" in held else held.get("state_dict", held)
 
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -308,7 +308,9 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     held = torch.load(path, weights_only=True)
     if "cell" in held:
         held["cell"]["state_dict"] = tensors
-    torch.save(held if "cell" in held else tensors, path)
+    elif "state_dict" in held:
+        held = {"state_dict": tensors}
+    torch.save(held if "cell" in held or "state_dict" in held else tensors, path)
 
 
 def all_layers(path: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,10 @@ from layerscope.study import Study
 from layerscope.study_file import read_study
 
 CONFIG = Path(__file__).parents[2] / "config"
-NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"}
+NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"} | {
+    f"scconcept_{size}" for size in ("30m", "170m", "170m_multispecies")
+}
+NO_PUBLIC_CHECKSUM |= {"transcriptformer_exemplar", "transcriptformer_metazoa", "nicheformer"}
 
 
 def study() -> Study:

@@ -21,7 +21,7 @@ from layerscope.models.controls import apply_control
 
 GUIDE = Path(__file__).parents[2] / "docs" / "models.md"
 # families that draw genes, or bins, of a cell at random
-DRAWN = ("tahoe_x1", "scgpt", "uce")
+DRAWN = ("tahoe_x1", "scgpt", "uce", "state_se")
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)

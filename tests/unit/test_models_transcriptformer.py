@@ -171,7 +171,7 @@ def test_attention_in_half_precision_stays_close_to_its_formula(dtype, together,
 def test_names_ids_and_sizes_come_from_the_files(tmp_path, bias):
     model = load_transcriptformer(write_transcriptformer(tmp_path, bias=bias))
     assert (model.start, model.pad, model.first_gene, model.clip_counts) == (1, 2, 4, 7)
-    assert model.optional_obs_columns == ("platform",)
+    assert list(model.optional_obs_columns) == ["platform"]
     assert model.module.config.attention_bias is bias
     dense = np.zeros((1, N_GENES))
     dense[0, 3] = 50

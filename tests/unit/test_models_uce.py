@@ -15,7 +15,8 @@ from uce_examples import DRAW_SEED, SETS, constants, golden, golden_block, load_
 
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
-from layerscope.models.uce import expected_sample
+from layerscope.models.settings import Settings
+from layerscope.models.uce import expected_sample, load
 
 N_GENES = 40
 
@@ -218,3 +219,8 @@ def test_a_choice_of_files_or_species_must_be_made(release):
     mouse = load_from(release, checkpoint="other.torch", species="mouse")
     assert mouse.vocabulary.genes[0].startswith("GM")
     assert mouse.genes.tokens[0] == 4
+    for organism in ("mouse", "human"):
+        chosen = {"checkpoint": "other.torch", "nhead": 4, "sample_size": 16}
+        of_cells = load(release, Settings(chosen, "uce", organism))
+        assert of_cells.settings["species"] == organism
+        assert (of_cells.genes.names == mouse.genes.names) is (organism == "mouse")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from layerscope.models.network_size import NetworkSize, operations
-from layerscope.verification.job import read_entry
+from layerscope.verification.command import read_entry
 
 MODELS = Path(__file__).parents[2] / "config" / "models.yaml"
 

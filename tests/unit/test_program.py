@@ -76,7 +76,8 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
         (["run", "none.yaml"], "none.yaml"),
         (["embed", "cells.h5ad", "scgtp"], "did you mean 'scgpt'"),
         (["embed", "cells.h5ad", "scgpt"], "licence"),
-        (["embed", "cells.h5ad", "geneformer_v1_10m"], "--gene-names hgnc"),
+        (["embed", "cells.h5ad", "geneformer_v1_10m"], "licence"),
+        (["embed", "cells.h5ad", "hvg_pca", "--gene-names", "hgcn"], "known: hgnc"),
         (["score", "cells.h5ad", "--task", "cell_type"], "name what to score"),
         (["score", "cells.h5ad", "X_scvi", "--task", "cell_type", "--label", "annotation"], "X_scVI"),
     ],
@@ -90,7 +91,17 @@ def test_a_mistake_ends_with_1_and_two_lines_that_name_it(words, named, capsys):
     assert len(message.splitlines()) <= 2
 
 
-def test_check_is_that_of_the_script(capsys):
+def test_the_table_of_gene_names_that_a_model_needs_is_taken_and_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    patients(Path("cells.h5ad"))
+    call("embed", "cells.h5ad", "geneformer_v1_10m", "--dry-run")
+    assert "geneformer_v1_10m knows: --gene-names hgnc is taken" in capsys.readouterr().err
+    call("embed", "cells.h5ad", "scgpt", "--dry-run")
+    assert "hgnc" not in capsys.readouterr().err
+
+
+def test_check_is_that_of_the_script(capsys: pytest.CaptureFixture[str]) -> None:
     import check_cells
 
     patients(Path("cells.h5ad"))

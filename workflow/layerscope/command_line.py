@@ -128,20 +128,14 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Log the warning of a library: where in its code it stands is of no use to a reader.
-
-    Notices for those who write code (deprecations) are logged, but not as warnings.
-    """
+    """Log the warning of a library; those for people who write code (deprecations) are no warnings here."""
     for_users = issubclass(category, (UserWarning, RuntimeWarning))
     level = logging.WARNING if for_users else logging.INFO
     logging.getLogger(__name__).log(level, "%s: %s", category.__name__, message)
 
 
 def refused(error: BaseException) -> str | None:
-    """What the disk refused and what to do, in one line; None if that was not what happened.
-
-    HDF5 may give the number of the error, and the file, in its words alone.
-    """
+    """What the disk refused, and what to do; None if that was not it. HDF5 may say it in words alone."""
     chain: BaseException | None = error
     while chain is not None:
         stated = HDF5_REFUSED.search(str(chain))
@@ -174,13 +168,7 @@ def _said_and_left(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def settings(text: str) -> dict[str, Any]:
-    """Read settings given on the command line: JSON text, or the path of a YAML or JSON file.
-
-    Raises
-    ------
-    ConfigError
-        If the text is neither, or does not hold a mapping.
-    """
+    """Read settings from JSON text, or a YAML or JSON file; a ConfigError if it is neither, or no mapping."""
     if text.lstrip().startswith("{"):
         source, content = "the settings", text
     else:

@@ -129,7 +129,7 @@ class _Configuration(Settings):
     """Tables that tell a gene's symbol from its Ensembl id and the other way round, by name, each with its
     source: in the layout of HGNC's complete set, or any table with a column of symbols and one of Ensembl
     ids. Names are compared as they are spelt; an earlier symbol (`prev_symbol`) counts if it was one gene's
-    alone."""
+    alone. And tables of human genes and their orthologs, for `orthologs` of a dataset."""
     conditions: dict[Name, OneCondition]
     """Sets of cells, by name."""
 
@@ -137,11 +137,7 @@ class _Configuration(Settings):
     def read(cls, given: Mapping[str, Any], where: str = "") -> Self:
         """Check a configuration against its keys and against itself, and fill in the defaults.
 
-        Raises
-        ------
-        ConfigError
-            If a key is unknown, a value is not allowed, or a name stands for nothing: names the key, the
-            value and what is allowed.
+        A ConfigError names the key, the value and what is allowed.
         """
         try:
             configuration = cls.model_validate(given, context=STUDY)
@@ -270,13 +266,7 @@ class _Configuration(Settings):
         return entry
 
     def stored_layers(self, model: str, condition: str) -> dict[str, str]:
-        """The layers of such a model, in order, and the array of each in the file of a condition's cells.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such file or array.
-        """
+        """Its layers in order, and the array of each in a condition's file; a ConfigError without a file."""
         from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
 
         entry, where = self.stored(model), f"models: {model}: source"
@@ -314,6 +304,14 @@ class _Configuration(Settings):
         if dataset.gene_names is not None:
             demand_known(dataset.gene_names, self.gene_names, f"datasets: {name}: gene_names", "table")
             _demand_file(self.gene_names[dataset.gene_names], f"gene_names: {dataset.gene_names}")
+        table = dataset.orthologs.table if dataset.orthologs else ""
+        if table in self.gene_names:
+            _demand_file(self.gene_names[table], f"gene_names: {table}")
+        elif table and not Path(table).is_file():
+            raise ConfigError(
+                f"datasets: {name}: orthologs: table: {table!r} is neither a file nor a table under "
+                f"gene_names: {', '.join(self.gene_names)}"
+            )
 
 
 if TYPE_CHECKING:

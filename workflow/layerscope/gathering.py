@@ -33,10 +33,7 @@ def summaries(study: Study) -> list[str]:
 
 
 def described_runs(study: Study) -> list[tuple[str, str]]:
-    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept.
-
-    Of several seeds of a control, the first is enough.
-    """
+    """Pairs of condition and model whose layers have a shape to describe; one seed of a control is enough."""
     described = [
         (study.cells_of(condition), model)
         for condition, model in study.runs()

@@ -263,17 +263,44 @@ class Study(Configuration):
         return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
 
     def gene_names_file(self, condition: str) -> list[str]:
-        """The table of gene names that a condition's dataset asks for, if it does."""
-        table = self.dataset(condition).gene_names
-        if table is None:
+        """The table of gene names that a condition's dataset asks for, or that models of the study need."""
+        dataset = self.dataset(condition)
+        table = dataset.gene_names if dataset.says_names else self._needed_gene_names(dataset)
+        if not table:
             return []
         source = self.gene_names[table]
         return [source.path or layout.gene_names(table, source.name)]
+
+    def _needed_gene_names(self, dataset: Dataset) -> str:
+        """The table without which a model of the study cannot take a file that is here; none for others.
+
+        What is fetched can be looked at only later, when its jobs are planned.
+        """
+        families = [FAMILIES[self.family(model)] for model in self.study.models if self.is_run(model)]
+        if not families or dataset.source.path is None or dataset.kind != "h5ad":
+            return ""
+        from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
+
+        reading = dataset.model_dump_json(include={"matrix", "genes", "genome"}, exclude_unset=True)
+        tables = needed_gene_names(dataset.source.path, reading, families)
+        return next((table for table in tables if table in self.gene_names), "")
+
+    def orthologs_file(self, condition: str) -> list[str]:
+        """The table of orthologs that a condition's dataset asks for, if it does."""
+        orthologs = self.dataset(condition).orthologs
+        if orthologs is None:
+            return []
+        source = self.gene_names.get(orthologs.table)
+        if source is None:
+            return [orthologs.table]
+        return [source.path or layout.gene_names(orthologs.table, source.name)]
 
     def cells_settings(self, condition: str) -> dict[str, Any]:
         """What a reader needs to know to make a condition's cells, and nothing else."""
         entry = self.conditions[condition]
         settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
+        for table in self.orthologs_file(condition):
+            settings["orthologs"]["table"] = table
         settings |= entry.model_dump(
             mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
         )

@@ -161,15 +161,7 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
 
 
 def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
-    """Write the rows of several tables as one table, every cell as it stands.
-
-    Raises
-    ------
-    DataError
-        If the columns of two tables differ.
-    ConfigError
-        If the output is one of the tables.
-    """
+    """Write the rows of several tables with the same columns as one table, every cell as it stands."""
     refuse_overwriting(output, *tables)
     contents = [_read(path, dtype=str) for path in tables]
     for path, table in zip(tables, contents, strict=True):

@@ -13,45 +13,22 @@ from layerscope.cells.fit import Needs, fit
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
-from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.levels import label_lines
 from layerscope.cells.which_matrix import matrix_key
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
-    """Describe a file or folder of cells.
-
-    Parameters
-    ----------
-    path
-        An h5ad file, a zarr store, a 10x folder or .h5 file.
-    models
-        What each model needs, by name.
-
-    Returns
-    -------
-    Plain text: values, genes, columns, tasks, models, and a start for the configuration.
-
-    Raises
-    ------
-    DataError
-        If it is nothing of that kind; says what it looks like.
-    """
-    try:
+    """Describe a file or folder of cells in plain words; ``models`` are what each model needs, by name."""
+    with damage_named(path):
         cells = describe(path)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise why_unreadable(path, error) from error
     genes = cells.genes.var
     repeats = len(cells.cell_ids) - len(set(cells.cell_ids))
     repeated = [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
     columns = [*(column.line() for column in cells.columns), *cells.skipped]
+    title = f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes"
     sections = {
-        f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes": [
-            *repeated,
-            *cells.remarks,
-        ],
+        title: [*repeated, *cells.remarks],
         "Values": _value_lines(cells),
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,
@@ -124,7 +101,7 @@ def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
     ]
     if organism(genes) == "mouse":
         lines.append(
-            "these are mouse genes: models trained on human genes know them only by their orthologues"
+            "these are mouse genes: checkpoints that know human genes alone need `orthologs`, as well"
         )
     return lines
 
@@ -160,7 +137,10 @@ def dataset_entry(cells: Description) -> tuple[dict[str, Any], list[str]]:
 
 def _entry(cells: Description) -> list[str]:
     entry, comments = dataset_entry(cells)
-    dumped = yaml.safe_dump(
-        {"my_cells": entry}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
-    )
-    return [*(f"# {comment}" for comment in comments), *dumped.splitlines()]
+    return [*(f"# {comment}" for comment in comments), *as_yaml({"my_cells": entry}).splitlines()]
+
+
+def as_yaml(entry: Mapping[str, Any]) -> str:
+    """An entry of a study as text, a line for each key."""
+    options: dict[str, Any] = {"allow_unicode": True, "width": 10_000, "default_flow_style": None}
+    return str(yaml.safe_dump(dict(entry), sort_keys=False, **options))

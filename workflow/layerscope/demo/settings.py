@@ -67,10 +67,20 @@ class Atlas(Perturbation):
     """Number of batches."""
 
 
+class Cohort(Simulation):
+    """Settings of the draw ``cohort``."""
+
+    donors: int = Field(default=12, ge=4, le=1000)
+    """Donors, of four ages, half of them ill."""
+    cells_per_sample: int = Field(default=40, ge=5, le=100_000)
+    """Cells of each of a donor's two samples."""
+
+
 DRAWS: dict[str, type[Simulation]] = {
     "differentiation": Differentiation,
     "perturbation": Perturbation,
     "atlas": Atlas,
+    "cohort": Cohort,
 }
 
 
@@ -83,6 +93,8 @@ class Simulations(Settings):
     """A screen in three activation states."""
     atlas: Atlas = Atlas()
     """Cells to pretrain on."""
+    cohort: Cohort = Cohort()
+    """Donors of several ages, ill and well, stimulated and not."""
 
 
 class Pretraining(Settings):

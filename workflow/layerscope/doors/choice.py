@@ -111,12 +111,9 @@ class Recommendation:
         return "\n".join(f"{row.verdict}: {row.recommendation}" for row in self.table.itertuples())
 
     def _repr_html_(self) -> str:
-        lines = (
-            f"<p><b>{escape(f'{row.condition}, {row.model}: {row.verdict}')}</b><br>"
-            f"{escape(row.recommendation)}</p>"
-            for row in self.table.itertuples()
-        )
-        return "\n".join(lines)
+        titles = [f"{row.condition}, {row.model}: {row.verdict}" for row in self.table.itertuples()]
+        words = zip(map(escape, titles), map(escape, self.table["recommendation"]), strict=True)
+        return "\n".join(f"<p><b>{title}</b><br>{text}</p>" for title, text in words)
 
 
 def recommend(scores: Scores) -> Recommendation:

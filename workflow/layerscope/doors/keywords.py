@@ -86,9 +86,7 @@ def _settings(task: Task, protocol: str) -> type[Settings]:
 def show(function: Callable[..., Any], words: Mapping[str, str]) -> None:
     """Put these keywords into the signature of a function that takes any, and their meaning into its help."""
     signature = inspect.signature(function)
-    own = [
-        entry for entry in signature.parameters.values() if entry.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
+    own = [entry for entry in signature.parameters.values() if entry.kind is not entry.VAR_KEYWORD]
     more = [inspect.Parameter(name, KEYWORD_ONLY, default=Unset()) for name in words]
     function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     text = "\n".join(f"{name}\n    {meaning}" for name, meaning in words.items())

@@ -167,13 +167,7 @@ def _blocks(
 
 
 def match_cells(cell_ids: Sequence[str], names: Sequence[str], where: str, cells: str) -> Match:
-    """Find prepared cells in a file by their names.
-
-    Raises
-    ------
-    DataError
-        If the file names a cell twice, or none of the cells.
-    """
+    """Find prepared cells in a file by their names; a DataError if it names one twice, or none of them."""
     places = {name: row for row, name in enumerate(names)}
     if len(places) < len(names):
         twice, n_times = Counter(names).most_common(1)[0]

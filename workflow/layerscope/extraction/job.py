@@ -19,7 +19,7 @@ import torch
 
 from layerscope import __version__
 from layerscope.errors import ConfigError, ModelError
-from layerscope.extraction.cell_stream import CellStream
+from layerscope.extraction.cell_stream import CellStream, organism_of
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine
 from layerscope.extraction.partial_run import Column, PartialRun
@@ -70,18 +70,12 @@ def extract(
     cells
         Any h5ad file.
     output
-        The embeddings file (see :mod:`layerscope.extraction.embeddings_file`). While the run goes on, what is
-        finished is kept in a hidden folder beside it.
+        The embeddings file; while the run goes on, what is finished is in a hidden folder beside it.
     job
         What and how.
     shard
         ``(2, 5)`` runs the second of five nearly equal stretches of the cells, and the file holds these
         alone; :func:`layerscope.extraction.merge.merge` joins all five.
-
-    Raises
-    ------
-    ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
     refuse_overwriting(output, cells)
@@ -152,7 +146,13 @@ def log_counts(provenance: Mapping[str, Any]) -> None:
 
 def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     """Load a model and open a file of cells; parameters and errors as those of :func:`extract`."""
-    _demand_folder(weights)
+    if not weights.is_dir():
+        reason = (
+            "a file; expected the folder of the release that it is in"
+            if weights.is_file()
+            else "no such folder"
+        )
+        raise ConfigError(f"--weights {weights}: {reason}")
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("highest")  # images of NVIDIA's ask for TF32, three digits, elsewhere
@@ -161,8 +161,9 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         if (weights / name).is_file():
             demand_checksum(weights / name, known, "--sha256")
     with files_read() as files:
-        model = _model(weights, job)
-    pooling = _pooling(model, job.pooling)
+        model = _model(weights, job, organism_of(cells))
+    pooling = job.pooling or model.default_pooling
+    model.demand_pooling(pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
     if job.control == VALUES_PERMUTED:
         stream.change = partial(permute_values, seed=job.control_seed)
@@ -190,17 +191,10 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     )
 
 
-def _demand_folder(weights: Path) -> None:
-    if weights.is_file():
-        raise ConfigError(f"--weights {weights}: a file; expected the folder of the release that it is in")
-    if not weights.is_dir():
-        raise ConfigError(f"--weights {weights}: no such folder")
-
-
-def _model(weights: Path, job: Extraction) -> FoundationModel:
+def _model(weights: Path, job: Extraction, organism: str) -> FoundationModel:
     settings = {name: value for name, value in job.settings.items() if name not in STREAM_SETTINGS}
     model: FoundationModel = implementation(job.family).load(
-        weights, Settings(settings, job.family), job.seed
+        weights, Settings(settings, job.family, organism), job.seed
     )
     if job.layers and job.layers != model.n_layers:
         raise ModelError(
@@ -221,12 +215,6 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ConfigError("--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
-
-
-def _pooling(model: FoundationModel, name: str) -> str:
-    name = name or model.default_pooling
-    model.demand_pooling(name)
-    return name
 
 
 def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
@@ -252,7 +240,7 @@ def _provenance(
         "device": device.type,
         "weights_sha256": digest(model.weights),
         "vocabulary_sha256": hashlib.sha256("\n".join(model.vocabulary.genes).encode()).hexdigest(),
-        "trained_on": _trained_on(model.weights.parent),
+        "trained_on": _trained_on(model.weights.with_name(TRAINING)),
         "values": stream.values,
         "cells": {name: stream.provenance.get(name, "") for name in ("condition", "dataset")},
         "n_cells": len(stream),
@@ -272,9 +260,6 @@ def _origin(path: Path) -> dict[str, str]:
     return {"sha256": digest(path)} | origin
 
 
-def _trained_on(weights: Path) -> str:
-    """What a checkpoint says of its own training, in an optional ``provenance.json`` beside the weights."""
-    path = weights / TRAINING
-    if not path.is_file():
-        return ""
-    return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", ""))
+def _trained_on(path: Path) -> str:
+    """What a checkpoint says of its own training, in an optional file beside the weights."""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", "")) if path.is_file() else ""

@@ -145,9 +145,8 @@ def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
         own = beside[beside["model"] == model.name]
         if len(own):
             row = own.loc[own["cka"].idxmax()]
-            nearest.append(
-                f"{model.name} {row['cka']:.2f} ({layer_ranges([row['layer']])}, {row['condition']})"
-            )
+            where = f"{layer_ranges([row['layer']])}, {row['condition']}"
+            nearest.append(f"{model.name} {row['cka']:.2f} ({where})")
     if not nearest:
         return ""
     return (
@@ -225,9 +224,8 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     if len(others):
         axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
     names = [_short(layer) for layer in layers]
-    beside = [
-        other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in against[len(layers) :]
-    ]
+    beyond = against[len(layers) :]
+    beside = [other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in beyond]
     axes.set_xticks(range(len(layers)), names, fontsize=ALIKE_LABEL)
     axes.set_yticks(range(len(against)), [*names, *beside], fontsize=ALIKE_LABEL)
     small = len(layers) <= 12

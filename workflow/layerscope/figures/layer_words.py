@@ -139,15 +139,14 @@ def caption_of(drawing: Drawing) -> str:
         *common_remarks(drawing),
     ]
     controls = {model.control for model in drawing.models.values() if model.kind == "control"}
+    others = controls - {UNTRAINED}
     bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
     n_missing = len(drawing.without_score)
     sentences = {
         "Filled signs: layers that cannot be told from the best (95% confidence set).": drawing.tells_apart,
         "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
         "single seed, its 95% interval.": UNTRAINED in controls,
-        "Thin broken lines with small open signs: other controls, with their 95% interval.": bool(
-            controls - {UNTRAINED}
-        ),
+        "Thin broken lines with small open signs: other controls, with their 95% interval.": len(others) > 0,
         "Level full lines: baselines, with their 95% interval at the right end.": drawing.has("baseline"),
         f"Level line of long dashes: noise ceiling{bracket}.": drawing.rows["ceiling"].notna().any(),
         "Dash-dotted level line: mean score with shuffled labels.": drawing.rows["null_mean"].notna().any(),

@@ -27,14 +27,18 @@ class Family:
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
+    species: tuple[str, ...] = ("human",)
+    """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
 
 
 def _baseline(values: frozenset[str]) -> Family:
-    return Family(module="layerscope.models.baselines", foundation=False, values=values, identifiers="any")
+    module = "layerscope.models.baselines"
+    return Family(module=module, foundation=False, values=values, identifiers="any", species=())
 
 
 COUNTS = frozenset({"counts"})
 EITHER = frozenset({"counts", "log_normalised"})
+HUMAN_AND_MOUSE = ("human", "mouse")
 
 FAMILIES: Mapping[str, Family] = {
     "scfoundation": Family(
@@ -48,9 +52,36 @@ FAMILIES: Mapping[str, Family] = {
         module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "transcriptformer": Family(
-        module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.transcriptformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
     ),
-    "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
+    "uce": Family(
+        module="layerscope.models.uce",
+        foundation=True,
+        values=COUNTS,
+        identifiers="symbol",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "scconcept": Family(
+        module="layerscope.models.scconcept",
+        foundation=True,
+        values=EITHER,
+        identifiers="any",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "nicheformer": Family(
+        module="layerscope.models.nicheformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "state_se": Family(
+        module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
@@ -71,7 +102,8 @@ def implementation(name: str) -> ModuleType:
 
     Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
     :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
-    settings, and the seed is that of what :meth:`tokenise` draws at random. It raises ModelError if a file is
+    settings, which say the organism of the cells besides, and the seed is that of what :meth:`tokenise` draws
+    at random. It raises ModelError if a file is
     missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
 
     Raises

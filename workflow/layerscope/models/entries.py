@@ -67,6 +67,8 @@ class FoundationModel(Settings):
     [docs/models.md](../docs/models.md)."""
     pooling: str | None = None
     """How a numbered layer's tokens become one vector per cell; null: what the paper's released code uses."""
+    species: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("human",)
+    """Whose genes it knows, such as `[human, mouse]`; cells of others need `orthologs` of their dataset."""
     network: NetworkSize | None = None
     """Sizes of the network, by which `layerscope` estimates its cost."""
     title: str | None = None

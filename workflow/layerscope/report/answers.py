@@ -55,16 +55,12 @@ class Answer:
 def answers(
     layers: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
 ) -> list[Answer]:
-    """Take the recommendation of every condition from the table of the layer choice.
-
-    Where several protocols were run for it, the most trusted one speaks.
-    """
+    """The recommendation of every condition, by the most trusted of the protocols that were run for it."""
     result = []
     deciding = layers[decides(layers)]
     for condition in condition_order(settings, layers["condition"]):
-        rows = deciding[deciding["condition"] == condition].sort_values(
-            "best_estimate", ascending=False, kind="stable", na_position="last"
-        )
+        rows = deciding[deciding["condition"] == condition]
+        rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
         advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
         task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
         title, score = condition_title(settings, condition), metric_label(task, metric)
@@ -134,11 +130,7 @@ COLUMNS = (
 
 def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
     """Set the numbers behind the answers in a small table; each names the columns that it comes from."""
-    order = {name: place for place, name in enumerate(condition_order(settings, layers["condition"]))}
-    places = layers["condition"].map(order)
-    ordered = layers.assign(place=places, decides=decides(layers)).sort_values(
-        ["place", "model", "protocol"], kind="stable"
-    )
+    ordered = in_order(layers.assign(decides=decides(layers)), settings, "model", "protocol")
     rows = tuple(_row(row, settings, source.line(int(index))) for index, row in ordered.iterrows())
     protocols = sorted(set(layers["protocol"]))
     shown = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
@@ -151,6 +143,13 @@ def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Sour
         source=source,
         note=note,
     )
+
+
+def in_order(table: pd.DataFrame, settings: Mapping[str, Any], *columns: str) -> pd.DataFrame:
+    """Rows in the order of conditions, then by these columns."""
+    order = condition_order(settings, table["condition"])
+    placed = table.assign(place=table["condition"].map(order.index))
+    return placed.sort_values(["place", *columns], kind="stable")
 
 
 def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:

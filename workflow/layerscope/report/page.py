@@ -17,13 +17,7 @@ from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.figures.published import read_published
 from layerscope.figures.representations import read_representations
-from layerscope.figures.wording import (
-    condition_order,
-    condition_title,
-    is_simulated,
-    metric_meaning,
-    plain,
-)
+from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
 from layerscope.report.answers import answer_table, answers, caution
 from layerscope.report.evidence import (
@@ -124,9 +118,9 @@ def write_report(
         condition = Path(summary).parent.name
         return (conditions.index(condition) if condition in conditions else len(conditions)), str(summary)
 
+    config = settings.get("config")
     optional = (path for path in (representations, referee, warnings) if path)
-    sources: list[str | Path] = [scores, layers, published, *optional]
-    sources += [*behind, *summaries, *tables, *figures]
+    sources = [scores, layers, published, *optional, *behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
@@ -155,7 +149,7 @@ def write_report(
         referee=_referee(referee, output) if referee else None,
         versions=pairs(settings.get("versions")),
         seeds=pairs(settings.get("seeds")),
-        config=_as_yaml(settings.get("config")),
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else "",
         sources=[(Source.beside(path, output), Path(path).stat().st_size) for path in sources],
     )
     with whole(output) as scratch:
@@ -164,8 +158,8 @@ def write_report(
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the primary metrics of the study say, each with its name."""
-    meanings = {(task, metric): metric_meaning(task, metric) for task, metric in sorted(primary)}
-    return [(f"{plain(task)}: {plain(metric)}", text) for (task, metric), text in meanings.items() if text]
+    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(primary))
+    return [(name, meaning) for name, meaning in meanings if meaning]
 
 
 def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
@@ -216,13 +210,9 @@ def _summary(
     of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
     title, key = condition_title(settings, condition), f"cells-{condition}"
     source = Source.beside(path, output)
-    by_group: dict[str, Any] = {
-        "source": source,
-        "caption": f"{title}, by group of cells",
-        "choices": ("filter",),
-        "filterable": True,
-    }
-    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group) if grouped.any() else None
+    by_group: dict[str, Any] = {"key": f"{key}-groups", "caption": f"{title}, by group of cells"}
+    by_group |= {"source": source, "choices": ("filter",), "filterable": True}
+    groups = grid_of(table[grouped], **by_group) if grouped.any() else None
     return {"title": title, "all": grid_of(of_all, key=key, caption=title, source=source), "groups": groups}
 
 
@@ -253,7 +243,3 @@ def _referee(path: str | Path, output: str | Path) -> Grid:
         source=Source.beside(path, output),
         labels={"configure": "to answer it, configure"},
     )
-
-
-def _as_yaml(config: Any) -> str:
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else ""

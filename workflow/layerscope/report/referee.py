@@ -27,11 +27,7 @@ ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
 def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Select the rows that an objection asks for and print their numbers: one row of :data:`COLUMNS`.
-
-    ``tables`` are those of :func:`layerscope.report.views.views`. The number is that of the first query;
-    where it finds no row, nothing answers the objection, and the number is NaN.
-    """
+    """One row of :data:`COLUMNS`: the numbers that answer an objection, or that nothing does."""
     values = _selected(objection.queries[0], tables)["value"]
     if values.empty:
         empty = {"answer": "", "number": float("nan"), "file": "", "column": ""}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ import requests
 from tqdm import tqdm
 
 from layerscope.errors import SourceError
+from layerscope.files import locked
 from layerscope.sources.addresses import Address
 from layerscope.sources.archives import DamagedError, extract_member, gunzip
 from layerscope.sources.manifest import is_unchanged, md5, read_manifest, sha256, write_manifest
 from layerscope.sources.partial import Partial
-from layerscope.sources.transport import (
-    Answer,
-    ChangedError,
-    Retries,
-    TransientError,
-    http_session,
-    open_url,
-)
+from layerscope.sources.transport import Answer, ChangedError, Retries, TransientError, http_session, open_url
 
 LOG = logging.getLogger(__name__)
 PIECE = 1 << 14  # what is lost of a body when its connection breaks
@@ -54,7 +47,8 @@ def download(
         return manifest
     before = read_manifest(output)
     archive = output.with_name(address.name) if len(together) > 1 else output
-    with _alone(archive) if archive != output else nullcontext():
+    lock = archive.with_name(f".download.{archive.name}.lock")
+    with locked(lock) if archive != output else nullcontext():
         try:
             part = Partial(archive, address.fetched_from)
             about = _fetched(address, part, retries or Retries())
@@ -86,16 +80,6 @@ def _fetched(address: Address, part: Partial, retries: Retries) -> dict[str, Any
     }
 
 
-@contextmanager
-def _alone(archive: Path) -> Iterator[None]:
-    """Wait until no other process fetches this archive."""
-    lock = archive.with_name(f".download.{archive.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def already_there(
     addresses: Sequence[Address], output: Path, member: str | None = None
 ) -> dict[str, Any] | None:
@@ -105,11 +89,10 @@ def already_there(
     manifest = read_manifest(output)
     for address in addresses:
         if manifest.get("url") == address.url and manifest.get("member") == member:
-            own, fetched = address.member.sha256, address.sha256
-            as_known = (
-                manifest.get("sha256") == own if own else fetched in (None, manifest.get("fetched_sha256"))
-            )
-            if not as_known or not is_unchanged(output, manifest):
+            known, key = address.member.sha256, "sha256"
+            if not known:
+                known, key = address.sha256, "fetched_sha256"
+            if known not in (None, manifest.get(key)) or not is_unchanged(output, manifest):
                 return None
             LOG.info("%s: already there", output.name)
             return manifest

@@ -11,10 +11,7 @@ from layerscope.sources.transport import Version
 
 
 class Partial:
-    """``.download.NAME`` beside the file that will be, and a journal that names its address and version.
-
-    Bytes that came from another address are discarded.
-    """
+    """``.download.NAME`` beside the file that will be, and a journal that names its address and version."""
 
     def __init__(self, output: Path, url: str) -> None:
         self.path = output.with_name(f".download.{output.name}")

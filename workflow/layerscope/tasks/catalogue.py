@@ -9,9 +9,10 @@ from layerscope.errors import ConfigError
 from layerscope.tasks.base import Task
 from layerscope.tasks.cell_type.task import TASK as CELL_TYPE
 from layerscope.tasks.perturbation.task import TASK as PERTURBATION
+from layerscope.tasks.time.task import TASK as TIME
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE)}
+TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, TIME)}
 if TYPE_CHECKING:
     TaskName = str
 else:

@@ -104,10 +104,7 @@ def shuffled_within(lane: Codes, inside: NDArray[np.bool_], chance: Chance, stre
 
 
 def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
-    """Different ways to cut the buckets into two halves, shape ``(n_splits, n_buckets)``, True for the first.
-
-    All of them if there are no more than ``n_splits``; no split appears twice, nor with its halves swapped.
-    """
+    """Different ways to cut the buckets into two halves, all if they are few, True for the first of each."""
     companions = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
     random = np.random.default_rng([seed, n_buckets])
     chosen = random.permutation(len(companions))[:n_splits]

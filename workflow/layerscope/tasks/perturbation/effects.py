@@ -76,10 +76,7 @@ def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
 
 
 def value_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
-    """Differences of means of log-normalised values over their standard error, pooled over all groups.
-
-    Perturbations x genes; 0 for genes that do not vary in these cells.
-    """
+    """Differences of means of values over their pooled standard error, 0 for genes that do not vary."""
     values = _over_buckets(sums.values, sums.n_buckets, buckets)
     cells = _over_buckets(sums.cells, sums.n_buckets, buckets)
     means = values / cells[:, None]

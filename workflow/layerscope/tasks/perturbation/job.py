@@ -28,12 +28,7 @@ DESIGN = "design.npz"
 
 
 def reference(job: ReferenceJob) -> None:
-    """Write how alike the effects of every two perturbations are, and what that was made from.
-
-    Protocol ``paper``: pseudobulks, their differential expression by DESeq2, and its correlations. Protocol
-    ``released``: similarities alone. Protocol ``strict``: the design of disjoint halves of the cells, the
-    similarities of each, and the noise ceilings.
-    """
+    """Write how alike the effects of every two perturbations are, and what that was made from."""
     make = {"paper": _paper_reference, "released": _released_reference, "strict": _strict_reference}
     make[job.protocol](job)
 

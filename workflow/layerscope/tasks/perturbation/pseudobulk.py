@@ -16,6 +16,7 @@ from scipy import sparse
 from layerscope import __version__
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.matrix import StoredRows, stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
@@ -117,29 +118,18 @@ def select_perturbations(
 def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
     """Sums of the cells' counts by group (-1: none), groups x genes, in memory for them and one block."""
     with open_h5ad(cells) as file:
-        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
-        total = np.zeros((n_groups, n_genes))
-        for start, block in csr_blocks(file["X"]):
-            add_by_group(total, group[start : start + block.shape[0]], block)
+        total = np.zeros((n_groups, stored_shape(file["X"])[1]))
+        for rows, block in csr_blocks(file["X"]):
+            add_by_group(total, group[rows], block)
     return np.rint(total).astype(np.int64)
 
 
-def csr_blocks(
-    matrix: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
-) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """Yield the first row and the rows of each block of a CSR matrix in a file."""
-    n_rows, n_columns = (int(size) for size in matrix.attrs["shape"])
-    indptr = matrix["indptr"][()].astype(np.int64)
-    for start in range(0, n_rows, rows_at_once):
-        end = min(start + rows_at_once, n_rows)
-        values = slice(indptr[start], indptr[end])
-        yield (
-            start,
-            sparse.csr_matrix(
-                (matrix["data"][values], matrix["indices"][values], indptr[start : end + 1] - indptr[start]),
-                shape=(end - start, n_columns),
-            ),
-        )
+def csr_blocks(matrix: h5py.Group) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+    """Yield some rows of a CSR matrix in a file at a time, first to last."""
+    stored = StoredRows(matrix, stored_shape(matrix))
+    for start in range(0, stored.shape[0], ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, stored.shape[0]))
+        yield rows, stored.read(np.arange(rows.start, rows.stop))
 
 
 def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> list[str]:

@@ -140,10 +140,7 @@ def _scores_of_many(
 
 
 def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArray[np.bool_]:
-    """Whether both perturbations of each pair act in a common module.
-
-    ``true_module`` of their cells names the modules, joined by ``+`` where there are several.
-    """
+    """Whether both perturbations of each pair act in a common module, of those that ``true_module`` joins."""
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
     return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])

@@ -31,11 +31,7 @@ class Similarity(NamedTuple):
 
 
 def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 1) -> None:
-    """Correlate the log2 fold changes of every pair of perturbations (S_bio) and write the matrix.
-
-    float64, or float32 for more than ``GENOME_SCALE`` perturbations. Genes without a fold change somewhere
-    are left out; a DataError if a profile does not vary, or no gene is left.
-    """
+    """Correlate the log2 fold changes of every two perturbations (S_bio), over genes that all have one."""
     with open_h5ad(profiles) as file:
         changes, names = file["X"], read_index(file["obs"])
         complete = np.ones(changes.shape[1], dtype=bool)

@@ -157,10 +157,7 @@ def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True
 
 
 def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Array, Array]:
-    """The score under each shuffle of the cells' labels, everything re-run.
-
-    From disjoint halves, and from the same cells on both sides.
-    """
+    """The score under each shuffle of labels, from disjoint halves and from the same cells on both sides."""
     n_splits, size = reference.shuffled.shape[1], int(reference.sizes[-1])
     scores = np.empty((2, len(reference.shuffled)))
     for shuffle, target in enumerate(reference.shuffled):

@@ -55,10 +55,7 @@ class StrictReference:
 
 
 def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expression:
-    """Read the genes that have ``min_counts`` counts in the cells of a design (any, if values are no counts).
-
-    A DataError if fewer than two genes have.
-    """
+    """Read the genes with ``min_counts`` counts (values: above 0) in a design's cells, two at least."""
     is_counts = read_provenance(cells).get("values") == "counts"
     with open_h5ad(cells) as file:
         blocks = [block for _, block in csr_blocks(file["X"])]

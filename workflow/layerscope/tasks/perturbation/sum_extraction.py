@@ -93,11 +93,9 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
 
 
 class SavedSums:
-    """Sums of the first cells of a file, saved while the run goes on.
+    """Sums of the first ``n_summed`` cells of a file, saved while the run goes on, and counts of the refused.
 
-    What a run of the same ``identity`` (whatever decides the result) saved at ``path`` is taken up, anything
-    else there is thrown away; a ConfigError if it is damaged. ``sums`` are of the first ``n_summed`` cells;
-    ``counts`` says how many of them were refused, and why, and how many were shortened.
+    What a run of the same ``identity`` (whatever decides the result) saved is taken up, else thrown away.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], sums: SumsWriter) -> None:

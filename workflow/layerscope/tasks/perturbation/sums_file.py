@@ -31,10 +31,9 @@ EVERYONE, EVERYONE_UNIT_NORM = "everyone", "everyone_unit_norm"
 
 
 class SumsWriter:
-    """Sums the cells of every layer as an extraction yields them, and writes the sums at the end.
+    """Sums the cells of every layer (by name with its width) as an extraction yields them; writes the sums.
 
-    ``widths`` are those of the layers by name. Without a design the file serves the protocols that need none,
-    and ``design_digest`` is empty. A DataError if the design is not one of these cells.
+    Without a design, which must be of these cells, the file serves the protocols that need none.
     """
 
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
@@ -108,10 +107,7 @@ def is_sums(path: str | Path) -> bool:
 def read_layer_sums(
     path: str | Path, layer: str, design: Design
 ) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
-    """Sums of a layer's cells as they are and of unit length, and the provenance.
-
-    A DataError if the file has no such layer, or was made with another design.
-    """
+    """Sums of a layer's cells by this design, as they are and of unit length, and the provenance."""
     with h5py.File(path, "r") as file:
         if not file.attrs["design"]:
             raise DataError(f"{path}: these sums were kept without a design of splits; extract them again")

@@ -46,11 +46,9 @@ class Sisters:
         return Sisters(earlier, later, self.clone[both], self.reason)
 
     def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
-        """Mean over clones of the share of pairs in order minus that out of order.
+        """Mean over clones of the share of pairs in order minus that out of order, of each pseudotime.
 
-        Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
-        out. ``pseudotimes`` has shape ``(n_pseudotimes, n_cells)``, each with its root in ``roots``. Each
-        gets a mean; NaN without pairs.
+        Pairs with an unreachable cell are neither; pairs with the root, first by construction, are left out.
         """
         clone = np.unique(self.clone, return_inverse=True)[1]
         means = np.full(len(pseudotimes), np.nan)
@@ -153,10 +151,7 @@ def add_fates(
     subject: Subject,
     settings: StrictSettings,
 ) -> None:
-    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out.
-
-    The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
-    """
+    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out."""
     if reason := without_labels(obs, "clone", "time", "cell_type"):
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
@@ -184,14 +179,10 @@ def add_fates(
 
 
 def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
-    """Predict the fates of clones from their early cells by ridge regression on other clones' early cells.
+    """Predict the fates of clones from their early cells by ridge regression on the other parts of ``fold``.
 
-    Features are standardised; the penalty is the mean eigenvalue of the training cells' Gram matrix, so that
-    it follows the scale and the number of features and nothing is tuned. Every part of ``fold`` (of each
-    clone) is predicted from the others.
-
-    Returns the mean over a clone's early cells of the predicted membership, shape ``(n_clones, n_fates)``;
-    comparable within a part.
+    The penalty is the mean eigenvalue of the Gram matrix: it follows the scale, and nothing is tuned.
+    Means over a clone's cells of the predicted membership, ``(n_clones, n_fates)``, comparable in a part.
     """
     of_cell = fold[fates.clone]
     member = np.eye(len(fates.labels))[fates.fate[fates.clone]]
@@ -220,11 +211,9 @@ def mean_auc(
     fold: npt.NDArray[np.integer],
     counts: npt.NDArray[np.int32],
 ) -> Floats:
-    """Mean over fates of the area under the ROC curve, in resamples of clones.
+    """Mean over fates of the area under the ROC curve, in resamples of clones; NaN where a fate stands alone.
 
-    Only clones of the same part are compared: across parts, a part with more members of a fate has a training
-    set with fewer, which pulls an uninformed prediction below 1/2. ``counts`` has shape
-    ``(n_resamples, n_clones)``; NaN where some fate has no clone to compare with another.
+    Only clones of one part are compared: a part with more members of a fate was predicted from fewer.
     """
     areas = []
     for label, scores in enumerate(predicted.T):

@@ -72,10 +72,7 @@ def fuzzy_connectivities(neighbours: Neighbours) -> sparse.csr_matrix:
 def _smooth_distances(
     distances: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Distance to the nearest other point, and the kernel width that makes memberships add up to log2(k).
-
-    Bisection in float32, every cell on its own, as ``umap.umap_.smooth_knn_dist`` does it.
-    """
+    """Distance to the nearest other point, and the width at which memberships add up to log2(k): umap's."""
     k = distances.shape[1]
     positive = np.where(distances > 0, distances, np.float32(np.inf))
     nearest = positive.min(axis=1)

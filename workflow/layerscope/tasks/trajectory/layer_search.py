@@ -50,10 +50,7 @@ def search_layer(
     parts: Sequence[Cells] = (),
     neighbours_in_parts: int | None = None,
 ) -> LayerSearch:
-    """Search all embedded cells of a layer, and parts of them (rising indices, refused cells among them).
-
-    Raises UndefinedPseudotimeError if the embedded cells are too few for a graph, or all the same.
-    """
+    """Search all embedded cells of a layer, which must vary enough for a graph, and parts of its cells."""
     finite = np.isfinite(matrix).all(axis=1)
     embedded = np.flatnonzero(finite)
     if lack := _lack_of_variety(matrix, embedded, neighbours):

@@ -104,7 +104,7 @@ def _checked(matrix: npt.ArrayLike, k: int) -> Floats:
 class _Points:
     """Cells as points: their vectors, or unit vectors, whose squared distance is twice 1 - cosine.
 
-    Points are centred: that changes no distance, and keeps the digits of products where all point one way.
+    They are centred, which changes no distance and keeps the digits of products where all point one way.
     """
 
     at: npt.NDArray[np.float32]
@@ -243,10 +243,7 @@ def _pairs(n_points: int) -> Iterator[tuple[Indices, Indices]]:
 
 
 class _Lists:
-    """The nearest candidates of every point, updated as blocks of rough distances are offered.
-
-    Rough distances err by ``more_error`` more than the points' norms.
-    """
+    """The nearest candidates of every point; rough distances err by ``more_error`` more than the norms."""
 
     def __init__(self, points: _Points, k: int, more_error: float = 0.0) -> None:
         self._points, self._k = points, k
@@ -296,10 +293,7 @@ class _Lists:
 
 
 def _smallest(values: Floats, n: int) -> Indices:
-    """Columns of the ``n`` smallest values of each row.
-
-    Looked for in the ``n`` groups of columns whose least values are smallest, where these are few of all.
-    """
+    """Columns of the ``n`` smallest values of each row, looked for in the groups with the smallest ones."""
     width = values.shape[1]
     n_groups = -(-width // GROUP)
     if n_groups < 4 * n:

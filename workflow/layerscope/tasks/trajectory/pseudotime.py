@@ -54,10 +54,7 @@ def _scaled(matrix: sparse.csr_matrix, by: npt.NDArray[np.floating]) -> sparse.c
 def diffusion_map(
     graph: NeighbourGraph, n_components: int = N_COMPONENTS, tolerance: float = 0.0
 ) -> DiffusionMap:
-    """Diffusion components of a graph, connected or not, the constant one included.
-
-    ``tolerance`` is the relative error of the eigenvalues; 0 for machine precision, as scanpy has it.
-    """
+    """Diffusion components, the constant one included; 0 asks for machine precision, as scanpy does."""
     matrix = transition_matrix(graph).astype(np.float64)
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
@@ -78,9 +75,7 @@ def diffusion_pseudotime(
 ) -> npt.NDArray[np.float32]:
     """Diffusion pseudotime of every cell from each root (Haghverdi et al. 2016, eq. 8).
 
-    Of ``n_components`` leading components, the constant one included. Shape ``(n_roots, n_cells)``, float32,
-    each row scaled so that its largest finite value is 1; ``inf`` for cells that a root cannot reach. The row
-    of a root that reaches no other cell is ``inf`` but for itself.
+    Each row is scaled so that its largest finite value is 1; ``inf`` for cells that a root cannot reach.
     """
     roots = np.atleast_1d(np.asarray(roots, dtype=np.int64))
     n_cells = len(diffusion.vectors)

@@ -55,11 +55,7 @@ class Reference:
 def make_reference(
     cells: str | Path, baseline_embeddings: str | Path, settings: TrajectorySettings
 ) -> Reference:
-    """Make the reference of a condition from its cells and their ``hvg_pca`` embeddings.
-
-    The embeddings find the root among several root cells, and give the pseudotime where the cells have no
-    column ``reference_pseudotime``. Raises DataError if the cells name no root, or the files' cells differ.
-    """
+    """The data's own pseudotime and root where they are named, else by the ``hvg_pca`` embeddings."""
     obs = read_obs(cells)
     baseline = read_layer(baseline_embeddings, OFFICIAL)
     if list(baseline.cell_ids) != list(obs.index):
@@ -87,11 +83,7 @@ class NoRootError(DataError):
 
 
 def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
-    """Indices of the cells among which a trajectory may start, and what they are, in words.
-
-    The cells marked ``is_root``, of the earliest time at which there are any if the cells have times;
-    without such marks all cells of the earliest time.
-    """
+    """The cells marked ``is_root``, else all, of the earliest time with any; and what they are, in words."""
     marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
     words = "is_root cells"
     if not marked.any() and "time" in obs:
@@ -114,11 +106,7 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
 def find_root(
     obs: pd.DataFrame, named: str | None, baseline: npt.NDArray[np.floating], origin: str
 ) -> tuple[int, str]:
-    """Index of the one root cell, and how it was chosen.
-
-    The cell that the data name; else, among :func:`root_cells`, the cell nearest to their centroid in the
-    baseline's representation (the first of several).
-    """
+    """The root that the data name, else the root cell nearest to their centroid; and how it was chosen."""
     if named is not None:
         if named not in obs.index:
             raise DataError(f"{origin}: uns['{ROOT_CELL}'] names {named!r}, which is not one of the cells")

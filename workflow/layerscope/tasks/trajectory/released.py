@@ -56,10 +56,7 @@ DISTANCES = "spearman_pair_distances"
 
 
 def released_reference(cells: str | Path, settings: ReleasedSettings) -> Reference:
-    """Make the reference of protocol ``released``: pseudotime, root and neighbourhoods.
-
-    Cells without times have none (the protocol's root is a cell of the earliest time).
-    """
+    """Pseudotime, root and neighbourhoods; without times none, since the root is of the earliest."""
     expression = read_cells(cells)
     names = list(expression.obs_names)
     if "time" not in expression.obs:

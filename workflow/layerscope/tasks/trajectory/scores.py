@@ -95,9 +95,9 @@ def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.
 def pseudotime_of(
     part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
 ) -> tuple[Floats, list[str]]:
-    """Diffusion pseudotime from the one root (an index among all ``n_cells``), and remarks on what it lacks.
+    """Diffusion pseudotime of all cells from the one root, and remarks on what it lacks.
 
-    Shape ``(n_cells,)``: NaN for cells outside the part, ``inf`` for those that the root cannot reach.
+    NaN for cells outside the part, ``inf`` for those that the root cannot reach.
     """
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:

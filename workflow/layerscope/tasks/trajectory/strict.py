@@ -80,10 +80,7 @@ class Observed:
         return cls(time, batch, sisters_of(obs), targets_of(reference, obs))
 
     def scores(self, pseudotimes: Pseudotimes, cells: Cells) -> dict[str, Floats]:
-        """Scores of pseudotimes of some cells, each without its root (which is first by construction).
-
-        By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
-        """
+        """Scores of pseudotimes of some cells, each without its root, which is first by construction."""
         values, roots = pseudotimes.matrix, pseudotimes.roots
         timed = self.time[cells] >= 0
         time, batch = self.time[cells][timed], self.batch[cells][timed]

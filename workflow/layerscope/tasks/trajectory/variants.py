@@ -25,11 +25,7 @@ UNSEEN: dict[Metric, tuple[str, str]] = {
 
 
 def varied_rows(row: Score, metric: Metric, score: Callable[[], float]) -> list[Score]:
-    """Rows of the varied scores of a layer, beside the row of the score itself.
-
-    ``score`` computes it in the variation that the metric of the graph sees; NaN, or
-    :class:`UndefinedPseudotimeError`, where there is none.
-    """
+    """Rows of the varied scores beside that of the score; ``score`` computes the one that the metric sees."""
     plain = replace(row, ci_low=np.nan, ci_high=np.nan, null_mean=np.nan, p_value=np.nan, ceiling=np.nan)
     unseen, why = UNSEEN[metric]
     rows = []
