@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from model_examples import (
     TOLERANCE,
     arrays,
     block_of,
-    change_json,
     load_tensors,
     official,
+    restate,
     run_extraction,
     states,
-    write_h5ad,
 )
 from nicheformer_examples import (
     CONTEXT,
@@ -193,11 +193,11 @@ def rewritten(folder, change):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: change_json(f / "config.json", learnable_pe=False), "learnable_pe is False"),
-        (lambda f: change_json(f / "config.json", dim_model=8), "dim_model = 8, the tensors 16"),
-        (lambda f: change_json(f / "config.json", n_tokens=None), "it has no 'n_tokens'"),
-        (lambda f: change_json(f / "vocab.json", ENSG99=2000), "tokens up to 2000"),
-        (lambda f: change_json(f / "vocab.json", ENSG99="x"), "not a whole number"),
+        (lambda f: restate(f / "config.json", learnable_pe=False), "learnable_pe is False"),
+        (lambda f: restate(f / "config.json", dim_model=8), "dim_model = 8, the tensors 16"),
+        (lambda f: restate(f / "config.json", n_tokens=None), "it has no 'n_tokens'"),
+        (lambda f: restate(f / "vocab.json", ENSG99=2000), "tokens up to 2000"),
+        (lambda f: restate(f / "vocab.json", ENSG99="x"), "not a whole number"),
         (lambda f: np.save(f / MEANS, np.ones(7)), r"holds float64 \(7,\)"),
         (lambda f: np.save(f / MEANS, np.full(40, np.inf)), "infinite means"),
         (lambda f: (f / MEANS).write_bytes(b"\x93NUMPY\x01\x00"), "not a whole NumPy file"),
