@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from layerscope.demo.pretraining import pretrain
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.extraction.export import export_layer
+from layerscope.extraction.import_embeddings import import_embeddings
 from layerscope.extraction.merge import merge
 from layerscope.geometry.comparison import compare_layers, compare_with_baselines
 from layerscope.geometry.job import describe_geometry
@@ -42,7 +44,14 @@ def compare(at: Path, path: Path) -> None:
     compare_with_baselines(*files, {}, 1, path)
 
 
+def bring(at: Path, path: Path) -> None:
+    source, layers = {"path": str(path)}, {"official": "obsm/official"}
+    about: dict[str, Any] = {"model": "m", "cells": at / "cells.h5ad", "max_missing": 0.0, "max_surplus": 0.0}
+    import_embeddings(source=source, layers=layers, output=path, **about)
+
+
 STEPS: list[tuple[str, Callable[[Path, Path], object]]] = [
+    ("layers.h5ad", bring),
     ("table.tsv", lambda at, path: join_tables([path], path)),
     ("layers.h5ad", lambda at, path: describe_geometry(path, "c", "m", {}, 1, path)),
     ("layers.h5ad", lambda at, path: compare_layers(path, "c", "m", {}, 1, path)),

@@ -15,7 +15,7 @@ import pytest
 from cell_files import adata_of, write_canonical
 from scipy import sparse
 
-from layerscope.errors import ConfigError, DataError, LayerscopeError
+from layerscope.errors import DataError, LayerscopeError
 from layerscope.extraction.array_files import layer_places, open_arrays
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_provenance
 from layerscope.extraction.import_embeddings import import_embeddings
@@ -279,26 +279,6 @@ def test_no_such_thing_is_refused_whatever_the_format(bring, tmp_path, name, con
         (tmp_path / name).write_bytes(content)
     with pytest.raises(LayerscopeError, match=words):
         bring(tmp_path / name, {"official": "X"}, **({"column": "ids"} if name == "a.npz" else {}))
-
-
-def test_an_array_and_a_table_of_other_cells_are_refused(bring, tmp_path):
-    file = write_file(tmp_path, "npy, names as text")
-    file["cells"].write_text("\n".join(NAMES[:-1]))
-    with pytest.raises(DataError, match="40 rows, but 39 cells are named"):
-        bring(**file)
-
-
-def test_the_output_is_not_one_of_the_inputs(cells, tmp_path):
-    frame(shuffled()).to_csv(tmp_path / "mine.csv")
-    options: dict[str, Any] = {"max_missing": 0.0, "max_surplus": 0.0, "layers": {"official": ""}}
-    with pytest.raises(ConfigError, match="the output is the input"):
-        import_embeddings(
-            model="mine",
-            cells=cells,
-            source={"path": str(tmp_path / "mine.csv")},
-            output=tmp_path / "mine.csv",
-            **options,
-        )
 
 
 @pytest.mark.parametrize(
