@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from cell_files import write_h5ad as write_h5ad
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 

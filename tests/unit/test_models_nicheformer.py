@@ -172,6 +172,11 @@ def test_a_setting_that_the_cells_contradict_or_the_model_does_not_know_is_refus
         context_of(tmp_path / "b", {}, assay="Visium")
 
 
+def test_spatial_cells_under_means_of_dissociated_ones_are_warned_of(tmp_path, caplog):
+    context_of(tmp_path, {"modality": "spatial"})
+    assert "--set technology=" in caplog.text
+
+
 def test_filling_that_genes_attend_to_cannot_be_left_out(tmp_path):
     with pytest.raises(ConfigError, match=r"filling=false.*release is 2"):
         load_nicheformer(write_nicheformer(tmp_path), means="hf", filling=False)

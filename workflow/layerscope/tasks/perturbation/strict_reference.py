@@ -15,16 +15,16 @@ from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
-from layerscope.tasks.perturbation.design import Design, halves
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
     count_effects,
     expression_sums,
     value_effects,
 )
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.design import Design, halves
 
 Array = NDArray[np.float64]
 Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
@@ -86,13 +86,8 @@ def make_reference(
     for matrices, group in zip(shuffled, design.groups[1:], strict=True):
         sums = expression.sums(group, n + 1, design.n_buckets)
         matrices[:] = similarities(expression.effects, sums, few, sizes[-1])
-    return StrictReference(
-        names=design.names,
-        halves=first,
-        sizes=sizes,
-        similarity=np.array([similarities(expression.effects, true, first, size) for size in sizes]),
-        shuffled=shuffled,
-    )
+    of_sizes = np.array([similarities(expression.effects, true, first, size) for size in sizes])
+    return StrictReference(design.names, first, sizes, of_sizes, shuffled)
 
 
 def similarities(effects: Effects, sums: ExpressionSums, first: NDArray[np.bool_], size: int) -> Array:

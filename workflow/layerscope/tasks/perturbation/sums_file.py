@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation.centroids import AllCells, GroupSums, unit_rows
-from layerscope.tasks.perturbation.design import Design
-from layerscope.tasks.perturbation.labels import group_cells, perturbation_sizes
-from layerscope.tasks.perturbation.sums import LayerSums
+from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
+from layerscope.tasks.screens.design import Design
+from layerscope.tasks.screens.labels import group_cells, perturbation_sizes
+from layerscope.tasks.screens.sums import LayerSums, unit_rows
 
 KIND = "sums"
 AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
@@ -50,9 +50,7 @@ class SumsWriter:
             n_groups |= dict.fromkeys((AS_THEY_ARE, UNIT_NORM), design.n_groups)
         self._groups = groups
         self._layers = {
-            layer: {
-                version: LayerSums.zeros(len(groups[version]), n_groups[version], width) for version in groups
-            }
+            layer: {of: LayerSums.zeros(len(groups[of]), n_groups[of], width) for of in groups}
             for layer, width in widths.items()
         }
 
@@ -115,11 +113,8 @@ def read_layer_sums(
             raise DataError(
                 f"{path}: these sums were kept for another design of splits; extract the layers again"
             )
-        versions = _layer(file, path, layer)
-        plain, unit = (
-            LayerSums(versions[version]["counts"][()], versions[version]["sums"][()])
-            for version in (AS_THEY_ARE, UNIT_NORM)
-        )
+        versions = (_layer(file, path, layer)[version] for version in (AS_THEY_ARE, UNIT_NORM))
+        plain, unit = (LayerSums(sums["counts"][()], sums["sums"][()]) for sums in versions)
         return plain, unit, _provenance(file)
 
 
