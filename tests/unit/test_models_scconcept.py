@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from model_examples import block_of, official, states, tokens_of_cell, write_h5ad
+from cell_files import write_h5ad
+from model_examples import block_of, official, states, tokens_of_cell
 from scconcept_examples import HUMAN, MULTI, SETS, golden, golden_block, load_golden, load_scconcept
 
 from layerscope.errors import ConfigError, ModelError
