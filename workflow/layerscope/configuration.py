@@ -22,6 +22,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.statistics.settings import ChoiceSettings
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
 
@@ -111,6 +112,8 @@ class _Configuration(Settings):
     """How models are run over cells."""
     resampling: Resampling = Resampling()
     """How often scores are resampled."""
+    choice: ChoiceSettings = ChoiceSettings()
+    """The choice of a layer."""
     geometry: GeometrySettings = GeometrySettings()
     """The shape of layers."""
     mirror: Annotated[

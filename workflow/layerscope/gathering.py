@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from layerscope import layout
+from layerscope.models.catalogue import THINNED
 from layerscope.models.entries import Control
 from layerscope.study import PUBLISHED_MODELS, Study, unique
 from layerscope.tasks.catalogue import TASKS
 
 BASELINE_OF_MAPS = "hvg_pca"  # the baseline beside which maps of layers are drawn
+
+
+def unavailable_scores(study: Study) -> list[dict[str, str]]:
+    """What is not scored, each with the reason: models that cannot be run, and layers not extracted."""
+    left_out = [
+        {"condition": condition, "model": model, "task": study.task(condition), "layer": layer}
+        | {"reason": study.foundation(model).why_left_out}
+        for condition, model in study.runs()
+        if study.is_run(model)
+        for layer in study.foundation(model).layers_left_out
+    ]
+    rows = [*study.unavailable(), *left_out]
+    return [row | {"protocol": protocol} for row in rows for protocol in study.protocols(row["task"])]
 
 
 def first_layer_resamples(study: Study) -> list[str]:
@@ -43,6 +57,24 @@ def described_runs(study: Study) -> list[tuple[str, str]]:
 def geometry_files(study: Study, kind: str) -> list[str]:
     """One table per condition and model of the study."""
     return [layout.geometry(condition, model, kind) for condition, model in described_runs(study)]
+
+
+def label_free_embeddings(study: Study) -> list[str]:
+    """Layers of the models of which there are two thinned views, these views, and the expression baseline."""
+    views: dict[str, list[str]] = {}
+    for name in study.study.models:
+        entry = study.models[name]
+        if isinstance(entry, Control) and entry.control == THINNED:
+            views.setdefault(entry.of, []).append(name)
+    runs = study.runs()
+    files = [
+        study.embeddings_file(condition, name)
+        for condition, model in runs
+        if len(views.get(model, [])) > 1 and not study.keeps_sums(condition, model)
+        if all((condition, view) in runs for view in views[model][:2])
+        for name in (model, *views[model][:2], BASELINE_OF_MAPS)
+    ]
+    return unique(files)
 
 
 def described_embeddings(study: Study) -> list[str]:
@@ -84,7 +116,11 @@ def geometry_tables(study: Study, *names: str) -> list[str]:
 
 def shown_tables(study: Study) -> list[str]:
     """Tables that the report shows as they are."""
-    return [layout.table("shifts"), *ceiling_tables(study), *geometry_tables(study, "geometry")]
+    layered = any(study.has_layers(model) for model in study.study.models)
+    names = ("travel", "layer_ranks", "label_free") if layered else ()
+    travelled = [layout.table(name) for name in names]
+    shown = [layout.table("shifts"), *travelled, *ceiling_tables(study)]
+    return [*shown, *geometry_tables(study, "geometry")]
 
 
 def figures(study: Study, *suffixes: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
-from layerscope.models.catalogue import FAMILIES
+from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
 from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
@@ -90,7 +90,7 @@ class Study(Configuration):
         """Names of a model's layers in order; a baseline has ``official`` only."""
         if self.is_stored(model):
             return list(self.stored_layers(model, self.cells_of(self.study.conditions[0])))
-        return layout.layer_names(self.n_layers(model))
+        return self.foundation(model).layer_names if self.is_run(model) else layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
@@ -162,6 +162,7 @@ class Study(Configuration):
         entry, control, extraction = self.foundation(model), self.models[model], self.extraction
         words = ["--family", entry.family, "--weights", layout.weights(self.trained_model(model))]
         words += ["--layers", str(entry.layers)]
+        words += ["--up-to", str(entry.up_to)] if entry.up_to else []
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
@@ -273,7 +274,8 @@ class Study(Configuration):
             return ""
         from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
 
-        reading = dataset.model_dump_json(include={"matrix", "genes", "genome"}, exclude_unset=True)
+        parts = {"matrix", "genes", "genome", "orthologs"}
+        reading = dataset.model_dump_json(include=parts, exclude_unset=True)
         tables = needed_gene_names(dataset.source.path, reading, families)
         return next((table for table in tables if table in self.gene_names), "")
 
@@ -371,10 +373,18 @@ class Study(Configuration):
         """Settings of a protocol with which a condition's layers are scored."""
         return self.reference_settings_of(condition, protocol) | self.resampling.as_config()
 
+    def _values_taken(self, model: str) -> tuple[str, frozenset[str]]:
+        """What the values of cells may be for a model, and what of it says so."""
+        entry = self.models[model]
+        if isinstance(entry, Control) and entry.control == THINNED:
+            return THINNED, COUNTS
+        return self.family(model), FAMILIES[self.family(model)].values
+
     def unavailable(self) -> list[dict[str, str]]:
         """Pairs of condition and model that cannot be run, each with the reason.
 
-        A model that needs counts cannot take cells of which only normalised values exist.
+        A model that needs counts cannot take cells of which only normalised values exist, and no molecules
+        can be drawn from them.
         """
         rows = []
         for condition in self.study.conditions:
@@ -385,17 +395,14 @@ class Study(Configuration):
                     "condition": condition,
                     "model": model,
                     "task": self.task(condition),
-                    "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
+                    "reason": f"{needing} needs counts; the dataset holds {values} values only",
                 }
                 for model in self.study.models
-                if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
+                if not self.is_stored(model)
+                for needing, taken in [self._values_taken(model)]
+                if values not in taken
             ]
         return rows
-
-    def unavailable_scores(self) -> list[dict[str, str]]:
-        """The same for every protocol."""
-        rows = self.unavailable()
-        return [row | {"protocol": protocol} for row in rows for protocol in self.protocols(row["task"])]
 
     def runs(self) -> list[tuple[str, str]]:
         """Every pair of condition and model that is run, in the order of the study."""

@@ -133,10 +133,16 @@ class Engine:
         )
 
     def _pooled(self, batch: TokenBatch) -> Iterator[tuple[str, torch.Tensor]]:
+        wanted = {column.layer for column in self.partial.columns}
+        numbers = {int(layer) for layer in wanted if layer != OFFICIAL}
+        last = max(numbers | ({self.model.official_layer} if OFFICIAL in wanted else set()))
         for layer, hidden in self.model.layers(batch):
-            yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
-            if layer == self.model.official_layer:
+            if layer in numbers:
+                yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
+            if layer == self.model.official_layer and OFFICIAL in wanted:
                 yield OFFICIAL, self.model.official(hidden, batch)
+            if layer == last:
+                return  # the blocks after it are not run
 
     def _halve(self, error: RuntimeError, n_cells: int, longest: int) -> None:
         """Halve the budget if memory did not suffice; anything else is raised again."""

@@ -49,7 +49,7 @@ def compare_layers(
     """
     refuse_overwriting(output, embeddings)
     size = GeometrySettings.read(settings).alignment_cells
-    cells = _sample([embeddings], seed, size)
+    cells = common_cells([embeddings], seed, size)
     kernels = {
         (model, layer): Kernel(read_layer(embeddings, layer).matrix[cells].astype(np.float64))
         for layer in read_layers(embeddings)
@@ -92,7 +92,7 @@ def compare_with_baselines(
         of_condition = [Path(baseline) for baseline in baselines if Path(baseline).parent == path.parent]
         if not of_condition:
             continue
-        cells = _sample([path, *of_condition], seed, size)
+        cells = common_cells([path, *of_condition], seed, size)
         if sampled != (of_condition, cells.tobytes()):  # models that accept the same cells share the kernels
             sampled = (of_condition, cells.tobytes())
             kernels = {(file.stem, OFFICIAL): _kernel(file, OFFICIAL, cells) for file in of_condition}
@@ -116,7 +116,7 @@ def _kernel(path: str | Path, layer: str, cells: Places) -> Kernel:
     return Kernel(read_rows(path, layer, cells).astype(np.float64))
 
 
-def _sample(files: Sequence[str | Path], seed: int, size: int) -> Places:
+def common_cells(files: Sequence[str | Path], seed: int, size: int) -> Places:
     """Places of some of the cells that all files have representations of, whatever the cells' order."""
     cell_ids, refused = read_cells(files[0])
     accepted = np.array([not reason for reason in refused], dtype=bool)

@@ -12,7 +12,8 @@ from types import ModuleType
 
 from layerscope.errors import ConfigError
 
-CONTROLS = ("untrained", "gene_permuted", "values_permuted")
+THINNED = "thinned"
+CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class Family:
     """Whether it has weights and numbered layers; a baseline has neither."""
     values: frozenset[str]
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
+    blocks_after_official: int = 0
+    """Blocks of which the official embedding takes nothing."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
     species: tuple[str, ...] = ("human",)
@@ -49,7 +52,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scgpt": Family(module="layerscope.models.scgpt", foundation=True, values=EITHER, identifiers="symbol"),
     "geneformer": Family(
-        module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.geneformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        blocks_after_official=1,
     ),
     "transcriptformer": Family(
         module="layerscope.models.transcriptformer",
@@ -72,12 +79,9 @@ FAMILIES: Mapping[str, Family] = {
         identifiers="any",
         species=HUMAN_AND_MOUSE,
     ),
+    # mouse cells by their human orthologs, as it was trained: of mouse genes it knows those that have none
     "nicheformer": Family(
-        module="layerscope.models.nicheformer",
-        foundation=True,
-        values=COUNTS,
-        identifiers="ensembl",
-        species=HUMAN_AND_MOUSE,
+        module="layerscope.models.nicheformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "state_se": Family(
         module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"

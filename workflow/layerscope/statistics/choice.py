@@ -36,6 +36,24 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Cheapest:
+    """The earliest layers that are shown to be less than a margin behind the final one, and behind the best.
+
+    Names are empty where no layer is shown to be, or nothing could be tested. ``margin`` is in the metric's
+    units, ``saved`` the share of a forward pass that is saved by stopping at ``layer``.
+    """
+
+    margin: float = NAN
+    layer: str = ""
+    is_final: bool = False
+    over_final: Difference = Difference()
+    saved: float = NAN
+    as_best: str = ""
+    behind_best: Difference = Difference()
+    saved_as_best: float = NAN
+
+
+@dataclass(frozen=True)
 class LayerChoice:
     """What is known about the layers of one model under one condition and protocol.
 
@@ -80,6 +98,7 @@ class LayerChoice:
     below_untrained: tuple[str, ...] = ()
     untrained_same_layer: Measured | None = None
     over_same_layer: Difference = field(default_factory=Difference)
+    cheapest: Cheapest = field(default_factory=Cheapest)
 
 
 @dataclass(frozen=True)

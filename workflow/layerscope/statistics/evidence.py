@@ -25,13 +25,19 @@ Resamples = Iterable[str | Path] | Mapping[Identity, Mapping[str, Floats]]
 
 @dataclass(frozen=True)
 class Model:
-    """What a study says of a model: its kind, and for a control of what and how."""
+    """What a study says of a model: its kind, and for a control of what and how.
+
+    ``before_blocks`` and ``after_blocks`` are what embedding tokens and making the official embedding cost,
+    in operations of one block.
+    """
 
     name: str
     kind: str
     n_layers: int
     control: str = ""
     of: str = ""
+    before_blocks: float = 0.0
+    after_blocks: float = 0.0
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
@@ -47,7 +53,10 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
             raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
         if kind == "foundation" and not isinstance(layers, int):
             raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
-        models[name] = Model(name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "")
+        around = (float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks"))
+        models[name] = Model(
+            name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "", *around
+        )
     return models
 
 

@@ -25,7 +25,12 @@ def recommend(choice: LayerChoice) -> str:
         why = f": {choice.reason}" if choice.reason else ""
         return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
     sentences = [_which(choice, best), _weak(best, choice.task, choice.metric), _held_out(choice)]
-    sentences += [_against_official(choice), _against_baseline(choice), _against_untrained(choice)]
+    sentences += [
+        _cheapest(choice, best),
+        _against_official(choice),
+        _against_baseline(choice),
+        _against_untrained(choice),
+    ]
     entering = choice.embedding_layer
     if entering is not None and not entering.estimate < best.estimate:
         sentences.append(
@@ -92,6 +97,7 @@ def _which(choice: LayerChoice, best: Measured) -> str:
     if final is None:
         words = f"the best layer of {model} is {highest}, with {score}"
         words += "; its final layer has no score to compare with"
+        words += f" ({choice.reason})" if choice.reason else ""
     elif best.layer == final.layer:
         words = f"use the final layer of {model} (layer {best.layer} of {choice.n_layers})"
         words += f": it scores highest of the blocks, {score}{alike}"
@@ -130,6 +136,19 @@ def _reservations(choice: LayerChoice) -> str:
     if choice.below_final:
         parts += f"; {_layers(choice.below_final)} worse"
     return parts
+
+
+def _cheapest(choice: LayerChoice, best: Measured) -> str:
+    """The earliest layer that is as good as the final one; nothing where that says nothing."""
+    early = choice.cheapest
+    if not early.layer or choice.n_layers == 1 or best.reaches_chance:
+        return ""
+    if early.is_final:
+        return f"No earlier layer is shown to be as good as the final one within {early.margin:.2g}."
+    return (
+        f"Layer {early.layer} is as good as the final one within {early.margin:.2g} "
+        f"({_gain(early.over_final)}), and saves {early.saved:.0%} of the forward pass."
+    )
 
 
 def _held_out(choice: LayerChoice) -> str:

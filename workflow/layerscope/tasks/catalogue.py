@@ -42,6 +42,12 @@ def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:
     return TASKS[task].primary.get(protocol, tuple(TASKS[task].metrics)[:1])
 
 
+def metric_range(task: str, metric: str) -> float:
+    """Distance from a metric's lowest value to its highest; 1 where it is not described here."""
+    described = TASKS[task].metrics.get(metric) if task in TASKS else None
+    return described.range if described else 1.0
+
+
 def interval_method(task: str, protocol: str) -> str:
     """Where the 95% intervals of a task's protocol come from; nothing if it is not described here."""
     return TASKS[task].intervals.get(protocol, "") if task in TASKS else ""
