@@ -45,6 +45,9 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
         (["annotation", "sample"], "cell_type: possible (annotation, tested across sample)"),
         (["annotation"], "cell_type: possible (annotation, no donor or batch to test across)"),
         (["sample"], "cell_type: needs a column of cell types; none looks like one"),
+        (["annotation", "sample"], "integration: possible (batches sample, types annotation)"),
+        (["sample"], "integration: needs a column of cell types"),
+        (["annotation"], "integration: needs a column of batches"),
     ],
 )
 def test_cell_types_and_what_they_are_tested_across_are_found(tmp_path, columns, words):
@@ -87,6 +90,22 @@ def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(t
     section = said.split("Labels that", 1)[1].split("\n\n")[0].splitlines()
     assert f"  {line}" in section
     assert not any(name in row for row in section for name in ("alias:", "patient:", "sample:"))
+
+
+@pytest.mark.parametrize(
+    ("n_targets", "n_cells", "line"),
+    [
+        (20, 40, "response: possible (20 perturbations)"),
+        (19, 40, "response: needs 20 perturbations of 40 cells each; 19 have so many"),
+        (20, 39, "response: needs 20 perturbations of 40 cells each; 0 have so many"),
+    ],
+)
+def test_a_screen_is_told_whether_its_effects_can_be_decoded(tmp_path, n_targets, n_cells, line):
+    target = np.repeat(["non-targeting", *(f"T{i}" for i in range(n_targets))], n_cells)
+    counts = np.random.default_rng(0).poisson(1.0, (len(target), 12)).astype(np.float32)
+    obs = pd.DataFrame({"target": target}, index=[f"c{i}" for i in range(len(target))])
+    anndata.AnnData(counts, obs).write_h5ad(tmp_path / "screen.h5ad")
+    assert f"  {line}" in check(tmp_path / "screen.h5ad", FAMILIES).splitlines()
 
 
 def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path):

@@ -130,6 +130,14 @@ def test_a_screen_is_asked_for_its_perturbations(guides, protocol):
     assert study.dataset("screen").control == ("non-targeting",)
 
 
+def test_a_screen_can_be_asked_for_its_responses():
+    screen(Path("screen.h5ad"))
+    study = init("screen.h5ad", "--task", "response")
+    assert study.tasks() == ["response"]
+    assert study.protocols("response") == ("strict",)
+    assert study.dataset("screen").control == ("non-targeting",)
+
+
 def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one():
     types = {"cell_type": ["B", "T"] * (N_CELLS // 2), "day": ["d0", "d4"] * (N_CELLS // 2)}
     write(Path("kang.h5ad"), types | {"stim": ["ctrl", "IFN", "ctrl"] * (N_CELLS // 3)})

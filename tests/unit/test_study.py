@@ -20,6 +20,7 @@ from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 from layerscope.study import Study
+from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
     study, studied = Study.read(entries), entries["study"]
     everything = {"paper", "released", "strict"}
     assert all(everything == set(study.protocols(task)) for task in ("trajectory", "perturbation"))
-    assert study.tasks() == ["cell_type", "perturbation", "time", "trajectory"]
+    assert study.tasks() == sorted(TASKS)
     for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
         controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
         assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {

@@ -142,7 +142,7 @@ class Study(Configuration):
         """Those cells."""
         return layout.cells(self.pretraining_condition(model))
 
-    def baseline_settings(self, model: str) -> dict[str, int]:
+    def baseline_settings(self, model: str) -> dict[str, int | str]:
         """Options of a baseline."""
         entry = self.models[model]
         return dict(entry.settings) if isinstance(entry, Baseline) else {}
@@ -381,28 +381,27 @@ class Study(Configuration):
         return self.family(model), FAMILIES[self.family(model)].values
 
     def unavailable(self) -> list[dict[str, str]]:
-        """Pairs of condition and model that cannot be run, each with the reason.
+        """Pairs of condition and model that cannot be run, each with the reason."""
+        return [
+            {"condition": condition, "model": model, "task": self.task(condition), "reason": reason}
+            for condition in self.study.conditions
+            for model in self.study.models
+            if (reason := self.lacking(condition, model))
+        ]
+
+    def lacking(self, condition: str, model: str) -> str:
+        """Why a model cannot take a condition's cells, or cannot run here; empty where it can.
 
         A model that needs counts cannot take cells of which only normalised values exist, and no molecules
-        can be drawn from them.
+        can be drawn from them; some baselines run packages that are no requirement.
         """
-        rows = []
-        for condition in self.study.conditions:
-            values = self.dataset(condition).values
-            values = "counts" if values == "counts" else "log_normalised"
-            rows += [
-                {
-                    "condition": condition,
-                    "model": model,
-                    "task": self.task(condition),
-                    "reason": f"{needing} needs counts; the dataset holds {values} values only",
-                }
-                for model in self.study.models
-                if not self.is_stored(model)
-                for needing, taken in [self._values_taken(model)]
-                if values not in taken
-            ]
-        return rows
+        if self.is_stored(model):
+            return ""
+        needing, taken = self._values_taken(model)
+        values = "counts" if self.dataset(condition).values == "counts" else "log_normalised"
+        if values not in taken:
+            return f"{needing} needs counts; the dataset holds {values} values only"
+        return FAMILIES[self.family(model)].lacking
 
     def runs(self) -> list[tuple[str, str]]:
         """Every pair of condition and model that is run, in the order of the study."""

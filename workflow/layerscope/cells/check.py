@@ -16,6 +16,7 @@ from layerscope.cells.guesses import Column, first
 from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.levels import label_lines
 from layerscope.cells.which_matrix import matrix_key
+from layerscope.tasks.response.settings import ResponseSettings
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
@@ -84,12 +85,40 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         )
         if target.controls:
             perturbation = f"possible ({target.name}, control {', '.join(map(repr, target.controls))})"
+    response = (
+        f"needs {ResponseSettings.MIN_TARGETS} perturbations of {ResponseSettings.MIN_CELLS} cells each"
+    )
+    if target and target.controls:
+        n_large = n_large_perturbations(target)
+        able = n_large >= ResponseSettings.MIN_TARGETS
+        response = f"possible ({n_large} perturbations)" if able else f"{response}; {n_large} have so many"
     cell_type = "needs a column of cell types; none looks like one"
     if types:
         apart = first(columns, "donor") or first(columns, "batch")
         across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
         cell_type = f"possible ({types.name}, {across})"
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"cell_type: {cell_type}"]
+    return [
+        f"trajectory: {trajectory}",
+        f"perturbation: {perturbation}",
+        f"response: {response}",
+        f"cell_type: {cell_type}",
+        f"integration: {_integration(types, first(columns, 'batch'))}",
+    ]
+
+
+def _integration(types: Column | None, batches: Column | None) -> str:
+    """Whether batches can be asked to mix, and types to be told across them."""
+    if types is None or batches is None:
+        return f"needs a column of {'cell types' if batches else 'batches'}; none looks like one"
+    if len(batches.sizes) < 2:
+        return f"{batches.name} may name batches, but has one label"
+    return f"possible (batches {batches.name}, types {types.name})"
+
+
+def n_large_perturbations(target: Column) -> int:
+    """Perturbations with as many cells as task response needs of each, without the controls."""
+    sizes = target.sizes.drop(list(target.controls), errors="ignore")
+    return int((sizes >= ResponseSettings.MIN_CELLS).sum())
 
 
 def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:

@@ -229,7 +229,7 @@ class Cells:
             without = "no gene's symbol starts with MT-"
         filter_cells(self.metrics, self.settings.quality, self.summary, self.values, without)
         self._demand_some("quality")
-        if self.settings.task == "perturbation":
+        if self.settings.of_screens:
             self._select()
         self._cap()
         if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():

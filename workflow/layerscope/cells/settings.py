@@ -174,6 +174,11 @@ class CellSettings(Reading):
         return TASKS[self.task].uses_time
 
     @property
+    def of_screens(self) -> bool:
+        """Whether cells need a control, and perturbations are selected: by their task."""
+        return self.task is not None and TASKS[self.task].of_screens
+
+    @property
     def strata(self) -> tuple[str, ...]:
         """Columns whose combinations of labels a cap of the cells keeps in proportion."""
         return (*TASKS[self.task].strata, *self.needed) if self.task else self.needed

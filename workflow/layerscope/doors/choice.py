@@ -147,7 +147,7 @@ def _without_layers(scores: Scores, representations: pd.DataFrame, layers: pd.Da
     layered = set(layers[KEYS[:3]].itertuples(index=False, name=None))
     keys = list(best[KEYS[:3]].itertuples(index=False, name=None))
     rows = best.assign(verdict=[words[key] for key in keys], best_layer=OFFICIAL)
-    rows = rows[[key not in layered for key in keys]]
+    rows = rows[pd.Series([key not in layered for key in keys], rows.index, dtype=bool)]
     numbers = {name: f"best_{name}" for name in ("estimate", "ci_low", "ci_high")}
     about = ["metric", "status", "reason", "best_layer", *numbers.values(), "recommendation", "verdict"]
     return rows.rename(columns=numbers)[[*KEYS, *about]]

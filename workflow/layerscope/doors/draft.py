@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerscope.cells.check import as_yaml, dataset_entry
+from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations
 from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
@@ -23,6 +23,7 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
 from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
+from layerscope.tasks.response.settings import ResponseSettings
 
 Columns = Mapping[str, Column]  # columns of the file by standard name
 OF_TIME = ("root", "time_order")
@@ -175,11 +176,17 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("trajectory")
     if with_control and not is_screen:
         tasks.append("perturbation")
+    if "cell_type" in columns and "batch" in columns and len(columns["batch"].sizes) > 1:
+        tasks.append("integration")
+    if target and with_control and n_large_perturbations(target) >= ResponseSettings.MIN_TARGETS:
+        tasks.append("response")
     return tasks
 
 
 def _needs_columns(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    for standard in TASKS[task].columns:
+    usual = TASKS[task].settings_of(_protocols(task, columns)[0], {})
+    named = [getattr(usual, key) for key in TASKS[task].column_settings]
+    for standard in filter(None, [*TASKS[task].columns, *named]):
         if standard not in columns:
             raise ConfigError(
                 f"{cells.path}: task {task} needs a column for {standard!r}, and none looks like one: name "
@@ -226,7 +233,8 @@ def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str)
     )
 
 
-NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}  # what a task needs beside its columns
+NEEDS = {"perturbation": _needs_control, "response": _needs_control, "trajectory": _needs_root}
+"""What a task needs beside its columns."""
 
 
 def _protocols(task: str, columns: Mapping[str, Column]) -> list[str]:
@@ -251,7 +259,11 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
             raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
     wanted = list(dict.fromkeys(wishes.models))
     twins = [twin for model in wanted if (twin := f"{model}{TWIN}") in known and twin not in wanted]
-    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    baselines = [
+        name
+        for name, entry in known.items()
+        if isinstance(entry, Baseline) and not how(name).lacks and not FAMILIES[entry.family].imports
+    ]
     chosen = [*wanted, *twins]
     chosen += [] if set(wanted) & set(baselines) else baselines
     remarks = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from layerscope.errors import ConfigError
@@ -32,11 +33,29 @@ class Family:
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
     species: tuple[str, ...] = ("human",)
     """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
+    imports: str = ""
+    """What it imports that is no requirement of this project."""
+    package: str = ""
+    """The package that has it, as pip names it."""
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot run here, with the remedy; empty where it can."""
+        if not self.imports or find_spec(self.imports) is not None:
+            return ""
+        return f"{self.package} is not installed (pip install {self.package})"
 
 
-def _baseline(values: frozenset[str]) -> Family:
-    module = "layerscope.models.baselines"
-    return Family(module=module, foundation=False, values=values, identifiers="any", species=())
+def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> Family:
+    return Family(
+        module="layerscope.models.baselines",
+        foundation=False,
+        values=values,
+        identifiers="any",
+        species=(),
+        imports=imports,
+        package=package,
+    )
 
 
 COUNTS = frozenset({"counts"})
@@ -91,6 +110,8 @@ FAMILIES: Mapping[str, Family] = {
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
     "qc_only": _baseline(COUNTS),
+    "harmony_pca": _baseline(EITHER, "harmonypy", "harmonypy"),
+    "scvi": _baseline(COUNTS, "scvi", "scvi-tools"),
 }
 
 

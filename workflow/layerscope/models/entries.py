@@ -144,15 +144,19 @@ class Control(Settings):
 class Baseline(Settings):
     """A representation that learns nothing from other cells."""
 
-    family: Literal["hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only"]
-    """Which."""
+    family: Literal[
+        "hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only", "harmony_pca", "scvi"
+    ]
+    """Which. `harmony_pca` and `scvi` use batch labels, and need packages that you install (harmonypy,
+    scvi-tools)."""
     title: str | None = None
     """For the report."""
-    settings: Annotated[dict[str, Whole], keys_among("n_top_genes", "n_components")] = Field(
-        default_factory=dict
-    )
-    """`n_top_genes` (2000) and `n_components` (50) of `hvg_pca`, `n_components` of `rank_normal_pca` (220)
-    and `hellinger_svd` (50)."""
+    settings: Annotated[
+        dict[str, Whole | Text], keys_among("n_top_genes", "n_components", "batch", "epochs")
+    ] = Field(default_factory=dict)
+    """`n_top_genes` (2000) and `n_components` (50) of `hvg_pca` and `harmony_pca`, `n_components` of
+    `rank_normal_pca` (220), `hellinger_svd` (50) and `scvi` (10), of which also `n_top_genes` and `epochs`;
+    of `harmony_pca` and `scvi` also `batch`, the column of the batches (`batch`)."""
 
 
 class EmbeddingsFile(Settings):

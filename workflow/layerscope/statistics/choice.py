@@ -54,6 +54,30 @@ class Cheapest:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What is known of the metric that must not be lost for the primary one, at the layers of a model.
+
+    Better is what is shown to be higher in one of the two metrics and lower in neither.
+    """
+
+    metric: str
+    best: Measured  # at the layer whose primary score is highest
+    final: Measured
+    most_gain: float = NAN  # upper end of the largest gain that a layer may have over the final one
+    # of the layers that may be better than the final one, that with the smallest p-value (of both metrics)
+    better: Measured | None = None
+    better_metric: str = ""
+    better_gain: Difference = field(default_factory=Difference)
+    better_p_family: float = NAN  # after Holm
+    traded: tuple[
+        str, ...
+    ] = ()  # layers that are higher in one metric and lower in the other than the final one
+    # whether the official embedding, and which baseline, is better than the highest layer
+    official_better: bool = False
+    baseline: str = ""
+
+
+@dataclass(frozen=True)
 class LayerChoice:
     """What is known about the layers of one model under one condition and protocol.
 
@@ -99,6 +123,7 @@ class LayerChoice:
     untrained_same_layer: Measured | None = None
     over_same_layer: Difference = field(default_factory=Difference)
     cheapest: Cheapest = field(default_factory=Cheapest)
+    guard: Guard | None = None  # where the task has a metric that must not be lost
 
 
 @dataclass(frozen=True)

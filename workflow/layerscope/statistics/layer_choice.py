@@ -14,6 +14,7 @@ import pandas as pd
 from layerscope.statistics.cheapest import cheapest
 from layerscope.statistics.choice import NAN, Difference, LayerChoice, families
 from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
+from layerscope.statistics.guard import guard, guard_row
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
@@ -167,6 +168,10 @@ def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
         of_surest = holm([choices[place].surest_gain.p for place in places])
         for place, best, surest in zip(places, of_best, of_surest, strict=True):
             result[place] = replace(choices[place], gain_p_family=float(best), surest_p_family=float(surest))
+        guards = {place: known for place in places if (known := choices[place].guard) is not None}
+        of_better = holm([known.better_gain.p for known in guards.values()])
+        for (place, known), p in zip(guards.items(), of_better, strict=True):
+            result[place] = replace(result[place], guard=replace(known, better_p_family=float(p)))
     return result
 
 
@@ -221,6 +226,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         untrained_same_layer=curve.untrained[layers[place].layer],
         over_same_layer=over_twins[place],
         cheapest=cheapest(curve, margin),
+        guard=guard(curve, place, models),
     )
 
 
@@ -306,6 +312,7 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "cheapest_as_good_as_best": chosen.cheapest.as_best,
         **_difference("cheapest_behind_best", chosen.cheapest.behind_best),
         "forward_pass_saved_as_good_as_best": chosen.cheapest.saved_as_best,
+        **guard_row(chosen.guard),
         "recommendation": recommend(chosen),
     }
 

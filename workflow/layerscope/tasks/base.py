@@ -67,6 +67,9 @@ class Task:
         Protocols whose reference comes with a table of noise ceilings, ``ceilings.tsv``.
     primary
         Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
+    guarded
+        By primary metric, another that must not be lost for it: a layer is better only where it is shown to
+        be higher in either and lower in neither; higher in one and lower in the other is a trade-off.
     intervals
         By protocol, where the 95% intervals of its primary metrics come from.
     truth
@@ -88,8 +91,14 @@ class Task:
     drawn_references: tuple[str, ...] = ()
     ceiling_protocols: tuple[str, ...] = ()
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guarded: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, str] = field(default_factory=dict)
     truth: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def of_screens(self) -> bool:
+        """Whether its cells are of a screen: they have a control, and perturbations are selected."""
+        return "perturbation" in self.columns
 
     @property
     def protocols(self) -> tuple[str, ...]:

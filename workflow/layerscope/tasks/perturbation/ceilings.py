@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from layerscope.chance import Chance
 from layerscope.tables import Score, Subject
-from layerscope.tasks.perturbation.design import LANE_COLUMNS, Design, combined_codes, places, select
 from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, interval, spearman_influence
-from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.pairs import Pairs
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
 from layerscope.tasks.perturbation.strict_reference import Expression, StrictReference
+from layerscope.tasks.screens.design import LANE_COLUMNS, Design, combined_codes, places, select
+from layerscope.tasks.screens.labels import group_cells
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

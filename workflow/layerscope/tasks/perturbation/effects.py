@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from layerscope.tasks.perturbation.centroids import membership
+from layerscope.tasks.screens.sums import membership
 
 Array = NDArray[np.float64]
 

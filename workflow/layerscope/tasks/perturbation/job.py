@@ -13,14 +13,15 @@ from layerscope.extraction.embeddings_file import Layer
 from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
-from layerscope.tasks.perturbation.design import make_design, read_design, write_design
-from layerscope.tasks.perturbation.labels import group_cells
+from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
-from layerscope.tasks.perturbation.sums import sum_layer
 from layerscope.tasks.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
+from layerscope.tasks.screens.design import read_design, write_design
+from layerscope.tasks.screens.labels import group_cells
+from layerscope.tasks.screens.sums import sum_layer
 from layerscope.tasks.unavailable import CEILINGS
 
 PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"

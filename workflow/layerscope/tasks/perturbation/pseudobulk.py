@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from layerscope import __version__
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
-from layerscope.cells.matrix import StoredRows, stored_shape
+from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.centroids import add_by_group
-from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings, ReleasedSettings
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.labels import demand_labels, group_cells, largest, perturbation_sizes
+from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 4096
 MIN_CONTROL_SAMPLES = 2
 OF_SAMPLES = {"pseudobulk_by", "min_cells_per_pseudobulk", "min_cells_per_perturbation", "max_perturbations"}
 
@@ -121,14 +118,6 @@ def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDAr
         for rows, block in csr_blocks(file["X"]):
             add_by_group(total, group[rows], block)
     return np.rint(total).astype(np.int64)
-
-
-def csr_blocks(matrix: h5py.Group) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-    """Yield some rows of a CSR matrix in a file at a time, first to last."""
-    stored = StoredRows(matrix, stored_shape(matrix))
-    for start in range(0, stored.shape[0], ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, stored.shape[0]))
-        yield rows, stored.read(np.arange(rows.start, rows.stop))
 
 
 def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> list[str]:

@@ -26,11 +26,12 @@ from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.statistics.ranks import average_ranks
-from layerscope.tasks.perturbation.centroids import add_by_group
-from layerscope.tasks.perturbation.labels import demand_labels, group_cells
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks, select_perturbations
+from layerscope.tasks.perturbation.pseudobulk import select_perturbations
 from layerscope.tasks.perturbation.settings import ReleasedSettings
 from layerscope.tasks.perturbation.similarity import cosines_of_ranks, write_similarity
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.labels import demand_labels, group_cells
+from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearma
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.centroids import why_undefined
-from layerscope.tasks.perturbation.design import Design
 from layerscope.tasks.perturbation.influence import (
     LEVEL,
     Estimate,
@@ -34,7 +33,8 @@ from layerscope.tasks.perturbation.pairs import Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of
-from layerscope.tasks.perturbation.sums import LayerSums
+from layerscope.tasks.screens.design import Design
+from layerscope.tasks.screens.sums import LayerSums
 
 Array = NDArray[np.float64]
 Row = Callable[..., Score]

@@ -15,16 +15,16 @@ from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
-from layerscope.tasks.perturbation.design import Design, halves
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
     count_effects,
     expression_sums,
     value_effects,
 )
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.design import Design, halves
 
 Array = NDArray[np.float64]
 Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]

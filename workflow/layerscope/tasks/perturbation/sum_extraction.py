@@ -24,9 +24,9 @@ from layerscope.extraction.embeddings_file import read_blocks
 from layerscope.extraction.job import Extraction, demand_file_name, log_counts, prepare
 from layerscope.extraction.merge import added_counts
 from layerscope.files import refuse_overwriting, whole
-from layerscope.tasks.perturbation.design import read_design
-from layerscope.tasks.perturbation.labels import demand_labels
 from layerscope.tasks.perturbation.sums_file import SumsWriter
+from layerscope.tasks.screens.design import read_design
+from layerscope.tasks.screens.labels import demand_labels
 from layerscope.tasks.unavailable import read_reason
 
 log = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation.centroids import AllCells, GroupSums, unit_rows
-from layerscope.tasks.perturbation.design import Design
-from layerscope.tasks.perturbation.labels import group_cells, perturbation_sizes
-from layerscope.tasks.perturbation.sums import LayerSums
+from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
+from layerscope.tasks.screens.design import Design
+from layerscope.tasks.screens.labels import group_cells, perturbation_sizes
+from layerscope.tasks.screens.sums import LayerSums, unit_rows
 
 KIND = "sums"
 AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
