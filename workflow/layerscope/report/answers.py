@@ -10,15 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from layerscope.figures import wording
 from layerscope.figures.models import Model
-from layerscope.figures.wording import (
-    SIMULATED,
-    condition_order,
-    condition_title,
-    is_simulated,
-    layer_ranges,
-    metric_label,
-)
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.statistics.trust import TRUSTED, decides
@@ -66,7 +59,7 @@ def answers(
     """
     result = []
     deciding = layers[decides(layers)]
-    for condition in condition_order(settings, layers["condition"]):
+    for condition in wording.condition_order(settings, layers["condition"]):
         rows = deciding[deciding["condition"] == condition]
         rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
         advice = [
@@ -74,7 +67,7 @@ def answers(
             for index, row in rows.iterrows()
         ]
         task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
-        title, score = condition_title(settings, condition), metric_label(task, metric)
+        title, score = wording.condition_title(settings, condition), wording.metric_label(task, metric)
         result.append(Answer(condition, title, task, protocol, score, advice[0], tuple(advice[1:])))
     return result
 
@@ -158,7 +151,7 @@ def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Sour
 
 def in_order(table: pd.DataFrame, settings: Mapping[str, Any], *columns: str) -> pd.DataFrame:
     """Rows in the order of conditions, then by these columns."""
-    order = condition_order(settings, table["condition"])
+    order = wording.condition_order(settings, table["condition"])
     placed = table.assign(place=table["condition"].map(order.index))
     return placed.sort_values(["place", *columns], kind="stable")
 
@@ -176,7 +169,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
     tried = "" if math.isnan(row["optimism"]) else f"optimism {number(row['optimism'])}"
     alike = row["confidence_set"]
     cells = (
-        Cell(row["condition"], SIMULATED if is_simulated(settings, row["condition"]) else ""),
+        Cell(row["condition"], wording.SIMULATED if wording.is_simulated(settings, row["condition"]) else ""),
         Cell(row["model"]),
         Cell(row["protocol"], "recommends" if row["decides"] else ""),
         Cell(
@@ -192,7 +185,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
         score("official"),
         score("best_baseline", row["best_baseline"] or "not run"),
         score("best_untrained", untrained),
-        Cell(layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
+        Cell(wording.layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
     )
     return Row(cells, line)
 
