@@ -43,7 +43,7 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
         "permutations": 99,
     },
     ("cell_type", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
-    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "halvings": 4},
+    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "parts": 5},
     ("response", "strict"): {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
 }
 OTHER_NAMES = {

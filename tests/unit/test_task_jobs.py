@@ -29,7 +29,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "trajectory": {"resamples": 100, "halvings": 6, "splits": 5},
     "perturbation": {"resamples": 100, "splits": 10},
     "cell_type": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
-    "integration": {"resamples": 100, "shuffles": 3, "halvings": 4},
+    "integration": {"resamples": 100, "shuffles": 3, "parts": 5},
 }
 STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
 NOTHING: Mapping[str, str] = {}
