@@ -61,7 +61,7 @@ class Ratio:
         without = _divided(above, self.below.sum() - self.below + self.below_moved)
         everyone = self.above.sum() / self.below.sum()
         if self.explained:
-            without, everyone = np.sqrt(without), math.sqrt(everyone)
+            without, everyone = np.sqrt(np.maximum(without, 0)), math.sqrt(everyone)
         n_targets = len(without)
         influence = math.sqrt((n_targets - 1) / n_targets) * (without.mean() - without)
         wider = stdtrit(n_targets - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
