@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from layerscope.verification.job import read_entry
 from torch import Tensor
 
 from layerscope.models.base import Network
@@ -25,6 +24,7 @@ from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
 from layerscope.models.transformer import Sizes
 from layerscope.models.uce_network import UCEConfig, UCEEncoder
+from layerscope.verification.command import read_entry
 
 ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697

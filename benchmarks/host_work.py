@@ -43,7 +43,7 @@ from layerscope.tables import OFFICIAL
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # it writes small releases
 from family_examples import EXAMPLES
-from model_examples import change_json
+from model_examples import restate
 
 PROMISED = 250.0  # cells a second and core
 CELLS_AT_ONCE = 1024
@@ -139,7 +139,7 @@ def measure(folder: Path, family: str, args: argparse.Namespace) -> None:
     weights = folder / family
     example.write(weights, **RELEASES[family])  # type: ignore[call-arg]
     if family == "scgpt":
-        change_json(weights / "args.json", n_bins=51)
+        restate(weights / "args.json", n_bins=51)
     cells = folder / f"{len(example.gene)}.h5ad"
     if not cells.exists():
         write_cells(cells, example.gene, args.cells, args.genes)

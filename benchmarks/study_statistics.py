@@ -30,8 +30,9 @@ import pandas as pd  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from layerscope import tables  # noqa: E402
+from layerscope.layout import layer_names  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
-from layerscope.tables import depth, layer_names, read_scores, write_resamples, write_scores  # noqa: E402
+from layerscope.tables import depth, read_scores, write_resamples, write_scores  # noqa: E402
 from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
 from layerscope.tasks.perturbation.scores import scores_of_all_cells  # noqa: E402

@@ -43,18 +43,21 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
         "permutations": 99,
     },
     ("cell_type", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "halvings": 4},
     ("response", "strict"): {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
 }
 OTHER_NAMES = {
     "trajectory": {"time": "day", "batch": "lane"},
     "perturbation": {"perturbation": "target", "guide": "sgRNA"},
     "cell_type": {"cell_type": "kind", "donor": "patient"},
+    "integration": {"cell_type": "kind", "batch": "chemistry"},
     "response": {"perturbation": "target", "guide": "sgRNA"},
 }
 MORE: dict[str, dict[str, Any]] = {
     "trajectory": {"time_order": ["Day3", "Day10", "Day17"]},
     "perturbation": {"control": "non-targeting"},
     "cell_type": {},
+    "integration": {},
     "response": {"control": "non-targeting"},
 }
 
@@ -66,6 +69,7 @@ def cells_of(task: str) -> anndata.AnnData:
         adata.obs = adata.obs.drop(columns="is_control")
     else:
         obs = trajectory_cells.cells()[0] if task == "trajectory" else cell_type_cells.cells()
+        obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
         counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
         adata = anndata.AnnData(sparse.csr_matrix(counts), obs=obs)
         adata.var_names = [f"G{number}" for number in range(40)]

@@ -62,6 +62,7 @@ def test_known_checksums_are_checked_again_before_a_model_runs():
     [
         ("geneformer_v1_10m", {"ties": "columns"}),
         ("geneformer_v2_104m", {"ties": "columns"}),
+        ("state_se_600m", {"gene_order": "columns"}),
         ("transcriptformer_sapiens", {"gene_order": "columns"}),
     ],
 )

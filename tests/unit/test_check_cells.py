@@ -45,6 +45,9 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
         (["annotation", "sample"], "cell_type: possible (annotation, tested across sample)"),
         (["annotation"], "cell_type: possible (annotation, no donor or batch to test across)"),
         (["sample"], "cell_type: needs a column of cell types; none looks like one"),
+        (["annotation", "sample"], "integration: possible (batches sample, types annotation)"),
+        (["sample"], "integration: needs a column of cell types"),
+        (["annotation"], "integration: needs a column of batches"),
     ],
 )
 def test_cell_types_and_what_they_are_tested_across_are_found(tmp_path, columns, words):

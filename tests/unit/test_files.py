@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.extraction.export import export_layer
 from layerscope.extraction.merge import merge
+from layerscope.files import whole
 from layerscope.geometry.comparison import compare_layers, compare_with_baselines
 from layerscope.geometry.job import describe_geometry
 from layerscope.models.baselines import compute_baseline
@@ -71,3 +73,12 @@ def test_no_step_writes_over_its_input(inputs, name, step):
     with pytest.raises(ConfigError, match="the output is the input"):
         step(inputs, inputs / name)
     assert (inputs / name).read_bytes() == before
+
+
+def test_an_output_that_is_no_file_is_left_as_it_is(tmp_path):
+    """As root, a rename would replace ``/dev/null`` for the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="no file"), whole(pipe) as scratch:
+        scratch.write_text("words")
+    assert pipe.is_fifo()

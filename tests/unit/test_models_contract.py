@@ -129,7 +129,7 @@ def test_every_pooling_has_its_width_and_no_other_is_known(model):
         model.pool(hidden[-1], batch, "sum")
 
 
-@pytest.mark.parametrize("control", ["untrained", "gene_permuted", "values_permuted"])
+@pytest.mark.parametrize("control", ["untrained", "gene_permuted", "values_permuted", "thinned"])
 def test_controls_differ_from_the_model_and_from_seed_to_seed(study, embeddings, control):
     one = study.extract("one.h5ad", control=control, control_seed=1)
     again = study.extract("again.h5ad", control=control, control_seed=1, token_budget=50)

@@ -11,9 +11,9 @@ from model_examples import (
     TOLERANCE,
     arrays,
     block_of,
-    change_json,
     load_tensors,
     official,
+    restate,
     run_extraction,
     states,
     write_h5ad,
@@ -172,6 +172,11 @@ def test_a_setting_that_the_cells_contradict_or_the_model_does_not_know_is_refus
         context_of(tmp_path / "b", {}, assay="Visium")
 
 
+def test_spatial_cells_under_means_of_dissociated_ones_are_warned_of(tmp_path, caplog):
+    context_of(tmp_path, {"modality": "spatial"})
+    assert "--set technology=" in caplog.text
+
+
 def test_filling_that_genes_attend_to_cannot_be_left_out(tmp_path):
     with pytest.raises(ConfigError, match=r"filling=false.*release is 2"):
         load_nicheformer(write_nicheformer(tmp_path), means="hf", filling=False)
@@ -193,11 +198,11 @@ def rewritten(folder, change):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: change_json(f / "config.json", learnable_pe=False), "learnable_pe is False"),
-        (lambda f: change_json(f / "config.json", dim_model=8), "dim_model = 8, the tensors 16"),
-        (lambda f: change_json(f / "config.json", n_tokens=None), "it has no 'n_tokens'"),
-        (lambda f: change_json(f / "vocab.json", ENSG99=2000), "tokens up to 2000"),
-        (lambda f: change_json(f / "vocab.json", ENSG99="x"), "not a whole number"),
+        (lambda f: restate(f / "config.json", learnable_pe=False), "learnable_pe is False"),
+        (lambda f: restate(f / "config.json", dim_model=8), "dim_model = 8, the tensors 16"),
+        (lambda f: restate(f / "config.json", n_tokens=None), "it has no 'n_tokens'"),
+        (lambda f: restate(f / "vocab.json", ENSG99=2000), "tokens up to 2000"),
+        (lambda f: restate(f / "vocab.json", ENSG99="x"), "not a whole number"),
         (lambda f: np.save(f / MEANS, np.ones(7)), r"holds float64 \(7,\)"),
         (lambda f: np.save(f / MEANS, np.full(40, np.inf)), "infinite means"),
         (lambda f: (f / MEANS).write_bytes(b"\x93NUMPY\x01\x00"), "not a whole NumPy file"),

@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-import yaml
 from model_examples import (
     arrays,
     block_of,
     load_tensors,
     official,
+    restate,
     run_extraction,
     states,
     tokens_of_cell,
@@ -29,6 +29,7 @@ from state_se_examples import (
 
 from layerscope.errors import DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
+from layerscope.models.state_se_files import CONFIG
 
 STAGE, OFFICIAL, VALUE = 5e-5, 1e-5, 1e-5  # of the golden set's README; values are up to 100
 
@@ -157,13 +158,6 @@ def test_the_trainers_checkpoint_is_refused_with_what_it_wants_to_import(golden,
         load_state_se(folder, **({"checkpoint": pickled.name} if named else {}))
 
 
-def stated(folder, part, **values):
-    path = folder / "config.yaml"
-    content = yaml.safe_load(path.read_text())
-    content[part].update(values)
-    path.write_text(yaml.safe_dump(content))
-
-
 def rewritten(folder, change):
     tensors = load_tensors(folder / "model.safetensors")
     change(tensors)
@@ -178,14 +172,23 @@ def other_proteins(folder, change):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: stated(f, "model", counts=False), r"config\.yaml: model\.counts is False"),
-        (lambda f: stated(f, "model", emsize=8), r"model\.emsize = 8, the tensors 16"),
-        (lambda f: stated(f, "model", nhead=3), "3 heads"),
-        (lambda f: stated(f, "model", d_hid="${x}"), "not a configuration of State Embedding"),
-        (lambda f: stated(f, "embeddings", current="c"), "it has no 'c'"),
-        (lambda f: stated(f, "embeddings", current="a"), r"vector of G\d+ is \(12,\).* asks for 5"),
-        (lambda f: stated(f, "dataset", pad_length=1), "pad_length is 1"),
-        (lambda f: (f / "config.yaml").write_text("a: ["), "not valid YAML"),
+        (
+            lambda f: restate(f / CONFIG, model={"counts": False}),
+            r"config\.yaml: model\.counts is False",
+        ),
+        (lambda f: restate(f / CONFIG, model={"emsize": 8}), r"model\.emsize = 8, the tensors 16"),
+        (lambda f: restate(f / CONFIG, model={"nhead": 3}), "3 heads"),
+        (
+            lambda f: restate(f / CONFIG, model={"d_hid": "${x}"}),
+            "not a configuration of State Embedding",
+        ),
+        (lambda f: restate(f / CONFIG, embeddings={"current": "c"}), "it has no 'c'"),
+        (
+            lambda f: restate(f / CONFIG, embeddings={"current": "a"}),
+            r"vector of G\d+ is \(12,\).* asks for 5",
+        ),
+        (lambda f: restate(f / CONFIG, dataset={"pad_length": 1}), "pad_length is 1"),
+        (lambda f: (f / CONFIG).write_text("a: ["), "not valid YAML"),
         (lambda f: other_proteins(f, lambda p: {}), "holds no protein embedding"),
         (lambda f: other_proteins(f, lambda p: list(p.values())), "expected tensors by name"),
         (

@@ -128,6 +128,15 @@ def test_models_and_tasks_are_all_listed_with_what_is_here(capsys):
     assert " cache " in rows["scgpt"] and " cache " not in rows["scfoundation"]
     assert {"12", "512", "symbols"} <= set(rows["scgpt"].split())
     assert "Apache-2.0" in rows["geneformer_v2_104m"]
+    for said_of in (
+        "33",
+        "1280",
+        "1,070",
+        "1,582",
+        "human, mouse",
+        "8.43",
+    ):  # GFLOP: 2 n (4 w^2 + 2 w f) + 4 n^2 w
+        assert f" {said_of} " in rows["uce_33layer"]
     call("tasks")
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == set(TASKS)
 

@@ -9,7 +9,7 @@ import anndata
 import numpy as np
 import pytest
 import yaml
-from program_cells import ENSEMBL, N_CELLS, development, patients, screen, write
+from program_cells import ENSEMBL, HUMAN, N_CELLS, development, patients, screen, write
 
 from layerscope import program
 from layerscope.cells.prepare import prepare
@@ -87,6 +87,20 @@ def test_models_come_with_their_untrained_twins_names_of_genes_and_licences():
     study = studies.read("study.yaml")
     assert study.dataset("pbmc").gene_names is None
     assert BASELINES & set(study.study.models) == {"hvg_pca"}
+
+
+def test_mouse_cells_are_taken_over_their_orthologs_where_a_model_knows_human_genes_alone(capsys):
+    patients(Path("mice.h5ad"), [name.capitalize() for name in HUMAN])
+    program.main(["init", "mice.h5ad", "--models", "uce_4layer", "hvg_pca"])
+    assert studies.read("study.yaml").dataset("mice").orthologs is None
+    program.main(["init", "mice.h5ad", "--models", "scgpt", "geneformer_v1_10m", "--output", "b.yaml"])
+    orthologs = studies.read("b.yaml").dataset("mice").orthologs
+    assert orthologs is not None and orthologs.table == "hcop_mouse"
+    assert "scgpt, geneformer_v1_10m know human ones" in capsys.readouterr().out
+    program.main(["check", "mice.h5ad"])
+    said = capsys.readouterr().out
+    assert "geneformer: yes, with `orthologs: {table: hcop_mouse}` in the dataset" in said
+    assert "uce: yes\n" in said and "hellinger_svd: yes\n" in said
 
 
 def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys):

@@ -20,6 +20,7 @@ from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 from layerscope.study import Study
+from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
     study, studied = Study.read(entries), entries["study"]
     everything = {"paper", "released", "strict"}
     assert all(everything == set(study.protocols(task)) for task in ("trajectory", "perturbation"))
-    assert study.tasks() == ["cell_type", "perturbation", "trajectory"]
+    assert study.tasks() == sorted(TASKS)
     for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
         controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
         assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {
@@ -65,6 +66,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
             "untrained",
             "gene_permuted",
             "values_permuted",
+            "thinned",
         }
 
 
@@ -165,10 +167,12 @@ def test_cells_that_cannot_be_shared_are_refused(
 
 def test_models_that_need_counts_are_not_run_on_normalised_values(config: dict[str, Any]) -> None:
     config["datasets"]["simulated_differentiation"]["values"] = "log_normalised"
+    config["study"]["models"].append("embedded_tahoe_x1_thinned_1")
     study = Study.read(config)
     excluded = {(row["condition"], row["model"]) for row in study.unavailable()}
     assert ("simulated_differentiation", "hellinger_svd") in excluded
     assert ("simulated_differentiation", "embedded_tahoe_x1") not in excluded
+    assert ("simulated_differentiation", "embedded_tahoe_x1_thinned_1") in excluded
     assert not excluded & set(study.runs())
     assert len(excluded) + len(study.runs()) == 4 * len(config["study"]["models"])
 
@@ -268,7 +272,11 @@ def test_names_that_models_need_and_a_file_of_ones_own_lacks_are_from_hgnc(
     )
     assert study(symbols, ["hvg_pca"]).gene_names_file("own") == []
     assert study(symbols, [model], gene_names=None).gene_names_file("own") == []
-    assert study(["Trp53", "Cd3e", "Ms4a1"], [model]).gene_names_file("own") == []
+    mouse = ["Trp53", "Cd3e", "Ms4a1"]
+    assert study(mouse, [model]).gene_names_file("own") == []
+    for content, needed in (("human\tmouse\nTP53\tTrp53\nCD3E\tCd3e\n", hgnc), ("human\tmouse\n", [])):
+        (table := tmp_path / f"{len(content)}.tsv").write_text(content)
+        assert study(mouse, [model], orthologs={"table": str(table)}).gene_names_file("own") == needed
 
 
 def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(

@@ -95,7 +95,7 @@ def run(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[messages])
     logging.getLogger("layerscope").setLevel(logging.INFO)  # what libraries tell stays unsaid
     warnings.showwarning = _warned
-    sys.excepthook = _said_and_left
+    sys.excepthook = _end_at_once
     try:
         main()
         sys.stdout.flush()
@@ -147,7 +147,7 @@ def refused(error: BaseException) -> str | None:
     return None
 
 
-def _said_and_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _end_at_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say of an exception that nobody caught what the disk refused, and end at once.
 
     HDF5 cannot close a file that it could not write: it complains of every part of it, where no one can catch
@@ -181,12 +181,12 @@ def settings(text: str) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     try:
-        found = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
+        given = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{source}: not valid JSON or YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{source}: expected a mapping of settings, found {type(found).__name__}")
-    return found
+    if not isinstance(given, dict):
+        raise ConfigError(f"{source}: expected a mapping of settings, found {type(given).__name__}")
+    return given
 
 
 SETTINGS = Annotated[

@@ -22,6 +22,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.statistics.settings import ChoiceSettings
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
 
@@ -111,6 +112,8 @@ class _Configuration(Settings):
     """How models are run over cells."""
     resampling: Resampling = Resampling()
     """How often scores are resampled."""
+    choice: ChoiceSettings = ChoiceSettings()
+    """The choice of a layer."""
     geometry: GeometrySettings = GeometrySettings()
     """The shape of layers."""
     mirror: Annotated[
@@ -164,10 +167,8 @@ class _Configuration(Settings):
                 )
             own = sorted(entry.model_fields_set - {"cells_of", "title", "task", "settings"})
             if own:
-                raise ConfigError(
-                    f"conditions: {name}: {own[0]!r} belongs to {entry.cells_of!r}, whose cells it is scored "
-                    "on"
-                )
+                whose = f"{entry.cells_of!r}, whose cells it is scored on"
+                raise ConfigError(f"conditions: {name}: {own[0]!r} belongs to {whose}")
             if entry.task == "perturbation":
                 raise ConfigError(
                     f"{where}: a condition of task perturbation chooses its own cells: name its 'dataset'"
@@ -221,18 +222,15 @@ class _Configuration(Settings):
 
     def _demand_model(self, name: str) -> None:
         demand_known(name, self.models, "study: models", "model")
-        entry = self.models[name]
-        trained = name
+        entry, trained = self.models[name], name
         if isinstance(entry, Control):
             trained = entry.of
             demand_known(trained, self.models, f"models: {name}: of", "model")
             entry = self.models[trained]
             if not isinstance(entry, FoundationModel):
                 brought = "; bring its control as another stored model, with a 'source' of its own"
-                raise ConfigError(
-                    f"models: {name}: of: {trained!r} is not a foundation model"
-                    f"{brought if isinstance(entry, StoredModel) else ''}"
-                )
+                remedy = brought if isinstance(entry, StoredModel) else ""
+                raise ConfigError(f"models: {name}: of: {trained!r} is not a foundation model{remedy}")
         assert not isinstance(entry, Control)
         if isinstance(entry, StoredModel):
             self._demand_stored(name, entry)
@@ -251,12 +249,12 @@ class _Configuration(Settings):
             if not isinstance(other, FoundationModel | StoredModel) or getattr(other, "of", None):
                 raise ConfigError(f"models: {name}: of: {entry.of!r} is a control or baseline, and has none")
         conditions = [self.conditions[condition].cells_of or condition for condition in self.study.conditions]
-        layers = [list(self.stored_layers(name, condition)) for condition in conditions]
-        for condition, own in zip(conditions, layers, strict=True):
-            if own != layers[0]:
+        layers = {condition: ", ".join(self.stored_layers(name, condition)) for condition in conditions}
+        for condition, own in layers.items():
+            if own != layers[conditions[0]]:
                 raise ConfigError(
-                    f"models: {name}: layers: of {conditions[0]} there are {', '.join(layers[0])}, of "
-                    f"{condition} {', '.join(own)}; name layers that all files have"
+                    f"models: {name}: layers: of {conditions[0]} there are {layers[conditions[0]]}, of "
+                    f"{condition} {own}; name layers that all files have"
                 )
 
     def stored(self, model: str) -> StoredModel:

@@ -26,6 +26,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     made. A format that stores the name of its file (PyTorch's) is to be written through a stream.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # /dev/null, say, which its superuser would lose
+        raise ConfigError(f"{path}: the output is there and is no file; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.iterdir():
         if left.name.endswith(path.name) and SCRATCH.sub("", left.name) == path.name != left.name:

@@ -102,7 +102,17 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         f"perturbation: {perturbation}",
         f"response: {response}",
         f"cell_type: {cell_type}",
+        f"integration: {_integration(types, first(columns, 'batch'))}",
     ]
+
+
+def _integration(types: Column | None, batches: Column | None) -> str:
+    """Whether batches can be asked to mix, and types to be told across them."""
+    if types is None or batches is None:
+        return f"needs a column of {'cell types' if batches else 'batches'}; none looks like one"
+    if len(batches.sizes) < 2:
+        return f"{batches.name} may name batches, but has one label"
+    return f"possible (batches {batches.name}, types {types.name})"
 
 
 def n_large_perturbations(target: Column) -> int:

@@ -57,7 +57,7 @@ class Dataset(Reading):
     def says_names(self) -> bool:
         """Whether it says where the names of genes come from, so that the file need not be looked at."""
         both = {"symbol", "ensembl_id"} <= {kind for kind, column in self.genes.items() if column}
-        return "gene_names" in self.model_fields_set or both or self.orthologs is not None
+        return "gene_names" in self.model_fields_set or both
 
 
 class Condition(Settings):

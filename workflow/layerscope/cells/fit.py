@@ -10,10 +10,8 @@ import pandas as pd
 
 from layerscope.cells.genes import organism
 
-HUMAN_GENE_NAMES = "hgnc"
-"""Table of ``config/datasets.yaml`` with symbols and Ensembl ids of human genes."""
-HUMAN_ORTHOLOGS = {"mouse": "hcop_mouse"}
-"""Its tables of human orthologs, by the species of the cells."""
+HUMAN_GENE_NAMES = "hgnc"  # table of ``config/datasets.yaml`` with symbols and Ensembl ids of human genes
+HUMAN_ORTHOLOGS = {"mouse": "hcop_mouse"}  # its tables of human orthologs, by the species of the cells
 IDENTIFIERS = {"symbol": ("symbol", "gene symbols"), "ensembl": ("ensembl_id", "Ensembl ids")}
 
 

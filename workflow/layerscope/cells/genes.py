@@ -42,13 +42,8 @@ INDEX = "index"
 SAMPLE = 2000
 MAJORITY = 0.5
 SYMBOL_COLUMNS = (
-    "symbol",
-    "gene_symbol",
-    "gene_symbols",
-    "gene_name",
-    "gene_names",
-    "feature_name",
-    "gene_short_name",
+    *("symbol", "gene_symbol", "gene_symbols"),
+    *("gene_name", "gene_names", "feature_name", "gene_short_name"),
 )
 ENSEMBL_COLUMNS = ("ensembl_id", "ensembl_gene_id", "gene_id", "gene_ids", "feature_id", "ensembl")
 

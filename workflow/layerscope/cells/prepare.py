@@ -72,12 +72,6 @@ def prepare(
         :class:`layerscope.cells.gene_names.GeneNames`.
     obs
         The cells' table alone, if it is wanted; see :mod:`layerscope.cells.obs`.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings, or the files, cannot be used, or an output is one of the inputs; nothing is written
-        then.
     """
     read = [Path(path) for path in (*inputs, *([gene_names] if gene_names else []))]
     read += [inside for folder in read if folder.is_dir() for inside in folder.iterdir()]

@@ -14,15 +14,8 @@ from layerscope.cells.settings import Quality
 from layerscope.tables import write_table
 
 SUMMARY_COLUMNS = (
-    "step",
-    "filter",
-    "threshold",
-    "group",
-    "cells_before",
-    "cells_after",
-    "genes_before",
-    "genes_after",
-    "remark",
+    *("step", "filter", "threshold", "group"),
+    *("cells_before", "cells_after", "genes_before", "genes_after", "remark"),
 )
 GROUPS = ("time", "batch", "replicate", "is_control")
 

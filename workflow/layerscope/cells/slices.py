@@ -50,14 +50,8 @@ READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
 }
 COLUMNS: dict[str, tuple[str, ...]] = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
 CHOICE_COLUMNS = (
-    "perturbation",
-    "is_control",
-    "guides",
-    "batches",
-    "cells_in_file",
-    "cells_passing",
-    "cells_chosen",
-    "seed",
+    *("perturbation", "is_control", "guides", "batches"),
+    *("cells_in_file", "cells_passing", "cells_chosen", "seed"),
 )
 
 
@@ -85,11 +79,6 @@ def slice_cells(
         Table of the choice: per perturbation the guides, batches, and cells in the file, passing, chosen.
     mirror, attempts, wait
         See :func:`layerscope.sources.fetch.fetch`.
-
-    Raises
-    ------
-    ConfigError, DataError, SourceError
-        If the settings do not fit the file, or the file cannot be had.
     """
     reading = {key: value for key, value in settings.items() if key not in ("url", "mirror")}
     source = address({"url": settings.get("url", "")}, mirror or settings.get("mirror"))

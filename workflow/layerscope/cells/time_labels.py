@@ -84,18 +84,10 @@ class Reading:
 
 
 def order_times(labels: Iterable[str], categories: Sequence[str] = ()) -> Order:
-    """Put labels of sampling times in order.
+    """Put different labels of sampling times in order.
 
-    Parameters
-    ----------
-    labels
-        Different labels.
-    categories
-        Labels in the order in which a file lists them, if it does: used for words alone.
-
-    Returns
-    -------
-    The order. Words are a guess: those that usually name a start come first, others last.
+    ``categories`` is the order in which a file lists them, if it does, for words alone. Words are a guess:
+    those that usually name a start come first, others last.
     """
     listed = list(categories) if list(categories) != sorted(categories) else []
     named = natural_order(labels)

@@ -108,9 +108,8 @@ def perturbed_cells(
     effects += batch_effects(settings.lanes, settings.batch_spread / 2, program, rng)
 
     controls = np.full(settings.control_guides, settings.control_share / settings.control_guides)
-    drawn = rng.choice(
-        guide_weight.size + len(controls), n_cells, p=np.concatenate([guide_weight.ravel(), controls])
-    )
+    weights = np.concatenate([guide_weight.ravel(), controls])
+    drawn = rng.choice(len(weights), n_cells, p=weights)
     is_control = drawn >= guide_weight.size
     regulator, guide = np.divmod(np.where(is_control, 0, drawn), 2)
     mean = guide_efficacy[regulator, guide]

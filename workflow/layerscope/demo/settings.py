@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -76,14 +76,6 @@ class Cohort(Simulation):
     """Cells of each of a donor's two samples."""
 
 
-DRAWS: dict[str, type[Simulation]] = {
-    "differentiation": Differentiation,
-    "perturbation": Perturbation,
-    "atlas": Atlas,
-    "cohort": Cohort,
-}
-
-
 class Simulations(Settings):
     """Settings of the embedded study's cells, by draw."""
 
@@ -95,6 +87,9 @@ class Simulations(Settings):
     """Cells to pretrain on."""
     cohort: Cohort = Cohort()
     """Donors of several ages, ill and well, stimulated and not."""
+
+
+DRAWS: dict[str, Any] = {name: field.annotation for name, field in Simulations.model_fields.items()}
 
 
 class Pretraining(Settings):

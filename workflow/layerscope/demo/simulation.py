@@ -78,9 +78,8 @@ def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator
     second = perturbed_cells(program, settings, states, rng)
     truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])
     order = rng.permutation(settings.cells)
-    return Cells(
-        truth.iloc[order].reset_index(drop=True), np.vstack([first.log_rates, second.log_rates])[order]
-    )
+    log_rates = np.vstack([first.log_rates, second.log_rates])
+    return Cells(truth.iloc[order].reset_index(drop=True), log_rates[order])
 
 
 def _truth(obs: pd.DataFrame, process: str) -> pd.DataFrame:

@@ -14,7 +14,22 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.tasks.catalogue import TASKS, primary_metrics
 
 GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
-MODEL_COLUMNS = ("MODEL", "LAYERS", "WIDTH", "PARAMETERS", "GB", "GENES", "VALUES", "HERE", "LICENCE")
+MODEL_COLUMNS = (
+    "MODEL",
+    "LAYERS",
+    "WIDTH",
+    "CONTEXT",
+    "PARAMETERS",
+    "GFLOP",
+    "GB",
+    "GENES",
+    "SPECIES",
+    "VALUES",
+    "HERE",
+    "LICENCE",
+)
+MOST_SPECIES, TYPICAL_GENES = 2, 2000
+"""Species that are named in the table; genes that a cell expresses, for its operations."""
 
 
 def models_table() -> str:
@@ -35,7 +50,9 @@ def models_table() -> str:
             aligned([("BASELINE", "WHAT IT IS", "VALUES"), *baselines]),
             aligned([("CONTROLS OF", "NAMES"), *(row for row in controls.items() if row[1])]),
             "HERE: in the cache, in resources/weights of this folder (study), or made by a study that\n"
-            "pretrains them. GB: to download, where the catalogue states sizes.",
+            "pretrains them. GB: to download, where the catalogue states sizes. CONTEXT: tokens of a cell\n"
+            f"at most. GFLOP: of a cell that expresses {TYPICAL_GENES:,} genes. Cells of other species than\n"
+            "SPECIES need `orthologs` of their dataset.",
         ]
     )
 
@@ -71,7 +88,7 @@ def model_run(name: str, entry: FoundationModel, fetched: bool, store: str, **ce
     return ModelRun(
         name=name,
         network=entry.network,
-        layers=entry.layers,
+        layers=entry.last_layer,
         max_length=int(length) if length else None,
         bytes_per_number=2 if store == "float16" else 4,
         download=download_bytes(entry) if fetched and entry.weights.fetch else 0,
@@ -98,17 +115,30 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
     size, n_bytes = entry.network, download_bytes(entry)
     parameters = entry.published.parameters if entry.published else None
+    length = int(entry.set["max_length"]) if "max_length" in entry.set else None
     return (
         name,
         str(entry.layers),
         str(size.width) if size else "",
+        f"{size.tokens or min(size.max_tokens, length or size.max_tokens):,}" if size else "",
         f"{parameters / 1e6:,.0f} M" if parameters else "",
+        _gigaflop(size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length))) if size else "",
         f"{n_bytes / 1e9:.2f}" if n_bytes else "",
         GENES[FAMILIES[entry.family].identifiers],
+        _few(entry.species),
         _values(entry.family),
         "made" if entry.weights.pretrain else weights_here(name, entry),
         entry.licence or "not stated",
     )
+
+
+def _few(species: Sequence[str]) -> str:
+    more = len(species) - MOST_SPECIES
+    return ", ".join(species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _gigaflop(operations: float) -> str:
+    return f"{operations / 1e9:,.0f}"
 
 
 def _values(family: str) -> str:

@@ -23,8 +23,7 @@ from layerscope.errors import DataError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Cells: TypeAlias = "AnnData | str | Path"
-"""An AnnData in memory or backed, or the path of an h5ad file."""
+Cells: TypeAlias = "AnnData | str | Path"  # an AnnData in memory or backed, or the path of an h5ad file
 
 
 def prepared(

@@ -25,12 +25,10 @@ from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.response.settings import ResponseSettings
 
-Columns = Mapping[str, Column]
-"""Columns of the file by standard name."""
+Columns = Mapping[str, Column]  # columns of the file by standard name
 OF_TIME = ("root", "time_order")
 TWIN = "_untrained_1"
-MIN_SCREEN = 4
-"""Perturbations from which on a file is rather a screen than cells under a treatment."""
+MIN_SCREEN = 4  # perturbations from which on a file is rather a screen than cells under a treatment
 NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 FILTERS = """
 # Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
@@ -178,13 +176,17 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("trajectory")
     if with_control and not is_screen:
         tasks.append("perturbation")
+    if "cell_type" in columns and "batch" in columns and len(columns["batch"].sizes) > 1:
+        tasks.append("integration")
     if target and with_control and n_large_perturbations(target) >= ResponseSettings.MIN_TARGETS:
         tasks.append("response")
     return tasks
 
 
 def _needs_columns(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    for standard in TASKS[task].columns:
+    usual = TASKS[task].settings_of(_protocols(task, columns)[0], {})
+    named = [getattr(usual, key) for key in TASKS[task].column_settings]
+    for standard in filter(None, [*TASKS[task].columns, *named]):
         if standard not in columns:
             raise ConfigError(
                 f"{cells.path}: task {task} needs a column for {standard!r}, and none looks like one: name "
@@ -257,7 +259,11 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
             raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
     wanted = list(dict.fromkeys(wishes.models))
     twins = [twin for model in wanted if (twin := f"{model}{TWIN}") in known and twin not in wanted]
-    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    baselines = [
+        name
+        for name, entry in known.items()
+        if isinstance(entry, Baseline) and not how(name).lacks and not FAMILIES[entry.family].imports
+    ]
     chosen = [*wanted, *twins]
     chosen += [] if set(wanted) & set(baselines) else baselines
     remarks = []

@@ -20,8 +20,7 @@ from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
 from layerscope.sources.manifest import sha256
 
-HOW = ("device", "dtype", "store", "token_budget")
-"""Settings of the extraction that a call may set."""
+HOW = ("device", "dtype", "store", "token_budget")  # settings of the extraction that a call may set
 
 
 def embed(

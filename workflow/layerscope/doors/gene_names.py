@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.cells.fit import fit
+from layerscope.cells.needed_names import genes_as_prepared, tables_for
 from layerscope.cells.readers import h5ad, in_memory
 from layerscope.cells.settings import CellSettings
 from layerscope.doors.models import MIRROR, cache_folder
@@ -28,10 +28,11 @@ log = logging.getLogger(__name__)
 def needed_gene_names(cells: Cells, family: str, settings: Mapping[str, Any]) -> str | None:
     """The table without which a model cannot take these cells; None if it can, or nothing helps."""
     chosen = CellSettings.read(settings, "cells")
-    if chosen.kind != "h5ad" or chosen.orthologs is not None:
+    if chosen.kind != "h5ad":
         return None
-    read = h5ad.read_genes if isinstance(cells, str | Path) else in_memory.read_genes
-    table = fit(FAMILIES[family], "counts", read(cells, chosen)).gene_names
+    reader: Any = h5ad if isinstance(cells, str | Path) else in_memory
+    genes = genes_as_prepared(lambda reading: reader.read_genes(cells, reading), chosen)
+    table = "" if genes is None else next(iter(tables_for(genes, [FAMILIES[family]])), "")
     if table:
         log.info("genes are named otherwise than %s names them: their other names are from %s", family, table)
     return table or None

@@ -56,7 +56,8 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     """Settings of the cells among keywords: those that are such, and columns that are named one by one."""
     settings = {name: plain(value) for name, value in given.items() if name in OF_CELLS}
     columns = dict(given.get("columns") or {})
-    columns |= {name: value for name, value in given.items() if name in COLUMNS}
+    of_task = task.column_settings if task else ()  # these name a column themselves: it keeps its name
+    columns |= {name: value for name, value in given.items() if name in COLUMNS and name not in of_task}
     if task is None:
         return settings | ({"columns": columns} if columns else {})
     names = {**{name: name for name in task.column_settings}, **task.keywords}

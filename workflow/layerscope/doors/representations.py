@@ -33,8 +33,7 @@ class Representation:
 
     model: Model
     layers: Mapping[str, Any]
-    names: list[str]
-    """Of the cells, in the order of the rows."""
+    names: list[str]  # of the cells, in the order of the rows
     provenance: Mapping[str, Any]
 
     def layer(self, name: str, cell_ids: pd.Index) -> Layer:
@@ -130,8 +129,8 @@ def _of_arrays(arrays: Mapping[str, Any], cells: Cells, name: str) -> list[Repre
         n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
         family = name if name in FAMILIES and not FAMILIES[name].foundation else ""
         about = {"model": name, "n_layers": n_layers, "family": family}
-        model = Model(name, "foundation" if n_layers else "baseline", n_layers)
-        representations.append(Representation(model, dict(sorted(layers.items())), cell_ids, about))
+        known = Model(name, "foundation" if n_layers else "baseline", n_layers)
+        representations.append(Representation(known, dict(sorted(layers.items())), cell_ids, about))
     return representations
 
 

@@ -28,8 +28,7 @@ from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
-ONLY = ""
-"""Name of the array of a file that has one and no name for it."""
+ONLY = ""  # name of the array of a file that has one and no name for it
 SHOWN = 20
 
 

@@ -133,10 +133,16 @@ class Engine:
         )
 
     def _pooled(self, batch: TokenBatch) -> Iterator[tuple[str, torch.Tensor]]:
+        wanted = {column.layer for column in self.partial.columns}
+        numbers = {int(layer) for layer in wanted if layer != OFFICIAL}
+        last = max(numbers | ({self.model.official_layer} if OFFICIAL in wanted else set()))
         for layer, hidden in self.model.layers(batch):
-            yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
-            if layer == self.model.official_layer:
+            if layer in numbers:
+                yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
+            if layer == self.model.official_layer and OFFICIAL in wanted:
                 yield OFFICIAL, self.model.official(hidden, batch)
+            if layer == last:
+                return  # the blocks after it are not run
 
     def _halve(self, error: RuntimeError, n_cells: int, longest: int) -> None:
         """Halve the budget if memory did not suffice; anything else is raised again."""
@@ -163,14 +169,13 @@ def _ahead(
     reader: ThreadPoolExecutor, engine: Engine, windows: Iterable[npt.NDArray[np.int64]]
 ) -> Iterator[Window]:
     """Yield windows of cells, the next one being read while one is used."""
-    coming: Future[Window] | None = None
+    coming: list[Future[Window]] = []
     for rows in windows:
-        following = reader.submit(engine.read, rows)
-        if coming is not None:
-            yield coming.result()
-        coming = following
-    if coming is not None:
-        yield coming.result()
+        coming.append(reader.submit(engine.read, rows))
+        if len(coming) > 1:
+            yield coming.pop(0).result()
+    for window in coming:
+        yield window.result()
 
 
 class _LogLines:

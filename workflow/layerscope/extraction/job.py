@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from layerscope.extraction.partial_run import Column, PartialRun
 from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
-from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
+from layerscope.models.controls import CHANGES, apply_control
 from layerscope.models.integrity import demand_checksum, digest, files_read
 from layerscope.models.settings import STREAM_SETTINGS, Settings
 from layerscope.sources.manifest import read_manifest
@@ -45,6 +44,7 @@ class Extraction:
     family: str  # a foundation family of layerscope.models.catalogue
     name: str = ""  # of the model, for the log and the provenance
     layers: int = 0  # that the checkpoint must have; 0 takes what it has
+    up_to: int = 0  # the last block to run; 0 runs all
     pooling: str = ""  # at the numbered layers; empty for the family's own default
     dtype: str = "float32"  # of the blocks' matrices: float32, bfloat16 or float16
     stored_dtype: str = "float32"  # of the file: float32 or float16
@@ -119,12 +119,9 @@ class Run:
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
         with PartialRun(folder, identity, self.columns, cells) as partial_run:
             Engine(self.model, self.stream, partial_run, self.pooling, self.device, self.budget).run()
-            provenance = {
-                **self.provenance,
-                "n_refused": len(partial_run.refused),
-                "refused": dict(sorted(Counter(partial_run.refused.values()).items())),
-                "n_shortened": partial_run.n_shortened,
-            }
+            reasons = dict(sorted(Counter(partial_run.refused.values()).items()))
+            counts = {"n_refused": len(partial_run.refused), "refused": reasons}
+            provenance = self.provenance | counts | {"n_shortened": partial_run.n_shortened}
             refused = {row - cells.start: reason for row, reason in partial_run.refused.items()}
             cell_ids = self.stream.cell_ids[cells.start : cells.stop]
             write_embeddings(output, cell_ids, partial_run.blocks(), provenance, refused)
@@ -165,12 +162,13 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     pooling = job.pooling or model.default_pooling
     model.demand_pooling(pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
-    if job.control == VALUES_PERMUTED:
-        stream.change = partial(permute_values, seed=job.control_seed)
+    if job.control in CHANGES:
+        change = CHANGES[job.control]
+        stream.change = lambda block: change(block, job.control_seed)
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("%s", stream.match.warning)
-    columns = _columns(model, pooling, np.dtype(job.stored_dtype))
+    columns = _columns(model, pooling, np.dtype(job.stored_dtype), job.up_to or model.n_layers)
     provenance = _provenance(model, stream, job, pooling, device)
     provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
@@ -201,6 +199,11 @@ def _model(weights: Path, job: Extraction, organism: str) -> FoundationModel:
             f"{model.weights}: the checkpoint has {model.n_layers} layers, but --layers (in a study, the "
             f"model's `layers`) says {job.layers}; correct it, or name other weights"
         )
+    if job.up_to > model.n_layers:
+        raise ConfigError(
+            f"--up-to {job.up_to} (in a study, the model's `up_to`): the checkpoint {model.weights} has "
+            f"{model.n_layers} layers; expected 1 to {model.n_layers}"
+        )
     if job.control:
         apply_control(model, job.control, job.control_seed)
     return model
@@ -217,11 +220,11 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
-def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
-    """The layers as they are stored."""
+def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any], up_to: int) -> list[Column]:
+    """The layers as they are stored: the official embedding only where it is made of a block that is run."""
     widths = model.widths(pooling)
-    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(model.n_layers + 1)]
-    return [*numbered, Column(OFFICIAL, widths[1], dtype)]
+    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(up_to + 1)]
+    return [*numbered, *([Column(OFFICIAL, widths[1], dtype)] if model.official_layer <= up_to else [])]
 
 
 def _provenance(
@@ -233,6 +236,7 @@ def _provenance(
         **{name: getattr(job, name) for name in of_job},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
+        **({"up_to": job.up_to} if 0 < job.up_to < model.n_layers else {}),
         "hidden_size": model.hidden_size,
         "pooling": pooling,
         "official_pooling": model.official_pooling,

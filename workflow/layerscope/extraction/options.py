@@ -70,6 +70,12 @@ def add_options(p: Parser) -> None:
     p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
     p.add_argument("--model", dest="name", metavar="MODEL", help="name for log and provenance")
     p.add_argument("--layers", type=count, help="refuse a checkpoint with another number of layers")
+    p.add_argument(
+        "--up-to",
+        type=whole_number(1),
+        metavar="LAYER",
+        help="stop after this block: layers 00 to it, and the official one only if it is made of these",
+    )
     p.add_argument("--pooling", help="at the numbered layers, one of those below; the family has a default")
     p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     p.add_argument("--stored-dtype", choices=("float32", "float16"))

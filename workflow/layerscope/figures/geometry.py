@@ -50,8 +50,7 @@ ALIKE_PANEL = (2.0, 2.1)
 ALIKE_LABEL = 5.5
 ALIKE_COLOURS = "cividis"
 BAR_ROOM = 0.62
-DEPTH_BASELINE = "qc_only"
-"""The baseline that knows nothing of a cell but its quality measures."""
+DEPTH_BASELINE = "qc_only"  # the baseline that knows nothing of a cell but its quality measures
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
     "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared "

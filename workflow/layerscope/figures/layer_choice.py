@@ -53,14 +53,12 @@ def draw_layer_choice(
     table = table[decides(table)]
     conditions = condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
-    legend = [
-        Line2D([], [], markersize=size, markerfacecolor=face, label=label, **SIGN)
-        for size, face, label in (
-            (5, SIGN["color"], "cannot be told from the best"),
-            (5, "white", "worse than the best"),
-            (9, "none", "highest score"),
-        )
-    ]
+    signs = (
+        ("cannot be told from the best", 5, SIGN["color"]),
+        ("worse than the best", 5, "white"),
+        ("highest score", 9, "none"),
+    )
+    legend = [Line2D([], [], label=of, markersize=n, markerfacecolor=face, **SIGN) for of, n, face in signs]
     rows = [
         row
         for condition in conditions

@@ -21,7 +21,7 @@ NUMBER_INCHES = 0.18
 UNTRAINED = "untrained"
 INTERVAL_ALPHA = 0.22
 BAND_FACE, BAND_EDGE = "#f2f2f2", "#8a8a8a"
-CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d"}
+CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d", "thinned": "X"}
 OTHER_MARKER = "p"
 
 

@@ -16,6 +16,7 @@ CONTROL_LABELS = {
     "untrained": "untrained weights",
     "gene_permuted": "gene identities permuted",
     "values_permuted": "values permuted among expressed genes",
+    "thinned": "half of the molecules",
 }
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from layerscope.errors import ConfigError
 
-CONTROLS = ("untrained", "gene_permuted", "values_permuted")
+THINNED = "thinned"
+CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +27,35 @@ class Family:
     """Whether it has weights and numbered layers; a baseline has neither."""
     values: frozenset[str]
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
+    blocks_after_official: int = 0
+    """Blocks of which the official embedding takes nothing."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
     species: tuple[str, ...] = ("human",)
     """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
+    imports: str = ""
+    """What it imports that is no requirement of this project."""
+    package: str = ""
+    """The package that has it, as pip names it."""
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot run here, with the remedy; empty where it can."""
+        if not self.imports or find_spec(self.imports) is not None:
+            return ""
+        return f"{self.package} is not installed (pip install {self.package})"
 
 
-def _baseline(values: frozenset[str]) -> Family:
-    module = "layerscope.models.baselines"
-    return Family(module=module, foundation=False, values=values, identifiers="any", species=())
+def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> Family:
+    return Family(
+        module="layerscope.models.baselines",
+        foundation=False,
+        values=values,
+        identifiers="any",
+        species=(),
+        imports=imports,
+        package=package,
+    )
 
 
 COUNTS = frozenset({"counts"})
@@ -49,7 +71,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scgpt": Family(module="layerscope.models.scgpt", foundation=True, values=EITHER, identifiers="symbol"),
     "geneformer": Family(
-        module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.geneformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        blocks_after_official=1,
     ),
     "transcriptformer": Family(
         module="layerscope.models.transcriptformer",
@@ -72,12 +98,9 @@ FAMILIES: Mapping[str, Family] = {
         identifiers="any",
         species=HUMAN_AND_MOUSE,
     ),
+    # mouse cells by their human orthologs, as it was trained: of mouse genes it knows those that have none
     "nicheformer": Family(
-        module="layerscope.models.nicheformer",
-        foundation=True,
-        values=COUNTS,
-        identifiers="ensembl",
-        species=HUMAN_AND_MOUSE,
+        module="layerscope.models.nicheformer", foundation=True, values=COUNTS, identifiers="ensembl"
     ),
     "state_se": Family(
         module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
@@ -87,6 +110,8 @@ FAMILIES: Mapping[str, Family] = {
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
     "qc_only": _baseline(COUNTS),
+    "harmony_pca": _baseline(EITHER, "harmonypy", "harmonypy"),
+    "scvi": _baseline(COUNTS, "scvi", "scvi-tools"),
 }
 
 

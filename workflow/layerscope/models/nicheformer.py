@@ -22,7 +22,7 @@ from layerscope.models.base import (
     offsets_of,
     order_within,
 )
-from layerscope.models.nicheformer_files import IGNORED, PREFIX, Release, read_release
+from layerscope.models.nicheformer_files import IGNORED, N_CONTEXT, PREFIX, Release, read_release
 from layerscope.models.nicheformer_network import NicheformerEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import reduced
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 MEANS = ("trained", "github", "hf", "hf_nomean")
 SMALLEST_MEAN = 1e-6  # of the tokeniser on Hugging Face
-UNKNOWN = 0
+UNKNOWN, SPATIAL = 0, 4
 # the first three tokens of a sentence, in this order: ids of the owners' code; no file is read for them
 CONTEXT: Mapping[str, Mapping[str, int]] = {
     "specie": {"human": 5, "homo_sapiens": 5, "mouse": 6, "mus_musculus": 6},
@@ -53,9 +53,8 @@ CONTEXT: Mapping[str, Mapping[str, int]] = {
         "cite_seq": 17,
         "smart_seq_v4": 18,
     },
-    "modality": {"dissociated": 3, "spatial": 4},
+    "modality": {"dissociated": 3, "spatial": SPATIAL},
 }
-N_CONTEXT = len(CONTEXT)
 
 
 class Nicheformer(FoundationModel):
@@ -74,6 +73,7 @@ class Nicheformer(FoundationModel):
         super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
         self.special_tokens = release.special
         self.gene_ids = np.array(list(release.genes.values()), dtype=np.int64)
+        self.technology = release.technology
         self.divisors = divisors(release.means, means, len(self.gene_ids))
         self.never_measured = np.flatnonzero(np.isnan(self.divisors))
         self.n_positions = module.config.n_positions
@@ -159,6 +159,10 @@ class Nicheformer(FoundationModel):
                     f"obs[{column!r}] names another {slot} than --set {slot}= does; leave one of them out"
                 )
             tokens[tokens[:, place] == UNKNOWN, place] = stated
+        if self.technology == "dissociated" and (tokens == SPATIAL).any():
+            self._warn(
+                "spatial cells are divided by means of dissociated ones; name theirs with --set technology="
+            )
         return np.where(tokens == UNKNOWN, self.hidden_id, tokens)
 
     def _of_column(self, slot: str, column: str, values: npt.NDArray[Any]) -> Integers:
@@ -166,10 +170,14 @@ class Nicheformer(FoundationModel):
         names, place = np.unique(values.astype(str), return_inverse=True)
         tokens = np.array([token_of(slot, name) for name in names], dtype=np.int64)
         for name in names[tokens == UNKNOWN].tolist():
-            if (text := f"obs[{column!r}]: {name!r} is no {slot} that the model knows") not in self._warned:
-                log.warning("%s; the token of such cells is left open", text)
-                self._warned.add(text)
+            self._warn(f"obs[{column!r}]: {name!r} is no {slot} that the model knows: such cells have none")
         return tokens[place]
+
+    def _warn(self, text: str) -> None:
+        """Say it once."""
+        if text not in self._warned:
+            log.warning("%s", text)
+            self._warned.add(text)
 
     def _refusal(self, n_genes: int, n_attended: int) -> str:
         if n_genes < self.min_genes:

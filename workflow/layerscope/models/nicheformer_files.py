@@ -38,6 +38,7 @@ PREFIX = "nicheformer."
 TABLE, BLOCKS = "embeddings.weight", "encoder.layers."
 IGNORED = ("encoder_layer.", "classifier_head.", "pooler_head.", "cls_head.")
 COUNTING = "pos"  # a buffer of the numbers from 0 on
+N_CONTEXT = 3  # tokens of a sentence before its genes: species, assay, modality
 SURPLUS_ROWS = 5  # of the table, after its tokens
 FLAGS = ("learnable_pe", "specie", "assay", "modality")  # all must be true
 
@@ -53,6 +54,7 @@ class Release:
     special: Mapping[str, int]  # tokens that are no genes, where the release names them
     genes: Mapping[str, int]  # tokens, by ascending id
     source: Path  # the file that orders the genes
+    technology: str  # whose means; empty without
     means: npt.NDArray[np.float64] | None  # of each gene, NaN where the technology never measured it
 
 
@@ -71,6 +73,10 @@ def read_release(folder: Path, checkpoint: str, technology: str, trusted_sha256:
     with reading(config_path, "a configuration of Nicheformer"):
         demand_architecture(config_path, {key: (stated.get(key, True), True) for key in FLAGS})
         config = config_of(stated, tensors, prefix, config_path, weights)
+    if config.n_positions <= N_CONTEXT:
+        raise ModelError(
+            f"{config_path}: context_length is {config.n_positions}, which leaves no place for genes"
+        )
     source, special, genes = _read_genes(home, config.n_tokens - SURPLUS_ROWS)
     if max(genes.values()) >= config.n_tokens:
         raise ModelError(
@@ -85,6 +91,7 @@ def read_release(folder: Path, checkpoint: str, technology: str, trusted_sha256:
         special=special,
         genes=genes,
         source=source,
+        technology=technology,
         means=_read_means(folder, home, technology, len(genes)) if technology else None,
     )
 

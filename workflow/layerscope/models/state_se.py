@@ -133,7 +133,8 @@ class StateEmbedding(FoundationModel):
 def shares_of(values: npt.NDArray[np.float64], are_logarithms: bool) -> npt.NDArray[np.float64]:
     """A cell's expressed genes as shares of its logarithms, in percent."""
     logarithms = values if are_logarithms else np.log1p(values)
-    return SHARES * logarithms / logarithms.sum()
+    shares: npt.NDArray[np.float64] = SHARES * logarithms / logarithms.sum()
+    return shares
 
 
 def load(folder: Path, settings: Settings, seed: int = 0) -> StateEmbedding:

@@ -20,8 +20,7 @@ SCORE_LABELS = {
     "n_cells": "cells",
     "n_items": "items",
 }
-KINDS = {"foundation": 0, "control": 1, "baseline": 2}
-"""The order of kinds of models."""
+KINDS = {"foundation": 0, "control": 1, "baseline": 2}  # the order of kinds of models
 
 
 def model_table(models: Mapping[str, Model]) -> Grid:

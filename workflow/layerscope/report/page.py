@@ -45,7 +45,12 @@ from layerscope.tasks.catalogue import interval_method, primary_metrics
 FURTHER = {
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
     "geometry": "The shape of each layer",
+    "travel": "Does the choice travel? A layer chosen on all other conditions, scored on the one left out",
+    "layer_ranks": "Ranks of layers over conditions, 1 the highest score, and the ranks that they may have",
+    "label_free": "Without labels: is the layer that a criterion picks among those that may be the best?",
 }
+LAYER_COLUMNS = ("layer", "chosen_layer")
+"""Of the further tables: names, not numbers."""
 FURTHER_LABELS = {"n_cells": "cells"}
 SHIFTS = "shifts"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
@@ -93,13 +98,6 @@ def write_report(
         The compared representations: the answer for conditions without layers.
     behind
         Files of the study that the page names and does not show.
-
-    Raises
-    ------
-    ConfigError
-        If the settings do not describe the models.
-    DataError
-        If a table lacks a column or a figure is not SVG.
     """
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
@@ -218,7 +216,7 @@ def _summary(
 
 def _further(path: str | Path, output: str | Path) -> Grid:
     name = Path(path).stem
-    table, note = without_constant(without_empty(read_table(path)))
+    table, note = without_constant(without_empty(read_table(path, text=LAYER_COLUMNS)))
     return grid_of(
         table,
         key=f"table-{name}",

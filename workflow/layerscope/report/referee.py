@@ -115,13 +115,8 @@ def write_referee(
     ``.../CONDITION/summary.tsv``, ``resamples`` the bootstrap values of the layers that a control takes
     something from. A ConfigError if the settings name no models; a DataError if a file is no such table.
     """
-    files = {
-        "scores": str(scores),
-        "layers": str(layers),
-        "curves": str(curves),
-        "ceilings": str(ceilings or ""),
-        "report": str(Path(scores).parent.parent / "report.html"),
-    }
+    files = {"scores": str(scores), "layers": str(layers), "curves": str(curves)}
+    files |= {"ceilings": str(ceilings or ""), "report": str(Path(scores).parent.parent / "report.html")}
     no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
     tables = views(
         StudyTables(

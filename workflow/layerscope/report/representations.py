@@ -67,9 +67,7 @@ def _row(row: Mapping[str, Any], line: str) -> Row:
     share = "" if pd.isna(row["best_share"]) else f"{row['best_share']:.0%}"
     alike = ("yes" if row["in_confidence_set"] else "no") if pd.notna(row["p_best"]) else ""
     cells = (
-        Cell(row["condition"]),
-        Cell(row["model"]),
-        Cell(row["protocol"]),
+        *(Cell(row[name]) for name in ("condition", "model", "protocol")),
         cell(number(row["estimate"]), below, "estimate, ci_low, ci_high"),
         cell(number(row["behind_best"]), behind, "behind_best, behind_best_low, behind_best_high"),
         cell(number(row["p_best"]), "", "p_best"),

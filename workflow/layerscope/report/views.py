@@ -19,8 +19,7 @@ RESTING = re.compile(r"(^|[_.+-])rest(ing)?$", re.IGNORECASE)
 KEY = ["condition", "task", "protocol", "model", "layer", "metric"]
 FIRST = "01"
 VARIATIONS = {"_centred": "centring", "_unit_norm": "cells of unit length"}
-UNSEEN = "do not see"
-"""What the reason of a varied score says that equals the score by construction."""
+UNSEEN = "do not see"  # what the reason of a varied score says that equals the score by construction
 LOSSES = ["condition", "protocol", "model", "lost", "lost_low", "lost_high"]
 LOSSES += ["share", "share_low", "share_high"]
 

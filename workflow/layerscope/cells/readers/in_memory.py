@@ -23,8 +23,7 @@ from layerscope.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-NAME = "adata"
-"""What messages call the cells."""
+NAME = "adata"  # what messages call the cells
 MAX_SAMPLE = 400
 
 
@@ -33,20 +32,11 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
 
     Settings are as of a file, and so are the errors.
     """
-    matrix_name = _matrix_name(adata, settings.matrix or "X")
-    cells = source_cells(
-        _columns(adata, settings),
-        _cell_ids(adata),
-        _features(adata, matrix_name),
-        _rows(adata, matrix_name),
-        matrix_name,
-        settings,
-    )
-    return replace(
-        cells,
-        root_cell=_root_cell(adata),
-        counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
-    )
+    name = _matrix_name(adata, settings.matrix or "X")
+    tables = _columns(adata, settings), _cell_ids(adata), _features(adata, name)
+    cells = source_cells(*tables, _rows(adata, name), name, settings)
+    cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
+    return replace(cells, root_cell=_root_cell(adata))
 
 
 def read_genes(adata: AnnData, settings: Reading) -> pd.DataFrame:

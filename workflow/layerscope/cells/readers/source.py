@@ -22,29 +22,23 @@ class SourceCells:
     """Cells of one file, before any cell was left out."""
 
     name: str
-    obs: pd.DataFrame
-    """Standard columns, indexed by cell id."""
-    var: pd.DataFrame
-    """``symbol`` and/or ``ensembl_id``, indexed by unique gene names."""
+    obs: pd.DataFrame  # standard columns, indexed by cell id
+    var: pd.DataFrame  # ``symbol`` and/or ``ensembl_id``, indexed by unique gene names
     matrix: RowMatrix
     matrix_name: str = "X"
     orthologs: OrthologColumns | None = None
     """The matrix, where its genes are the orthologs of those that the file has."""
     left_out: list[Step] = field(default_factory=list)
     """Steps that leave cells out, in order: name, threshold, and the cells that pass."""
-    root_cell: str | None = None
-    """Id of the one root cell that the data name."""
+    root_cell: str | None = None  # id of the one root cell that the data name
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
     """Key and label that the settings name and no cell of this file carries, and the message to give if no
     other file of the condition has the label either."""
     counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
     """Says where the counts of these cells probably are, when the matrix is refused."""
-    remarks: list[str] = field(default_factory=list)
-    """What a reader of the log should know."""
-    doubts: list[str] = field(default_factory=list)
-    """What may be wrong in the file: warnings."""
-    stored_times: tuple[str, ...] = ()
-    """Sampling times from early to late, where the file itself says so."""
+    remarks: list[str] = field(default_factory=list)  # what a reader of the log should know
+    doubts: list[str] = field(default_factory=list)  # what may be wrong in the file: warnings
+    stored_times: tuple[str, ...] = ()  # sampling times from early to late, where the file itself says so
     used_columns: list[str] = field(default_factory=list)
     before: list[dict[str, Any]] = field(default_factory=list)
     """What had been left out when the file was cut from a larger one: rows of the summary."""

@@ -142,9 +142,8 @@ def fit(
             fitted.fit_LFC()
             fitted.calculate_cooks()
             fitted.refit()
-    complaints = sorted(
-        {str(w.message) for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))}
-    )
+    for_users = [w.message for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))]
+    complaints = sorted(set(map(str, for_users)))
     for complaint in complaints:
         log.warning("PyDESeq2: %s", complaint)
     return FoldChanges(

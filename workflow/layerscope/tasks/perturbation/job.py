@@ -92,9 +92,8 @@ def _all_cells(job: ScoringJob) -> Any:
         usable = np.asarray(np.isfinite(layer.matrix).all(axis=1))
         group = group_cells(job.obs, similarity.names, usable)
         sums = sum_groups(layer.matrix, group, len(similarity.names) + 1)
-    return scores_of_all_cells(
-        sums, job.obs, similarity, job.subject("perturbation", provenance), job.settings
-    )
+    subject = job.subject("perturbation", provenance)
+    return scores_of_all_cells(sums, job.obs, similarity, subject, job.settings)
 
 
 def _strict(job: ScoringJob) -> Any:

@@ -17,7 +17,7 @@ from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
+from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings, ReleasedSettings
 from layerscope.tasks.screens.blocks import csr_blocks
 from layerscope.tasks.screens.labels import demand_labels, group_cells, largest, perturbation_sizes
 from layerscope.tasks.screens.sums import add_by_group
@@ -74,9 +74,7 @@ def assign_samples(
         raise DataError(
             f"{where}: no control cells (is_control is False everywhere); check the control's label"
         )
-    names, remarks = select_perturbations(
-        obs, settings.min_cells_per_perturbation, settings.max_perturbations, where
-    )
+    names, remarks = select_perturbations(obs, settings, where)
     columns = _sample_columns(obs, settings.pseudobulk_by, where)
     if list(settings.pseudobulk_by) != columns:
         remarks.append(f"samples by {' x '.join(columns)}: the cells have no other column of pseudobulk_by")
@@ -91,11 +89,12 @@ def assign_samples(
 
 
 def select_perturbations(
-    obs: pd.DataFrame, min_cells: int, at_most: int | None, where: str
+    obs: pd.DataFrame, settings: PaperSettings | ReleasedSettings, where: str
 ) -> tuple[list[str], list[str]]:
     """Perturbations that have cells enough (and, of these, the largest), and remarks on those left out."""
-    sizes = perturbation_sizes(obs)
-    names, n_large = largest(sizes, min_cells, at_most), len(largest(sizes, min_cells, None))
+    sizes, min_cells = perturbation_sizes(obs), settings.min_cells_per_perturbation
+    large = largest(sizes, min_cells, None)
+    names, n_large = largest(sizes, min_cells, settings.max_perturbations), len(large)
     if not names:
         raise NotAvailableError(
             f"{where}: no perturbation has {min_cells} cells "

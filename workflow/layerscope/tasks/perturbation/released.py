@@ -46,9 +46,7 @@ def released_reference(cells: str | Path, output: str | Path, settings: Released
     n_control = int(obs["is_control"].sum())
     if n_control < 2:
         raise NotAvailableError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
-    names, remarks = select_perturbations(
-        obs, settings.min_cells_per_perturbation, settings.max_perturbations, str(cells)
-    )
+    names, remarks = select_perturbations(obs, settings, str(cells))
     for remark in remarks:
         log.info("%s: %s", cells, remark)
     moments = log_moments(cells, group_cells(obs, names), len(names) + 1)

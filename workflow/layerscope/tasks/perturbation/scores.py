@@ -68,9 +68,9 @@ def scores_of_all_cells(
         return _scores_of_many(cells.as_they_are.means()[1:][present], target, draws, row)
     statistics, reasons = _statistics(cells, obs, target, draws)
     resamples = resample(statistics, draws) if statistics else {}
-    n_missing = len(names) - len(used)
+    n_missing, n_names = len(names) - len(used), len(names)
     remark = (
-        f"{n_missing} of {len(names)} perturbations have no cell that the model accepts" if n_missing else ""
+        f"{n_missing} of {n_names} perturbations have no cell that the model accepts" if n_missing else ""
     )
     rows = []
     for metric in (METRIC, CENTRED, UNIT_NORM, *([MODULE_METRIC] if MODULE in obs else [])):

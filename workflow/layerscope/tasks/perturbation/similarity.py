@@ -40,17 +40,14 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
         if not complete.all():
             missing = int((~complete).sum())
             log.info("%s: %d of %d genes have no fold change somewhere", profiles, missing, len(complete))
-        ranks = np.empty(
-            (len(names), int(complete.sum())), dtype=np.float32 if len(names) > GENOME_SCALE else np.float64
-        )
+        precision = np.float32 if len(names) > GENOME_SCALE else np.float64
+        ranks = np.empty((len(names), int(complete.sum())), dtype=precision)
         for rows in row_blocks(len(names)):
             ranks[rows] = centred_ranks(changes[rows][:, complete])
     flat = ~ranks.any(axis=1)
     if flat.any():
-        name = names[int(np.argmax(flat))]
-        raise NotAvailableError(
-            f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes"
-        )
+        which = f"the profile of {names[int(np.argmax(flat))]}"
+        raise NotAvailableError(f"{profiles}: {which} does not vary over the {complete.sum()} genes")
     with threadpool_limits(threads):
         write_similarity(output, names, cosines_of_ranks(ranks))
 
@@ -105,9 +102,8 @@ def read_similarity(path: str | Path) -> Similarity:
     with arrays_of(path, "a similarity matrix") as arrays:
         names, matrix = arrays["names"].tolist(), arrays["values"]
     if matrix.shape != (len(names), len(names)):
-        raise DataError(
-            f"{path}: {len(names)} names for a matrix of shape {matrix.shape}; delete it, run again"
-        )
+        problem = f"{len(names)} names for a matrix of shape {matrix.shape}"
+        raise DataError(f"{path}: {problem}; delete it, run again")
     if not np.isfinite(matrix).all():
         raise DataError(f"{path}: similarities that are not finite numbers; delete it and run again")
     return Similarity(names, matrix)

@@ -86,13 +86,8 @@ def make_reference(
     for matrices, group in zip(shuffled, design.groups[1:], strict=True):
         sums = expression.sums(group, n + 1, design.n_buckets)
         matrices[:] = similarities(expression.effects, sums, few, sizes[-1])
-    return StrictReference(
-        names=design.names,
-        halves=first,
-        sizes=sizes,
-        similarity=np.array([similarities(expression.effects, true, first, size) for size in sizes]),
-        shuffled=shuffled,
-    )
+    of_sizes = np.array([similarities(expression.effects, true, first, size) for size in sizes])
+    return StrictReference(design.names, first, sizes, of_sizes, shuffled)
 
 
 def similarities(effects: Effects, sums: ExpressionSums, first: NDArray[np.bool_], size: int) -> Array:

@@ -52,11 +52,6 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
         The file of sums to make (see ``sums_file``). While the run goes on, there are hidden files beside it.
     job
         What and how. The precision of storage does not matter: sums are float64.
-
-    Raises
-    ------
-    ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
     if design is not None and read_reason(design.parent):

@@ -50,9 +50,7 @@ class SumsWriter:
             n_groups |= dict.fromkeys((AS_THEY_ARE, UNIT_NORM), design.n_groups)
         self._groups = groups
         self._layers = {
-            layer: {
-                version: LayerSums.zeros(len(groups[version]), n_groups[version], width) for version in groups
-            }
+            layer: {of: LayerSums.zeros(len(groups[of]), n_groups[of], width) for of in groups}
             for layer, width in widths.items()
         }
 
@@ -115,11 +113,8 @@ def read_layer_sums(
             raise DataError(
                 f"{path}: these sums were kept for another design of splits; extract the layers again"
             )
-        versions = _layer(file, path, layer)
-        plain, unit = (
-            LayerSums(versions[version]["counts"][()], versions[version]["sums"][()])
-            for version in (AS_THEY_ARE, UNIT_NORM)
-        )
+        versions = (_layer(file, path, layer)[version] for version in (AS_THEY_ARE, UNIT_NORM))
+        plain, unit = (LayerSums(sums["counts"][()], sums["sums"][()]) for sums in versions)
         return plain, unit, _provenance(file)
 
 

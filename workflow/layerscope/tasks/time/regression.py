@@ -48,7 +48,7 @@ def principal_axes(vectors: Floats, n_axes: int) -> Floats:
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
     standard = (vectors[:, varying] - vectors[:, varying].mean(axis=0)) / spread[varying]
     if standard.shape[1] <= n_axes:
-        return standard
+        return np.asarray(standard)
     _, directions = np.linalg.eigh(standard.T @ standard)
     return np.asarray(standard @ directions[:, ::-1][:, :n_axes])
 

@@ -194,7 +194,7 @@ def _all(design: TimeDesign) -> Floats:
 def _embedded(matrix: npt.NDArray[np.floating], design: TimeDesign) -> tuple[Floats, TimeDesign, str]:
     """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.isfinite(vectors).all(axis=1)
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
     if finite.all():
         return vectors, design, ""
     n_refused = int((~finite).sum())

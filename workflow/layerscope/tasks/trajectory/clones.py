@@ -23,8 +23,7 @@ from layerscope.tasks.trajectory.settings import StrictSettings
 CLONE_ORDER = "clone_order"
 FATE_AUC = "clone_fate_auc"
 MIN_CLONES = 10
-MAX_EARLY_CELLS = 2000
-"""Early cells that enter the prediction of fates; more are drawn from."""
+MAX_EARLY_CELLS = 2000  # early cells that enter the prediction of fates; more are drawn from
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,9 @@ class Sisters:
     """Pairs of cells of one clone sampled at different times."""
 
     earlier: npt.NDArray[np.intp]
-    later: npt.NDArray[np.intp]
-    """Indices of the two cells, shape ``(n_pairs,)``."""
-    clone: npt.NDArray[np.intp]
-    """Clone of each pair as a number."""
-    reason: str = ""
-    """Why there are none to compare; empty where there are."""
+    later: npt.NDArray[np.intp]  # indices of the two cells, shape ``(n_pairs,)``
+    clone: npt.NDArray[np.intp]  # clone of each pair as a number
+    reason: str = ""  # why there are none to compare; empty where there are
 
     def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
         """The pairs within some cells, as places among these; ``cells`` sorted."""
@@ -96,15 +92,11 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
 class Fates:
     """Clones with early cells and a fate."""
 
-    early: npt.NDArray[np.intp]
-    """Indices of early cells."""
-    clone: npt.NDArray[np.intp]
-    """Clone of each early cell, as an index into ``names``."""
+    early: npt.NDArray[np.intp]  # indices of early cells
+    clone: npt.NDArray[np.intp]  # clone of each early cell, as an index into ``names``
     names: list[str]
-    fate: npt.NDArray[np.intp]
-    """Fate of each clone, as an index into ``labels``."""
-    labels: list[str]
-    """Fates that enough clones have."""
+    fate: npt.NDArray[np.intp]  # fate of each clone, as an index into ``labels``
+    labels: list[str]  # fates that enough clones have
 
 
 def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
@@ -135,13 +127,8 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
         cells = cells[np.sort(np.argsort(names)[chosen])]
         fates = fates[fates.index.isin(clone[cells])]
     names = fates.index.astype(str).tolist()
-    return Fates(
-        cells,
-        pd.Index(names).get_indexer(clone[cells]),
-        names,
-        pd.Index(labels).get_indexer(fates.to_numpy()),
-        labels,
-    )
+    of_cell, fate = pd.Index(names).get_indexer(clone[cells]), pd.Index(labels).get_indexer(fates.to_numpy())
+    return Fates(cells, of_cell, names, fate, labels)
 
 
 def add_fates(
@@ -152,16 +139,14 @@ def add_fates(
     settings: StrictSettings,
 ) -> None:
     """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out."""
-    if reason := without_labels(obs, "clone", "time", "cell_type"):
-        scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
-        return
-    usable = np.isfinite(matrix).all(axis=1)
-    fates = clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
-    if len(fates.labels) < 2:
+    usable, reason = np.isfinite(matrix).all(axis=1), without_labels(obs, "clone", "time", "cell_type")
+    fates = None if reason else clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
+    if fates is not None and len(fates.labels) < 2:
         reason = (
             f"{len(fates.labels)} fates have {settings.clones_per_fate} clones with cells of the first "
             "and of the last time; at least 2 are needed"
         )
+    if fates is None or reason:
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
     fold = generator(subject.seed, fates.names, "folds").permutation(len(fates.names)) % settings.folds
@@ -195,10 +180,8 @@ def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDAr
         values = (values - centre) / spread
         gram = values @ values.T
         penalty = np.trace(gram) / len(gram)
-        dual = cho_solve(
-            cho_factor(gram + (penalty or 1.0) * np.eye(len(gram))),
-            member[train] - member[train].mean(axis=0),
-        )
+        damped = cho_factor(gram + (penalty or 1.0) * np.eye(len(gram)))
+        dual = cho_solve(damped, member[train] - member[train].mean(axis=0))
         predicted[test] = (matrix[test] - centre) / spread @ (values.T @ dual)
     sums = np.stack([np.bincount(fates.clone, weights=column) for column in predicted.T], axis=1)
     means: Floats = sums / np.bincount(fates.clone)[:, None]

@@ -24,10 +24,8 @@ SMALLEST_WIDTH = 1e-3
 class NeighbourGraph:
     """Connectivities between cells."""
 
-    connectivities: sparse.csr_matrix
-    """Cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal."""
-    component: npt.NDArray[np.int32]
-    """Connected component of each cell."""
+    connectivities: sparse.csr_matrix  # cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal
+    component: npt.NDArray[np.int32]  # connected component of each cell
 
     @property
     def n_components(self) -> int:

@@ -11,10 +11,8 @@ import numpy.typing as npt
 from layerscope.tasks.trajectory.neighbours import Metric, Neighbours, layer_neighbours
 
 Cells = npt.NDArray[np.intp]
-MIN_CELLS = 20
-"""Fewer cells than this give no score."""
-ALIKE = 1e-3
-"""Neighbours closer than this share of their length are near the rounding of single precision."""
+MIN_CELLS = 20  # fewer cells than this give no score
+ALIKE = 1e-3  # neighbours closer than this share of their length are near the rounding of single precision
 
 
 class UndefinedPseudotimeError(Exception):
@@ -25,10 +23,8 @@ class UndefinedPseudotimeError(Exception):
 class Part:
     """Some embedded cells of a layer and their nearest neighbours among each other."""
 
-    cells: Cells
-    """Rising indices among all cells of the condition."""
-    neighbours: Neighbours
-    """Places among these cells."""
+    cells: Cells  # rising indices among all cells of the condition
+    neighbours: Neighbours  # places among these cells
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,16 @@ from layerscope.tasks.trajectory.graph import NeighbourGraph
 
 N_COMPONENTS = 15
 N_COMPONENTS_DPT = 10
-STATIONARY = 0.9994
-"""Eigenvalues from here on count as 1 in single precision."""
+STATIONARY = 0.9994  # eigenvalues from here on count as 1 in single precision
 
 
 @dataclass(frozen=True)
 class DiffusionMap:
     """Leading eigenpairs of the symmetrised, density-normalised transition matrix."""
 
-    values: npt.NDArray[np.float32]
-    """Shape ``(n_components,)``, falling."""
-    vectors: npt.NDArray[np.float32]
-    """Cells x components."""
-    component: npt.NDArray[np.int32]
-    """Connected component of each cell."""
+    values: npt.NDArray[np.float32]  # shape ``(n_components,)``, falling
+    vectors: npt.NDArray[np.float32]  # cells x components
+    component: npt.NDArray[np.int32]  # connected component of each cell
 
 
 def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
@@ -59,14 +55,8 @@ def diffusion_map(
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
     start = np.random.RandomState(0).standard_normal(n_cells)
-    values, vectors = eigsh(
-        matrix,
-        k=min(n_cells - 1, n_components),
-        which="LM",
-        v0=start,
-        tol=tolerance,
-        ncv=min(n_cells, 4 * n_components) if tolerance else None,
-    )
+    k, ncv = min(n_cells - 1, n_components), min(n_cells, 4 * n_components) if tolerance else None
+    values, vectors = eigsh(matrix, k=k, which="LM", v0=start, tol=tolerance, ncv=ncv)
     return DiffusionMap(values[::-1].astype(np.float32), vectors[:, ::-1].astype(np.float32), graph.component)
 
 

@@ -34,16 +34,13 @@ class Reference:
     cell_ids: list[str]
     pseudotime: npt.NDArray[np.float64]
     """``inf`` where a cell cannot be reached from the root, NaN where the dataset gives none."""
-    root: int
-    """Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells."""
+    root: int  # index of the one root cell; NO_ROOT if the protocol has none for these cells
     source: str
     """Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or the protocol's own words."""
-    root_source: str
-    """How the root was chosen, in words."""
+    root_source: str  # how the root was chosen, in words
     neighbours: npt.NDArray[np.int64] | None = None
     """Nearest other cells in the representation that made the reference, shape ``(n_cells, k)``, or None."""
-    unavailable: str = ""
-    """Why the protocol has no reference for these cells; empty where it has one."""
+    unavailable: str = ""  # why the protocol has no reference for these cells; empty where it has one
 
     @classmethod
     def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
@@ -125,17 +122,10 @@ def write_reference(path: str | Path, reference: Reference) -> None:
     """Write a reference as a table, one row per cell; neighbours as indices with spaces between."""
     is_root = (np.arange(len(reference.cell_ids)) == reference.root).astype(int)
     lists = reference.neighbours
-    table = pd.DataFrame(
-        {
-            "cell_id": reference.cell_ids,
-            "pseudotime": reference.pseudotime,
-            "is_root": is_root,
-            "source": reference.source,
-            "root_source": reference.root_source,
-            "neighbours": "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()],
-        }
-    )
-    write_table(path, table)
+    words = "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()]
+    pseudotime, sources = reference.pseudotime, (reference.source, reference.root_source)
+    columns = (reference.cell_ids, pseudotime, is_root, *sources, words)
+    write_table(path, pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
 
 
 def read_reference(path: str | Path) -> Reference:

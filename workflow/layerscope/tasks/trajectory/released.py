@@ -134,9 +134,8 @@ def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
     cells, n_cells = whole.cells, len(reference.cell_ids)
     in_layer = cells[whole.neighbours.indices[:, 1:]]
     # a neighbour as one number: cell times the number of cells, plus neighbour
-    own, known = (
-        (cells[:, None] * n_cells + columns).ravel() for columns in (in_layer, reference.neighbours[cells])
-    )
+    lists = in_layer, reference.neighbours[cells]
+    own, known = ((cells[:, None] * n_cells + neighbours).ravel() for neighbours in lists)
     shared = np.bincount(np.intersect1d(own, known, assume_unique=True) // n_cells, minlength=n_cells)
     overlap = shared / reference.neighbours.shape[1]
     values = bootstrap_values(

@@ -28,8 +28,7 @@ from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Refe
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 
 Floats = npt.NDArray[np.float64]
-Missing = Literal["undefined", "not_available"]
-"""Statuses of rows without a number."""
+Missing = Literal["undefined", "not_available"]  # statuses of rows without a number
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
@@ -76,10 +75,8 @@ class Comparison:
 
     def parts(self, always: Sequence[int] = ()) -> list[Cells]:
         """Cells in the first parts of all splits, then in the second; some of them always."""
-        indices = np.asarray(always, dtype=np.intp)
-        return [
-            np.union1d(np.flatnonzero(part), indices) for part in (*self.splits.first, *self.splits.second)
-        ]
+        indices, parts = np.asarray(always, dtype=np.intp), (*self.splits.first, *self.splits.second)
+        return [np.union1d(np.flatnonzero(part), indices) for part in parts]
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:

@@ -16,8 +16,7 @@ from layerscope.tables import Score
 from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError
 from layerscope.tasks.trajectory.neighbours import Metric
 
-CENTRED, UNIT_NORM = "_centred", "_unit_norm"
-"""Endings of the names of the varied scores."""
+CENTRED, UNIT_NORM = "_centred", "_unit_norm"  # endings of the names of the varied scores
 UNSEEN: dict[Metric, tuple[str, str]] = {
     "cosine": (UNIT_NORM, "cosine distances do not see the length of a cell's vector"),
     "euclidean": (CENTRED, "Euclidean distances do not see what all cells' vectors have in common"),
