@@ -179,7 +179,7 @@ def why_not(layer: LayerSums, n_buckets: int) -> str:
     return ""
 
 
-def _share(row: Row, score: Ratio, ceiling: Ratio, draws: NDArray[np.int32]) -> Score:
+def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
     of_ceiling = ceiling.resampled(draws)
     low, high = percentile_interval(of_ceiling)
