@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import layerscope as ls
+from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.integration.neighbours import nearest_neighbours
 from layerscope.tasks.integration.silhouettes import all_distances, silhouette_batch
 from layerscope.tasks.response.cell_level import cell_level_pearson
@@ -40,6 +41,7 @@ Row = tuple[str, str, str, str]
 """What is measured; with true labels; with labels that mean nothing; what layerscope says."""
 N_COMPONENTS = 50
 NEIGHBOURS = 15
+LABEL = next(name for name in ("label", "cell_type") if name in TASKS)
 
 
 def log_expression(cells: anndata.AnnData) -> Floats:
@@ -61,11 +63,14 @@ def scores(cells: anndata.AnnData, layer: Floats, task: str, **how: Any) -> pd.D
     return ls.score(cells, {"PCA": layer}, task=task, **how).table.set_index("metric")
 
 
-def said(rows: pd.DataFrame, metric: str) -> str:
+def said(row: pd.Series) -> str:
     """A score with what it is for labels that mean nothing, or why there is none."""
-    row = rows.loc[metric]
+    metric = row.get("metric", row.name)
     if row["status"] != "ok":
         return f"{row['status']}: {row['reason']}"
+    if np.isnan(row["null_mean"]):
+        complete = f" of {row['ceiling']:.0f}" if np.isfinite(row["ceiling"]) else ""
+        return f"`{metric}` {row['estimate']:.2f}{complete}"
     p_value = "" if np.isnan(row["p_value"]) else f", p {row['p_value']:.2g}"
     return f"`{metric}` {row['estimate']:.2f} (null {row['null_mean']:.2f}{p_value})"
 
@@ -104,13 +109,13 @@ def cells_from_themselves(data: Path) -> Iterator[Row]:
         "Pearson correlation of decoded with measured change, over single cells and genes",
         f"{decoded_from_themselves(cells, layer, labels):.2f}",
         f"{decoded_from_themselves(cells, layer, shuffled):.2f}",
-        said(rows, "decoding_r2"),
+        said(rows.loc["decoding_r2"]),
     )
     yield (
         "R2 of effects over the mean effect, layer and genes of the same cells",
         f"{same['estimate']:.2f}",
         f"{same['null_mean']:.2f}",
-        said(rows, "decoding_r2"),
+        said(rows.loc["decoding_r2"]),
     )
 
 
@@ -125,11 +130,9 @@ def mean_effect_pearson(expression: Floats, labels: Texts) -> float:
 
 def one_control_mean(data: Path) -> Iterator[Row]:
     """A prediction that knows no perturbation, correlated with effects that share one control mean."""
-    cells, layer = k562(data)
-    expression, labels = (
-        cells.X.toarray().astype(np.float64),
-        cells.obs["perturbation"].to_numpy(dtype=object),
-    )
+    cells, _ = k562(data)
+    expression = cells.X.toarray().astype(np.float64)
+    labels = cells.obs["perturbation"].to_numpy(dtype=object)
     random = np.random.default_rng(0)
     shuffled = [mean_effect_pearson(expression, random.permutation(labels)) for _ in range(10)]
     yield (
@@ -147,27 +150,24 @@ def sequential_ordering(layer: Floats, times: Floats) -> float:
     return float(np.clip(1 - np.abs(times[:, None] - times[near]).mean() / of_any, 0, 1))
 
 
+def worm(data: Path) -> tuple[anndata.AnnData, Floats]:
+    """Cells of embryos at 300, 400 and 500 minutes, and their components."""
+    cells = anndata.read_h5ad(data / "worm_embryo_time.h5ad")
+    cells = cells[cells.obs["time_point"] != "mixed"].copy()
+    cells.obs["minutes"] = cells.obs["time_point"].astype(str).str[:3].astype(float)
+    return cells, components(log_expression(cells), 30)
+
+
 def order_of_times(data: Path) -> Iterator[Row]:
     """The order of times, told by how alike the times of neighbours are."""
-    worm = anndata.read_h5ad(data / "worm_embryo_time.h5ad")
-    worm = worm[worm.obs["time_point"] != "mixed"].copy()
-    layer = components(log_expression(worm), 30)
-    true = worm.obs["time_point"].astype(str).str[:3].astype(float).to_numpy()
-    worm.obs["minutes"] = true
-    ours = said(scores(worm, layer, "time", time="minutes", batch="batch"), "tau")
-    in_order = f"{sequential_ordering(layer, true):.3f}"
-    yield (
-        "likeness of neighbours' times; times reversed",
-        in_order,
-        f"{_as(layer, true, 500, 400, 300):.3f}",
-        ours,
-    )
-    yield "the same; 300, 400, 500 as 400, 300, 500", in_order, f"{_as(layer, true, 400, 300, 500):.3f}", ours
-
-
-def _as(layer: Floats, times: Floats, *others: float) -> float:
-    """The likeness of neighbours' times after these stand for 300, 400 and 500 minutes."""
-    return sequential_ordering(layer, np.asarray(others)[(times / 100 - 3).astype(int)])
+    cells, layer = worm(data)
+    minutes = cells.obs["minutes"]
+    true = f"{sequential_ordering(layer, minutes.to_numpy()):.3f}"
+    ours = said(scores(cells, layer, "time", time="minutes", batch="batch").loc["tau"])
+    for words, others in (("reversed", (500, 400, 300)), ("as 400, 300, 500", (400, 300, 500))):
+        renamed = minutes.map(dict(zip((300, 400, 500), others, strict=True))).to_numpy(dtype=np.float64)
+        measured = f"likeness of neighbours' times, worm at 300, 400, 500 minutes; {words}"
+        yield measured, true, f"{sequential_ordering(layer, renamed):.3f}", ours
 
 
 def glioblastoma(data: Path) -> tuple[anndata.AnnData, Floats]:
@@ -184,33 +184,36 @@ def probe_f1(layer: Floats, labels: npt.NDArray[Any], donors: npt.NDArray[Any] |
     return float(f1_score(labels, named, average="macro"))
 
 
+def dealt_to_donors(donors: npt.NDArray[Any]) -> list[npt.NDArray[np.bool_]]:
+    """All ways to tell two of the donors from the others, which mean nothing."""
+    return [np.isin(donors, pair) for pair in combinations(np.unique(donors), 2)]
+
+
 def labels_of_donors(data: Path) -> Iterator[Row]:
     """A label that means nothing but that donors have one, and one of samples."""
     cells, layer = glioblastoma(data)
     donors = cells.obs["donor"].astype(str).to_numpy()
-    dealt = [np.isin(donors, pair) for pair in combinations(np.unique(donors), 2)]
-    cells.obs["nonsense"] = np.where(dealt[0], "a", "b")
-    random_folds = np.mean([probe_f1(layer, labels) for labels in dealt])
-    held_out = np.mean([probe_f1(layer, labels, donors) for labels in dealt])
-    ours = said_of_label(cells, layer, "nonsense")
-    yield "macro F1 of a label dealt to whole donors, random folds of cells", "", f"{random_folds:.2f}", ours
-    yield "the same, donors held out", "", f"{held_out:.2f}", ours
+    dealt = dealt_to_donors(donors)
     drug = (cells.obs["condition"] == "panobinostat").to_numpy()
-    flips = [drug ^ np.isin(donors, pair) for pair in combinations(np.unique(donors), 2)]
-    ours = said_of_label(cells, layer, "condition")
+    cells.obs["nonsense"] = np.where(dealt[0], "a", "b")
+    ours = {column: said_of_label(cells, layer, column) for column in ("nonsense", "condition")}
     for folds, groups in (("random folds of cells", None), ("donors held out", donors)):
-        shuffled = np.mean([probe_f1(layer, labels, groups) for labels in flips])
-        true = probe_f1(layer, drug, groups)
-        yield f"macro F1 of the drug, {folds}; swapped in two donors", f"{true:.2f}", f"{shuffled:.2f}", ours
+        nonsense = np.mean([probe_f1(layer, labels, groups) for labels in dealt])
+        yield f"macro F1 of a label dealt to donors, {folds}", "none", f"{nonsense:.2f}", ours["nonsense"]
+        true = f"{probe_f1(layer, drug, groups):.2f}"
+        swapped = np.mean([probe_f1(layer, drug ^ labels, groups) for labels in dealt])
+        yield (
+            f"macro F1 of the drug, {folds}; swapped in two donors",
+            true,
+            f"{swapped:.2f}",
+            ours["condition"],
+        )
 
 
 def said_of_label(cells: anndata.AnnData, layer: Floats, column: str) -> str:
-    """The primary row of task label."""
-    rows = scores(cells, layer, LABEL, label=column, group="donor")
-    return said(rows, rows.index[0])
-
-
-LABEL = "cell_type"
+    """The primary row of the labels of a column."""
+    how = {"label": column, "donor": "donor", "sample": "sample"}
+    return said(ls.score(cells, {"PCA": layer}, task=LABEL, **how).primary.iloc[0])
 
 
 def ages_of_donors(data: Path) -> Iterator[Row]:
@@ -224,7 +227,7 @@ def ages_of_donors(data: Path) -> Iterator[Row]:
         "likeness of neighbours' ages, five donors; ages dealt among donors",
         f"{sequential_ordering(layer, age[donor]):.3f}",
         f"{np.mean(dealt):.3f}",
-        said(scores(cells, layer, "time", time="age", donor="donor"), "tau"),
+        said(scores(cells, layer, "time", time="age", donor="donor").loc["tau"]),
     )
 
 
@@ -234,55 +237,69 @@ def unmixed_batches(data: Path) -> Iterator[Row]:
     layer = components(log_expression(cells), 20)
     how = {"batch": "technology", "cell_type": "cell_type"}
     rows = scores(cells, layer, "integration", **how)
-    ours = f"{said(rows, 'mixing')}; {said(rows, 'biology')}"
     for metric, measured in (
-        ("silhouette_batch", "silhouette of batches (1 is mixed); batches dealt anew within types"),
-        ("ilisi", "iLISI, likewise"),
-        ("batch_probe_accuracy", "share of cells whose batch a probe names (1 is unmixed), likewise"),
+        ("silhouette_batch", "silhouette of batches (1 is mixed)"),
+        ("ilisi", "iLISI (1 is mixed)"),
+        ("batch_probe_accuracy", "share of cells whose batch a probe names"),
     ):
-        row = rows.loc[metric]
-        yield measured, f"{row['estimate']:.3f}", f"{row['null_mean']:.3f}", ours
+        true, dealt = rows.loc[metric, "estimate"], rows.loc[metric, "null_mean"]
+        yield f"{measured}; dealt within types", f"{true:.3f}", f"{dealt:.3f}", said_of_both(rows)
     noise = np.random.default_rng(0).normal(size=layer.shape)
     rows = scores(cells, noise, "integration", **how)
-    ours = f"{said(rows, 'mixing')}; {said(rows, 'biology')}"
-    of_noise = f"{rows.loc['silhouette_batch', 'estimate']:.3f}"
-    yield "silhouette of batches of random numbers", of_noise, "", ours
+    row = rows.loc["silhouette_batch"]
+    measured = "the same silhouette, of random numbers as the layer"
+    yield measured, f"{row['estimate']:.3f}", f"{row['null_mean']:.3f}", said_of_both(rows)
     constant = np.ones_like(layer)
-    kind = cells.obs["cell_type"].to_numpy()
     batch = pd.factorize(cells.obs["technology"])[0]
-    parts = [np.flatnonzero(kind == of) for of in np.unique(kind)]
-    of_constant = silhouette_batch(
-        [all_distances(constant[part], "euclidean") for part in parts], [batch[part] for part in parts]
-    )
-    ours = said(scores(cells, constant, "integration", **how), "mixing")
-    yield "silhouette of batches of a constant layer", f"{of_constant:.3f}", "", ours
+    parts = list(cells.obs.groupby("cell_type", observed=True).indices.values())
+    distances = [all_distances(constant[part], "euclidean") for part in parts]
+    of_constant = f"{silhouette_batch(distances, [batch[part] for part in parts]):.3f}"
+    ours = said(scores(cells, constant, "integration", **how).loc["mixing"])
+    yield "the same silhouette, of a constant layer", of_constant, of_constant, ours
+
+
+def said_of_both(rows: pd.DataFrame) -> str:
+    """Mixing and biology, which are two questions."""
+    return f"{said(rows.loc['mixing'])}; {said(rows.loc['biology'])}"
 
 
 def shared_cells(data: Path) -> Iterator[Row]:
     """Similarities of perturbations in a layer and on genes, from the same cells."""
     screen = anndata.read_h5ad(data / "papalexi_lowmoi_counts.h5ad")
-    how = {"perturbation": "target", "guide": "guide_id", "replicate": "replicate"}
+    how: dict[str, Any] = {"perturbation": "target", "guide": "guide_id", "control": ["non-targeting"]}
     layer = np.asarray(ls.embed(screen, "hellinger_svd", **how)["official"], dtype=np.float64)
-    true = scores(screen, layer, "perturbation", protocol="paper", **how).loc["spearman"]
-    ours = said(scores(screen, layer, "perturbation", **how), "spearman")
-    shuffled = []
-    for seed in range(3):
-        copy, random = screen.copy(), np.random.default_rng(seed)
-        lane = copy.obs["replicate"].to_numpy()
-        order = np.arange(copy.n_obs)
-        for name in np.unique(lane):
-            order[lane == name] = random.permutation(order[lane == name])
-        for column in ("target", "guide_id"):
-            copy.obs[column] = screen.obs[column].to_numpy()[order]
-        shuffled.append(
-            scores(copy, layer, "perturbation", protocol="paper", **how).loc["spearman", "estimate"]
-        )
+    copies = [with_shuffled_labels(screen, ["target", "guide_id"], "replicate", seed) for seed in range(3)]
+    rows = {
+        protocol: [
+            scores(cells, layer, "perturbation", protocol=protocol, **how) for cells in (screen, *copies)
+        ]
+        for protocol in ("paper", "strict")
+    }
+    values = {protocol: [of.loc["spearman", "estimate"] for of in every] for protocol, every in rows.items()}
     yield (
-        "Spearman correlation of similarities, protocol `paper` (`hellinger_svd`); labels shuffled in lanes",
-        f"{true['estimate']:.2f}",
-        ", ".join(f"{value:.2f}" for value in shuffled),
-        ours,
+        "Spearman correlation of similarities from the same cells (protocol `paper`, `hellinger_svd`)",
+        f"{values['paper'][0]:.2f}",
+        listed(values["paper"][1:]),
+        f"{said(rows['strict'][0].loc['spearman'])}; of the shuffled labels {listed(values['strict'][1:])}",
     )
+
+
+def with_shuffled_labels(
+    cells: anndata.AnnData, columns: list[str], within: str, seed: int
+) -> anndata.AnnData:
+    """A copy whose labels are shuffled, together, among the cells of each group."""
+    random, order = np.random.default_rng(seed), np.arange(cells.n_obs)
+    for members in cells.obs.groupby(within, observed=True).indices.values():
+        order[members] = random.permutation(members)
+    obs = cells.obs.copy()
+    for column in columns:
+        obs[column] = cells.obs[column].to_numpy()[order]
+    return anndata.AnnData(cells.X, obs, cells.var)
+
+
+def listed(values: Sequence[float]) -> str:
+    """Numbers of two digits."""
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 TRAPS: dict[str, Callable[[Path], Iterator[Row]]] = {
