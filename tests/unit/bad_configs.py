@@ -65,6 +65,7 @@ setting("config_unknown_matrix", "datasets", "mine", "matrix", "Y")
 setting(
     "config_control_of_nothing", "models", "hvg_pca", {"control": "untrained", "of": "nothing", "seed": 1}
 )
+setting("config_mirror_list", "mirror", ["https://a.org"])
 setting("config_address_leaves_folder", "datasets", "mine", "source", {"url": "https://a.org/.."})
 setting(
     "config_weights_leave_folder",

@@ -36,6 +36,7 @@ BUILDERS |= {
     "profiles_flat": lambda at: write_profiles(at / "profiles.h5ad", ["A", "B", "C", "D"], flat),
     "similarity_of_others": lambda at: write_similarity(at / "similarity.npz", list("abcdefghi"), np.eye(9)),
     "similarity_without_numbers": lambda at: write_similarity(at / "similarity.npz", NAMES, holed()),
+    "similarity_of_another_shape": lambda at: write_similarity(at / "similarity.npz", NAMES[:2], np.eye(9)),
 }
 
 

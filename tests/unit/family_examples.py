@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_files import write_h5ad
 from model_examples import (
     all_layers,
     counts,
     run_extraction,
     write_geneformer,
-    write_h5ad,
     write_scfoundation,
     write_scgpt,
     write_tahoe_x1,

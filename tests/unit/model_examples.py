@@ -9,11 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 import torch
 import yaml
+from cell_files import write_h5ad as write_h5ad
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
@@ -284,25 +283,6 @@ def counts(n_cells: int, n_genes: int, seed: int = 0) -> np.ndarray:
     matrix[:, 0] += 2
     matrix[-1] = 0
     return matrix
-
-
-def write_h5ad(
-    path: Path,
-    matrix: np.ndarray,
-    genes: Sequence[str],
-    cell_ids: Sequence[str] | None = None,
-    obs: dict[str, Any] | None = None,
-    **var: Sequence[str],
-) -> Path:
-    """An h5ad file with ``matrix`` as CSR ``X``."""
-    names = [f"cell{i}" for i in range(len(matrix))] if cell_ids is None else list(cell_ids)
-    cells = ad.AnnData(
-        sparse.csr_matrix(np.asarray(matrix, dtype=np.float32)),
-        obs=pd.DataFrame(obs or {}, index=names),
-        var=pd.DataFrame(var, index=list(genes)),
-    )
-    cells.write_h5ad(path)
-    return path
 
 
 def run_extraction(

@@ -1,7 +1,5 @@
 """Every kind of source has one address, and a mirror can stand in for it."""
 
-from __future__ import annotations
-
 import pytest
 
 from layerscope.errors import ConfigError
@@ -40,11 +38,6 @@ S3 = "s3://genome-scale-tcell-perturb-seq/marson2025_data/D1_Rest.assigned_guide
 def test_sources_have_addresses(source, url, name):
     found = address(source)
     assert (found.url, found.fetched_from, found.name) == (url, url, name)
-
-
-def test_size_and_checksum_come_along():
-    found = address({"url": "https://host/a", "bytes": 3, "sha256": "ab"})
-    assert (found.size, found.sha256) == (3, "ab")
 
 
 def test_a_mirror_takes_host_and_path():

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import tarfile
 from pathlib import Path
 
 import pytest
+from tar_files import tar_of
 
 from layerscope.errors import SourceError
 from layerscope.sources.addresses import Expected
-from layerscope.sources.archives import extract_member, gunzip
+from layerscope.sources.archives import extract_member
 
 
 def archive(path: Path, mode: str = "w", **members: bytes | tarfile.TarInfo) -> Path:
-    with tarfile.open(path, mode) as tar:
-        for name, content in members.items():
-            entry = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
-            body = b"" if isinstance(content, tarfile.TarInfo) else content
-            entry.size = len(body)
-            tar.addfile(entry, io.BytesIO(body))
+    path.write_bytes(tar_of(members, mode))
     return path
 
 
@@ -49,20 +43,6 @@ def test_links_and_devices_are_refused(tmp_path, kind):
     source = archive(tmp_path / "a.tar", x=special("x", kind, "/etc/passwd"))
     with pytest.raises(SourceError, match="member 'x' is a link or no regular file"):
         extract_member(source, "x", tmp_path / "out")
-
-
-def test_a_truncated_gzip_file_leaves_nothing(tmp_path):
-    packed = gzip.compress(bytes(range(256)) * 400)
-    (tmp_path / "b.gz").write_bytes(packed[:-5])
-    with pytest.raises(SourceError, match="truncated or damaged archive"):
-        gunzip(tmp_path / "b.gz", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_member_that_is_not_there_is_named_with_those_that_are(tmp_path):
-    source = archive(tmp_path / "a.tar", one=b"1", two=b"2")
-    with pytest.raises(SourceError, match="no member 'three'; there are one, two"):
-        extract_member(source, "three", tmp_path / "out")
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])

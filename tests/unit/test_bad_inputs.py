@@ -1,7 +1,5 @@
 """Bad inputs, run through the steps as a user runs them: each ends as the table says, none as a traceback."""
 
-from __future__ import annotations
-
 import shutil
 
 import bad_cells  # noqa: F401 - these register their builders

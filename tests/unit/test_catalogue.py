@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
-from model_examples import counts, write_h5ad
+from model_examples import counts
 
 from layerscope.models.entries import FoundationModel
 from layerscope.study import Study

@@ -1,7 +1,5 @@
 """Settings of a condition's cells: unknown keys and impossible values are refused by name."""
 
-from __future__ import annotations
-
 import pytest
 
 from layerscope.cells.settings import CellSettings

@@ -8,9 +8,10 @@ from typing import Any
 import anndata
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
+from cell_files import write_h5ad
+from scipy import sparse
 from tenx_examples import write_genomes, write_h5, write_triplet
 
 import check_cells
@@ -51,11 +52,10 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
     ],
 )
 def test_cell_types_and_what_they_are_tested_across_are_found(tmp_path, columns, words):
-    cells = anndata.AnnData(np.random.default_rng(0).poisson(1.0, (60, 40)).astype(np.float32))
-    for column in columns:
-        cells.obs[column] = [f"{column} {k}" for k in np.arange(60) % 3]
-    cells.write_h5ad(tmp_path / "a.h5ad")
-    assert words in check(tmp_path / "a.h5ad", FAMILIES)
+    source = write(
+        tmp_path / "a.h5ad", **{column: [f"{column} {k % 3}" for k in range(60)] for column in columns}
+    )
+    assert words in check(source, FAMILIES)
 
 
 def patients(path: Path, **obsm: np.ndarray) -> Path:
@@ -102,10 +102,8 @@ def test_labels_are_listed_with_what_they_are_of_and_how_many_donors_have_each(t
 )
 def test_a_screen_is_told_whether_its_effects_can_be_decoded(tmp_path, n_targets, n_cells, line):
     target = np.repeat(["non-targeting", *(f"T{i}" for i in range(n_targets))], n_cells)
-    counts = np.random.default_rng(0).poisson(1.0, (len(target), 12)).astype(np.float32)
-    obs = pd.DataFrame({"target": target}, index=[f"c{i}" for i in range(len(target))])
-    anndata.AnnData(counts, obs).write_h5ad(tmp_path / "screen.h5ad")
-    assert f"  {line}" in check(tmp_path / "screen.h5ad", FAMILIES).splitlines()
+    source = write(tmp_path / "screen.h5ad", target=target)
+    assert f"  {line}" in check(source, FAMILIES).splitlines()
 
 
 def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path):
@@ -113,12 +111,13 @@ def test_embeddings_in_the_file_are_listed_with_how_a_study_takes_them(tmp_path)
     holes = draw.copy()
     holes[7, 3] = np.nan
     arrays = {"X_scVI": draw, "X_umap": draw[:, :2], "X_tsne_3d": draw[:, :3], "X_holes": holes}
+    arrays["X_sparse"] = sparse.csr_matrix(draw)
     said = check(patients(tmp_path / "a.h5ad", **arrays), FAMILIES)
     lines = said.split("Embeddings (obsm)\n", 1)[1].split("\n\n")[0].splitlines()
     takes = {line.split(":")[0].strip() for line in lines if "family: stored" in line}
     assert takes == {"X_scVI"}
     assert any("X_holes" in line and "missing" in line for line in lines)
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def test_a_model_that_lacks_gene_names_is_given_the_remedy_that_there_is(tmp_path):
@@ -155,13 +154,8 @@ def advice(said: str) -> dict[str, Any]:
 
 
 def write(path: Path, **obs: Any) -> Path:
-    n_cells = len(next(iter(obs.values())))
-    counts = np.random.default_rng(0).poisson(2.0, (n_cells, 20)).astype(np.float32)
-    names = pd.DataFrame(index=[f"AB{i}" for i in range(20)])
-    anndata.AnnData(
-        counts, obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(n_cells)]), var=names
-    ).write_h5ad(path)
-    return path
+    counts = np.random.default_rng(0).poisson(2.0, (len(next(iter(obs.values()))), 20))
+    return write_h5ad(path, counts, [f"AB{i}" for i in range(20)], obs=obs)
 
 
 ADVICE: list[tuple[dict[str, list[object]], dict[str, Any]]] = [
@@ -245,7 +239,7 @@ def test_10x_matrices_are_described_with_an_entry_that_reads_them(tmp_path, kind
 def test_where_no_matrix_can_be_chosen_the_entry_says_which_there_are(tmp_path):
     source = write(tmp_path / "a.h5ad", cell_type=["B", "T"] * 6)
     cells = anndata.read_h5ad(source)
-    cells.layers["aa"], cells.layers["bb"] = cells.X.copy(), np.minimum(cells.X, 3)
+    cells.layers["aa"], cells.layers["bb"] = cells.X.copy(), np.minimum(cells.X.toarray(), 3)
     cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
     cells.write_h5ad(source)
     said = check(source, FAMILIES)

@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import (
     GENE_LIST,
@@ -29,7 +30,6 @@ from model_examples import (
     load_scgpt,
     over_vocabulary,
     run_extraction,
-    write_h5ad,
     write_scfoundation,
 )
 from scipy import sparse

@@ -1,7 +1,5 @@
 """What is drawn is what the table says: gaps stay gaps, bands span the seeds, nothing is guessed."""
 
-from __future__ import annotations
-
 import example_tables as example
 import numpy as np
 import pandas as pd

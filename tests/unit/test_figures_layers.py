@@ -1,7 +1,5 @@
 """The main figures say what they show: simulated cells, missing scores, and every model and condition."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import example_tables as example

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from cell_files import write_h5ad
 
 import prepare_cells
 from layerscope.cells.canonical import provenance, read_cells
@@ -72,17 +71,12 @@ def test_a_table_of_something_else_is_refused(table, tmp_path):
 
 def test_prepared_cells_carry_both_names(table, tmp_path):
     symbols = ["TP53", "SEPT2", "CD3E", "MT-ND1", "LINC9"]
-    cells = anndata.AnnData(
-        sparse.csr_matrix(np.random.default_rng(0).poisson(2.0, (20, 5)).astype(np.float32)),
-        obs=pd.DataFrame(index=[f"c{i}" for i in range(20)]),
-        var=pd.DataFrame(index=symbols),
-    )
-    cells.write_h5ad(tmp_path / "a.h5ad")
-    arguments = ["--input", str(tmp_path / "a.h5ad"), "--settings", "{}", "--condition", "toy"]
+    source = write_h5ad(tmp_path / "a.h5ad", np.random.default_rng(0).poisson(2.0, (20, 5)), symbols)
+    arguments = ["--input", str(source), "--settings", "{}", "--condition", "toy"]
     outputs = ["--output", str(tmp_path / "cells.h5ad"), "--summary", str(tmp_path / "summary.tsv")]
     outputs += ["--obs", str(tmp_path / "obs.parquet")]
     prepare_cells.main([*arguments, *outputs, "--gene-names", str(table)])
-    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"c{i}" for i in range(20)]
+    assert list(read_obs(tmp_path / "obs.parquet").index) == [f"cell{i}" for i in range(20)]
     made = read_cells(tmp_path / "cells.h5ad")
     assert made.var["symbol"].tolist() == symbols
     assert made.var["ensembl_id"].tolist()[1:3] == ["ENSG00000168385", "ENSG00000198851"]

@@ -1,7 +1,5 @@
 """Gene identifiers."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import anndata
 import h5py
 import numpy as np
@@ -11,12 +9,10 @@ import pytest
 from scipy import sparse
 
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge, words
+from layerscope.cells.guard import StreamGuard, admit, admit_unlogged, judge
 from layerscope.cells.matrix import StoredRows
 from layerscope.cells.which_matrix import where_counts_are
 from layerscope.errors import DataError
-
-Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @pytest.fixture
@@ -63,11 +59,6 @@ def test_a_doubtful_logarithm_is_taken_at_the_studys_word():
     assert remark in admit(Fingerprint("perhaps_logged", 3, 3), "log_normalised", "f: X")
     with pytest.raises(DataError):
         admit(Fingerprint("perhaps_logged", 3, 3), "counts", "f: X")
-
-
-def test_counts_per_million_are_named():
-    assert "(counts per million)" in words(Fingerprint("normalised", total=1e6))
-    assert "(10,000 per cell)" in words(Fingerprint("normalised", total=1e4))
 
 
 @pytest.mark.parametrize(

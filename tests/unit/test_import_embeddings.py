@@ -12,10 +12,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import adata_of, write_canonical
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
-from layerscope.errors import ConfigError, DataError, LayerscopeError
+from layerscope.errors import DataError, LayerscopeError
 from layerscope.extraction.array_files import layer_places, open_arrays
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_provenance
 from layerscope.extraction.import_embeddings import import_embeddings
@@ -29,12 +29,8 @@ VALUES = np.array([[int(name[-3:]) + w / 10 for w in range(WIDTH)] for name in N
 @pytest.fixture
 def cells(tmp_path):
     """Prepared cells."""
-    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (N_CELLS, 6)).astype(np.float32))
-    genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(6)]}, index=[f"G{k}" for k in range(6)])
-    table = anndata.AnnData(counts, obs=pd.DataFrame(index=NAMES), var=genes)
-    about = {"condition": "blood", "dataset": "mine", "task": "cell_type", "values": "counts"}
-    write_cells(tmp_path / "cells.h5ad", table, about)
-    return tmp_path / "cells.h5ad"
+    counts = np.random.default_rng(0).poisson(1.0, (N_CELLS, 6))
+    return write_canonical(tmp_path / "cells.h5ad", adata_of(counts, cell_ids=NAMES))
 
 
 @pytest.fixture
@@ -113,6 +109,7 @@ def write_npz(path: Path, order: np.ndarray, kind: type) -> None:
 # a file, how it is written, and what a study says of it
 SCVI = {"layers": {"official": "obsm/X_scVI"}}
 ARRAY = {"layers": {"official": "emb"}, "column": "ids"}
+EMBEDDING = {"layers": {"official": "embedding"}}
 FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray], object], dict[str, Any]]] = {
     "h5ad": ("a.h5ad", lambda path, order: adata(order).write_h5ad(path), SCVI),
     "h5ad, names in a column": (
@@ -126,15 +123,18 @@ FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray], object], dict[str, An
     "h5ad, a sparse X": (
         "a.h5ad", lambda path, order: as_x(order).write_h5ad(path), {"layers": {"official": "X"}}
     ),
-    "zarr": ("a.zarr", lambda path, order: adata(order).write_zarr(path), SCVI | {"column": "barcode"}),
+    "zarr": ("a.zarr", lambda path, order: adata(order).write_zarr(path), SCVI),
     "npy, names as text": ("a.npy", write_npy, {"cells": "names.txt"}),
     "npy, names in a table": ("a.npy", write_npy, {"cells": "names.csv", "column": "barcode"}),
     "npy, names of cells": ("a.npy", write_npy, {"cells": "names.h5ad"}),
     "npz": ("a.npz", lambda path, order: write_npz(path, order, np.str_), ARRAY),
     "npz, names as bytes": ("a.npz", lambda path, order: write_npz(path, order, np.bytes_), ARRAY),
     "parquet": ("a.parquet", lambda path, order: frame(order).to_parquet(path), {}),
+    "parquet, names in a column": (
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING | {"column": "id"}
+    ),
     "parquet, lists": (
-        "a.parquet", lambda path, order: lists(order).to_parquet(path), {"layers": {"official": "embedding"}}
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING
     ),
     "csv": ("a.csv", lambda path, order: frame(order).to_csv(path), {}),
     "tsv, gzipped, with words": (
@@ -279,26 +279,6 @@ def test_no_such_thing_is_refused_whatever_the_format(bring, tmp_path, name, con
         (tmp_path / name).write_bytes(content)
     with pytest.raises(LayerscopeError, match=words):
         bring(tmp_path / name, {"official": "X"}, **({"column": "ids"} if name == "a.npz" else {}))
-
-
-def test_an_array_and_a_table_of_other_cells_are_refused(bring, tmp_path):
-    file = write_file(tmp_path, "npy, names as text")
-    file["cells"].write_text("\n".join(NAMES[:-1]))
-    with pytest.raises(DataError, match="40 rows, but 39 cells are named"):
-        bring(**file)
-
-
-def test_the_output_is_not_one_of_the_inputs(cells, tmp_path):
-    frame(shuffled()).to_csv(tmp_path / "mine.csv")
-    options: dict[str, Any] = {"max_missing": 0.0, "max_surplus": 0.0, "layers": {"official": ""}}
-    with pytest.raises(ConfigError, match="the output is the input"):
-        import_embeddings(
-            model="mine",
-            cells=cells,
-            source={"path": str(tmp_path / "mine.csv")},
-            output=tmp_path / "mine.csv",
-            **options,
-        )
 
 
 @pytest.mark.parametrize(

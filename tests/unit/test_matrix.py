@@ -1,7 +1,5 @@
 """Rows come the same from every layout, in any selection, whatever the budget."""
 
-from __future__ import annotations
-
 import io
 
 import h5py
@@ -98,10 +96,3 @@ def test_a_sample_is_spread_over_all_rows(n_rows, size):
     assert np.all(np.diff(rows) > 0)
     if n_rows and size > 1:
         assert (rows[0], rows[-1]) == (0, n_rows - 1)
-
-
-def test_a_damaged_row_between_others_does_not_matter():
-    with h5py.File(io.BytesIO(), "w") as file:
-        file.update({"indptr": [0, 2, 4, 5], "indices": [0, 1, -9, 2**40, 1], "data": np.ones(5)})
-        rows = StoredRows(file, (3, 2)).read(np.array([0, 2]))
-        assert rows.toarray().tolist() == [[1, 1], [0, 1]]

@@ -33,6 +33,7 @@ CUBIC = 0.5 * X * (1 + torch.tanh(ROOT * (X + 0.044715 * X**3)))
         ("mish", X * torch.tanh(torch.log1p(torch.exp(X)))),
         ("leaky_relu", torch.where(X > 0, X, 0.01 * X)),
         ("relu2", X.clamp(min=0) ** 2),
+        ("linear", X),
     ],
 )
 def test_a_name_means_what_pytorch_or_hugging_face_mean_by_it(name, expected):

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, states, write_h5ad
+from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, states
 
 import layerscope.extraction.engine as engine_module
 from layerscope.errors import ConfigError, ModelError
@@ -61,7 +62,7 @@ def test_the_same_command_gives_the_same_bytes(study, embeddings):
 
 
 @pytest.mark.parametrize(
-    "job", [{"token_budget": 37}, {"token_budget": 100_000}, {"threads": 1}, {"threads": 2}, {"threads": 4}]
+    "job", [{"token_budget": 37}, {"token_budget": 100_000}, {"threads": 1}, {"threads": 4}]
 )
 def test_batches_and_threads_change_layers_by_rounding_alone(study, embeddings, job):
     assert_layers_agree(embeddings, study.extract("other.h5ad", **job))

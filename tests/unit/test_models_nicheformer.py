@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from model_examples import (
     TOLERANCE,
     arrays,
@@ -16,7 +17,6 @@ from model_examples import (
     restate,
     run_extraction,
     states,
-    write_h5ad,
 )
 from nicheformer_examples import (
     CONTEXT,

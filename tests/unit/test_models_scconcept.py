@@ -1,12 +1,14 @@
 """scConcept gives what its owners' code gives, for each species and both placements of norms."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from model_examples import block_of, official, states, tokens_of_cell, write_h5ad
+from cell_files import write_h5ad
+from model_examples import block_of, official, states, tokens_of_cell
 from scconcept_examples import HUMAN, MULTI, SETS, golden, golden_block, load_golden, load_scconcept
 
 from layerscope.errors import ConfigError, ModelError
@@ -125,6 +127,21 @@ def test_untrained_the_vectors_of_proteins_are_those_from_before_training():
     token = model.release.tokens[model.vocabulary.place("ENSDARG99000099570")]
     np.testing.assert_allclose(table[token, :3].detach(), [-1.8899, 1.907, 1.088], rtol=1e-6)
     assert not model.module.gene_token_encoder.learnable.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.write_text(path.read_text()[:-20]), "a vector of it is not whole"),
+        (lambda path: path.write_text(path.read_text().replace(",0.", ",x.")), "not a table of vectors"),
+        (lambda path: path.write_text(re.sub(r",[^,]*$", "", path.read_text(), flags=re.M)), "of 9 numbers"),
+        (lambda path: path.unlink(), "which an untrained control needs, is missing"),
+    ],
+)
+def test_vectors_of_proteins_that_are_not_whole_are_refused(release, change, message):
+    change(release / "pretrained_vocabulary" / "hsapiens.csv")
+    with pytest.raises(ModelError, match=message):
+        apply_control(load_scconcept(release), "untrained", 1)
 
 
 @pytest.fixture

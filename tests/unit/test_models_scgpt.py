@@ -205,6 +205,7 @@ def test_heads_are_ignored(tmp_path):
     [
         ({"EXTRA": 63}, "vocab.json has 64 tokens, special ones included, but the gene table .* 63 rows"),
         ({"CCP49": 1}, "two tokens share an id"),
+        ({"CCP49": 77}, "do not count from 0 to 62"),
         ({"CCP49": "0"}, "the id of 'CCP49' is '0', not a whole number"),
     ],
 )

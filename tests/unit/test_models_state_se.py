@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from model_examples import (
     arrays,
     block_of,
@@ -14,7 +15,6 @@ from model_examples import (
     run_extraction,
     states,
     tokens_of_cell,
-    write_h5ad,
 )
 from safetensors.torch import save_file
 from state_se_examples import (

@@ -121,7 +121,7 @@ def bins_of(values: np.ndarray) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=300))
 def test_every_monotone_transform_of_a_cell_has_the_same_bins(values):
-    values = np.array([*values, values[0]], dtype=np.float64) + 0.25
+    values = np.array([*values, values[0]], dtype=np.float64) + 0.25  # a tie, and no whole numbers
     expected = bins_of(values)
     assert expected.min() >= 1 and expected.max() <= 50
     for transform in TRANSFORMS:
@@ -130,11 +130,10 @@ def test_every_monotone_transform_of_a_cell_has_the_same_bins(values):
 
 def test_a_transform_of_counts_has_the_bins_of_the_counts():
     draw = np.random.default_rng(0)
-    for _ in range(500):
+    for _ in range(200):
         values = 1.0 + draw.poisson(draw.gamma(0.5, 6, int(draw.integers(60, 2000))))
-        np.testing.assert_array_equal(bins_of(values), binned(values.astype(np.float32), 50))
-        for transform in TRANSFORMS:
-            np.testing.assert_array_equal(bins_of(transform(values)), bins_of(values))
+        for transform in (np.array, *TRANSFORMS):
+            np.testing.assert_array_equal(bins_of(transform(values)), binned(values.astype(np.float32), 50))
 
 
 @pytest.mark.parametrize("n_edges", [1, 2, 3, 50])

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from model_examples import (
     TOLERANCE,
     assert_poolings,
@@ -18,7 +19,6 @@ from model_examples import (
     run_extraction,
     states,
     tokens_of_cell,
-    write_h5ad,
 )
 from transcriptformer_examples import (
     SETS,

@@ -7,17 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cell_files import write_h5ad
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import (
-    TOLERANCE,
-    block_of,
-    dense_counts,
-    run_extraction,
-    states,
-    tokens_of_cell,
-    write_h5ad,
-)
+from model_examples import TOLERANCE, block_of, dense_counts, run_extraction, states, tokens_of_cell
 from uce_examples import DRAW_SEED, SETS, constants, golden, golden_block, load_uce, write_uce
 
 from layerscope.errors import ConfigError, DataError, ModelError

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_h5ad
 from scipy import sparse
 
 from layerscope.cells.canonical import read_cells
@@ -20,10 +21,7 @@ COUNTS = np.random.default_rng(0).poisson(0.8, (30, 12)).astype(np.float32) + np
 
 
 def made(path: Path, counts: np.ndarray = COUNTS, **obs: object) -> Path:
-    names = [f"GENE{i}" for i in range(counts.shape[1])]
-    table = pd.DataFrame(obs, index=[f"c{i}" for i in range(len(counts))])
-    anndata.AnnData(sparse.csr_matrix(counts), obs=table, var=pd.DataFrame(index=names)).write_h5ad(path)
-    return path
+    return write_h5ad(path, counts, obs=obs)
 
 
 def prepared(source: Path, **settings: object) -> anndata.AnnData:
@@ -68,10 +66,8 @@ def test_unused_categories_are_no_labels(tmp_path):
 
 
 def test_names_of_genes_are_trimmed(tmp_path):
-    cells = anndata.AnnData(sparse.csr_matrix(COUNTS))
-    cells.var_names = [f" GENE{i} " for i in range(12)]
-    cells.write_h5ad(tmp_path / "a.h5ad")
-    assert prepared(tmp_path / "a.h5ad").var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
+    source = write_h5ad(tmp_path / "a.h5ad", COUNTS, [f" GENE{i} " for i in range(12)])
+    assert prepared(source).var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
 
 
 def test_unsorted_and_repeated_entries_add_up(tmp_path):

@@ -1,22 +1,17 @@
 """Pretraining: releases that the real loaders read, the same for the same seed, and that have learned."""
 
-from __future__ import annotations
-
 import json
 
-import anndata
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
+from cell_files import adata_of, write_canonical
 
 import pretrain_model
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.corpus import Corpus, gene_names
 from layerscope.demo.muon import orthogonalised
 from layerscope.demo.objectives import OBJECTIVES
 from layerscope.demo.pretraining import _corpus, pretrain, rate_at
-from layerscope.demo.settings import Pretraining
 from layerscope.demo.simulation import simulate
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.cell_stream import CellStream
@@ -27,25 +22,17 @@ FAMILIES = tuple(OBJECTIVES)
 SYMBOLS = [f"Gene{i}" for i in range(30)]
 COUNTS = np.random.default_rng(0).poisson(0.7, (60, 30))
 TINY = {"layers": 2, "hidden": 16, "heads": 2, "steps": 3, "batch": 8, "tokens": 24}
-PROVENANCE = {"condition": "atlas", "dataset": "simulated_atlas", "task": "", "values": "counts"}
-
-
-def canonical(path, adata, **provenance):
-    write_cells(path, adata, PROVENANCE | provenance)
-    return path
 
 
 def of_symbols(path, counts, **provenance):
     """Canonical cells whose genes have symbols and no Ensembl ids."""
-    adata = anndata.AnnData(sparse.csr_matrix(counts.astype(np.float32)))
-    adata.var_names = adata.var["symbol"] = SYMBOLS
-    return canonical(path, adata, **provenance)
+    return write_canonical(path, adata_of(counts, SYMBOLS), **provenance)
 
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
     adata = simulate("atlas", {"cells": 400, "genes": 300, "damaged_share": 0.0, "empty_share": 0.0}, seed=1)
-    return canonical(tmp_path_factory.mktemp("cells") / "cells.h5ad", adata)
+    return write_canonical(tmp_path_factory.mktemp("cells") / "cells.h5ad", adata, condition="atlas")
 
 
 def ragged(n_cells=12, n_genes=40, seed=0):
@@ -186,11 +173,6 @@ def test_the_learning_rate_rises_and_falls_to_a_twentieth():
     assert max(rates) == 1.0 and rates.index(1.0) == 6
     assert rates[-1] == pytest.approx(0.05)
     assert rate_at(1, 1) == 1.0
-
-
-def test_heads_must_divide_the_width():
-    with pytest.raises(ConfigError, match="5 heads do not divide a width of 64"):
-        Pretraining.read({"hidden": 64, "heads": 5})
 
 
 def test_too_few_cells_and_unknown_families_are_refused(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from program_cells import patients, screen
+from program_cells import HUMAN, patients, screen
 
 from layerscope import program
 from layerscope.doors import studies
@@ -99,6 +99,15 @@ def test_the_table_of_gene_names_that_a_model_needs_is_taken_and_said(
     assert "geneformer_v1_10m knows: --gene-names hgnc is taken" in capsys.readouterr().err
     call("embed", "cells.h5ad", "scgpt", "--dry-run")
     assert "hgnc" not in capsys.readouterr().err
+
+
+def test_mouse_cells_and_a_model_of_human_genes_are_refused_with_the_remedy(capsys):
+    patients(Path("mice.h5ad"), [name.capitalize() for name in HUMAN])
+    with pytest.raises(SystemExit) as ended:
+        call("embed", "mice.h5ad", "scgpt", "--dry-run")
+    assert "--set 'orthologs={table: hcop_mouse}'" in str(ended.value.code)
+    call("embed", "mice.h5ad", "scgpt", "--dry-run", "--set", "orthologs={table: hcop_mouse}")
+    call("embed", "mice.h5ad", "uce_4layer", "--dry-run")
 
 
 def test_check_is_that_of_the_script(capsys: pytest.CaptureFixture[str]) -> None:

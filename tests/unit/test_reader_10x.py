@@ -41,13 +41,6 @@ def test_h5_files_are_read(tmp_path, version):
     assert np.array_equal(prepared([tmp_path / "run.h5"], tmp_path).X.toarray(), COUNTS)
 
 
-def test_features_that_are_no_genes_are_left_out(tmp_path):
-    write_h5(tmp_path / "run.h5", protein=True)
-    cells = prepared([tmp_path / "run.h5"], tmp_path)
-    assert np.array_equal(cells.X.toarray(), COUNTS)
-    assert "CD3" not in set(cells.var["symbol"])
-
-
 def test_several_samples_get_their_names(tmp_path):
     write_triplet(tmp_path / "geo", prefix="GSM1_day2_")
     write_triplet(tmp_path / "geo", prefix="GSM2_day4_")

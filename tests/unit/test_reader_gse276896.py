@@ -37,13 +37,6 @@ def test_counts_are_recovered_exactly_and_labels_mapped(tmp_path):
     assert cells.uns["iroot_cell"] in root.index
 
 
-def test_another_normalisation_is_refused_with_the_share(tmp_path):
-    write_gse276896(tmp_path / "source.h5ad", per=7777.0)
-    with pytest.raises(DataError, match=r"raw/X: counts cannot be recovered exactly: 9\d.*% of .* values"):
-        prepared(tmp_path / "source.h5ad", tmp_path)
-    assert not (tmp_path / "cells.h5ad").exists()
-
-
 def test_the_logarithms_can_be_had_instead(tmp_path):
     counts = write_gse276896(tmp_path / "source.h5ad")
     cells = prepared(tmp_path / "source.h5ad", tmp_path, values="log_normalised")

@@ -71,19 +71,6 @@ def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(
     assert "cannot be told from" not in svg
 
 
-def test_the_metric_is_the_one_that_was_compared(tmp_path):
-    """The task's first metric does not exist here; another one does."""
-    study = Tables(tmp_path).add("hvg_pca", 0.6).add("scvi", 0.7)
-    files = study.write()
-    assert ">0.60<" in drawn(files, representations_path=files["representations"])
-
-
-def test_what_has_no_score_is_named_below(tables):
-    files = tables.add("qc_only", "needs counts", condition="bone").write()
-    svg = drawn(files, representations_path=files["representations"])
-    assert "No score: qc_only (bone): needs counts" in svg
-
-
 def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
     for layer, score in (("01", 0.5), ("02", 0.6), ("official", 0.55)):
         tables.add("big", score, layer=layer).add("big_twin", score - 0.3, layer=layer)

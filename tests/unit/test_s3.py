@@ -1,7 +1,5 @@
 """A bucket behind an S3-compatible server: whole objects, and slices, without credentials."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import socket

@@ -1,7 +1,5 @@
 """Sampling times are read with signs and units; what is a guess is said, what has no order gets none."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

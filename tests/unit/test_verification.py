@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import tarfile
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
@@ -17,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from cell_files import write_h5ad
 from family_examples import EXAMPLES
 from model_examples import (
     GENEFORMER,
@@ -27,8 +26,8 @@ from model_examples import (
     load_tensors,
     restate,
     save_tensors,
-    write_h5ad,
 )
+from tar_files import tar_of
 from transcriptformer_examples import SETS, golden
 
 import verify_model
@@ -86,14 +85,6 @@ def release_of(
     return Release(folder, weights, entry | ({"published": published} if published else {}))
 
 
-def tar_of(files: dict[str, Path]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, path in files.items():
-            tar.add(path, name)
-    return stream.getvalue()
-
-
 @pytest.fixture
 def transcriptformer(tmp_path):
     """Cells and their embeddings lie in one archive on a server."""
@@ -103,7 +94,9 @@ def transcriptformer(tmp_path):
     reference = ad.AnnData(obs=pd.DataFrame(index=[str(i) for i in range(len(counts))]))
     reference.obsm["embeddings"] = expected["cell_embedding"]
     reference.write_h5ad(tmp_path / "reference.h5ad")
-    archive = tar_of({"p/cells.h5ad": cells, "p/reference.h5ad": tmp_path / "reference.h5ad"})
+    archive = tar_of(
+        {f"p/{name}": (tmp_path / name).read_bytes() for name in ("cells.h5ad", "reference.h5ad")}
+    )
     place = {"url": "https://host/package.tar.gz", "bytes": len(archive)}
     names = map(str, expected["vocab_tokens"])
     tokens = dict(zip(names, map(int, expected["vocab_ids"]), strict=True))
@@ -175,12 +168,6 @@ def test_a_right_release_agrees_in_all_that_is_published(transcriptformer):
     assert len(table[table.index.str.startswith("SHA-256")]) >= 4
 
 
-def test_a_few_published_numbers_of_cells_are_enough(scfoundation):
-    table = scfoundation.verify("--cells", "4")
-    assert set(table["result"]) == {"agrees"}
-    assert table.index.str.startswith("official embedding of cell").sum() == 4
-
-
 def test_cells_and_embeddings_may_be_files_at_hand_of_one_name(scfoundation):
     with np.load(SCFOUNDATION / "expected.npz") as file:
         embeddings = file["official_all_F_t4"][2:8]
@@ -213,6 +200,7 @@ def test_embeddings_of_other_cells_differ_in_cosine(transcriptformer):
 
 def test_more_cells_than_there_are_is_all_and_none_is_none(scfoundation):
     table = scfoundation.verify("--cells", "1000")
+    assert set(table["result"]) == {"agrees"}
     assert table.index.str.startswith("official embedding of cell").sum() == 6
     assert scfoundation.verify("--cells", "0")["result"].tolist()[-1] == "not checked"
     with pytest.raises(ConfigError, match="--cells -1"):

@@ -130,7 +130,7 @@ def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
     ]
     if organism(genes) == "mouse":
         lines.append(
-            "these are mouse genes: checkpoints that know human genes alone need `orthologs`, as well"
+            "these are mouse genes: checkpoints that know human ones alone, of any family, need `orthologs`"
         )
     return lines
 

@@ -13,6 +13,7 @@ from layerscope.cells.fit import fit
 from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import cost_lines, measured
 from layerscope.doors.models import entries
+from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel
 from layerscope.models.settings import assignments
@@ -44,7 +45,12 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
     if not isinstance(network, FoundationModel):
         return []
     cells = describe(file)
-    way = fit(FAMILIES[network.family], cells.values, cells.genes.var)
+    way = fit(FAMILIES[network.family], cells.values, cells.genes.var, species=network.species)
+    if way.orthologs and "orthologs" not in options:
+        raise ConfigError(
+            f"{file}: mouse genes, and {model} knows human ones: take these by their orthologs, "
+            f"--set 'orthologs={{table: {way.orthologs}}}', or another model (layerscope models)"
+        )
     names = []
     if way.gene_names and not {"gene_names", "genes"} & set(options):
         names = [

@@ -21,11 +21,11 @@ from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, organism
-from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
+from layerscope.cells.guard import ACCEPTED, SAMPLE, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, sample_rows, stored_rows
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
@@ -101,6 +101,15 @@ class CellStream:
 
     def __len__(self) -> int:
         return len(self.cell_ids)
+
+    def share_known(self) -> float:
+        """Share of the counts of a sample of cells that are of genes that the model knows; 1 if none."""
+        known, total = 0.0, 0.0
+        for _, block in self._rows.blocks(sample_rows(len(self), SAMPLE)):
+            values = np.maximum(np.nan_to_num(block.data.astype(np.float64), posinf=0.0), 0.0)
+            total += values.sum()
+            known += values[self.match.index[block.indices] >= 0].sum()
+        return float(known / total) if total else 1.0
 
     def _matrix(self, matrix: str) -> str:
         """The name in the file of the matrix that was asked for."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from layerscope import __version__
+from layerscope.command_line import KNOWN_COUNTS
 from layerscope.errors import ConfigError, ModelError
 from layerscope.extraction.cell_stream import CellStream, organism_of
 from layerscope.extraction.embeddings_file import write_embeddings
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TRAINING = "provenance.json"
+EXPECTED_SHARE = 0.5  # of the counts, in genes that the model knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +170,12 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("%s", stream.match.warning)
+    share = stream.share_known()
+    if share < EXPECTED_SHARE:
+        log.warning("%.0f%% %s", 100 * share, KNOWN_COUNTS)
     columns = _columns(model, pooling, np.dtype(job.stored_dtype), job.up_to or model.n_layers)
     provenance = _provenance(model, stream, job, pooling, device)
+    provenance["share_of_counts_known"] = round(share, 4)
     provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
     model.module.eval().to(device)

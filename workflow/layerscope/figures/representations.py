@@ -10,19 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from layerscope.figures import wording
 from layerscope.figures.drawing import Drawing
 from layerscope.figures.layer_panels import score_limits
 from layerscope.figures.layer_words import common_remarks, missing_notes, subtitle_of, title_of
 from layerscope.figures.levels import CEILING, CHANCE, level_entry, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CURVES, GREY
-from layerscope.figures.wording import (
-    condition_title,
-    control_label,
-    metric_label,
-    metric_meaning,
-    simulated_note,
-)
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
@@ -64,7 +58,7 @@ def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Fi
         _draw(axes, rows[rows["condition"] == condition], titles)
         for level in levels_of(drawing.rows, condition, [], drawing.ceilings):
             axes.axvline(level.score, **level.style.line, zorder=1)
-        title = condition_title(drawing.settings, condition)
+        title = wording.condition_title(drawing.settings, condition)
         several = len({drawing.label(name) for name in drawing.conditions}) > 1
         axes.set_title(f"{title}: {drawing.label(condition)}" if several else title)
     grid[-1][0].set_xlabel(drawing.label(), x=0.0, ha="left")
@@ -79,12 +73,12 @@ def representation_title(drawing: Drawing) -> str:
 def representation_caption(drawing: Drawing, compared: bool) -> str:
     """The caption of that figure, with or without what comparing them has shown."""
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
+    labels = [wording.metric_label(drawing.task, metric) for metric in metrics]
     method = interval_method(drawing.task, drawing.protocol)
     controls = any(model.kind == "control" for model in drawing.models.values())
     sentences = [
-        f"{', or '.join(metric_label(drawing.task, metric) for metric in metrics)} of each representation, "
-        f"protocol {drawing.protocol}, highest on top.",
-        *(metric_meaning(drawing.task, metric) for metric in metrics),
+        f"{', or '.join(labels)} of each representation, protocol {drawing.protocol}, highest on top.",
+        *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
         f"Thick lines: 95% interval{f' ({method})' if method else ''}; ring: the highest score.",
         "Thin lines: 95% interval of all representations at once (max-T). Filled signs: representations that "
         "cannot be told from the best (95% confidence set); open: worse."
@@ -92,7 +86,7 @@ def representation_caption(drawing: Drawing, compared: bool) -> str:
         else "",
         "Open diamonds: controls, which are not compared." if controls else "",
         *common_remarks(drawing),
-        simulated_note(drawing.settings, drawing.conditions).strip(),
+        wording.simulated_note(drawing.settings, drawing.conditions).strip(),
     ]
     return " ".join(filter(None, sentences))
 
@@ -154,8 +148,7 @@ def _legend(drawing: Drawing, rows: pd.DataFrame) -> list[Line2D]:
             Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **SIGN),
         ]
     kinds = sorted({model.control for model in drawing.models.values() if model.kind == "control"})
-    entries += [
-        Line2D([], [], markersize=4.5, label=f"control: {control_label(kind)}", **CONTROL) for kind in kinds
-    ]
+    labels = [f"control: {wording.control_label(kind)}" for kind in kinds]
+    entries += [Line2D([], [], markersize=4.5, label=label, **CONTROL) for label in labels]
     levels = ((CEILING, "ceiling"), (CHANCE, "null_mean"))
     return [*entries, *(level_entry(kind) for kind, column in levels if drawing.rows[column].notna().any())]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 
 from layerscope.errors import ConfigError
 from layerscope.files import whole
@@ -124,7 +123,13 @@ def spread(values: npt.ArrayLike, gap: float) -> npt.NDArray[np.float64]:
     wanted = np.asarray(values, dtype=np.float64)
     order = np.argsort(wanted, kind="stable")
     shifts = gap * np.arange(len(wanted))
-    placed = np.empty_like(wanted)
     # least squares under y[i+1] - y[i] >= gap is isotonic regression of y[i] - i * gap
-    placed[order] = isotonic_regression(wanted[order] - shifts).x + shifts
+    pools: list[tuple[float, int]] = []
+    for value in wanted[order] - shifts:
+        pools.append((float(value), 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (left, n_left), (right, n_right) = pools[-2:]
+            pools[-2:] = [((left * n_left + right * n_right) / (n_left + n_right), n_left + n_right)]
+    placed = np.empty_like(wanted)
+    placed[order] = np.repeat([p for p, _ in pools], [n for _, n in pools]) + shifts
     return placed

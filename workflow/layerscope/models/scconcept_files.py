@@ -206,7 +206,12 @@ def read_proteins(release: Release) -> Tensor:
     text = read_text(path, "the vectors of proteins before training, which an untrained control needs,")
     with reading(path, "a table of vectors of proteins"):
         vectors = pd.read_csv(io.StringIO(text), index_col=0).astype(np.float32)
-        table = torch.zeros(release.config.n_tokens, release.config.pretrained_width)
+        width = release.config.pretrained_width
+        if vectors.shape[1] != width:
+            raise ValueError(f"vectors of {vectors.shape[1]} numbers, where the checkpoint's have {width}")
+        if vectors.isna().any(axis=None):
+            raise ValueError("a vector of it is not whole")
+        table = torch.zeros(release.config.n_tokens, width)
         of_genes = vectors.reindex(release.genes).fillna(0.0).to_numpy()
         table[torch.from_numpy(release.tokens)] = torch.from_numpy(of_genes)
     return table

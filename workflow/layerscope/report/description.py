@@ -51,6 +51,7 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
     return {
         "title": study.conditions[name].title or name,
         "task": study.task(name),
+        "cells": study.cells_of(name),
         "dataset": study.dataset_name(name),
         "dataset_title": dataset.title,
         "citation": dataset.citation,

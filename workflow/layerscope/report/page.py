@@ -19,18 +19,9 @@ from layerscope.figures.published import read_published
 from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
+from layerscope.report import evidence
+from layerscope.report.alarms import alarms
 from layerscope.report.answers import answer_table, answers, caution
-from layerscope.report.evidence import (
-    data_table,
-    model_table,
-    pairs,
-    published_table,
-    remark_table,
-    score_table,
-    unavailable_table,
-    warning_table,
-    warning_words,
-)
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
@@ -52,7 +43,7 @@ FURTHER = {
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
 FURTHER_LABELS = {"n_cells": "cells"}
-SHIFTS = "shifts"
+SHIFTS, GEOMETRY = "shifts", "geometry"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
 
 
@@ -102,14 +93,15 @@ def write_report(
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers, of_published = (Source.beside(path, output) for path in (scores, layers, published))
-    published_grid, published_words = published_table(read_published(published), of_published)
+    published_grid, published_words = evidence.published_table(read_published(published), of_published)
     compared = read_representations(representations) if representations else pd.DataFrame()
     primary = _primary(all_scores, all_layers, compared)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
-    answered = answers(all_layers, settings, models, of_layers)
+    shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
+    answered = answers(all_layers, settings, models, of_layers, alarms(settings, shapes, warned))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
-    of_alone = Source.beside(str(representations), output)
+    of_alone, of_warnings = (Source.beside(str(path), output) for path in (representations, warnings))
     advised = representation_answers(alone, settings, models, of_alone) if len(alone) else []
 
     def place(summary: str | Path) -> tuple[int, str]:
@@ -134,19 +126,19 @@ def write_report(
         moves=next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=place)],
-        models=model_table(models),
-        data=data_table(settings, all_scores),
-        scores=score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
+        models=evidence.model_table(models),
+        data=evidence.data_table(settings, all_scores),
+        scores=evidence.score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
         published=published_grid,
         published_words=published_words,
-        unavailable=unavailable_table(all_scores, of_scores),
-        remarks=remark_table(all_scores, of_scores),
-        warnings=None if warned is None else warning_table(warned, Source.beside(str(warnings), output)),
-        warning_words="" if warned is None else warning_words(warned),
+        unavailable=evidence.unavailable_table(all_scores, of_scores),
+        remarks=evidence.remark_table(all_scores, of_scores),
+        warnings=None if warned is None else evidence.warning_table(warned, of_warnings),
+        warning_words="" if warned is None else evidence.warning_words(warned),
         tables=[_further(path, output) for path in tables if Path(path).stem != SHIFTS],
         referee=_referee(referee, output) if referee else None,
-        versions=pairs(settings.get("versions")),
-        seeds=pairs(settings.get("seeds")),
+        versions=evidence.pairs(settings.get("versions")),
+        seeds=evidence.pairs(settings.get("seeds")),
         config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else "",
         sources=[(Source.beside(path, output), Path(path).stat().st_size) for path in sources],
     )

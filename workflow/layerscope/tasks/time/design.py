@@ -97,7 +97,7 @@ def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesig
     units = sorted(set(unit_names))
     if n_times < MIN_TIMES or len(units) < settings.least_units:
         counted = f"{n_times} times and {len(units)} {plural(by)}; {MIN_TIMES} and {settings.least_units}"
-        reason = f"{counted} are needed to tell time from the {by}"
+        reason = f"time and {by} cannot be told apart: {counted} are needed"
         raise NoScoreError("undefined", reason)
     groups = _groups(labelled, unit_names, rank)
     group = numbered(groups)

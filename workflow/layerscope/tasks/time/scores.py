@@ -21,6 +21,7 @@ from layerscope.tasks.time.settings import TimeSettings
 Floats = npt.NDArray[np.float64]
 TAU, LEFT_OUT = "tau", "left_out_time"
 METRICS = (TAU, LEFT_OUT)
+LOWEST = {TAU: -1.0, LEFT_OUT: 0.0}
 
 
 def score_layer(
@@ -80,7 +81,7 @@ class _Rows:
             self.scored.rows.append(self._subject.row(metric, status="undefined", reason=reason))
             return
         n_units = len(self._design.units)
-        values = resampled(measure, refits, self.counts)
+        values = np.maximum(resampled(measure, refits, self.counts), LOWEST[metric])
         null = null[np.isfinite(null)]
         low, high = percentile_interval(values)
         row: Score = self._subject.row(
