@@ -49,7 +49,7 @@ def log_expression(cells: anndata.AnnData) -> Floats:
     counts = cells.X.toarray().astype(np.float64)
     totals = cells.obs.get("total_counts_all_genes")
     totals = counts.sum(axis=1) if totals is None else totals.to_numpy(dtype=np.float64)
-    return np.log1p(1e4 * counts / totals[:, None])
+    return np.asarray(np.log1p(1e4 * counts / totals[:, None]))
 
 
 def components(expression: Floats, n: int = N_COMPONENTS) -> Floats:
@@ -212,7 +212,7 @@ def labels_of_donors(data: Path) -> Iterator[Row]:
 
 def said_of_label(cells: anndata.AnnData, layer: Floats, column: str) -> str:
     """The primary row of the labels of a column."""
-    how = {"label": column, "donor": "donor", "sample": "sample"}
+    how: dict[str, Any] = {"label": column, "donor": "donor", "sample": "sample"}
     return said(ls.score(cells, {"PCA": layer}, task=LABEL, **how).primary.iloc[0])
 
 
