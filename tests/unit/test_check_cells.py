@@ -49,10 +49,10 @@ def test_perturbations_and_their_control_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (["annotation", "donor_id", "sample"], "cell_type: possible (annotation, tested across donor_id)"),
-        (["annotation", "sample"], "cell_type: possible (annotation, tested across sample)"),
-        (["annotation"], "cell_type: possible (annotation, no donor or batch to test across)"),
-        (["sample"], "cell_type: needs a column of cell types; none looks like one"),
+        (["annotation", "donor_id", "sample"], "label: possible (annotation, tested across donor_id)"),
+        (["annotation", "sample"], "label: possible (annotation, tested across sample)"),
+        (["annotation"], "label: possible (annotation, no donor or batch to test across)"),
+        (["sample"], "label: needs a column of labels; none looks like one"),
     ],
 )
 def test_cell_types_and_what_they_are_tested_across_are_found(

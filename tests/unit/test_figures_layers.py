@@ -178,7 +178,7 @@ def test_a_grid_that_is_not_full_leaves_the_rest_empty(tmp_path):
     [
         ("trajectory", "delete-d jackknife"),
         ("perturbation", "infinitesimal jackknife"),
-        ("cell_type", "bootstrap over donors"),
+        ("label", "bootstrap over donors"),
         ("another", "none"),
     ],
 )

@@ -32,7 +32,7 @@ def cells(tmp_path: Path) -> Path:
     counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (N_CELLS, 6)).astype(np.float32))
     genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(6)]}, index=[f"G{k}" for k in range(6)])
     table = anndata.AnnData(counts, obs=pd.DataFrame(index=NAMES), var=genes)
-    about = {"condition": "blood", "dataset": "mine", "task": "cell_type", "values": "counts"}
+    about = {"condition": "blood", "dataset": "mine", "task": "label", "values": "counts"}
     write_cells(tmp_path / "cells.h5ad", table, about)
     return tmp_path / "cells.h5ad"
 

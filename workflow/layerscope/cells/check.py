@@ -14,7 +14,7 @@ from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
 from layerscope.cells.h5ad_file import why_unreadable
-from layerscope.cells.levels import label_lines
+from layerscope.cells.levels import label_columns, label_lines
 from layerscope.cells.which_matrix import matrix_key
 
 
@@ -56,7 +56,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,
         "Tasks": _tasks(cells.columns),
-        "Labels that layers could be asked to tell apart (`columns: {cell_type: ...}`)": label_lines(
+        "Labels that layers could be asked to tell apart (`settings: {column: ...}`)": label_lines(
             cells.columns
         ),
         "Embeddings (obsm)": [each.line() for each in cells.embeddings] or ["none"],
@@ -107,12 +107,12 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         )
         if target.controls:
             perturbation = f"possible ({target.name}, control {', '.join(map(repr, target.controls))})"
-    cell_type = "needs a column of cell types; none looks like one"
-    if types:
+    label = "needs a column of labels; none looks like one"
+    if labels := types or next(iter(label_columns(columns)), None):
         apart = first(columns, "donor") or first(columns, "batch")
         across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
-        cell_type = f"possible ({types.name}, {across})"
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"cell_type: {cell_type}"]
+        label = f"possible ({labels.name}, {across})"
+    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"label: {label}"]
 
 
 def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:

@@ -62,7 +62,12 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     names = {**{name: name for name in task.column_settings}, **task.keywords}
     named = {target: given[keyword] for keyword, target in names.items() if keyword in given}
     columns |= {column: name for column, name in named.items() if column not in task.column_settings}
-    needed = [named[setting] for setting in task.column_settings if named.get(setting)]
+    usual = _settings(task, task.protocols[0]).model_fields
+    needed = [
+        column
+        for setting in task.column_settings
+        if (column := named.get(setting, usual[setting].get_default() if setting in usual else None))
+    ]
     labels = [name for name in needed if name not in (*COLUMNS, *settings.get("labels", ()))]
     settings |= {"labels": [*settings.get("labels", ()), *labels]} if labels else {}
     settings |= {"needed": needed} if needed else {}
