@@ -136,6 +136,24 @@ def test_more_than_two_labels_of_donors_have_a_balanced_accuracy() -> None:
     assert row.ci_low < row.estimate and row.p_value < 0.05
 
 
+def test_a_perfect_score_of_few_donors_is_no_certainty() -> None:
+    obs = cohort(12)
+    row = rows_of(obs, vectors_of(obs, "disease", signal=20, of_donor=0.1), "disease")["donor_auc"]
+    assert (row.estimate, row.ci_high) == (1, 1)
+    assert row.ci_low <= 0.025 ** (1 / 12)
+
+
+def test_folds_of_donors_do_not_know_what_their_names_tell() -> None:
+    obs = cohort(10)
+    obs["donor"] = obs["disease"] + obs["donor"]
+    mixed = []
+    for seed in range(40):
+        design = design_of(obs, LabelSettings(column="disease"), seed)
+        assert set(np.bincount(design.folds)) == {2 * 2 * PER_SAMPLE}
+        mixed.append((pd.Series(design.types).groupby(design.folds).nunique() == 2).mean())
+    assert np.mean(mixed) == pytest.approx(5 / 9, abs=0.15)  # as often as two of ten donors differ
+
+
 def test_every_way_of_dealing_is_scored_as_if_it_were_the_true_one() -> None:
     obs = cohort(6)
     vectors, chosen = vectors_of(obs, "disease", 1, 1), LabelSettings(column="disease", refits=0)

@@ -113,9 +113,9 @@ class Design:
 def design_of(obs: pd.DataFrame, settings: LabelSettings, seed: int) -> Design:
     """Choose cells, labels and folds.
 
-    Every label lies in two folds at least, so every training set holds all labels. Raises NoScoreError if the
-    cells have no labels, fewer than two that can be told apart, or too few donors; a ConfigError if
-    ``positive`` is none of two labels.
+    Every label of cells and samples lies in two folds at least, so every training set holds all. Raises
+    NoScoreError if the cells have no labels, fewer than two that can be told apart, or too few donors; a
+    ConfigError if ``positive`` is none of two labels.
     """
     column, remarks = settings.column, list[str]()
     if column not in obs or not (text(obs, column) != "").any():
@@ -133,7 +133,8 @@ def design_of(obs: pd.DataFrame, settings: LabelSettings, seed: int) -> Design:
     if level == "donor":
         known = labels_of_donors(known, column, by, remarks)
     folds, how = _folds(known, settings, level, by, seed)
-    known, folds = in_two_folds(known, column, folds, by, remarks)
+    if level != "donor":
+        known, folds = in_two_folds(known, column, folds, by, remarks)
     types = numbered(text(known, column))
     names = demand_labels(text(known, column), remarks)
     if level == "sample":
@@ -185,9 +186,11 @@ def _folds(
         how = f"no {_either(settings.grouped_by)}: folds stratified by label"
         return folds, how + (", clones kept together" if n_labels(known, CLONE) else "")
     groups = text(known, by)
-    if level == "donor":  # as many donors in each fold, whatever the number of their cells
+    if level == "donor":
+        # as many donors in each fold, whatever their cells; names may tell labels, which folds must not know
         names, group = np.unique(groups.astype(np.str_), return_inverse=True)
-        folds = grouped_folds(names, settings.folds)[group]
+        order = generator(seed, names.tolist(), "folds of donors").permutation(len(names))
+        folds = (order % settings.folds)[group]
     else:
         folds = grouped_folds(groups, settings.folds)
     n_groups, n_folds = n_labels(known, by), len(np.unique(folds))

@@ -59,7 +59,8 @@ class Discriminant:
     def __call__(self, types: Ints, n_types: int, weight: Floats | None = None) -> Floats:
         """Probability of every label, shape ``(n_labellings, n_cells, n_types)``, of ``types`` without it.
 
-        ``weight`` says how often each training cell counts in the mean of its label. A label that no training
+        ``weight`` says how often each training cell counts in the mean of its label; where it leaves out all
+        cells of a label, each counts once. A label that no training
         cell has gets probability 0.
         """
         scores = np.empty((*types.shape, n_types))
@@ -67,7 +68,8 @@ class Discriminant:
             labels = types[:, ~fold.test]
             member = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
             if weight is not None:
-                member *= weight[~fold.test, None]
+                drawn = member * weight[~fold.test, None]
+                member = np.where(drawn.any(axis=1, keepdims=True), drawn, member)
             sizes = member.sum(axis=1).ravel()
             sums = fold.training.T @ member.transpose(1, 0, 2).reshape(labels.shape[1], -1)
             means = sums / np.where(sizes > 0, sizes, 1)

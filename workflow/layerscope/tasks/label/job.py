@@ -7,6 +7,7 @@ from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored, ScoringJob
 from layerscope.tasks.label.design import design_of
 from layerscope.tasks.label.scores import METRICS, score_layer
+from layerscope.tasks.label.transfer import TRANSFER_METRICS, score_transfer
 
 
 def score(job: ScoringJob) -> Scored:
@@ -14,9 +15,12 @@ def score(job: ScoringJob) -> Scored:
     layer = job.vectors
     subject = job.subject("label", layer.provenance)
     try:
+        if job.settings.transfer:
+            return score_transfer(layer.matrix, job.obs, job.settings, subject)
         design = design_of(job.obs, job.settings, job.seed)
         return score_layer(layer.matrix, design, job.settings, subject)
     except NoScoreError as none:
-        metrics = dict.fromkeys((*primary_metrics("label", job.protocol), *METRICS))
+        usual = TRANSFER_METRICS if job.settings.transfer else METRICS
+        metrics = dict.fromkeys((*primary_metrics("label", job.protocol), *usual))
         rows = [subject.row(metric, status=none.status, reason=str(none)) for metric in metrics]
         return Scored(rows)

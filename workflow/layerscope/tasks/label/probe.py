@@ -53,6 +53,17 @@ def probe_scores(vectors: Floats, labellings: Labellings, folds: Ints, penalty: 
     return scores, unfinished
 
 
+def transferred_predictions(train: Floats, labellings: Labellings, test: Floats, penalty: float) -> Ints:
+    """Likeliest labels of cells by probes fitted to others, in the others' units: one row per labelling."""
+    train_vectors, test_vectors = standardised(train, test)
+    predicted = np.empty((len(labellings.types), len(test)), dtype=np.intp)
+    fits = zip(labellings.types, labellings.weights, strict=True)
+    for row, (labels, weight) in zip(predicted, fits, strict=True):
+        scores, known, _ = _fitted(train_vectors, labels, weight, test_vectors, penalty, TOLERANCE)
+        row[:] = known[scores.argmax(axis=1)]
+    return predicted
+
+
 def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """Both sets in units of the training cells' standard deviations from their means.
 

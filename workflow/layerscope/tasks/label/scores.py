@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
@@ -25,8 +22,10 @@ from layerscope.tasks.label.measures import (
     macro_f1,
     mean_of,
 )
+from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_measures
 from layerscope.tasks.label.probe import probe_scores
 from layerscope.tasks.label.settings import LabelSettings
+from layerscope.tasks.label.stretched import resampled
 from layerscope.tasks.label.units import unit_measures
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +36,8 @@ SILHOUETTE, AUC = "silhouette", "auc"
 ENDING_RANDOM_FOLDS = "_random_folds"
 RANDOM_FOLDS = PROBE_MACRO_F1 + ENDING_RANDOM_FOLDS
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
-UPPER_QUANTILE = (1 + LEVEL) / 2
+ALL_RIGHT = (1 - LEVEL) / 2
+"""The lower bound of a perfect score is at most that of n successes in n (Clopper and Pearson 1934)."""
 
 
 def score_layer(
@@ -69,6 +69,8 @@ def score_layer(
         if not design.has_interval:
             values = np.full(len(values), np.nan)
         low, high = percentile_interval(values)
+        if design.level != "cell" and estimate == 1:
+            low = min(low, ALL_RIGHT ** (1 / len(design.units)))
         shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
         row = subject.row(
             metric,
@@ -84,27 +86,10 @@ def score_layer(
         scored.resamples[metric] = values
         scored.resamples[metric + CHOSEN_ON] = measure(splits.first)
         scored.resamples[metric + SCORED_ON] = measure(splits.second)
+    if settings.novel and NOVEL not in measures:
+        why = f"needs {MIN_LABELS} labels of cells; there are {design.n_types}, of level {design.level}"
+        scored.rows += [subject.row(name, status="undefined", reason=why) for name in (NOVEL, NOVEL_KNN)]
     return scored
-
-
-def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
-    """Values of a score in resamples of the units that are tested, and of those that trained.
-
-    Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
-    training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
-    what they lose is given back. For few units the values are spread as Student's t is wider than the normal
-    distribution. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
-    """
-    n_units = counts.shape[1]
-    everyone = np.ones(n_units)
-    estimate = measure(everyone)
-    measures = refits or [measure]
-    values = np.empty(len(counts))
-    for turn, refit in enumerate(measures):
-        values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
-    centre = np.mean([refit(everyone) for refit in measures])
-    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
-    return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
 def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats, Design, list[str]]:
@@ -115,7 +100,7 @@ def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats,
     embedded = design.among(finite)
     in_fold = np.zeros((design.n_types, int(design.folds.max()) + 1), dtype=bool)
     in_fold[embedded.types, embedded.folds] = True
-    if in_fold.sum(axis=1).min() < 2:
+    if design.level != "donor" and in_fold.sum(axis=1).min() < 2:
         refused = f"the model refused {n_refused} of {len(finite)} cells"
         raise NoScoreError("undefined", f"{refused}, so that a label is left in fewer than two folds")
     vectors = vectors[finite]
@@ -158,6 +143,8 @@ def _cell_measures(
         if n_types == 2:
             measures[AUC + ENDING_RANDOM_FOLDS] = (_auc(design.types, leaking[0], design), [], [])
         failed += n_failed
+    if settings.novel and n_types >= MIN_LABELS:
+        measures |= novel_measures(vectors, design, settings)
     return measures, failed
 
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from layerscope.settings import UNIQUE, Metric, Resampled, Settings
+from layerscope.settings import UNIQUE, Metric, Resampled, Settings, keys_among
 
+SIDES = ("column", "from", "to")
 GroupColumn = Literal["donor", "study", "batch", "sample", "replicate", "clone"]
+
+
+def _whole(sides: dict[str, str]) -> dict[str, str]:
+    """Refuse a transfer that lacks a key, or goes nowhere."""
+    for key in SIDES:
+        if key not in sides:
+            raise ValueError(f"the key {key!r} is missing; expected column, from and to")
+    if sides["from"] == sides["to"]:
+        raise ValueError(f"from and to are both {sides['to']!r}; name two labels of {sides['column']!r}")
+    return sides
 
 
 class LabelSettings(Resampled):
@@ -45,6 +56,17 @@ class LabelSettings(Resampled):
     are no more."""
     refits: int = Field(default=20, ge=0)
     """Bootstrap resamples of the training cells, each with everything re-run, for the interval."""
+    transfer: Annotated[dict[str, str], keys_among(*SIDES), AfterValidator(_whole)] | None = None
+    """Fit to cells of one label of another column, test on those of another: `{column: stim, from: ctrl, to:
+    stim}`. Both are cells of this condition. Rows of the transfer stand in place of the usual ones."""
+    novel: bool = False
+    """Leave each label out of training in turn, and score how well its cells are known to be of none of the
+    others."""
+
+    @property
+    def transfer_column(self) -> str | None:
+        """Column that tells the sides of a transfer apart."""
+        return self.transfer["column"] if self.transfer else None
 
 
 class LabelProtocols(Settings):

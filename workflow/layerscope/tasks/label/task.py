@@ -12,11 +12,13 @@ TASK = Task(
     title="How well each layer tells labels apart",
     keeps="cells of different labels apart",
     settings=LabelProtocols,
-    column_settings=("column",),
+    column_settings=("column", "transfer_column"),
     keywords={"label": "column", "group": "donor"},
     strata=("cell_type", "donor", "batch"),
     has_reference=False,
-    primary={"strict": ("donor_auc", "donor_balanced_accuracy", "auc", "probe_macro_f1")},
+    primary={
+        "strict": ("transfer_macro_f1", "donor_auc", "donor_balanced_accuracy", "auc", "probe_macro_f1")
+    },
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "
         "these donors or batches alone), with refits of the probe; over donors where labels were given to "
@@ -28,6 +30,13 @@ TASK = Task(
             "The score says how well a linear probe, fitted to that layer in some cells, names the labels "
             "of cells of other donors or batches (where there are any): F1 averaged over labels, 1 "
             "is every cell right; chance is what shuffled labels give, not 0.",
+            zero_is_chance=False,
+        ),
+        "transfer_macro_f1": Metric(
+            "Macro F1 of a linear probe on the other side",
+            "The score says how well a linear probe, fitted to that layer in cells of one side (a state, a "
+            "study, a species), names the labels of cells of the other: F1 averaged over labels, 1 is every "
+            "cell right; chance is what shuffled labels give, not 0.",
             zero_is_chance=False,
         ),
         "auc": Metric(

@@ -118,6 +118,7 @@ class _Predicted:
         }
         if design.n_types > 2:
             return measures
-        scores, positive = np.asarray(means[:, design.positive]), label == design.positive
+        scores = means[:, design.positive].astype(np.float64)
+        positive = label == design.positive
         of_donors = auc_within(scores, positive, np.zeros_like(label), donors, self._n_units)
         return {"donor_auc": of_donors, **measures}

@@ -1,0 +1,35 @@
+"""Resampled values of a score, spread as few units and refitted probes demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
+
+from layerscope.statistics.intervals import LEVEL
+from layerscope.tasks.label.measures import Measure
+
+Floats = npt.NDArray[np.float64]
+UPPER_QUANTILE = (1 + LEVEL) / 2
+
+
+def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
+    """Values of a score in resamples of the units that are tested, and of those that trained.
+
+    Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
+    training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
+    what they lose is given back. For few units the values are spread as Student's t is wider than the normal
+    distribution. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
+    """
+    n_units = counts.shape[1]
+    everyone = np.ones(n_units)
+    estimate = measure(everyone)
+    measures = refits or [measure]
+    values = np.empty(len(counts))
+    for turn, refit in enumerate(measures):
+        values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
+    centre = np.mean([refit(everyone) for refit in measures])
+    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
+    return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
