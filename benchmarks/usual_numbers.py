@@ -41,7 +41,7 @@ Row = tuple[str, str, str, str]
 """What is measured; with true labels; with labels that mean nothing; what layerscope says."""
 N_COMPONENTS = 50
 NEIGHBOURS = 15
-LABEL = next(name for name in ("label", "cell_type") if name in TASKS)
+LABEL = "label"
 
 
 def log_expression(cells: anndata.AnnData) -> Floats:
