@@ -13,9 +13,8 @@ from scipy import sparse
 
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.response.reference import make_reference
-from layerscope.tasks.response.scores import METRIC, ceiling_of, score_layer
+from layerscope.tasks.response.scores import METRIC, Screen, score_layer
 from layerscope.tasks.response.settings import ResponseSettings
-from layerscope.tasks.response.targets import folds_of
 from layerscope.tasks.screens.design import deal_design
 from layerscope.tasks.screens.sums import sum_layer
 
@@ -58,7 +57,8 @@ def simulate(scenario: Scenario, n_targets: int, settings: ResponseSettings, see
     )
     genes = pd.DataFrame(index=[f"gene{number}" for number in range(GENES)])
     reference = make_reference(expression, genes, obs, design, genes.index, settings, seed)
-    ceiling = ceiling_of(reference, folds_of(reference.targets, settings.folds), settings)
+    compared = Screen(reference, settings)
+    ceiling = compared.ceiling()
     shared = 2.0 * random.normal(size=(len(owner), WIDTH))
     subject = Subject(
         condition="c", model="m", layer="01", depth=0.0, task="response", protocol="strict", seed=seed
@@ -68,7 +68,7 @@ def simulate(scenario: Scenario, n_targets: int, settings: ResponseSettings, see
         # every layer sees the same of a cell, more or less of it, and has noise of its own
         matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
         made = score_layer(
-            sum_layer(matrix, design), matrix[reference.cells.rows], reference, ceiling, settings, subject
+            sum_layer(matrix, design), matrix[reference.cells.rows], compared, ceiling, subject
         )
         values = [made.resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([made.rows[0].estimate]), *values))

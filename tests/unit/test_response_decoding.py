@@ -146,7 +146,7 @@ def test_the_scale_of_a_layer_changes_nothing(
     for scale in (1e-3, 1e3):
         kernels = [kernel(layer * factor)[None] for factor in (1.0, scale)]
         chosen = [choose_penalties(own, truth, folds, penalties) for own in kernels]
-        np.testing.assert_array_equal(*chosen)
+        np.testing.assert_array_equal(chosen[0], chosen[1])
         first, second = (decode(own, truth, folds, chosen[0])[0] for own in kernels)
         np.testing.assert_allclose(first.missed, second.missed, rtol=1e-6)
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.tables import Score, Subject
-from layerscope.tasks.cell_type.measures import macro_f1
 from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import Design
 from layerscope.tasks.integration.jackknife import Parts
@@ -29,6 +28,7 @@ from layerscope.tasks.integration.scib import (
 )
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.jobs import Scored
+from layerscope.tasks.label.measures import macro_f1
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -109,7 +109,7 @@ def fitted(kernel: Array, train: Mask, penalty: float) -> Array:
     slopes = np.linalg.solve(inside + ridge[:, None, None] * np.eye(size), centred[:, train])
     weights = np.zeros((n, n_perturbations, n_perturbations))
     weights[:, :, train] = np.swapaxes(slopes, -1, -2)
-    return weights + (1 - weights.sum(axis=-1, keepdims=True)) * mean
+    return np.asarray(weights + (1 - weights.sum(axis=-1, keepdims=True)) * mean)
 
 
 def decode(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> tuple[Errors, Array]:

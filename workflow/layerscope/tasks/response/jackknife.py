@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from layerscope.chance import generator
 from layerscope.statistics.intervals import LEVEL
-from layerscope.statistics.resampling import bootstrap_counts
 
 Array = NDArray[np.float64]
 UPPER_QUANTILE = (1 + LEVEL) / 2
@@ -51,21 +51,21 @@ class Ratio:
         """The score of all targets."""
         return float(self(np.ones(len(self.above))))
 
-    def resampled(self, counts: NDArray[np.integer]) -> Array:
-        """Values in bootstrap resamples of the targets, to first order, by the jackknife's influences.
+    def resampled(self, draws: Array) -> Array:
+        """Values that vary as the score would with other targets, by the jackknife's influences.
 
-        Values are spread as Student's t is wider than the normal distribution. ``counts`` says how often each
-        target is drawn, shape ``(n_resamples, n_targets)``.
+        ``draws`` are of :func:`target_draws`. Values are spread as Student's t is wider than the normal
+        distribution.
         """
         above = self.above.sum() - self.above + self.above_moved
         without = _divided(above, self.below.sum() - self.below + self.below_moved)
         everyone = self.above.sum() / self.below.sum()
         if self.explained:
-            without, everyone = np.sqrt(without), math.sqrt(everyone)
+            without, everyone = np.sqrt(np.maximum(without, 0)), math.sqrt(everyone)
         n_targets = len(without)
         influence = math.sqrt((n_targets - 1) / n_targets) * (without.mean() - without)
         wider = stdtrit(n_targets - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
-        values = everyone + wider * ((counts - 1.0) @ influence)
+        values = everyone + wider * (draws @ influence)
         return np.asarray(1 - np.maximum(values, 0) ** 2 if self.explained else np.minimum(values, 1))
 
 
@@ -75,7 +75,15 @@ def _divided(above: Array, below: Array) -> Array:
     return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
 
 
-def target_draws(targets: list[str], seed: int, n_resamples: int) -> NDArray[np.int32]:
-    """How often each target is drawn in each bootstrap resample, ``(n_resamples, n_targets)``."""
-    blocks = bootstrap_counts(seed, targets, n_resamples)
-    return np.concatenate([np.empty((0, len(targets)), dtype=np.int32), *blocks])
+def target_draws(targets: list[str], seed: int, n_resamples: int) -> Array:
+    """A standard normal number for each target in each resample, the same for every layer and model.
+
+    Shape ``(n_resamples, n_targets)``. Not counts of a bootstrap: a score that hangs on few targets has
+    influences with long tails, and quantiles of so few draws of those would be too narrow.
+    """
+    random = generator(seed, targets, "multipliers")
+    draws = np.empty((n_resamples, len(targets)))
+    draws[:, np.argsort(np.asarray(targets, dtype=np.str_), kind="stable")] = random.standard_normal(
+        draws.shape
+    )
+    return draws

@@ -21,8 +21,7 @@ from layerscope.tasks.response.reference import (
     why_undefined,
     write_reference,
 )
-from layerscope.tasks.response.scores import METRICS, ceiling_of, score_layer
-from layerscope.tasks.response.targets import folds_of
+from layerscope.tasks.response.scores import METRICS, Screen, score_layer
 from layerscope.tasks.screens.design import deal_design, read_design, write_design
 from layerscope.tasks.screens.sums import sum_layer
 
@@ -53,10 +52,9 @@ def reference(job: ReferenceJob) -> None:
     control = obs["is_control"].to_numpy(dtype=bool)
     expression, chosen = read_log_expression(job.cells, control, settings.most_genes)
     effects = make_reference(expression, genes.iloc[chosen], obs, design, names, settings, job.seed)
-    folds = folds_of(effects.targets, settings.folds)
     write_design(job.folder / DESIGN, design)
     write_reference(job.folder / EFFECTS, effects)
-    write_ceiling(job.folder / CEILING, ceiling_of(effects, folds, settings))
+    write_ceiling(job.folder / CEILING, Screen(effects, settings).ceiling())
 
 
 def score(job: ScoringJob) -> Scored:
@@ -72,9 +70,10 @@ def score(job: ScoringJob) -> Scored:
             f"{folder}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
             "delete it and run again"
         )
-    sums = sum_layer(layer.matrix, design)
-    ceiling = read_ceiling(folder / CEILING)
-    return score_layer(sums, layer.matrix[effects.cells.rows], effects, ceiling, job.settings, subject)
+    vectors, screen = layer.matrix[effects.cells.rows], Screen(effects, job.settings)
+    return score_layer(
+        sum_layer(layer.matrix, design), vectors, screen, read_ceiling(folder / CEILING), subject
+    )
 
 
 def write_ceiling(path: Path, ceiling: dict[str, Ratio]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,35 +48,48 @@ ROUNDING_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
-class Halves:
-    """Halves of the cells that are decoded from, and the effects on genes in those that are decoded."""
+class Screen:
+    """What layers are compared with, and how: the reference of a screen and the settings of the task."""
 
-    kernels: Array  # (n_folds or 1, n, n_perturbations, n_perturbations)
-    effects: Array  # (n, n_perturbations, n_genes)
-    truth: Truth
+    reference: Reference
+    settings: ResponseSettings
 
-    @classmethod
-    def of(
-        cls, kernels: Array, effects: NDArray[np.floating], scale: Array, reference: Reference, folds: Folds
-    ) -> Halves:
-        """From kernels of effects, and effects on genes, splits x 2 x perturbations x genes."""
-        of_halves = by_half(effects).astype(np.float64)
-        return cls(kernels, of_halves, Truth.of(of_halves, scale, reference.own_genes, folds))
+    @cached_property
+    def folds(self) -> Folds:
+        """Targets that are held out together."""
+        return folds_of(self.reference.targets, self.settings.folds)
 
-    def scores(self, folds: Folds, settings: ResponseSettings, jackknife: bool = True) -> dict[str, Ratio]:
-        """Scores by metric; without the jackknife they cannot be resampled."""
-        penalty = choose_penalties(self.kernels, self.truth, folds, settings.penalties)
-        errors, weights = decode(self.kernels, self.truth, folds, penalty)
+    def scores(
+        self, kernels: Array, effects: NDArray[np.floating], labelling: int = 0, jackknife: bool = False
+    ) -> dict[str, Ratio]:
+        """Scores by metric.
+
+        Parameters
+        ----------
+        kernels
+            Products between perturbations' effects in the halves of the cells that are decoded from, shape
+            ``(n_folds or 1, n, n_perturbations, n_perturbations)``.
+        effects
+            Effects on genes in the halves that are decoded, splits x 2 x perturbations x genes.
+        labelling
+            0 the true labels, from 1 the shuffles.
+        jackknife
+            Whether the scores can be resampled.
+        """
+        folds, of_halves = self.folds, by_half(effects)
+        truth = Truth.of(of_halves, self.reference.scale[labelling], self.reference.own_genes, folds)
+        penalty = choose_penalties(kernels, truth, folds, self.settings.penalties)
+        errors, weights = decode(kernels, truth, folds, penalty)
         nothing = np.zeros(len(folds.units))
         changes = Changes(nothing, nothing, nothing)
         if jackknife:
-            changes = changes_without(self.kernels, self.truth, folds, penalty)
+            changes = changes_without(kernels, truth, folds, penalty)
 
         def summed(values: Array) -> Array:
-            return np.bincount(folds.unit, values, len(folds.units))
+            return np.bincount(folds.unit, values, len(folds.units)).astype(np.float64)
 
         effect, size = summed(errors.effect), summed(np.ones(len(folds.unit)))
-        correlation = summed(pearson_from_control(weights, self.effects))
+        correlation = summed(pearson_from_control(weights, of_halves))
         return {
             METRIC: Ratio(summed(errors.missed), effect, changes.missed, changes.effect, explained=True),
             CENTROIDS: Ratio(summed(errors.further), size, changes.further, nothing),
@@ -83,36 +97,42 @@ class Halves:
             PEARSON: Ratio(correlation, size, nothing, nothing),
         }
 
+    def ceiling(self) -> dict[str, Ratio]:
+        """Scores of effects on genes in one half that are decoded from those in the other."""
+        effects, scale = self.reference.effects, self.reference.scale[0]
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        kernels = np.array([kernel(by_half(effects) * of_fold) for of_fold in inverse])
+        scores = self.scores(kernels, effects[:, ::-1], jackknife=True)
+        return {metric: scores[metric] for metric in (METRIC, CENTROIDS)}
 
-def ceiling_of(reference: Reference, folds: Folds, settings: ResponseSettings) -> dict[str, Ratio]:
-    """Scores of effects on genes in one half that are decoded from those in the other, by the same ridge."""
-    effects, scale = reference.effects.astype(np.float64), reference.scale[0]
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    kernels = np.array([kernel(by_half(effects) * of_fold) for of_fold in inverse])
-    scores = Halves.of(kernels, effects[:, ::-1], scale, reference, folds).scores(folds, settings)
-    return {metric: scores[metric] for metric in (METRIC, CENTROIDS)}
+    def scores_of_layer(self, layer: LayerSums, labelling: int) -> dict[str, Ratio]:
+        """Scores by metric under one labelling, from swapped halves of the cells, and from the same cells."""
+        effects = self.reference.shuffled[labelling - 1] if labelling else self.reference.effects
+        first = self.reference.first[: len(effects)]
+        kernels = kernel(by_half(half_effects(*layer.by_bucket(labelling, first.shape[1]), first)))[None]
+        scores = self.scores(kernels, effects[:, ::-1], labelling, jackknife=labelling == 0)
+        return scores | {SAME_CELLS: self.scores(kernels, effects, labelling)[METRIC]}
 
 
-def by_half(effects: NDArray[np.floating]) -> NDArray[np.floating]:
+def by_half(effects: NDArray[np.floating]) -> Array:
     """Splits x 2 x perturbations x columns as halves x perturbations x columns."""
-    return effects.reshape(-1, *effects.shape[2:])
+    return np.asarray(effects.reshape(-1, *effects.shape[2:]), dtype=np.float64)
 
 
 def score_layer(
     layer: LayerSums,
     vectors: NDArray[np.floating],
-    reference: Reference,
+    screen: Screen,
     ceiling: dict[str, Ratio],
-    settings: ResponseSettings,
     subject: Subject,
 ) -> Scored:
     """Score a layer from sums of its cells in every group of the design.
 
     ``vectors`` are its single cells of ``reference.cells``, for the number that is reported of these.
     """
+    reference, settings, folds = screen.reference, screen.settings, screen.folds
     n_buckets = reference.first.shape[1]
     n_cells = int(layer.counts[0, n_buckets:].sum())
-    folds = folds_of(reference.targets, settings.folds)
 
     def row(metric: str, **values: object) -> Score:
         return subject.row(metric, n_cells=n_cells, n_items=len(folds.units), **values)
@@ -120,11 +140,8 @@ def score_layer(
     reason = why_not(layer, n_buckets)
     if reason:
         return Scored([row(metric, status="undefined", reason=reason) for metric in METRICS])
-    scores = scores_of(layer, 0, reference.effects, reference, folds, settings)
-    null = [
-        scores_of(layer, 1 + shuffle, effects, reference, folds, settings)
-        for shuffle, effects in enumerate(reference.shuffled)
-    ]
+    scores = screen.scores_of_layer(layer, 0)
+    null = [screen.scores_of_layer(layer, 1 + shuffle) for shuffle in range(len(reference.shuffled))]
     draws = target_draws(folds.units, subject.seed, settings.resamples)
     splits = Splits.of(folds.units, subject.seed, settings.splits, len(folds.units))
     scored = Scored()
@@ -150,23 +167,6 @@ def score_layer(
     return scored
 
 
-def scores_of(
-    layer: LayerSums,
-    labelling: int,
-    effects: NDArray[np.floating],
-    reference: Reference,
-    folds: Folds,
-    settings: ResponseSettings,
-) -> dict[str, Ratio]:
-    """Scores by metric under one labelling, from swapped halves of the cells, and from the same cells."""
-    first, scale = reference.first[: len(effects)], reference.scale[labelling]
-    kernels = kernel(by_half(half_effects(*layer.by_bucket(labelling, first.shape[1]), first)))[None]
-    swapped = Halves.of(kernels, effects[:, ::-1], scale, reference, folds)
-    scores = swapped.scores(folds, settings, jackknife=labelling == 0)
-    same = Halves.of(kernels, effects, scale, reference, folds).scores(folds, settings, jackknife=False)
-    return scores | {SAME_CELLS: same[METRIC]}
-
-
 def why_not(layer: LayerSums, n_buckets: int) -> str:
     """Why the layer has no score; empty if it has one."""
     sums, cells = layer.by_bucket(0, n_buckets)
@@ -179,7 +179,7 @@ def why_not(layer: LayerSums, n_buckets: int) -> str:
     return ""
 
 
-def _share(row: Row, score: Ratio, ceiling: Ratio, draws: NDArray[np.int32]) -> Score:
+def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
     of_ceiling = ceiling.resampled(draws)
     low, high = percentile_interval(of_ceiling)
