@@ -19,7 +19,7 @@ from layerscope.statistics.layer_choice import StudyChoice, choose_layers
 from layerscope.statistics.representations import choose_representations, compared_representations
 from layerscope.statistics.verdict import verdict, verdict_on_representations
 from layerscope.tables import Score
-from layerscope.tasks.catalogue import TASKS, guard_of
+from layerscope.tasks.catalogue import TASKS, guard_of, primary_metrics
 
 AHEAD, BEHIND, UNSURE = (
     Difference(0.2, 0.1, 0.3, 0.001),
@@ -144,8 +144,8 @@ def test_tasks_without_a_second_metric_have_no_guard() -> None:
         [
             asdict(
                 Score(
-                    **integration_cells.ABOUT | {"task": "cell_type", "model": "big", "layer": layer},
-                    metric="probe_macro_f1",
+                    **integration_cells.ABOUT | {"task": "trajectory", "model": "big", "layer": layer},
+                    metric=primary_metrics("trajectory", "strict")[0],
                     estimate=0.5,
                 )
             )
