@@ -1,7 +1,7 @@
 """Do the statistics keep their promises? Simulated studies whose truth is known, scored by protocol strict.
 
-``trajectory_calibration.py``, ``perturbation_calibration.py`` and ``cell_type_calibration.py`` draw and score
-the studies; the last only if asked for (``--tasks cell_type``). Printed, and written if asked: how often an
+``trajectory_calibration.py``, ``perturbation_calibration.py`` and ``label_calibration.py`` draw and score
+the studies; the last only if asked for (``--tasks label``). Printed, and written if asked: how often an
 interval holds the true value, how often a layer is claimed to beat the final one where none does, and how
 often where one does.
 
@@ -39,7 +39,7 @@ from layerscope.statistics.multiple_testing import confidence_set, max_t  # noqa
 from layerscope.tables import write_table  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
-TASKS = ("perturbation", "trajectory", "cell_type", "response", "time")
+TASKS = ("perturbation", "trajectory", "label", "response", "time")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Do the two columns of an integration keep their promises? Simulated batches whose truth is known.
 
 Each study draws cells anew; nothing but noise differs between studies. Three batches are the same in all
-studies, since the interval of so few is for these alone; twelve are drawn anew with the cells. A model has three
-layers, each with so much of the types, and of what parts the batches.
+studies, since the interval of so few is for these alone; twelve are drawn anew with the cells. A model has
+three layers, each with so much of the types, and of what parts the batches.
 
     python benchmarks/integration_calibration.py --studies 200 --processes 2
 
-Printed for both columns: how often intervals hold the true value (the mean over further studies), and how often
-a layer is claimed to be better than the final one, of either column at no loss of the other.
+Printed for both columns: how often intervals hold the true value (the mean over further studies), and how
+often a layer is claimed to be better than the final one, of either column at no loss of the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from layerscope.tasks.integration.scores import BIOLOGY, MIXING, biology_of, lay
 from layerscope.tasks.integration.settings import IntegrationSettings
 
 SETTINGS = IntegrationSettings(resamples=500, shuffles=5, neighbours=45, cells_per_batch=10)
-QUICK = SETTINGS.model_copy(update={"resamples": 1, "halvings": 2})
+QUICK = SETTINGS.model_copy(update={"resamples": 1, "parts": 2})
 SHARES = (0.35, 0.25, 0.2, 0.2)
 WIDTH = 12
 CELLS = {3: 480, 12: 960}

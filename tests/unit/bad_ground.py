@@ -227,10 +227,10 @@ STEPS: dict[str, Step] = {
         protocol="paper",
         settings={"resamples": 100, "splits": 10},
     ),
-    "score_cell_type": script(
+    "score_label": script(
         score_layer.main,
         **SCORING | SCORES | LINE,
-        task="cell_type",
+        task="label",
         protocol="strict",
         settings={"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2},
     ),

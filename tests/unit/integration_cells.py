@@ -13,7 +13,7 @@ from layerscope.tasks.integration.design import design_of
 from layerscope.tasks.integration.scores import score_layer
 from layerscope.tasks.integration.settings import IntegrationSettings
 
-QUICK = {"resamples": 200, "shuffles": 5, "halvings": 6, "neighbours": 30}
+QUICK = {"resamples": 200, "shuffles": 5, "parts": 10, "neighbours": 30}
 ABOUT: dict[str, Any] = {
     "condition": "blood",
     "model": "model",

@@ -158,6 +158,10 @@ def test_a_models_own_rows_stay_as_they_are(study):
     assert (study / "alignment.tsv").read_text().splitlines()[: len(own)] == own
 
 
+def test_without_baselines_the_models_tables_are_joined(study):
+    assert len(aligned(study, baselines=())) == 2 * 4 * 4
+
+
 def test_the_value_does_not_depend_on_which_other_baselines_there_are(study):
     key = ["condition", "layer", "other_model", "other_layer"]
     both, one = (aligned(study, names).set_index(key)["cka"] for names in (("twin", "wide"), ("wide",)))

@@ -65,14 +65,14 @@ def test_rows_from_cells_to_scores_are_those_of_the_scripts(tmp_path: Path, held
     columns = {"cell_type": "kind", "donor": "patient"}
     scoring = {"resamples": 100, "splits": 10, "shuffles": 3, "refits": 2}
 
-    settings = json.dumps({"task": "cell_type", "columns": columns, **chosen})
+    settings = json.dumps({"task": "label", "columns": columns, **chosen})
     words = ["--input", f"{tmp_path}/given.h5ad", "--settings", settings, "--condition", "cells"]
     words += ["--summary", f"{tmp_path}/summary.tsv", "--obs", f"{tmp_path}/obs.parquet"]
     prepare_cells.main([*words, "--output", f"{tmp_path}/prepared.h5ad"])
     layers = study.extract("scgpt.h5ad", cells=tmp_path / "prepared.h5ad", seed=1)
     tables = []
     for layer in read_layers(layers):
-        words = ["--task", "cell_type", "--protocol", "strict", "--condition", "cells", "--model", "scgpt"]
+        words = ["--task", "label", "--protocol", "strict", "--condition", "cells", "--model", "scgpt"]
         words += ["--layer", layer, "--embeddings", str(layers), "--cells", f"{tmp_path}/obs.parquet"]
         words += ["--settings", json.dumps(scoring), "--seed", "1", "--output", f"{tmp_path}/scores.tsv"]
         score_layer.main([*words, "--resamples", f"{tmp_path}/scores.npz"])
@@ -80,7 +80,7 @@ def test_rows_from_cells_to_scores_are_those_of_the_scripts(tmp_path: Path, held
 
     cells: Any = adata if held == "in memory" else tmp_path / "given.h5ad"
     ours = embedded(study, cells, **chosen)
-    scores = ls.score(cells, ours, task="cell_type", label="kind", group="patient", **chosen, **scoring)
+    scores = ls.score(cells, ours, task="label", label="kind", group="patient", **chosen, **scoring)
     expected = pd.concat(tables, ignore_index=True)
     pd.testing.assert_frame_equal(scores.table, expected, check_dtype=False, rtol=0, atol=1e-4)
     assert set(scores.table["layer"]) == {"00", "01", "02", "official"}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import anndata
-import cell_type_cells
+import label_cells
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,15 +23,15 @@ QUICK = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
 
 
 def adata(noise: float = 0.0) -> anndata.AnnData:
-    obs = cell_type_cells.cells()
+    obs = label_cells.cells()
     obsm = {
-        f"m_layer_{number:02d}": cell_type_cells.clusters(obs["cell_type"], spread)
+        f"m_layer_{number:02d}": label_cells.clusters(obs["cell_type"], spread)
         for number, spread in ((1, 4.0), (2, 1.5), (3, 4.0))
     }
     random = np.random.default_rng(0)
     obsm["X_noise"] = random.normal(size=(len(obs), 8)).astype(np.float32)
     obsm["X_other_noise"] = random.normal(size=(len(obs), 8)).astype(np.float32)
-    obsm["X_scVI"] = cell_type_cells.clusters(obs["cell_type"], 1.0)
+    obsm["X_scVI"] = label_cells.clusters(obs["cell_type"], 1.0)
     return anndata.AnnData(obs=obs, obsm=obsm)
 
 
@@ -39,7 +39,7 @@ LAYERS = ["m_layer_01", "m_layer_02", "m_layer_03"]
 
 
 def scored(*keys: str, condition: str = "blood") -> ls.Scores:
-    return ls.score(adata(), list(keys), task="cell_type", condition=condition, **QUICK)
+    return ls.score(adata(), list(keys), task="label", condition=condition, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_better_layer_is_named(layered: ls.Scores) -> None:
 def test_conditions_and_models_have_a_row_each(layered: ls.Scores) -> None:
     chosen = ls.recommend(layered + scored(*LAYERS, condition="bone"))
     assert chosen.verdict == {
-        (condition, "cell_type", "strict", "m"): "use_layer" for condition in ("blood", "bone")
+        (condition, "label", "strict", "m"): "use_layer" for condition in ("blood", "bone")
     }
     assert [one.verdict for one in chosen] == ["use_layer"] * 2
     assert set(chosen.table["condition"]) == {"blood", "bone"}
@@ -137,4 +137,4 @@ AHEAD, BEHIND, UNTOLD = Difference(0.1, 0.05, 0.15, 0.001), Difference(-0.1, -0.
 )
 def test_every_verdict_has_its_reason(known: dict[str, object], word: str) -> None:
     about = {"best": BEST, "final": FINAL, **known}
-    assert verdict(LayerChoice("c", "cell_type", "strict", "probe_macro_f1", "m", 6, **about)) == word
+    assert verdict(LayerChoice("c", "label", "strict", "probe_macro_f1", "m", 6, **about)) == word

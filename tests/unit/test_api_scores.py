@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
-import cell_type_cells
+import label_cells
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,23 +42,26 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
         "shuffles": 2,
         "permutations": 99,
     },
-    ("cell_type", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
-    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "halvings": 4},
+    ("label", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "parts": 5},
+    ("time", "strict"): {"resamples": 100, "splits": 10, "dealings": 50, "shuffles": 3, "refits": 3},
     ("response", "strict"): {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
 }
 OTHER_NAMES = {
     "trajectory": {"time": "day", "batch": "lane"},
     "perturbation": {"perturbation": "target", "guide": "sgRNA"},
-    "cell_type": {"cell_type": "kind", "donor": "patient"},
+    "label": {"cell_type": "kind", "donor": "patient"},
     "integration": {"cell_type": "kind", "batch": "chemistry"},
     "response": {"perturbation": "target", "guide": "sgRNA"},
+    "time": {"time": "day", "donor": "patient"},
 }
 MORE: dict[str, dict[str, Any]] = {
     "trajectory": {"time_order": ["Day3", "Day10", "Day17"]},
     "perturbation": {"control": "non-targeting"},
-    "cell_type": {},
+    "label": {},
     "integration": {},
     "response": {"control": "non-targeting"},
+    "time": {"time_order": ["Day3", "Day10", "Day17"]},
 }
 
 
@@ -68,8 +71,10 @@ def cells_of(task: str) -> anndata.AnnData:
         adata = experiment(n_modules=7, cells_per_guide=20) if task == "response" else experiment()
         adata.obs = adata.obs.drop(columns="is_control")
     else:
-        obs = trajectory_cells.cells()[0] if task == "trajectory" else cell_type_cells.cells()
+        obs = trajectory_cells.cells()[0] if task == "trajectory" else label_cells.cells()
         obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
+        days = [f"Day{3 + 7 * (int(name.removeprefix('donor ')) % 3)}" for name in obs.get("donor", [])]
+        obs = obs.assign(time=days) if task == "time" else obs
         counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
         adata = anndata.AnnData(sparse.csr_matrix(counts), obs=obs)
         adata.var_names = [f"G{number}" for number in range(40)]
@@ -81,7 +86,9 @@ def layers_of(task: str, adata: anndata.AnnData) -> dict[str, np.ndarray]:
     if task == "trajectory":
         obs, fate = trajectory_cells.cells()
         return {f"{n:02d}": trajectory_cells.layer(obs, fate, noise) for n, noise in ((1, 0.5), (2, 0.1))}
-    values = logged(adata) if TASKS[task].of_screens else cell_type_cells.clusters(adata.obs["kind"], 2.0)
+    values = logged(adata) if TASKS[task].of_screens else None
+    if values is None:
+        values = label_cells.clusters(adata.obs["patient" if task == "time" else "kind"], 2.0)
     noise = np.random.default_rng(1).normal(size=values.shape)
     return {"01": (values + 2 * noise).astype(np.float32), "02": values.astype(np.float32)}
 
@@ -152,15 +159,15 @@ def test_all_protocols_are_compared() -> None:
 
 @pytest.fixture(scope="module")
 def adata() -> anndata.AnnData:
-    adata = cells_of("cell_type")
-    for name, matrix in layers_of("cell_type", adata).items():
+    adata = cells_of("label")
+    for name, matrix in layers_of("label", adata).items():
         adata.obsm[f"m_layer_{name}"] = matrix
     return adata
 
 
 @pytest.fixture(scope="module")
 def expected(adata: anndata.AnnData) -> pd.DataFrame:
-    return called("cell_type", "strict", adata, layers_of("cell_type", adata)).table
+    return called("label", "strict", adata, layers_of("label", adata)).table
 
 
 def table_of(rows: np.ndarray, adata: anndata.AnnData) -> pd.DataFrame:
@@ -185,13 +192,13 @@ FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.DataFrame, form: str) -> None:
-    given = FORMS[form](adata, layers_of("cell_type", adata))
-    table = called("cell_type", "strict", adata, given).table
+    given = FORMS[form](adata, layers_of("label", adata))
+    table = called("label", "strict", adata, given).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_layers_scored_at_once_score_the_same(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    table = called("cell_type", "strict", adata, ["m_layer_01", "m_layer_02"], jobs=2).table
+    table = called("label", "strict", adata, ["m_layer_01", "m_layer_02"], jobs=2).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 
 
@@ -202,16 +209,16 @@ def test_cells_on_disk_are_scored_alike(
     adata.write_h5ad(tmp_path / "cells.h5ad")
     path = tmp_path / "cells.h5ad"
     cells = anndata.read_h5ad(path, backed="r") if held == "backed" else path
-    table = called("cell_type", "strict", cells, ["m_layer_01", "m_layer_02"]).table
+    table = called("label", "strict", cells, ["m_layer_01", "m_layer_02"]).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_label_and_group_name_columns_of_any_name(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    settings = QUICK["cell_type", "strict"]
+    settings = QUICK["label", "strict"]
     scores = ls.score(
         adata,
         ["m_layer_01", "m_layer_02"],
-        task="cell_type",
+        task="label",
         label="kind",
         group="patient",
         condition="blood",
@@ -231,7 +238,7 @@ def test_cells_without_values_are_scored_where_labels_suffice(
     elif held == "a zarr store":
         bare.write_zarr(tmp_path / "bare.zarr")
         bare = tmp_path / "bare.zarr"
-    table = called("cell_type", "strict", bare, ["m_layer_01", "m_layer_02"]).table
+    table = called("label", "strict", bare, ["m_layer_01", "m_layer_02"]).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
 
 
@@ -240,21 +247,21 @@ def test_nothing_that_is_given_is_changed(adata: anndata.AnnData) -> None:
         return pickle.dumps((adata.X, adata.obs, adata.var, dict(adata.obsm), dict(adata.uns)))
 
     before = state()
-    called("cell_type", "strict", adata, ["m_layer_01"])
+    called("label", "strict", adata, ["m_layer_01"])
     assert state() == before
 
 
 def test_other_names_are_models_of_their_own(adata: anndata.AnnData) -> None:
-    layers = layers_of("cell_type", adata)
+    layers = layers_of("label", adata)
     given = {"X_pca": layers["01"], "scgpt_layer_2": layers["02"], "scgpt_official": layers["02"]}
-    table = called("cell_type", "strict", adata, given).table
+    table = called("label", "strict", adata, given).table
     pairs = set(table[["model", "layer"]].itertuples(index=False, name=None))
     assert pairs == {("X_pca", "official"), ("scgpt", "02"), ("scgpt", "official")}
 
 
 def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    one = called("cell_type", "strict", adata, ["m_layer_01"])
-    other = called("cell_type", "strict", adata, {"X_scVI": adata.obsm["m_layer_02"]})
+    one = called("label", "strict", adata, ["m_layer_01"])
+    other = called("label", "strict", adata, {"X_scVI": adata.obsm["m_layer_02"]})
     both = one + other
     assert len(both.table) == len(one.table) + len(other.table)
     assert "X_scVI" in both._repr_html_() and "<table" in both._repr_html_()
@@ -270,7 +277,9 @@ def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.D
         ("m_layer_01", {"folds": 1}, ConfigError, "folds: found 1; expected at least 2"),
         ("m_layer_01", {"jobs": 0}, ConfigError, "jobs: found 0"),
         ("m_layer_01", {"task": "cell_types"}, ConfigError, "no task 'cell_types'"),
-        ("m_layer_01", {"protocol": "paper"}, ConfigError, "no cell_type protocol 'paper'"),
+        ("m_layer_01", {"task": "cell_type"}, ConfigError, "'cell_type' is called 'label' now"),
+        ("m_layer_01", {"label": "kin"}, DataError, "did you mean 'kind'"),
+        ("m_layer_01", {"protocol": "paper"}, ConfigError, "no label protocol 'paper'"),
         ("m_layer_01", {"cell_type": "kin"}, DataError, "did you mean 'kind'"),
         ("m_layer_1", {}, DataError, "did you mean 'm_layer_01'"),
         ({"my model": np.ones((240, 2))}, {}, ConfigError, "'my model'"),
@@ -292,14 +301,14 @@ def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.D
 def test_mistakes_are_named(
     adata: anndata.AnnData, layers: Any, change: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    task, protocol = change.pop("task", "cell_type"), change.pop("protocol", "strict")
-    options = {**OTHER_NAMES["cell_type"], **QUICK["cell_type", "strict"], **change}
+    task, protocol = change.pop("task", "label"), change.pop("protocol", "strict")
+    options = {**OTHER_NAMES["label"], **QUICK["label", "strict"], **change}
     with pytest.raises(error, match=words) as raised:
         ls.score(adata, layers, task=task, protocol=protocol, **options)
     assert len(str(raised.value).splitlines()) <= 2
 
 
 def test_numbers_of_numpy_are_settings(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    settings = {name: np.int64(value) for name, value in QUICK["cell_type", "strict"].items()}
-    table = called("cell_type", "strict", adata, ["m_layer_01", "m_layer_02"], **settings).table
+    settings = {name: np.int64(value) for name, value in QUICK["label", "strict"].items()}
+    table = called("label", "strict", adata, ["m_layer_01", "m_layer_02"], **settings).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)

@@ -42,10 +42,10 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (["annotation", "donor_id", "sample"], "cell_type: possible (annotation, tested across donor_id)"),
-        (["annotation", "sample"], "cell_type: possible (annotation, tested across sample)"),
-        (["annotation"], "cell_type: possible (annotation, no donor or batch to test across)"),
-        (["sample"], "cell_type: needs a column of cell types; none looks like one"),
+        (["annotation", "donor_id", "sample"], "label: possible (annotation, tested across donor_id)"),
+        (["annotation", "sample"], "label: possible (annotation, tested across sample)"),
+        (["annotation"], "label: possible (annotation, no donor or batch to test across)"),
+        (["sample"], "label: needs a column of labels; none looks like one"),
         (["annotation", "sample"], "integration: possible (batches sample, types annotation)"),
         (["sample"], "integration: needs a column of cell types"),
         (["annotation"], "integration: needs a column of batches"),

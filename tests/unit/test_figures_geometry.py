@@ -52,7 +52,9 @@ def drawn(folder, figure, table, settings=SETTINGS, name="figure.svg"):
 
 
 def test_every_measure_condition_and_model_is_named(tmp_path):
-    text = drawn(tmp_path, "geometry", geometry())
+    models = MODELS | {"big_untrained_2": MODELS["big_untrained_1"]}
+    text = drawn(tmp_path, "geometry", geometry(), SETTINGS | {"models": models})
+    assert "2 untrained networks these are drawn: big_untrained_1." in text
     for words in (*SHOWN.values(), "Rest (simulated cells)", "Stim48hr (simulated cells)", "The big one"):
         assert words in text
     assert "untrained weights" in text

@@ -158,6 +158,12 @@ def test_a_study_of_baselines_alone_is_drawn(tmp_path):
     assert "best layer" not in svg
 
 
+def test_many_models_are_drawn_by_family_with_their_layer_numbers(tmp_path):
+    rows, settings = example.scores(MANY, seeds=1), example.settings(MANY, seeds=1)
+    svg = draw(tmp_path, "trajectory", rows=rows, settings=settings)
+    assert "Uce 33L" in svg and ">33<" in svg
+
+
 def test_a_grid_that_is_not_full_leaves_the_rest_empty(tmp_path):
     tasks = {f"D{k}": "perturbation" for k in range(5)}
     svg = draw(tmp_path, "perturbation", rows=example.scores(seeds=1, tasks=tasks))

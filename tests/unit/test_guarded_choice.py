@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import integration_cells
 import numpy as np
@@ -14,7 +16,8 @@ from layerscope.statistics.choice import Difference
 from layerscope.statistics.evidence import Model
 from layerscope.statistics.guard import weigh
 from layerscope.statistics.layer_choice import StudyChoice, choose_layers
-from layerscope.statistics.verdict import verdict
+from layerscope.statistics.representations import choose_representations, compared_representations
+from layerscope.statistics.verdict import verdict, verdict_on_representations
 from layerscope.tables import Score
 from layerscope.tasks.catalogue import TASKS, guard_of
 
@@ -57,10 +60,15 @@ def test_every_guard_is_a_metric_with_words() -> None:
 
 def chosen(biology: list[float], mixing: list[float], pca: tuple[float, float] | None = None) -> StudyChoice:
     """The choice among three layers with these scores, whose standard error is 0.02."""
-    random = np.random.default_rng(0)
-    rows, resamples = [], {}
     scores = {("big", layer): pair for layer, *pair in zip(LAYERS, biology, mixing, strict=True)}
     scores |= {("pca", "official"): list(pca)} if pca else {}
+    return choose_layers(*simulated(scores), MODELS)
+
+
+def simulated(scores: Mapping[tuple[str, str], Sequence[float]]) -> tuple[pd.DataFrame, Any]:
+    """Score rows and resamples of biology and mixing by model and layer; chance of biology is 0.3."""
+    random = np.random.default_rng(0)
+    rows, resamples = [], {}
     for (model, layer), pair in scores.items():
         about = integration_cells.ABOUT | {"model": model, "layer": layer}
         values = {}
@@ -70,7 +78,7 @@ def chosen(biology: list[float], mixing: list[float], pca: tuple[float, float] |
             null = {"null_mean": 0.3} if metric == "biology" else {}
             rows.append(asdict(Score(**about, metric=metric, estimate=estimate, **interval, **null)))
         resamples["integration", "blood", "strict", model, layer] = values
-    return choose_layers(pd.DataFrame(rows), resamples, MODELS)
+    return pd.DataFrame(rows), resamples
 
 
 @pytest.mark.parametrize(
@@ -107,6 +115,27 @@ def test_a_layer_is_better_only_at_no_loss_of_the_other(
 def test_a_baseline_is_preferred_only_at_no_loss_of_the_other(pca: tuple[float, float], word: str) -> None:
     made = chosen([0.5, 0.5, 0.85], [0.3, 0.3, 0.5], pca)
     assert verdict(made.choices[0]) == word
+
+
+@pytest.mark.parametrize(
+    ("scores", "word", "named"),
+    [
+        ({"one": (0.9, 0.2), "two": (0.9, 0.8), "three": (0.5, 0.3)}, "use_layer", "use two"),
+        ({"one": (0.95, 0.2), "two": (0.8, 0.8)}, "trade_off", "mixing has two"),
+        ({"one": (0.95, 0.8), "two": (0.8, 0.8)}, "use_layer", "use one"),
+        ({"one": (0.95, 0.5), "two": (0.3, 0.9)}, "use_layer", "use one"),  # chance is 0.3
+        ({"one": (0.9, 0.5), "two": (0.9, 0.5)}, "no_difference_shown", "cannot be told"),
+        ({"one": (0.3, 0.9), "two": (0.3, 0.2)}, "no_signal", ""),
+    ],
+)
+def test_of_representations_one_is_better_only_at_no_loss_of_the_other(
+    scores: dict[str, tuple[float, float]], word: str, named: str
+) -> None:
+    table, resamples = simulated({(name, "official"): pair for name, pair in scores.items()})
+    models = {name: Model(name, "baseline", 0) for name in scores}
+    compared = [one for _, one in compared_representations(table, resamples, models)]
+    assert [verdict_on_representations(one) for one in compared] == [word]
+    assert named in choose_representations(table, resamples, models)["recommendation"].iloc[0]
 
 
 def test_tasks_without_a_second_metric_have_no_guard() -> None:

@@ -67,14 +67,14 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_metrics_of_neighbours_are_the_references(case: Case) -> None:
     near = nearest_neighbours(case.vectors, 90)
     weights = gaussian_weights(near.distances, 30)
-    found = {
+    ours = {
         "ilisi_knn": median_lisi(near, case.batches, 3),
         "clisi_knn": 1 - median_lisi(near, case.types, 9),
         "graph_connectivity_15": graph_connectivity(near.nearest(15), case.types),
         "kbet_50": kbet(near.nearest(50), case.batches),
     }
-    for name in found.keys() & case.expected.keys():
-        assert found[name] == pytest.approx(case.expected[name], abs=SINGLE), name
+    for name in ours.keys() & case.expected.keys():
+        assert ours[name] == pytest.approx(case.expected[name], abs=SINGLE), name
     if "lisi_batch_first_five" in case.expected:
         of_cells = lisi(weights, case.batches[near.cells], 3)
         assert of_cells[:5] == pytest.approx(case.expected["lisi_batch_first_five"], abs=1e-5)
@@ -83,15 +83,15 @@ def test_metrics_of_neighbours_are_the_references(case: Case) -> None:
 def test_silhouettes_are_the_references(case: Case) -> None:
     distances = all_distances(case.vectors, "euclidean")
     euclidean, cosine = case.within("euclidean"), case.within("cosine")
-    found = {
+    ours = {
         "silhouette_label": silhouette_label(distances, case.types),
         "silhouette_batch": silhouette_batch(*euclidean),
         "bras": silhouette_batch(*cosine, all_others=True),
         "bras_euclidean": silhouette_batch(*euclidean, all_others=True),
         "isolated_labels": isolated_labels(distances, case.types, case.batches),
     }
-    for name in found.keys() & case.expected.keys():
-        assert found[name] == pytest.approx(case.expected[name], abs=SINGLE), name
+    for name in ours.keys() & case.expected.keys():
+        assert ours[name] == pytest.approx(case.expected[name], abs=SINGLE), name
 
 
 def test_what_batches_explain_is_the_references() -> None:

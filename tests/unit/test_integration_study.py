@@ -44,14 +44,14 @@ def test_baselines_whose_package_is_not_installed_are_rows_and_no_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("layerscope.models.catalogue.find_spec", lambda _: None)
-    rows = {row["model"]: row["reason"] for row in study().unavailable_scores()}
+    rows = {row["model"]: row["reason"] for row in study().unavailable()}
     assert rows == {
         "harmony_pca": "harmonypy is not installed (pip install harmonypy)",
         "scvi": "scvi-tools is not installed (pip install scvi-tools)",
     }
     assert {model for _, model in study().runs()} == {"embedded_tahoe_x1", "hvg_pca"}
     monkeypatch.setattr("layerscope.models.catalogue.find_spec", lambda name: name)
-    assert not study().unavailable_scores()
+    assert not study().unavailable()
     assert len(study().runs()) == 4
 
 

@@ -233,7 +233,7 @@ def test_a_guessed_order_is_warned_of_and_times_without_one_are_refused(
 def test_a_column_called_time_filters_trajectories_alone(tmp_path: Path, missing: str | None) -> None:
     obs = {"time": [missing, "24"] * 30, "cell_type": ["B", "T"] * 30, "perturbation": ["NT", "a"] * 30}
     source = write(tmp_path / "a.h5ad", counts(), **obs)
-    assert prepared(source, tmp_path, task="cell_type").n_obs == 60
+    assert prepared(source, tmp_path, task="label").n_obs == 60
     assert prepared(source, tmp_path, task="perturbation", control=["NT"]).n_obs == 60
     assert prepared(source, tmp_path).n_obs == 60
     assert prepared(source, tmp_path, task="trajectory").n_obs == 30
@@ -295,7 +295,7 @@ def test_a_cap_keeps_the_shares_of_what_the_task_asks_about_and_loses_no_label(t
     labels = ["B"] * 400 + ["T"] * 190 + ["rare"] * 2 + ["other"] * 8
     donors = [f"d{i % 4}" for i in range(600)]
     source = write(tmp_path / "a.h5ad", counts(600), cell_type=labels, donor=donors)
-    capped = {"task": "cell_type", "max_cells": 60, "selection": {"seed": 3}}
+    capped = {"task": "label", "max_cells": 60, "selection": {"seed": 3}}
     cells = prepared(source, tmp_path / "one", **capped)
     assert len(cells) == 60
     types = cells.obs["cell_type"].value_counts()

@@ -12,6 +12,7 @@ from layerscope.demo.corpus import Corpus, gene_names
 from layerscope.demo.muon import orthogonalised
 from layerscope.demo.objectives import OBJECTIVES
 from layerscope.demo.pretraining import _corpus, pretrain, rate_at
+from layerscope.demo.settings import Pretraining
 from layerscope.demo.simulation import simulate
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.cell_stream import CellStream
@@ -173,6 +174,11 @@ def test_the_learning_rate_rises_and_falls_to_a_twentieth():
     assert max(rates) == 1.0 and rates.index(1.0) == 6
     assert rates[-1] == pytest.approx(0.05)
     assert rate_at(1, 1) == 1.0
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ConfigError, match="5 heads do not divide a width of 64"):
+        Pretraining.read({"hidden": 64, "heads": 5})
 
 
 def test_too_few_cells_and_unknown_families_are_refused(tmp_path):

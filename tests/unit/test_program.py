@@ -68,7 +68,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
         (["check"], "FILE"),
         (["check", "none.h5ad"], "none.h5ad"),
         (["init", "cells.h5ad", "--tsk", "a"], "--tsk"),
-        (["init", "cells.h5ad", "--task", "celltype"], "did you mean 'cell_type'"),
+        (["init", "cells.h5ad", "--task", "labels"], "did you mean 'label'"),
         (["init", "cells.h5ad", "--columns", "cell_type=celltype"], "annotation"),
         (["init", "cells.h5ad", "--task", "trajectory"], "--root"),
         (["init", "cells.h5ad", "--task", "perturbation"], "--columns perturbation=COLUMN"),
@@ -78,8 +78,8 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
         (["embed", "cells.h5ad", "scgpt"], "licence"),
         (["embed", "cells.h5ad", "geneformer_v1_10m"], "licence"),
         (["embed", "cells.h5ad", "hvg_pca", "--gene-names", "hgcn"], "known: hgnc"),
-        (["score", "cells.h5ad", "--task", "cell_type"], "name what to score"),
-        (["score", "cells.h5ad", "X_scvi", "--task", "cell_type", "--label", "annotation"], "X_scVI"),
+        (["score", "cells.h5ad", "--task", "label"], "name what to score"),
+        (["score", "cells.h5ad", "X_scvi", "--task", "label", "--label", "annotation"], "X_scVI"),
     ],
 )
 def test_a_mistake_ends_with_1_and_two_lines_that_name_it(words, named, capsys):
@@ -197,7 +197,7 @@ def test_embed_and_score_give_what_python_gives(capsys):
     patients(Path("cells.h5ad"))
     call("embed", "cells.h5ad", "hvg_pca", "--output", "pca.h5ad", "--set", "matrix=X")
     assert "pca.h5ad" in capsys.readouterr().out
-    words = ["--task", "cell_type", "--label", "annotation", "--group", "patient"]
+    words = ["--task", "label", "--label", "annotation", "--group", "patient"]
     sets = ["resamples=100", "splits=10", "refits=2", "shuffles=2"]
     call("score", "cells.h5ad", "pca.h5ad", "X_scVI", *words, "--set", *sets, "--output", "out/scores.tsv")
     said = capsys.readouterr().out
@@ -205,7 +205,7 @@ def test_embed_and_score_give_what_python_gives(capsys):
     rows = ls.score(
         "cells.h5ad",
         [Path("pca.h5ad"), "X_scVI"],
-        task="cell_type",
+        task="label",
         label="annotation",
         group="patient",
         resamples=100,
@@ -222,7 +222,7 @@ def test_layers_of_some_cells_are_scored_on_these(values, capsys):
     patients(Path("cells.h5ad"))
     call("embed", "cells.h5ad", "hvg_pca", "--output", "pca.h5ad", "--max-cells", 150)
     sets = ["resamples=100", "splits=10", "refits=2", "shuffles=2", *([values] if values else [])]
-    words = ["--task", "cell_type", "--label", "annotation", "--output", "scores.tsv", "--set", *sets]
+    words = ["--task", "label", "--label", "annotation", "--output", "scores.tsv", "--set", *sets]
     call("score", "cells.h5ad", "pca.h5ad", "X_scVI", *words)
     assert "150 of 240 cells have layers" in capsys.readouterr().err
     rows = pd.read_csv("scores.tsv", sep="\t")

@@ -54,13 +54,14 @@ def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
     patients(Path("pbmc of 12.h5ad"))
     study = init("pbmc of 12.h5ad")
     assert study.study.conditions == ("pbmc_of_12",)
-    assert study.task("pbmc_of_12") == "cell_type"
+    assert study.task("pbmc_of_12") == "label"
     assert set(study.study.models) == BASELINES | {"X_scVI", "X_pca", "mine_layer"}
     assert study.layers("X_scVI") == ["official"]
     assert study.layers("mine_layer") == ["00", "01", "02"]
     assert written()["datasets"]["pbmc_of_12"]["columns"] == {"cell_type": "annotation", "donor": "patient"}
     assert "guess" in Path("study.yaml").read_text()
     said = capsys.readouterr().out
+    assert "disease (of the donor)" in said and "settings: {column: disease}" in said
     assert "--models" in said and "scgpt" in said and "layerscope run study.yaml" in said
 
 
@@ -113,7 +114,7 @@ def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys):
 
 def test_any_column_may_be_the_labels():
     patients(Path("pbmc.h5ad"))
-    study = init("pbmc.h5ad", "--task", "cell_type", "--columns", "cell_type=disease", "--max-cells", "100")
+    study = init("pbmc.h5ad", "--task", "label", "--columns", "cell_type=disease", "--max-cells", "100")
     assert study.dataset("pbmc").columns["cell_type"] == "disease"
     cells = anndata.read_h5ad("pbmc.h5ad")
     prepared = anndata.read_h5ad(f"prepared/{study.study.conditions[0]}.h5ad")
@@ -142,7 +143,7 @@ def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one(
     types = {"cell_type": ["B", "T"] * (N_CELLS // 2), "day": ["d0", "d4"] * (N_CELLS // 2)}
     write(Path("kang.h5ad"), types | {"stim": ["ctrl", "IFN", "ctrl"] * (N_CELLS // 3)})
     study = init("kang.h5ad")
-    assert study.tasks() == ["cell_type"]
+    assert study.tasks() == ["label"]
     assert not {"root", "time_order"} & set(written()["datasets"]["kang"])
     Path("study.yaml").unlink()
     many = [f"G{i % 6}" if i % 6 else "control" for i in range(N_CELLS)]
@@ -180,8 +181,8 @@ def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study():
         init("pbmc.h5ad", "--task", "trajectory")
     with pytest.raises(SystemExit, match=r"type 9.*type 0"):
         init("pbmc.h5ad", "--task", "trajectory", "--root", "cell_type=type 9")
-    study = init("pbmc.h5ad", "--task", "trajectory", "cell_type", "--root", "cell_type=type 3")
-    assert study.study.conditions == ("pbmc_trajectory", "pbmc_cell_type")
+    study = init("pbmc.h5ad", "--task", "trajectory", "label", "--root", "cell_type=type 3")
+    assert study.study.conditions == ("pbmc_trajectory", "pbmc_label")
     assert study.dataset("pbmc_trajectory").root == {"cell_type": ("type 3",)}
 
 

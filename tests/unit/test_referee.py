@@ -43,13 +43,13 @@ MODELS = {
     **{f"big_untrained_{seed}": UNTRAINED for seed in range(1, 6)},
 }
 TOPS = {"big": 0.6, "big_gene_permuted": 0.5, "big_values_permuted": 0.35}
-N_CELLS = {"trajectory": 900, "perturbation": 720, "cell_type": 900}
+N_CELLS = {"trajectory": 900, "perturbation": 720, "label": 900}
 RUNS = [
     ("blood", "trajectory", "paper", "spearman"),
     ("Rest", "perturbation", "paper", "spearman"),
     ("Rest", "perturbation", "strict", "spearman"),
     ("Stim", "perturbation", "strict", "spearman"),
-    ("types", "cell_type", "strict", "probe_macro_f1"),
+    ("types", "label", "strict", "probe_macro_f1"),
 ]
 
 
@@ -91,7 +91,7 @@ def write_study(folder, models=MODELS, runs=RUNS, first=0.0):
 
 def varied(about, metric, value):
     """Centring moves a screen's score by 0.3; a trajectory's distances do not see the length of cells."""
-    if about["task"] == "cell_type":
+    if about["task"] == "label":
         return []
     if about["task"] == "trajectory":
         _, unseen = UNSEEN["cosine"]
@@ -148,10 +148,10 @@ def test_every_file_and_column_that_is_named_is_there(table):
     ("objection", "number", "said"),
     [
         (PEAK, 1 / 301, ["blood paper big 50% (50% to 50%)", ": 0 of 1"]),
-        (BARS, 120 / 312, ["cell_type strict 24 of 24", "perturbation strict 48 of 144"]),
+        (BARS, 120 / 312, ["label strict 24 of 24", "perturbation strict 48 of 144"]),
         (SCALE, 0.3, ["centring perturbation paper Rest 0.300", "centring perturbation paper Rest 3 of 3"]),
         (NOISE, 0.4, ["Rest 0.400 (0.100 to 0.700)", "ceiling_by_guide Rest 0.300 (-0.100", ": 0.010"]),
-        (OBJECTIVE, 1, ["cell_type 1 of 1, perturbation 3 of 3, trajectory 1 of 1", "cell_type -0.100"]),
+        (OBJECTIVE, 1, ["label 1 of 1, perturbation 3 of 3, trajectory 1 of 1", "label -0.100"]),
         (HARDER, 0, ["Rest strict big 0.000", "Rest paper big 0.000", "an advantage by paper: 0 of 1"]),
         (
             ABLATION,

@@ -291,9 +291,12 @@ def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(stu
     assert "moves" not in study(files={"tables": [shifts]})
 
 
-def test_a_figure_that_is_no_svg_is_refused(study, tmp_path):
-    (tmp_path / "a.svg").write_bytes(b"<html/>")
-    with pytest.raises(DataError, match=r"a.svg: .*its root is 'html'"):
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\x89PNG", "not an SVG"), (b"<html/>", "its root is 'html'")]
+)
+def test_a_figure_that_is_no_svg_is_refused(study, tmp_path, content, words):
+    (tmp_path / "a.svg").write_bytes(content)
+    with pytest.raises(DataError, match=f"a.svg: .*{words}"):
         study(files={"figures": [tmp_path / "a.svg"]})
 
 

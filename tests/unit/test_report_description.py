@@ -53,5 +53,5 @@ def test_the_printed_configuration_has_what_numbers_depend_on(described):
     assert "title" not in printed["study"]
     assert list(printed["conditions"]) == ["D1_Rest", "simulated_differentiation"]
     assert {"resampling", "trajectory", "perturbation"} < set(printed)
-    assert not {"cell_type", "datasets", "seeds"} & set(printed)
+    assert not {"label", "datasets", "seeds"} & set(printed)
     assert described["versions"]["numpy"] == np.__version__

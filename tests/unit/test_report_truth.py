@@ -63,7 +63,7 @@ def test_the_strictest_protocol_that_compares_with_the_truth_speaks():
     assert (row.cells[3].text, row.cells[4].text) == ("strict", "0.300")
 
 
-@pytest.mark.parametrize("task", ["cell_type", "another"])
+@pytest.mark.parametrize("task", ["label", "another"])
 def test_without_a_truth_there_is_nothing_to_say(task):
     assert compared(rows(metric="spearman")) is None
     assert compared(rows(), {"task": task}) is None

@@ -38,9 +38,7 @@ def config() -> dict[str, Any]:
     return read("models.yaml", "datasets.yaml", "config.yaml")
 
 
-@pytest.mark.parametrize(
-    "name", ["config.yaml", "referee.yaml", "cell_types.yaml", "paper.yaml", "scale.yaml"]
-)
+@pytest.mark.parametrize("name", ["config.yaml", "referee.yaml", "labels.yaml", "paper.yaml", "scale.yaml"])
 def test_the_studies_of_the_repository_are_complete(name: str) -> None:
     study = Study.read(read("models.yaml", "datasets.yaml", name))
     assert study.runs()
@@ -144,7 +142,7 @@ def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any
     assert study.cells_of("simulated_cell_types") == "simulated_differentiation"
     assert study.cells_of("simulated_Rest") == "simulated_Rest"
     assert study.is_simulated("simulated_cell_types")
-    assert study.protocols("cell_type") == ("strict",)
+    assert study.protocols("label") == ("strict",)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +158,36 @@ def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any
 def test_cells_that_cannot_be_shared_are_refused(
     config: dict[str, Any], entry: dict[str, Any], words: str
 ) -> None:
-    config["conditions"]["mine"] = {"task": "cell_type"} | entry
+    config["conditions"]["mine"] = {"task": "label"} | entry
     with pytest.raises(ConfigError, match=words):
+        Study.read(config)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [["conditions", "simulated_cell_types", "task"], ["study", "protocols", "cell_type"], ["cell_type"]],
+)
+def test_the_former_name_of_a_task_is_told_its_new_one(config: dict[str, Any], place: list[str]) -> None:
+    *parents, last = place
+    entry = config
+    for key in parents:
+        entry = entry.setdefault(key, {})
+    entry[last] = "cell_type" if last == "task" else {}
+    with pytest.raises(ConfigError, match="'cell_type' is called 'label' now") as error:
+        Study.read(config)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_condition_says_which_column_holds_its_labels(config: dict[str, Any]) -> None:
+    config["study"]["conditions"] = ["simulated_cell_types"]
+    config["conditions"]["simulated_cell_types"]["settings"] = {"column": "disease", "dealings": 50}
+    with pytest.raises(ConfigError, match=r"labels: \[disease\]"):
+        Study.read(config)
+    config["datasets"]["simulated_differentiation"]["labels"] = ["disease"]
+    study = Study.read(config)
+    assert study.settings_of("simulated_cell_types", "strict")["column"] == "disease"
+    config["conditions"]["simulated_cell_types"]["settings"] = {"colum": "disease"}
+    with pytest.raises(ConfigError, match="did you mean 'column'"):
         Study.read(config)
 
 
@@ -197,7 +223,7 @@ def test_of_several_seeds_of_a_control_all_but_the_first_are_repetitions(config:
 def test_strict_is_what_a_study_gets_that_names_no_protocol(config: dict[str, Any]) -> None:
     del config["study"]["protocols"]
     study = Study.read(config)
-    for task in ("trajectory", "perturbation", "cell_type"):
+    for task in ("trajectory", "perturbation", "label"):
         assert study.protocols(task) == ("strict",)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
-import cell_type_cells
+import label_cells
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,9 +28,9 @@ from layerscope.tasks.catalogue import TASKS, primary_metrics
 QUICK: dict[str, dict[str, Any]] = {
     "trajectory": {"resamples": 100, "halvings": 6, "splits": 5},
     "perturbation": {"resamples": 100, "splits": 10},
-    "cell_type": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    "label": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    "integration": {"resamples": 100, "shuffles": 3, "parts": 5},
     "response": {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
-    "integration": {"resamples": 100, "shuffles": 3, "halvings": 4},
 }
 STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
 NOTHING: Mapping[str, str] = {}
@@ -47,7 +47,7 @@ def cells_of(task: str) -> anndata.AnnData:
         return experiment()
     if task == "response":
         return experiment(n_modules=7, cells_per_guide=20)
-    obs = trajectory_cells.cells()[0] if task == "trajectory" else cell_type_cells.cells()
+    obs = trajectory_cells.cells()[0] if task == "trajectory" else label_cells.cells()
     obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
     counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
     genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(40)]}, index=[f"G{k}" for k in range(40)])
@@ -177,10 +177,10 @@ def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
 
 
 def test_nothing_is_written_over_what_was_read(folder: Path, tmp_path: Path) -> None:
-    cells = folder / "cell_type.h5ad"
+    cells = folder / "label.h5ad"
     before = cells.read_bytes()
     with pytest.raises(ConfigError, match="the output is the input"):
-        score(folder, "cell_type", "strict", "never", {"output": str(cells)})
+        score(folder, "label", "strict", "never", {"output": str(cells)})
     assert cells.read_bytes() == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
@@ -195,13 +195,13 @@ def test_nothing_is_written_over_what_was_read(folder: Path, tmp_path: Path) -> 
     ("changes", "words"),
     [
         ({"task": "trajectories"}, "no task 'trajectories'"),
-        ({"protocol": "stricter"}, "no cell_type protocol 'stricter'"),
+        ({"protocol": "stricter"}, "no label protocol 'stricter'"),
         ({"settings": '{"fold": 3}'}, "fold"),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(folder: Path, changes: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        score(folder, "cell_type", "strict", "never", changes)
+        score(folder, "label", "strict", "never", changes)
 
 
 def test_a_wrong_option_ends_in_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:

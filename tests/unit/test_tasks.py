@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cell_type_cells import ABOUT
+from label_cells import ABOUT
 
 from layerscope.configuration import Protocols
 from layerscope.figures.wording import metric_label, metric_meaning, task_title
@@ -16,7 +16,7 @@ from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
 from layerscope.tables import Score, write_resamples
 from layerscope.tasks import catalogue as tasks
-from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1
+from layerscope.tasks.label.scores import PROBE_MACRO_F1
 
 LAYERS = ("01", "02", "03", "04")
 MODELS = {"big": {"kind": "foundation", "layers": 4}}
@@ -37,7 +37,7 @@ def study(folder: Path, curve: list[float], null_mean: float) -> pd.Series:
     rows, files = [], []
     for layer, estimate in zip(LAYERS, curve, strict=True):
         values = estimate + random.normal(0, 0.02, 500)
-        path = folder / f"cell_type/blood/strict/big/layer_{layer}.npz"
+        path = folder / f"label/blood/strict/big/layer_{layer}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         halves = {f"{PROBE_MACRO_F1}{end}": values[:20] for end in ("@chosen_on", "@scored_on")}
         write_resamples(path, {PROBE_MACRO_F1: values} | halves)
@@ -58,10 +58,7 @@ def test_layers_are_chosen_by_a_tasks_own_metric(tmp_path: Path) -> None:
 
 def test_a_score_that_shuffled_labels_reach_is_called_chance(tmp_path: Path) -> None:
     words = study(tmp_path, [0.30, 0.31, 0.32, 0.31], null_mean=0.3)["recommendation"]
-    assert (
-        "not distinguishable from what shuffled labels give (0.30): it is not shown to keep cell types"
-        in words
-    )
+    assert "not distinguishable from what shuffled labels give (0.30): it is not shown to keep cells" in words
 
 
 def test_a_score_without_a_null_is_not_called_more_than_chance(tmp_path: Path) -> None:

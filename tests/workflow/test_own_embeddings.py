@@ -57,7 +57,7 @@ def study(*models: str) -> dict[str, Any]:
             "network": source | {"layers": "obsm/layer_*"},
         },
         "datasets": {"blood": {"kind": "h5ad", "source": {"path": CELLS}, "values": "counts"}},
-        "conditions": {"blood": {"dataset": "blood", "task": "cell_type"}},
+        "conditions": {"blood": {"dataset": "blood", "task": "label"}},
         "quality": {"min_genes_per_cell": 1},
         "resampling": {"resamples": 100, "splits": 10},
     }
@@ -105,8 +105,8 @@ def test_it_is_scored_compared_drawn_and_reported_as_the_baselines_are(run: Chec
     assert not compared.loc["qc_only", "in_confidence_set"]
     assert read_table(tables / "layers.tsv").empty
     figures = {path.name for path in (run.folder / "results/figures").glob("*.svg")}
-    assert figures == {"cell_type_strict.svg"}
-    svg = (run.folder / "results/figures/cell_type_strict.svg").read_text(encoding="utf-8")
+    assert figures == {"label_strict.svg"}
+    svg = (run.folder / "results/figures/label_strict.svg").read_text(encoding="utf-8")
     assert ">My own<" in svg
     page = (run.folder / "results/report.html").read_text(encoding="utf-8")
     assert "Which representation to use" in page

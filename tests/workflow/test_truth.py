@@ -94,7 +94,7 @@ def test_the_page_is_whole_and_needs_no_network(finished: Checkout) -> None:
 def test_cell_types_are_told_apart_by_genes_and_not_by_quality(finished: Checkout) -> None:
     conditions = {"conditions": ["simulated_cell_types"]}
     config = finished.write_config("types.yaml", STUDY | {"study": STUDY["study"] | conditions})
-    folder = "results/scores/cell_type/simulated_cell_types/strict"
+    folder = "results/scores/label/simulated_cell_types/strict"
     targets = [f"{folder}/{model}/layer_official.tsv" for model in ("hvg_pca", "qc_only")]
     run = finished.snakemake(*targets, "--configfile", config)
     assert run.returncode == 0, run.stdout

@@ -80,7 +80,7 @@ def check(file: Path, /) -> None:
 @verb(
     "init cells.h5ad",
     "init cells.h5ad --models geneformer_v2_104m scgpt --accept-licence --max-cells 5000",
-    "init cells.h5ad --task cell_type --columns cell_type=disease donor=patient",
+    "init cells.h5ad --task label --columns cell_type=disease donor=patient",
     "init screen.h5ad --task perturbation --control NTC safe",
 )
 def init(
@@ -248,7 +248,7 @@ def embed(
 
 
 @verb(
-    "score cells.h5ad layers.h5ad X_scVI --task cell_type --label cell_type --group donor",
+    "score cells.h5ad layers.h5ad X_scVI --task label --label disease --group donor",
     "score screen.h5ad layers.h5ad --task perturbation --set perturbation=target control=NTC guide=sgRNA",
 )
 def score(
@@ -277,9 +277,9 @@ def score(
     protocol
         One of the task's.
     label
-        Column of the labels, in task cell_type.
+        Column of the labels, in task label.
     group
-        Column that keeps cells together, in task cell_type: the donor.
+        Column that keeps cells together, in task label: the donor.
     set
         Any setting of the task or of the cells: resamples=200 matrix=raw donor=patient.
     output

@@ -49,6 +49,8 @@ EXPECTED = {
 """What is expected, by the kind of mistake that pydantic names."""
 
 Metric = Literal["cosine", "euclidean"]
+FORMER = {"cell_type": "label"}
+"""What tasks were called before, and are now."""
 
 
 class Settings(BaseModel):
@@ -103,8 +105,11 @@ class Settings(BaseModel):
 
 
 def suggest(name: object, allowed: Iterable[str]) -> str:
-    """The nearest spelling among what is allowed, in brackets; nothing if none is near."""
-    near = get_close_matches(str(name), list(allowed), n=1)
+    """What is allowed and spelt nearly so, or was called so before, in brackets; nothing if none is near."""
+    allowed = list(allowed)
+    if (now := FORMER.get(str(name))) in allowed:
+        return f" ({name!r} is called {now!r} now)"
+    near = get_close_matches(str(name), allowed, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

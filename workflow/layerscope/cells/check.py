@@ -14,7 +14,7 @@ from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
 from layerscope.cells.h5ad_file import damage_named
-from layerscope.cells.levels import label_lines
+from layerscope.cells.levels import label_columns, label_lines
 from layerscope.cells.which_matrix import matrix_key
 from layerscope.tasks.response.settings import ResponseSettings
 
@@ -34,7 +34,7 @@ def check(path: str | Path, models: Mapping[str, Needs]) -> str:
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,
         "Tasks": _tasks(cells.columns),
-        "Labels that layers could be asked to tell apart (`columns: {cell_type: ...}`)": label_lines(
+        "Labels that layers could be asked to tell apart (`settings: {column: ...}`)": label_lines(
             cells.columns
         ),
         "Embeddings (obsm)": [each.line() for each in cells.embeddings] or ["none"],
@@ -92,16 +92,16 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         n_large = n_large_perturbations(target)
         able = n_large >= ResponseSettings.MIN_TARGETS
         response = f"possible ({n_large} perturbations)" if able else f"{response}; {n_large} have so many"
-    cell_type = "needs a column of cell types; none looks like one"
-    if types:
+    label = "needs a column of labels; none looks like one"
+    if labels := types or next(iter(label_columns(columns)), None):
         apart = first(columns, "donor") or first(columns, "batch")
         across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
-        cell_type = f"possible ({types.name}, {across})"
+        label = f"possible ({labels.name}, {across})"
     return [
         f"trajectory: {trajectory}",
         f"perturbation: {perturbation}",
         f"response: {response}",
-        f"cell_type: {cell_type}",
+        f"label: {label}",
         f"integration: {_integration(types, first(columns, 'batch'))}",
     ]
 

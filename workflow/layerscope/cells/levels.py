@@ -16,12 +16,26 @@ SHOWN = 6
 def label_lines(columns: Sequence[Column]) -> list[str]:
     """Columns whose labels a layer may be asked to tell apart, a line each."""
     donors, samples = first(columns, "donor"), first(columns, "batch")
-    lines = []
+    lines = [f"{column.name}: {_words(column, donors, samples)}" for column in label_columns(columns)]
+    return lines or ["no column has from 2 to 60 labels"]
+
+
+def label_columns(columns: Sequence[Column]) -> list[Column]:
+    """Columns of a few labels that each mean something and do not name donors or samples."""
+    donors, samples = first(columns, "donor"), first(columns, "batch")
+    chosen = []
     for column in columns:
         groups = [group for group in (donors, samples) if group is not None and group is not column]
         if column not in (donors, samples) and may_be_labels(column) and not _renames(column, groups):
-            lines.append(f"{column.name}: {_words(column, donors, samples)}")
-    return lines or ["no column has from 2 to 60 labels"]
+            chosen.append(column)
+    return chosen
+
+
+def labels_of_groups(columns: Sequence[Column]) -> dict[str, str]:
+    """Columns whose labels were given to whole samples or donors: ``sample`` or ``donor`` by name."""
+    donors, samples = first(columns, "donor"), first(columns, "batch")
+    levels = {column.name: level(column, donors, samples) for column in label_columns(columns)}
+    return {name: of for name, of in levels.items() if of != "cell"}
 
 
 def may_be_labels(column: Column) -> bool:

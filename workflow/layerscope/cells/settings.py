@@ -181,7 +181,7 @@ class CellSettings(Reading):
     @property
     def strata(self) -> tuple[str, ...]:
         """Columns whose combinations of labels a cap of the cells keeps in proportion."""
-        return (*TASKS[self.task].strata, *self.needed) if self.task else self.needed
+        return tuple(dict.fromkeys((*(TASKS[self.task].strata if self.task else ()), *self.needed)))
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:

@@ -14,6 +14,7 @@ from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.fit import Fit, fit
 from layerscope.cells.guesses import Column
 from layerscope.cells.labels import among
+from layerscope.cells.levels import labels_of_groups
 from layerscope.cells.time_labels import order_times
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError, DataError
@@ -104,6 +105,8 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     study = {key: value for key, value in study.items() if value}
     if (needed := _licences(models)) and not wishes.accept_licence:
         remarks.append(_licences_to_accept(needed))
+    if "label" in chosen and (of_groups := labels_of_groups(cells.columns)):
+        remarks.append(_further_labels(of_groups))
     others = [task for task in _possible(cells, columns) if task not in chosen]
     remarks += [f"Also possible: --task {' '.join([*chosen, *others])}"] if others else []
     guesses = {
@@ -112,6 +115,16 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     if guessed := [f"{standard} is {name!r}" for standard, name in guesses.items()]:
         comments.append(f"guessed by names: {', '.join(guessed)}; say otherwise with --columns")
     return Draft(study, _text(study, comments, remarks), remarks)
+
+
+def _further_labels(levels: Mapping[str, str]) -> str:
+    """Columns of labels of whole samples or donors, and how a layer is asked for them."""
+    named = ", ".join(f"{name} (of the {level})" for name, level in levels.items())
+    example = next(iter(levels))
+    return (
+        f"Further labels: {named}: `labels: [{example}]` in the dataset, and "
+        f"`settings: {{column: {example}}}` in the condition"
+    )
 
 
 def _text(study: Mapping[str, Any], comments: Sequence[str], remarks: Sequence[str]) -> str:
@@ -171,7 +184,7 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
     if is_screen:
         tasks.append("perturbation")
     if "cell_type" in columns:
-        tasks.append("cell_type")
+        tasks.append("label")
     if cells.has_root or "time" in columns:
         tasks.append("trajectory")
     if with_control and not is_screen:

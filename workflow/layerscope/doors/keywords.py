@@ -63,11 +63,20 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     names = {**{name: name for name in task.column_settings}, **task.keywords}
     named = {target: given[keyword] for keyword, target in names.items() if keyword in given}
     columns |= {column: name for column, name in named.items() if column not in task.column_settings}
-    needed = [named[setting] for setting in task.column_settings if named.get(setting)]
+    needed = _needed_columns(task, {**given, **named}) if task.column_settings else []
     labels = [name for name in needed if name not in (*COLUMNS, *settings.get("labels", ()))]
     settings |= {"labels": [*settings.get("labels", ()), *labels]} if labels else {}
     settings |= {"needed": needed} if needed else {}
     return settings | ({"columns": columns} if columns else {}) | {"task": task.name}
+
+
+def _needed_columns(task: Task, given: Mapping[str, Any]) -> list[str]:
+    """Columns that the settings of a task name, defaults too."""
+    protocol = task.protocols[0]
+    names = _settings(task, protocol).model_fields
+    settings = task.settings_of(protocol, {name: plain(given[name]) for name in names if name in given})
+    columns = [getattr(settings, setting, None) for setting in task.column_settings]
+    return list(dict.fromkeys(column for column in columns if column))
 
 
 def of_task(task: Task, protocol: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ thirty others): ``catalogue.py`` names it, and where it is not installed the mod
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +28,11 @@ def harmony_pca(
     cells: AnnData, seed: int, batch: str = "batch", n_top_genes: int = 2000, n_components: int = 50
 ) -> Representation:
     """Principal components of ``hvg_pca``, moved by Harmony (Korsunsky et al. 2019) until batches overlap."""
-    import harmonypy
-
     from layerscope.models.baselines import hvg_pca  # which lists this function
 
     labels = batch_labels(cells, batch, "harmony_pca")
     components = hvg_pca(cells, seed, n_top_genes, n_components)
-    harmony = harmonypy.run_harmony(
+    harmony = import_module("harmonypy").run_harmony(
         components.matrix.astype(np.float64), labels, [batch], random_state=seed, verbose=False
     )
     corrected = np.asarray(harmony.Z_corr)
@@ -66,8 +65,8 @@ def scvi(
         0: as many as scvi-tools takes for so many cells.
     """
     import anndata
-    import scvi as package
 
+    package = import_module("scvi")
     labels = batch_labels(cells, batch, "scvi")
     genes, notes = variable_genes(cells, n_top_genes)
     counts = anndata.AnnData(cells.X[:, genes].copy(), obs=labels)

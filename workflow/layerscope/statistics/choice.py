@@ -127,6 +127,33 @@ class LayerChoice:
 
 
 @dataclass(frozen=True)
+class GuardBeside:
+    """What the metric that must not be lost says of representations side by side.
+
+    Attributes
+    ----------
+    metric
+        Its name.
+    best
+        Its score of the representation whose primary score is highest; None if there is none.
+    higher
+        Others that are shown to have more of it than that one, and a primary score above chance.
+    preferred, p
+        Of those whose primary scores cannot be told apart, that with most of it, and the p-value of its
+        having more than each of the others; doubled, since two metrics are looked at.
+    p_family
+        After Holm; NaN before the correction.
+    """
+
+    metric: str
+    best: Measured | None = None
+    higher: tuple[str, ...] = ()
+    preferred: str = ""
+    p: float = NAN
+    p_family: float = NAN
+
+
+@dataclass(frozen=True)
 class RepresentationChoice:
     """What is known about the representations of one condition, by one protocol.
 
@@ -147,6 +174,7 @@ class RepresentationChoice:
     p_alone_family: float = NAN  # after Holm; NaN before the correction
     untrained: tuple[Measured | None, ...] = ()  # mean of the untrained controls of each
     over_untrained: tuple[Difference, ...] = ()
+    guard: GuardBeside | None = None  # where the task has a metric that must not be lost
 
     @property
     def alike(self) -> tuple[str, ...]:

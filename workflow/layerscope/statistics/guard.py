@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from layerscope.statistics.choice import NAN, Difference, Guard
-from layerscope.statistics.evidence import Measured, Model
+from layerscope.statistics.choice import NAN, Difference, Guard, GuardBeside, RepresentationChoice
+from layerscope.statistics.evidence import Comparison, Measured, Model
 from layerscope.statistics.layer_curves import LayerCurve, differences
 from layerscope.tables import OFFICIAL
 
@@ -92,6 +92,31 @@ def _surest(
 def _estimate(curve: LayerCurve, baseline: str) -> float:
     score = curve.comparison.get(baseline, OFFICIAL)
     return score.estimate if score else NAN
+
+
+def guard_beside(chosen: RepresentationChoice, comparison: Comparison | None) -> GuardBeside | None:
+    """Weigh representations by the second metric of a task too; None where it has none."""
+    if comparison is None or not chosen.ranked:
+        return None
+    scores = {score.model: comparison.get(score.model, score.layer) for score in chosen.ranked}
+    measured = {name: score for name, score in scores.items() if score is not None}
+    best = scores[chosen.ranked[0].model]
+    over_best = differences(list(measured.values()), [best] * len(measured))
+    at_chance = {score.model for score in chosen.ranked if score.reaches_chance}
+    higher = [
+        name for name, gain in zip(measured, over_best, strict=True) if gain.ahead and name not in at_chance
+    ]
+    alike = [measured[name] for name in chosen.alike if name in measured]
+    preferred = max(alike, key=lambda score: score.estimate, default=None)
+    others = [score for score in alike if score is not preferred]
+    ps = [gain.p for gain in differences(others, [preferred] * len(others))]
+    return GuardBeside(
+        metric=comparison.metric,
+        best=best,
+        higher=tuple(higher),
+        preferred=preferred.model if preferred else "",
+        p=min(2 * max(ps), 1.0) if ps and np.isfinite(ps).all() else NAN,
+    )
 
 
 def guard_row(known: Guard | None) -> dict[str, Any]:

@@ -60,6 +60,18 @@ def _highest(choice: RepresentationChoice) -> str:
         return f"{best.model} is the only representation with a score, {_score(best)}"
     highest = f"of {n_scores} representations {best.model} scores highest, {_score(best)}"
     alike = [model for model in choice.alike if model != best.model]
+    guard = choice.guard
+    if guard is not None and guard.best is not None:
+        highest += f", with {guard.metric} {_number(guard.best.estimate)}"
+    if guard is not None and guard.p_family < SIGNIFICANT:
+        words = (
+            f"use {guard.preferred}: it has more {guard.metric} than all whose {choice.metric} cannot be told"
+        )
+        return f"{words} from the highest; {highest}"
+    if guard is not None and guard.higher and choice.p_alone_family < SIGNIFICANT:
+        return (
+            f"{highest}, and every other is lower; more {guard.metric} has {_and(guard.higher)}: a trade-off"
+        )
     if np.isnan(choice.p_alone):
         return f"{highest}; whether the others differ from it could not be tested"
     if alike:

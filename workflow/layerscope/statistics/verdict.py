@@ -65,12 +65,19 @@ def _final_will_do(choice: LayerChoice, best: Measured, final: Measured | None) 
 
 
 def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
-    """What follows where no layer is chosen; ``use_layer`` if every other representation is worse."""
+    """What follows where no layer is chosen; ``use_layer`` if every other representation is worse.
+
+    Where a second metric must not be lost, it is a ``trade_off`` if another has more of that; and of those
+    that the primary one cannot tell apart, ``use_layer`` is for one that has more of it than every other.
+    """
     if not choice.ranked:
         return "not_scored"
     if _may_be_chance(choice.ranked[0]):
         return "no_signal"
-    return "use_layer" if choice.p_alone_family < SIGNIFICANT else "no_difference_shown"
+    guard = choice.guard
+    if choice.p_alone_family < SIGNIFICANT:
+        return "trade_off" if guard is not None and guard.higher else "use_layer"
+    return "use_layer" if guard is not None and guard.p_family < SIGNIFICANT else "no_difference_shown"
 
 
 def _may_be_chance(best: Measured) -> bool:

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from layerscope.errors import ConfigError
+from layerscope.settings import suggest
 from layerscope.tasks.base import Task
-from layerscope.tasks.cell_type.task import TASK as CELL_TYPE
 from layerscope.tasks.integration.task import TASK as INTEGRATION
+from layerscope.tasks.label.task import TASK as LABEL
 from layerscope.tasks.perturbation.task import TASK as PERTURBATION
 from layerscope.tasks.response.task import TASK as RESPONSE
 from layerscope.tasks.time.task import TASK as TIME
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
 TASKS: Mapping[str, Task] = {
-    task.name: task for task in (TRAJECTORY, PERTURBATION, CELL_TYPE, INTEGRATION, RESPONSE, TIME)
+    task.name: task for task in (TRAJECTORY, PERTURBATION, LABEL, INTEGRATION, RESPONSE, TIME)
 }
 if TYPE_CHECKING:
     TaskName = str
@@ -35,7 +36,7 @@ def task_named(name: str) -> Task:
         If there is none.
     """
     if name not in TASKS:
-        raise ConfigError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+        raise ConfigError(f"there is no task {name!r}{suggest(name, TASKS)}; there are {', '.join(TASKS)}")
     return TASKS[name]
 
 

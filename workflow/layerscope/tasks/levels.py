@@ -109,7 +109,7 @@ class Dealt:
         if not len(null):
             return float("nan")
         above = int((null >= estimate - 1e-9 * max(abs(estimate), 1)).sum())
-        return above / len(null) if self.exact else (1 + above) / (1 + len(null))
+        return max(above, 1) / len(null) if self.exact else (1 + above) / (1 + len(null))
 
 
 def deal(labels: Ints, within: Ints, n_dealings: int, random: np.random.Generator) -> Dealt:

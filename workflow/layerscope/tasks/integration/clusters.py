@@ -34,8 +34,8 @@ def clusters(vectors: Floats, n_clusters: int, seed: int) -> Ints:
     """K-means, the best of :data:`STARTS` starts."""
     from sklearn.cluster import KMeans
 
-    found = KMeans(n_clusters, n_init=STARTS, random_state=seed).fit_predict(vectors)
-    return np.asarray(found, dtype=np.intp)
+    numbers = KMeans(n_clusters, n_init=STARTS, random_state=seed).fit_predict(vectors)
+    return np.asarray(numbers, dtype=np.intp)
 
 
 def nmi(labels: Ints, clustered: Ints) -> float:

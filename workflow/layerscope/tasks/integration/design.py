@@ -147,9 +147,8 @@ def balanced_cells(types: Ints, batches: Ints, least: int, keys: npt.NDArray[np.
 
 def no_virtue(obs: pd.DataFrame, settings: IntegrationSettings) -> str:
     """Why mixing these batches is no virtue: they are donors or stimuli, whose differences are biology."""
-    kind, why = settings.batches_are, "as the settings say"
-    if kind == "told_by_column":
-        kind, why = _kind_of(obs, settings.batch)
+    stated = settings.batches_are, "as the settings say"
+    kind, why = _kind_of(obs, settings.batch) if stated[0] == "told_by_column" else stated
     if kind == "technical":
         return ""
     plural = {"donor": "donors", "stimulus": "stimuli"}[kind]
@@ -201,7 +200,7 @@ def _demand_shared_types(table: Ints, settings: IntegrationSettings) -> None:
 def _in_two_folds(types: Ints, folds: Ints, least: int) -> Bools:
     """Cells of types that have so many cells, in two folds at least."""
     in_fold = counts_of(types, folds)
-    return ((in_fold.sum(axis=1) >= least) & ((in_fold > 0).sum(axis=1) > 1))[types]
+    return np.asarray(((in_fold.sum(axis=1) >= least) & ((in_fold > 0).sum(axis=1) > 1))[types])
 
 
 def _random_folds(types: Ints, folds: Ints, names: list[str], seed: int) -> Ints:

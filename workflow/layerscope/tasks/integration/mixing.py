@@ -19,9 +19,8 @@ from layerscope.tasks.integration.neighbours import Neighbours, gaussian_weights
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
-LISTED = 3
-"""Times as many neighbours are listed as are looked at, since a half of the cells leaves some out."""
-SHUFFLES_OF_HALVES = 5
+LISTED = 2
+"""Times as many neighbours are listed as are looked at, since a part of the cells may be left out."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def mixing(parts: Sequence[TypeCells], neighbours: int, chosen: Bools | None = N
     neighbours
         Neighbours looked at, the cell itself included; at most half of the type's cells.
     chosen
-        Those of all cells that are looked at; fewer shuffles are, then.
+        Those of all cells that are looked at.
 
     Returns
     -------
@@ -75,7 +74,7 @@ def _of_type(part: TypeCells, neighbours: int, chosen: Bools | None) -> float:
     if chosen is not None:
         inside = chosen[part.cells]
         near = among(near, inside, neighbours)
-        batches, shuffled = batches[inside], shuffled[:SHUFFLES_OF_HALVES, inside]
+        batches, shuffled = batches[inside], shuffled[:, inside]
     k = min(neighbours, len(batches) // 2, near.cells.shape[1] + 1)
     if k < 3 or len(np.unique(batches)) < 2:
         return float("nan")

@@ -54,22 +54,24 @@ def gaussian_weights(distances: Floats, perplexity: float) -> Floats:
     scale = nearer.mean(axis=1)
     nearer /= np.where(scale > 0, scale, 1)[:, None]
     low, high = np.zeros(len(nearer)), np.full(len(nearer), np.inf)
-    beta, open_ = np.ones(len(nearer)), np.arange(len(nearer))
+    beta, unsettled = np.ones(len(nearer)), np.arange(len(nearer))
     weights = np.empty_like(nearer)
     for _ in range(STEPS):
-        part = np.exp(-beta[open_, None] * nearer[open_])
+        part = np.exp(-beta[unsettled, None] * nearer[unsettled])
         total = part.sum(axis=1)
-        entropy = np.log(total) + beta[open_] * (part * nearer[open_]).sum(axis=1) / total
-        weights[open_] = part / total[:, None]
+        entropy = np.log(total) + beta[unsettled] * (part * nearer[unsettled]).sum(axis=1) / total
+        weights[unsettled] = part / total[:, None]
         excess = entropy - np.log(perplexity)
         wide = excess > 0
-        low[open_[wide]], high[open_[~wide]] = beta[open_[wide]], beta[open_[~wide]]
-        open_ = open_[np.abs(excess) > TOLERANCE]
-        if not len(open_):
+        low[unsettled[wide]], high[unsettled[~wide]] = beta[unsettled[wide]], beta[unsettled[~wide]]
+        unsettled = unsettled[np.abs(excess) > TOLERANCE]
+        if not len(unsettled):
             break
-        bounded = np.isfinite(high[open_])
-        beta[open_] = np.where(bounded, (low[open_] + np.where(bounded, high[open_], 0)) / 2, 2 * beta[open_])
-    return weights
+        bounded = np.isfinite(high[unsettled])
+        beta[unsettled] = np.where(
+            bounded, (low[unsettled] + np.where(bounded, high[unsettled], 0)) / 2, 2 * beta[unsettled]
+        )
+    return np.asarray(weights)
 
 
 def lisi(weights: Floats, labels_near: Ints, n_labels: int) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from layerscope.tasks.cell_type.probe import standardised
+from layerscope.tasks.label.probe import standardised
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -6,18 +6,16 @@ batches (no biology), metrics of batches after batches were dealt anew within ty
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.cell_type.measures import macro_f1
+from layerscope.tables import Score, Subject
 from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import Design
+from layerscope.tasks.integration.jackknife import Parts
 from layerscope.tasks.integration.mixing import cells_by_type, mixing
 from layerscope.tasks.integration.neighbours import nearest_neighbours
 from layerscope.tasks.integration.probe import columns_of, predictions, votes
@@ -30,6 +28,7 @@ from layerscope.tasks.integration.scib import (
 )
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.jobs import Scored
+from layerscope.tasks.label.measures import macro_f1
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -42,8 +41,6 @@ TESTED = (BIOLOGY, KNN, RANDOM_FOLDS)
 """With a p-value: all shuffles are re-run."""
 COMPLETE = 1.0
 """Mixing of batches that are dealt at random."""
-MOST = 2.0
-"""No mixing comes near: it is resampled as a share of this, on a scale that ends at 1."""
 SHUFFLES_BESIDE = 5
 """Shuffles of a metric beside the two columns: a level to compare with, and no test."""
 SHUFFLED_BATCHES = "null: batches dealt anew within types, which is complete mixing"
@@ -58,7 +55,7 @@ class Layer:
     """As the probe sees them."""
     design: Design
     settings: IntegrationSettings
-    splits: Splits
+    parts: Parts
     seed: int
     refused: str
     """Cells that were refused, in words."""
@@ -66,11 +63,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: of all cells, on both halves of every split, and after every shuffle."""
+    """What was measured: of all cells, without each part of them, and after every shuffle."""
 
     estimate: float
     n_cells: int
-    halves: tuple[Floats, Floats] | None = None
+    without: Floats | None = None
     null: npt.ArrayLike = ()
     remark: str = ""
 
@@ -90,9 +87,8 @@ def score_layer(
         values = resamples_of(of_metric, metric, layer)
         scored.rows.append(_row(of_metric, metric, values, layer, subject))
         # mixing that is no virtue is a number to read, by which no layer is chosen
-        if of_metric.halves is not None and not (metric == MIXING and design.no_virtue):
+        if of_metric.without is not None and not (metric == MIXING and design.no_virtue):
             scored.resamples[metric] = values
-            scored.resamples[metric + CHOSEN_ON], scored.resamples[metric + SCORED_ON] = of_metric.halves
     return scored
 
 
@@ -104,30 +100,31 @@ def layer_of(
     Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.
     """
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.isfinite(vectors).all(axis=1)
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
     refused = "" if finite.all() else f"{int((~finite).sum())} refused cells left out"
+    parts = Parts.of(design.units, seed, settings.parts)  # before cells are left out: the same for all models
     vectors, design = vectors[finite], design.among(finite)
     if len(np.unique(design.types[design.tested])) < 2:
         raise NoScoreError("undefined", f"{refused}, so that fewer than two types are left")
-    splits = Splits.of(design.units, seed, settings.halvings, len(design.units))
-    return Layer(vectors, columns_of(vectors), design, settings, splits, seed, refused)
+    parts = replace(parts, part=parts.part[finite])
+    return Layer(vectors, columns_of(vectors), design, settings, parts, seed, refused)
 
 
 def mixing_of(layer: Layer) -> Measured:
-    """Mixing, of all balanced cells and of those of each half."""
+    """Mixing, of all balanced cells and without each part of them."""
     design, settings = layer.design, layer.settings
     k = settings.neighbours
-    parts = cells_by_type(
+    by_type = cells_by_type(
         layer.vectors, design.types, design.batches, design.shuffled_batches, design.balanced, k
     )
-    halves = _on_halves(layer.splits, lambda half: mixing(parts, k, half))
+    without = layer.parts.without_each(lambda others: mixing(by_type, k, others))
     remark = f"no type has {settings.cells_per_batch} cells in each of two batches"
-    if parts:
+    if by_type:
         n_types = len(np.unique(design.types))
         remark = f"{COMPLETE:g} is complete mixing: batches dealt anew within types"
-        remark += f"; in {len(parts)} of {n_types} types"
+        remark += f"; in {len(by_type)} of {n_types} types"
         remark += f"; {design.no_virtue}" if design.no_virtue else ""
-    return Measured(mixing(parts, k), int(design.balanced.sum()), halves, remark=remark)
+    return Measured(mixing(by_type, k), int(design.balanced.sum()), without, remark=remark)
 
 
 def biology_of(layer: Layer) -> dict[str, Measured]:
@@ -137,8 +134,8 @@ def biology_of(layer: Layer) -> dict[str, Measured]:
     held_out, random_folds = design.folds[tested], design.random_folds[tested]
     columns, vectors = layer.columns[tested], layer.vectors[tested]
 
-    def of_half(half: Bools) -> float:
-        inside = half[tested]
+    def of_others(others: Bools) -> float:
+        inside = others[tested]
         folds, labels = held_out[inside], labellings[:1, inside]
         if len(np.unique(folds)) < 2:
             return float("nan")
@@ -147,12 +144,12 @@ def biology_of(layer: Layer) -> dict[str, Measured]:
     by_probe = predictions(columns, labellings, held_out, settings.penalty)
     by_votes = votes(vectors, labellings, held_out, settings.votes)
     leaking = predictions(columns, labellings, random_folds, settings.penalty)
-    halves = _on_halves(layer.splits, of_half)
+    without = layer.parts.without_each(of_others)
     leak = "folds that ignore the batches: what leaks between cells of one batch"
     return {
-        metric: Measured(values[0], int(tested.sum()), parts, values[1:], remark)
-        for metric, values, parts, remark in (
-            (BIOLOGY, _f1(labellings, by_probe), halves, design.untested),
+        metric: Measured(values[0], int(tested.sum()), without_parts, values[1:], remark)
+        for metric, values, without_parts, remark in (
+            (BIOLOGY, _f1(labellings, by_probe), without, design.untested),
             (KNN, _f1(labellings, by_votes), None, ""),
             (RANDOM_FOLDS, _f1(labellings, leaking), None, leak),
         )
@@ -189,27 +186,19 @@ def _f1(labellings: Ints, predicted: Ints) -> list[float]:
     return [float(macro_f1(labels, guesses, everyone, 1, n_labels)([1.0])) for labels, guesses in pairs]
 
 
-def _on_halves(splits: Splits, measure: Callable[[Bools], float]) -> tuple[Floats, Floats]:
-    """A score on the first and on the second half of every split."""
-    first, second = ([measure(half) for half in halves] for halves in (splits.first, splits.second))
-    return np.array(first), np.array(second)
-
-
 def resamples_of(measured: Measured, metric: str, layer: Layer) -> Floats:
-    """Values that spread around a score as it would vary; NaN where it was not measured on halves."""
-    n = layer.settings.resamples
-    if measured.halves is None or not np.isfinite(measured.estimate):
-        return np.full(n, np.nan)
-    most = MOST if metric == MIXING else 1.0
-    first, second = (half / most for half in measured.halves)
-    return most * layer.splits.resamples(measured.estimate / most, first, second, n)
+    """Values that spread around a score as it would vary; NaN where it was not measured without parts."""
+    if measured.without is None:
+        return np.full(layer.settings.resamples, np.nan)
+    values = layer.parts.resamples(measured.estimate, measured.without, layer.settings.resamples)
+    return values if metric == MIXING else np.minimum(values, 1)
 
 
 def _row(measured: Measured, metric: str, values: Floats, layer: Layer, subject: Subject) -> Score:
     """The row of one metric."""
     low, high = percentile_interval(values)
     null = np.asarray(measured.null, dtype=np.float64)
-    column = measured.halves is not None
+    column = measured.without is not None
     remarks = [measured.remark, layer.design.remark if column else "", layer.refused]
     if not np.isfinite(measured.estimate):
         why = measured.remark if column else "no type is large enough in two batches"
@@ -217,7 +206,7 @@ def _row(measured: Measured, metric: str, values: Floats, layer: Layer, subject:
     return subject.row(
         metric,
         n_cells=measured.n_cells,
-        n_items=len(layer.splits.units) if column else 0,
+        n_items=len(layer.parts.units) if column else 0,
         estimate=measured.estimate,
         ci_low=low,
         ci_high=high,

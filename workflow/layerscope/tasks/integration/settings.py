@@ -32,7 +32,7 @@ class IntegrationSettings(Resampled):
     """Cells that a batch must have of a cell type to enter that type's mixing."""
     most_cells: int = Field(default=5000, ge=20)
     """Cells scored; of more, so many are drawn by the seed."""
-    penalty: float = Field(default=0.01, gt=0)
+    penalty: float = Field(default=0.1, gt=0)
     """Ridge of the linear probe, in units of the columns' variance."""
     votes: int = Field(default=15, ge=1)
     """Neighbours that vote for a type."""
@@ -40,8 +40,8 @@ class IntegrationSettings(Resampled):
     """Neighbours of a cell whose batches are counted, itself included; at most half of its type's cells."""
     shuffles: int = Field(default=20, ge=2)
     """Shuffles of the types within batches, and of the batches within types, each with everything re-run."""
-    halvings: int = Field(default=20, ge=2)
-    """Times that the cells (or batches) are cut into two random halves: the source of the intervals."""
+    parts: int = Field(default=20, ge=5)
+    """Random parts of the cells (or batches) that are left out in turn: the source of the intervals."""
 
 
 class IntegrationProtocols(Settings):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.tasks.cell_type.distances import distance_blocks
+from layerscope.tasks.label.distances import distance_blocks
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

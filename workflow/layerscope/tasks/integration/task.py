@@ -15,8 +15,8 @@ TASK = Task(
     has_reference=False,
     guarded={"biology": "mixing"},
     intervals={
-        "strict": "random halves of the batches, of fewer than ten of their cells (then for these batches "
-        "alone), each scored anew",
+        "strict": "leaving out parts of the batches in turn, of fewer than ten parts of their cells (then "
+        "for these batches alone), the rest scored anew",
     },
     metrics={
         "biology": Metric(

@@ -12,12 +12,12 @@ import pandas as pd
 from calibration import Scenario, Study, scenarios
 
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.tasks.cell_type.design import design_of
-from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, score_layer
-from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.label.design import design_of
+from layerscope.tasks.label.scores import PROBE_MACRO_F1, score_layer
+from layerscope.tasks.label.settings import LabelSettings
 
 SCENARIOS = scenarios("cell labels")
-SETTINGS = CellTypeSettings(folds=3, shuffles=0, resamples=500, splits=20)
+SETTINGS = LabelSettings(folds=3, shuffles=0, resamples=500, splits=20)
 QUICK = SETTINGS.model_copy(update={"refits": 0, "resamples": 1, "splits": 1})
 SIZE = 12  # donors
 SHARES = (0.35, 0.25, 0.2, 0.12, 0.08)
@@ -27,12 +27,12 @@ ABOUT = {
     "model": "m",
     "layer": "01",
     "depth": 0.0,
-    "task": "cell_type",
+    "task": "label",
     "protocol": "strict",
 }
 
 
-def simulate(scenario: Scenario, n_donors: int, settings: CellTypeSettings, seed: int) -> Study:
+def simulate(scenario: Scenario, n_donors: int, settings: LabelSettings, seed: int) -> Study:
     """Draw one study and score every layer."""
     random = np.random.default_rng([13, SCENARIOS.index(scenario), seed])
     centres = np.random.default_rng(3).normal(size=(len(SHARES), WIDTH))

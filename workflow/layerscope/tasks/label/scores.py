@@ -1,52 +1,55 @@
-"""Scores of one layer: how well its cells' types are told apart, with intervals and a null."""
+"""Scores of one layer: how well its cells' labels are told apart, with intervals and a null."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.tasks.cell_type.design import Design
-from layerscope.tasks.cell_type.distances import neighbours_and_silhouettes
-from layerscope.tasks.cell_type.measures import Labellings, Measure, accuracy, macro_f1, mean_of
-from layerscope.tasks.cell_type.probe import probe_predictions
-from layerscope.tasks.cell_type.settings import CellTypeSettings
 from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored
+from layerscope.tasks.label.design import Design
+from layerscope.tasks.label.distances import neighbours_and_silhouettes
+from layerscope.tasks.label.measures import Labellings, Measures, accuracy, auc_within, macro_f1, mean_of
+from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_measures
+from layerscope.tasks.label.probe import probe_scores
+from layerscope.tasks.label.settings import LabelSettings
+from layerscope.tasks.label.units import unit_measures
+from layerscope.tasks.refits import Measure, resampled
 
 Floats = npt.NDArray[np.float64]
 
 PROBE_MACRO_F1, PROBE_ACCURACY = "probe_macro_f1", "probe_accuracy"
 KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
-SILHOUETTE = "silhouette"
-RANDOM_FOLDS = "probe_macro_f1_random_folds"
+SILHOUETTE, AUC = "silhouette", "auc"
+ENDING_RANDOM_FOLDS = "_random_folds"
+RANDOM_FOLDS = PROBE_MACRO_F1 + ENDING_RANDOM_FOLDS
 METRICS = (PROBE_MACRO_F1, PROBE_ACCURACY, KNN_MACRO_F1, KNN_ACCURACY, SILHOUETTE)
-UPPER_QUANTILE = (1 + LEVEL) / 2
-Measures = tuple[Measure, list[Measure], list[Measure]]
+ALL_RIGHT = (1 - LEVEL) / 2
+"""The lower bound of a perfect score is at most that of n successes in n (Clopper and Pearson 1934)."""
 
 
 def score_layer(
     matrix: npt.NDArray[np.floating],
     design: Design,
-    settings: CellTypeSettings,
+    settings: LabelSettings,
     subject: Subject,
 ) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of).
 
-    Rows of :data:`METRICS`, and of the probe under folds that ignore donors where there are any. Rows of the
-    matrix that are not finite are refused cells. Raises NoScoreError if the layer is constant, or so many
-    cells were refused that a type is missing.
+    Rows of :data:`METRICS` and, of two labels, :data:`AUC`, where labels were given to cells; of the metrics
+    of :func:`unit_measures` where they were given to samples or donors; and of the probe under folds that
+    ignore donors where there are any. Rows of the matrix that are not finite are refused cells. Raises
+    NoScoreError if the layer is constant, or so many cells were refused that a label is missing.
     """
     vectors, embedded, remarks = _embedded(matrix, design)
     blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
     counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
-    measures, failed = _measures(vectors, embedded, settings, counts[: settings.refits])
+    of_level = _cell_measures if design.level == "cell" else unit_measures
+    measures, failed = of_level(vectors, embedded, settings, counts[: settings.refits])
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
     splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
@@ -55,7 +58,11 @@ def score_layer(
     scored = Scored()
     for metric, (measure, null, refits) in measures.items():
         estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
+        if not design.has_interval:
+            values = np.full(len(values), np.nan)
         low, high = percentile_interval(values)
+        if design.level != "cell" and estimate == 1:
+            low = min(low, ALL_RIGHT ** (1 / len(design.units)))
         shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
         row = subject.row(
             metric,
@@ -64,34 +71,17 @@ def score_layer(
             ci_low=low,
             ci_high=high,
             null_mean=float(shuffled.mean()) if null else np.nan,
-            p_value=float((1 + (shuffled >= estimate).sum()) / (1 + len(null))) if null else np.nan,
+            p_value=embedded.p_value(estimate, shuffled),
             reason="; ".join(words for words in (_how(metric, design), design.remark, *remarks) if words),
         )
         scored.rows.append(row)
         scored.resamples[metric] = values
         scored.resamples[metric + CHOSEN_ON] = measure(splits.first)
         scored.resamples[metric + SCORED_ON] = measure(splits.second)
+    if settings.novel and NOVEL not in measures:
+        why = f"needs {MIN_LABELS} labels of cells; there are {design.n_types}, of level {design.level}"
+        scored.rows += [subject.row(name, status="undefined", reason=why) for name in (NOVEL, NOVEL_KNN)]
     return scored
-
-
-def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
-    """Values of a score in resamples of the units that are tested, and of those that trained.
-
-    Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
-    training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
-    what they lose is given back. For few units the values are spread as Student's t is wider than the normal
-    distribution. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
-    """
-    n_units = counts.shape[1]
-    everyone = np.ones(n_units)
-    estimate = measure(everyone)
-    measures = refits or [measure]
-    values = np.empty(len(counts))
-    for turn, refit in enumerate(measures):
-        values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
-    centre = np.mean([refit(everyone) for refit in measures])
-    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
-    return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
 
 
 def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats, Design, list[str]]:
@@ -102,17 +92,17 @@ def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats,
     embedded = design.among(finite)
     in_fold = np.zeros((design.n_types, int(design.folds.max()) + 1), dtype=bool)
     in_fold[embedded.types, embedded.folds] = True
-    if in_fold.sum(axis=1).min() < 2:
+    if design.level != "donor" and in_fold.sum(axis=1).min() < 2:
         refused = f"the model refused {n_refused} of {len(finite)} cells"
-        raise NoScoreError("undefined", f"{refused}, so that a cell type is left in fewer than two folds")
+        raise NoScoreError("undefined", f"{refused}, so that a label is left in fewer than two folds")
     vectors = vectors[finite]
     if (vectors == vectors[0]).all():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
     return vectors, embedded, [f"{n_refused} refused cells left out"] if n_refused else []
 
 
-def _measures(
-    vectors: Floats, design: Design, settings: CellTypeSettings, draws: npt.NDArray[np.int32]
+def _cell_measures(
+    vectors: Floats, design: Design, settings: LabelSettings, draws: npt.NDArray[np.int32]
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every shuffle, and after every refit; and fits that failed."""
     n_units, n_types, n_shuffles = len(design.units), design.n_types, len(design.shuffled)
@@ -120,31 +110,48 @@ def _measures(
     weights = np.ones(types.shape)
     weights[1 + n_shuffles :] = draws[:, design.unit]
     labellings = Labellings(types, weights, n_types)
-    probed, failed = probe_predictions(vectors, labellings, design.folds, settings.penalty)
+    scores, failed = probe_scores(vectors, labellings, design.folds, settings.penalty)
     voted, silhouettes = neighbours_and_silhouettes(
         vectors, labellings, design.folds, settings.neighbours, settings.metric
     )
-    by_metric: dict[str, list[Measure]] = {metric: [] for metric in METRICS}
-    for labels, probe, votes, silhouette in zip(types, probed, voted, silhouettes, strict=True):
+    metrics = METRICS if n_types > 2 else (AUC, *METRICS)
+    by_metric: dict[str, list[Measure]] = {metric: [] for metric in metrics}
+    for labels, of_labels, votes, silhouette in zip(types, scores, voted, silhouettes, strict=True):
+        probe = of_labels.argmax(axis=1)
         by_metric[PROBE_MACRO_F1].append(macro_f1(labels, probe, design.unit, n_units, n_types))
         by_metric[PROBE_ACCURACY].append(accuracy(labels, probe, design.unit, n_units))
         by_metric[KNN_MACRO_F1].append(macro_f1(labels, votes, design.unit, n_units, n_types))
         by_metric[KNN_ACCURACY].append(accuracy(labels, votes, design.unit, n_units))
         by_metric[SILHOUETTE].append(mean_of(silhouette, design.unit, n_units))
+        if n_types == 2:
+            by_metric[AUC].append(_auc(labels, of_labels, design))
     n_null = 1 + n_shuffles
     measures = {name: (of[0], of[1:n_null], of[n_null:]) for name, of in by_metric.items()}
     if design.random_folds is not None:
         true = Labellings(types[:1], weights[:1], n_types)
-        leaking, n_failed = probe_predictions(vectors, true, design.random_folds, settings.penalty)
-        measures[RANDOM_FOLDS] = (macro_f1(design.types, leaking[0], design.unit, n_units, n_types), [], [])
+        leaking, n_failed = probe_scores(vectors, true, design.random_folds, settings.penalty)
+        named = leaking[0].argmax(axis=1)
+        measures[RANDOM_FOLDS] = (macro_f1(design.types, named, design.unit, n_units, n_types), [], [])
+        if n_types == 2:
+            measures[AUC + ENDING_RANDOM_FOLDS] = (_auc(design.types, leaking[0], design), [], [])
         failed += n_failed
+    if settings.novel and n_types >= MIN_LABELS:
+        measures |= novel_measures(vectors, design, settings)
     return measures, failed
+
+
+def _auc(labels: npt.NDArray[np.intp], scores: Floats, design: Design) -> Measure:
+    """AUC within donors, of scores for two labels."""
+    # a label that no training cell had has no score: then all cells are alike
+    odds = np.nan_to_num(scores[:, design.positive] - scores[:, 1 - design.positive], posinf=0, neginf=0)
+    return auc_within(odds, labels == design.positive, design.group, design.unit, len(design.units))
 
 
 def _how(metric: str, design: Design) -> str:
     """How cells were divided for a metric, in words; the silhouette divides none."""
     if metric == SILHOUETTE:
-        return ""
-    if metric == RANDOM_FOLDS:
-        return f"folds that ignore the {design.by}: what leaks between cells of one {design.by}"
+        return f"level {design.level}"
+    if metric.endswith(ENDING_RANDOM_FOLDS):
+        leak = f"folds that ignore the {design.by}: what leaks between cells of one {design.by}"
+        return f"level {design.level}; {leak}"
     return design.how

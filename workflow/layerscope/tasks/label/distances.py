@@ -1,4 +1,4 @@
-"""What distances between cells say of their types: votes of the nearest neighbours, and silhouettes.
+"""What distances between cells say of their labels: votes of the nearest neighbours, and silhouettes.
 
 Distances are computed block by block and used for all labellings at once; no table of all of them is kept.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.tasks.cell_type.measures import Labellings
+from layerscope.tasks.label.measures import Labellings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -51,6 +51,32 @@ def neighbours_and_silhouettes(
         for labels, weight in zip(types, labellings.weights, strict=True)
     ]
     return np.array(voted), silhouettes
+
+
+class NeighbourShares:
+    """Shares of the labels among each cell's nearest neighbours of other folds, for many labellings.
+
+    Parameters are those of :func:`neighbours_and_silhouettes`.
+    """
+
+    def __init__(self, vectors: Floats, folds: Ints, n_neighbours: int, metric: str) -> None:
+        fewest = len(vectors) - int(np.bincount(folds).max())
+        self._votes = n_neighbours
+        self._nearest = np.empty((len(vectors), min(LISTED_PER_VOTE * n_neighbours, fewest)), dtype=np.intp)
+        for rows, distances in distance_blocks(vectors, metric):
+            distances[folds[rows, None] == folds] = np.inf
+            self._nearest[rows] = _smallest(distances, self._nearest.shape[1])
+
+    def __call__(self, types: Ints, n_types: int, weight: Floats | None = None) -> Floats:
+        """Shares of every label, shape ``(n_labellings, n_cells, n_types)``; all alike without any."""
+        nearest = self._nearest if weight is not None else self._nearest[:, : self._votes]
+        weights = np.ones(nearest.shape) if weight is None else weight[nearest]
+        before = np.cumsum(weights, axis=1) - weights
+        votes = np.clip(self._votes - before, 0, weights)
+        labels = types[:, nearest]
+        counts = np.stack([((labels == kind) * votes).sum(axis=2) for kind in range(n_types)], axis=2)
+        cast = votes.sum(axis=1)[:, None]
+        return np.asarray(np.where(cast > 0, counts / np.where(cast > 0, cast, 1), 1 / n_types))
 
 
 def distance_blocks(vectors: Floats, metric: str) -> Iterator[tuple[slice, Floats]]:

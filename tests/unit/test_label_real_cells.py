@@ -11,10 +11,10 @@ import pytest
 from layerscope.cells.canonical import write_cells
 from layerscope.cells.obs import read_obs
 from layerscope.tables import Score
-from layerscope.tasks.cell_type.job import score as score_of_job
-from layerscope.tasks.cell_type.scores import PROBE_MACRO_F1, SILHOUETTE
-from layerscope.tasks.cell_type.settings import CellTypeSettings
 from layerscope.tasks.jobs import ScoringJob
+from layerscope.tasks.label.job import score as score_of_job
+from layerscope.tasks.label.scores import PROBE_MACRO_F1, SILHOUETTE
+from layerscope.tasks.label.settings import LabelSettings
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 MYELOID, LINES = DATA / "paul15_counts_240.h5ad", DATA / "norman_mcfaline_devel.h5ad"
@@ -33,13 +33,13 @@ def score(folder: Path, source: Path, columns: dict[str, str], baseline: str) ->
         index=measured.obs_names,
     )
     values = "log_normalised" if source == LINES else "counts"
-    described = {"condition": "real", "dataset": "real", "task": "cell_type", "values": values}
+    described = {"condition": "real", "dataset": "real", "task": "label", "values": values}
     var = pd.DataFrame({"symbol": measured.var_names.to_numpy()}, index=measured.var_names)
     write_cells(folder / "cells.h5ad", anndata.AnnData(measured.X, obs, var), described)
     compute_baseline(baseline, folder / "cells.h5ad", folder / "embeddings.h5ad", {}, seed=1)
     job = ScoringJob(
         protocol="strict",
-        settings=CellTypeSettings.read({"shuffles": 5, "resamples": 200, "splits": 10}),
+        settings=LabelSettings.read({"shuffles": 5, "resamples": 200, "splits": 10}),
         condition="real",
         model=baseline,
         layer="official",
@@ -56,7 +56,7 @@ def test_myeloid_types_are_told_apart_by_genes_not_by_quality(
     tmp_path: Path, baseline: str, low: float, high: float
 ) -> None:
     row = score(tmp_path, MYELOID, {"cell_type": "cell_type"}, baseline)[PROBE_MACRO_F1]
-    assert row.reason == "no donor or batch: folds stratified by cell type"
+    assert row.reason == "level cell; no donor, study, batch or sample: folds stratified by label"
     assert row.n_cells == 2660
     assert low < row.ci_low < row.estimate < row.ci_high < high
     assert row.null_mean < 0.2

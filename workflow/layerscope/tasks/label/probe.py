@@ -1,4 +1,4 @@
-"""The linear probe: can a straight cut through a layer tell cell types apart in cells it has not seen?"""
+"""The linear probe: can a straight cut through a layer tell labels apart in cells it has not seen?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.tasks.cell_type.measures import Labellings
 from layerscope.tasks.folds import NoScoreError
+from layerscope.tasks.label.measures import Labellings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -22,27 +22,46 @@ ROUNDING = 1e-6
 def probe_predictions(
     vectors: Floats, labellings: Labellings, folds: Ints, penalty: float
 ) -> tuple[Ints, int]:
-    """Predict every cell's type by a probe that was fitted to the cells of all other folds.
+    """Every cell's likeliest label by :func:`probe_scores`, shape ``(n_labellings, n_cells)``; its count."""
+    scores, unfinished = probe_scores(vectors, labellings, folds, penalty)
+    return np.asarray(scores.argmax(axis=2), dtype=np.intp), unfinished
+
+
+def probe_scores(vectors: Floats, labellings: Labellings, folds: Ints, penalty: float) -> tuple[Floats, int]:
+    """Score every cell for every label by a probe that was fitted to the cells of all other folds.
 
     Multinomial logistic regression with a ridge penalty (scikit-learn, L-BFGS), on columns standardised by
     the training cells of each fold; ``penalty`` is per training cell.
 
-    Returns predicted types, shape ``(n_labellings, n_cells)``, and the number of fits that did not converge
-    in :data:`STEPS` steps. Raises NoScoreError where all cells of a fit are the same.
+    Returns logarithms of odds, shape ``(n_labellings, n_cells, n_labels)``, minus infinity for labels that
+    no training cell has, and the number of fits that did not converge in :data:`STEPS` steps. Raises
+    NoScoreError where all cells of a fit are the same.
     """
-    predicted = np.empty_like(labellings.types)
-    tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(predicted) - 1)]
+    scores = np.full((*labellings.types.shape, labellings.n_types), -np.inf)
+    tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(scores) - 1)]
     unfinished = 0
     for fold in np.unique(folds):
         test = folds == fold
         train_vectors, test_vectors = standardised(vectors[~test], vectors[test])
-        fits = zip(labellings.types, labellings.weights, tolerances, predicted, strict=True)
-        for labels, weight, tolerance, prediction in fits:
-            prediction[test], converged = _fitted(
+        fits = zip(labellings.types, labellings.weights, tolerances, scores, strict=True)
+        for labels, weight, tolerance, of_cells in fits:
+            of_labels, known, converged = _fitted(
                 train_vectors, labels[~test], weight[~test], test_vectors, penalty, tolerance
             )
+            of_cells[np.ix_(test, known)] = of_labels
             unfinished += not converged
-    return predicted, unfinished
+    return scores, unfinished
+
+
+def transferred_predictions(train: Floats, labellings: Labellings, test: Floats, penalty: float) -> Ints:
+    """Likeliest labels of cells by probes fitted to others, in the others' units: one row per labelling."""
+    train_vectors, test_vectors = standardised(train, test)
+    predicted = np.empty((len(labellings.types), len(test)), dtype=np.intp)
+    fits = zip(labellings.types, labellings.weights, strict=True)
+    for row, (labels, weight) in zip(predicted, fits, strict=True):
+        scores, known, _ = _fitted(train_vectors, labels, weight, test_vectors, penalty, TOLERANCE)
+        row[:] = known[scores.argmax(axis=1)]
+    return predicted
 
 
 def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
@@ -68,16 +87,20 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
 def _fitted(
     train: Floats, labels: Ints, weight: Floats, test: Floats, penalty: float, tolerance: float
-) -> tuple[Ints, bool]:
+) -> tuple[Floats, Ints, bool]:
+    """Scores of the test cells for the labels that training cells have, these labels, and convergence."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     drawn = weight > 0 if weight.any() else np.ones(len(weight), dtype=bool)
     train, labels, weight = train[drawn], labels[drawn], weight[drawn]
     if (labels == labels[0]).all():
-        return np.full(len(test), labels[0]), True
+        return np.zeros((len(test), 1)), labels[:1], True
     model = LogisticRegression(C=1 / (penalty * max(weight.sum(), 1)), tol=tolerance, max_iter=STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
         model.fit(train, labels, weight)
-    return np.asarray(model.predict(test), dtype=np.intp), bool((model.n_iter_ < STEPS).all())
+    scores = model.decision_function(test)
+    if scores.ndim == 1:
+        scores = np.column_stack([np.zeros(len(test)), scores])
+    return scores, model.classes_, bool((model.n_iter_ < STEPS).all())

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from cell_type_cells import cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_cells import cells
 
 from layerscope.chance import Chance
-from layerscope.tasks.cell_type.design import Design, design_of
-from layerscope.tasks.cell_type.settings import CellTypeSettings
 from layerscope.tasks.folds import NoScoreError, grouped_folds, stratified_folds
+from layerscope.tasks.label.design import Design, design_of
+from layerscope.tasks.label.settings import LabelSettings
 
 
 def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:
-    return design_of(obs, CellTypeSettings.read(chosen), seed)
+    return design_of(obs, LabelSettings.read(chosen), seed)
 
 
 def n_folds_of(folds: Sequence[int], groups: Sequence[str]) -> set[int]:
@@ -31,21 +31,21 @@ def test_cells_of_a_donor_are_tested_together() -> None:
     obs = cells(n_donors=7)
     made = design(obs)
     assert n_folds_of(made.folds, obs["donor"].to_numpy()[made.cells]) == {1}
-    assert made.how == "7 donors in 5 folds"
+    assert made.how == "level cell; 7 donors in 5 folds"
 
 
 def test_donors_come_before_batches_and_a_lone_donor_is_none() -> None:
     obs = cells().assign(batch=np.tile(["a", "b"], 120))
     assert design(obs).by == "donor"
     assert design(obs.assign(donor="one")).by == "batch"
-    assert design(obs.assign(donor="one")).how == "each of 2 batches tested by the others"
+    assert design(obs.assign(donor="one")).how == "level cell; each of 2 batches tested by the others"
     assert design(obs, grouped_by=["batch", "donor"]).by == "batch"
 
 
 def test_without_donors_folds_are_stratified_and_the_rows_say_so() -> None:
     obs = cells().drop(columns="donor")
     made = design(obs)
-    assert made.how == "no donor or batch: folds stratified by cell type"
+    assert made.how == "level cell; no donor, study, batch or sample: folds stratified by label"
     assert made.random_folds is None
     counts = pd.crosstab(made.types, made.folds)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
@@ -89,9 +89,9 @@ def test_a_donor_of_one_type_alone_is_no_obstacle() -> None:
     [
         (cells().drop(columns="cell_type"), "not_available", "the cells have no column cell_type"),
         (cells().assign(cell_type=""), "not_available", "the cells have no column cell_type"),
-        (cells(n_types=1), "undefined", "1 cell type left, nothing to tell apart"),
-        (cells(n_cells=20, n_types=6), "undefined", "no cell types left, nothing to tell apart"),
-        (cells().assign(cell_type=cells()["donor"]), "undefined", "left out for lying in one fold of donors"),
+        (cells(n_types=1), "undefined", "1 label left, nothing to tell apart"),
+        (cells(n_cells=20, n_types=6), "undefined", "no labels left, nothing to tell apart"),
+        (cells().assign(cell_type=cells()["donor"]), "undefined", "left out for having fewer than 3 donors"),
     ],
     ids=["no column", "no labels", "one type", "all rare", "every type in a donor of its own"],
 )

@@ -9,16 +9,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.tables import Score, Subject
-from layerscope.tasks.cell_type.design import design_of
-from layerscope.tasks.cell_type.scores import score_layer
-from layerscope.tasks.cell_type.settings import CellTypeSettings
+from layerscope.tasks.label.design import design_of
+from layerscope.tasks.label.scores import score_layer
+from layerscope.tasks.label.settings import LabelSettings
 
 ABOUT: dict[str, Any] = {
     "condition": "blood",
     "model": "model",
     "layer": "03",
     "depth": 0.5,
-    "task": "cell_type",
+    "task": "label",
     "protocol": "strict",
 }
 QUICK = {"resamples": 100, "splits": 20, "shuffles": 10, "refits": 5}
@@ -49,7 +49,7 @@ def scored(
     obs: pd.DataFrame, matrix: npt.NDArray[np.floating], seed: int = 1, **settings: Any
 ) -> tuple[dict[str, Score], dict[str, npt.NDArray[np.float64]]]:
     """Rows by metric, and the resampled values."""
-    chosen = CellTypeSettings.read(QUICK | settings)
+    chosen = LabelSettings.read(QUICK | settings)
     subject = Subject(**ABOUT, seed=seed)
     made = score_layer(matrix, design_of(obs, chosen, seed), chosen, subject)
     return {row.metric: row for row in made.rows}, made.resamples
