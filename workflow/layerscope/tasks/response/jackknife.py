@@ -79,7 +79,7 @@ def target_draws(targets: list[str], seed: int, n_resamples: int) -> Array:
     """A standard normal number for each target in each resample, the same for every layer and model.
 
     Shape ``(n_resamples, n_targets)``. Not counts of a bootstrap: a score that hangs on few targets has
-    influences with long tails, and quantiles of so few draws of those would be too narrow.
+    influences with long tails, and quantiles of their sums would be a little narrower.
     """
     random = generator(seed, targets, "multipliers")
     draws = np.empty((n_resamples, len(targets)))
