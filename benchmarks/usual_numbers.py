@@ -29,7 +29,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import layerscope as ls
-from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.integration.neighbours import nearest_neighbours
 from layerscope.tasks.integration.silhouettes import all_distances, silhouette_batch
 from layerscope.tasks.response.cell_level import cell_level_pearson

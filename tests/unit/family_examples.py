@@ -73,7 +73,12 @@ EXAMPLES = {
             settings=SMALL,
             untrained=frozenset({"pe_embedding.weight"}),
         ),
-        Example(family="nicheformer", write=write_nicheformer, gene=ENSEMBL),
+        Example(
+            family="nicheformer",
+            write=write_nicheformer,
+            gene=ENSEMBL,
+            settings={"specie": "human", "modality": "dissociated"},
+        ),
         Example(
             family="state_se",
             write=write_state_se,

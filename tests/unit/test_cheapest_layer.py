@@ -12,7 +12,7 @@ from layerscope.statistics.layer_curves import differences
 from layerscope.tables import SCORE_COLUMNS, Score, depth
 from layerscope.tasks.catalogue import TASKS, metric_range
 
-ROW = {"condition": "blood", "task": "cell_type", "protocol": "strict", "metric": "probe_macro_f1"}
+ROW = {"condition": "blood", "task": "label", "protocol": "strict", "metric": "probe_macro_f1"}
 
 
 def layers_of(truth, error, random, n_resamples=400, shared=0.05):
@@ -37,7 +37,7 @@ def chosen(truth, error=0.002, margin=0.02, resamples=True, model=None, seed=1):
         for one in layers
     ]  # fmt: skip
     values = {
-        ("cell_type", "blood", "strict", "m", one.layer): {
+        ("label", "blood", "strict", "m", one.layer): {
             "probe_macro_f1": one.estimate + error * random.normal(size=400)
         }
         for one in layers
@@ -107,7 +107,7 @@ def test_what_comes_around_the_blocks_is_counted_in_blocks():
 
 
 def test_a_margin_is_a_share_of_the_metrics_range():
-    assert metric_range("cell_type", "probe_macro_f1") == 1
+    assert metric_range("label", "probe_macro_f1") == 1
     assert metric_range("perturbation", "spearman") == metric_range("trajectory", "spearman") == 2
     assert all(metric.range in (1, 2) for task in TASKS.values() for metric in task.metrics.values())
 

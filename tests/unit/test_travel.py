@@ -13,7 +13,7 @@ from layerscope.tables import SCORE_COLUMNS, Score, depth, read_table, write_res
 N_LAYERS = 5
 NAMES = [f"{number:02d}" for number in range(1, N_LAYERS + 1)]
 TRAJECTORY = ("trajectory", "strict", "spearman")
-LABELS = ("cell_type", "strict", "probe_macro_f1")
+LABELS = ("label", "strict", "probe_macro_f1")
 MODELS = {"m": {"kind": "foundation", "layers": N_LAYERS}}
 
 

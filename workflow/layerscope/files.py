@@ -9,9 +9,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 
 from layerscope.errors import ConfigError
 
+BAD_HEADER = (SyntaxError, TokenError)
+"""What NumPy raises of a file whose header is damaged, beside errors of its kind of file."""
 SCRATCH = re.compile(r"\.partial\.[0-9a-f]{8}\.")
 
 

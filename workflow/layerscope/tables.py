@@ -20,7 +20,7 @@ import pandas as pd
 from pandas.errors import EmptyDataError, ParserError
 
 from layerscope.errors import DataError
-from layerscope.files import refuse_overwriting, whole
+from layerscope.files import BAD_HEADER, refuse_overwriting, whole
 
 OFFICIAL = "official"
 CHOSEN_ON, SCORED_ON = "@chosen_on", "@scored_on"
@@ -207,7 +207,16 @@ def arrays_of(path: str | Path, what: str) -> Iterator[Any]:
     try:
         with np.load(path) as arrays:
             yield arrays
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        BadZipFile,
+        *BAD_HEADER,
+    ) as error:
         raise DataError(f"{path}: not {what} ({error}); delete it and run again") from error
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
 from layerscope.errors import ConfigError, DataError
+from layerscope.files import BAD_HEADER
 from layerscope.models.entries import PATTERN
 from layerscope.tables import OFFICIAL
 
@@ -89,7 +90,16 @@ class ArrayFile(ABC):
         """Of what libraries raise about a file make one message."""
         try:
             yield
-        except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile, zlib.error) as error:
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            EOFError,
+            TypeError,
+            BadZipFile,
+            zlib.error,
+            *BAD_HEADER,
+        ) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             if "allow_pickle" in reason:
                 reason = "it holds pickled objects, which are refused; save text with .astype(str)"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from layerscope.cells.h5ad_file import read_index
 from layerscope.errors import LayerscopeError, ModelError
+from layerscope.files import BAD_HEADER
 from layerscope.models.nicheformer_network import NicheformerConfig
 from layerscope.models.vocabulary import demand_ids
 from layerscope.models.weights import (
@@ -186,7 +187,7 @@ def _read_means(folder: Path, home: Path, technology: str, n_genes: int) -> npt.
     present(path, f"the means of {technology}")
     try:
         means = np.load(path, allow_pickle=False)
-    except DAMAGED as error:
+    except (*DAMAGED, *BAD_HEADER) as error:
         raise ModelError(f"{path}: not a whole NumPy file ({error}); fetch it again") from error
     if not isinstance(means, np.ndarray) or means.shape != (n_genes,) or means.dtype.kind != "f":
         what = f"{means.dtype} {means.shape}" if isinstance(means, np.ndarray) else type(means).__name__

@@ -18,6 +18,7 @@ from scipy import sparse
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.extraction.job import Extraction, prepare
+from layerscope.files import BAD_HEADER
 from layerscope.models.published import PublishedEmbeddings, PublishedNumbers, ReferenceFile
 from layerscope.sources.fetch import fetch
 from layerscope.sources.settings import RemoteFile
@@ -118,7 +119,7 @@ def read_reference(path: Path, reference: ReferenceFile) -> Matrix:
         else:
             with h5py.File(path) as file:
                 matrix = file["obsm"][reference.obsm or "embeddings"][()]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, EOFError, *BAD_HEADER) as error:
         raise DataError(f"{path}: no published embeddings ({error}); fetch it again") from error
     if matrix.ndim != 2:
         raise DataError(f"{path}: expected cells x dimensions, found the shape {matrix.shape}")

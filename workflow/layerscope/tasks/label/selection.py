@@ -39,6 +39,8 @@ def with_level(known: pd.DataFrame, column: str, remarks: list[str]) -> tuple[pd
     The unit of each cell stands in the column ``"\\0unit"``, the group of units among which labels can be
     dealt in ``"\\0within"``.
     """
+    if n_labels(known, column) < 2:
+        return known, "cell", ""
     sample = "sample" if n_labels(known, "sample") else "batch"
     placed = np.ones(len(known), dtype=bool)
     for name in ("donor", sample):
