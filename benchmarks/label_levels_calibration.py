@@ -3,8 +3,8 @@
 Each study draws donors anew: every donor and every sample has an offset of its own, a label moves all cells
 of its donors or samples by ``signal``, and two layers see the same cells with noise of their own. Printed for
 each number of donors: without signal the mean score beside the mean under dealt labels, and how often p is at
-most 0.05; with signal how often the 95% interval holds the true score (the mean over further studies), and how
-often one of two equally good layers is claimed to be better.
+most 0.05; with signal how often the 95% interval holds the true score (the mean over further studies), and
+how often one of two equally good layers is claimed to be better.
 
     python benchmarks/label_levels_calibration.py --studies 200 --processes 2
 """

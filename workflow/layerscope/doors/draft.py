@@ -303,9 +303,12 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
     twins = [
         f"{model}{TWIN}" for model in wanted if f"{model}{TWIN}" in known and f"{model}{TWIN}" not in wanted
     ]
-    baselines = [name for name, entry in known.items() if isinstance(entry, Baseline) and not how(name).lacks]
+    baselines = {name: entry.family for name, entry in known.items() if isinstance(entry, Baseline)}
     chosen = [*wanted, *twins]
-    chosen += [] if set(wanted) & set(baselines) else baselines
+    if not set(wanted) & set(baselines):
+        chosen += [
+            name for name, family in baselines.items() if FAMILIES[family].usual and not how(name).lacks
+        ]
     remarks = []
     if not any(isinstance(known[model], FoundationModel) for model in chosen):
         able = [

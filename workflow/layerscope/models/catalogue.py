@@ -27,10 +27,18 @@ class Family:
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
+    usual: bool = True
+    """Whether a drafted study that names no baseline has it; else it is for certain questions."""
 
 
-def _baseline(values: frozenset[str]) -> Family:
-    return Family(module="layerscope.models.baselines", foundation=False, values=values, identifiers="any")
+def _baseline(values: frozenset[str], usual: bool = True) -> Family:
+    return Family(
+        module="layerscope.models.baselines",
+        foundation=False,
+        values=values,
+        identifiers="any",
+        usual=usual,
+    )
 
 
 COUNTS = frozenset({"counts"})
@@ -56,6 +64,9 @@ FAMILIES: Mapping[str, Family] = {
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
     "qc_only": _baseline(COUNTS),
+    "sctop": _baseline(EITHER, usual=False),
+    "anova_pca": _baseline(EITHER, usual=False),
+    "composition": _baseline(EITHER, usual=False),
 }
 
 

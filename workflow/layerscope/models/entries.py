@@ -100,8 +100,18 @@ class Control(Settings):
 class Baseline(Settings):
     """A representation that learns nothing from other cells."""
 
-    family: Literal["hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only"]
-    """Which."""
+    family: Literal[
+        "hvg_pca",
+        "rank_normal_pca",
+        "hellinger_svd",
+        "log_all_genes",
+        "qc_only",
+        "sctop",
+        "anova_pca",
+        "composition",
+    ]
+    """Which. `sctop` and `anova_pca` are methods that learn from labels, for the task label; `composition`
+    needs `cell_type`, for labels of samples or donors."""
     title: str | None = None
     """For the report."""
     settings: Annotated[dict[str, Whole], keys_among("n_top_genes", "n_components")] = Field(
