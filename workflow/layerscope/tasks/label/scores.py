@@ -71,6 +71,8 @@ def score_layer(
         low, high = percentile_interval(values)
         if design.level != "cell" and estimate == 1:
             low = min(low, ALL_RIGHT ** (1 / len(design.units)))
+        if metric != SILHOUETTE:
+            low = float(np.maximum(low, 0))
         shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
         row = subject.row(
             metric,
