@@ -39,7 +39,7 @@ from layerscope.statistics.multiple_testing import confidence_set, max_t  # noqa
 from layerscope.tables import write_table  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
-TASKS = ("perturbation", "trajectory", "label")
+TASKS = ("perturbation", "trajectory", "label", "response", "time")
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,23 @@ from torch import Tensor
 from layerscope.models.base import Network
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
 from layerscope.models.network_size import operations
+from layerscope.models.nicheformer_network import NicheformerConfig, NicheformerEncoder
+from layerscope.models.scconcept_network import ScConceptConfig, ScConceptEncoder
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
+from layerscope.models.state_se_network import StateConfig, StateEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
 from layerscope.models.transformer import Sizes
 from layerscope.models.uce_network import UCEConfig, UCEEncoder
-from layerscope.verification.job import read_entry
+from layerscope.verification.command import read_entry
 
 ENTRIES = Path(__file__).parents[1] / "config" / "models.yaml"
 SCFOUNDATION_GENES, TAHOE_VOCABULARY, SCGPT_VOCABULARY = 19264, 62720, 60697
+NICHEFORMER_ROWS, STATE_GENES = 20345, 19790
 TRANSCRIPTFORMER_GENES, UCE_TOKENS, UCE_HUMAN_GENES = 19800, 145469, 19790
+SCCONCEPT_GENES = 20000  # about as many as code for proteins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,22 @@ def uce(model: str) -> RealSize:
     return RealSize(network=UCEEncoder, config=config, n_ids=UCE_HUMAN_GENES, longest=1536)
 
 
+def scconcept(model: str, heads: int, longest: int, pretrained_width: int = 0) -> RealSize:
+    """scConcept of a size, for human cells."""
+    sizes = sizes_of(model, heads)
+    config = ScConceptConfig(
+        species="hsapiens",
+        n_tokens=SCCONCEPT_GENES,
+        gene_width=sizes["hidden_size"],
+        pretrained_width=pretrained_width,
+        n_positions=longest,
+        norm_first=True,
+        activation="gelu",
+        **sizes,
+    )
+    return RealSize(network=ScConceptEncoder, config=config, n_ids=SCCONCEPT_GENES, longest=longest)
+
+
 SCFOUNDATION = RealSize(
     network=ScFoundationEncoder,
     config=ScFoundationConfig(n_genes=SCFOUNDATION_GENES, **sizes_of("scfoundation", heads=12)),
@@ -155,6 +176,28 @@ TRANSCRIPTFORMER = RealSize(
     longest=2048,
     causal=True,
 )
+NICHEFORMER = RealSize(
+    network=NicheformerEncoder,
+    config=NicheformerConfig(
+        n_tokens=NICHEFORMER_ROWS, n_positions=1500, **sizes_of("nicheformer", heads=16)
+    ),
+    n_ids=NICHEFORMER_ROWS,
+    longest=1500,
+)
+STATE_SE = RealSize(
+    network=StateEncoder,
+    config=StateConfig(
+        n_tokens=STATE_GENES,
+        token_width=5120,
+        n_bins=10,
+        bin_width=512,
+        output_size=2048,
+        n_dataset=10,
+        **sizes_of("state_se_600m", heads=16),
+    ),
+    n_ids=STATE_GENES,
+    longest=2049,
+)
 
 MODELS: Mapping[str, Mapping[str, RealSize]] = {
     "scfoundation": {"": SCFOUNDATION},
@@ -170,7 +213,13 @@ MODELS: Mapping[str, Mapping[str, RealSize]] = {
         "v2_316m": geneformer("geneformer_v2_316m", 18, 20275, 4096),
     },
     "transcriptformer": {"": TRANSCRIPTFORMER},
+    "scconcept": {
+        "30m": scconcept("scconcept_30m", 8, 1001),
+        "170m": scconcept("scconcept_170m", 16, 20001, pretrained_width=640),
+    },
     "uce": {"4layer": uce("uce_4layer"), "33layer": uce("uce_33layer")},
+    "nicheformer": {"": NICHEFORMER},
+    "state_se": {"600m": STATE_SE},
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from layerscope.models.base import FoundationModel, Sentences
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # which reads the sets
+import nicheformer_examples
+import scconcept_examples
+import state_se_examples
 import transcriptformer_examples
 import uce_examples
 from model_examples import (
@@ -56,6 +59,10 @@ def golden_sets() -> Iterator[GoldenSet]:
     yield _geneformer("geneformer v2", GENEFORMER_V2)
     yield _uce()
     yield _transcriptformer()
+    yield _nicheformer()
+    yield _state_se()
+    for name in scconcept_examples.SETS:
+        yield _scconcept(name)
 
 
 def _scfoundation() -> GoldenSet:
@@ -144,6 +151,48 @@ def _transcriptformer() -> GoldenSet:
         sentences=sentences,
         layers=[_cut(expected[f"h{layer}"], sentences) for layer in range(model.n_layers + 1)],
         official=expected["cell_embedding"],
+    )
+
+
+def _nicheformer() -> GoldenSet:
+    folder = nicheformer_examples.SETS[0]
+    expected = arrays(folder / "golden.npz")
+    model = nicheformer_examples.load_prepared(folder, "trained")
+    sentences = model.tokenise(nicheformer_examples.golden_block(model, expected))
+    ids = expected["trained_input_ids"].ravel()  # with ties in the order of their sort, as the states are
+    return GoldenSet(
+        name="nicheformer",
+        model=model,
+        sentences=replace(sentences, tokens={**sentences.tokens, "ids": ids}),
+        layers=[states.reshape(len(ids), -1) for states in expected["trained_hidden"]],
+        official=expected["trained_official"],
+    )
+
+
+def _state_se() -> GoldenSet:
+    folder = state_se_examples.SETS[0]
+    expected = arrays(folder / "golden.npz")
+    model = state_se_examples.load_state_se(folder, min_expressed_genes=0)
+    sentences = state_se_examples.as_drawn(model, expected, "log")
+    layers = [expected[f"log_h{layer}"] for layer in range(model.n_layers + 1)]
+    return GoldenSet(
+        name="state_se",
+        model=model,
+        sentences=sentences,
+        layers=[states.reshape(-1, model.hidden_size) for states in layers],
+        official=expected["log_official"],
+    )
+
+
+def _scconcept(name: str) -> GoldenSet:
+    expected = scconcept_examples.golden(name)
+    model = scconcept_examples.load_golden(name)
+    return GoldenSet(
+        name=f"scconcept {name}",
+        model=model,
+        sentences=model.tokenise(scconcept_examples.golden_block(model, expected)),
+        layers=list(expected["hidden"][:, expected["mask"]]),
+        official=expected["official"],
     )
 
 

@@ -40,7 +40,8 @@ COSINES = {"bfloat16": 0.998, "float16": 0.9999}  # of a token's or cell's state
 ROUNDING_OF_UCE = 1e-4
 TARGETS = {"tahoe_x1 1b": 0.40}
 TARGET = 0.25  # of the rate of matrix products
-TOKENS = {"tahoe_x1": 2048, "uce": 1070}  # of a cell; elsewhere 1,200 to 2,400, or what the model takes
+# of a cell; elsewhere 1,200 to 2,400, or what the model takes
+TOKENS = {"tahoe_x1": 2048, "uce": 1070, "nicheformer": 1500, "state_se": 2049}
 PRODUCT_SIDE, BATCHES, SECONDS = 8192, 3, 2.0
 ROOM = 0.6  # of a GPU's memory that weights may take
 

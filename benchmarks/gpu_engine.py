@@ -12,8 +12,9 @@ from pathlib import Path
 import golden_states  # noqa: F401 (it puts the examples of the tests on the path)
 import numpy as np
 import torch
+from cell_files import write_h5ad
 from gpu_device import Check, at_least, at_most, clear_memory, on_gpu, peak, reset_peak
-from model_examples import all_layers, counts, write_h5ad, write_scfoundation
+from model_examples import all_layers, counts, write_scfoundation
 
 from layerscope.extraction.engine import Engine
 from layerscope.extraction.job import Extraction, extract

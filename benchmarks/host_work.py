@@ -43,7 +43,7 @@ from layerscope.tables import OFFICIAL
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))  # it writes small releases
 from family_examples import EXAMPLES
-from model_examples import change_json
+from model_examples import restate
 
 PROMISED = 250.0  # cells a second and core
 CELLS_AT_ONCE = 1024
@@ -55,6 +55,9 @@ RELEASES: Mapping[str, Mapping[str, int]] = {
     "geneformer": {"n_genes": 20271, "max_length": 4096},
     "transcriptformer": {"n_genes": 19796, "length": 2048},
     "uce": {"n_genes": 19790, "n_positions": 1536},
+    "nicheformer": {"n_genes": 20310, "length": 1500},
+    "state_se": {"n_genes": 19790, "length": 2048},
+    "scconcept": {"n_genes": 20000, "max_genes": 1000},
 }
 SETTINGS: Mapping[str, Mapping[str, Any]] = {"uce": {"sample_size": 1024}}
 LARGEST = {"tahoe_x1": "1b", "geneformer": "v2_316m", "uce": "33layer"}  # of what GPUs run by the million
@@ -136,7 +139,7 @@ def measure(folder: Path, family: str, args: argparse.Namespace) -> None:
     weights = folder / family
     example.write(weights, **RELEASES[family])  # type: ignore[call-arg]
     if family == "scgpt":
-        change_json(weights / "args.json", n_bins=51)
+        restate(weights / "args.json", n_bins=51)
     cells = folder / f"{len(example.gene)}.h5ad"
     if not cells.exists():
         write_cells(cells, example.gene, args.cells, args.genes)

@@ -17,7 +17,7 @@ from layerscope.tasks.perturbation.effects import count_effects
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import METRIC, strict_scores
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference
-from layerscope.tasks.perturbation.sums import sum_layer
+from layerscope.tasks.screens.sums import sum_layer
 
 SCENARIOS = scenarios("cell labels")
 SETTINGS = StrictSettings.model_construct(

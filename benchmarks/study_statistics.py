@@ -30,19 +30,20 @@ import pandas as pd  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from layerscope import tables  # noqa: E402
+from layerscope.layout import layer_names  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
-from layerscope.tables import depth, layer_names, read_scores, write_resamples, write_scores  # noqa: E402
+from layerscope.tables import depth, read_scores, write_resamples, write_scores  # noqa: E402
 from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.tasks.perturbation.design import make_design  # noqa: E402
 from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
-from layerscope.tasks.perturbation.labels import group_cells  # noqa: E402
 from layerscope.tasks.perturbation.scores import scores_of_all_cells  # noqa: E402
 from layerscope.tasks.perturbation.settings import PaperSettings  # noqa: E402
 from layerscope.tasks.perturbation.settings import StrictSettings as StrictScreen  # noqa: E402
 from layerscope.tasks.perturbation.similarity import Similarity, spearman_matrix  # noqa: E402
 from layerscope.tasks.perturbation.strict import strict_scores  # noqa: E402
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference  # noqa: E402
-from layerscope.tasks.perturbation.sums import sum_layer  # noqa: E402
+from layerscope.tasks.screens.labels import group_cells  # noqa: E402
+from layerscope.tasks.screens.sums import sum_layer  # noqa: E402
 from layerscope.tasks.trajectory.paper import score_paper  # noqa: E402
 from layerscope.tasks.trajectory.references import FROM_DATASET, Reference  # noqa: E402
 from layerscope.tasks.trajectory.settings import StrictSettings, TrajectorySettings  # noqa: E402

@@ -13,7 +13,6 @@ import pandas as pd
 from anndata.io import write_elem
 from scipy import sparse
 
-GSE276896_FILE = "GSE276896_adata_meta.h5ad"
 TIMES = ("Day3", "Day10", "Day17")
 SHARED_ROWS = 2000
 CELL_TYPES = ("HSC", "DC precursor ", "Mast cell", "Monocyte")

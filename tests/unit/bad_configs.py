@@ -15,8 +15,8 @@ STUDY: dict[str, Any] = {
     "conditions": {"mine": {"dataset": "mine", "task": "perturbation"}},
 }
 HOSTILE = {
-    "condition": {"space": "a b", "shell": "$(touch x)", "newline": "abc\n", "long": "x" * 101},
-    "model": {"unicode": "модель", "path": "../x", "semicolon": "a;touch x", "long": "x" * 101},
+    "condition": {"shell": "$(touch x)", "newline": "abc\n", "long": "x" * 101},
+    "model": {"unicode": "модель", "path": "../x"},
 }
 
 
@@ -49,27 +49,14 @@ text("config_missing", None)
 text("config_empty", "# nothing yet\n")
 text("config_list", "- study\n- models\n")
 text("config_not_yaml", "study: {title: [\n")
-text("config_tab", "study:\n\ttitle: x\n")
 text("config_binary", b"\x89HDF\r\n\x1a\n\xff\xfe")
 text("config_python_object", "study: !!python/object/apply:os.system ['touch x']\n")
 text("config_key_twice", yaml.safe_dump(STUDY) + "study: {title: another}\n")
-text(
-    "config_nested_key_twice",
-    yaml.safe_dump(STUDY | {"seeds": {"resampling": 1}}).replace(
-        "  resampling: 1", "  resampling: 1\n  resampling: 2"
-    ),
-)
 
 setting("config_unknown_key", "studdy", {})
-setting("config_number_as_key", 1, {})
 setting("config_text_for_mapping", "study", "all of them")
-setting("config_text_for_number", "seeds", "resampling", "one")
-setting("config_negative_seed", "seeds", "resampling", -1)
 setting("config_no_resamples", "resampling", "resamples", 0)
-setting("config_nan", "quality", "max_mitochondrial_percent", float("nan"))
 setting("config_unknown_model", "study", "models", ["hvg_pka"])
-setting("config_unknown_condition", "study", "conditions", ["mne"])
-setting("config_unknown_protocol", "study", "protocols", {"trajectory": ["papre"]})
 setting("config_missing_file", "datasets", "mine", "source", {"path": "../absent.h5ad"})
 setting(
     "config_two_sources", "datasets", "mine", "source", {"path": "screen.h5ad", "url": "https://a.org/b.h5ad"}
@@ -79,7 +66,6 @@ setting(
     "config_control_of_nothing", "models", "hvg_pca", {"control": "untrained", "of": "nothing", "seed": 1}
 )
 setting("config_mirror_list", "mirror", ["https://a.org"])
-setting("config_address_without_file", "datasets", "mine", "source", {"url": "https://a.org/cells/"})
 setting("config_address_leaves_folder", "datasets", "mine", "source", {"url": "https://a.org/.."})
 setting(
     "config_weights_leave_folder",

@@ -45,19 +45,13 @@ def with_cells(at: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None
 
 
 BUILDERS |= {
-    "embeddings_truncated": lambda at: cut(at / LINE),
     "embeddings_of_fewer_rows": lambda at: edited(at / LINE, "obsm/official", np.zeros((300, 4))),
-    "embeddings_are_cells": lambda at: {"embeddings": at / "line.h5ad"},
-    "embeddings_without_a_layer": lambda at: {"layer": "07"},
     "layer_constant": lambda at: changed(at / LINE, np.ones_like),
     "layer_constant_of_a_screen": lambda at: changed(at / SCREEN, np.ones_like),
-    "layer_all_refused": lambda at: changed(at / LINE, lambda matrix: np.full_like(matrix, np.nan)),
     "no_root": lambda at: with_cells(at, lambda obs: obs.drop(columns=["is_root", "time"])),
     "one_cell_type": lambda at: with_cells(at, lambda obs: obs.assign(cell_type="stem")),
     "no_cell_types": lambda at: with_cells(at, lambda obs: obs.drop(columns="cell_type")),
     "pseudotime_constant": lambda at: with_pseudotime(at, pseudotime=0.5),
-    "pseudotime_cut": lambda at: cut(at / "pseudotime.tsv", 0.99),
-    "pseudotime_of_words": lambda at: with_pseudotime(at, pseudotime="early"),
     "pseudotime_with_two_roots": lambda at: with_pseudotime(at, is_root=[1, 1, *[0] * 398]),
 }
 

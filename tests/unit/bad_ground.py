@@ -18,8 +18,8 @@ from typing import Any
 import anndata
 import numpy as np
 import pandas as pd
+from cell_files import adata_of, write_canonical
 from perturbation_cells import experiment, write
-from scipy import sparse
 from trajectory_cells import cells as line_of_cells
 from trajectory_cells import layer as layer_of
 
@@ -32,7 +32,6 @@ import gather_scores
 import make_reference
 import prepare_cells
 import score_layer
-from layerscope.cells.canonical import write_cells
 from layerscope.command_line import settings
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.study import Study
@@ -92,10 +91,7 @@ def write_good(folder: Path) -> None:
 def write_trajectory(path: Path, obs: pd.DataFrame) -> None:
     """Canonical cells of a trajectory; their counts are noise."""
     counts = np.random.default_rng(0).poisson(1, size=(len(obs), 12)).astype(np.float32)
-    made = anndata.AnnData(sparse.csr_matrix(counts), obs=obs)
-    made.var["symbol"] = made.var_names = [f"G{number}" for number in range(12)]
-    described = {"condition": "blood", "dataset": "d", "task": "trajectory", "values": "counts"}
-    write_cells(path, made, described)
+    write_canonical(path, adata_of(counts, cell_ids=obs.index, obs=obs), task="trajectory")
 
 
 def write_profiles(path: Path, names: list[str], change: Callable[[Any], None] = lambda _: None) -> None:

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from bad_embeddings import cut
-from bad_ground import BUILDERS, QUICK, Options, bad
+from bad_ground import BUILDERS, Options, bad
 
-from layerscope.tables import Score, write_resamples, write_scores, write_table
+from layerscope.tables import Score, write_resamples, write_scores
 
 
 def rows(metric: str = "spearman") -> list[Score]:
@@ -33,20 +32,11 @@ def resampled(at: Path, sizes: tuple[int, int]) -> list[Path]:
     return paths
 
 
-OTHER_COLUMNS = pd.DataFrame({"model": ["m"], "score": [0.5]})
-
 BUILDERS |= {
     "scores_empty": lambda at: (at / "scores.tsv").write_bytes(b""),
-    "scores_of_other_columns": lambda at: write_table(at / "scores.tsv", OTHER_COLUMNS),
     "resamples_of_other_numbers": lambda at: {"resamples": resampled(at, (100, 50))},
     "settings_broken": lambda at: {"text": '{"neighbours": 15'},
     "settings_file_missing": lambda at: {"text": "absent.yaml"},
-    "settings_unknown_key": lambda at: {"settings": '{"neighbors": 15}'},
-    "settings_too_many_neighbours": lambda at: {"settings": json.dumps(QUICK | {"neighbours": 500})},
-    "settings_unknown_quality": lambda at: {
-        "input": at / "screen.h5ad",
-        "settings": {"quality": {"min_genes": 5}},
-    },
 }
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_files import write_h5ad
 from model_examples import (
     all_layers,
     counts,
     run_extraction,
     write_geneformer,
-    write_h5ad,
     write_scfoundation,
     write_scgpt,
     write_tahoe_x1,
 )
+from nicheformer_examples import write_nicheformer
+from scconcept_examples import write_scconcept
+from state_se_examples import write_state_se
 from transcriptformer_examples import write_transcriptformer
 from uce_examples import SMALL, write_uce
 
@@ -70,6 +73,14 @@ EXAMPLES = {
             settings=SMALL,
             untrained=frozenset({"pe_embedding.weight"}),
         ),
+        Example(family="nicheformer", write=write_nicheformer, gene=ENSEMBL),
+        Example(
+            family="state_se",
+            write=write_state_se,
+            gene=SYMBOL,
+            settings={"gene_order": "vocabulary"},
+            untrained=frozenset({"proteins.weight"}),
+        ),
         Example(
             family="transcriptformer",
             write=write_transcriptformer,
@@ -77,6 +88,7 @@ EXAMPLES = {
             settings={"gene_order": "vocabulary", "min_expressed_genes": 1},
             untrained=frozenset({"gene_embeddings.embedding.weight"}),
         ),
+        Example(family="scconcept", write=write_scconcept, gene=ENSEMBL, settings={"min_expressed_genes": 1}),
     )
 }
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 import torch
+import yaml
+from cell_files import write_h5ad as write_h5ad
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
@@ -117,11 +117,17 @@ def tokens_of_cell(sentences: Sentences, cell: int, name: str = "ids") -> np.nda
     return sentences.tokens[name][sentences.offsets[cell] : sentences.offsets[cell + 1]]
 
 
-def change_json(path: Path, **values: Any) -> Path:
-    """Change values of a JSON file, or take them out (None); its folder."""
-    changed = {**json.loads(path.read_text()), **values}
-    path.write_text(json.dumps({name: value for name, value in changed.items() if value is not None}))
+def restate(path: Path, **values: Any) -> Path:
+    """Change values of a JSON or YAML file, nested ones too, or take them out (None); its folder."""
+    read, write = (json.loads, json.dumps) if path.suffix == ".json" else (yaml.safe_load, yaml.safe_dump)
+    path.write_text(write(_changed(read(path.read_text()), values)))
     return path.parent
+
+
+def _changed(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    nested = {name for name, value in values.items() if isinstance(value, dict) and before.get(name)}
+    after = before | values | {name: _changed(before[name], values[name]) for name in nested}
+    return {name: value for name, value in after.items() if value is not None}
 
 
 def block_of(dense: np.ndarray, cell_ids: Sequence[str] | None = None, **more: Any) -> CellBlock:
@@ -279,25 +285,6 @@ def counts(n_cells: int, n_genes: int, seed: int = 0) -> np.ndarray:
     return matrix
 
 
-def write_h5ad(
-    path: Path,
-    matrix: np.ndarray,
-    genes: Sequence[str],
-    cell_ids: Sequence[str] | None = None,
-    obs: dict[str, Any] | None = None,
-    **var: Sequence[str],
-) -> Path:
-    """An h5ad file with ``matrix`` as CSR ``X``."""
-    names = [f"cell{i}" for i in range(len(matrix))] if cell_ids is None else list(cell_ids)
-    cells = ad.AnnData(
-        sparse.csr_matrix(np.asarray(matrix, dtype=np.float32)),
-        obs=pd.DataFrame(obs or {}, index=names),
-        var=pd.DataFrame(var, index=list(genes)),
-    )
-    cells.write_h5ad(path)
-    return path
-
-
 def run_extraction(
     weights: Path, cells: Path, output: Path, family: str, shard: tuple[int, int] = (1, 1), **job: Any
 ) -> Path:
@@ -311,7 +298,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
     held = torch.load(path, weights_only=True)
-    return held["cell"]["state_dict"] if "cell" in held else held
+    return held["cell"]["state_dict"] if "cell" in held else held.get("state_dict", held)
 
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -322,7 +309,9 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     held = torch.load(path, weights_only=True)
     if "cell" in held:
         held["cell"]["state_dict"] = tensors
-    torch.save(held if "cell" in held else tensors, path)
+    elif "state_dict" in held:
+        held = {"state_dict": tensors}
+    torch.save(held if "cell" in held or "state_dict" in held else tensors, path)
 
 
 def all_layers(path: Path) -> dict[str, np.ndarray]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anndata
 import numpy as np
-import pandas as pd
-from scipy import sparse
+from cell_files import adata_of
 
 N_CELLS, N_GENES = 240, 60
 HUMAN = ["CD3E", "CD4", "MS4A1", "LYZ", "NKG7", "MT-ND1", *(f"ZNF{i}" for i in range(N_GENES - 6))]
@@ -20,9 +18,9 @@ def write(
 ) -> Path:
     """Write counts of 240 cells with these columns."""
     counts = np.random.default_rng(0).poisson(1.5, (N_CELLS, N_GENES)).astype(np.float32)
-    table = pd.DataFrame(obs, index=[f"c{i}" for i in range(N_CELLS)])
-    var = pd.DataFrame(index=genes)
-    anndata.AnnData(sparse.csr_matrix(counts), obs=table, var=var, obsm=obsm or {}).write_h5ad(path)
+    cells = adata_of(counts, genes, obs=obs)
+    cells.obsm.update(obsm or {})
+    cells.write_h5ad(path)
     return path
 
 

@@ -1,9 +1,5 @@
 """Every kind of source has one address, and a mirror can stand in for it."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from layerscope.errors import ConfigError
@@ -39,17 +35,12 @@ S3 = "s3://genome-scale-tcell-perturb-seq/marson2025_data/D1_Rest.assigned_guide
         ({"url": "s3://my.bucket/k"}, "https://s3.amazonaws.com/my.bucket/k", "k"),
     ],
 )
-def test_sources_have_addresses(source: dict[str, Any], url: str, name: str) -> None:
+def test_sources_have_addresses(source, url, name):
     found = address(source)
     assert (found.url, found.fetched_from, found.name) == (url, url, name)
 
 
-def test_size_and_checksum_come_along() -> None:
-    found = address({"url": "https://host/a", "bytes": 3, "sha256": "ab"})
-    assert (found.size, found.sha256) == (3, "ab")
-
-
-def test_a_mirror_takes_host_and_path() -> None:
+def test_a_mirror_takes_host_and_path():
     found = address({"url": S3}, "http://127.0.0.1:80/mirror/")
     assert found.url.startswith("https://genome-scale")
     assert found.fetched_from == (
@@ -58,7 +49,7 @@ def test_a_mirror_takes_host_and_path() -> None:
     )
 
 
-def test_the_longest_prefix_is_replaced() -> None:
+def test_the_longest_prefix_is_replaced():
     through = {
         "https://": "http://m/",
         "https://huggingface.co/": "http://hf/",
@@ -70,7 +61,7 @@ def test_the_longest_prefix_is_replaced() -> None:
     assert mirrored("http://host/f", through) == "http://host/f"
 
 
-def test_a_mirror_is_read_from_the_command_line() -> None:
+def test_a_mirror_is_read_from_the_command_line():
     assert read_mirror(None) is None
     assert read_mirror("http://m/") == "http://m/"
     assert read_mirror('{"s3://": "http://m/"}') == {"s3://": "http://m/"}
@@ -85,11 +76,9 @@ def test_a_mirror_is_read_from_the_command_line() -> None:
     [
         ({}, "expected one of path, url, geo, huggingface, found nothing"),
         ({"geo": {"accession": "276896", "file": "x"}}, "expected GSE, GSM or GPL and a number"),
-        ({"geo": {"accession": "GSE27a", "file": "x"}}, "expected GSE, GSM or GPL and a number"),
         ({"url": "file:///etc/passwd"}, "no https://, http:// or s3:// address"),
-        ({"url": "host/file"}, "no https://, http:// or s3:// address"),
     ],
 )
-def test_other_forms_are_refused(source: dict[str, Any], words: str) -> None:
+def test_other_forms_are_refused(source, words):
     with pytest.raises(ConfigError, match=words):
         address(source)

@@ -43,26 +43,38 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
         "permutations": 99,
     },
     ("label", "strict"): {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    ("integration", "strict"): {"resamples": 100, "shuffles": 3, "parts": 5},
+    ("time", "strict"): {"resamples": 100, "splits": 10, "dealings": 50, "shuffles": 3, "refits": 3},
+    ("response", "strict"): {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
 }
 OTHER_NAMES = {
     "trajectory": {"time": "day", "batch": "lane"},
     "perturbation": {"perturbation": "target", "guide": "sgRNA"},
     "label": {"cell_type": "kind", "donor": "patient"},
+    "integration": {"cell_type": "kind", "batch": "chemistry"},
+    "response": {"perturbation": "target", "guide": "sgRNA"},
+    "time": {"time": "day", "donor": "patient"},
 }
 MORE: dict[str, dict[str, Any]] = {
     "trajectory": {"time_order": ["Day3", "Day10", "Day17"]},
     "perturbation": {"control": "non-targeting"},
     "label": {},
+    "integration": {},
+    "response": {"control": "non-targeting"},
+    "time": {"time_order": ["Day3", "Day10", "Day17"]},
 }
 
 
 def cells_of(task: str) -> anndata.AnnData:
     """Cells whose columns have names of their own."""
-    if task == "perturbation":
-        adata = experiment()
+    if TASKS[task].of_screens:
+        adata = experiment(n_modules=7, cells_per_guide=20) if task == "response" else experiment()
         adata.obs = adata.obs.drop(columns="is_control")
     else:
         obs = trajectory_cells.cells()[0] if task == "trajectory" else label_cells.cells()
+        obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
+        days = [f"Day{3 + 7 * (int(name.removeprefix('donor ')) % 3)}" for name in obs.get("donor", [])]
+        obs = obs.assign(time=days) if task == "time" else obs
         counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
         adata = anndata.AnnData(sparse.csr_matrix(counts), obs=obs)
         adata.var_names = [f"G{number}" for number in range(40)]
@@ -74,7 +86,9 @@ def layers_of(task: str, adata: anndata.AnnData) -> dict[str, np.ndarray]:
     if task == "trajectory":
         obs, fate = trajectory_cells.cells()
         return {f"{n:02d}": trajectory_cells.layer(obs, fate, noise) for n, noise in ((1, 0.5), (2, 0.1))}
-    values = logged(adata) if task == "perturbation" else label_cells.clusters(adata.obs["kind"], 2.0)
+    values = logged(adata) if TASKS[task].of_screens else None
+    if values is None:
+        values = label_cells.clusters(adata.obs["patient" if task == "time" else "kind"], 2.0)
     noise = np.random.default_rng(1).normal(size=values.shape)
     return {"01": (values + 2 * noise).astype(np.float32), "02": values.astype(np.float32)}
 

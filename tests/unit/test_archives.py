@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import tarfile
 from pathlib import Path
 
 import pytest
+from tar_files import tar_of
 
-from fault_server import FaultServer
 from layerscope.errors import SourceError
-from layerscope.sources.addresses import Address, Expected
-from layerscope.sources.archives import extract_member, gunzip
-from layerscope.sources.download import download
-from layerscope.sources.manifest import read_manifest
+from layerscope.sources.addresses import Expected
+from layerscope.sources.archives import extract_member
 
 
 def archive(path: Path, mode: str = "w", **members: bytes | tarfile.TarInfo) -> Path:
-    with tarfile.open(path, mode) as tar:
-        for name, content in members.items():
-            entry = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
-            body = b"" if isinstance(content, tarfile.TarInfo) else content
-            entry.size = len(body)
-            tar.addfile(entry, io.BytesIO(body))
+    path.write_bytes(tar_of(members, mode))
     return path
 
 
@@ -34,43 +25,28 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_a_member_is_taken_out_by_name(tmp_path: Path, mode: str) -> None:
+def test_a_member_is_taken_out_by_name(tmp_path, mode):
     source = archive(tmp_path / "a.tar", mode, one=b"1", two=b"22")
     extract_member(source, "./two", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"22"
 
 
 @pytest.mark.parametrize("name", ["/etc/evil", "../evil", "a/../../evil"])
-def test_a_name_is_never_used_as_a_path(tmp_path: Path, name: str) -> None:
+def test_a_name_is_never_used_as_a_path(tmp_path, name):
     extract_member(archive(tmp_path / "a.tar", **{name: b"1"}), name, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "out"]
     assert (tmp_path / "out").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_are_refused(tmp_path, kind):
     source = archive(tmp_path / "a.tar", x=special("x", kind, "/etc/passwd"))
     with pytest.raises(SourceError, match="member 'x' is a link or no regular file"):
         extract_member(source, "x", tmp_path / "out")
 
 
-@pytest.mark.parametrize("lost", [5, 300])
-def test_a_truncated_gzip_file_leaves_nothing(tmp_path: Path, lost: int) -> None:
-    packed = gzip.compress(bytes(range(256)) * 400)
-    (tmp_path / "b.gz").write_bytes(packed[:-lost])
-    with pytest.raises(SourceError, match="truncated or damaged archive"):
-        gunzip(tmp_path / "b.gz", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_member_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
-    source = archive(tmp_path / "a.tar", one=b"1", two=b"2")
-    with pytest.raises(SourceError, match="no member 'three'; there are one, two"):
-        extract_member(source, "three", tmp_path / "out")
-
-
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_a_truncated_archive_leaves_nothing(tmp_path: Path, mode: str) -> None:
+def test_a_truncated_archive_leaves_nothing(tmp_path, mode):
     source = archive(tmp_path / "a.tar", mode, one=bytes(range(256)) * 400)
     source.write_bytes(source.read_bytes()[:600])
     with pytest.raises(SourceError, match="truncated or damaged archive"):
@@ -78,23 +54,7 @@ def test_a_truncated_archive_leaves_nothing(tmp_path: Path, mode: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
 
 
-def test_a_member_of_a_remote_archive_becomes_the_file(tmp_path: Path) -> None:
-    source = archive(tmp_path / "a.tar", one=b"1", two=b"22")
-    with FaultServer({"/a.tar": source.read_bytes()}) as server:
-        url = f"{server.url}/a.tar"
-        download(Address(url, url), tmp_path / "two", member="two")
-        assert (tmp_path / "two").read_bytes() == b"22"
-        assert read_manifest(tmp_path / "two")["member"] == "two"
-        server.reset_counts()
-        download(Address(url, url), tmp_path / "two", member="two")
-        assert server.requests == []
-        download(Address(url, url), tmp_path / "two", member="one")
-        assert (tmp_path / "two").read_bytes() == b"1"
-
-
-def test_a_member_in_another_folder_is_taken_if_it_is_the_only_one_of_its_name(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_member_in_another_folder_is_taken_if_it_is_the_only_one_of_its_name(tmp_path, caplog):
     names = {"release/config.json": b"1", "release/a/x": b"2", "release/b/x": b"3"}
     source = archive(tmp_path / "a.tar", **names)
     extract_member(source, "other/config.json", tmp_path / "out")

@@ -35,9 +35,3 @@ def rendered(name: str, task: str = "trajectory") -> str:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.rst")), ids=lambda path: path.name)
 def test_a_caption_is_valid_text(path):
     assert "<p>" in rendered(path.name)
-
-
-def test_a_figure_of_simulated_cells_says_so():
-    assert "drawn: the cells are simulated" in rendered("figure.rst", "trajectory")
-    assert "simulated" not in rendered("figure.rst", "perturbation")
-    assert "Simulated cells: drawn." in rendered("workflow.rst")

@@ -1,22 +1,18 @@
 """Settings of a condition's cells: unknown keys and impossible values are refused by name."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 
 
-def test_one_label_or_several_are_read_alike() -> None:
+def test_one_label_or_several_are_read_alike():
     assert CellSettings.read({"control": "NTC"}).control == ("NTC",)
     assert CellSettings.read({"subset": {"day": [2, 4]}}).subset == {"day": ("2", "4")}
     assert CellSettings.read({"root": {"time": 2}}).root == {"time": ("2",)}
 
 
-def test_what_only_describes_the_dataset_is_kept_apart() -> None:
+def test_what_only_describes_the_dataset_is_kept_apart():
     settings = CellSettings.read({"citation": "Paul 2015", "licence": "MIT", "source": {"path": "x"}})
     assert settings.about == {"citation": "Paul 2015", "licence": "MIT"}
 
@@ -30,6 +26,6 @@ def test_what_only_describes_the_dataset_is_kept_apart() -> None:
         ({"control": [["NTC"]]}, "control: found .'NTC'.; expected labels"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(found: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_meant_is_refused(found, words):
     with pytest.raises(ConfigError, match=words):
         CellSettings.read(found)

@@ -63,9 +63,7 @@ def scattered(n_rows: int, n_spans: int, longest: int, seed: int = 1) -> tuple[n
     ("chunk", "order", "kind"),
     [(3, "shuffled", "i8"), (7, "ascending", "f4"), (61, "descending", "i4"), (1000, "ascending", "u2")],
 )
-def test_only_the_spans_of_chunks_without_filters_are_fetched(
-    tmp_path: Path, file: str, chunk: int, order: str, kind: str
-) -> None:
+def test_only_the_spans_of_chunks_without_filters_are_fetched(tmp_path, file, chunk, order, kind):
     values = np.random.default_rng(0).integers(0, 60_000, 9_011).astype(kind)
     write(tmp_path / "f.h5", values, (chunk,), order, **FILES[file])
     firsts, lasts = scattered(len(values), 40, 30)
@@ -81,7 +79,7 @@ def test_only_the_spans_of_chunks_without_filters_are_fetched(
 
 
 @pytest.mark.parametrize("chunks", [(5, 40), (3, 7), (50, 1)])
-def test_rows_of_a_dense_matrix_in_tiles_are_found(tmp_path: Path, chunks: tuple[int, int]) -> None:
+def test_rows_of_a_dense_matrix_in_tiles_are_found(tmp_path, chunks):
     values = np.arange(600 * 40.0).reshape(600, 40)
     write(tmp_path / "f.h5", values, chunks, "shuffled")
     rows = np.array([0, 7, 8, 99, 333, 599])
@@ -94,9 +92,7 @@ def test_rows_of_a_dense_matrix_in_tiles_are_found(tmp_path: Path, chunks: tuple
 
 
 @pytest.mark.parametrize("file", ["oldest", "user_block", "ordered_links"])
-def test_the_tree_says_what_hdf5_says_level_by_level(
-    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_tree_says_what_hdf5_says_level_by_level(tmp_path, file, monkeypatch, caplog):
     write(tmp_path / "f.h5", np.arange(15_000), (3,), "shuffled", **FILES[file])
     wanted = np.zeros(5_000, dtype=bool)
     wanted[[0, 1, 500, 501, 3_000, 4_999]] = True
@@ -121,9 +117,7 @@ def test_the_tree_says_what_hdf5_says_level_by_level(
     assert "HDF5 itself" not in caplog.text
 
 
-def test_another_index_is_read_by_hdf5_and_the_log_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_index_is_read_by_hdf5_and_the_log_says_so(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     layouts: dict[str, dict[str, Any]] = {
         "extensible": {"maxshape": (None,)},
@@ -147,7 +141,7 @@ def test_another_index_is_read_by_hdf5_and_the_log_says_so(
             assert "HDF5 itself reads the index" in caplog.text
 
 
-def test_chunks_that_were_never_written_hold_nothing(tmp_path: Path) -> None:
+def test_chunks_that_were_never_written_hold_nothing(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as made:
         made.create_dataset("none", (100,), "i4", chunks=(10,), fillvalue=7)
         made.create_dataset("some", (100,), "i4", chunks=(10,), fillvalue=7)[35:38] = 1
@@ -161,7 +155,7 @@ def test_chunks_that_were_never_written_hold_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "byte"), [(0, b"X"), (4, b"\x00"), (5, b"\x07"), (24 + 8, b"\x55" * 8), (24 + 24, b"\x55" * 8)]
 )
-def test_a_damaged_tree_is_not_followed(tmp_path: Path, at: int, byte: bytes) -> None:
+def test_a_damaged_tree_is_not_followed(tmp_path, at, byte):
     write(tmp_path / "f.h5", np.arange(3_000), (3,), "ascending")
     content = bytearray((tmp_path / "f.h5").read_bytes())
     starts = [match.start() for match in re.finditer(b"TREE\x01", bytes(content))]
@@ -176,7 +170,7 @@ def test_a_damaged_tree_is_not_followed(tmp_path: Path, at: int, byte: bytes) ->
 
 @pytest.mark.parametrize("storage", [{}, {"chunks": (50,)}, {"chunks": (50,), "compression": "gzip"}])
 @pytest.mark.parametrize("file", ["oldest", "user_block", "newest"])
-def test_tables_come_at_once_with_their_text(tmp_path: Path, file: str, storage: dict[str, Any]) -> None:
+def test_tables_come_at_once_with_their_text(tmp_path, file, storage):
     names = [f"AACGTTAGC{'T' * (i % 70)}{i:08d}-1" for i in range(6_000)]
     table = pd.DataFrame(
         {
@@ -205,7 +199,7 @@ def test_tables_come_at_once_with_their_text(tmp_path: Path, file: str, storage:
             assert server.requests == []
 
 
-def test_one_that_cannot_be_had_ends_the_others(tmp_path: Path) -> None:
+def test_one_that_cannot_be_had_ends_the_others(tmp_path):
     plan = lambda request: "404" if request.number == 9 else ""  # noqa: E731
     with FaultServer({"/f": bytes(900_000)}, plan) as server, remote(server, tmp_path) as file:
         starts = np.arange(0, 900_000, 3_000)

@@ -48,17 +48,6 @@ def test_a_layer_comes_back_with_its_cells_and_provenance(tmp_path):
     assert read_provenance(path)["n"] == 3
 
 
-def test_a_baseline_has_the_official_layer_only(tmp_path):
-    write_official(tmp_path / "b.h5ad", CELLS, MATRIX.astype(np.float64), {})
-    assert read_layers(tmp_path / "b.h5ad") == ["official"]
-    assert read_layer(tmp_path / "b.h5ad", "official").matrix.dtype == np.float32
-
-
-def test_the_same_content_gives_the_same_bytes(tmp_path):
-    one, other = written(tmp_path / "one.h5ad"), written(tmp_path / "other.h5ad")
-    assert one.read_bytes() == other.read_bytes()
-
-
 def test_a_missing_layer_names_those_there_are(tmp_path):
     with pytest.raises(DataError, match="no layer '07'; it has 00, official"):
         read_layer(written(tmp_path / "m.h5ad"), "07")

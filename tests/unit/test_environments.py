@@ -92,18 +92,18 @@ def needed(script: Path) -> set[str]:
 RULES_WITH_SCRIPTS = list(rules())
 
 
-def test_every_rule_is_looked_at() -> None:
+def test_every_rule_is_looked_at():
     assert len(RULES_WITH_SCRIPTS) >= 25
 
 
 @pytest.mark.parametrize(("rule", "script", "env"), RULES_WITH_SCRIPTS, ids=lambda value: str(value))
-def test_what_a_rule_imports_is_in_its_environment(rule: str, script: str, env: str) -> None:
+def test_what_a_rule_imports_is_in_its_environment(rule, script, env):
     missing = needed(ROOT / "scripts" / script) - set(environment(env))
     assert not missing, f"{rule}: envs/{env} lacks {', '.join(sorted(missing))}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
-def test_versions_are_those_of_the_pinned_requirements(path: Path) -> None:
+def test_versions_are_those_of_the_pinned_requirements(path):
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8").lower()
     pinned = dict(re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)", text, re.M))
     for package, version in environment(path.name).items():

@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import torch
+from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import (
     GENE_LIST,
@@ -29,7 +30,6 @@ from model_examples import (
     load_scgpt,
     over_vocabulary,
     run_extraction,
-    write_h5ad,
     write_scfoundation,
 )
 from scipy import sparse
@@ -232,8 +232,7 @@ def test_values_that_are_not_finite_end_the_run(study, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "message"), [(-1.0, "negative"), (np.nan, "not finite"), (np.inf, "not finite")]
 )
-def test_values_that_no_model_takes_are_refused(study_of_each, value, message):
-    study = study_of_each
+def test_values_that_no_model_takes_are_refused(study, value, message):
     matrix = counts(N_CELLS, N_GENES).astype(float)
     matrix[3, 4] = value
     cells = write_h5ad(study.folder / "bad.h5ad", matrix, study.example.genes)
@@ -275,21 +274,6 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
     logged = np.log1p(raw / raw.sum(axis=1, keepdims=True).clip(1) * 1e4)
     cells = write_h5ad(tmp_path / "log.h5ad", logged, study.example.genes)
     assert_layers_agree(study.extract(), study.extract("log_out.h5ad", cells))
-
-
-@pytest.mark.parametrize(
-    ("job", "error", "message"),
-    [
-        ({"layers": 12}, ModelError, "has 2 layers, but --layers .* says 12"),
-        ({"pooling": "sum"}, ConfigError, "no pooling 'sum'; choose one of"),
-        ({"settings": {"matrix": "layers/counts"}}, DataError, "no matrix 'layers/counts'"),
-        ({"settings": {"gene_column": "symbols"}}, DataError, "no column 'symbols'"),
-        ({"settings": {"hue": "1"}}, ConfigError, "no setting 'hue'"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_at_once(study, job, error, message):
-    with pytest.raises(error, match=message):
-        study.extract(**job)
 
 
 def test_no_input_is_overwritten(study):

@@ -4,7 +4,8 @@ import anndata as ad
 import h5py
 import numpy as np
 import pytest
-from model_examples import all_layers, counts, write_h5ad, write_scfoundation
+from cell_files import write_h5ad
+from model_examples import all_layers, counts, write_scfoundation
 
 import export_layer
 import extract_layers

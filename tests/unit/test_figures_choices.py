@@ -1,18 +1,14 @@
 """The grid of layer choices and the comparison with the paper show what their tables say."""
 
-from __future__ import annotations
-
 import example_tables as example
 import pandas as pd
 import pytest
 
 from layerscope.errors import DataError
 from layerscope.figures.curves import Choices, curve, layer_choices
-from layerscope.figures.layer_choice import TEXT, draw_layer_choice
+from layerscope.figures.layer_choice import draw_layer_choice
 from layerscope.figures.layer_figure import draw_scores
 from layerscope.figures.published import draw_published
-from layerscope.statistics.choice import LayerChoice
-from layerscope.statistics.layer_choice import as_row
 from layerscope.tables import write_scores, write_table
 
 SIMULATED = "simulated_differentiation"
@@ -29,10 +25,6 @@ def both_protocols(tmp_path):
     strict = example.layers().query("condition == @SIMULATED")
     strict = strict.assign(protocol="strict", best_layer="02", confidence_set="02,03")
     return saved(tmp_path, pd.concat([example.layers(), strict]))
-
-
-def test_the_columns_that_are_drawn_are_those_of_the_layer_choice():
-    assert set(TEXT) <= set(as_row(LayerChoice("", "", "", "", "", 0)))
 
 
 def test_every_condition_and_model_has_a_row_of_layers(tmp_path):

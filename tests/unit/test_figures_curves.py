@@ -1,7 +1,5 @@
 """What is drawn is what the table says: gaps stay gaps, bands span the seeds, nothing is guessed."""
 
-from __future__ import annotations
-
 import example_tables as example
 import numpy as np
 import pandas as pd
@@ -22,7 +20,7 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory) -> pd.DataFrame:
+def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables") / "scores.tsv"
     write_scores(path, example.scores())
     return read_scores(path)
@@ -113,12 +111,9 @@ def test_each_condition_is_drawn_in_its_own_metric(table, models):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "key 'models' is missing or empty"),
-        ({"models": {"m": {"kind": "oracle"}}}, "models: m: kind must be foundation"),
-        (
-            {"models": {"m": {"kind": "control", "of": "n"}}},
-            "model 'm' is a control of 'n', which is not among",
-        ),
+        ({}, "key 'models' is missing"),
+        ({"models": {"m": {"kind": "oracle"}}}, "models: m: kind"),
+        ({"models": {"m": {"kind": "control", "of": "n"}}}, "model 'm' is a control of 'n'"),
     ],
 )
 def test_settings_that_describe_no_model_are_refused(settings, message):

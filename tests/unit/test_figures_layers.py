@@ -1,7 +1,5 @@
 """The main figures say what they show: simulated cells, missing scores, and every model and condition."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import example_tables as example
@@ -13,7 +11,6 @@ from layerscope.figures.layer_figure import draw_scores
 from layerscope.figures.models import read_models
 from layerscope.figures.wording import layer_ranges
 from layerscope.tables import write_scores, write_table
-from layerscope.tasks.catalogue import interval_method
 
 MANY = {"scfoundation_a": 12, "tahoe_x1_70m": 12, "tahoe_x1_1b": 24, "tahoe_x1_3b": 32, "uce_33l": 33}
 
@@ -161,7 +158,7 @@ def test_a_study_of_baselines_alone_is_drawn(tmp_path):
     assert "best layer" not in svg
 
 
-def test_many_models_are_drawn_with_their_layer_numbers(tmp_path):
+def test_many_models_are_drawn_by_family_with_their_layer_numbers(tmp_path):
     rows, settings = example.scores(MANY, seeds=1), example.settings(MANY, seeds=1)
     svg = draw(tmp_path, "trajectory", rows=rows, settings=settings)
     assert "Uce 33L" in svg and ">33<" in svg
@@ -171,16 +168,3 @@ def test_a_grid_that_is_not_full_leaves_the_rest_empty(tmp_path):
     tasks = {f"D{k}": "perturbation" for k in range(5)}
     svg = draw(tmp_path, "perturbation", rows=example.scores(seeds=1, tasks=tasks))
     assert all(f">D{k}<" in svg for k in range(5))
-
-
-@pytest.mark.parametrize(
-    ("task", "method"),
-    [
-        ("trajectory", "delete-d jackknife"),
-        ("perturbation", "infinitesimal jackknife"),
-        ("label", "bootstrap over donors"),
-        ("another", "none"),
-    ],
-)
-def test_every_task_says_where_its_strict_intervals_come_from(task, method):
-    assert (interval_method(task, "strict") or "none").startswith(method)

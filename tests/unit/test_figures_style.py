@@ -1,7 +1,5 @@
 """Labels do not collide, figures are the same bytes each time, and bad outputs are refused."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,12 +19,6 @@ def test_labels_stand_apart_in_their_order_and_around_their_mean(wanted, gap):
     order = np.argsort(wanted, kind="stable")
     assert (np.diff(placed[order]) >= gap - 1e-9).all()
     assert placed.mean() == pytest.approx(np.mean(wanted), abs=1e-9)
-
-
-@given(positions)
-def test_labels_that_already_stand_apart_stay(wanted):
-    apart = np.arange(len(wanted)) + 0.1 * np.asarray(wanted)
-    assert spread(apart, 0.5) == pytest.approx(apart, abs=1e-9)
 
 
 def test_a_figure_is_the_same_bytes_each_time_and_carries_its_caption(tmp_path):

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import anndata
 import numpy as np
 import pytest
-from scipy import sparse
+from cell_files import adata_of, write_canonical
 
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.pretraining import pretrain
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.extraction.export import export_layer
+from layerscope.extraction.import_embeddings import import_embeddings
 from layerscope.extraction.merge import merge
+from layerscope.files import whole
 from layerscope.geometry.comparison import compare_layers, compare_with_baselines
 from layerscope.geometry.job import describe_geometry
 from layerscope.models.baselines import compute_baseline
 from layerscope.sources.fetch import fetch
 from layerscope.tables import join_tables
 
-NAMES = [f"G{i}" for i in range(30)]
-
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> Path:
+def inputs(tmp_path):
     """A folder with cells, two of their layers, a table and an archive."""
     counts = np.random.default_rng(0).poisson(1, (30, 30)).astype(np.float32)
-    cells = anndata.AnnData(sparse.csr_matrix(counts))
-    cells.var_names = cells.var["symbol"] = NAMES
-    about = {"condition": "blood", "dataset": "d", "task": "", "values": "counts"}
+    cells = adata_of(counts)
     for path in ("cells.h5ad", "models.ckpt", "provenance.json"):
-        write_cells(tmp_path / path, cells, about)
+        write_canonical(tmp_path / path, cells)
     for path in ("layers.h5ad", "baseline.h5ad"):
         write_official(tmp_path / path, list(cells.obs_names), counts, {"n_layers": 0})
     (tmp_path / "table.tsv").write_text("cka\n0.5\n", encoding="utf-8")
@@ -48,7 +46,14 @@ def compare(at: Path, path: Path) -> None:
     compare_with_baselines(*files, {}, 1, path)
 
 
+def bring(at: Path, path: Path) -> None:
+    source, layers = {"path": str(path)}, {"official": "obsm/official"}
+    about: dict[str, Any] = {"model": "m", "cells": at / "cells.h5ad", "max_missing": 0.0, "max_surplus": 0.0}
+    import_embeddings(source=source, layers=layers, output=path, **about)
+
+
 STEPS: list[tuple[str, Callable[[Path, Path], object]]] = [
+    ("layers.h5ad", bring),
     ("table.tsv", lambda at, path: join_tables([path], path)),
     ("layers.h5ad", lambda at, path: describe_geometry(path, "c", "m", {}, 1, path)),
     ("layers.h5ad", lambda at, path: compare_layers(path, "c", "m", {}, 1, path)),
@@ -66,8 +71,17 @@ STEPS: list[tuple[str, Callable[[Path, Path], object]]] = [
 
 
 @pytest.mark.parametrize(("name", "step"), STEPS)
-def test_no_step_writes_over_its_input(inputs: Path, name: str, step: Callable[[Path, Path], object]) -> None:
+def test_no_step_writes_over_its_input(inputs, name, step):
     before = (inputs / name).read_bytes()
     with pytest.raises(ConfigError, match="the output is the input"):
         step(inputs, inputs / name)
     assert (inputs / name).read_bytes() == before
+
+
+def test_an_output_that_is_no_file_is_left_as_it_is(tmp_path):
+    """As root, a rename would replace ``/dev/null`` for the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="no file"), whole(pipe) as scratch:
+        scratch.write_text("words")
+    assert pipe.is_fifo()

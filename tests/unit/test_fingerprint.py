@@ -37,14 +37,14 @@ TRANSFORMATIONS: dict[Kind, object] = {
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 @pytest.mark.parametrize("genes", [slice(None), slice(0, 90)], ids=["all genes", "some genes"])
 @pytest.mark.parametrize("kind", TRANSFORMATIONS)
-def test_a_transformation_is_told(kind: Kind, genes: slice, precision: type) -> None:
+def test_a_transformation_is_told(kind, genes, precision):
     made = TRANSFORMATIONS[kind](counts())[:, genes].astype(precision)  # type: ignore[operator]
     assert fingerprint(sparse.csr_matrix(made)).kind == kind
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), per=st.sampled_from([1e3, 1e4, 1e5, 1e6]))
-def test_natural_logarithms_are_told_whatever_the_target(seed: int, per: float) -> None:
+def test_natural_logarithms_are_told_whatever_the_target(seed, per):
     made = np.log1p(normalised(counts(seed, n_cells=40), per)).astype(np.float32)
     found = fingerprint(sparse.csr_matrix(made))
     assert found.kind == "log_normalised"
@@ -76,7 +76,6 @@ def downsampled() -> np.ndarray:
     ("values", "kind"),
     [
         (counts().astype(np.int32), "counts"),
-        (counts().astype(np.uint16), "counts"),
         (np.ones((5, 3)), "counts"),
         (downsampled(), "counts"),
         (scaled(), "scaled"),
@@ -84,7 +83,6 @@ def downsampled() -> np.ndarray:
         (counts() - 3, "negative"),
         (corrected(), "fractional"),
         (np.log1p(corrected())[:, :90], "perhaps_logged"),
-        (with_value(0.5), "fractional"),
         (with_value(np.nan), "not_finite"),
         (with_value(-np.inf), "not_finite"),
         (counts() > 0, "binary"),
@@ -94,11 +92,11 @@ def downsampled() -> np.ndarray:
         (np.zeros((0, 5)), "empty"),
     ],
 )
-def test_other_values_are_told(values: np.ndarray, kind: Kind) -> None:
+def test_other_values_are_told(values, kind):
     assert fingerprint(sparse.csr_matrix(values)).kind == kind
 
 
-def test_what_was_seen_is_told_in_numbers() -> None:
+def test_what_was_seen_is_told_in_numbers():
     seen = fingerprint(sparse.csr_matrix(with_value(0.5)))
     assert (seen.n_fractional, seen.examples, seen.smallest) == (1, (0.5,), 0)
     assert (seen.n_values, seen.largest) == ((with_value(0.5) != 0).sum(), counts().max())

@@ -44,7 +44,7 @@ def cells() -> anndata.AnnData:
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("dense", [False, True])
-def test_a_zarr_store_is_read_like_the_h5ad_file(tmp_path: Path, version: int, dense: bool) -> None:
+def test_a_zarr_store_is_read_like_the_h5ad_file(tmp_path, version, dense):
     made = cells()
     made.X = COUNTS if dense else made.X
     made.write_h5ad(tmp_path / "a.h5ad")
@@ -72,7 +72,6 @@ def write_loom(path: Path) -> None:
 
 OTHERS: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.csv", lambda path: path.write_text("gene,c1\nA,1\n"), "table of text.*read_csv"),
-    ("a.tsv.gz", lambda path: path.write_bytes(gzip.compress(b"A\t1")), "table of text"),
     ("a.rds", lambda path: path.write_bytes(gzip.compress(b"RDX3")), "R object.*writeH5AD"),
     ("a.h5ad", lambda path: path.write_bytes(gzip.compress(b"..")), "gzipped: gunzip"),
     ("a.h5ad", lambda path: path.write_text("<!DOCTYPE html>"), "page of HTML"),
@@ -85,9 +84,7 @@ OTHERS: list[tuple[str, Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "make", "words"), OTHERS, ids=[row[0] for row in OTHERS])
-def test_what_a_file_of_another_kind_looks_like_is_said(
-    tmp_path: Path, name: str, make: Callable[[Path], object], words: str
-) -> None:
+def test_what_a_file_of_another_kind_looks_like_is_said(tmp_path, name, make, words):
     make(tmp_path / name)
     with pytest.raises(DataError, match=words):
         check(tmp_path / name, FAMILIES)
@@ -98,13 +95,12 @@ def transposed_names(kind: str) -> tuple[list[str], list[str]]:
         return [f"ENSG{i:011d}" for i in range(30)], [f"s{i}" for i in range(12)]
     if kind == "symbols":
         return ["MT-ND1", "ACTB", *(f"AB{i}" for i in range(28))], [f"s{i}" for i in range(12)]
-    return [f"AB{i}" for i in range(30)], [
-        "".join("ACGT"[(i >> k) % 4] for k in range(12)) + "-1" for i in range(12)
-    ]
+    barcodes = ["".join("ACGT"[(i >> k) % 4] for k in range(12)) + "-1" for i in range(12)]
+    return [f"AB{i}" for i in range(30)], barcodes
 
 
 @pytest.mark.parametrize("kind", ["ensembl", "symbols", "barcodes"])
-def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path: Path, kind: str) -> None:
+def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path, kind):
     rows, columns = transposed_names(kind)
     columns = list(make_index_unique(pd.Index(columns)))
     made = anndata.AnnData(COUNTS, obs=pd.DataFrame(index=rows), var=pd.DataFrame(index=columns))
@@ -114,22 +110,9 @@ def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path: Path, kind: str)
         prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
 
 
-def test_profiles_named_after_genes_are_not_taken_for_a_transposed_matrix(tmp_path: Path) -> None:
+def test_profiles_named_after_genes_are_not_taken_for_a_transposed_matrix(tmp_path):
     targets = ["ACTB", "RPL3", "RPS5", *(f"AB{i}" for i in range(27))]
-    genes = [
-        "TP53",
-        "CD3E",
-        "GATA1",
-        "KLF1",
-        "SPI1",
-        "CEBPA",
-        "IL7R",
-        "FOXP3",
-        "LYZ",
-        "NKG7",
-        "PPBP",
-        "MS4A1",
-    ]
+    genes = ["TP53", "CD3E", "GATA1", "KLF1", "SPI1", "CEBPA", *(f"ZNF{i}" for i in range(6))]
     made = anndata.AnnData(COUNTS, obs=pd.DataFrame(index=targets), var=pd.DataFrame(index=genes))
     made.write_h5ad(tmp_path / "a.h5ad")
     prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")

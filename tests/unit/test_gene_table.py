@@ -33,7 +33,7 @@ def genes(features: pd.DataFrame, **settings: Any) -> GeneTable:
         ("GEX", "odd"),
     ],
 )
-def test_features_of_other_types_are_left_out_and_said(column: str, gene: str, other: str) -> None:
+def test_features_of_other_types_are_left_out_and_said(column, gene, other):
     features = table([*SYMBOLS[:2], "CD4-A0072", *SYMBOLS[2:], "g1"])
     features[column] = pd.Categorical([gene, gene, other, "", gene, other])
     read = genes(features)
@@ -43,7 +43,7 @@ def test_features_of_other_types_are_left_out_and_said(column: str, gene: str, o
     assert read.doubts == []
 
 
-def test_biotypes_of_genes_are_no_types_of_features() -> None:
+def test_biotypes_of_genes_are_no_types_of_features():
     for column, types in (
         ("feature_type", ["protein_coding", "lncRNA"] * 2),
         ("type", ["gene", "pseudogene"] * 2),
@@ -52,7 +52,7 @@ def test_biotypes_of_genes_are_no_types_of_features() -> None:
         assert read.columns is None and len(read.var) == 4
 
 
-def test_a_file_of_antibodies_alone_is_refused() -> None:
+def test_a_file_of_antibodies_alone_is_refused():
     with pytest.raises(DataError, match="no feature is a gene"):
         genes(table(["CD3", "CD4"], feature_types=["Antibody Capture"] * 2))
 
@@ -71,7 +71,7 @@ def test_a_file_of_antibodies_alone_is_refused() -> None:
         "CD4-A0072",
     ],
 )
-def test_names_of_antibodies_and_hashtags_among_genes_are_warned_of(name: str) -> None:
+def test_names_of_antibodies_and_hashtags_among_genes_are_warned_of(name):
     assert name in genes(table([*SYMBOLS, name])).doubts[0]
     assert name in genes(table([*IDS, "x"], gene_name=[*SYMBOLS, name])).doubts[0]
     assert genes(table(["CD4", "CD19", "HASPIN", "ADTRP", "CD8A", "LMO2", "ANTXR1"])).doubts == []
@@ -81,7 +81,7 @@ def test_names_of_antibodies_and_hashtags_among_genes_are_warned_of(name: str) -
     ("human", "mouse"),
     [("GRCh38_", "mm10_"), ("GRCh38_", "mm10___"), ("hg19-", "mm10---"), ("HUMAN_", "MOUSE_")],
 )
-def test_of_several_genomes_one_is_chosen_and_the_prefix_stripped(human: str, mouse: str) -> None:
+def test_of_several_genomes_one_is_chosen_and_the_prefix_stripped(human, mouse):
     names = [*(human + name for name in SYMBOLS), *(mouse + name.capitalize() for name in SYMBOLS)]
     ids = [*(human + gene for gene in IDS), *(mouse + gene.replace("ENSG", "ENSMUSG") for gene in IDS)]
     features = table(names, gene_ids=ids)
@@ -96,7 +96,7 @@ def test_of_several_genomes_one_is_chosen_and_the_prefix_stripped(human: str, mo
         genes(features, genome="rn6")
 
 
-def test_genomes_are_told_by_a_column_or_by_ensembl_ids_without_prefix() -> None:
+def test_genomes_are_told_by_a_column_or_by_ensembl_ids_without_prefix():
     mixed = table([*SYMBOLS, *map(str.capitalize, SYMBOLS)], genome=["GRCh38"] * 4 + ["mm10"] * 4)
     assert genes(mixed, genome="GRCh38").var["symbol"].tolist() == SYMBOLS
     ids = table([*IDS, *(name.replace("ENSG", "ENSMUSG") for name in IDS)])
@@ -105,19 +105,19 @@ def test_genomes_are_told_by_a_column_or_by_ensembl_ids_without_prefix() -> None
         genes(ids)
 
 
-def test_the_prefix_of_the_only_genome_is_stripped_and_said() -> None:
+def test_the_prefix_of_the_only_genome_is_stripped_and_said():
     read = genes(table([f"GRCh38_{name}" for name in SYMBOLS]))
     assert (read.var.index.tolist(), read.columns) == (SYMBOLS, None)
     assert "GRCh38_TP53" in read.remarks[0]
 
 
-def test_names_that_only_look_like_prefixed_stay() -> None:
+def test_names_that_only_look_like_prefixed_stay():
     names = ["HLA_A", "MT-ND1", "mm10_x", "A_1"]
     assert genes(table(names)).var["symbol"].tolist() == names
 
 
 @pytest.mark.parametrize("ids", [SYMBOLS, ["1", "2", "3", "4"], ["WBGene00000001"] * 4])
-def test_ids_that_are_no_ensembl_ids_are_left_out_and_said(ids: list[str]) -> None:
+def test_ids_that_are_no_ensembl_ids_are_left_out_and_said(ids):
     read = genes(table(SYMBOLS, ensembl_id=ids, symbol=SYMBOLS))
     assert read.var.columns.tolist() == ["symbol"]
     assert "ensembl_id holds no Ensembl ids" in read.remarks[0]
@@ -126,11 +126,11 @@ def test_ids_that_are_no_ensembl_ids_are_left_out_and_said(ids: list[str]) -> No
 @pytest.mark.parametrize(
     "ids", [["7157", "916", "4535", "60"], ["FBgn0000001", "FBgn0000002", "FBgn0000003", "x"]]
 )
-def test_symbols_stand_in_a_column_where_the_index_holds_ids_of_another_kind(ids: list[str]) -> None:
+def test_symbols_stand_in_a_column_where_the_index_holds_ids_of_another_kind(ids):
     assert genes(table(ids, gene_symbols=SYMBOLS)).var["symbol"].tolist() == SYMBOLS
     assert genes(table(ids)).var["symbol"].tolist() == ids
 
 
-def test_a_column_that_the_user_names_is_held_to_its_word() -> None:
+def test_a_column_that_the_user_names_is_held_to_its_word():
     with pytest.raises(DataError, match="does not hold Ensembl ids"):
         genes(table(SYMBOLS, ids=SYMBOLS), genes={"ensembl_id": "ids"})

@@ -1,7 +1,5 @@
 """Gene identifiers."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 
@@ -13,7 +11,7 @@ MOUSE = ["Trp53", "mt-Nd1", "H2-K1", "0610009L18Rik", "Actb", "Cd3e"]
 ENSEMBL = ["ENSG00000141510.17", "ENSG00000198888", "ENSG00000182378.14_PAR_Y"]
 
 
-def test_versions_are_stripped_and_nothing_else() -> None:
+def test_versions_are_stripped_and_nothing_else():
     stripped = ["ENSG00000141510", "ENSG00000198888", "ENSG00000182378_PAR_Y", "AL627309.1"]
     assert [strip_version(name) for name in [*ENSEMBL, "AL627309.1"]] == stripped
 
@@ -29,17 +27,17 @@ def test_versions_are_stripped_and_nothing_else() -> None:
         ({"ensembl_id": ["ENSMUSG00000059552"], "symbol": ["TP53"]}, "unknown"),
     ],
 )
-def test_species_are_told_apart(columns: dict[str, list[str]], species: str) -> None:
+def test_species_are_told_apart(columns, species):
     assert organism(pd.DataFrame(columns)) == species
 
 
-def test_mitochondrial_genes_are_found_in_both_cases() -> None:
+def test_mitochondrial_genes_are_found_in_both_cases():
     for symbols in (HUMAN, MOUSE):
         assert list(is_mitochondrial(pd.DataFrame({"symbol": symbols}))) == [False, True, *[False] * 4]
     assert is_mitochondrial(pd.DataFrame({"ensembl_id": ENSEMBL})) is None
 
 
-def test_symbols_and_ensembl_ids_are_recognised_without_being_told() -> None:
+def test_symbols_and_ensembl_ids_are_recognised_without_being_told():
     table = identify(ENSEMBL, pd.DataFrame({"gene_name": ["TP53", "MT-ND1", "ASMTL"]}), {}, "f")
     assert list(table["symbol"]) == ["TP53", "MT-ND1", "ASMTL"]
     assert list(table["ensembl_id"]) == [strip_version(name) for name in ENSEMBL]
@@ -50,7 +48,7 @@ def test_symbols_and_ensembl_ids_are_recognised_without_being_told() -> None:
     assert list(table["ensembl_id"]) == ["ENSG00000141510", "ENSG00000198888"]
 
 
-def test_what_the_study_says_goes_first() -> None:
+def test_what_the_study_says_goes_first():
     var = pd.DataFrame({"gene_name": ["a", "b"], "alias": ["TP53", "MT-ND1"]})
     assert list(identify(["x", "y"], var, {"symbol": "alias"}, "f")["symbol"]) == ["TP53", "MT-ND1"]
     assert list(identify(ENSEMBL[:2], var, {"symbol": None}, "f").columns) == ["ensembl_id"]
@@ -64,12 +62,12 @@ def test_what_the_study_says_goes_first() -> None:
         (ENSEMBL[:2], {"symbol": "index"}, "names such as ENSG"),
     ],
 )
-def test_wrong_columns_are_refused(index: list[str], mapping: dict[str, str | None], words: str) -> None:
+def test_wrong_columns_are_refused(index, mapping, words):
     with pytest.raises(DataError, match=words):
         identify(index, pd.DataFrame({"gene_name": ["TP53", "MT-ND1"]}), mapping, "f")
 
 
-def test_a_few_odd_names_do_not_decide() -> None:
+def test_a_few_odd_names_do_not_decide():
     assert are_ensembl([*ENSEMBL, "GFP"])
     assert not are_ensembl([*HUMAN, "ENSG00000141510"])
     assert not are_ensembl([])

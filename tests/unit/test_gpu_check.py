@@ -90,7 +90,8 @@ def test_cells_at_real_size_fill_batches_and_are_no_longer_than_the_model_takes(
         lengths = gpu_check.lengths_of(name, size, small=False)
         assert lengths.sum() > gpu_check.TOKEN_BUDGET["cuda"] and lengths.max() <= size.longest
         assert (np.diff(lengths) <= 0).all()
-    assert set(lengths) == {1070} and name == "uce 33layer"
+        if name.startswith("uce"):
+            assert set(lengths) == {1070}
 
 
 def test_a_bound_that_is_not_kept_or_not_a_number_fails(gpu_check):
@@ -104,8 +105,8 @@ def test_states_that_are_wrong_in_any_precision_fail(gpu_check, monkeypatch):
     def slightly_wrong(attention):
         return lambda qkv, *args: attention(qkv * 1.2, *args)
 
-    monkeypatch.setattr("layerscope.models.post_norm.attention", slightly_wrong(transformer.attention))
-    monkeypatch.setattr("layerscope.models.tahoe_x1_network.attention", slightly_wrong(transformer.attention))
+    for module in ("post_norm", "tahoe_x1_network", "scconcept_network"):
+        monkeypatch.setattr(f"layerscope.models.{module}.attention", slightly_wrong(transformer.attention))
     monkeypatch.setattr(
         "layerscope.models.transcriptformer_network.capped_attention",
         slightly_wrong(capped_attention.capped_attention),

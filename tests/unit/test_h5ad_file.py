@@ -31,7 +31,7 @@ from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
 
 
-def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
+def test_columns_of_every_kind_come_back(tmp_path):
     obs = pd.DataFrame(
         {
             "category": pd.Categorical(["b", None, "a"], categories=["b", "a"], ordered=True),
@@ -57,9 +57,7 @@ def test_columns_of_every_kind_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "category", "0.6"])
-def test_names_of_rows_are_read_when_asked_for_whatever_their_encoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_names_of_rows_are_read_when_asked_for_whatever_their_encoding(tmp_path, monkeypatch, kind):
     monkeypatch.setattr("layerscope.cells.h5ad_file.NAMES_AT_ONCE", 2)
     names = ["c1", "c 2", "ç3", "c4", "c5"]
     with h5py.File(tmp_path / "cells.h5ad", "w") as stored:
@@ -79,7 +77,7 @@ def test_names_of_rows_are_read_when_asked_for_whatever_their_encoding(
             assert read_column(stored["obs"], "n").tolist() == [1.0] * 5
 
 
-def test_names_of_many_rows_are_never_in_memory_together(tmp_path: Path) -> None:
+def test_names_of_many_rows_are_never_in_memory_together(tmp_path):
     with h5py.File(tmp_path / "cells.h5ad", "w") as stored:
         anndata.io.write_elem(stored, "obs", pd.DataFrame(index=[f"cell{i:08d}" for i in range(60_000)]))
         tracemalloc.start()
@@ -87,20 +85,6 @@ def test_names_of_many_rows_are_never_in_memory_together(tmp_path: Path) -> None
         assert sum(1 for _ in names) == len(names) == 60_000
         assert tracemalloc.get_traced_memory()[1] < 1 << 20  # all of them take 4 MiB
         tracemalloc.stop()
-
-
-def test_tables_of_anndata_0_7_are_read(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "old.h5ad", "w") as stored:
-        obs = stored.create_group("obs")
-        obs.attrs["_index"] = "cell"
-        obs.attrs["column-order"] = np.array(["kind"], dtype=h5py.string_dtype())
-        obs["cell"] = np.array(["c1", "c2", "c3"], dtype=h5py.string_dtype())
-        obs["__categories/kind"] = np.array(["x", "y"], dtype=h5py.string_dtype())
-        obs["kind"] = np.array([1, -1, 0], dtype=np.int8)
-        obs["kind"].attrs["categories"] = obs["__categories/kind"].ref
-        table = read_table(obs)
-    assert list(table.index) == ["c1", "c2", "c3"]
-    assert table["kind"].astype(object).where(table["kind"].notna(), "").tolist() == ["y", "", "x"]
 
 
 LABELS = ["B cell", "T cell", "NK"]
@@ -131,7 +115,7 @@ def write_old(path: Path, layout: str, labels: Sequence[str] | None) -> None:
 
 
 @pytest.mark.parametrize("layout", ["0.6", "0.7", "SeuratDisk"])
-def test_labels_of_old_files_are_read_and_code_minus_one_is_missing(tmp_path: Path, layout: str) -> None:
+def test_labels_of_old_files_are_read_and_code_minus_one_is_missing(tmp_path, layout):
     write_old(tmp_path / "old.h5ad", layout, LABELS)
     with open_h5ad(tmp_path / "old.h5ad") as stored:
         kind = read_column(stored["obs"], "kind")
@@ -141,14 +125,14 @@ def test_labels_of_old_files_are_read_and_code_minus_one_is_missing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("layout", ["0.6", "0.7"])
-def test_codes_whose_labels_are_nowhere_are_refused(tmp_path: Path, layout: str) -> None:
+def test_codes_whose_labels_are_nowhere_are_refused(tmp_path, layout):
     write_old(tmp_path / "old.h5ad", layout, None)
     with open_h5ad(tmp_path / "old.h5ad") as stored, pytest.raises(DataError, match="codes without labels"):
         read_column(stored["obs"], "kind")
 
 
 @pytest.mark.parametrize("name", ["Zstd", "Blosc", "LZ4", "Bitshuffle"])
-def test_compression_by_plugins_is_read(tmp_path: Path, name: str) -> None:
+def test_compression_by_plugins_is_read(tmp_path, name):
     hdf5plugin = pytest.importorskip("hdf5plugin")
     with h5py.File(tmp_path / "a.h5ad", "w") as stored:
         values = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -175,7 +159,7 @@ def write_with_unknown_filter(group: h5py.Group, name: str, n: int) -> None:
     made.write_direct_chunk((0,), b"\0" * 4 * n)
 
 
-def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path: Path) -> None:
+def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path):
     path = tmp_path / "a.h5ad"
     anndata.AnnData(np.eye(4, dtype=np.float32), obs=pd.DataFrame({"kind": list("abca")})).write_h5ad(path)
     with h5py.File(path, "a") as stored:
@@ -203,7 +187,7 @@ def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path: Pa
             refused()
 
 
-def test_columns_that_cannot_be_read_are_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_columns_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
     with h5py.File(tmp_path / "a.h5ad", "w") as stored:
         anndata.io.write_elem(stored, "var", pd.DataFrame({"symbol": ["A", "B"]}, index=["g1", "g2"]))
         del stored["var"].attrs["column-order"]

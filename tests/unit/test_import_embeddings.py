@@ -12,10 +12,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import adata_of, write_canonical
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
-from layerscope.errors import ConfigError, DataError, LayerscopeError
+from layerscope.errors import DataError, LayerscopeError
 from layerscope.extraction.array_files import layer_places, open_arrays
 from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_provenance
 from layerscope.extraction.import_embeddings import import_embeddings
@@ -27,18 +27,14 @@ VALUES = np.array([[int(name[-3:]) + w / 10 for w in range(WIDTH)] for name in N
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> Path:
+def cells(tmp_path):
     """Prepared cells."""
-    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (N_CELLS, 6)).astype(np.float32))
-    genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(6)]}, index=[f"G{k}" for k in range(6)])
-    table = anndata.AnnData(counts, obs=pd.DataFrame(index=NAMES), var=genes)
-    about = {"condition": "blood", "dataset": "mine", "task": "label", "values": "counts"}
-    write_cells(tmp_path / "cells.h5ad", table, about)
-    return tmp_path / "cells.h5ad"
+    counts = np.random.default_rng(0).poisson(1.0, (N_CELLS, 6))
+    return write_canonical(tmp_path / "cells.h5ad", adata_of(counts, cell_ids=NAMES))
 
 
 @pytest.fixture
-def bring(cells: Path, tmp_path: Path) -> Callable[..., Path]:
+def bring(cells, tmp_path):
     """Import a file; what is not named is as in a study."""
 
     def write(path: Path, layers: dict[str, str] | None = None, **changes: Any) -> Path:
@@ -70,131 +66,96 @@ def adata(order: np.ndarray) -> anndata.AnnData:
     return of
 
 
-def write_h5ad(path: Path, order: np.ndarray) -> dict[str, Any]:
-    adata(order).write_h5ad(path.with_suffix(".h5ad"))
-    return {"path": path.with_suffix(".h5ad"), "layers": {"official": "obsm/X_scVI"}}
+def table_of_names(order: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"row": range(N_CELLS), "barcode": [NAMES[k] for k in order]})
 
 
-def write_h5ad_column(path: Path, order: np.ndarray) -> dict[str, Any]:
+def numbered(order: np.ndarray) -> anndata.AnnData:
+    """Cells whose names stand in a column alone."""
     of = adata(order)
     of.obs_names = [str(k) for k in range(N_CELLS)]
     of.obs["barcode"] = of.obs["barcode"].astype("category")
-    of.write_h5ad(path.with_suffix(".h5ad"))
-    return {
-        "path": path.with_suffix(".h5ad"),
-        "layers": {"official": "obsm/X_scVI"},
-        "column": "barcode",
-    }
+    return of
 
 
-def write_h5ad_frame(path: Path, order: np.ndarray) -> dict[str, Any]:
+def with_frame(order: np.ndarray) -> anndata.AnnData:
     of = adata(order)
     of.obsm["frame"] = frame(order)
-    of.write_h5ad(path.with_suffix(".h5ad"))
-    return {"path": path.with_suffix(".h5ad"), "layers": {"official": "obsm/frame"}}
+    return of
 
 
-def write_sparse_x(path: Path, order: np.ndarray) -> dict[str, Any]:
-    of = anndata.AnnData(
-        sparse.csr_matrix(VALUES[order].astype(np.float64)),
-        obs=pd.DataFrame(index=[NAMES[k] for k in order]),
+def as_x(order: np.ndarray) -> anndata.AnnData:
+    return anndata.AnnData(
+        sparse.csr_matrix(VALUES[order]), obs=pd.DataFrame(index=[NAMES[k] for k in order])
     )
-    of.write_h5ad(path.with_suffix(".h5ad"))
-    return {"path": path.with_suffix(".h5ad"), "layers": {"official": "X"}}
 
 
-def write_zarr(path: Path, order: np.ndarray) -> dict[str, Any]:
-    adata(order).write_zarr(path.with_suffix(".zarr"))
-    return {"path": path.with_suffix(".zarr"), "layers": {"official": "obsm/X_scVI"}}
+def lists(order: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"id": [NAMES[k] for k in order], "embedding": list(VALUES[order])})
 
 
-def write_zarr_column(path: Path, order: np.ndarray) -> dict[str, Any]:
-    return write_zarr(path, order) | {"column": "barcode"}
-
-
-def write_npy_text(path: Path, order: np.ndarray) -> dict[str, Any]:
-    np.save(path.with_suffix(".npy"), VALUES[order].astype(np.float64))
-    names = path.with_name("names.txt")
-    names.write_text("\n".join(NAMES[k] for k in order))
-    return {"path": path.with_suffix(".npy"), "cells": names}
-
-
-def write_npy_csv(path: Path, order: np.ndarray) -> dict[str, Any]:
-    np.save(path.with_suffix(".npy"), VALUES[order].astype(np.float16).astype(np.float32))
-    np.save(path.with_suffix(".npy"), VALUES[order])
-    names = path.with_name("names.csv")
-    table = pd.DataFrame({"row": range(N_CELLS), "barcode": [NAMES[k] for k in order]})
-    table.to_csv(names, index=False)
-    return {"path": path.with_suffix(".npy"), "cells": names, "column": "barcode"}
-
-
-def write_npy_h5ad(path: Path, order: np.ndarray) -> dict[str, Any]:
-    np.save(path.with_suffix(".npy"), VALUES[order])
+def write_npy(path: Path, order: np.ndarray) -> None:
+    np.save(path, VALUES[order].astype(np.float64))
+    names = table_of_names(order)
+    path.with_name("names.txt").write_text("\n".join(names["barcode"]))
+    names.to_csv(path.with_name("names.csv"), index=False)
     adata(order).write_h5ad(path.with_name("names.h5ad"))
-    return {"path": path.with_suffix(".npy"), "cells": path.with_name("names.h5ad")}
 
 
-def write_npz(path: Path, order: np.ndarray) -> dict[str, Any]:
-    np.savez(path.with_suffix(".npz"), emb=VALUES[order], ids=np.array([NAMES[k] for k in order]))
-    return {"path": path.with_suffix(".npz"), "layers": {"official": "emb"}, "column": "ids"}
+def write_npz(path: Path, order: np.ndarray, kind: type) -> None:
+    np.savez_compressed(path, emb=VALUES[order], ids=np.array([NAMES[k] for k in order]).astype(kind))
 
 
-def write_npz_bytes(path: Path, order: np.ndarray) -> dict[str, Any]:
-    ids = np.array([NAMES[k].encode() for k in order])
-    np.savez_compressed(path.with_suffix(".npz"), emb=VALUES[order], ids=ids)
-    return {"path": path.with_suffix(".npz"), "layers": {"official": "emb"}, "column": "ids"}
+# a file, how it is written, and what a study says of it
+SCVI = {"layers": {"official": "obsm/X_scVI"}}
+ARRAY = {"layers": {"official": "emb"}, "column": "ids"}
+EMBEDDING = {"layers": {"official": "embedding"}}
+FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray], object], dict[str, Any]]] = {
+    "h5ad": ("a.h5ad", lambda path, order: adata(order).write_h5ad(path), SCVI),
+    "h5ad, names in a column": (
+        "a.h5ad", lambda path, order: numbered(order).write_h5ad(path), SCVI | {"column": "barcode"}
+    ),
+    "h5ad, a frame": (
+        "a.h5ad",
+        lambda path, order: with_frame(order).write_h5ad(path),
+        {"layers": {"official": "obsm/frame"}},
+    ),
+    "h5ad, a sparse X": (
+        "a.h5ad", lambda path, order: as_x(order).write_h5ad(path), {"layers": {"official": "X"}}
+    ),
+    "zarr": ("a.zarr", lambda path, order: adata(order).write_zarr(path), SCVI),
+    "npy, names as text": ("a.npy", write_npy, {"cells": "names.txt"}),
+    "npy, names in a table": ("a.npy", write_npy, {"cells": "names.csv", "column": "barcode"}),
+    "npy, names of cells": ("a.npy", write_npy, {"cells": "names.h5ad"}),
+    "npz": ("a.npz", lambda path, order: write_npz(path, order, np.str_), ARRAY),
+    "npz, names as bytes": ("a.npz", lambda path, order: write_npz(path, order, np.bytes_), ARRAY),
+    "parquet": ("a.parquet", lambda path, order: frame(order).to_parquet(path), {}),
+    "parquet, names in a column": (
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING | {"column": "id"}
+    ),
+    "parquet, lists": (
+        "a.parquet", lambda path, order: lists(order).to_parquet(path), EMBEDDING
+    ),
+    "csv": ("a.csv", lambda path, order: frame(order).to_csv(path), {}),
+    "tsv, gzipped, with words": (
+        "a.tsv.gz",
+        lambda path, order: frame(order).rename_axis("id").assign(kind="b").to_csv(path, sep="\t"),
+        {"column": "id"},
+    ),
+}  # fmt: skip
 
 
-def write_parquet(path: Path, order: np.ndarray) -> dict[str, Any]:
-    frame(order).to_parquet(path.with_suffix(".parquet"))
-    return {"path": path.with_suffix(".parquet")}
+def write_file(folder: Path, kind: str) -> dict[str, Any]:
+    """Embeddings in a format, in another order than the cells', and what a study says of them."""
+    name, write, source = FORMATS[kind]
+    write(folder / name, shuffled())
+    beside = {"cells": folder / source["cells"]} if "cells" in source else {}
+    return {"path": folder / name} | source | beside
 
 
-def write_parquet_column(path: Path, order: np.ndarray) -> dict[str, Any]:
-    frame(order).assign(kind="b").rename_axis("id").reset_index().to_parquet(path.with_suffix(".parquet"))
-    return {"path": path.with_suffix(".parquet"), "column": "id"}
-
-
-def write_parquet_lists(path: Path, order: np.ndarray) -> dict[str, Any]:
-    table = pd.DataFrame({"id": [NAMES[k] for k in order], "embedding": list(VALUES[order])})
-    table.to_parquet(path.with_suffix(".parquet"))
-    return {"path": path.with_suffix(".parquet"), "layers": {"official": "embedding"}}
-
-
-def write_csv(path: Path, order: np.ndarray) -> dict[str, Any]:
-    frame(order).to_csv(path.with_suffix(".csv"))
-    return {"path": path.with_suffix(".csv")}
-
-
-def write_tsv_gz(path: Path, order: np.ndarray) -> dict[str, Any]:
-    frame(order).rename_axis("id").assign(kind="b").to_csv(path.with_suffix(".tsv.gz"), sep="\t")
-    return {"path": path.with_suffix(".tsv.gz"), "column": "id"}
-
-
-WRITERS = [
-    write_h5ad,
-    write_h5ad_column,
-    write_h5ad_frame,
-    write_sparse_x,
-    write_zarr,
-    write_zarr_column,
-    write_npy_text,
-    write_npy_csv,
-    write_npy_h5ad,
-    write_npz,
-    write_npz_bytes,
-    write_parquet,
-    write_parquet_column,
-    write_parquet_lists,
-    write_csv,
-    write_tsv_gz,
-]
-
-
-@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__.removeprefix("write_"))
-def test_cells_are_matched_by_name_in_every_format(write, bring, tmp_path):
-    file = write(tmp_path / "mine", shuffled())
-    output = bring(**file)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_cells_are_matched_by_name_in_every_format(kind, bring, tmp_path):
+    output = bring(**write_file(tmp_path, kind))
     layer = read_layer(output, "official")
     assert layer.cell_ids == NAMES
     np.testing.assert_allclose(layer.matrix, VALUES, rtol=1e-6)
@@ -278,92 +239,46 @@ def test_names_that_look_like_numbers_stay_text(tmp_path):
     assert open_arrays(tmp_path / "a.csv").cell_ids() == ["0012", "1e5", "NA"]
 
 
-def write_bad(path: Path, kind: str) -> dict[str, Any]:
-    """A file with a fault, and how it would be imported."""
-    values, names = VALUES.copy(), np.array(NAMES)
-    if kind == "rows":
-        np.savez(path / "a.npz", emb=values[1:], ids=names)
-    elif kind == "shape":
-        np.savez(path / "a.npz", emb=values[:, :, None], ids=names)
-    elif kind == "vector":
-        np.savez(path / "a.npz", emb=values[:, 0], ids=names)
-    elif kind == "text":
-        np.savez(path / "a.npz", emb=values.astype(str), ids=names)
-    elif kind == "pickle":
-        np.savez(path / "a.npz", emb=values.astype(object), ids=names)
-    elif kind == "pickled names":
-        np.savez(path / "a.npz", emb=values, ids=names.astype(object))
-    elif kind == "no names":
-        np.savez(path / "a.npz", emb=values)
-    elif kind == "cut off":
-        np.savez(path / "a.npz", emb=values, ids=names)
-        (path / "a.npz").write_bytes((path / "a.npz").read_bytes()[:300])
-    elif kind == "empty":
-        (path / "a.npz").touch()
-    elif kind == "other array":
-        np.savez(path / "a.npz", embedding=values, ids=names)
-    return {"path": path / "a.npz", "layers": {"official": "emb"}, "column": "ids"}
+IDS = np.array(NAMES)
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("arrays", "words"),
     [
-        ("rows", "39 rows, but 40 cells"),
-        ("shape", r"\(40, 5, 1\)"),
-        ("vector", r"\(40,\)"),
-        ("text", "expected numbers"),
-        ("pickle", "pickled objects"),
-        ("pickled names", "pickled objects, which are refused; save text with"),
-        ("no names", "no column 'ids'"),
-        ("cut off", "cannot be read"),
-        ("empty", "cannot be read"),
-        ("absent", "No such file"),
-        ("other array", "no array 'emb'; there are embedding"),
+        ({"emb": VALUES[1:], "ids": IDS}, "39 rows, but 40 cells"),
+        ({"emb": VALUES[:, :, None], "ids": IDS}, r"\(40, 5, 1\)"),
+        ({"emb": VALUES.astype(str), "ids": IDS}, "expected numbers"),
+        ({"emb": VALUES.astype(object), "ids": IDS}, "pickled objects"),
+        ({"emb": VALUES, "ids": IDS.astype(object)}, "pickled objects, which are refused; save text with"),
+        ({"emb": VALUES}, "no column 'ids'"),
+        ({"embedding": VALUES, "ids": IDS}, "no array 'emb'; there are embedding"),
     ],
 )
-def test_a_file_that_does_not_hold_what_is_asked_is_refused(bring, tmp_path, kind, words):
+def test_a_file_that_does_not_hold_what_is_asked_is_refused(bring, tmp_path, arrays, words):
+    np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=words) as refusal:
-        bring(**write_bad(tmp_path, kind))
+        bring(tmp_path / "a.npz", {"official": "emb"}, column="ids")
     assert "a.npz" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "content", "words"),
     [
-        ("a.h5ad", "not a readable HDF5 file"),
-        ("a.parquet", "cannot be read"),
-        ("a.npy", "names no cells"),
-        ("a.csv", "cannot be read"),
-        ("a.zarr", "cannot be read"),
-        ("a.pt", "not a format"),
-        ("a.npz", "cannot be read"),
+        ("a.h5ad", b"", "not a readable HDF5 file"),
+        ("a.csv", b"", "cannot be read"),
+        ("a.zarr", b"", "cannot be read"),
+        ("a.npz", b"PK\x03\x04 cut off", "cannot be read"),
+        ("a.npy", b"", "names no cells"),
+        ("a.pt", b"", "not a format"),
+        ("a.parquet", None, "No such file"),
     ],
 )
-def test_no_such_thing_is_refused_whatever_the_format(bring, tmp_path, name, words):
-    (tmp_path / name).write_bytes(b"")
+def test_no_such_thing_is_refused_whatever_the_format(bring, tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(LayerscopeError, match=words):
         bring(tmp_path / name, {"official": "X"}, **({"column": "ids"} if name == "a.npz" else {}))
-
-
-def test_an_array_and_a_table_of_other_cells_are_refused(bring, tmp_path):
-    file = write_npy_text(tmp_path / "mine", shuffled())
-    file["cells"].write_text("\n".join(NAMES[:-1]))
-    with pytest.raises(DataError, match="40 rows, but 39 cells are named"):
-        bring(**file)
-
-
-def test_the_output_is_not_one_of_the_inputs(cells, tmp_path):
-    frame(shuffled()).to_csv(tmp_path / "mine.csv")
-    options: dict[str, Any] = {"max_missing": 0.0, "max_surplus": 0.0, "layers": {"official": ""}}
-    with pytest.raises(ConfigError, match="the output is the input"):
-        import_embeddings(
-            model="mine",
-            cells=cells,
-            source={"path": str(tmp_path / "mine.csv")},
-            output=tmp_path / "mine.csv",
-            **options,
-        )
 
 
 @pytest.mark.parametrize(
@@ -396,8 +311,7 @@ def test_layers_are_named_or_fit_a_pattern(tmp_path, arrays, layers, expected):
 
 
 def test_layers_of_our_own_files_can_be_brought_back(bring, tmp_path):
-    file = write_h5ad(tmp_path / "mine", shuffled())
-    first = bring(**file)
+    first = bring(**write_file(tmp_path, "h5ad"))
     first.rename(tmp_path / "again.h5ad")
     again = bring(tmp_path / "again.h5ad", {"official": "obsm/official"})
     assert read_layers(again) == ["official"]

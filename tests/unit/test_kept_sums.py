@@ -15,11 +15,12 @@ from layerscope.extraction.engine import Engine
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.jobs import make_reference, score_layer
 from layerscope.tasks.perturbation import sum_extraction
-from layerscope.tasks.perturbation.design import make_design, read_design
+from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sum_extraction import SavedSums
 from layerscope.tasks.perturbation.sums_file import SumsWriter, is_sums, read_layer_sums
+from layerscope.tasks.screens.design import read_design
 
 N_GENES = 40
 SETTINGS = {"cells_per_perturbation": 20, "buckets": 4, "shuffles": 3, "permutations": 99, "resamples": 100}

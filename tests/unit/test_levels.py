@@ -54,6 +54,12 @@ def test_the_level_does_not_depend_on_the_order_of_the_cells() -> None:
     assert level_of(obs, "stimulus").names == level_of(cells(), "stimulus").names
 
 
+def test_cells_are_dealt_within_each_sample_of_a_donor() -> None:
+    obs = cells()
+    within = level_of(obs, "cell_type").within
+    assert len(set(within)) == len(set(zip(within, obs["sample"], strict=True))) == 2 * DONORS
+
+
 def test_few_dealings_are_all_of_them_and_many_are_drawn() -> None:
     random = np.random.default_rng(0)
     labels, one_group = np.array([0, 0, 0, 1, 1, 1]), np.zeros(6, dtype=np.intp)

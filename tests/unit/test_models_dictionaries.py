@@ -1,6 +1,5 @@
 """Dictionaries of releases are read without running what is in them, and wrong files are recognised."""
 
-import gzip
 import io
 import os
 import pickle
@@ -61,13 +60,11 @@ def test_plain_dictionaries_of_any_protocol_are_read(tmp_path, protocol):
         (OrderedDict(a=1), r"wants to import collections\.OrderedDict"),
         ({"a": np.ones(3)}, r"wants to import numpy\._?core\S* "),
         ({"a": np.str_("b")}, "a NumPy type 'U1'"),
-        ([1, 2], "is not a dictionary of names"),
         ({1: 2}, "is not a dictionary of names"),
         (pickle.dumps({"a": 1})[:-3], "was not read"),
         (b"", "the file is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n", "Git-LFS pointer"),
         (b"<!DOCTYPE html><html>quota exceeded</html>", "a web page, not the token dictionary"),
-        (gzip.compress(b"x", mtime=0), "a gzip archive under a wrong name"),
     ],
 )
 def test_anything_else_is_refused_and_named(tmp_path, content, message):

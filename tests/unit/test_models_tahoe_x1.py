@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_examples import (
@@ -122,7 +121,7 @@ def bins_of(values: np.ndarray) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=300))
 def test_every_monotone_transform_of_a_cell_has_the_same_bins(values):
-    values = np.array([*values, values[0]], dtype=np.float64) + 0.25
+    values = np.array([*values, values[0]], dtype=np.float64) + 0.25  # a tie, and no whole numbers
     expected = bins_of(values)
     assert expected.min() >= 1 and expected.max() <= 50
     for transform in TRANSFORMS:
@@ -131,21 +130,20 @@ def test_every_monotone_transform_of_a_cell_has_the_same_bins(values):
 
 def test_a_transform_of_counts_has_the_bins_of_the_counts():
     draw = np.random.default_rng(0)
-    for _ in range(500):
+    for _ in range(200):
         values = 1.0 + draw.poisson(draw.gamma(0.5, 6, int(draw.integers(60, 2000))))
-        np.testing.assert_array_equal(bins_of(values), binned(values.astype(np.float32), 50))
-        for transform in TRANSFORMS:
-            np.testing.assert_array_equal(bins_of(transform(values)), bins_of(values))
+        for transform in (np.array, *TRANSFORMS):
+            np.testing.assert_array_equal(bins_of(transform(values)), binned(values.astype(np.float32), 50))
 
 
-def test_bins_are_those_of_torch_quantile():
+@pytest.mark.parametrize("n_edges", [1, 2, 3, 50])
+def test_bins_are_those_of_torch_quantile(n_edges):
     draw = np.random.default_rng(0)
-    for _ in range(300):
-        size = int(draw.integers(1, 400))
-        values = draw.lognormal(0, 2, size).astype(np.float32)
-        edges = torch.quantile(torch.from_numpy(values), torch.from_numpy(quantiles(50)))
+    for _ in range(100):
+        values = draw.lognormal(0, 2, int(draw.integers(1, 400))).astype(np.float32)
+        edges = torch.quantile(torch.from_numpy(values), torch.from_numpy(quantiles(n_edges)))
         expected = torch.bucketize(torch.from_numpy(values), edges).numpy() + 1
-        np.testing.assert_array_equal(binned(values, 50), expected)
+        np.testing.assert_array_equal(binned(values, n_edges), expected)
 
 
 def test_a_long_cell_keeps_a_subset_of_its_genes_with_the_bins_of_the_whole_cell():
@@ -157,25 +155,6 @@ def test_a_long_cell_keeps_a_subset_of_its_genes_with_the_bins_of_the_whole_cell
     assert not np.array_equal(first, second)
     bins = dict(zip(tokens_of_cell(whole, 0), tokens_of_cell(whole, 0, "values"), strict=True))
     assert [bins[token] for token in first] == tokens_of_cell(short, 0, "values").tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "message"),
-    [
-        ("model_config.yml", {"n_layers": 4}, "says n_layers = 4, the tensors 3"),
-        ("model_config.yml", {"norm_scheme": "post"}, "norm_scheme is 'post'"),
-        ("model_config.yml", {"use_glu": True}, "use_glu is True"),
-        ("model_config.yml", {"transformer_activation": "softmax"}, "model_config.yml: activation 'softmax'"),
-        ("model_config.yml", {"n_heads": 5, "attn_config": {"kv_nheads": 5}}, "5 heads do not divide"),
-        ("collator_config.yml", {"right_binning": True}, "other bins"),
-    ],
-)
-def test_another_architecture_or_tokeniser_is_refused(tmp_path, name, values, message):
-    folder = shutil.copytree(TAHOE_A, tmp_path / "model")
-    stated = yaml.safe_load((folder / name).read_text())
-    (folder / name).write_text(yaml.safe_dump({**stated, **values}))
-    with pytest.raises(ModelError, match=message):
-        load_tahoe_x1(folder)
 
 
 def test_a_list_of_drugs_of_another_checkpoint_is_refused(tmp_path):

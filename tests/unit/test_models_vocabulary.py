@@ -63,9 +63,6 @@ def test_a_low_match_rate_names_the_likely_cause(vocabulary, names, cause):
     matched = match(vocabulary, var_names=names)
     assert matched.rate < 0.5
     assert cause in matched.warning and "cells.h5ad: 1 of" in matched.warning
-
-
-def test_a_good_match_warns_of_nothing():
     assert match(SYMBOLS, var_names=["TP53", "CD34", "x"]).warning == ""
 
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from model_examples import SCFOUNDATION, load_scfoundation, write_tahoe_x1
+from model_examples import SCFOUNDATION, write_tahoe_x1
 from torch import nn
 
 from layerscope.errors import ModelError
@@ -79,15 +79,3 @@ def test_weights_in_half_precision_are_taken_as_float32():
     held = {"weight": torch.ones(3, 2, dtype=torch.bfloat16), "bias": torch.zeros(3)}
     load_strictly(module, held, ignored=(), path="model.safetensors")
     assert module.weight.dtype == torch.float32
-
-
-def test_a_trusted_checkpoint_loads_through_the_models_own_setting(tmp_path):
-    held = torch.load(SCFOUNDATION / "models.ckpt", weights_only=True)
-    held["made"] = datetime.datetime(2024, 1, 1)
-    torch.save(held, tmp_path / "models.ckpt")
-    (tmp_path / "gene_index.tsv").write_bytes((SCFOUNDATION / "gene_index.tsv").read_bytes())
-    with pytest.raises(ModelError, match="datetime"):
-        load_scfoundation(tmp_path, gene_list="gene_index.tsv")
-    trusted = sha256(tmp_path / "models.ckpt")
-    model = load_scfoundation(tmp_path, gene_list="gene_index.tsv", trust_sha256=trusted)
-    assert model.n_layers == 3 and "trust_sha256" not in model.settings

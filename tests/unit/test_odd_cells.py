@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_h5ad
 from scipy import sparse
 
 from layerscope.cells.canonical import read_cells
@@ -20,10 +21,7 @@ COUNTS = np.random.default_rng(0).poisson(0.8, (30, 12)).astype(np.float32) + np
 
 
 def made(path: Path, counts: np.ndarray = COUNTS, **obs: object) -> Path:
-    names = [f"GENE{i}" for i in range(counts.shape[1])]
-    table = pd.DataFrame(obs, index=[f"c{i}" for i in range(len(counts))])
-    anndata.AnnData(sparse.csr_matrix(counts), obs=table, var=pd.DataFrame(index=names)).write_h5ad(path)
-    return path
+    return write_h5ad(path, counts, obs=obs)
 
 
 def prepared(source: Path, **settings: object) -> anndata.AnnData:
@@ -33,11 +31,11 @@ def prepared(source: Path, **settings: object) -> anndata.AnnData:
 
 
 @pytest.mark.parametrize("counts", [COUNTS[:1], np.ones((5, 1), dtype=np.float32)])
-def test_one_cell_or_one_gene_is_enough(tmp_path: Path, counts: np.ndarray) -> None:
+def test_one_cell_or_one_gene_is_enough(tmp_path, counts):
     assert prepared(made(tmp_path / "a.h5ad", counts)).shape == counts.shape
 
 
-def test_names_may_be_of_any_alphabet_and_hold_anything(tmp_path: Path) -> None:
+def test_names_may_be_of_any_alphabet_and_hold_anything(tmp_path):
     source = made(tmp_path / "ä b'c.h5ad", **{"тип клетки": ["стволовая", "../x; rm -rf"] * 15})
     cells = prepared(source, columns={"cell_type": "тип клетки"}, root={"cell_type": "стволовая"})
     assert set(cells.obs["cell_type"]) == {"стволовая", "../x; rm -rf"}
@@ -46,20 +44,20 @@ def test_names_may_be_of_any_alphabet_and_hold_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", [2, 2.0, "2", [2]])
 @pytest.mark.parametrize("days", [np.array([2.0, 10.0, 4.0] * 10), ["2.0", "10", "4"] * 10])
-def test_times_match_however_their_numbers_are_written(tmp_path: Path, days: object, root: object) -> None:
+def test_times_match_however_their_numbers_are_written(tmp_path, days, root):
     cells = prepared(made(tmp_path / "a.h5ad", day=days), columns={"time": "day"}, root={"time": root})
     assert list(cells.obs["time"].cat.categories) == ["2", "4", "10"]
     assert cells.obs["is_root"].sum() == 10
 
 
-def test_labels_that_differ_by_spaces_alone_are_one(tmp_path: Path) -> None:
+def test_labels_that_differ_by_spaces_alone_are_one(tmp_path):
     source = made(tmp_path / "a.h5ad", kind=pd.Categorical(["A", "A ", " B"] * 10))
     cells = prepared(source, columns={"cell_type": "kind"}, root={"cell_type": "A"})
     assert set(cells.obs["cell_type"]) == {"A", "B"}
     assert cells.obs["is_root"].sum() == 20
 
 
-def test_unused_categories_are_no_labels(tmp_path: Path) -> None:
+def test_unused_categories_are_no_labels(tmp_path):
     target = pd.Categorical(["a", "b"] * 15, categories=["a", "b", "ctrl"])
     source = made(tmp_path / "a.h5ad", target=target)
     settings = {"task": "perturbation", "columns": {"perturbation": "target"}, "control": "ctrl"}
@@ -67,14 +65,12 @@ def test_unused_categories_are_no_labels(tmp_path: Path) -> None:
         prepared(source, **settings)
 
 
-def test_names_of_genes_are_trimmed(tmp_path: Path) -> None:
-    cells = anndata.AnnData(sparse.csr_matrix(COUNTS))
-    cells.var_names = [f" GENE{i} " for i in range(12)]
-    cells.write_h5ad(tmp_path / "a.h5ad")
-    assert prepared(tmp_path / "a.h5ad").var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
+def test_names_of_genes_are_trimmed(tmp_path):
+    source = write_h5ad(tmp_path / "a.h5ad", COUNTS, [f" GENE{i} " for i in range(12)])
+    assert prepared(source).var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
 
 
-def test_unsorted_and_repeated_entries_add_up(tmp_path: Path) -> None:
+def test_unsorted_and_repeated_entries_add_up(tmp_path):
     source = made(tmp_path / "a.h5ad")
     backwards = sparse.csr_matrix(COUNTS[::-1])  # so that its reversed entries are those of COUNTS
     counts = backwards.data[::-1]
@@ -90,7 +86,7 @@ def test_unsorted_and_repeated_entries_add_up(tmp_path: Path) -> None:
     assert np.array_equal(prepared(source).X.toarray(), COUNTS)
 
 
-def test_words_are_no_pseudotime(tmp_path: Path) -> None:
+def test_words_are_no_pseudotime(tmp_path):
     columns = {"reference_pseudotime": "dpt"}
     source = made(tmp_path / "a.h5ad", dpt=["0.5", "", "inf"] * 10)
     assert prepared(source, columns=columns).obs["reference_pseudotime"].tolist()[::2][:2] == [0.5, np.inf]
@@ -99,7 +95,7 @@ def test_words_are_no_pseudotime(tmp_path: Path) -> None:
         prepared(source, columns=columns)
 
 
-def test_old_files_keep_raw_under_another_name(tmp_path: Path) -> None:
+def test_old_files_keep_raw_under_another_name(tmp_path):
     source = made(tmp_path / "a.h5ad", np.log1p(COUNTS))
     with h5py.File(source, "r+") as stored, h5py.File(made(tmp_path / "raw.h5ad")) as raw:
         raw.copy("X", stored, "raw.X")
@@ -160,9 +156,7 @@ ODD: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "words"), ODD)
-def test_what_is_wrong_is_said_in_one_message(
-    tmp_path: Path, make: Callable[[Path], object], words: str
-) -> None:
+def test_what_is_wrong_is_said_in_one_message(tmp_path, make, words):
     make(tmp_path / "a.h5ad")
     with pytest.raises(LayerscopeError, match=words) as refusal:
         prepared(tmp_path / "a.h5ad")

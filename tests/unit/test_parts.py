@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,9 +27,7 @@ def kept(parts: Parts) -> set[int]:
 
 @settings(max_examples=60, deadline=None)
 @given(spans=SPANS, asked=st.tuples(st.integers(0, 1990), st.integers(0, 500)))
-def test_what_was_added_is_there_and_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int]], asked: tuple[int, int]
-) -> None:
+def test_what_was_added_is_there_and_nothing_else(tmp_path_factory, spans, asked):
     folder = tmp_path_factory.mktemp("parts")
     parts = Parts(folder, "u", VERSION)
     added: set[int] = set()
@@ -51,7 +47,7 @@ def test_what_was_added_is_there_and_nothing_else(
 
 
 @pytest.mark.parametrize("length", [0, 5, 40, 110])
-def test_a_part_that_lost_its_end_is_not_used(tmp_path: Path, length: int) -> None:
+def test_a_part_that_lost_its_end_is_not_used(tmp_path, length):
     parts = Parts(tmp_path, "u", VERSION)
     fetch(parts, (0, 100), (500, 700))
     torn = sorted(tmp_path.glob("*.part"))[1]
@@ -66,6 +62,6 @@ def test_a_part_that_lost_its_end_is_not_used(tmp_path: Path, length: int) -> No
     ("version", "url"),
     [(Version(2048, '"2"', "Monday"), "u"), (Version(1999, '"1"', "Monday"), "u"), (VERSION, "v")],
 )
-def test_another_version_or_file_starts_anew(tmp_path: Path, version: Version, url: str) -> None:
+def test_another_version_or_file_starts_anew(tmp_path, version, url):
     fetch(Parts(tmp_path, "u", VERSION), (0, 100))
     assert Parts(tmp_path, url, version).n_bytes == 0

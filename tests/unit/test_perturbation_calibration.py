@@ -15,7 +15,7 @@ from layerscope.tasks.perturbation.effects import count_effects
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import Expression, make_reference
-from layerscope.tasks.perturbation.sums import sum_layer
+from layerscope.tasks.screens.sums import sum_layer
 
 SETTINGS = StrictSettings.model_construct(
     cells_per_perturbation=40, buckets=4, cell_splits=3, shuffles=0, permutations=1, resamples=300, splits=2

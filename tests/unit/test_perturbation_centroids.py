@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerscope.tasks.perturbation import centroids
-from layerscope.tasks.perturbation.centroids import sum_groups, unit_rows
+from layerscope.tasks.perturbation.centroids import sum_groups
+from layerscope.tasks.screens.sums import unit_rows
 
 
 @given(

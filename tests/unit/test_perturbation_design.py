@@ -4,9 +4,10 @@ import pytest
 from perturbation_cells import experiment
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.tasks.perturbation.design import halves, make_design, read_design, write_design
+from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict_reference import buckets_of
+from layerscope.tasks.screens.design import halves, read_design, write_design
 
 SETTINGS = StrictSettings(cells_per_perturbation=40, buckets=4, shuffles=5)
 

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks import jobs
-from layerscope.tasks.perturbation.design import make_design, read_design
+from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.pairs import Pairs
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.strict import agreement, layer_similarities, mantel
@@ -17,7 +17,8 @@ from layerscope.tasks.perturbation.strict_reference import (
     read_expression,
     read_reference,
 )
-from layerscope.tasks.perturbation.sums import sum_layer
+from layerscope.tasks.screens.design import read_design
+from layerscope.tasks.screens.sums import sum_layer
 
 SETTINGS = {"cells_per_perturbation": 48, "buckets": 4, "shuffles": 12, "permutations": 199, "resamples": 100}
 

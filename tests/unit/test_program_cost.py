@@ -16,33 +16,33 @@ def a_run(**changes: object) -> ModelRun:
     return ModelRun(**(given | changes))  # type: ignore[arg-type]
 
 
-def test_operations_are_those_of_the_sampled_cells_times_the_number_of_cells() -> None:
+def test_operations_are_those_of_the_sampled_cells_times_the_number_of_cells():
     one, other = (operations(256, 512, 6, tokens) for tokens in (50, 100))
     assert a_run().operations == pytest.approx(1000 * (one + other) / 2)
     assert a_run(n_cells=2000).operations == pytest.approx(2 * a_run().operations)
     assert a_run(max_length=50).operations == pytest.approx(1000 * one)
 
 
-def test_disk_is_that_of_all_layers_and_the_official_embedding() -> None:
+def test_disk_is_that_of_all_layers_and_the_official_embedding():
     assert a_run().disk == 1000 * 4 * (7 * 256 + 256)
     assert a_run(bytes_per_number=2).disk == a_run().disk / 2
     wide = SIZE.model_copy(update={"official_width": 1024})
     assert a_run(network=wide).disk == 1000 * 4 * (7 * 256 + 1024)
 
 
-def test_time_is_operations_over_the_rate_that_extraction_reaches() -> None:
+def test_time_is_operations_over_the_rate_that_extraction_reaches():
     assert seconds(1e11 * EFFICIENCY["cpu"], CPU) == pytest.approx(1)
     assert hours(7200, CPU) == "2.0 h (8.0 CPU-hours)"
     assert hours(7200, Machine("cuda", 4, 1e13)) == "2.0 h (2.0 GPU-hours)"
 
 
-def test_the_rate_of_this_machine_is_measured() -> None:
+def test_the_rate_of_this_machine_is_measured():
     machine = measured("cpu")
     assert machine.threads >= 1
     assert 1e8 < machine.operations_per_second < 1e15
 
 
-def test_without_the_gpu_that_a_study_asks_for_operations_are_told_and_no_time() -> None:
+def test_without_the_gpu_that_a_study_asks_for_operations_are_told_and_no_time():
     import torch
 
     if torch.cuda.is_available():
@@ -53,7 +53,7 @@ def test_without_the_gpu_that_a_study_asks_for_operations_are_told_and_no_time()
     assert "hours" not in " ".join(lines)
 
 
-def test_what_cannot_be_estimated_is_said_and_counts_nothing() -> None:
+def test_what_cannot_be_estimated_is_said_and_counts_nothing():
     lines = cost_lines([a_run(), a_run(name="n", network=None), a_run(name="o", unknown="no cells yet")], CPU)
     assert any("n: not estimated: the sizes" in line for line in lines)
     assert any("o: not estimated: no cells yet" in line for line in lines)

@@ -9,7 +9,7 @@ import anndata
 import numpy as np
 import pytest
 import yaml
-from program_cells import ENSEMBL, N_CELLS, development, patients, screen, write
+from program_cells import ENSEMBL, HUMAN, N_CELLS, development, patients, screen, write
 
 from layerscope import program
 from layerscope.cells.prepare import prepare
@@ -20,7 +20,7 @@ BASELINES = {"hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))
 
@@ -50,9 +50,7 @@ def written() -> dict[str, Any]:
     return content
 
 
-def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(capsys):
     patients(Path("pbmc of 12.h5ad"))
     study = init("pbmc of 12.h5ad")
     assert study.study.conditions == ("pbmc_of_12",)
@@ -70,7 +68,7 @@ def test_blood_of_patients_is_asked_for_its_types_with_all_that_the_file_brings(
 @pytest.mark.parametrize(
     "name", ["cord_blood.h5ad", "cord.h5ad", "simulated_Rest.h5ad", "été, #1.h5ad", "...h5ad"]
 )
-def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name: str) -> None:
+def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name):
     patients(Path(name))
     study = init(name)
     (condition,) = study.study.conditions
@@ -78,7 +76,7 @@ def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name: st
     assert set(written()["datasets"]) == {study.dataset_name(condition)}
 
 
-def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() -> None:
+def test_models_come_with_their_untrained_twins_names_of_genes_and_licences():
     patients(Path("pbmc.h5ad"))
     models = ["scgpt", "geneformer_v1_10m"]
     program.main(["init", "pbmc.h5ad", "--models", *models, "--accept-licence", "--output", "with.yaml"])
@@ -92,7 +90,21 @@ def test_models_come_with_their_untrained_twins_names_of_genes_and_licences() ->
     assert BASELINES & set(study.study.models) == {"hvg_pca"}
 
 
-def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mouse_cells_are_taken_over_their_orthologs_where_a_model_knows_human_genes_alone(capsys):
+    patients(Path("mice.h5ad"), [name.capitalize() for name in HUMAN])
+    program.main(["init", "mice.h5ad", "--models", "uce_4layer", "hvg_pca"])
+    assert studies.read("study.yaml").dataset("mice").orthologs is None
+    program.main(["init", "mice.h5ad", "--models", "scgpt", "geneformer_v1_10m", "--output", "b.yaml"])
+    orthologs = studies.read("b.yaml").dataset("mice").orthologs
+    assert orthologs is not None and orthologs.table == "hcop_mouse"
+    assert "scgpt, geneformer_v1_10m know human ones" in capsys.readouterr().out
+    program.main(["check", "mice.h5ad"])
+    said = capsys.readouterr().out
+    assert "geneformer: yes, with `orthologs: {table: hcop_mouse}` in the dataset" in said
+    assert "uce: yes\n" in said and "hellinger_svd: yes\n" in said
+
+
+def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys):
     patients(Path("pbmc.h5ad"))
     study = init("pbmc.h5ad", "--models", "scgpt")
     assert study.accepted_licences == ()
@@ -100,7 +112,7 @@ def test_without_the_licence_the_one_thing_that_is_needed_is_said(capsys: pytest
         assert "accepted_licences: [scgpt]" in text and "none stated" in text
 
 
-def test_any_column_may_be_the_labels() -> None:
+def test_any_column_may_be_the_labels():
     patients(Path("pbmc.h5ad"))
     study = init("pbmc.h5ad", "--task", "label", "--columns", "cell_type=disease", "--max-cells", "100")
     assert study.dataset("pbmc").columns["cell_type"] == "disease"
@@ -111,7 +123,7 @@ def test_any_column_may_be_the_labels() -> None:
 
 
 @pytest.mark.parametrize(("guides", "protocol"), [(True, "strict"), (False, "paper")])
-def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) -> None:
+def test_a_screen_is_asked_for_its_perturbations(guides, protocol):
     screen(Path("screen.h5ad"), guides)
     study = init("screen.h5ad")
     assert study.tasks() == ["perturbation"]
@@ -119,7 +131,15 @@ def test_a_screen_is_asked_for_its_perturbations(guides: bool, protocol: str) ->
     assert study.dataset("screen").control == ("non-targeting",)
 
 
-def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one() -> None:
+def test_a_screen_can_be_asked_for_its_responses():
+    screen(Path("screen.h5ad"))
+    study = init("screen.h5ad", "--task", "response")
+    assert study.tasks() == ["response"]
+    assert study.protocols("response") == ("strict",)
+    assert study.dataset("screen").control == ("non-targeting",)
+
+
+def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one():
     types = {"cell_type": ["B", "T"] * (N_CELLS // 2), "day": ["d0", "d4"] * (N_CELLS // 2)}
     write(Path("kang.h5ad"), types | {"stim": ["ctrl", "IFN", "ctrl"] * (N_CELLS // 3)})
     study = init("kang.h5ad")
@@ -131,7 +151,7 @@ def test_a_treatment_beside_types_is_no_screen_and_a_screen_beside_types_is_one(
     assert init("norman.h5ad").tasks() == ["perturbation"]
 
 
-def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
+def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken():
     screen(Path("screen.h5ad"), control="plasmid 7")
     with pytest.raises(SystemExit, match=r"--control LABEL.*plasmid 7"):
         init("screen.h5ad", "--task", "perturbation")
@@ -142,20 +162,20 @@ def test_a_control_that_cannot_be_guessed_is_asked_for_and_taken() -> None:
     assert study.dataset("screen").control == ("plasmid 7",)
 
 
-def test_days_are_a_trajectory_from_the_first_of_them() -> None:
+def test_days_are_a_trajectory_from_the_first_of_them():
     development(Path("days.h5ad"))
     study = init("days.h5ad")
     assert study.tasks() == ["trajectory"]
     assert study.dataset("days").root == {"time": ("d0",)}
 
 
-def test_a_column_of_times_under_any_name_is_ordered() -> None:
+def test_a_column_of_times_under_any_name_is_ordered():
     write(Path("a.h5ad"), {"wave": np.repeat(["d10", "d4", "d0", "d10"], N_CELLS // 4)})
     study = init("a.h5ad", "--columns", "time=wave", "--task", "trajectory")
     assert study.dataset("a").root == {"time": ("d0",)}
 
 
-def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None:
+def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study():
     patients(Path("pbmc.h5ad"))
     with pytest.raises(SystemExit, match=r"--root cell_type=type"):
         init("pbmc.h5ad", "--task", "trajectory")
@@ -166,7 +186,7 @@ def test_a_root_is_asked_for_and_taken_and_several_tasks_share_a_study() -> None
     assert study.dataset("pbmc_trajectory").root == {"cell_type": ("type 3",)}
 
 
-def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy() -> None:
+def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy():
     write(Path("a.h5ad"), {"cell_type": ["a", "b"] * (N_CELLS // 2)}, [f"at1g{i}" for i in range(60)])
     with pytest.raises(SystemExit, match=r"geneformer_v1_10m.*Ensembl ids.*genes: \{ensembl_id: COLUMN\}"):
         init("a.h5ad", "--models", "geneformer_v1_10m")
@@ -174,7 +194,7 @@ def test_a_model_that_cannot_take_the_cells_is_refused_with_the_remedy() -> None
     assert init("b.h5ad", "--models", "geneformer_v1_10m").dataset("b").gene_names is None
 
 
-def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts() -> None:
+def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts():
     patients(Path("a.h5ad"))
     cells = anndata.read_h5ad("a.h5ad")
     cells.X = np.random.default_rng(0).normal(size=cells.shape).astype(np.float32)
@@ -183,13 +203,13 @@ def test_values_that_nothing_can_use_are_refused_with_the_place_of_the_counts() 
         init("a.h5ad")
 
 
-def test_a_file_without_any_label_is_told_what_is_missing() -> None:
+def test_a_file_without_any_label_is_told_what_is_missing():
     write(Path("a.h5ad"), {"quality": np.linspace(0, 1, N_CELLS)})
     with pytest.raises(SystemExit, match=r"--columns cell_type=COLUMN.*quality"):
         init("a.h5ad")
 
 
-def test_no_file_is_overwritten() -> None:
+def test_no_file_is_overwritten():
     patients(Path("pbmc.h5ad"))
     init("pbmc.h5ad")
     before = Path("study.yaml").read_bytes()

@@ -6,9 +6,9 @@ import pytest
 from perturbation_cells import experiment, write
 
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation import pseudobulk
 from layerscope.tasks.perturbation.pseudobulk import assign_samples, sum_pseudobulk
 from layerscope.tasks.perturbation.settings import PaperSettings
+from layerscope.tasks.screens import blocks
 
 
 def made(tmp_path, cells, **settings):
@@ -22,7 +22,7 @@ def remarks(samples):
 
 
 def test_a_sample_is_the_sum_of_its_cells(tmp_path, monkeypatch):
-    monkeypatch.setattr(pseudobulk, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(blocks, "ROWS_AT_ONCE", 7)
     cells = experiment()
     samples = made(tmp_path, cells)
     member = (cells.obs["guide"] == "P03_g1") & (cells.obs["replicate"] == "lane_0")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
@@ -32,7 +30,7 @@ def drawn(seed: int, n_cells: int = 40) -> np.ndarray:
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), blocks=st.integers(1, 6))
-def test_metrics_are_those_of_scanpy_however_the_cells_are_cut(seed: int, blocks: int) -> None:
+def test_metrics_are_those_of_scanpy_however_the_cells_are_cut(seed, blocks):
     import scanpy as sc
 
     counts = drawn(seed)
@@ -44,7 +42,7 @@ def test_metrics_are_those_of_scanpy_however_the_cells_are_cut(seed: int, blocks
     np.testing.assert_allclose(metrics.mitochondrial_percent, cells.obs["pct_counts_mt"], equal_nan=True)
 
 
-def test_filters_keep_what_scanpy_keeps() -> None:
+def test_filters_keep_what_scanpy_keeps():
     import scanpy as sc
 
     counts = drawn(3, n_cells=200)
@@ -60,14 +58,14 @@ def test_filters_keep_what_scanpy_keeps() -> None:
     assert 0 < len(expected) < 200
 
 
-def test_explicit_zeros_are_not_detected_genes() -> None:
+def test_explicit_zeros_are_not_detected_genes():
     block = sparse.csr_matrix((np.array([0.0, 2.0]), np.array([1, 3]), np.array([0, 2])), shape=(1, 30))
     metrics = CellMetrics.empty(1)
     metrics.measure(np.array([0]), block, None)
     assert metrics.n_genes.tolist() == [1]
 
 
-def test_the_table_adds_up_over_groups_and_steps(tmp_path: Path) -> None:
+def test_the_table_adds_up_over_groups_and_steps(tmp_path):
     groups = pd.DataFrame({"time": ["a", "b"] * 100, "batch": ["x"] * 150 + ["y"] * 50})
     summary = Summary(groups, 30)
     summary.filter_cells("read", "none", None, np.ones(200, dtype=bool))
@@ -89,7 +87,7 @@ def test_the_table_adds_up_over_groups_and_steps(tmp_path: Path) -> None:
     assert summary.n_genes == 25
 
 
-def test_filters_that_cannot_be_applied_say_why() -> None:
+def test_filters_that_cannot_be_applied_say_why():
     summary = Summary(pd.DataFrame(index=range(200)), 30)
     quality = Quality(min_counts_per_cell=500, max_mitochondrial_percent=5)
     filter_cells(measured(drawn(5, 200)), quality, summary, "log_normalised", "the genes have no symbols")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.Ann
 
 @pytest.mark.parametrize("as_folder", [True, False])
 @pytest.mark.parametrize(("compressed", "version"), [(True, 3), (False, 3), (False, 2)])
-def test_triplets_are_read(tmp_path: Path, compressed: bool, version: int, as_folder: bool) -> None:
+def test_triplets_are_read(tmp_path, compressed, version, as_folder):
     write_triplet(tmp_path / "run", compressed=compressed, version=version)
     cells = prepared([tmp_path / "run"] if as_folder else sorted((tmp_path / "run").iterdir()), tmp_path)
     assert np.array_equal(cells.X.toarray(), COUNTS)
@@ -37,19 +36,12 @@ def test_triplets_are_read(tmp_path: Path, compressed: bool, version: int, as_fo
 
 
 @pytest.mark.parametrize("version", [3, 2])
-def test_h5_files_are_read(tmp_path: Path, version: int) -> None:
+def test_h5_files_are_read(tmp_path, version):
     write_h5(tmp_path / "run.h5", version)
     assert np.array_equal(prepared([tmp_path / "run.h5"], tmp_path).X.toarray(), COUNTS)
 
 
-def test_features_that_are_no_genes_are_left_out(tmp_path: Path) -> None:
-    write_h5(tmp_path / "run.h5", protein=True)
-    cells = prepared([tmp_path / "run.h5"], tmp_path)
-    assert np.array_equal(cells.X.toarray(), COUNTS)
-    assert "CD3" not in set(cells.var["symbol"])
-
-
-def test_several_samples_get_their_names(tmp_path: Path) -> None:
+def test_several_samples_get_their_names(tmp_path):
     write_triplet(tmp_path / "geo", prefix="GSM1_day2_")
     write_triplet(tmp_path / "geo", prefix="GSM2_day4_")
     cells = prepared([tmp_path / "geo"], tmp_path)
@@ -58,7 +50,7 @@ def test_several_samples_get_their_names(tmp_path: Path) -> None:
     assert cells.obs_names[7] == "GSM2_day4_AAC0-1"
 
 
-def test_a_table_gives_the_cells_their_labels(tmp_path: Path) -> None:
+def test_a_table_gives_the_cells_their_labels(tmp_path):
     write_triplet(tmp_path / "run")
     table = pd.DataFrame({"barcode": BARCODES[1:5], "day": ["d2", "d4", "d4", "d2"]})
     table.to_csv(tmp_path / "cells.csv", index=False)
@@ -101,7 +93,7 @@ def zipped(path: Path) -> Path:
         (lambda run: (run / "barcodes.tsv").unlink(), r"no barcodes\.tsv\.gz beside it"),
     ],
 )
-def test_damage_is_named(tmp_path: Path, spoil: Callable[[Path], object], words: str) -> None:
+def test_damage_is_named(tmp_path, spoil, words):
     write_triplet(tmp_path / "run", compressed=False)
     spoil(tmp_path / "run")
     with pytest.raises(DataError, match=words):
@@ -117,15 +109,13 @@ def test_damage_is_named(tmp_path: Path, spoil: Callable[[Path], object], words:
         ("odd.h5", lambda path: h5py.File(path, "w").close(), "one genome, found the groups none"),
     ],
 )
-def test_inputs_of_another_kind_are_named(
-    tmp_path: Path, name: str, make: Callable[[Path], object], words: str
-) -> None:
+def test_inputs_of_another_kind_are_named(tmp_path, name, make, words):
     make(tmp_path / name)
     with pytest.raises(DataError, match=words):
         prepared([tmp_path / name], tmp_path)
 
 
-def test_the_gene_names_of_v2_files_that_are_also_the_ids_are_symbols(tmp_path: Path) -> None:
+def test_the_gene_names_of_v2_files_that_are_also_the_ids_are_symbols(tmp_path):
     write_triplet(tmp_path / "a", version=2)
     (tmp_path / "a" / "genes.tsv.gz").unlink()
     (tmp_path / "a" / "genes.tsv").write_text("".join(f"{name}\t{name}\n" for name in GENES))
@@ -135,7 +125,7 @@ def test_the_gene_names_of_v2_files_that_are_also_the_ids_are_symbols(tmp_path: 
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_of_two_genomes_one_is_chosen_by_name(tmp_path: Path, version: int) -> None:
+def test_of_two_genomes_one_is_chosen_by_name(tmp_path, version):
     write_genomes(tmp_path / "a.h5", version)
     with pytest.raises(ConfigError, match=r"2 genomes: GRCh38 \(5.*mm10 \(5.*`genome: GRCh38`"):
         prepared([tmp_path / "a.h5"], tmp_path)

@@ -21,7 +21,7 @@ def recovered(values: np.ndarray, totals: np.ndarray, **how: object) -> np.ndarr
 @given(
     seed=st.integers(0, 999), per=st.sampled_from([1e3, 1e4, 1e6]), largest=st.sampled_from([3, 500, 40_000])
 )
-def test_single_precision_logarithms_give_the_counts_back(seed: int, per: float, largest: int) -> None:
+def test_single_precision_logarithms_give_the_counts_back(seed, per, largest):
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, largest, (9, 12)).astype(np.float64)
     counts[:, 0] = 1
@@ -34,12 +34,12 @@ COUNTS = np.array([[1.0, 2, 0], [3, 0, 4]])
 TOTALS = COUNTS.sum(axis=1)
 
 
-def test_values_that_were_never_logged_can_be_undone_too() -> None:
+def test_values_that_were_never_logged_can_be_undone_too():
     values = COUNTS / TOTALS[:, None] * 100
     assert np.array_equal(recovered(values, TOTALS, per=100, logged=False), COUNTS)
 
 
-def test_genes_may_have_been_left_out_after_normalisation() -> None:
+def test_genes_may_have_been_left_out_after_normalisation():
     values = np.log1p(COUNTS / TOTALS[:, None] * 1e4)
     assert np.array_equal(recovered(values[:, :2], TOTALS), COUNTS[:, :2])
 
@@ -52,6 +52,6 @@ def test_genes_may_have_been_left_out_after_normalisation() -> None:
         (1e6, TOTALS, r"adds up to 100 times .*normalised to 1e\+06, not 10000"),  # whole, yet no counts
     ],
 )
-def test_what_is_not_recovered_exactly_is_refused(per: float, totals: np.ndarray, words: str) -> None:
+def test_what_is_not_recovered_exactly_is_refused(per, totals, words):
     with pytest.raises(DataError, match=words):
         recovered(np.log1p(COUNTS / TOTALS[:, None] * per), np.array(totals))

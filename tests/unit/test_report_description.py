@@ -17,7 +17,7 @@ MODELS = ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "scfoundation", 
 
 
 @pytest.fixture(scope="module")
-def described() -> dict[str, Any]:
+def described():
     entries: dict[str, Any] = {}
     for name in ("models.yaml", "datasets.yaml"):
         entries |= yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
@@ -25,20 +25,20 @@ def described() -> dict[str, Any]:
     return study_description(Study.read(entries | {"study": studied, "accepted_licences": ["scfoundation"]}))
 
 
-def test_conditions_and_models_are_those_of_the_study_in_its_order(described: dict[str, Any]) -> None:
+def test_conditions_and_models_are_those_of_the_study_in_its_order(described):
     assert described["order"] == list(described["conditions"]) == ["D1_Rest", "simulated_differentiation"]
     assert list(described["models"]) == MODELS
     assert described["title"] == "A study"
 
 
-def test_a_condition_names_its_task_and_whether_its_cells_are_simulated(described: dict[str, Any]) -> None:
+def test_a_condition_names_its_task_and_whether_its_cells_are_simulated(described):
     screen, drawn = described["conditions"].values()
     assert (screen["task"], screen["simulated"]) == ("perturbation", False)
     assert (drawn["task"], drawn["simulated"]) == ("trajectory", True)
     assert screen["licence"] and screen["citation"]
 
 
-def test_models_are_foundation_models_controls_or_baselines(described: dict[str, Any]) -> None:
+def test_models_are_foundation_models_controls_or_baselines(described):
     small, control, big, baseline = described["models"].values()
     kinds = [model["kind"] for model in described["models"].values()]
     assert kinds == ["foundation", "control", "foundation", "baseline"]
@@ -48,7 +48,7 @@ def test_models_are_foundation_models_controls_or_baselines(described: dict[str,
     assert (big["layers"], baseline["layers"]) == (12, 0)
 
 
-def test_the_printed_configuration_has_what_numbers_depend_on(described: dict[str, Any]) -> None:
+def test_the_printed_configuration_has_what_numbers_depend_on(described):
     printed = described["config"]
     assert "title" not in printed["study"]
     assert list(printed["conditions"]) == ["D1_Rest", "simulated_differentiation"]

@@ -1,7 +1,5 @@
 """Where cells are simulated the page says whether the highest score picks what is best by the truth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,15 +1,11 @@
 """A bucket behind an S3-compatible server: whole objects, and slices, without credentials."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import anndata
 import numpy as np
@@ -17,7 +13,6 @@ import pytest
 import requests
 
 from layerscope.cells.slices import slice_cells
-from layerscope.errors import SourceError
 from layerscope.sources.addresses import address
 from layerscope.sources.download import download
 from layerscope.sources.manifest import read_manifest
@@ -28,7 +23,7 @@ KEY = "marson2025_data/D1_Rest.assigned_guide.h5ad"
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
+def bucket(tmp_path_factory):
     """moto's S3 server with one public object; yields the mirror that leads to it, and the file."""
     file = tmp_path_factory.mktemp("bucket") / "D1_Rest.assigned_guide.h5ad"
     write_cd4_perturbseq(file, n_cells=800)
@@ -58,9 +53,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str,
         process.wait()
 
 
-def test_an_object_comes_whole_and_its_md5_is_checked(
-    bucket: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
+def test_an_object_comes_whole_and_its_md5_is_checked(bucket, tmp_path):
     mirror, file = bucket
     manifest = download(address({"url": f"s3://{BUCKET}/{KEY}"}, mirror), tmp_path / "whole.h5ad")
     assert (tmp_path / "whole.h5ad").read_bytes() == file.read_bytes()
@@ -68,7 +61,7 @@ def test_an_object_comes_whole_and_its_md5_is_checked(
     assert manifest["etag"].strip('"') == hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def test_a_slice_comes_by_ranges(bucket: tuple[dict[str, str], Path], tmp_path: Path) -> None:
+def test_a_slice_comes_by_ranges(bucket, tmp_path):
     mirror, file = bucket
     settings = {
         "url": f"s3://{BUCKET}/{KEY}",
@@ -81,8 +74,3 @@ def test_a_slice_comes_by_ranges(bucket: tuple[dict[str, str], Path], tmp_path: 
     assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())
     manifest = read_manifest(tmp_path / "slice.h5ad")
     assert manifest["n_bytes_moved"] < 0.6 * file.stat().st_size
-
-
-def test_a_missing_key_is_named(bucket: tuple[dict[str, str], Path], tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"absent\.h5ad: no such file"):
-        download(address({"url": f"s3://{BUCKET}/absent.h5ad"}, bucket[0]), tmp_path / "x")

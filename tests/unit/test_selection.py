@@ -33,21 +33,21 @@ def kept(obs: pd.DataFrame, **selection: int) -> dict[str, int]:
     return {str(name): int(n) for name, n in chosen["perturbation"].value_counts().items()}
 
 
-def test_the_perturbations_with_most_cells_are_kept_ties_by_name() -> None:
+def test_the_perturbations_with_most_cells_are_kept_ties_by_name():
     obs = cells({"NT": 9, "b": 5, "a": 5, "c": 7, "d": 2, "": 40})
     assert kept(obs, most_cells=2) == {"NT": 9, "c": 7, "a": 5}
     assert kept(obs, min_cells=5) == {"NT": 9, "c": 7, "a": 5, "b": 5}
     assert kept(obs) == {"NT": 9, "c": 7, "a": 5, "b": 5, "d": 2}
 
 
-def test_caps_hold_for_perturbations_and_for_controls() -> None:
+def test_caps_hold_for_perturbations_and_for_controls():
     obs = cells({"NT": 90, "a": 50, "b": 20})
     assert kept(obs, max_cells_per_perturbation=30, max_control_cells=40) == {"NT": 40, "a": 30, "b": 20}
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 50), most=st.integers(1, 80), order=st.integers(0, 99))
-def test_the_choice_does_not_depend_on_the_order_of_cells(seed: int, most: int, order: int) -> None:
+def test_the_choice_does_not_depend_on_the_order_of_cells(seed, most, order):
     obs = cells({"a": 70})
     shuffled = obs.iloc[np.random.default_rng(order).permutation(len(obs))]
     one = set(obs.index[capped(obs.index, obs[["guide", "batch"]], most, seed)])
@@ -58,7 +58,7 @@ def test_the_choice_does_not_depend_on_the_order_of_cells(seed: int, most: int, 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 50), share=st.floats(0.1, 0.9))
-def test_every_guide_and_batch_keeps_its_share(seed: int, share: float) -> None:
+def test_every_guide_and_batch_keeps_its_share(seed, share):
     obs = cells({"a": 200}, seed)
     most = int(share * len(obs))
     chosen = obs[capped(obs.index, obs[["guide", "batch"]], most, seed)]
@@ -67,7 +67,7 @@ def test_every_guide_and_batch_keeps_its_share(seed: int, share: float) -> None:
     assert (np.abs(after - before * most / len(obs)) <= 1).all()
 
 
-def test_other_seeds_choose_other_cells() -> None:
+def test_other_seeds_choose_other_cells():
     obs = cells({"a": 100})
     for strata in (obs[["guide"]], obs[[]]):
         chosen = {tuple(obs.index[capped(obs.index, strata, 30, seed)]) for seed in [*range(5), 0]}
@@ -83,6 +83,6 @@ def test_other_seeds_choose_other_cells() -> None:
         ({"NT": 5}, "there are none"),
     ],
 )
-def test_nothing_left_is_refused(sizes: dict[str, int], words: str) -> None:
+def test_nothing_left_is_refused(sizes, words):
     with pytest.raises(DataError, match=words):
         kept(cells(sizes), min_cells=30)

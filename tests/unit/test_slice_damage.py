@@ -4,49 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import anndata
 import h5py
 import numpy as np
 import pytest
+from slice_examples import FILE, serving, sliced, write_original
 
-from fault_server import FaultServer, Request, fault_seeds, first
-from layerscope.cells.slices import slice_cells
+from fault_server import Request, fault_seeds, first
 from layerscope.errors import SourceError
-from layouts import write_cd4_perturbseq
-
-FILE = "D1_Rest.assigned_guide.h5ad"
-SELECTION = {"most_cells": 3, "max_cells_per_perturbation": 30, "max_control_cells": 25, "seed": 5}
-STORAGE: dict[str, dict[str, Any]] = {
-    "contiguous": {},
-    "appended": {"storage": {"chunks": (333,)}, "appended": 100},
-    "appended_gzip": {"storage": {"chunks": (333,), "compression": "gzip"}, "appended": 100},
-}
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {}
-    for name, how in STORAGE.items():
-        made[name] = tmp_path_factory.mktemp(name) / FILE
-        write_cd4_perturbseq(made[name], n_cells=1500, **how)
-    return made
-
-
-def sliced(server: FaultServer, folder: Path) -> anndata.AnnData:
-    folder.mkdir(exist_ok=True)
-    asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION}
-    slice_cells(asked, folder / "slice.h5ad", folder / "choice.tsv", attempts=8, wait=0.001)
-    return anndata.read_h5ad(folder / "slice.h5ad")
-
-
-def serving(original: Path, **how: Any) -> FaultServer:
-    return FaultServer({f"/b/{FILE}": original.read_bytes()}, **how)
+def originals(tmp_path_factory):
+    layouts = ("contiguous", "appended", "appended_gzip")
+    return {layout: write_original(tmp_path_factory.mktemp(layout), layout) for layout in layouts}
 
 
 @pytest.fixture(scope="module")
-def rows(originals: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+def rows(originals, tmp_path_factory):
     """Rows of the cells that are chosen of these files."""
     with serving(originals["appended"]) as server:
         names = sliced(server, tmp_path_factory.mktemp("right")).obs_names
@@ -63,11 +39,11 @@ def damaged(original: Path, path: Path, array: str, change: Callable[[np.ndarray
     return path
 
 
-@pytest.mark.parametrize("value", [200, 10**6, -1, 2**32 + 5, -(2**40)])
-@pytest.mark.parametrize("layout", ["contiguous", "appended_gzip"])
-def test_genes_that_do_not_exist_are_named_with_their_rows(
-    originals: dict[str, Path], rows: np.ndarray, tmp_path: Path, layout: str, value: int
-) -> None:
+@pytest.mark.parametrize(
+    ("layout", "value"),
+    [("contiguous", 200), ("contiguous", -1), ("appended_gzip", 2**32 + 5), ("appended_gzip", -(2**40))],
+)
+def test_genes_that_do_not_exist_are_named_with_their_rows(originals, rows, tmp_path, layout, value):
     wrong = rows[[1, 2, 40, len(rows) - 1]]
 
     def change(indices: np.ndarray, starts: np.ndarray) -> None:
@@ -81,9 +57,7 @@ def test_genes_that_do_not_exist_are_named_with_their_rows(
     assert not (tmp_path / "out" / "slice.h5ad").exists()
 
 
-def test_damaged_rows_that_are_not_chosen_do_not_matter(
-    originals: dict[str, Path], rows: np.ndarray, tmp_path: Path
-) -> None:
+def test_damaged_rows_that_are_not_chosen_do_not_matter(originals, rows, tmp_path):
     others = np.setdiff1d(np.arange(1500), rows)
 
     def change(indices: np.ndarray, starts: np.ndarray) -> None:
@@ -97,7 +71,7 @@ def test_damaged_rows_that_are_not_chosen_do_not_matter(
 
 
 @pytest.mark.parametrize("change", [-1, 10**12, -(10**12)])
-def test_row_starts_that_fall_are_named(originals: dict[str, Path], tmp_path: Path, change: int) -> None:
+def test_row_starts_that_fall_are_named(originals, tmp_path, change):
     def fall(starts: np.ndarray, _: np.ndarray) -> None:
         starts[701] = starts[700] + change if change > 0 else starts[699] + change
 
@@ -110,21 +84,19 @@ def test_row_starts_that_fall_are_named(originals: dict[str, Path], tmp_path: Pa
     ("array", "flip"),
     [
         ("data", lambda values: values + 1),
-        ("data", lambda values: values + 0.5),
         ("data", lambda values: -values),
         ("data", lambda values: values * np.nan),
-        ("data", lambda values: values * 1e30),
         ("indices", lambda genes: genes[:1]),
         ("indptr", lambda starts: starts - 3),
     ],
 )
 def test_what_the_owners_sums_betray_is_named(
-    originals: dict[str, Path],
-    rows: np.ndarray,
-    tmp_path: Path,
-    array: str,
-    flip: Callable[[np.ndarray], np.ndarray],
-) -> None:
+    originals,
+    rows,
+    tmp_path,
+    array,
+    flip,
+):
     row = rows[50]
 
     def change(values: np.ndarray, starts: np.ndarray) -> None:
@@ -137,9 +109,7 @@ def test_what_the_owners_sums_betray_is_named(
         sliced(server, tmp_path / "out")
 
 
-def test_genes_left_out_after_the_owners_summed_are_no_damage(
-    originals: dict[str, Path], tmp_path: Path
-) -> None:
+def test_genes_left_out_after_the_owners_summed_are_no_damage(originals, tmp_path):
     cells = anndata.read_h5ad(originals["contiguous"])
     rare = np.argsort(np.asarray(cells.X.sum(axis=0)).ravel())[:20]
     cells[:, np.setdiff1d(np.arange(200), rare)].write_h5ad(tmp_path / FILE)
@@ -147,9 +117,7 @@ def test_genes_left_out_after_the_owners_summed_are_no_damage(
         assert sliced(server, tmp_path / "out").n_vars == 180
 
 
-def test_normalised_values_and_columns_in_no_order_are_no_damage(
-    originals: dict[str, Path], tmp_path: Path
-) -> None:
+def test_normalised_values_and_columns_in_no_order_are_no_damage(originals, tmp_path):
     cells = anndata.read_h5ad(originals["contiguous"])[:, np.random.default_rng(0).permutation(200)].copy()
     cells.X.data /= 3
     cells.write_h5ad(tmp_path / FILE)
@@ -158,10 +126,8 @@ def test_normalised_values_and_columns_in_no_order_are_no_damage(
     assert np.array_equal(made.X.toarray(), cells[made.obs_names].X.toarray())
 
 
-@pytest.mark.parametrize("seed", fault_seeds(0, 1, 2))
-def test_counts_that_flip_on_the_way_are_never_taken(
-    originals: dict[str, Path], tmp_path: Path, seed: int
-) -> None:
+@pytest.mark.parametrize("seed", fault_seeds(0, 1))
+def test_counts_that_flip_on_the_way_are_never_taken(originals, tmp_path, seed):
     with h5py.File(originals["contiguous"]) as stored:
         start = stored["X/data"].id.get_offset()
         stop = start + stored["X/data"].id.get_storage_size()
@@ -179,7 +145,7 @@ def test_counts_that_flip_on_the_way_are_never_taken(
     assert np.array_equal(cells.X.toarray(), whole.X.toarray())
 
 
-def test_most_rows_may_be_damaged(originals: dict[str, Path], rows: np.ndarray, tmp_path: Path) -> None:
+def test_most_rows_may_be_damaged(originals, rows, tmp_path):
     wrong = rows[: len(rows) * 4 // 5]
 
     def change(values: np.ndarray, starts: np.ndarray) -> None:

@@ -9,66 +9,39 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import anndata
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from slice_examples import FILE, SELECTION, STORAGE, serving, sliced, write_original
 
 from fault_server import FaultServer, fault_seeds, first, random_faults
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.prepare import prepare
-from layerscope.cells.slices import slice_cells
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.sources.manifest import read_manifest
 from layerscope.tables import read_table
 from layouts import write_cd4_perturbseq
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = "D1_Rest.assigned_guide.h5ad"
-SELECTION = {"most_cells": 3, "max_cells_per_perturbation": 30, "max_control_cells": 25, "seed": 5}
+
+
 FAULTS = ["drop", "reset", "500", "503", "429", "short", "wrong_range", "ignore_range"]
-STORAGE: dict[str, dict[str, Any]] = {
-    "contiguous": {},
-    "chunked": {"chunks": (2000,)},
-    "gzip": {"chunks": (2000,), "compression": "gzip"},
-    "lzf": {"chunks": (1500,), "compression": "lzf", "shuffle": True},
-    "appended": {"chunks": (333,)},
-    "appended_gzip": {"chunks": (333,), "compression": "gzip"},
-}
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {}
-    for name, storage in STORAGE.items():
-        made[name] = tmp_path_factory.mktemp(name) / FILE
-        appended = 100 if name.startswith("appended") else None
-        write_cd4_perturbseq(made[name], n_cells=1500, storage=storage, appended=appended)
-    return made
-
-
-def sliced(server: FaultServer, folder: Path, attempts: int = 8, **settings: Any) -> anndata.AnnData:
-    folder.mkdir(exist_ok=True)
-    asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION, **settings}
-    slice_cells(asked, folder / "slice.h5ad", folder / "choice.tsv", attempts=attempts, wait=0.001)
-    return anndata.read_h5ad(folder / "slice.h5ad")
+def originals(tmp_path_factory):
+    return {layout: write_original(tmp_path_factory.mktemp(layout), layout) for layout in STORAGE}
 
 
 def same_bytes(one: Path, two: Path) -> bool:
     return (one / "slice.h5ad").read_bytes() == (two / "slice.h5ad").read_bytes()
 
 
-def serving(original: Path, **how: Any) -> FaultServer:
-    return FaultServer({f"/b/{FILE}": original.read_bytes()}, **how)
-
-
 @pytest.mark.parametrize("layout", STORAGE)
-def test_the_slice_holds_the_chosen_cells_of_every_layout(
-    originals: dict[str, Path], tmp_path: Path, layout: str
-) -> None:
+def test_the_slice_holds_the_chosen_cells_of_every_layout(originals, tmp_path, layout):
     with serving(originals[layout]) as server:
         cells = sliced(server, tmp_path)
     whole = anndata.read_h5ad(originals[layout])[cells.obs_names]
@@ -83,12 +56,15 @@ def test_the_slice_holds_the_chosen_cells_of_every_layout(
 
 
 @pytest.mark.parametrize(
-    "types", [("uint16", "int32"), ("float32", "int32"), ("int64", "uint32"), ("uint8", "int64")]
+    ("chunk", "types"),
+    [
+        (50, ("uint16", "int32")),
+        (977, ("float32", "int32")),
+        (977, ("int64", "uint32")),
+        (20_000, ("uint8", "int64")),
+    ],
 )
-@pytest.mark.parametrize("chunk", [50, 977, 20_000])
-def test_the_slice_is_right_whatever_the_types_and_chunks(
-    tmp_path: Path, types: tuple[str, str], chunk: int
-) -> None:
+def test_the_slice_is_right_whatever_the_types_and_chunks(tmp_path, types, chunk):
     original = tmp_path / FILE
     storage = {"chunks": (chunk,)}
     write_cd4_perturbseq(original, n_cells=700, storage=storage, appended=90, types=types)
@@ -98,23 +74,7 @@ def test_the_slice_is_right_whatever_the_types_and_chunks(
     assert np.array_equal(cells.X.toarray(), whole.X.toarray())
 
 
-def test_a_file_behind_a_user_block_is_sliced(originals: dict[str, Path], tmp_path: Path) -> None:
-    with (
-        h5py.File(originals["appended"]) as plain,
-        h5py.File(tmp_path / FILE, "w", userblock_size=2048) as behind,
-    ):
-        behind.attrs.update(plain.attrs)
-        for name in plain:
-            plain.copy(name, behind)
-    with serving(originals["appended"]) as server:
-        expected = sliced(server, tmp_path / "plain")
-    with serving(tmp_path / FILE) as server:
-        cells = sliced(server, tmp_path / "behind")
-    assert np.array_equal(cells.X.toarray(), expected.X.toarray())
-    assert cells.obs.equals(expected.obs)
-
-
-def test_a_slice_is_prepared_as_the_whole_file_is(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_a_slice_is_prepared_as_the_whole_file_is(originals, tmp_path):
     with serving(originals["contiguous"]) as server:
         sliced(server, tmp_path)
     settings = {"kind": "cd4_perturbseq", "task": "perturbation", "selection": SELECTION}
@@ -130,7 +90,7 @@ def test_a_slice_is_prepared_as_the_whole_file_is(originals: dict[str, Path], tm
     assert (before["cells_before"].iloc[0], before["cells_after"].iloc[-1]) == (1500, part.n_obs)
 
 
-def test_the_choice_is_told_in_a_table(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_the_choice_is_told_in_a_table(originals, tmp_path):
     with serving(originals["contiguous"]) as server:
         cells = sliced(server, tmp_path)
     table = read_table(tmp_path / "choice.tsv")
@@ -142,7 +102,7 @@ def test_the_choice_is_told_in_a_table(originals: dict[str, Path], tmp_path: Pat
     assert table["guides"].iloc[1] == 2
 
 
-def test_the_same_choice_gives_the_same_bytes(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_the_same_choice_gives_the_same_bytes(originals, tmp_path):
     with serving(originals["gzip"]) as server:
         sliced(server, tmp_path / "one")
         sliced(server, tmp_path / "two", selection={**SELECTION, "seed": 6})
@@ -150,7 +110,7 @@ def test_the_same_choice_gives_the_same_bytes(originals: dict[str, Path], tmp_pa
     assert same_bytes(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_a_slice_that_is_there_is_not_fetched_again(originals, tmp_path):
     with serving(originals["contiguous"]) as server:
         sliced(server, tmp_path)
         server.reset_counts()
@@ -160,11 +120,9 @@ def test_a_slice_that_is_there_is_not_fetched_again(originals: dict[str, Path], 
 
 @pytest.mark.parametrize(
     ("layout", "seed"),
-    list(zip(["contiguous", "contiguous", "gzip", "chunked"], fault_seeds(0, 1, 2, 3), strict=True)),
+    list(zip(["contiguous", "gzip", "chunked"], fault_seeds(0, 2, 3), strict=True)),
 )
-def test_whatever_fails_the_slice_is_right(
-    originals: dict[str, Path], tmp_path: Path, layout: str, seed: int
-) -> None:
+def test_whatever_fails_the_slice_is_right(originals, tmp_path, layout, seed):
     with serving(originals[layout]) as server:
         sliced(server, tmp_path / "undisturbed")
         server.plan, server.seed = random_faults(FAULTS, 0.4, seed), seed
@@ -173,9 +131,7 @@ def test_whatever_fails_the_slice_is_right(
     assert same_bytes(tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
-def test_a_damaged_file_is_refused_and_nothing_of_it_is_kept(
-    originals: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_damaged_file_is_refused_and_nothing_of_it_is_kept(originals, tmp_path):
     content = bytearray(originals["gzip"].read_bytes())
     with h5py.File(originals["gzip"]) as stored:
         data = stored["X/data"]
@@ -197,7 +153,7 @@ def fetched(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "gzip"])
-def test_giving_up_keeps_what_came(originals: dict[str, Path], tmp_path: Path, layout: str) -> None:
+def test_giving_up_keeps_what_came(originals, tmp_path, layout):
     with serving(originals[layout]) as server:
         sliced(server, tmp_path / "right")
         in_all, n_requests = server.bytes_sent, len(server.requests)
@@ -216,9 +172,7 @@ def test_giving_up_keeps_what_came(originals: dict[str, Path], tmp_path: Path, l
     assert same_bytes(tmp_path / "right", tmp_path / "broken")
 
 
-def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(
-    originals: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(originals, tmp_path):
     path = f"/b/{FILE}"
     newer = tmp_path / FILE
     write_cd4_perturbseq(newer, n_cells=1500, seed=9)
@@ -233,9 +187,7 @@ def test_a_file_that_changes_meanwhile_is_refused_and_then_fetched_anew(
     assert np.array_equal(cells.X.toarray(), whole[cells.obs_names].X.toarray())
 
 
-def test_a_full_disk_is_said_and_the_next_run_goes_on(
-    originals: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_said_and_the_next_run_goes_on(originals, tmp_path, monkeypatch):
     written = 0
     really = Path.write_bytes
 
@@ -258,7 +210,7 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
 
 
 @pytest.mark.parametrize("seed", fault_seeds(1))
-def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_path: Path, seed: int) -> None:
+def test_a_killed_process_goes_on_where_it_was(originals, tmp_path, seed):
     with serving(originals["contiguous"]) as server:
         sliced(server, tmp_path / "right")
         in_all = server.bytes_sent
@@ -295,14 +247,12 @@ def test_a_killed_process_goes_on_where_it_was(originals: dict[str, Path], tmp_p
         ({"url": ""}, "is no https://"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(
-    originals: dict[str, Path], tmp_path: Path, settings: dict[str, Any], words: str
-) -> None:
+def test_settings_that_do_not_fit_are_refused(originals, tmp_path, settings, words):
     with serving(originals["contiguous"]) as server, pytest.raises((ConfigError, DataError), match=words):
         sliced(server, tmp_path, **settings)
 
 
-def test_any_h5ad_file_can_be_sliced(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_any_h5ad_file_can_be_sliced(originals, tmp_path):
     asked = {"kind": "h5ad", "subset": {"lane_id": "lane_2"}, "columns": {"batch": "lane_id"}}
     with serving(originals["gzip"]) as server:
         cells = sliced(server, tmp_path, **asked)
@@ -312,7 +262,7 @@ def test_any_h5ad_file_can_be_sliced(originals: dict[str, Path], tmp_path: Path)
     assert np.array_equal(cells.X.toarray(), expected.X.toarray())
 
 
-def test_matrices_by_columns_are_refused(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_matrices_by_columns_are_refused(originals, tmp_path):
     whole = anndata.read_h5ad(originals["contiguous"])
     whole.X = whole.X.tocsc()
     whole.write_h5ad(tmp_path / FILE)

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anndata
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -17,6 +20,7 @@ from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError
 from layerscope.study import Study
+from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.perturbation.settings import StrictSettings
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +50,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
     study, studied = Study.read(entries), entries["study"]
     everything = {"paper", "released", "strict"}
     assert all(everything == set(study.protocols(task)) for task in ("trajectory", "perturbation"))
-    assert study.tasks() == ["label", "perturbation", "trajectory"]
+    assert study.tasks() == sorted(TASKS)
     for model in ("embedded_scfoundation", "embedded_tahoe_x1"):
         controls = [entries["models"][name] for name in studied["models"] if name.startswith(f"{model}_")]
         assert {control["seed"] for control in controls if control["control"] == "untrained"} >= {
@@ -60,6 +64,7 @@ def test_the_study_for_a_referee_has_every_protocol_and_control() -> None:
             "untrained",
             "gene_permuted",
             "values_permuted",
+            "thinned",
         }
 
 
@@ -188,10 +193,12 @@ def test_a_condition_says_which_column_holds_its_labels(config: dict[str, Any]) 
 
 def test_models_that_need_counts_are_not_run_on_normalised_values(config: dict[str, Any]) -> None:
     config["datasets"]["simulated_differentiation"]["values"] = "log_normalised"
+    config["study"]["models"].append("embedded_tahoe_x1_thinned_1")
     study = Study.read(config)
     excluded = {(row["condition"], row["model"]) for row in study.unavailable()}
     assert ("simulated_differentiation", "hellinger_svd") in excluded
     assert ("simulated_differentiation", "embedded_tahoe_x1") not in excluded
+    assert ("simulated_differentiation", "embedded_tahoe_x1_thinned_1") in excluded
     assert not excluded & set(study.runs())
     assert len(excluded) + len(study.runs()) == 4 * len(config["study"]["models"])
 
@@ -266,6 +273,61 @@ def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
     ]
     assert {condition for condition, _ in gathering.described_runs(study)} == {cells}
     assert len(study.score_files("tsv")) == len(set(study.score_files("tsv")))
+
+
+def test_names_that_models_need_and_a_file_of_ones_own_lacks_are_from_hgnc(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    def study(names: list[str], models: list[str], **dataset: Any) -> Study:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5ad"
+        anndata.AnnData(np.ones((3, len(names))), var=pd.DataFrame(index=names)).write_h5ad(path)
+        entry = {"kind": "h5ad", "source": {"path": str(path)}, "values": "counts", **dataset}
+        config["datasets"]["own"] = entry
+        config["conditions"]["own"] = {"dataset": "own", "task": "trajectory"}
+        config["study"] |= {"conditions": ["own"], "models": models}
+        return Study.read(config)
+
+    symbols, ids = ["TP53", "CD3E", "MS4A1"], ["ENSG00000141510", "ENSG00000198851", "ENSG00000156738"]
+    hgnc = ["resources/gene_names/hgnc/hgnc_complete_set.txt"]
+    model, twin = "geneformer_v1_10m", "geneformer_v1_10m_untrained_1"
+    assert study(symbols, [model]).gene_names_file("own") == hgnc
+    assert study(symbols, [twin, "hvg_pca"]).gene_names_file("own") == hgnc
+    assert study(ids, ["scgpt"]).gene_names_file("own") == hgnc
+    assert (
+        study(ids, [model]).gene_names_file("own") == study(symbols, ["scgpt"]).gene_names_file("own") == []
+    )
+    assert study(symbols, ["hvg_pca"]).gene_names_file("own") == []
+    assert study(symbols, [model], gene_names=None).gene_names_file("own") == []
+    mouse = ["Trp53", "Cd3e", "Ms4a1"]
+    assert study(mouse, [model]).gene_names_file("own") == []
+    for content, needed in (("human\tmouse\nTP53\tTrp53\nCD3E\tCd3e\n", hgnc), ("human\tmouse\n", [])):
+        (table := tmp_path / f"{len(content)}.tsv").write_text(content)
+        assert study(mouse, [model], orthologs={"table": str(table)}).gene_names_file("own") == needed
+
+
+def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    dataset = config["datasets"]["simulated_differentiation"]
+    mice = "simulated_differentiation"
+    dataset["orthologs"] = {"table": "hcop_mouse", "policy": "sum"}
+    study, fetched = (
+        Study.read(config),
+        "resources/gene_names/hcop_mouse/human_mouse_hcop_fifteen_column.txt.gz",
+    )
+    assert study.orthologs_file(mice) == [fetched]
+    assert study.cells_settings(mice)["orthologs"] == {"table": fetched, "policy": "sum"}
+    own = tmp_path / "own.tsv"
+    dataset["orthologs"] = {"table": str(own)}
+    with pytest.raises(
+        ConfigError, match=r"own.tsv' is neither a file nor a table under gene_names: hgnc, hcop"
+    ):
+        Study.read(config)
+    own.touch()
+    assert Study.read(config).orthologs_file(mice) == [str(own)]
+    del dataset["orthologs"]
+    assert Study.read(config).orthologs_file(mice) == []
+    assert "orthologs" not in Study.read(config).cells_settings(mice)
 
 
 def test_reading_a_study_imports_nothing_heavy() -> None:

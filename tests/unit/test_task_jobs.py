@@ -29,6 +29,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "trajectory": {"resamples": 100, "halvings": 6, "splits": 5},
     "perturbation": {"resamples": 100, "splits": 10},
     "label": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
+    "integration": {"resamples": 100, "shuffles": 3, "parts": 5},
+    "response": {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
 }
 STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
 NOTHING: Mapping[str, str] = {}
@@ -43,7 +45,10 @@ def settings(task: str, protocol: str) -> str:
 def cells_of(task: str) -> anndata.AnnData:
     if task == "perturbation":
         return experiment()
+    if task == "response":
+        return experiment(n_modules=7, cells_per_guide=20)
     obs = trajectory_cells.cells()[0] if task == "trajectory" else label_cells.cells()
+    obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
     counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
     genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(40)]}, index=[f"G{k}" for k in range(40)])
     return anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=genes)

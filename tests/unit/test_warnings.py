@@ -1,7 +1,5 @@
 """Whatever is warned of stands in one table, the same for the same logs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

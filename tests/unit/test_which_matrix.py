@@ -30,7 +30,7 @@ def chosen(tmp_path: Path, x: np.ndarray, **layers: np.ndarray) -> tuple[str, st
 
 
 @pytest.mark.parametrize("name", ["counts", "raw_counts", "Counts", "matrix", "umi_counts"])
-def test_a_usual_name_is_preferred(tmp_path: Path, name: str) -> None:
+def test_a_usual_name_is_preferred(tmp_path, name):
     assert chosen(tmp_path, logged(TOTAL), **PARTS, **{name: TOTAL}) == (f"layers/{name}", "")
     assert chosen(tmp_path, logged(SPLICED), **PARTS, **{name: TOTAL}) == (f"layers/{name}", "")
 
@@ -38,20 +38,20 @@ def test_a_usual_name_is_preferred(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "x", [logged(TOTAL), np.log2(TOTAL + 1), np.sqrt(TOTAL), TOTAL / TOTAL.sum(axis=1, keepdims=True) * 1e4]
 )
-def test_of_unusual_names_the_one_that_x_was_made_from(tmp_path: Path, x: np.ndarray) -> None:
+def test_of_unusual_names_the_one_that_x_was_made_from(tmp_path, x):
     assert chosen(tmp_path, x.astype(np.float32), **PARTS, zz=TOTAL)[0] == "layers/zz"
 
 
-def test_spliced_counts_come_with_a_word_about_unspliced_ones(tmp_path: Path) -> None:
+def test_spliced_counts_come_with_a_word_about_unspliced_ones(tmp_path):
     name, words = chosen(tmp_path, logged(SPLICED), **PARTS)
     assert name == "layers/spliced" and "unspliced" in words
 
 
-def test_where_nothing_tells_all_are_listed_and_none_is_chosen(tmp_path: Path) -> None:
+def test_where_nothing_tells_all_are_listed_and_none_is_chosen(tmp_path):
     name, words = chosen(tmp_path, logged(TOTAL), a=np.minimum(TOTAL, 2), b=PARTS["unspliced"])
     assert name == "" and "layers/a, layers/b" in words
     assert chosen(tmp_path, logged(TOTAL), ambient=PARTS["ambiguous"])[0] == ""
 
 
-def test_counts_in_x_need_no_layer(tmp_path: Path) -> None:
+def test_counts_in_x_need_no_layer(tmp_path):
     assert chosen(tmp_path, TOTAL, counts=TOTAL) == ("X", "")

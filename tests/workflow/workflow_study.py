@@ -35,6 +35,7 @@ STUDY: dict[str, Any] = {
 FINAL = {
     "gather_scores": 1,
     "choose_layers": 1,
+    "compare_label_free": 1,
     "compare_published": 1,
     "answer_referee": 1,
     "gather_warnings": 1,

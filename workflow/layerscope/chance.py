@@ -16,13 +16,7 @@ STRIDE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def generator(seed: int, items: Sequence[str], purpose: str) -> np.random.Generator:
-    """Random generator that depends on ``seed``, ``purpose`` and the set of ``items`` alone.
-
-    Raises
-    ------
-    ValueError
-        If an item's name repeats.
-    """
+    """Random generator that depends on ``seed``, ``purpose`` and the set of different ``items`` alone."""
     names = sorted(items)
     if any(first == second for first, second in itertools.pairwise(names)):
         raise ValueError("items that are resampled need unique names")
@@ -41,15 +35,7 @@ def _seeded(seed: int, text: str, n_bytes: int) -> np.random.Generator:
 
 
 class Chance:
-    """Random numbers of cells that depend on a seed and the cell's id alone.
-
-    Parameters
-    ----------
-    seed
-        Seed.
-    cell_ids
-        The cells.
-    """
+    """Random numbers of cells that depend on a seed and the cell's id alone."""
 
     def __init__(self, seed: int, cell_ids: Sequence[str]) -> None:
         keyed = hashlib.blake2b(digest_size=8, key=int(seed).to_bytes(16, "little"))

@@ -26,6 +26,8 @@ LONGEST_PATH = 1000
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 # how a line of a log begins that says what a reader of the results should know
 WARNING = "warning: "
+# how a warning ends that stands next to a recommendation, too
+KNOWN_COUNTS = "of the counts are of genes that the model knows"
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
 # what a disk or its owner refuses, with the remedy; any other failure of the system is a defect
 REFUSALS = {
@@ -95,7 +97,7 @@ def run(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[messages])
     logging.getLogger("layerscope").setLevel(logging.INFO)  # what libraries tell stays unsaid
     warnings.showwarning = _warned
-    sys.excepthook = _said_and_left
+    sys.excepthook = _end_at_once
     try:
         main()
         sys.stdout.flush()
@@ -128,20 +130,14 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Log the warning of a library: where in its code it stands is of no use to a reader.
-
-    Notices for those who write code (deprecations) are logged, but not as warnings.
-    """
+    """Log the warning of a library; those for people who write code (deprecations) are no warnings here."""
     for_users = issubclass(category, (UserWarning, RuntimeWarning))
     level = logging.WARNING if for_users else logging.INFO
     logging.getLogger(__name__).log(level, "%s: %s", category.__name__, message)
 
 
 def refused(error: BaseException) -> str | None:
-    """What the disk refused and what to do, in one line; None if that was not what happened.
-
-    HDF5 may give the number of the error, and the file, in its words alone.
-    """
+    """What the disk refused, and what to do; None if that was not it. HDF5 may say it in words alone."""
     chain: BaseException | None = error
     while chain is not None:
         stated = HDF5_REFUSED.search(str(chain))
@@ -153,7 +149,7 @@ def refused(error: BaseException) -> str | None:
     return None
 
 
-def _said_and_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _end_at_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say of an exception that nobody caught what the disk refused, and end at once.
 
     HDF5 cannot close a file that it could not write: it complains of every part of it, where no one can catch
@@ -174,13 +170,7 @@ def _said_and_left(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def settings(text: str) -> dict[str, Any]:
-    """Read settings given on the command line: JSON text, or the path of a YAML or JSON file.
-
-    Raises
-    ------
-    ConfigError
-        If the text is neither, or does not hold a mapping.
-    """
+    """Read settings from JSON text, or a YAML or JSON file; a ConfigError if it is neither, or no mapping."""
     if text.lstrip().startswith("{"):
         source, content = "the settings", text
     else:
@@ -193,12 +183,12 @@ def settings(text: str) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     try:
-        found = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
+        given = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{source}: not valid JSON or YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{source}: expected a mapping of settings, found {type(found).__name__}")
-    return found
+    if not isinstance(given, dict):
+        raise ConfigError(f"{source}: expected a mapping of settings, found {type(given).__name__}")
+    return given
 
 
 SETTINGS = Annotated[

@@ -22,6 +22,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.statistics.settings import ChoiceSettings
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
 
@@ -111,6 +112,8 @@ class _Configuration(Settings):
     """How models are run over cells."""
     resampling: Resampling = Resampling()
     """How often scores are resampled."""
+    choice: ChoiceSettings = ChoiceSettings()
+    """The choice of a layer."""
     geometry: GeometrySettings = GeometrySettings()
     """The shape of layers."""
     mirror: Annotated[
@@ -129,7 +132,7 @@ class _Configuration(Settings):
     """Tables that tell a gene's symbol from its Ensembl id and the other way round, by name, each with its
     source: in the layout of HGNC's complete set, or any table with a column of symbols and one of Ensembl
     ids. Names are compared as they are spelt; an earlier symbol (`prev_symbol`) counts if it was one gene's
-    alone."""
+    alone. And tables of human genes and their orthologs, for `orthologs` of a dataset."""
     conditions: dict[Name, OneCondition]
     """Sets of cells, by name."""
 
@@ -137,11 +140,7 @@ class _Configuration(Settings):
     def read(cls, given: Mapping[str, Any], where: str = "") -> Self:
         """Check a configuration against its keys and against itself, and fill in the defaults.
 
-        Raises
-        ------
-        ConfigError
-            If a key is unknown, a value is not allowed, or a name stands for nothing: names the key, the
-            value and what is allowed.
+        A ConfigError names the key, the value and what is allowed.
         """
         try:
             configuration = cls.model_validate(given, context=STUDY)
@@ -168,10 +167,8 @@ class _Configuration(Settings):
                 )
             own = sorted(entry.model_fields_set - {"cells_of", "title", "task", "settings"})
             if own:
-                raise ConfigError(
-                    f"conditions: {name}: {own[0]!r} belongs to {entry.cells_of!r}, whose cells it is scored "
-                    "on"
-                )
+                whose = f"{entry.cells_of!r}, whose cells it is scored on"
+                raise ConfigError(f"conditions: {name}: {own[0]!r} belongs to {whose}")
             if entry.task == "perturbation":
                 raise ConfigError(
                     f"{where}: a condition of task perturbation chooses its own cells: name its 'dataset'"
@@ -225,18 +222,15 @@ class _Configuration(Settings):
 
     def _demand_model(self, name: str) -> None:
         demand_known(name, self.models, "study: models", "model")
-        entry = self.models[name]
-        trained = name
+        entry, trained = self.models[name], name
         if isinstance(entry, Control):
             trained = entry.of
             demand_known(trained, self.models, f"models: {name}: of", "model")
             entry = self.models[trained]
             if not isinstance(entry, FoundationModel):
                 brought = "; bring its control as another stored model, with a 'source' of its own"
-                raise ConfigError(
-                    f"models: {name}: of: {trained!r} is not a foundation model"
-                    f"{brought if isinstance(entry, StoredModel) else ''}"
-                )
+                remedy = brought if isinstance(entry, StoredModel) else ""
+                raise ConfigError(f"models: {name}: of: {trained!r} is not a foundation model{remedy}")
         assert not isinstance(entry, Control)
         if isinstance(entry, StoredModel):
             self._demand_stored(name, entry)
@@ -255,12 +249,12 @@ class _Configuration(Settings):
             if not isinstance(other, FoundationModel | StoredModel) or getattr(other, "of", None):
                 raise ConfigError(f"models: {name}: of: {entry.of!r} is a control or baseline, and has none")
         conditions = [self.conditions[condition].cells_of or condition for condition in self.study.conditions]
-        layers = [list(self.stored_layers(name, condition)) for condition in conditions]
-        for condition, own in zip(conditions, layers, strict=True):
-            if own != layers[0]:
+        layers = {condition: ", ".join(self.stored_layers(name, condition)) for condition in conditions}
+        for condition, own in layers.items():
+            if own != layers[conditions[0]]:
                 raise ConfigError(
-                    f"models: {name}: layers: of {conditions[0]} there are {', '.join(layers[0])}, of "
-                    f"{condition} {', '.join(own)}; name layers that all files have"
+                    f"models: {name}: layers: of {conditions[0]} there are {layers[conditions[0]]}, of "
+                    f"{condition} {own}; name layers that all files have"
                 )
 
     def stored(self, model: str) -> StoredModel:
@@ -270,13 +264,7 @@ class _Configuration(Settings):
         return entry
 
     def stored_layers(self, model: str, condition: str) -> dict[str, str]:
-        """The layers of such a model, in order, and the array of each in the file of a condition's cells.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such file or array.
-        """
+        """Its layers in order, and the array of each in a condition's file; a ConfigError without a file."""
         from layerscope.extraction.array_files import layer_places, open_arrays  # h5py, pandas
 
         entry, where = self.stored(model), f"models: {model}: source"
@@ -314,6 +302,14 @@ class _Configuration(Settings):
         if dataset.gene_names is not None:
             demand_known(dataset.gene_names, self.gene_names, f"datasets: {name}: gene_names", "table")
             _demand_file(self.gene_names[dataset.gene_names], f"gene_names: {dataset.gene_names}")
+        table = dataset.orthologs.table if dataset.orthologs else ""
+        if table in self.gene_names:
+            _demand_file(self.gene_names[table], f"gene_names: {table}")
+        elif table and not Path(table).is_file():
+            raise ConfigError(
+                f"datasets: {name}: orthologs: table: {table!r} is neither a file nor a table under "
+                f"gene_names: {', '.join(self.gene_names)}"
+            )
 
 
 if TYPE_CHECKING:

@@ -40,11 +40,9 @@ KINDS = {
 
 def schema() -> str:
     """The JSON schema of a study's file, for editors that complete and check YAML by it."""
-    found = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Configuration.model_json_schema()
-    text: str = yaml.safe_dump(
-        found | {"title": "layerscope study"}, sort_keys=False, width=110, default_flow_style=None
-    )
-    return text
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    written = draft | Configuration.model_json_schema() | {"title": "layerscope study"}
+    return str(yaml.safe_dump(written, sort_keys=False, width=110, default_flow_style=None))
 
 
 def with_tables(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import secrets
 import shutil
@@ -25,6 +26,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     made. A format that stores the name of its file (PyTorch's) is to be written through a stream.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # /dev/null, say, which its superuser would lose
+        raise ConfigError(f"{path}: the output is there and is no file; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.iterdir():
         if left.name.endswith(path.name) and SCRATCH.sub("", left.name) == path.name != left.name:
@@ -66,6 +69,15 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Wait until no other process holds the lock of this name; its folder is made."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def refuse_overwriting(output: str | Path, *inputs: str | Path) -> None:

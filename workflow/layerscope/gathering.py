@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from layerscope import layout
+from layerscope.models.catalogue import THINNED
 from layerscope.models.entries import Control
 from layerscope.study import PUBLISHED_MODELS, Study, unique
 from layerscope.tasks.catalogue import TASKS
 
-BASELINE_OF_MAPS = "hvg_pca"
-"""The baseline beside which maps of layers are drawn."""
+BASELINE_OF_MAPS = "hvg_pca"  # the baseline beside which maps of layers are drawn
+
+
+def unavailable_scores(study: Study) -> list[dict[str, str]]:
+    """What is not scored, each with the reason: models that cannot be run, and layers not extracted."""
+    left_out = [
+        {"condition": condition, "model": model, "task": study.task(condition), "layer": layer}
+        | {"reason": study.foundation(model).why_left_out}
+        for condition, model in study.runs()
+        if study.is_run(model)
+        for layer in study.foundation(model).layers_left_out
+    ]
+    rows = [*study.unavailable(), *left_out]
+    return [row | {"protocol": protocol} for row in rows for protocol in study.protocols(row["task"])]
 
 
 def first_layer_resamples(study: Study) -> list[str]:
     """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
-    entries = {name: study.models[name] for name in study.study.models}
-    ablations = {
-        name: entry.of
-        for name, entry in entries.items()
-        if isinstance(entry, Control) and entry.control == "values_permuted"
-    }
+    entries = [(name, study.models[name]) for name in study.study.models]
+    controls = [(name, entry) for name, entry in entries if isinstance(entry, Control)]
+    ablations = {name: entry.of for name, entry in controls if entry.control == "values_permuted"}
     return [
         layout.score("perturbation", condition, protocol, model, "01", "npz")
         for condition, model in study.runs()
@@ -33,24 +43,38 @@ def summaries(study: Study) -> list[str]:
 
 
 def described_runs(study: Study) -> list[tuple[str, str]]:
-    """Pairs of condition and model whose layers have a shape to describe: where their cells are kept.
-
-    Of several seeds of a control, the first is enough.
-    """
-    described = [
-        (study.cells_of(condition), model)
-        for condition, model in study.runs()
-        if study.geometry.run
-        and study.has_layers(model)
-        and not study.is_repetition(model)
-        and not study.keeps_sums(condition, model)
-    ]
-    return unique(described)
+    """Pairs of condition and model whose layers have a shape to describe; one seed of a control is enough."""
+    runs = [run for run in study.runs() if study.geometry.run and not study.keeps_sums(*run)]
+    return unique(
+        [
+            (study.cells_of(condition), model)
+            for condition, model in runs
+            if study.has_layers(model) and not study.is_repetition(model)
+        ]
+    )
 
 
 def geometry_files(study: Study, kind: str) -> list[str]:
     """One table per condition and model of the study."""
     return [layout.geometry(condition, model, kind) for condition, model in described_runs(study)]
+
+
+def label_free_embeddings(study: Study) -> list[str]:
+    """Layers of the models of which there are two thinned views, these views, and the expression baseline."""
+    views: dict[str, list[str]] = {}
+    for name in study.study.models:
+        entry = study.models[name]
+        if isinstance(entry, Control) and entry.control == THINNED:
+            views.setdefault(entry.of, []).append(name)
+    runs = study.runs()
+    files = [
+        study.embeddings_file(condition, name)
+        for condition, model in runs
+        if len(views.get(model, [])) > 1 and not study.keeps_sums(condition, model)
+        if all((condition, view) in runs for view in views[model][:2])
+        for name in (model, *views[model][:2], BASELINE_OF_MAPS)
+    ]
+    return unique(files)
 
 
 def described_embeddings(study: Study) -> list[str]:
@@ -92,17 +116,18 @@ def geometry_tables(study: Study, *names: str) -> list[str]:
 
 def shown_tables(study: Study) -> list[str]:
     """Tables that the report shows as they are."""
-    return [layout.table("shifts"), *ceiling_tables(study), *geometry_tables(study, "geometry")]
+    layered = any(study.has_layers(model) for model in study.study.models)
+    names = ("travel", "layer_ranks", "label_free") if layered else ()
+    travelled = [layout.table(name) for name in names]
+    shown = [layout.table("shifts"), *travelled, *ceiling_tables(study)]
+    return [*shown, *geometry_tables(study, "geometry")]
 
 
 def figures(study: Study, *suffixes: str) -> list[str]:
     """Every figure of the study, in these formats; the comparison with the paper where there is one."""
     names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
-    layered = any(study.has_layers(model) for model in study.study.models)
-    names += [
-        *(["layer_choice"] if layered else []),
-        *(["geometry", "alignment"] if described_runs(study) else []),
-    ]
+    names += ["layer_choice"] if any(map(study.has_layers, study.study.models)) else []
+    names += ["geometry", "alignment"] if described_runs(study) else []
     names += ["published"] if PUBLISHED_MODELS & set(study.study.models) else []
     return [layout.figure(name, suffix) for name in names for suffix in suffixes or ("svg", "png", "pdf")]
 
@@ -116,20 +141,14 @@ def logs_of_numbers(study: Study) -> list[str]:
     prepared += [study.cells_of(condition) for condition in conditions]
     # references, and maps of layers, are computed from baselines, scored or not
     beside = {(condition, BASELINE_OF_MAPS) for condition, _ in described_runs(study)}
-    beside |= {
-        (study.cells_of(condition), TASKS[study.task(condition)].baseline)
-        for condition in conditions
-        if TASKS[study.task(condition)].baseline
-    }
+    tasks = [(study.cells_of(condition), TASKS[study.task(condition)]) for condition in conditions]
+    beside |= {(cells, task.baseline) for cells, task in tasks if task.baseline}
+    layers = [log for run in study.runs() for log in _extraction_logs(study, *run)]
+    layers += [f"compute_baseline/{condition}/{baseline}" for condition, baseline in sorted(beside)]
     logs = [
         *[f"prepare_cells/{condition}" for condition in unique(prepared)],
         *[f"pretrain/{model}" for model in pretrained],
-        *unique(
-            [
-                *[log for run in study.runs() for log in _extraction_logs(study, *run)],
-                *[f"compute_baseline/{condition}/{baseline}" for condition, baseline in sorted(beside)],
-            ]
-        ),
+        *unique(layers),
         *[
             f"make_reference/{condition}/{protocol}"
             for condition in conditions

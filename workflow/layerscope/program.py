@@ -238,15 +238,10 @@ def embed(
     """
     from layerscope.doors import terminal
 
-    options: dict[str, Any] = {
-        "output": output or Path(f"{file.name.removesuffix('.h5ad')}_{model}.h5ad"),
-        "layers": list(layers) or "all",
-        "accept_licence": accept_licence,
-        "device": device,
-        "dtype": dtype,
-        "store": store,
-        "threads": threads,
-    }
+    output = output or Path(f"{file.name.removesuffix('.h5ad')}_{model}.h5ad")
+    options: dict[str, Any] = {"output": output, "layers": list(layers) or "all"}
+    options |= {"accept_licence": accept_licence, "threads": threads}
+    options |= {"device": device, "dtype": dtype, "store": store}
     chosen = {"weights": weights, "max_cells": max_cells, "gene_names": gene_names}
     options |= {name: value for name, value in chosen.items() if value is not None}
     print(terminal.embed(file, model, options | terminal.keywords(set, "--set"), dry_run))

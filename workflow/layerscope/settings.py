@@ -67,10 +67,7 @@ class Settings(BaseModel):
     def read(cls, given: Mapping[str, Any], where: str = "settings") -> Self:
         """Check what a user wrote and fill in the defaults.
 
-        Raises
-        ------
-        ConfigError
-            If a key is unknown or a value is not allowed: names both, after ``where``, and what is allowed.
+        A ConfigError names the key and the value, after ``where``, and what is allowed.
         """
         try:
             return cls.model_validate(given)

@@ -7,13 +7,12 @@ from typing import Any
 from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
-from layerscope.models.catalogue import FAMILIES
+from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
 from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
 
-PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}
-"""Models whose scores stand in the paper's tables."""
+PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}  # models whose scores stand in the paper's tables
 PRETRAINED_FILES = {
     "scfoundation": ("models.ckpt", "OS_scRNA_gene_index.19264.tsv", "provenance.json"),
     "tahoe_x1": (
@@ -79,19 +78,19 @@ class Study(Configuration):
     def is_repetition(self, model: str) -> bool:
         """Whether a model is a control of which the study has another, of a lower seed."""
         entry = self.models[model]
-        others = [self.models[name] for name in self.study.models]
+        controls = [self.models[name] for name in self.study.models]
         return isinstance(entry, Control) and any(
-            isinstance(other, Control)
-            and (other.control, other.of) == (entry.control, entry.of)
-            and other.seed < entry.seed
-            for other in others
+            isinstance(control, Control)
+            and (control.control, control.of) == (entry.control, entry.of)
+            and control.seed < entry.seed
+            for control in controls
         )
 
     def layers(self, model: str) -> list[str]:
         """Names of a model's layers in order; a baseline has ``official`` only."""
         if self.is_stored(model):
             return list(self.stored_layers(model, self.cells_of(self.study.conditions[0])))
-        return layout.layer_names(self.n_layers(model))
+        return self.foundation(model).layer_names if self.is_run(model) else layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
@@ -121,11 +120,8 @@ class Study(Configuration):
 
     def fetched_models(self) -> list[str]:
         """Models whose weights are fetched."""
-        return [
-            name
-            for name, entry in self.models.items()
-            if isinstance(entry, FoundationModel) and entry.weights.fetch
-        ]
+        entries = self.models.items()
+        return [name for name, entry in entries if isinstance(entry, FoundationModel) and entry.weights.fetch]
 
     def simulation_settings(self, draw: str) -> dict[str, Any]:
         """Sizes of a draw."""
@@ -146,7 +142,7 @@ class Study(Configuration):
         """Those cells."""
         return layout.cells(self.pretraining_condition(model))
 
-    def baseline_settings(self, model: str) -> dict[str, int]:
+    def baseline_settings(self, model: str) -> dict[str, int | str]:
         """Options of a baseline."""
         entry = self.models[model]
         return dict(entry.settings) if isinstance(entry, Baseline) else {}
@@ -166,6 +162,7 @@ class Study(Configuration):
         entry, control, extraction = self.foundation(model), self.models[model], self.extraction
         words = ["--family", entry.family, "--weights", layout.weights(self.trained_model(model))]
         words += ["--layers", str(entry.layers)]
+        words += ["--up-to", str(entry.up_to)] if entry.up_to else []
         words += ["--pooling", entry.pooling] if entry.pooling else []
         for key, value in sorted(entry.set.items()):
             words += ["--set", f"{key}={value}"]
@@ -191,10 +188,9 @@ class Study(Configuration):
 
     def datasets_from(self, *places: str) -> list[str]:
         """Datasets whose cells come from one of these kinds of source."""
+        sources = {name: entry.source for name, entry in self.datasets.items()}
         return [
-            name
-            for name, entry in self.datasets.items()
-            if any(getattr(entry.source, place) is not None for place in places)
+            name for name in sources if any(getattr(sources[name], place) is not None for place in places)
         ]
 
     def weights_source(self, model: str, file: str) -> dict[str, Any]:
@@ -214,16 +210,13 @@ class Study(Configuration):
     def slice_settings(self, dataset: str) -> dict[str, Any]:
         """Where a large file is, and which of its cells the conditions of the dataset ask for."""
         entry = self.datasets[dataset]
-        selections = [
-            stated(condition.selection) if condition.selection else {}
-            for condition in self.conditions.values()
-            if condition.dataset == dataset
-        ]
+        conditions = (condition for condition in self.conditions.values() if condition.dataset == dataset)
+        first = next((condition.selection for condition in conditions), None)
         reading = {"kind", "columns", "control", "genes", "genome", "labels", "matrix", "not_missing"}
         return entry.model_dump(mode="json", exclude_unset=True, include=reading) | {
             "url": entry.source.slice,
             "dataset": dataset,
-            "selection": (selections or [{}])[0] | {"seed": self.seeds.selection},
+            "selection": (stated(first) if first else {}) | {"seed": self.seeds.selection},
         }
 
     def task(self, condition: str) -> str:
@@ -263,20 +256,47 @@ class Study(Configuration):
         return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
 
     def gene_names_file(self, condition: str) -> list[str]:
-        """The table of gene names that a condition's dataset asks for, if it does."""
-        table = self.dataset(condition).gene_names
-        if table is None:
+        """The table of gene names that a condition's dataset asks for, or that models of the study need."""
+        dataset = self.dataset(condition)
+        table = dataset.gene_names if dataset.says_names else self._needed_gene_names(dataset)
+        if not table:
             return []
         source = self.gene_names[table]
         return [source.path or layout.gene_names(table, source.name)]
+
+    def _needed_gene_names(self, dataset: Dataset) -> str:
+        """The table without which a model of the study cannot take a file that is here; none for others.
+
+        What is fetched can be looked at only later, when its jobs are planned.
+        """
+        families = [FAMILIES[self.family(model)] for model in self.study.models if self.is_run(model)]
+        if not families or dataset.source.path is None or dataset.kind != "h5ad":
+            return ""
+        from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
+
+        parts = {"matrix", "genes", "genome", "orthologs"}
+        reading = dataset.model_dump_json(include=parts, exclude_unset=True)
+        tables = needed_gene_names(dataset.source.path, reading, families)
+        return next((table for table in tables if table in self.gene_names), "")
+
+    def orthologs_file(self, condition: str) -> list[str]:
+        """The table of orthologs that a condition's dataset asks for, if it does."""
+        orthologs = self.dataset(condition).orthologs
+        if orthologs is None:
+            return []
+        source = self.gene_names.get(orthologs.table)
+        if source is None:
+            return [orthologs.table]
+        return [source.path or layout.gene_names(orthologs.table, source.name)]
 
     def cells_settings(self, condition: str) -> dict[str, Any]:
         """What a reader needs to know to make a condition's cells, and nothing else."""
         entry = self.conditions[condition]
         settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
-        settings |= entry.model_dump(
-            mode="json", exclude_unset=True, include={"task", "subset", "exclude", "dataset"}
-        )
+        for table in self.orthologs_file(condition):
+            settings["orthologs"]["table"] = table
+        own = {"task", "subset", "exclude", "dataset"}
+        settings |= entry.model_dump(mode="json", exclude_unset=True, include=own)
         needed = self.needed_columns(condition)
         settings |= {"needed": list(needed)} if needed else {}
         settings["quality"] = stated(self.quality) | stated(entry.quality)
@@ -328,9 +348,8 @@ class Study(Configuration):
 
     def reference_of_sums(self, condition: str) -> list[str]:
         """The reference whose design says what sums are taken of, if protocol strict is to be scored."""
-        return (
-            self.reference_folder(condition, "strict") if "strict" in self.protocols("perturbation") else []
-        )
+        is_strict = "strict" in self.protocols("perturbation")
+        return self.reference_folder(condition, "strict") if is_strict else []
 
     def design_of_sums(self, condition: str) -> list[str]:
         """That design."""
@@ -354,31 +373,35 @@ class Study(Configuration):
         """Settings of a protocol with which a condition's layers are scored."""
         return self.reference_settings_of(condition, protocol) | self.resampling.as_config()
 
+    def _values_taken(self, model: str) -> tuple[str, frozenset[str]]:
+        """What the values of cells may be for a model, and what of it says so."""
+        entry = self.models[model]
+        if isinstance(entry, Control) and entry.control == THINNED:
+            return THINNED, COUNTS
+        return self.family(model), FAMILIES[self.family(model)].values
+
     def unavailable(self) -> list[dict[str, str]]:
-        """Pairs of condition and model that cannot be run, each with the reason.
+        """Pairs of condition and model that cannot be run, each with the reason."""
+        return [
+            {"condition": condition, "model": model, "task": self.task(condition), "reason": reason}
+            for condition in self.study.conditions
+            for model in self.study.models
+            if (reason := self.lacking(condition, model))
+        ]
 
-        A model that needs counts cannot take cells of which only normalised values exist.
+    def lacking(self, condition: str, model: str) -> str:
+        """Why a model cannot take a condition's cells, or cannot run here; empty where it can.
+
+        A model that needs counts cannot take cells of which only normalised values exist, and no molecules
+        can be drawn from them; some baselines run packages that are no requirement.
         """
-        rows = []
-        for condition in self.study.conditions:
-            values = self.dataset(condition).values
-            values = "counts" if values == "counts" else "log_normalised"
-            rows += [
-                {
-                    "condition": condition,
-                    "model": model,
-                    "task": self.task(condition),
-                    "reason": f"{self.family(model)} needs counts; the dataset holds {values} values only",
-                }
-                for model in self.study.models
-                if not self.is_stored(model) and values not in FAMILIES[self.family(model)].values
-            ]
-        return rows
-
-    def unavailable_scores(self) -> list[dict[str, str]]:
-        """The same for every protocol."""
-        rows = self.unavailable()
-        return [row | {"protocol": protocol} for row in rows for protocol in self.protocols(row["task"])]
+        if self.is_stored(model):
+            return ""
+        needing, taken = self._values_taken(model)
+        values = "counts" if self.dataset(condition).values == "counts" else "log_normalised"
+        if values not in taken:
+            return f"{needing} needs counts; the dataset holds {values} values only"
+        return FAMILIES[self.family(model)].lacking
 
     def runs(self) -> list[tuple[str, str]]:
         """Every pair of condition and model that is run, in the order of the study."""

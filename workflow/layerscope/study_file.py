@@ -15,13 +15,9 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_study(path: str | Path) -> dict[str, Any]:
-    """Read a study's file, YAML or JSON.
+    """Read a study's file, YAML or JSON, a mapping; a ConfigError says what else it is.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing, empty, not text, not YAML, no mapping, or names a key twice (of which YAML and
-        JSON would silently take the last).
+    A key that stands twice is one too: YAML and JSON would silently take the last.
     """
     path = Path(path)
     try:

@@ -140,10 +140,8 @@ def _read(path: str | Path, **options: Any) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, sep="\t", keep_default_na=False, **options)
     except (EmptyDataError, ParserError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: not a table of tab-separated text ({reason}). Delete it and run again"
-        ) from error
+        reason = f"not a table of tab-separated text ({str(error).splitlines()[0]})"
+        raise DataError(f"{path}: {reason}. Delete it and run again") from error
     if last != b"\n":
         raise DataError(f"{path}: the table was cut off in its last row. Delete it and run again")
     return table
@@ -161,15 +159,7 @@ def demand_numbers(path: str | Path, table: pd.DataFrame, columns: Iterable[str]
 
 
 def join_tables(tables: Sequence[str | Path], output: str | Path) -> None:
-    """Write the rows of several tables as one table, every cell as it stands.
-
-    Raises
-    ------
-    DataError
-        If the columns of two tables differ.
-    ConfigError
-        If the output is one of the tables.
-    """
+    """Write the rows of several tables with the same columns as one table, every cell as it stands."""
     refuse_overwriting(output, *tables)
     contents = [_read(path, dtype=str) for path in tables]
     for path, table in zip(tables, contents, strict=True):
@@ -204,10 +194,9 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
     Resample ``i`` draws the same items for every layer and model of a condition and protocol (it depends on
     the seed and the items alone), so that differences between layers are paired.
     """
+    values = {name: np.asarray(of_metric, dtype=np.float64) for name, of_metric in resamples.items()}
     with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(
-            stream, allow_pickle=False, **{k: np.asarray(v, dtype=np.float64) for k, v in resamples.items()}
-        )
+        np.savez(stream, allow_pickle=False, **values)
 
 
 @contextmanager

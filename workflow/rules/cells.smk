@@ -6,6 +6,7 @@ rule prepare_cells:
         script=repository("scripts/prepare_cells.py"),
         source=asks(study.source_file),
         gene_names=asks(study.gene_names_file),
+        orthologs=asks(study.orthologs_file),
     output:
         cells="results/cells/{condition}/cells.h5ad",
         obs="results/cells/{condition}/obs.parquet",

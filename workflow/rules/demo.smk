@@ -11,7 +11,7 @@ rule simulate_cells:
     benchmark:
         "logs/benchmarks/simulate_cells/{draw}.tsv"
     wildcard_constraints:
-        draw="differentiation|perturbation|atlas",
+        draw="differentiation|perturbation|atlas|cohort",
     conda:
         "../../envs/singlecell.yaml"
     threads: 1

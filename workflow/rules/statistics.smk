@@ -25,7 +25,7 @@ rule gather_scores:
         runtime=15,
     params:
         code=code("gather_scores.py"),
-        unavailable=as_json(study.unavailable_scores()),
+        unavailable=as_json(gathering.unavailable_scores(study)),
     message:
         "Gathering the scores"
     shell:
@@ -47,6 +47,8 @@ rule choose_layers:
         ),
         curves="results/tables/curves.tsv",
         shifts="results/tables/shifts.tsv",
+        travel="results/tables/travel.tsv",
+        ranks="results/tables/layer_ranks.tsv",
         representations=report(
             "results/tables/representations.tsv",
             caption="../report/representations.rst",
@@ -67,13 +69,50 @@ rule choose_layers:
         code=code("choose_layers.py"),
         models=as_json(study_description(study)["models"]),
         conditions=list(study.study.conditions),
+        margin=study.choice.margin,
+        cells_of=as_json({name: study.cells_of(name) for name in study.study.conditions}),
     message:
         "Choosing layers"
     shell:
         "python {input.script:q} --scores {input.scores} --resamples {input.resamples}"
         " --models {params.models:q} --conditions {params.conditions:q} --output {output.layers}"
-        " --curves {output.curves} --shifts {output.shifts}"
+        " --curves {output.curves} --shifts {output.shifts} --margin {params.margin}"
+        " --travel {output.travel} --ranks {output.ranks} --cells-of {params.cells_of:q}"
         " --representations {output.representations} &> {log}"
+
+
+# Criteria that need no labels, tried out on models of which there are two thinned views: a table, and no advice.
+
+
+rule compare_label_free:
+    input:
+        script=repository("scripts/compare_label_free.py"),
+        curves="results/tables/curves.tsv",
+        embeddings=gathering.label_free_embeddings(study),
+    output:
+        "results/tables/label_free.tsv",
+    log:
+        "logs/compare_label_free.log",
+    benchmark:
+        "logs/benchmarks/compare_label_free.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
+    params:
+        code=code("compare_label_free.py"),
+        models=as_json(study_description(study)["models"]),
+        cells_of=as_json({name: study.cells_of(name) for name in study.study.conditions}),
+        settings=as_json({"cells": study.geometry.cells}),
+        seed=study.seeds.resampling,
+    message:
+        "Trying criteria without labels"
+    shell:
+        "python {input.script:q} --curves {input.curves} --embeddings {input.embeddings}"
+        " --models {params.models:q} --cells-of {params.cells_of:q} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output} &> {log}"
 
 
 rule compare_published:

@@ -47,17 +47,7 @@ ROWS_AT_ONCE = 4096
 
 
 def read_cells(path: str | Path) -> AnnData:
-    """Read a file of canonical cells whole.
-
-    Returns
-    -------
-    Cells x genes; ``X`` is a CSR matrix, float32.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, unreadable, or was not written by :func:`write_cells`.
-    """
+    """Read a file of canonical cells whole (``X`` in CSR form, float32); a DataError if it is none."""
     import anndata
 
     read_about(path)

@@ -13,45 +13,23 @@ from layerscope.cells.fit import Needs, fit
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import words
 from layerscope.cells.guesses import Column, first
-from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.levels import label_columns, label_lines
 from layerscope.cells.which_matrix import matrix_key
+from layerscope.tasks.response.settings import ResponseSettings
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
-    """Describe a file or folder of cells.
-
-    Parameters
-    ----------
-    path
-        An h5ad file, a zarr store, a 10x folder or .h5 file.
-    models
-        What each model needs, by name.
-
-    Returns
-    -------
-    Plain text: values, genes, columns, tasks, models, and a start for the configuration.
-
-    Raises
-    ------
-    DataError
-        If it is nothing of that kind; says what it looks like.
-    """
-    try:
+    """Describe a file or folder of cells in plain words; ``models`` are what each model needs, by name."""
+    with damage_named(path):
         cells = describe(path)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise why_unreadable(path, error) from error
     genes = cells.genes.var
     repeats = len(cells.cell_ids) - len(set(cells.cell_ids))
     repeated = [f"{repeats:,} cell ids repeat: every cell needs its own name"] if repeats else []
     columns = [*(column.line() for column in cells.columns), *cells.skipped]
+    title = f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes"
     sections = {
-        f"{cells.path.name}: {len(cells.cell_ids):,} cells x {len(genes):,} genes": [
-            *repeated,
-            *cells.remarks,
-        ],
+        title: [*repeated, *cells.remarks],
         "Values": _value_lines(cells),
         "Genes": _genes(cells),
         "Columns of the cells (what each may be is a guess by its name)": columns,
@@ -107,12 +85,40 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         )
         if target.controls:
             perturbation = f"possible ({target.name}, control {', '.join(map(repr, target.controls))})"
+    response = (
+        f"needs {ResponseSettings.MIN_TARGETS} perturbations of {ResponseSettings.MIN_CELLS} cells each"
+    )
+    if target and target.controls:
+        n_large = n_large_perturbations(target)
+        able = n_large >= ResponseSettings.MIN_TARGETS
+        response = f"possible ({n_large} perturbations)" if able else f"{response}; {n_large} have so many"
     label = "needs a column of labels; none looks like one"
     if labels := types or next(iter(label_columns(columns)), None):
         apart = first(columns, "donor") or first(columns, "batch")
         across = f"tested across {apart.name}" if apart else "no donor or batch to test across"
         label = f"possible ({labels.name}, {across})"
-    return [f"trajectory: {trajectory}", f"perturbation: {perturbation}", f"label: {label}"]
+    return [
+        f"trajectory: {trajectory}",
+        f"perturbation: {perturbation}",
+        f"response: {response}",
+        f"label: {label}",
+        f"integration: {_integration(types, first(columns, 'batch'))}",
+    ]
+
+
+def _integration(types: Column | None, batches: Column | None) -> str:
+    """Whether batches can be asked to mix, and types to be told across them."""
+    if types is None or batches is None:
+        return f"needs a column of {'cell types' if batches else 'batches'}; none looks like one"
+    if len(batches.sizes) < 2:
+        return f"{batches.name} may name batches, but has one label"
+    return f"possible (batches {batches.name}, types {types.name})"
+
+
+def n_large_perturbations(target: Column) -> int:
+    """Perturbations with as many cells as task response needs of each, without the controls."""
+    sizes = target.sizes.drop(list(target.controls), errors="ignore")
+    return int((sizes >= ResponseSettings.MIN_CELLS).sum())
 
 
 def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
@@ -124,7 +130,7 @@ def _models(cells: Description, models: Mapping[str, Needs]) -> list[str]:
     ]
     if organism(genes) == "mouse":
         lines.append(
-            "these are mouse genes: models trained on human genes know them only by their orthologues"
+            "these are mouse genes: checkpoints that know human ones alone, of any family, need `orthologs`"
         )
     return lines
 
@@ -160,7 +166,10 @@ def dataset_entry(cells: Description) -> tuple[dict[str, Any], list[str]]:
 
 def _entry(cells: Description) -> list[str]:
     entry, comments = dataset_entry(cells)
-    dumped = yaml.safe_dump(
-        {"my_cells": entry}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
-    )
-    return [*(f"# {comment}" for comment in comments), *dumped.splitlines()]
+    return [*(f"# {comment}" for comment in comments), *as_yaml({"my_cells": entry}).splitlines()]
+
+
+def as_yaml(entry: Mapping[str, Any]) -> str:
+    """An entry of a study as text, a line for each key."""
+    options: dict[str, Any] = {"allow_unicode": True, "width": 10_000, "default_flow_style": None}
+    return str(yaml.safe_dump(dict(entry), sort_keys=False, **options))

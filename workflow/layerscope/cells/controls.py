@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-COMBINED = re.compile(r"[+|;,&]|\band\b|_AND_", re.I)
-"""What joins several perturbations in one label."""
+COMBINED = re.compile(r"[+|;,&]|\band\b|_AND_", re.I)  # what joins several perturbations in one label
 CONTROL = re.compile(
     r"(sg|si|sh)?(controls?|ctrls?|ctl|nt|ntc|ntcs|negctrl|negcontrol|nontarget\w*|safetarget\w*|safeharbou?r|scrambled?|scrmbl|scr"
     r"|vehicles?|veh|dmso|pbs|saline|mock|sham|placebo|untreated|unperturbed|unstim\w*|uninfected|wt|wildtype"

@@ -20,12 +20,7 @@ ROUNDING = 1e-6  # of sums in single precision
 class RowChecks:
     """Looks at rows as they are read, and names those that are damaged when all have been seen.
 
-    Parameters
-    ----------
-    total, n_genes
-        What the owners say of every row: the sum of its values, and how many are not 0; NaN where unknown.
-    are_counts
-        Whether the values must be whole numbers.
+    ``total`` and ``n_genes`` are the owners' sum of every row's values, and how many are not 0; NaN: unknown.
     """
 
     def __init__(self, total: np.ndarray, n_genes: np.ndarray, are_counts: bool) -> None:

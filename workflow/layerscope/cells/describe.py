@@ -24,59 +24,29 @@ from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import Choice, choose_counts, judge_readable, where_counts_are
+from layerscope.cells.which_matrix import choose_counts, judge_readable, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
 
 @dataclass
 class Description:
-    """What a file holds.
-
-    Attributes
-    ----------
-    path, kind
-        The file, and the reader for it.
-    cell_ids
-        Of all cells.
-    judged
-        Fingerprints of its matrices, by name.
-    matrix
-        The most useful of these.
-    genes
-        Of that matrix.
-    reading
-        Settings without which the file cannot be read.
-    columns
-        Of the cells' table.
-    skipped
-        Columns that cannot be read, with the reason.
-    remarks
-        What is odd about the file as a whole.
-    values_remark
-        Where counts are, if not in that matrix, or what is odd about them.
-    embeddings
-        Arrays of ``obsm``.
-    has_root
-        Whether ``uns`` or a column names the root of a trajectory.
-    genes_detected
-        How many genes each cell of a sample expresses; nothing where there is no matrix.
-    """
+    """What a file holds."""
 
     path: Path
-    kind: str
+    kind: str  # of the reader
     cell_ids: list[str]
-    judged: Mapping[str, Fingerprint]
-    matrix: str
-    genes: GeneTable
-    reading: Reading
+    judged: Mapping[str, Fingerprint]  # of its matrices, by name
+    matrix: str  # the most useful of these
+    genes: GeneTable  # of that matrix
+    reading: Reading  # settings without which the file cannot be read
     columns: list[Column] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    values_remark: str = ""
+    skipped: list[str] = field(default_factory=list)  # columns that cannot be read, with the reason
+    remarks: list[str] = field(default_factory=list)  # what is odd about the file as a whole
+    values_remark: str = ""  # where counts are, if not in that matrix, or what is odd about them
     embeddings: list[Embedding] = field(default_factory=list)
-    has_root: bool = False
-    genes_detected: list[int] = field(default_factory=list)
+    has_root: bool = False  # whether ``uns`` or a column names the root of a trajectory
+    genes_detected: list[int] = field(default_factory=list)  # by each of a sample of the cells
 
     @property
     def values(self) -> str | None:
@@ -116,6 +86,9 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     reading = _reading(features, path.name)
     columns, skipped = _columns(file)
     transposed = why_transposed(cell_ids, features.index.tolist())
+    values_remark = f"{counts.name}{counts.words}" if counts.words else ""
+    if not counts.name:
+        values_remark = where_counts_are(file, "", everything, judged)
     return Description(
         path=path,
         kind="h5ad",
@@ -131,9 +104,7 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
             *unreadable,
             *(f"{name}: skipped: {reason}" for name, reason in unreadable_matrices.items()),
         ],
-        values_remark=_values_remark(counts)
-        if counts.name
-        else where_counts_are(file, "", everything, judged),
+        values_remark=values_remark,
         embeddings=embeddings_of(file),
         has_root="is_root" in file["obs"] or bool({"iroot", "iroot_cell"} & set(file.get("uns", {}))),
         genes_detected=genes_detected(stored_rows(file[matrix])) if matrix in judged else [],
@@ -146,10 +117,6 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
         return []
     rows = sample_rows(matrix.shape[0], SAMPLE)
     return [int(n) for _, block in matrix.blocks(rows) for n in (block != 0).sum(axis=1).A1]
-
-
-def _values_remark(counts: Choice) -> str:
-    return f"{counts.name}{counts.words}" if counts.words else ""
 
 
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:

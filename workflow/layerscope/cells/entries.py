@@ -46,11 +46,18 @@ class Dataset(Reading):
     """For the report."""
     gene_names: Name | None = None
     """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
-    other."""
+    other. Where it is not set, and a file of your own (`source: {path: ...}`) needs one, `hgnc` is taken;
+    null: none."""
     citation: str = ""
     """For the report."""
     licence: str = ""
     """For the report."""
+
+    @property
+    def says_names(self) -> bool:
+        """Whether it says where the names of genes come from, so that the file need not be looked at."""
+        both = {"symbol", "ensembl_id"} <= {kind for kind, column in self.genes.items() if column}
+        return "gene_names" in self.model_fields_set or both
 
 
 class Condition(Settings):

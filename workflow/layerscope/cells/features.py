@@ -47,13 +47,7 @@ def feature_types(var: pd.DataFrame) -> np.ndarray | None:
 
 
 def are_genes(types: Iterable[str], where: str) -> tuple[np.ndarray, str]:
-    """Which features are genes by their types, and a sentence on the others; those without a type are.
-
-    Raises
-    ------
-    DataError
-        If none is a gene.
-    """
+    """Which features are genes by their types (a DataError if none is), and a sentence on the others."""
     types = list(types)
     plain = any(GENE_EXPRESSION.fullmatch(name) for name in types)  # then all else is no gene, whatever it is
     others = Counter(
@@ -61,8 +55,8 @@ def are_genes(types: Iterable[str], where: str) -> tuple[np.ndarray, str]:
     )
     genes = np.array([name not in others for name in types], dtype=bool)
     if not genes.any():
-        raise DataError(f"{where}: no feature is a gene; there are {_counted(others)}")
-    sentence = f"{sum(others.values()):,} features that are no genes left out: {_counted(others)}"
+        raise DataError(f"{where}: no feature is a gene; there are {counted(others)}")
+    sentence = f"{sum(others.values()):,} features that are no genes left out: {counted(others)}"
     return genes, sentence if others else ""
 
 
@@ -75,5 +69,6 @@ def _is_other(name: str) -> bool:
     return bool(OTHERS.fullmatch(name)) and not re.fullmatch(r"protein[\W_]*coding.*", name, re.I)
 
 
-def _counted(types: Counter[str]) -> str:
-    return ", ".join(f"{name} ({size:,})" for name, size in types.most_common())
+def counted(sizes: Counter[str]) -> str:
+    """Types, or genomes, with their numbers of features."""
+    return ", ".join(f"{name} ({size:,})" for name, size in sizes.most_common())

@@ -87,11 +87,7 @@ class Fingerprint:
 
 
 def fingerprint(sample: sparse.csr_matrix) -> Fingerprint:
-    """Tell which transformation made a sample of a few hundred cells x genes, in single precision or better.
-
-    Small (up to 30) or large non-integers that fit no known transformation are ``perhaps_logged`` or
-    ``fractional``.
-    """
+    """Tell which transformation made a sample of some hundred cells x genes, in single precision at least."""
     if sample.dtype.kind not in "biuf":
         return Fingerprint("text")
     rows = [row for row in np.split(sample.data.astype(np.float64), sample.indptr[1:-1]) if row.any()]

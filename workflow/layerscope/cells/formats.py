@@ -19,8 +19,7 @@ ITS_GENES = "write its modality of gene expression as h5ad"
 MATRIX_INSTEAD = "give filtered_feature_bc_matrix.h5 instead"
 UNPACK = "unpack it first"
 
-ZARR_MARKS = {"zarr.json", ".zgroup"}
-"""Files of which a zarr store has one."""
+ZARR_MARKS = {"zarr.json", ".zgroup"}  # files of which a zarr store has one
 BY_NAME: tuple[tuple[str, str, str], ...] = (
     (r"\.(rds|rda|rdata|robj)(\.gz)?", "an R object", FROM_R),
     (r"\.h5seurat", "a file of SeuratDisk", FROM_R),

@@ -31,12 +31,7 @@ class GeneNames:
         Tab-separated text (commas if the name ends in ``.csv``), gzip or not, with a header. ``prev_symbol``,
         if there is one, lists earlier symbols with ``|`` between them.
         """
-        path = Path(path)
-        try:
-            separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{path.name}: no table of gene names can be read ({error})") from error
+        path, table = Path(path), read_table(path, "table of gene names")
         symbols = table[_column(table, SYMBOL_COLUMNS, path.name)].str.strip()
         ids = table[_column(table, ENSEMBL_COLUMNS, path.name)].str.strip().map(strip_version)
         current = _of_one_gene(symbols, ids)
@@ -78,6 +73,16 @@ class GeneNames:
         return [
             gene or ("" if former in taken else former) for gene, former in zip(ids, earlier, strict=True)
         ]
+
+
+def read_table(path: str | Path, what: str) -> pd.DataFrame:
+    """Read text with a header, tab-separated (by commas if the name ends in ``.csv``), gzip or not."""
+    path = Path(path)
+    try:
+        separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path.name}: no {what} can be read ({error})") from error
 
 
 def _column(table: pd.DataFrame, usual: Sequence[str], where: str) -> str:

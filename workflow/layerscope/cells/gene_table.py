@@ -22,12 +22,9 @@ class GeneTable:
     """Genes of a file: ``var`` as :func:`layerscope.cells.genes.identify` makes it."""
 
     var: pd.DataFrame
-    columns: np.ndarray | None
-    """Positions of the genes among the matrix's columns; None for all of them."""
-    remarks: list[str] = field(default_factory=list)
-    """What was left out or stripped."""
-    doubts: list[str] = field(default_factory=list)
-    """What may be no gene and counts as one."""
+    columns: np.ndarray | None  # positions of the genes among the matrix's columns; None for all of them
+    remarks: list[str] = field(default_factory=list)  # what was left out or stripped
+    doubts: list[str] = field(default_factory=list)  # what may be no gene and counts as one
     genomes: dict[str, int] = field(default_factory=dict)
     """Genomes of the features with their sizes, if the file names any."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,13 +42,8 @@ INDEX = "index"
 SAMPLE = 2000
 MAJORITY = 0.5
 SYMBOL_COLUMNS = (
-    "symbol",
-    "gene_symbol",
-    "gene_symbols",
-    "gene_name",
-    "gene_names",
-    "feature_name",
-    "gene_short_name",
+    *("symbol", "gene_symbol", "gene_symbols"),
+    *("gene_name", "gene_names", "feature_name", "gene_short_name"),
 )
 ENSEMBL_COLUMNS = ("ensembl_id", "ensembl_gene_id", "gene_id", "gene_ids", "feature_id", "ensembl")
 
@@ -60,8 +55,7 @@ def strip_version(name: str) -> str:
 
 def are_ensembl(names: Sequence[str]) -> bool:
     """Whether most of a sample of names are Ensembl gene ids."""
-    sample = _sample(names)
-    return bool(sample) and sum(bool(ENSEMBL.match(name)) for name in sample) > MAJORITY * len(sample)
+    return _are_mostly(ENSEMBL.match, names)
 
 
 def why_transposed(cell_ids: Sequence[str], genes: Sequence[str]) -> str:
@@ -83,8 +77,7 @@ def _are_genes(names: Sequence[str]) -> bool:
 
 
 def _are_cells(names: Sequence[str]) -> bool:
-    sample = _sample(names)
-    return sum(BARCODE.fullmatch(name) is not None for name in sample) > MAJORITY * len(sample)
+    return _are_mostly(BARCODE.fullmatch, names)
 
 
 def _are_varied(names: Sequence[str]) -> bool:
@@ -128,10 +121,9 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def identify(
     index: Sequence[str], var: pd.DataFrame, mapping: Mapping[str, str | None], where: str
 ) -> pd.DataFrame:
-    """Make the canonical genes' table: ``symbol`` and/or ``ensembl_id``, indexed by unique names.
+    """Make the canonical genes' table, indexed by unique names.
 
-    ``mapping`` gives the column of ``var`` (or ``"index"``) for each of the two; what it does not give is
-    taken by the usual names of columns and by what the names look like.
+    ``mapping`` gives the columns of ``var`` (or ``"index"``); what it does not give is told by usual names.
     """
     index = [name.strip() for name in index]
     if not index:
@@ -149,7 +141,7 @@ def identify(
 
 def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:
     guessed = {"ensembl_id" if are_ensembl(index) else "symbol": INDEX}
-    if _are_other_ids(index) and any(column in var.columns for column in SYMBOL_COLUMNS):
+    if _are_mostly(OTHER_IDS.fullmatch, index) and any(column in var.columns for column in SYMBOL_COLUMNS):
         guessed = {}
     for name, usual in (("symbol", SYMBOL_COLUMNS), ("ensembl_id", ENSEMBL_COLUMNS)):
         for column in usual:
@@ -160,9 +152,10 @@ def _guess(index: Sequence[str], var: pd.DataFrame) -> dict[str, str]:
     return guessed or {"symbol": INDEX}
 
 
-def _are_other_ids(names: Sequence[str]) -> bool:
+def _are_mostly(matches: Callable[[str], object], names: Sequence[str]) -> bool:
+    """Whether most of a sample of names match."""
     sample = _sample(names)
-    return sum(OTHER_IDS.fullmatch(name) is not None for name in sample) > MAJORITY * len(sample)
+    return sum(matches(name) is not None for name in sample) > MAJORITY * len(sample)
 
 
 def _column(index: Sequence[str], var: pd.DataFrame, column: str, where: str, name: str) -> list[str]:

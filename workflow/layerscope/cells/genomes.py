@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.features import counted
 from layerscope.cells.labels import among, text
 from layerscope.errors import ConfigError
 
@@ -26,19 +27,10 @@ MIN_SHARE = 0.02
 
 
 def genomes_of(var: pd.DataFrame, names: Sequence[str] = ()) -> tuple[pd.DataFrame, np.ndarray]:
-    """Strip the genome from names of genes.
+    """Strip the genome from names of genes; ``names`` are genomes that the file names elsewhere.
 
-    Parameters
-    ----------
-    var
-        The table of features, indexed by name.
-    names
-        Genomes that the file names elsewhere.
-
-    Returns
-    -------
-    The table with index and text columns stripped, and each feature's genome ("" where unknown): by the
-    prefix, else the column ``genome``, else the species of mixed Ensembl ids.
+    Beside the table each feature's genome, "" where unknown: by the prefix, else the column ``genome``, else
+    the species of mixed Ensembl ids.
     """
     listed = text(var[GENOME]) if GENOME in var else np.full(len(var), "", dtype=object)
     escaped = [re.escape(name) for name in sorted({*names, *listed} - {""}, key=len, reverse=True)]
@@ -46,27 +38,21 @@ def genomes_of(var: pd.DataFrame, names: Sequence[str] = ()) -> tuple[pd.DataFra
         rf"((?:{'|'.join([*escaped, KNOWN])})(?:\.p\d+|-20\d\d-[A-Z])?){SEPARATOR}(?=.)", re.I
     )
     stripped, genomes = var.copy(), listed
-    index, found = _strip(var.index.astype(str).tolist(), prefix)
-    if found is not None:
-        stripped.index, genomes = pd.Index(index, dtype=object), found
+    index, of_index = _strip(var.index.astype(str).tolist(), prefix)
+    if of_index is not None:
+        stripped.index, genomes = pd.Index(index, dtype=object), of_index
     for column in var.columns:
         if column == GENOME or not _is_text(var[column]):
             continue
         values, of_column = _strip(text(var[column]).tolist(), prefix)
         if of_column is not None:
             stripped[column] = values
-            genomes = of_column if found is None else genomes
+            genomes = of_column if of_index is None else genomes
     return stripped, genomes if (genomes != "").any() else _species(stripped)
 
 
 def choose_genome(genomes: np.ndarray, genome: str | None, where: str) -> tuple[np.ndarray, str]:
-    """Which features are of the genome that the settings name, and a sentence on the others.
-
-    Raises
-    ------
-    ConfigError
-        If there are several and none is named, or the one that is named is not among them.
-    """
+    """Which features are of the genome that settings name (else ConfigError), and a word on the others."""
     sizes = Counter(name for name in genomes if name)
     if genome is None and len(sizes) > 1:
         raise ConfigError(
@@ -83,20 +69,15 @@ def choose_genome(genomes: np.ndarray, genome: str | None, where: str) -> tuple[
     return chosen, f"genes of other genomes than {same[0]} left out: {counted(others)}" if others else ""
 
 
-def counted(sizes: Counter[str]) -> str:
-    """Genomes with their numbers of genes."""
-    return ", ".join(f"{name} ({size:,})" for name, size in sizes.most_common())
-
-
 def _strip(names: Sequence[str], prefix: re.Pattern[str]) -> tuple[list[str], np.ndarray | None]:
     """Names without prefixes, and the prefixes, where most names have one; else the names, and None."""
     matches = [prefix.match(name) for name in names]
     if sum(match is not None for match in matches) <= MAJORITY * len(names):
         return list(names), None
     spelt: dict[str, str] = {}
-    found = [spelt.setdefault(match[1].casefold(), match[1]) if match else "" for match in matches]
+    prefixes = [spelt.setdefault(match[1].casefold(), match[1]) if match else "" for match in matches]
     rest = [name[match.end() :] if match else name for name, match in zip(names, matches, strict=True)]
-    return rest, np.array(found, dtype=object)
+    return rest, np.array(prefixes, dtype=object)
 
 
 def _species(var: pd.DataFrame) -> np.ndarray:

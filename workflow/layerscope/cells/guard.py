@@ -59,7 +59,7 @@ def judge(matrix: RowMatrix, rows: np.ndarray) -> Fingerprint:
 
 
 def admit(seen: Fingerprint, values: str, where: str, remedy: str = "") -> str:
-    """Accept a sample that is what the study says, or refuse it.
+    """Accept a sample that is what the study says, or refuse it with a DataError.
 
     Parameters
     ----------
@@ -75,11 +75,6 @@ def admit(seen: Fingerprint, values: str, where: str, remedy: str = "") -> str:
     Returns
     -------
     A sentence on what was seen, for log and provenance.
-
-    Raises
-    ------
-    DataError
-        If the sample shows another transformation.
     """
     if seen.kind in ACCEPTED[values]:
         remark = " (which fits no known transformation: the study's word is taken)"

@@ -7,7 +7,7 @@ that jobs which read nothing with it start fast.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -44,13 +44,7 @@ def row_names(rows: np.ndarray) -> str:
 
 
 def open_h5ad(path: str | Path) -> h5py.File:
-    """Open an h5ad file for reading.
-
-    Raises
-    ------
-    DataError
-        If there is no such file, or it is another kind of file, or truncated.
-    """
+    """Open an h5ad file for reading; a DataError says what anything else is, or that it is truncated."""
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
@@ -76,6 +70,18 @@ def why_unreadable(path: str | Path, error: OSError) -> DataError:
             if unknown := unknown_filter(file):
                 return DataError(f"{name}: {unknown}")
     return DataError(f"{name}: damaged HDF5 file ({error}); fetch or copy it again")
+
+
+@contextmanager
+def damage_named(*paths: str | Path) -> Iterator[None]:
+    """Say of the file that HDF5 cannot read, one of these, why not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        reasons = [why_unreadable(path, error) for path in paths]
+        raise next((reason for reason in reasons if "filter" in str(reason)), reasons[0]) from error
 
 
 def unknown_filter(part: Table) -> str:
@@ -105,13 +111,7 @@ def column_names(table: Table) -> list[str]:
 
 
 def read_index(table: Table, rows: slice = EVERY) -> list[str]:
-    """Read the index of a table, or some rows of it: cell ids of ``obs``, gene names of ``var``.
-
-    Raises
-    ------
-    DataError
-        If the table has none.
-    """
+    """Read the index of a table, or some rows of it; a DataError if the table has none."""
     if isinstance(table, h5py.Dataset):
         if not table.dtype.names:
             raise DamagedDataError(f"{where(table)}: expected a table, found an array of {table.dtype}")
@@ -153,10 +153,7 @@ class RowNames(Sequence[str]):
 def read_column(table: Table, name: str) -> pd.Series:
     """Read one column of a table; categories stay categories, missing values of other types become None.
 
-    Raises
-    ------
-    DataError
-        If anndata does not know the column's encoding, or the column is damaged.
+    A DataError if anndata does not know the column's encoding, or the column is damaged.
     """
     try:
         column = pd.Series(_values(table, name), name=name)

@@ -18,9 +18,9 @@ def joined_obs(sources: Sequence[SourceCells], settings: CellSettings) -> pd.Dat
     if len(sources) == 1:
         obs = sources[0].obs
     else:
-        obs = pd.concat([_with_time_as_text(source.obs) for source in sources])
+        obs = pd.concat([source.obs for source in sources])
         if "time" in obs:
-            times = obs["time"].fillna("")
+            times = obs["time"].astype(object).fillna("")
             order = _joined_times(set(times) - {""}, sources, settings)
             obs["time"] = pd.Categorical(times, categories=order, ordered=True)
     if not obs.index.is_unique:
@@ -35,17 +35,10 @@ def _joined_times(present: set[str], sources: Sequence[SourceCells], settings: C
         return [label for label in settings.time_order if label in present]
     stored = {source.stored_times for source in sources if source.stored_times}
     for order in sorted(stored):
-        if present <= set(order) and all(_agree(order, other) for other in stored):
+        # the other files' orders are parts of it
+        if present <= set(order) and all([t for t in order if t in part] == list(part) for part in stored):
             return order
     return time_order(present, (), " and ".join(source.name for source in sources), settings)
-
-
-def _agree(order: Sequence[str], other: Sequence[str]) -> bool:
-    return [label for label in order if label in other] == list(other)
-
-
-def _with_time_as_text(obs: pd.DataFrame) -> pd.DataFrame:
-    return obs.assign(time=obs["time"].astype(object).fillna("")) if "time" in obs else obs
 
 
 def joined_genes(sources: Sequence[SourceCells]) -> tuple[pd.DataFrame, list[np.ndarray | None]]:

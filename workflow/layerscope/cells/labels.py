@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.missing import is_missing
 from layerscope.cells.settings import written
 
 LISTED = 30
 LETTERS = 80
+MEAN_MISSING = frozenset({"", "na", "n/a", "n.a.", "nan", "<na>", "none", "null", "nil", "nat", "empty"})
+"""What R, pandas and spreadsheets write for a missing value, compared without regard to case."""
 
 
 def among(name: str, available: Iterable[object]) -> str:
@@ -45,7 +46,7 @@ def text(column: pd.Series, missing: Sequence[str] = (), not_missing: Sequence[s
     """Turn a column into labels: trimmed text, whole numbers without ``.0``, ``""`` where missing.
 
     ``missing`` lists labels that mean "none" in this column (``-1.0``, say), beside NaN and the words of
-    :data:`layerscope.cells.missing.MEAN_MISSING`; ``not_missing`` lists those words that are labels here.
+    :data:`MEAN_MISSING`; ``not_missing`` lists those words that are labels here.
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
@@ -57,15 +58,16 @@ def text(column: pd.Series, missing: Sequence[str] = (), not_missing: Sequence[s
 
 def words_for_missing(column: pd.Series, not_missing: Sequence[str] = ()) -> dict[str, int]:
     """Number of rows with each word by which a column of text says "missing" (``NA``, ``none``)."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        sizes = column.value_counts()
-        sizes = sizes[sizes > 0]
-    elif column.dtype == object:
-        sizes = column[column.notna()].value_counts()
-    else:
+    if column.dtype != object and not isinstance(column.dtype, pd.CategoricalDtype):
         return {}
-    words = {str(value).strip(): int(size) for value, size in sizes.items() if isinstance(value, str)}
+    sizes = column.value_counts().items()
+    words = {value.strip(): int(size) for value, size in sizes if size and isinstance(value, str)}
     return {word: size for word, size in words.items() if word and is_missing(word, (), not_missing)}
+
+
+def is_missing(label: str, missing: Sequence[str] = (), not_missing: Sequence[str] = ()) -> bool:
+    """Whether a label means "none": it is one of ``missing``, or a usual word not in ``not_missing``."""
+    return label == "" or label in missing or (label.casefold() in MEAN_MISSING and label not in not_missing)
 
 
 def _label(value: object, missing: Sequence[str], not_missing: Sequence[str]) -> str:

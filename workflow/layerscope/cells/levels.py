@@ -76,12 +76,8 @@ def _words(column: Column, donors: Column | None, samples: Column | None) -> str
     labels = f"{len(column.sizes)} labels, of the {of}"
     if groups is None:
         return f"{labels}; no column names donors or samples to test across"
-    counts = (
-        _pairs(column, groups)["label"]
-        .value_counts()
-        .sort_index()
-        .sort_values(ascending=False, kind="stable")
-    )
+    counts = _pairs(column, groups)["label"].value_counts().sort_index()
+    counts = counts.sort_values(ascending=False, kind="stable")
     if of == "cell":
         fewest, most = counts.min(), counts.max()
         spread = f"{most}" if fewest == most else f"{fewest} to {most}"

@@ -37,10 +37,7 @@ class RowMatrix(Protocol):
 
 
 class StoredRows:
-    """Rows of a dense matrix, or of a group with ``data``, ``indices`` and ``indptr``, in an HDF5 file.
-
-    Gaps of up to ``read_over`` entries between two wanted rows are read, not skipped.
-    """
+    """Rows of a dense matrix, or of one in CSR form, in an HDF5 file; short gaps between rows are read."""
 
     def __init__(
         self, stored: Table | np.ndarray, shape: tuple[int, int] | None = None, read_over: int = READ_OVER
@@ -133,11 +130,7 @@ class SparseRows:
 
 
 class ReorderedRows:
-    """Rows of a matrix that comes by columns or in no order, sorted by way of a temporary file.
-
-    ``triplets`` yields chunks of (rows, columns, values); ``name`` says in messages where the matrix comes
-    from.
-    """
+    """Rows of a matrix whose entries come in any order, sorted by way of a temporary file."""
 
     def __init__(self, triplets: Triplets, shape: tuple[int, int], dtype: np.dtype[Any], name: str) -> None:
         from anndata.io import write_elem
@@ -176,17 +169,13 @@ class ChosenColumns:
 
 def stored_shape(stored: Table) -> tuple[int, int]:
     """Cells and genes of a matrix in an h5ad file, by what it says of itself."""
-    shape = stored.shape if isinstance(stored, h5py.Dataset) else _stated_shape(stored)
+    shape = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape"))
+    if isinstance(stored, h5py.Dataset):
+        shape = stored.shape
+    if shape is None:
+        raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
     n_rows, n_columns = shape
     return int(n_rows), int(n_columns)
-
-
-def _stated_shape(stored: h5py.Group) -> np.ndarray:
-    for name in ("shape", "h5sparse_shape"):
-        if name in stored.attrs:
-            shape: np.ndarray = stored.attrs[name]
-            return shape
-    raise DamagedDataError(f"{where(stored)}: a stored matrix is damaged: it has no shape")
 
 
 def stored_rows(stored: Table) -> RowMatrix:

@@ -32,21 +32,9 @@ def write_obs(
 
 
 def read_obs(path: str | Path) -> pd.DataFrame:
-    """Read the cells' table of a condition.
+    """Read the cells' table of a condition: the standard columns, indexed by cell id.
 
-    Parameters
-    ----------
-    path
-        ``obs.parquet``, or the file of canonical cells itself.
-
-    Returns
-    -------
-    The standard columns, indexed by cell id; ``time`` is an ordered categorical.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or unreadable, or :func:`layerscope.cells.prepare.prepare` did not make it.
+    ``path`` is ``obs.parquet``, or the file of canonical cells itself; a DataError if it is neither.
     """
     if Path(path).suffix != ".parquet":
         from layerscope.cells.canonical import read_part

@@ -18,9 +18,10 @@ from layerscope.cells.canonical import CellsWriter, standard_table
 from layerscope.cells.gene_names import GeneNames
 from layerscope.cells.genes import is_mitochondrial, organism
 from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, judge
-from layerscope.cells.h5ad_file import why_unreadable
+from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.joining import joined_genes, joined_obs
 from layerscope.cells.obs import write_obs
+from layerscope.cells.orthologs import OrthologTable, share_of_counts
 from layerscope.cells.quality import CellMetrics, Summary, filter_cells
 from layerscope.cells.readers import cd4_perturbseq, gse276896, h5ad, tenx
 from layerscope.cells.readers.source import SourceCells
@@ -31,6 +32,8 @@ from layerscope.files import refuse_overwriting, whole
 
 LOG = logging.getLogger(__name__)
 NORMALISED_TO = 1e4
+EXPECTED_SHARE, LEAST_SHARE = 0.5, 0.2
+"""Of all counts, in genes with an ortholog: with less, a warning and a refusal."""
 
 Reader = Callable[[Sequence[str | Path], CellSettings], list[SourceCells]]
 READERS: dict[str, Reader] = {
@@ -69,32 +72,17 @@ def prepare(
         :class:`layerscope.cells.gene_names.GeneNames`.
     obs
         The cells' table alone, if it is wanted; see :mod:`layerscope.cells.obs`.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings, or the files, cannot be used, or an output is one of the inputs; nothing is written
-        then.
     """
     read = [Path(path) for path in (*inputs, *([gene_names] if gene_names else []))]
     read += [inside for folder in read if folder.is_dir() for inside in folder.iterdir()]
     outputs = [output, summary, *([obs] if obs else [])]
+    chosen = CellSettings.read(settings, f"condition {condition}")
+    read += [Path(chosen.orthologs.table)] if chosen.orthologs else []
     for path in outputs:
         refuse_overwriting(path, *read)
-    chosen = CellSettings.read(settings, f"condition {condition}")
-    try:
+    with damage_named(*inputs):
         sources = READERS[chosen.kind](inputs, chosen)
         write_prepared(joined(sources, chosen, condition, gene_names), outputs)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _unreadable(inputs, error) from error
-
-
-def _unreadable(inputs: Sequence[str | Path], error: OSError) -> DataError:
-    """What to say of the inputs when HDF5 cannot read one of them."""
-    reasons = [why_unreadable(path, error) for path in inputs]
-    return next((reason for reason in reasons if "filter" in str(reason)), reasons[0])
 
 
 def write_prepared(cells: Cells, outputs: Sequence[str | Path]) -> None:
@@ -120,6 +108,16 @@ def joined(
     """
     if not sources:
         raise ConfigError(f"condition {condition}: no input file")
+    if settings.orthologs is not None:
+        policy, values = settings.orthologs.policy, settings.values  # noqa: PD011
+        if policy == "sum" and values == "log_normalised":
+            raise ConfigError(
+                f"condition {condition}: orthologs: policy: found 'sum', and logarithms cannot be added up; "
+                "expected 'one_to_one'"
+            )
+        orthologs = OrthologTable.read(settings.orthologs.table)
+        for source in sources:
+            source.take_orthologs(orthologs, policy)
     if gene_names is not None:
         names = GeneNames.read(gene_names)
         for source in sources:
@@ -158,7 +156,9 @@ class Cells:
         self.seen: list[str] = []
         self._mitochondrial = is_mitochondrial(self.genes)
         self._rescale = False
-        self.summary = Summary(self.obs, max(len(source.var) for source in sources))
+        self.summary = Summary(self.obs, max(source.n_genes_read for source in sources))
+        self._orthologs = [source.orthologs for source in sources if source.orthologs]
+        self._share = 1.0
         self._leave_out(sources)
 
     def _leave_out(self, sources: Sequence[SourceCells]) -> None:
@@ -178,6 +178,9 @@ class Cells:
             timed = self.obs["time"].notna().to_numpy()
             if not timed[self.summary.kept].all():
                 self.summary.filter_cells("subset", "time", "known", timed)
+        if settings := self.settings.orthologs:
+            n_genes = max(len(source.var) for source in sources)
+            self.summary.filter_genes("subset", "orthologs", settings.policy, n_genes)
         if len(self.genes) < self.summary.n_genes:
             self.summary.filter_genes("subset", "genes", "in every input", len(self.genes))
         self._demand_some("subset")
@@ -196,7 +199,7 @@ class Cells:
         recovered = self.settings.recover_counts or self.settings.kind == "gse276896"
         for part, rows in self._used():
             source = part.source
-            sample = judge(source.matrix, rows)
+            sample = judge(source.matrix_read, rows)
             fits = sample.kind in ACCEPTED[self.values]
             remedy = "" if fits or recovered else source.counts_elsewhere(rows)
             sentence = admit(sample, self.values, source.where, remedy)
@@ -215,16 +218,38 @@ class Cells:
             guard = StreamGuard(source.where, self.values, source.obs.index, source.var.index)
             for block_rows, block in source.matrix.blocks(rows):
                 guard.check(block_rows, block)
-                unlogged = self._unlogged(part.genes(block))
+                block = part.genes(block)
+                # shares of a cell's total are those of values before any logarithm
+                unlogged = block.expm1() if self.values == "log_normalised" else block
                 self.metrics.measure(block_rows + part.first, unlogged, self._mitochondrial)
-        filter_cells(self.metrics, self.settings.quality, self.summary, self.values, self._no_mitochondria())
+        if self._orthologs:
+            self._judge_orthologs()
+        without = "the genes have no symbols" if self._mitochondrial is None else ""
+        if self._mitochondrial is not None and not self._mitochondrial.any():
+            without = "no gene's symbol starts with MT-"
+        filter_cells(self.metrics, self.settings.quality, self.summary, self.values, without)
         self._demand_some("quality")
-        if self.settings.task == "perturbation":
+        if self.settings.of_screens:
             self._select()
         self._cap()
         if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():
             reason = self.summary.emptied(self.obs["is_root"].to_numpy())
             raise DataError(f"condition {self.condition}: no root cell is left{reason}")
+
+    def _judge_orthologs(self) -> None:
+        """Say how much of the counts is left in genes with an ortholog; refuse cells that lose nearly all."""
+        self._share = share_of_counts(self._orthologs)
+        sentence = f"{self._share:.1%} of the counts are in genes with an ortholog"
+        self.summary.remark("orthologs", sentence)
+        self.seen.append(sentence)
+        remedy = "is the table of this species, and are genes named alike in it? Mend `orthologs`"
+        if self._share < LEAST_SHARE:
+            raise DataError(
+                f"condition {self.condition}: {sentence}, where {LEAST_SHARE:.0%} are needed; {remedy}, or "
+                "run models that know the species' own genes without it"
+            )
+        level = logging.WARNING if self._share < EXPECTED_SHARE else logging.INFO
+        LOG.log(level, "%s: %s%s", self.condition, sentence, f"; {remedy}" if level > logging.INFO else "")
 
     def _select(self) -> None:
         passed = np.flatnonzero(self.summary.kept)
@@ -252,11 +277,6 @@ class Cells:
         chosen = capped(obs.index, strata, most, self.settings.selection.seed, every_stratum=True)
         keep[passed[chosen]] = True
         self.summary.filter_cells("selection", "max_cells", most, keep)
-
-    def _no_mitochondria(self) -> str:
-        if self._mitochondrial is None:
-            return "the genes have no symbols"
-        return "" if self._mitochondrial.any() else "no gene's symbol starts with MT-"
 
     def choose_genes(self) -> np.ndarray:
         """Positions of the genes that are kept: detected in enough of the kept cells."""
@@ -315,6 +335,12 @@ class Cells:
             "median_genes_per_cell": float(np.median(self.metrics.n_genes[kept])),
             "layerscope_version": __version__,
         }
+        if self.settings.orthologs:
+            about["orthologs"] = {
+                "table": Path(self.settings.orthologs.table).name,
+                "policy": self.settings.orthologs.policy,
+                "share_of_counts": round(self._share, 4),
+            }
         if self.values == "counts":
             about["median_counts_per_cell"] = float(np.median(self.metrics.n_counts[kept]))
         return about
@@ -330,10 +356,6 @@ class Cells:
         for part, rows in self._used():
             for _, block in part.source.matrix.blocks(rows):
                 yield part.genes(block)
-
-    def _unlogged(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Values before any logarithm, in which shares of a cell's total can be taken."""
-        return block.expm1() if self.values == "log_normalised" else block
 
     def _canonical(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
         """Values as the canonical file holds them: normalised values are logged here, once."""

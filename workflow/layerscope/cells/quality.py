@@ -14,15 +14,8 @@ from layerscope.cells.settings import Quality
 from layerscope.tables import write_table
 
 SUMMARY_COLUMNS = (
-    "step",
-    "filter",
-    "threshold",
-    "group",
-    "cells_before",
-    "cells_after",
-    "genes_before",
-    "genes_after",
-    "remark",
+    *("step", "filter", "threshold", "group"),
+    *("cells_before", "cells_after", "genes_before", "genes_after", "remark"),
 )
 GROUPS = ("time", "batch", "replicate", "is_control")
 
@@ -58,13 +51,9 @@ class CellMetrics:
 
 @dataclass
 class Summary:
-    """The table of what each step removed, and the cells that are left (``kept``).
+    """The table of what each step removed, and the cells that are left (``kept``)."""
 
-    ``groups`` has one row per cell, with those of :data:`GROUPS` that the data have; ``n_genes`` are those as
-    read.
-    """
-
-    groups: pd.DataFrame
+    groups: pd.DataFrame  # a row for each cell, with those of GROUPS that the data have
     n_genes: int
     rows: list[dict[str, object]] = field(default_factory=list)
 
@@ -98,6 +87,12 @@ class Summary:
         """Record a filter of genes."""
         self._record(step, name, threshold, self.kept, n_genes, remark, "")
         self.n_genes = n_genes
+
+    def remark(self, name: str, remark: str) -> None:
+        """Say something of a filter that is recorded."""
+        for row in self.rows:
+            if row["filter"] == name:
+                row["remark"] = remark
 
     def not_applied(self, step: str, name: str, threshold: object, reason: str) -> None:
         """Record a filter that was asked for and could not be applied."""
@@ -133,11 +128,7 @@ def _per_label(column: pd.Series, before: np.ndarray, after: np.ndarray) -> list
 def filter_cells(
     metrics: CellMetrics, quality: Quality, summary: Summary, values: str, mitochondrial: str
 ) -> None:
-    """Apply the filters of cells in order: genes detected, counts, mitochondrial share.
-
-    A cell at a threshold is kept. Filters of counts need ``values`` to be ``counts``; ``mitochondrial`` says
-    why there is no mitochondrial share, ``""`` where there is one.
-    """
+    """Apply the filters of cells in order; ``mitochondrial`` says why there is no such share, if so."""
     no_counts = "" if values == "counts" else "the values are not counts"
     percent = np.nan_to_num(metrics.mitochondrial_percent, nan=0.0)
     steps: list[tuple[str, str, np.ndarray, Callable[[np.ndarray, float], np.ndarray]]] = [

@@ -15,10 +15,7 @@ SINGLE_PRECISION = 2e-6
 def undo(
     block: sparse.csr_matrix, totals: np.ndarray, per: float, logged: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Undo a normalisation: the values before it, not rounded, and which of them are not whole numbers.
-
-    A value counts as whole within 0.001, or within single precision if it is large.
-    """
+    """Values before a normalisation, and which of them are not whole within 0.001 or single precision."""
     values = block.data.astype(np.float64)
     raw = (np.expm1(values) if logged else values) * np.repeat(totals, np.diff(block.indptr)) / per
     off = ~(np.abs(raw - np.rint(raw)) <= TOLERANCE + SINGLE_PRECISION * np.abs(raw))
@@ -26,10 +23,7 @@ def undo(
 
 
 class RecoveredCounts:
-    """Rows of counts, undone from normalised values: ``expm1(value) * total / per``, rounded.
-
-    ``totals`` are the cells' totals before normalisation, ``per`` what each cell was normalised to.
-    """
+    """Counts by undoing a normalisation to ``per``: ``expm1(value) * total / per``, rounded."""
 
     def __init__(
         self, matrix: RowMatrix, totals: np.ndarray, per: float = 1e4, logged: bool = True, where: str = "X"

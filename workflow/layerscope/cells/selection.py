@@ -33,11 +33,9 @@ def capped(
     if len(cell_ids) <= most:
         return np.ones(len(cell_ids), dtype=bool)
     number = stable_order(cell_ids, seed)
-    codes = (
-        strata.groupby(list(strata.columns), sort=False, observed=True).ngroup() if len(strata.columns) else 0
-    )
-    stratum = np.broadcast_to(np.asarray(codes), len(cell_ids))
-    frame = pd.DataFrame({"stratum": stratum, "number": number})
+    names = list(strata.columns)
+    codes = strata.groupby(names, sort=False, observed=True).ngroup().to_numpy() if names else 0
+    frame = pd.DataFrame({"stratum": codes, "number": number})
     within = frame.groupby("stratum")["number"]
     rank = within.rank(method="first")
     quantile = ((rank - 0.5) / within.transform("size")).to_numpy()
@@ -49,10 +47,7 @@ def capped(
 
 
 def choose(obs: pd.DataFrame, selection: Selection, where: str) -> np.ndarray:
-    """Choose the cells of a perturbation condition; those without a perturbation are never chosen.
-
-    ``obs`` holds ``perturbation`` and ``is_control``, and ``guide`` and ``batch`` if there are any.
-    """
+    """Choose the cells of a perturbation condition; those without a perturbation are never chosen."""
     names = obs["perturbation"].astype(object).to_numpy()
     control = obs["is_control"].to_numpy(dtype=bool)
     targeting: np.ndarray = ~control & (names != "")

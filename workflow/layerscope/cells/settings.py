@@ -89,6 +89,20 @@ class Recovery(Settings):
     """Whether `log1p` (natural) was taken."""
 
 
+Policy = Literal["one_to_one", "sum"]
+
+
+class Orthologs(Settings):
+    """The human orthologs of another species' genes, for models that know human genes alone."""
+
+    table: str = Field(min_length=1)
+    """A table under `gene_names`, or the path of one: two columns of names (`human`, `mouse`), BioMart's with
+    an orthology type, or HCOP's."""
+    policy: Policy = "one_to_one"
+    """`one_to_one` keeps genes that have one ortholog, which has no other; `sum` adds up the counts of genes
+    with the same human gene."""
+
+
 Kind = Literal["h5ad", "10x", "gse276896", "cd4_perturbseq"]
 Values = Literal["counts", "normalised", "log_normalised"]
 
@@ -102,6 +116,9 @@ class Reading(Settings):
     """How counts are won back exactly from normalised values."""
     genes: Annotated[dict[str, str | None], keys_among("symbol", "ensembl_id")] = Field(default_factory=dict)
     """`symbol` and `ensembl_id`: the `var` column that holds them, or `index`."""
+    orthologs: Orthologs | None = None
+    """`{table, policy}`: cells of another species over the human orthologs of their genes. A model that knows
+    the species' own genes needs none."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """Standard name: `obs` column of the file."""
     labels: Annotated[tuple[str, ...], *UNIQUE] = ()
@@ -155,6 +172,11 @@ class CellSettings(Reading):
         if self.task is None:
             return self.columns.get("time") not in (None, "time")
         return TASKS[self.task].uses_time
+
+    @property
+    def of_screens(self) -> bool:
+        """Whether cells need a control, and perturbations are selected: by their task."""
+        return self.task is not None and TASKS[self.task].of_screens
 
     @property
     def strata(self) -> tuple[str, ...]:

@@ -50,14 +50,8 @@ READERS: dict[str, Callable[[h5py.File, str, CellSettings], SourceCells]] = {
 }
 COLUMNS: dict[str, tuple[str, ...]] = {"h5ad": (), "cd4_perturbseq": cd4_perturbseq.COLUMNS_READ}
 CHOICE_COLUMNS = (
-    "perturbation",
-    "is_control",
-    "guides",
-    "batches",
-    "cells_in_file",
-    "cells_passing",
-    "cells_chosen",
-    "seed",
+    *("perturbation", "is_control", "guides", "batches"),
+    *("cells_in_file", "cells_passing", "cells_chosen", "seed"),
 )
 
 
@@ -85,11 +79,6 @@ def slice_cells(
         Table of the choice: per perturbation the guides, batches, and cells in the file, passing, chosen.
     mirror, attempts, wait
         See :func:`layerscope.sources.fetch.fetch`.
-
-    Raises
-    ------
-    ConfigError, DataError, SourceError
-        If the settings do not fit the file, or the file cannot be had.
     """
     reading = {key: value for key, value in settings.items() if key not in ("url", "mirror")}
     source = address({"url": settings.get("url", "")}, mirror or settings.get("mirror"))
@@ -135,10 +124,7 @@ def _damage_named(url: str) -> Iterator[None]:
 
 
 def _open_matrix(file: h5py.File, matrix_name: str) -> list[h5py.Dataset]:
-    """The arrays of a matrix (as the settings name it); none if the file has no such matrix.
-
-    :class:`SourceError` if it is stored by columns.
-    """
+    """The arrays of a matrix as settings name it, if there is one; SourceError if it is stored by columns."""
     name = "raw/X" if matrix_name == "raw" else matrix_name
     matrix = file.get(name)
     if matrix is None:
@@ -164,10 +150,8 @@ def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Datase
 
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
-    if not output.is_file() or not choice.is_file():
-        return False
-    manifest = read_manifest(output)
-    same = manifest.get("url") == source.url and manifest.get("settings") == _as_json(settings)
+    manifest = read_manifest(output) if output.is_file() and choice.is_file() else {}
+    same = (manifest.get("url"), manifest.get("settings")) == (source.url, _as_json(settings))
     return same and manifest.get("sha256") == sha256(output)
 
 
@@ -215,12 +199,8 @@ class Slice:
                 self._write_tables(made)
             write_table(table, self.table())
         moved = self._remote.n_bytes_received + self._remote.n_bytes_of_earlier_runs
-        LOG.info(
-            "%s: %.3g GB moved, %.2g%% of the file",
-            self._source.name,
-            moved / 1e9,
-            100 * moved / self._remote.size,
-        )
+        share = 100 * moved / self._remote.size
+        LOG.info("%s: %.3g GB moved, %.2g%% of the file", self._source.name, moved / 1e9, share)
         write_manifest(
             output,
             self._source.url,

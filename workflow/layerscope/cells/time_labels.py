@@ -84,18 +84,10 @@ class Reading:
 
 
 def order_times(labels: Iterable[str], categories: Sequence[str] = ()) -> Order:
-    """Put labels of sampling times in order.
+    """Put different labels of sampling times in order.
 
-    Parameters
-    ----------
-    labels
-        Different labels.
-    categories
-        Labels in the order in which a file lists them, if it does: used for words alone.
-
-    Returns
-    -------
-    The order. Words are a guess: those that usually name a start come first, others last.
+    ``categories`` is the order in which a file lists them, if it does, for words alone. Words are a guess:
+    those that usually name a start come first, others last.
     """
     listed = list(categories) if list(categories) != sorted(categories) else []
     named = natural_order(labels)
@@ -106,7 +98,7 @@ def order_times(labels: Iterable[str], categories: Sequence[str] = ()) -> Order:
     if conflict := _conflict(timed):
         return Order(natural_order(named), conflict=conflict)
     timed.sort(key=lambda reading: (reading.scale != EMBRYONIC, reading.value))
-    first = [label for label in words if _is_start(label)]
+    first = [word for word in words if any(map(START.fullmatch, re.findall(r"[a-z-]+", word.casefold())))]
     ordered = [*first, *(reading.label for reading in timed), *(w for w in words if w not in first)]
     return Order(ordered, guess=_guess(timed, words, len(ordered)))
 
@@ -205,7 +197,3 @@ def _guess(timed: Sequence[Reading], words: Sequence[str], n_labels: int) -> str
     if {POSTNATAL, SINCE_START} <= {reading.scale for reading in timed}:
         guesses.append("that all times without P are ages after birth")
     return "; ".join(guesses)
-
-
-def _is_start(label: str) -> bool:
-    return any(START.fullmatch(word) for word in re.findall(r"[a-z-]+", label.casefold()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import h5py
@@ -68,23 +69,7 @@ def judge_readable(file: h5py.File, rows: np.ndarray) -> tuple[dict[str, Fingerp
 def where_counts_are(
     file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
 ) -> str:
-    """Say where in an h5ad file counts probably are, if not in the matrix that the study names.
-
-    Parameters
-    ----------
-    file
-        The open file.
-    used
-        The matrix that was refused: ``X``, ``raw/X`` or ``layers/NAME``.
-    rows
-        The cells that the study uses.
-    judged
-        Result of :func:`judge_all`, if it is there already.
-
-    Returns
-    -------
-    The remedy with the key to set; ``""`` if nothing looks like counts.
-    """
+    """Say where in an h5ad file counts probably are, if not in the matrix ``used``; ``""`` if nowhere."""
     judged = judged or judge_all(file, rows)
     counts = choose_counts(file, judged, rows, used)
     if counts.name:
@@ -94,9 +79,8 @@ def where_counts_are(
     total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
     for name, seen in judged.items():
         logged, per = seen.kind == "log_normalised", seen.total or 1e4
-        if not total or not (logged or seen.kind == "normalised"):
-            continue
-        if _recoverable(file, name, total, per, logged, rows):
+        is_normalised = logged or seen.kind == "normalised"
+        if total and is_normalised and _recoverable(file, name, total, per, logged, rows):
             return (
                 f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
                 f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
@@ -124,7 +108,10 @@ def choose_counts(
     if totals or (len(names) == 1 and sources is None):
         return Choice((totals or names)[0])
     spliced = [name for name in names if _named(name, SPLICED)]
-    return Choice(spliced[0], SPLICED_LACKS) if spliced else Choice("", _list(names, sources is not None))
+    if spliced:
+        return Choice(spliced[0], SPLICED_LACKS)
+    made = "" if sources is None else ", and X was made from none of them"
+    return Choice("", f"Whole numbers are in {', '.join(names)}{made}")
 
 
 def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
@@ -140,16 +127,11 @@ def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: boo
 
 def matrices(file: h5py.File) -> list[str]:
     """Names of the matrices in an h5ad file: ``X``, ``raw/X`` (``raw.X`` in old files), ``layers/NAME``."""
-    names = ["X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))]
-    return [name for name in names if name in file and _is_there(file, name)]
-
-
-def _is_there(file: h5py.File, name: str) -> bool:
-    """Whether a name leads to something: a link may lead in a circle, or to a file that there is not."""
-    try:
-        return file[name] is not None
-    except (KeyError, OSError, RuntimeError):
-        return False
+    there = []
+    for name in ("X", "raw/X", "raw.X", *(f"layers/{name}" for name in file.get("layers", {}))):
+        with suppress(KeyError, OSError, RuntimeError):  # a link may lead in a circle, or nowhere
+            there += [name] if name in file and file[name] is not None else []
+    return there
 
 
 def matrix_key(name: str) -> str:
@@ -161,18 +143,10 @@ def _named(name: str, pattern: str) -> bool:
     return re.fullmatch(pattern, name.removeprefix(LAYERS), re.I) is not None
 
 
-def _list(names: list[str], compared: bool) -> str:
-    made = ", and X was made from none of them" if compared else ""
-    return f"Whole numbers are in {', '.join(names)}{made}"
-
-
 def _sources(
     file: h5py.File, names: list[str], judged: Mapping[str, Fingerprint], rows: np.ndarray
 ) -> list[str] | None:
-    """Layers from which ``X`` was made: proportional to it in every cell, after undoing the logarithm.
-
-    None where the values of ``X`` do not tell.
-    """
+    """Layers proportional to ``X`` in every cell, its logarithm undone; None where ``X`` does not tell."""
     made = judged.get("X")
     if made is None or made.kind not in UNDO:
         return None

@@ -17,26 +17,14 @@ VALUES_AT_ONCE = 1 << 22
 
 
 def open_store(path: str | Path) -> h5py.File:
-    """Open an h5ad file, or a zarr store as if it were one.
-
-    Raises
-    ------
-    DataError
-        If there is neither, or it cannot be read.
-    """
+    """Open an h5ad file, or a zarr store as if it were one; DataError if it is neither, or cannot be read."""
     path = Path(path)
     is_zarr = path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
     return open_zarr(path) if is_zarr else open_compressed(path)
 
 
 def open_zarr(path: Path) -> h5py.File:
-    """Open a zarr store as if it were an h5ad file of the same name; its copy is gone when it is closed.
-
-    Raises
-    ------
-    DataError
-        If the store cannot be read.
-    """
+    """Open a zarr store as if it were an h5ad file of the same name; its copy is gone when it is closed."""
     import zarr
 
     folder = tempfile.TemporaryDirectory()

@@ -88,11 +88,7 @@ class Corpus:
 
 
 def gene_names(path: Path, family: str) -> list[str]:
-    """Names of a canonical file's genes that a model of this family is to know, each once.
-
-    scFoundation goes by symbols and Tahoe-X1 by Ensembl ids; either takes the other where there is
-    nothing else.
-    """
+    """A file's genes by symbol (scFoundation) or Ensembl id (Tahoe-X1), whichever there is, each once."""
     var = read_var(path)
     wanted = ("symbol", "ensembl_id") if family == "scfoundation" else ("ensembl_id", "symbol")
     column = next((var[name] for name in wanted if name in var), var.index)
@@ -100,10 +96,7 @@ def gene_names(path: Path, family: str) -> list[str]:
 
 
 def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
-    """Read a canonical file's cells through a model's own tokeniser.
-
-    Token ids below ``n_special`` are not genes, nor are those beyond the vocabulary.
-    """
+    """Read cells through a model's tokeniser; ids below ``n_special``, or beyond its genes, are no genes."""
     read_provenance(path)
     genes, values, lengths, depth = [], [], [], []
     stream = CellStream(path, model)

@@ -35,11 +35,8 @@ def observe(
     the counts are lost; an empty droplet has about 20 counts of the mean cell.
     """
     n_cells = len(log_rates)
-    quality = rng.choice(
-        np.array(["cell", "damaged", "empty"]),
-        n_cells,
-        p=[1 - settings.damaged_share - settings.empty_share, settings.damaged_share, settings.empty_share],
-    )
+    shares = [1 - settings.damaged_share - settings.empty_share, settings.damaged_share, settings.empty_share]
+    quality = rng.choice(np.array(["cell", "damaged", "empty"]), n_cells, p=shares)
     total = np.exp(rng.normal(np.log(settings.median_counts), settings.counts_spread, n_cells))
     mitochondrial_share = rng.uniform(0.25, 0.6, n_cells)
     total[quality == "damaged"] *= DAMAGED_DEPTH

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,13 +105,8 @@ class ScFoundationObjective(Objective):
 
     def __init__(self, n_genes: int, layers: int, hidden: int, heads: int, seed: int) -> None:
         super().__init__()
-        config = ScFoundationConfig(
-            n_genes=n_genes,
-            hidden_size=hidden,
-            n_layers=layers,
-            heads=heads,
-            feed_forward=FEED_FORWARD * hidden,
-        )
+        sizes: dict[str, Any] = {"hidden_size": hidden, "n_layers": layers, "heads": heads}
+        config = ScFoundationConfig(n_genes=n_genes, feed_forward=FEED_FORWARD * hidden, **sizes)
         self.encoder = fresh_scfoundation(config, seed)
         self.decoder = GeneDecoder(2, hidden, n_genes)
         with torch.no_grad():
@@ -192,13 +188,9 @@ class TahoeX1Objective(Objective):
 
     def __init__(self, n_genes: int, layers: int, hidden: int, heads: int, seed: int) -> None:
         super().__init__()
-        config = TahoeX1Config(
-            vocabulary_size=n_genes + self.n_special,
-            hidden_size=hidden,
-            n_layers=layers,
-            heads=heads,
-            feed_forward=FEED_FORWARD * hidden,
-        )
+        sizes: dict[str, Any] = {"hidden_size": hidden, "n_layers": layers, "heads": heads}
+        vocabulary_size = n_genes + self.n_special
+        config = TahoeX1Config(vocabulary_size=vocabulary_size, feed_forward=FEED_FORWARD * hidden, **sizes)
         self.encoder = fresh_tahoe_x1(config, seed)
         self.expression_decoder = nn.Sequential(
             nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 1)
@@ -228,12 +220,8 @@ class TahoeX1Objective(Objective):
         outside = draw.scored.copy()
         outside[draw.owner, draw.gene] = False
         hidden = np.flatnonzero(np.insert(draw.hidden, starts, False))
-        return Inputs(
-            batch,
-            torch.from_numpy(draw.target / np.float32(self.n_bins)),
-            torch.from_numpy(outside),
-            torch.from_numpy(hidden),
-        )
+        arrays = (draw.target / np.float32(self.n_bins), outside, hidden)
+        return Inputs(batch, *map(torch.from_numpy, arrays))
 
     def loss(self, inputs: Inputs) -> Tensor:
         states = self.encoder(inputs.batch)
@@ -245,9 +233,8 @@ class TahoeX1Objective(Objective):
         by_cell = (self.mvc_decoder.bin(embedded, token)[cells, genes] - truth).square()
         outside = self.mvc_decoder.expressed(embedded, token).masked_fill(~inputs.scored, -torch.inf)
         is_expressed = inputs.scored & (inputs.target > 0)
-        expressed = -functional.log_softmax(outside, dim=1)[is_expressed].sum() / is_expressed.sum().clamp(
-            min=1
-        )
+        likelihood = functional.log_softmax(outside, dim=1)[is_expressed].sum()
+        expressed = -likelihood / is_expressed.sum().clamp(min=1)
         masked: Tensor = (by_token + by_cell).sum() / max(len(truth), 1)
         return masked + expressed
 

@@ -72,11 +72,6 @@ def pretrain(
     -------
     What ``provenance.json`` holds: what the model was trained on, the loss as it fell, and on cells held
     out the mean squared error of masked values beside that of predicting their mean, and each gene's mean.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings or the cells do not allow it.
     """
     if family not in OBJECTIVES:
         raise ConfigError(f"pretraining: no objective for {family!r}; there are {', '.join(OBJECTIVES)}")
@@ -216,11 +211,8 @@ def _compare(
     gene_means = torch.where(times > 0, summed / times.clamp(min=1), mean)
     error = {"model": predicted, "gene_means": gene_means[genes], "mean": mean.expand_as(truth)}
     errors = {name: round(float((guess - truth).square().mean()), 6) for name, guess in error.items()}
-    log.info(
-        "mean squared error on %d held-out cells: model %.4f, each gene's mean %.4f, mean %.4f",
-        len(held_out),
-        *errors.values(),
-    )
+    words = "mean squared error on %d held-out cells: model %.4f, each gene's mean %.4f, mean %.4f"
+    log.info(words, len(held_out), *errors.values())
     return errors
 
 

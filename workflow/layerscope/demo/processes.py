@@ -51,11 +51,7 @@ class Cells:
 def differentiating_cells(
     program: RegulatoryProgram, settings: Differentiation, rng: np.random.Generator
 ) -> Cells:
-    """Cells on the way from the stem cell to one of the :data:`FATES`, sampled at the three :data:`TIMES`.
-
-    Cells of a clone are sampled at times of their own, and share a fate bias drawn from a symmetric Dirichlet
-    distribution (concentration 0.4), so that sisters mostly share their fate.
-    """
+    """Cells on the way from the stem cell to a fate, sampled at three times; sisters mostly share a fate."""
     n_cells = settings.cells
     clone = _clones(n_cells, settings.clonal_share, rng)
     bias = rng.dirichlet(np.full(len(FATES), FATE_CONCENTRATION), clone.max() + 1)
@@ -71,7 +67,7 @@ def differentiating_cells(
     batch = rng.integers(0, settings.batches, n_cells)
     effects = batch_effects(settings.batches, settings.batch_spread, program, rng)
 
-    activity = _noisy(differentiation_activity(pseudotime, fate), DIFFERENTIATION_NOISE, rng)
+    activity = noisy(differentiation_activity(pseudotime, fate), DIFFERENTIATION_NOISE, rng)
     log_rates = program.base + activity @ program.loadings.T + effects[batch]
     obs = pd.DataFrame(
         {
@@ -99,12 +95,7 @@ def cell_type(pseudotime: Array, fate: NDArray[np.str_]) -> NDArray[np.str_]:
 def perturbed_cells(
     program: RegulatoryProgram, settings: Perturbation, states: NDArray[np.intp], rng: np.random.Generator
 ) -> Cells:
-    """Cells of the given activation states, each with one guide against one regulator, or a control guide.
-
-    A knock-down multiplies a program's activity by ``1 - efficacy * strength``: where the program is silent
-    it does nothing, and its effect grows and changes with activation. Beside that it lowers its target's own
-    transcript by the factor ``1 - efficacy`` and moves a few private genes.
-    """
+    """Cells of the given activation states, each with one guide against one regulator, or a control guide."""
     n_cells = len(states)
     known = regulators(program, settings.program_seed, settings.perturbations)
     targets = program.genes["symbol"].to_numpy(dtype=object)[known.gene]
@@ -117,9 +108,8 @@ def perturbed_cells(
     effects += batch_effects(settings.lanes, settings.batch_spread / 2, program, rng)
 
     controls = np.full(settings.control_guides, settings.control_share / settings.control_guides)
-    drawn = rng.choice(
-        guide_weight.size + len(controls), n_cells, p=np.concatenate([guide_weight.ravel(), controls])
-    )
+    weights = np.concatenate([guide_weight.ravel(), controls])
+    drawn = rng.choice(len(weights), n_cells, p=weights)
     is_control = drawn >= guide_weight.size
     regulator, guide = np.divmod(np.where(is_control, 0, drawn), 2)
     mean = guide_efficacy[regulator, guide]
@@ -127,7 +117,7 @@ def perturbed_cells(
     efficacy = np.where(is_control, 0.0, efficacy)
     lane = rng.integers(0, settings.lanes, n_cells)
 
-    activity = _noisy(activation_activity(states), ACTIVATION_NOISE, rng)
+    activity = noisy(activation_activity(states), ACTIVATION_NOISE, rng)
     activity *= 1.0 - efficacy[:, None] * known.strength[regulator]
     log_rates = program.base + activity @ program.loadings.T + effects[lane]
     log_rates += efficacy[:, None] * known.private[regulator]
@@ -154,7 +144,7 @@ def perturbed_cells(
     return Cells(obs, log_rates)
 
 
-def _noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:
+def noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:
     """Activities times log-normal noise of mean 1: cells of one state are not all alike."""
     noise = rng.normal(-(spread**2) / 2, spread, activity.shape)
     return np.asarray(activity * np.exp(noise))

@@ -88,10 +88,7 @@ class RegulatoryProgram:
 
 
 def regulatory_program(seed: int, n_genes: int, n_mitochondrial: int) -> RegulatoryProgram:
-    """Draw the regulatory program that all studies with this seed and these genes share.
-
-    The mitochondrial genes come last, belong to no program and hold about 6% of a healthy cell's counts.
-    """
+    """Draw the program that all studies with this seed and these genes share, mitochondrial genes last."""
     rng = np.random.default_rng([seed, 0])
     n_nuclear = n_genes - n_mitochondrial
     symbols = [f"SIM{i:04d}" for i in range(1, n_nuclear + 1)]
@@ -144,12 +141,7 @@ def regulators(program: RegulatoryProgram, seed: int, count: int) -> Regulators:
 
 
 def differentiation_activity(pseudotime: Array, fate: NDArray[np.str_]) -> Array:
-    """Program activities of differentiating cells, shape ``(n_cells, n_programs)``.
-
-    A program is ``height * s(t - rise) * (1 - s(t - fall))`` on the way to its fates and 0 elsewhere, with
-    the logistic switch ``s(u) = 1 / (1 + exp(-u / 0.05))``. Fates B and C share their way up to the second
-    branch.
-    """
+    """Program activities of differentiating cells, shape ``(n_cells, n_programs)``."""
     activity = np.zeros((len(pseudotime), len(PROGRAMS)))
     for k, program in enumerate(PROGRAMS):
         level = np.full(len(pseudotime), program.height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -67,11 +67,13 @@ class Atlas(Perturbation):
     """Number of batches."""
 
 
-DRAWS: dict[str, type[Simulation]] = {
-    "differentiation": Differentiation,
-    "perturbation": Perturbation,
-    "atlas": Atlas,
-}
+class Cohort(Simulation):
+    """Settings of the draw ``cohort``."""
+
+    donors: int = Field(default=12, ge=4, le=1000)
+    """Donors, of four ages, half of them ill."""
+    cells_per_sample: int = Field(default=40, ge=5, le=100_000)
+    """Cells of each of a donor's two samples."""
 
 
 class Simulations(Settings):
@@ -83,6 +85,11 @@ class Simulations(Settings):
     """A screen in three activation states."""
     atlas: Atlas = Atlas()
     """Cells to pretrain on."""
+    cohort: Cohort = Cohort()
+    """Donors of several ages, ill and well, stimulated and not."""
+
+
+DRAWS: dict[str, Any] = {name: field.annotation for name, field in Simulations.model_fields.items()}
 
 
 class Pretraining(Settings):

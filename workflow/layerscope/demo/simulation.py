@@ -15,22 +15,19 @@ import numpy as np
 import pandas as pd
 
 from layerscope import __version__
+from layerscope.demo.cohort import cohort_cells
 from layerscope.demo.counts import observe
 from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
 from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
-from layerscope.demo.settings import DRAWS, Atlas, Differentiation, Perturbation, Simulation
+from layerscope.demo.settings import DRAWS, Atlas, Cohort, Differentiation, Perturbation, Simulation
 from layerscope.files import whole
 from layerscope.settings import demand_known
 
 
 def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
-    """Simulate a draw (``"differentiation"``, ``"perturbation"`` or ``"atlas"``), each with its own stream.
+    """Simulate a draw, one of :data:`DRAWS`, each with its own stream of random numbers.
 
-    Returns
-    -------
-    AnnData with raw counts (CSR float32, cells x genes); ``var`` has ``symbol`` and ``ensembl_id``; ``obs``
-    the columns of the process and the truth in ``true_...``; ``uns["simulation"]`` a JSON text with draw,
-    settings and seed.
+    ``obs`` has the columns of the process and the truth in ``true_...``, ``uns["simulation"]`` what was set.
     """
     import anndata
 
@@ -65,6 +62,8 @@ def _cells(program: RegulatoryProgram, settings: Simulation, rng: np.random.Gene
     if isinstance(settings, Perturbation):
         states = np.repeat(np.arange(len(STATES)), settings.cells_per_state)
         return perturbed_cells(program, settings, states, rng)
+    if isinstance(settings, Cohort):
+        return cohort_cells(program, settings, rng)
     assert isinstance(settings, Differentiation)
     return differentiating_cells(program, settings, rng)
 
@@ -79,9 +78,8 @@ def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator
     second = perturbed_cells(program, settings, states, rng)
     truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])
     order = rng.permutation(settings.cells)
-    return Cells(
-        truth.iloc[order].reset_index(drop=True), np.vstack([first.log_rates, second.log_rates])[order]
-    )
+    log_rates = np.vstack([first.log_rates, second.log_rates])
+    return Cells(truth.iloc[order].reset_index(drop=True), log_rates[order])
 
 
 def _truth(obs: pd.DataFrame, process: str) -> pd.DataFrame:

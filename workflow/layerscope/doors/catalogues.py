@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from layerscope import layout
+from layerscope.doors.cost import ModelRun
 from layerscope.doors.models import cache_folder, entries
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.tasks.catalogue import TASKS, primary_metrics
 
 GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
-MODEL_COLUMNS = ("MODEL", "LAYERS", "WIDTH", "PARAMETERS", "GB", "GENES", "VALUES", "HERE", "LICENCE")
+MODEL_COLUMNS = (
+    "MODEL",
+    "LAYERS",
+    "WIDTH",
+    "CONTEXT",
+    "PARAMETERS",
+    "GFLOP",
+    "GB",
+    "GENES",
+    "SPECIES",
+    "VALUES",
+    "HERE",
+    "LICENCE",
+)
+MOST_SPECIES, TYPICAL_GENES = 2, 2000
+"""Species that are named in the table; genes that a cell expresses, for its operations."""
 
 
 def models_table() -> str:
@@ -25,14 +42,17 @@ def models_table() -> str:
         for name, entry in known.items()
         if isinstance(entry, Baseline)
     ]
-    controls = [(name, of) for of in foundation if (name := ", ".join(_controls(of)))]
+    of = {name: entry.of for name, entry in known.items() if isinstance(entry, Control)}
+    controls = {name: ", ".join(control for control in of if of[control] == name) for name in foundation}
     return "\n\n".join(
         [
             aligned([MODEL_COLUMNS, *rows]),
             aligned([("BASELINE", "WHAT IT IS", "VALUES"), *baselines]),
-            aligned([("CONTROLS OF", "NAMES"), *((of, names) for names, of in controls)]),
+            aligned([("CONTROLS OF", "NAMES"), *(row for row in controls.items() if row[1])]),
             "HERE: in the cache, in resources/weights of this folder (study), or made by a study that\n"
-            "pretrains them. GB: to download, where the catalogue states sizes.",
+            "pretrains them. GB: to download, where the catalogue states sizes. CONTEXT: tokens of a cell\n"
+            f"at most. GFLOP: of a cell that expresses {TYPICAL_GENES:,} genes. Cells of other species than\n"
+            "SPECIES need `orthologs` of their dataset.",
         ]
     )
 
@@ -55,20 +75,34 @@ def tasks_table() -> str:
 
 def download_bytes(entry: FoundationModel) -> int | None:
     """Size of what is fetched for a model, an archive once; None where it is not stated."""
-    sizes = {source.archive or file: source.bytes for file, source in (entry.weights.fetch or {}).items()}
-    large = [file for file in (entry.weights.fetch or {}) if not file.endswith((".json", ".yml", ".pkl"))]
-    stated = all((entry.weights.fetch or {})[file].bytes is not None for file in large)
+    files = entry.weights.fetch or {}
+    sizes = {source.archive or file: source.bytes for file, source in files.items()}
+    large = [file for file in files if not file.endswith((".json", ".yml", ".pkl"))]
+    stated = all(files[file].bytes is not None for file in large)
     return sum(size or 0 for size in sizes.values()) if sizes and stated else None
+
+
+def model_run(name: str, entry: FoundationModel, fetched: bool, store: str, **cells: Any) -> ModelRun:
+    """A run of a model over ``cells`` (see :class:`ModelRun`), whose weights are fetched or not."""
+    length = entry.set.get("max_length")
+    return ModelRun(
+        name=name,
+        network=entry.network,
+        layers=entry.last_layer,
+        max_length=int(length) if length else None,
+        bytes_per_number=2 if store == "float16" else 4,
+        download=download_bytes(entry) if fetched and entry.weights.fetch else 0,
+        **cells,
+    )
 
 
 def weights_here(name: str, entry: FoundationModel) -> str:
     """``cache`` or ``study``, where all weights of a model are in one of them; else nothing."""
-    places = {"cache": cache_folder() / "weights" / name, "study": Path(layout.weights(name))}
     files = entry.weights.fetch or {}
-    return next(
-        (place for place, folder in places.items() if files and all((folder / f).is_file() for f in files)),
-        "",
-    )
+    for place, folder in ("cache", cache_folder() / "weights" / name), ("study", Path(layout.weights(name))):
+        if files and all((folder / file).is_file() for file in files):
+            return place
+    return ""
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -81,22 +115,31 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
     size, n_bytes = entry.network, download_bytes(entry)
     parameters = entry.published.parameters if entry.published else None
+    length = int(entry.set["max_length"]) if "max_length" in entry.set else None
     return (
         name,
         str(entry.layers),
         str(size.width) if size else "",
+        f"{size.tokens or min(size.max_tokens, length or size.max_tokens):,}" if size else "",
         f"{parameters / 1e6:,.0f} M" if parameters else "",
+        _gigaflop(size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length))) if size else "",
         f"{n_bytes / 1e9:.2f}" if n_bytes else "",
         GENES[FAMILIES[entry.family].identifiers],
+        _few(entry.species),
         _values(entry.family),
         "made" if entry.weights.pretrain else weights_here(name, entry),
         entry.licence or "not stated",
     )
 
 
+def _few(species: Sequence[str]) -> str:
+    more = len(species) - MOST_SPECIES
+    return ", ".join(species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _gigaflop(operations: float) -> str:
+    return f"{operations / 1e9:,.0f}"
+
+
 def _values(family: str) -> str:
     return "counts" if FAMILIES[family].values == {"counts"} else "counts or log"
-
-
-def _controls(of: str) -> list[str]:
-    return [name for name, entry in entries().items() if isinstance(entry, Control) and entry.of == of]

@@ -23,8 +23,7 @@ from layerscope.errors import DataError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Cells: TypeAlias = "AnnData | str | Path"
-"""An AnnData in memory or backed, or the path of an h5ad file."""
+Cells: TypeAlias = "AnnData | str | Path"  # an AnnData in memory or backed, or the path of an h5ad file
 
 
 def prepared(
@@ -36,26 +35,11 @@ def prepared(
 ) -> Path:
     """Write canonical cells into a folder, as ``prepare_cells`` does; the file.
 
-    Parameters
-    ----------
-    cells
-        An AnnData, which is not changed, or a file.
-    settings
-        See :class:`layerscope.cells.settings.CellSettings`.
-    condition
-        Its name, for messages and provenance.
-    folder
-        Where to.
-    gene_names
-        Table of symbols and Ensembl ids, where the cells have only one of them: a file, or ``hgnc``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings, or the cells, cannot be used.
+    ``gene_names`` is the file or the name of a table, where the cells have only symbols or Ensembl ids.
     """
     output, summary = folder / "cells.h5ad", folder / "summary.tsv"
     gene_names = gene_names_table(gene_names) if gene_names is not None else None
+    settings = with_orthologs_file(settings)
     if isinstance(cells, str | Path):
         prepare([cells], settings, condition, output, summary, gene_names)
     else:
@@ -65,9 +49,17 @@ def prepared(
     return output
 
 
+def with_orthologs_file(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the file of a table of orthologs that they name."""
+    orthologs = settings.get("orthologs")
+    if not isinstance(orthologs, Mapping) or "table" not in orthologs:
+        return dict(settings)
+    return {**settings, "orthologs": {**orthologs, "table": str(gene_names_table(orthologs["table"]))}}
+
+
 def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.DataFrame:
     """The cells' table alone, of those that the settings do not leave out; values are not looked at."""
-    chosen = CellSettings.read(settings, condition)
+    chosen = CellSettings.read({**settings, "orthologs": None}, condition)
     if not isinstance(cells, str | Path):
         sources = [in_memory.read_labels(cells, chosen)]
     elif chosen.kind == "h5ad":
@@ -87,13 +79,7 @@ def names_of(cells: Cells) -> list[str]:
 
 
 def stored_embedding(cells: Cells, key: str) -> npt.NDArray[Any]:
-    """An array of ``obsm``, shape ``(n_cells, width)``.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name.
-    """
+    """An array of ``obsm``, shape ``(n_cells, width)``; a DataError if there is none of that name."""
     name = key.removeprefix("obsm/")
     if not isinstance(cells, str | Path):
         _demand_key(name, list(cells.obsm), "adata")

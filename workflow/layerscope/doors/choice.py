@@ -14,7 +14,7 @@ import pandas as pd
 from layerscope.doors.representations import described
 from layerscope.doors.scores import Scores
 from layerscope.errors import ConfigError
-from layerscope.statistics.layer_choice import choose_layers
+from layerscope.statistics.layer_choice import MARGIN, choose_layers
 from layerscope.statistics.representations import choose_representations, compared_representations
 from layerscope.statistics.verdict import verdict, verdict_on_representations
 from layerscope.tables import OFFICIAL, write_table
@@ -111,15 +111,12 @@ class Recommendation:
         return "\n".join(f"{row.verdict}: {row.recommendation}" for row in self.table.itertuples())
 
     def _repr_html_(self) -> str:
-        lines = (
-            f"<p><b>{escape(f'{row.condition}, {row.model}: {row.verdict}')}</b><br>"
-            f"{escape(row.recommendation)}</p>"
-            for row in self.table.itertuples()
-        )
-        return "\n".join(lines)
+        titles = [f"{row.condition}, {row.model}: {row.verdict}" for row in self.table.itertuples()]
+        words = zip(map(escape, titles), map(escape, self.table["recommendation"]), strict=True)
+        return "\n".join(f"<p><b>{title}</b><br>{text}</p>" for title, text in words)
 
 
-def recommend(scores: Scores) -> Recommendation:
+def recommend(scores: Scores, margin: float = MARGIN) -> Recommendation:
     """Say which layer of each model to use, or which representation, and how sure that is.
 
     Parameters
@@ -127,9 +124,11 @@ def recommend(scores: Scores) -> Recommendation:
     scores
         Result of :func:`layerscope.score`; join those of several conditions or models with ``+``, so that
         they are compared, and corrected for, together.
+    margin
+        How far below the final layer a layer may score and be as good, as a share of the metric's range.
     """
     evidence = scores.table, scores.resamples, scores.models
-    chosen = choose_layers(*evidence)
+    chosen = choose_layers(*evidence, margin)
     words = {(one.condition, one.task, one.protocol, one.model): verdict(one) for one in chosen.choices}
     keys = chosen.layers[KEYS].itertuples(index=False, name=None)
     layers = chosen.layers.assign(verdict=[words[key] for key in keys])
@@ -148,7 +147,7 @@ def _without_layers(scores: Scores, representations: pd.DataFrame, layers: pd.Da
     layered = set(layers[KEYS[:3]].itertuples(index=False, name=None))
     keys = list(best[KEYS[:3]].itertuples(index=False, name=None))
     rows = best.assign(verdict=[words[key] for key in keys], best_layer=OFFICIAL)
-    rows = rows[[key not in layered for key in keys]]
+    rows = rows[pd.Series([key not in layered for key in keys], rows.index, dtype=bool)]
     numbers = {name: f"best_{name}" for name in ("estimate", "ci_low", "ci_high")}
     about = ["metric", "status", "reason", "best_layer", *numbers.values(), "recommendation", "verdict"]
     return rows.rename(columns=numbers)[[*KEYS, *about]]

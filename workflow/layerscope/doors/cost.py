@@ -34,36 +34,18 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRun:
-    """A model's run over the cells of a condition.
+    """A model's run over the cells of a condition."""
 
-    Attributes
-    ----------
-    name
-        Of the condition and the model.
-    network, layers, max_length
-        Sizes of the network (None where not stated), its blocks, and a limit of tokens, if one is set.
-    n_cells, genes_detected
-        How many cells, and how many genes each of a sample of them expresses.
-    at_most
-        Whether filters may leave fewer cells.
-    bytes_per_number
-        Of the stored layers.
-    download
-        Bytes that are to be fetched; None where that is not stated.
-    unknown
-        Why nothing can be said, if nothing can.
-    """
-
-    name: str
-    network: NetworkSize | None = None
+    name: str  # of the condition and the model
+    network: NetworkSize | None = None  # None where its sizes are not stated
     layers: int = 0
-    max_length: int | None = None
+    max_length: int | None = None  # in tokens, if a limit is set
     n_cells: int = 0
-    genes_detected: Sequence[int] = field(default_factory=list)
-    at_most: bool = False
-    bytes_per_number: int = 4
-    download: int | None = 0
-    unknown: str = ""
+    genes_detected: Sequence[int] = field(default_factory=list)  # by each of a sample of the cells
+    at_most: bool = False  # whether filters may leave fewer cells
+    bytes_per_number: int = 4  # of the stored layers
+    download: int | None = 0  # bytes; None where that is not stated
+    unknown: str = ""  # why nothing can be said, if nothing can
 
     @property
     def operations(self) -> float:

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from layerscope.cells.check import dataset_entry
+from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations
 from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.fit import Fit, fit
-from layerscope.cells.genes import organism
 from layerscope.cells.guesses import Column
-from layerscope.cells.labels import among, shortened
+from layerscope.cells.labels import among
 from layerscope.cells.levels import labels_of_groups
 from layerscope.cells.time_labels import order_times
 from layerscope.doors.models import entries
@@ -27,11 +24,12 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
 from layerscope.study_file import read_study
 from layerscope.tasks.catalogue import TASKS
+from layerscope.tasks.response.settings import ResponseSettings
 
+Columns = Mapping[str, Column]  # columns of the file by standard name
 OF_TIME = ("root", "time_order")
 TWIN = "_untrained_1"
-MIN_SCREEN = 4
-"""Perturbations from which on a file is rather a screen than cells under a treatment."""
+MIN_SCREEN = 4  # perturbations from which on a file is rather a screen than cells under a treatment
 NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 FILTERS = """
 # Filters of cells and genes; none is applied unless it is stated. config/README.md explains every key.
@@ -44,29 +42,13 @@ FILTERS = """
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user wants of the study; what is empty is chosen by what the file holds.
-
-    Attributes
-    ----------
-    tasks, models
-        Names.
-    columns
-        Standard column to column of the file.
-    control
-        Labels of ``perturbation`` that mean untreated.
-    root
-        Standard column to a label of the cells where a trajectory begins.
-    accept_licence
-        Whether the licences of the models have been read and accepted.
-    max_cells
-        Cells that are kept at most.
-    """
+    """What the user wants of the study; what is empty is chosen by what the file holds."""
 
     tasks: Sequence[str] = ()
     models: Sequence[str] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    control: Sequence[str] = ()
-    root: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)  # standard column to column of the file
+    control: Sequence[str] = ()  # labels of ``perturbation`` that mean untreated
+    root: Mapping[str, str] = field(default_factory=dict)  # standard column to a label of the first cells
     accept_licence: bool = False
     max_cells: int | None = None
 
@@ -83,10 +65,7 @@ class Draft:
 def draft(cells: Description, wishes: Wishes) -> Draft:
     """Write a study of a file.
 
-    Raises
-    ------
-    ConfigError, DataError
-        If a wish cannot be met, or a task lacks something: says which one thing, and how to give it.
+    If a wish cannot be met, or a task lacks something, the error names the one thing, and how to give it.
     """
     if cells.values is None:
         remark = cells.values_remark or "no matrix holds counts or normalised values"
@@ -105,11 +84,12 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     models, fits, remarks = _models(cells, wishes)
     if table := next((each.gene_names for each in fits.values() if each.gene_names), ""):
         dataset["gene_names"] = table
+    if table := next((each.orthologs for each in fits.values() if each.orthologs), ""):
+        dataset["orthologs"] = {"table": table}
     brought = _brought(cells)
     condition = {"dataset": name} | ({"max_cells": wishes.max_cells} if wishes.max_cells is not None else {})
-    conditions = {
-        name if len(chosen) == 1 else f"{name}_{task}": condition | {"task": task} for task in chosen
-    }
+    names = [name] if len(chosen) == 1 else [f"{name}_{task}" for task in chosen]
+    conditions = {of: condition | {"task": task} for of, task in zip(names, chosen, strict=True)}
     study: dict[str, Any] = {
         "study": {
             "title": f"Layers for {cells.path.name}",
@@ -129,12 +109,10 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
         remarks.append(_further_labels(of_groups))
     others = [task for task in _possible(cells, columns) if task not in chosen]
     remarks += [f"Also possible: --task {' '.join([*chosen, *others])}"] if others else []
-    guessed = [
-        f"{standard} is {column.name!r}"
-        for standard, column in columns.items()
-        if standard not in wishes.columns
-    ]
-    if guessed:
+    guesses = {
+        standard: column.name for standard, column in columns.items() if standard not in wishes.columns
+    }
+    if guessed := [f"{standard} is {name!r}" for standard, name in guesses.items()]:
         comments.append(f"guessed by names: {', '.join(guessed)}; say otherwise with --columns")
     return Draft(study, _text(study, comments, remarks), remarks)
 
@@ -153,11 +131,8 @@ def _text(study: Mapping[str, Any], comments: Sequence[str], remarks: Sequence[s
     opening = "Written by `layerscope init`. Paths are relative to the folder in which the study is run."
     lines = [*(f"# {remark}" for remark in (opening, *remarks)), ""]
     for key, value in study.items():
-        block = yaml.safe_dump(
-            {key: value}, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=None
-        )
         about = [f"# {' '.join(comment.split())}" for comment in comments] if key == "datasets" else []
-        lines += [*about, block]
+        lines += [*about, as_yaml({key: value})]
     return "\n".join(lines).rstrip() + "\n" + FILTERS
 
 
@@ -214,12 +189,14 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("trajectory")
     if with_control and not is_screen:
         tasks.append("perturbation")
+    if "cell_type" in columns and "batch" in columns and len(columns["batch"].sizes) > 1:
+        tasks.append("integration")
+    if target and with_control and n_large_perturbations(target) >= ResponseSettings.MIN_TARGETS:
+        tasks.append("response")
     return tasks
 
 
-def _needs_columns(
-    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
-) -> dict[str, Any]:
+def _needs_columns(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
     usual = TASKS[task].settings_of(_protocols(task, columns)[0], {})
     named = [getattr(usual, key) for key in TASKS[task].column_settings]
     for standard in filter(None, [*TASKS[task].columns, *named]):
@@ -231,9 +208,7 @@ def _needs_columns(
     return {}
 
 
-def _needs_control(
-    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
-) -> dict[str, Any]:
+def _needs_control(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
     _needs_columns(cells, columns, wishes, task)
     target = columns["perturbation"]
     labels = [str(label) for label in target.sizes.index]
@@ -251,17 +226,11 @@ def _needs_control(
     return {"control": control}
 
 
-def _needs_root(
-    cells: Description, columns: Mapping[str, Column], wishes: Wishes, task: str
-) -> dict[str, Any]:
+def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
     for standard, label in wishes.root.items():
         if standard not in columns or label not in set(columns[standard].labels):
-            there = (
-                [shortened(str(name)) for name in columns[standard].sizes.index]
-                if standard in columns
-                else []
-            )
-            raise ConfigError(f"--root {standard}={label}: no such cells; {among(label, there or columns)}")
+            there = map(str, columns[standard].sizes.index) if standard in columns else columns
+            raise ConfigError(f"--root {standard}={label}: no such cells; {among(label, there)}")
     if wishes.root:
         return {"root": {standard: [label] for standard, label in wishes.root.items()}}
     if time := columns.get("time"):
@@ -277,7 +246,7 @@ def _needs_root(
     )
 
 
-NEEDS = {"perturbation": _needs_control, "trajectory": _needs_root}
+NEEDS = {"perturbation": _needs_control, "response": _needs_control, "trajectory": _needs_root}
 """What a task needs beside its columns."""
 
 
@@ -292,35 +261,37 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
 
     def how(model: str) -> Fit:
         entry = known[model]
-        family = _foundation(model).family if isinstance(entry, Control | FoundationModel) else entry.family
-        return fit(FAMILIES[family], cells.values, genes, cells.values_remark)
+        if isinstance(entry, Baseline):
+            return fit(FAMILIES[entry.family], cells.values, genes, cells.values_remark)
+        network = _foundation(model)
+        return fit(FAMILIES[network.family], cells.values, genes, cells.values_remark, network.species)
 
     for model in wishes.models:
         demand_known(model, known, "--models", "model")
         if lacks := how(model).lacks:
             raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
     wanted = list(dict.fromkeys(wishes.models))
-    twins = [
-        f"{model}{TWIN}" for model in wanted if f"{model}{TWIN}" in known and f"{model}{TWIN}" not in wanted
-    ]
+    twins = [twin for model in wanted if (twin := f"{model}{TWIN}") in known and twin not in wanted]
     baselines = {name: entry.family for name, entry in known.items() if isinstance(entry, Baseline)}
     chosen = [*wanted, *twins]
     if not set(wanted) & set(baselines):
         chosen += [
-            name for name, family in baselines.items() if FAMILIES[family].usual and not how(name).lacks
+            name
+            for name, family in baselines.items()
+            if FAMILIES[family].usual and not FAMILIES[family].imports and not how(name).lacks
         ]
     remarks = []
     if not any(isinstance(known[model], FoundationModel) for model in chosen):
-        able = [
-            name
-            for name, entry in known.items()
-            if isinstance(entry, FoundationModel) and entry.weights.fetch and not how(name).lacks
-        ]
+        able = [name for name in _licences(list(known)) if not how(name).lacks]
         hint = f"choose with --models: {', '.join(able)}" if able else "none can take these cells"
         remarks.append(f"No foundation model is in it; {hint}")
-    if organism(genes) == "mouse" and wanted:
-        remarks.append("These are mouse genes: models trained on human genes know them by equal names alone")
-    return chosen, {model: how(model) for model in chosen}, remarks
+    fits = {model: how(model) for model in chosen}
+    if human := [model for model in wanted if fits[model].orthologs]:
+        remarks.append(
+            f"These are mouse genes, and {', '.join(human)} know human ones: the cells are taken over their "
+            "human orthologs, for every model of the study"
+        )
+    return chosen, fits, remarks
 
 
 def _foundation(model: str) -> FoundationModel:

@@ -11,6 +11,7 @@ from typing import Any
 
 from layerscope.doors import keywords
 from layerscope.doors.cells import Cells, prepared
+from layerscope.doors.gene_names import needed_gene_names
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
 from layerscope.errors import ConfigError
@@ -19,8 +20,7 @@ from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
 from layerscope.sources.manifest import sha256
 
-HOW = ("device", "dtype", "store", "token_budget")
-"""Settings of the extraction that a call may set."""
+HOW = ("device", "dtype", "store", "token_budget")  # settings of the extraction that a call may set
 
 
 def embed(
@@ -82,17 +82,22 @@ def embed(
         raise ConfigError("embed: obsm=True writes into an AnnData, and a path was given; use output=...")
     how = ExtractionSettings.read({name: more[name] for name in HOW if name in more}, "embed")
     chosen = chosen_model(model, weights, accept_licence=accept_licence)
-    chosen = replace(
-        chosen, settings={**chosen.settings, **(settings or {})}, pooling=pooling or chosen.pooling
-    )
+    options = {**chosen.settings, **(settings or {})}
+    chosen = replace(chosen, settings=options, pooling=pooling or chosen.pooling)
     scratch = tempfile.TemporaryDirectory(prefix="layerscope-")
     folder = Path(scratch.name)
     file = Path(output) if output is not None else folder / "layers.h5ad"
     if isinstance(cells, str | Path):
         refuse_overwriting(file, cells)
-    canonical = prepared(cells, keywords.of_cells(more), "cells", folder, more.get(keywords.GENE_NAMES))
+    of_cells, gene_names = keywords.of_cells(more), more.get(keywords.GENE_NAMES)
+    if keywords.GENE_NAMES not in more:
+        gene_names = needed_gene_names(cells, chosen.family, of_cells)
+    canonical = prepared(cells, of_cells, "cells", folder, gene_names)
     if chosen.weights is None:
-        _run_baseline(chosen, canonical, file, layers, seed)
+        from layerscope.models.baselines import compute_baseline
+
+        _chosen_layers(layers, 0, chosen.name)
+        compute_baseline(chosen.family, canonical, file, chosen.settings, seed)
     else:
         _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
@@ -100,15 +105,6 @@ def embed(
     if obsm and not isinstance(cells, str | Path):
         made.to_obsm(cells)
     return made
-
-
-def _run_baseline(
-    model: ChosenModel, cells: Path, output: Path, layers: str | Sequence[str], seed: int
-) -> None:
-    from layerscope.models.baselines import compute_baseline
-
-    _chosen_layers(layers, 0, model.name)
-    compute_baseline(model.family, cells, output, model.settings, seed)
 
 
 def _run_model(
@@ -157,12 +153,6 @@ def _chosen_layers(layers: str | Sequence[str], n_layers: int, model: str) -> li
     return wanted
 
 
-def _words() -> dict[str, str]:
-    """Keywords beside those that the signature names; perturbations are selected by the task's call alone."""
-    words = {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()}
-    del words["selection"]
-    return words
-
-
-KEYWORDS = _words()
+KEYWORDS = {**keywords.words_of(ExtractionSettings, HOW), **keywords.words_of_cells()}
+del KEYWORDS["selection"]  # perturbations are selected by the task's call alone
 keywords.show(embed, KEYWORDS)

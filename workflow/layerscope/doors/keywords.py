@@ -56,7 +56,8 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     """Settings of the cells among keywords: those that are such, and columns that are named one by one."""
     settings = {name: plain(value) for name, value in given.items() if name in OF_CELLS}
     columns = dict(given.get("columns") or {})
-    columns |= {name: value for name, value in given.items() if name in COLUMNS}
+    of_task = task.column_settings if task else ()  # these name a column themselves: it keeps its name
+    columns |= {name: value for name, value in given.items() if name in COLUMNS and name not in of_task}
     if task is None:
         return settings | ({"columns": columns} if columns else {})
     names = {**{name: name for name in task.column_settings}, **task.keywords}
@@ -95,9 +96,7 @@ def _settings(task: Task, protocol: str) -> type[Settings]:
 def show(function: Callable[..., Any], words: Mapping[str, str]) -> None:
     """Put these keywords into the signature of a function that takes any, and their meaning into its help."""
     signature = inspect.signature(function)
-    own = [
-        entry for entry in signature.parameters.values() if entry.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
+    own = [entry for entry in signature.parameters.values() if entry.kind is not entry.VAR_KEYWORD]
     more = [inspect.Parameter(name, KEYWORD_ONLY, default=Unset()) for name in words]
     function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     text = "\n".join(f"{name}\n    {meaning}" for name, meaning in words.items())

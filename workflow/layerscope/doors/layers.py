@@ -29,17 +29,10 @@ if TYPE_CHECKING:
 class Layers(Mapping[str, npt.NDArray[np.float32]]):
     """Layers of one model over some cells: ``layers["06"]`` is an array of cells x width.
 
-    The arrays lie in an embeddings file and are read when they are asked for. Rows of cells that the model
-    refused are NaN, and :attr:`refused` says why.
+    The arrays lie in an embeddings file (of the workflow, or of :func:`layerscope.embed`) and are read when
+    they are asked for. Rows of cells that the model refused are NaN, and :attr:`refused` says why.
 
-    Parameters
-    ----------
-    path
-        An embeddings file, of the workflow or of :func:`layerscope.embed`.
-    model
-        Name of the model, for scores; the file's own if it is empty.
-    of
-        The model that this one is a control of.
+    ``model`` is the name for scores, the file's own if empty; ``of`` the model that this one is a control of.
     """
 
     def __init__(

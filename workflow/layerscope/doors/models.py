@@ -24,35 +24,17 @@ MIRROR = "LAYERSCOPE_MIRROR"
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenModel:
-    """A model as a call runs it.
-
-    Attributes
-    ----------
-    name
-        For the layers.
-    family
-        Its architecture, or that of the baseline.
-    weights
-        Its release folder; None for a baseline.
-    layers
-        Number of blocks that the checkpoint must have; 0 takes what it has.
-    pooling
-        At the numbered layers; empty for the family's own.
-    settings
-        Of the family, or of the baseline.
-    control, control_seed, of
-        What is taken away from which model, where this is a control.
-    """
+    """A model as a call runs it."""
 
     name: str
-    family: str
-    weights: Path | None = None
-    layers: int = 0
-    pooling: str = ""
+    family: str  # architecture, or that of the baseline
+    weights: Path | None = None  # release folder; None for a baseline
+    layers: int = 0  # blocks that the checkpoint must have; 0 takes what it has
+    pooling: str = ""  # at the numbered layers; empty for the family's own
     settings: Mapping[str, Any] = field(default_factory=dict)
-    control: str = ""
+    control: str = ""  # what is taken away
     control_seed: int = 0
-    of: str = ""
+    of: str = ""  # the model from which it is
 
 
 @cache
@@ -67,22 +49,7 @@ def entries() -> Mapping[str, FoundationModel | Control | Baseline]:
 def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool) -> ChosenModel:
     """Look a model up, and fetch its weights if there is a place to fetch them from and they are not here.
 
-    Parameters
-    ----------
-    name
-        A model of ``config/models.yaml``; with ``weights`` also a family.
-    weights
-        A release folder of the model, in place of the cache.
-    accept_licence
-        Whether the licence of the weights has been read and accepted.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such model, its licence has not been accepted, or it has weights that only a study or
-        the caller can give.
-    SourceError
-        If the weights cannot be fetched.
+    With ``weights``, a release folder in place of the cache, ``name`` may also be a family.
     """
     folder = Path(weights) if weights is not None else None
     is_family = folder is not None and name in FAMILIES and FAMILIES[name].foundation

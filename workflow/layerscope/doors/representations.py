@@ -33,18 +33,11 @@ class Representation:
 
     model: Model
     layers: Mapping[str, Any]
-    names: list[str]
-    """Of the cells, in the order of the rows."""
+    names: list[str]  # of the cells, in the order of the rows
     provenance: Mapping[str, Any]
 
     def layer(self, name: str, cell_ids: pd.Index) -> Layer:
-        """A layer of these cells, in their order.
-
-        Raises
-        ------
-        DataError
-            If it does not hold a vector for each of them.
-        """
+        """A layer of these cells, in their order; a DataError if it lacks a vector for one of them."""
         where = f"{self.model.name}, layer {name}"
         values, names = self.layers[name], self.names
         if isinstance(values, pd.DataFrame) and not isinstance(values.index, pd.RangeIndex):
@@ -82,37 +75,30 @@ def representations(given: Given, cells: Cells, name: str) -> list[Representatio
 
     Keys such as ``layer_07``, ``scgpt_layer_07``, ``07`` or ``official`` are layers: of the model that they
     begin with, else of ``name``. Any other key is a model of its own with the layer ``official``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If there is none, one comes twice, or a key of ``obsm`` does not exist.
     """
     listed = [given] if isinstance(given, Layers | Mapping | str | Path) else list(given)
-    several: list[Representation] = []
+    models: list[Representation] = []
     arrays: dict[str, Any] = {}
-    for one in listed:
-        if isinstance(one, Layers):
-            several.append(_of_layers(one))
-        elif isinstance(one, Path):
-            several.append(_of_layers(Layers(one)))
-        elif isinstance(one, Mapping):
-            arrays |= _once(one, arrays)
-        elif isinstance(one, str):
-            arrays |= _once({one: stored_embedding(cells, one)}, arrays)
+    for layers in listed:
+        if isinstance(layers, Layers | Path):
+            models.append(_of_layers(layers if isinstance(layers, Layers) else Layers(layers)))
+        elif isinstance(layers, Mapping):
+            arrays |= _once(layers, arrays)
+        elif isinstance(layers, str):
+            arrays |= _once({layers: stored_embedding(cells, layers)}, arrays)
         else:
             raise ConfigError(
-                f"layers: found a {type(one).__name__}; expected the result of embed, a mapping of arrays or "
-                "names of arrays in obsm"
+                f"layers: found a {type(layers).__name__}; expected the result of embed, a mapping of arrays "
+                "or names of arrays in obsm"
             )
-    several += _of_arrays(arrays, cells, name) if arrays else []
-    names = [one.model.name for one in several]
+    models += _of_arrays(arrays, cells, name) if arrays else []
+    names = [representation.model.name for representation in models]
     twice = [model for model in names if names.count(model) > 1]
     if not names:
         raise ConfigError("layers: none are given")
     if twice:
         raise ConfigError(f"layers: the model {twice[0]!r} comes twice; give one of them another name")
-    return several
+    return models
 
 
 def _once(more: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -138,16 +124,14 @@ def _of_arrays(arrays: Mapping[str, Any], cells: Cells, name: str) -> list[Repre
         if layer in models[model]:
             raise ConfigError(f"layers: layer {layer} of {model} comes twice, the second time as {key!r}")
         models[model][layer] = values
-    names = names_of(cells)
-    return [_of_array(model, layers, names) for model, layers in models.items()]
-
-
-def _of_array(name: str, layers: Mapping[str, Any], names: list[str]) -> Representation:
-    n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
-    family = name if name in FAMILIES and not FAMILIES[name].foundation else ""
-    model = Model(name, "foundation" if n_layers else "baseline", n_layers)
-    ordered = {layer: layers[layer] for layer in sorted(layers)}
-    return Representation(model, ordered, names, {"model": name, "n_layers": n_layers, "family": family})
+    cell_ids, representations = names_of(cells), []
+    for name, layers in models.items():
+        n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
+        family = name if name in FAMILIES and not FAMILIES[name].foundation else ""
+        about = {"model": name, "n_layers": n_layers, "family": family}
+        known = Model(name, "foundation" if n_layers else "baseline", n_layers)
+        representations.append(Representation(known, dict(sorted(layers.items())), cell_ids, about))
+    return representations
 
 
 def model_and_layer(key: str, name: str) -> tuple[str, str]:
@@ -173,13 +157,8 @@ def _checked(model: str, key: str) -> str:
 
 def described(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
     """Models as figures want them described."""
-    return {
-        model.name: {
-            "kind": model.kind,
-            "layers": model.n_layers,
-            "control": model.control,
-            "of": model.of,
-            "title": model.name,
-        }
-        for model in models
-    }
+    described = {}
+    for model in models:
+        about = {"kind": model.kind, "layers": model.n_layers, "control": model.control, "of": model.of}
+        described[model.name] = about | {"title": model.name}
+    return described

@@ -227,8 +227,4 @@ class Scoring:
         )
 
 
-def _words() -> dict[str, str]:
-    return {**keywords.words_of_tasks(), **keywords.words_of_cells()}
-
-
-keywords.show(score, _words())
+keywords.show(score, {**keywords.words_of_tasks(), **keywords.words_of_cells()})

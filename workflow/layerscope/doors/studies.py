@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope import layout
-from layerscope.doors.catalogues import download_bytes, weights_here
+from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import ModelRun
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
@@ -27,13 +27,7 @@ DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]{0,2}n[a-zA-Z]{0,2}")
 
 
 def read(path: str | Path) -> Study:
-    """The study of a file, over the catalogues that the workflow brings.
-
-    Raises
-    ------
-    ConfigError
-        If the file, or what it says, is wrong.
-    """
+    """The study of a file, over the catalogues that the workflow brings; a ConfigError if it is wrong."""
     return study_of(read_study(path))
 
 
@@ -55,13 +49,7 @@ def merged(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
 
 
 def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
-    """Run a study in the current folder; Snakemake's exit status.
-
-    Raises
-    ------
-    ConfigError
-        If Snakemake is not installed.
-    """
+    """Run a study in the current folder by Snakemake, which must be installed; its exit status."""
     if importlib.util.find_spec("snakemake") is None:
         raise ConfigError("run: Snakemake is not installed; pip install 'layerscope[workflow]', or snakemake")
     words = ["--snakefile", str(repository() / "Snakefile"), "--configfile", str(study), *arguments]
@@ -105,18 +93,7 @@ def _cells(study: Study, condition: str) -> dict[str, Any]:
 
 
 def _model_run(study: Study, condition: str, model: str, cells: Mapping[str, Any]) -> ModelRun:
-    entry = study.foundation(model)
-    trained = study.trained_model(model)
-    place = weights_here(model, entry)
+    entry, place = study.foundation(model), weights_here(model, study.foundation(model))
     here = place == "study" or (place == "cache" and named_cache() is not None)
-    fetched = model == trained and not here
-    length = entry.set.get("max_length")
-    return ModelRun(
-        name=f"{condition}, {model}",
-        network=entry.network,
-        layers=entry.layers,
-        max_length=int(length) if length else None,
-        bytes_per_number=2 if study.extraction.store == "float16" else 4,
-        download=download_bytes(entry) if fetched and entry.weights.fetch else 0,
-        **cells,
-    )
+    fetched = model == study.trained_model(model) and not here
+    return model_run(f"{condition}, {model}", entry, fetched, study.extraction.store, **cells)

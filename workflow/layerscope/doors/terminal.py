@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from layerscope.cells.fit import fit
-from layerscope.doors.catalogues import download_bytes, weights_here
-from layerscope.doors.cost import ModelRun, cost_lines, measured
+from layerscope.doors.catalogues import model_run, weights_here
+from layerscope.doors.cost import cost_lines, measured
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
@@ -45,26 +45,22 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
     if not isinstance(network, FoundationModel):
         return []
     cells = describe(file)
-    way = fit(FAMILIES[network.family], cells.values, cells.genes.var)
-    if way.gene_names and not {"gene_names", "genes"} & set(options):
+    way = fit(FAMILIES[network.family], cells.values, cells.genes.var, species=network.species)
+    if way.orthologs and "orthologs" not in options:
         raise ConfigError(
-            f"{file}: {model} needs names of genes that the file lacks: "
-            f"--gene-names {way.gene_names} fetches them"
+            f"{file}: mouse genes, and {model} knows human ones: take these by their orthologs, "
+            f"--set 'orthologs={{table: {way.orthologs}}}', or another model (layerscope models)"
         )
-    most = options.get("max_cells") or len(cells.cell_ids)
-    length = network.set.get("max_length")
-    here = options.get("weights") is not None or weights_here(trained, network) == "cache"
-    run = ModelRun(
-        name=model,
-        network=network.network,
-        layers=network.layers,
-        max_length=int(length) if length else None,
-        n_cells=min(most, len(cells.cell_ids)),
-        genes_detected=cells.genes_detected,
-        bytes_per_number=2 if options.get("store") == "float16" else 4,
-        download=0 if here or not network.weights.fetch else download_bytes(network),
-    )
-    return cost_lines([run], measured(options.get("device", "auto")))
+    names = []
+    if way.gene_names and not {"gene_names", "genes"} & set(options):
+        names = [
+            f"{file} lacks the names of genes that {model} knows: --gene-names {way.gene_names} is taken"
+        ]
+    n_cells = min(options.get("max_cells") or len(cells.cell_ids), len(cells.cell_ids))
+    fetched = options.get("weights") is None and weights_here(trained, network) != "cache"
+    about = {"n_cells": n_cells, "genes_detected": cells.genes_detected}
+    run = model_run(model, network, fetched, options.get("store", ""), **about)
+    return names + cost_lines([run], measured(options.get("device", "auto")))
 
 
 def score(

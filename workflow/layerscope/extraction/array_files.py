@@ -28,8 +28,7 @@ from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
-ONLY = ""
-"""Name of the array of a file that has one and no name for it."""
+ONLY = ""  # name of the array of a file that has one and no name for it
 SHOWN = 20
 
 
@@ -64,8 +63,9 @@ class ArrayFile(ABC):
             values = self._values(name)
         values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
         if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":
+            which = f"array {name!r}" if name else "the array"
             raise DataError(
-                f"{self._array(name)} has the shape {values.shape} and holds {values.dtype}; expected "
+                f"{self.path}: {which} has the shape {values.shape} and holds {values.dtype}; expected "
                 "numbers, a row for each cell"
             )
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
@@ -83,9 +83,6 @@ class ArrayFile(ABC):
             raise DataError(
                 f"{self.path}: no column {self.column!r} of cells' names; there are {listed(columns)}"
             )
-
-    def _array(self, name: str) -> str:
-        return f"{self.path}: array {name!r}" if name else f"{self.path}: the array"
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -276,13 +273,7 @@ FORMATS: dict[str, type[ArrayFile]] = {
 
 
 def open_arrays(path: str | Path, column: str | None = None) -> ArrayFile:
-    """The file as its ending says.
-
-    Raises
-    ------
-    ConfigError
-        If nothing here reads such files.
-    """
+    """The file as its ending says; a ConfigError if nothing here reads such files."""
     for ending, kind in FORMATS.items():
         if str(path).lower().rstrip("/").endswith(ending):
             return kind(path, column)
@@ -292,10 +283,7 @@ def open_arrays(path: str | Path, column: str | None = None) -> ArrayFile:
 def layer_places(file: ArrayFile, places: Mapping[str, str]) -> dict[str, str]:
     """Layer names, in order, to the names of their arrays, a pattern filled in; named arrays go before it.
 
-    Raises
-    ------
-    DataError
-        If the file lacks an array, or the pattern fits none, one that is no layer, or two of one layer.
+    A DataError if one is missing, or the pattern fits none, one that is no layer, or two of one layer.
     """
     named = {layer: place for layer, place in places.items() if layer != PATTERN}
     for place in named.values():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,8 @@ class Window:
     @property
     def refused(self) -> dict[int, str]:
         """Row to reason, of the cells that cannot be represented."""
-        return {
-            int(row): reason for row, reason in zip(self.rows, self.sentences.refused, strict=True) if reason
-        }
+        reasons = zip(self.rows.tolist(), self.sentences.refused, strict=True)
+        return {row: reason for row, reason in reasons if reason}
 
     def by_length(self) -> npt.NDArray[np.int64]:
         """Indices of the cells that are not refused, longest first: what does not fit shows at once."""
@@ -36,12 +36,14 @@ def joined(parts: Iterable[tuple[npt.NDArray[np.int64], Sentences]]) -> Window:
     """Put parts of a window together."""
     rows, sentences = zip(*parts, strict=True)
     lengths = np.concatenate([part.lengths for part in sentences])
+
+    def of_all(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: np.concatenate([of[name] for of in values]) for name in values[0]}
+
     together = Sentences(
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        tokens={
-            name: np.concatenate([part.tokens[name] for part in sentences]) for name in sentences[0].tokens
-        },
-        cells={name: np.concatenate([part.cells[name] for part in sentences]) for name in sentences[0].cells},
+        tokens=of_all([part.tokens for part in sentences]),
+        cells=of_all([part.cells for part in sentences]),
         refused=[reason for part in sentences for reason in part.refused],
         shortened=np.concatenate([part.shortened for part in sentences]),
     )

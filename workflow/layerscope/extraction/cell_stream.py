@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,12 @@ from scipy import sparse
 from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
-from layerscope.cells.guard import ACCEPTED, StreamGuard, admit, admit_unlogged, judge, words
+from layerscope.cells.genes import identify, organism
+from layerscope.cells.guard import ACCEPTED, SAMPLE, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
-from layerscope.cells.h5ad_file import (
-    RowNames,
-    column_names,
-    read_column,
-    read_index,
-    readable_table,
-)
+from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, RowMatrix, stored_rows
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, sample_rows, stored_rows
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
@@ -47,23 +43,8 @@ WANTED = {"counts": "raw counts", "log_normalised": "logarithms of normalised co
 class CellStream:
     """Cells of a file, matched with a model's vocabulary and read a stretch of rows at a time.
 
-    Parameters
-    ----------
-    path
-        Any h5ad file; canonical cells say in their provenance what their values are.
-    model
-        Says which genes it knows and what values it takes.
-    matrix
-        ``X``, ``raw`` or ``layers/NAME``.
-    values
-        What the matrix holds, ``counts`` or ``log_normalised``, where the file does not say.
-    gene_column
-        The column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
-
-    Raises
-    ------
-    DataError, ConfigError
-        If the file is not whole, lacks what is named, or holds no gene or no values that the model takes.
+    ``matrix`` is ``X``, ``raw`` or ``layers/NAME``, ``values`` what it holds where the file does not say, and
+    ``gene_column`` the column of ``var`` (or ``var_names``) with the gene names, if not to be found out.
     """
 
     def __init__(
@@ -88,7 +69,10 @@ class CellStream:
         """Find what is needed in the file, which is open."""
         self._name = self._matrix(matrix)
         var_name = self._name.replace("X", "var") if matrix == "raw" else "var"
-        self._demand_tables("obs", var_name)
+        for name in ("obs", var_name):
+            if name not in self._file:
+                parts = ", ".join(self._file) or "nothing"
+                raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
         self._rows: RowMatrix = stored_rows(self._file[self._name])
         if self._rows.dtype.kind not in "biuf":
             raise DataError(f"{self.path}: {self._name}: holds {self._rows.dtype}, no numbers")
@@ -118,6 +102,15 @@ class CellStream:
     def __len__(self) -> int:
         return len(self.cell_ids)
 
+    def share_known(self) -> float:
+        """Share of the counts of a sample of cells that are of genes that the model knows; 1 if none."""
+        known, total = 0.0, 0.0
+        for _, block in self._rows.blocks(sample_rows(len(self), SAMPLE)):
+            values = np.maximum(np.nan_to_num(block.data.astype(np.float64), posinf=0.0), 0.0)
+            total += values.sum()
+            known += values[self.match.index[block.indices] >= 0].sum()
+        return float(known / total) if total else 1.0
+
     def _matrix(self, matrix: str) -> str:
         """The name in the file of the matrix that was asked for."""
         names = {matrix_key(name): name for name in matrices(self._file)}
@@ -126,12 +119,6 @@ class CellStream:
                 f"{self.path}: no matrix {matrix!r}; {among(matrix, names)}. Choose with --set matrix=NAME"
             )
         return names[matrix]
-
-    def _demand_tables(self, *names: str) -> None:
-        for name in names:
-            if name not in self._file:
-                parts = ", ".join(self._file) or "nothing"
-                raise DataError(f"{self.path}: not a whole h5ad file: it has no {name!r}, but {parts}")
 
     def _demand_names(self, n_cells: int, n_genes: int) -> None:
         n_rows, n_columns = self._rows.shape
@@ -148,10 +135,7 @@ class CellStream:
     def blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], CellBlock]]:
         """Yield ``rows`` (ascending) part by part: row numbers, and their cells over the model's vocabulary.
 
-        Raises
-        ------
-        DataError
-            At a value that is negative, not finite, or not what the file is said to hold.
+        A DataError at a value that is negative, not finite, or not what the file is said to hold.
         """
         for part, block in self._rows.blocks(rows):
             self._guard.check(part, block)
@@ -230,9 +214,9 @@ class CellStream:
     def _optional(self) -> list[str]:
         """The optional columns of ``obs`` that are there."""
         present = column_names(self._file["obs"])
-        for name in self._model.optional_obs_columns:
-            if name not in present:
-                log.warning("%s has no obs[%r], which the model would use", self.path, name)
+        for name, instead in self._model.optional_obs_columns.items():
+            if name not in present and instead:
+                log.warning("%s has no obs[%r]: the model takes %s", self.path, name, instead)
         return [name for name in self._model.optional_obs_columns if name in present]
 
     def _obs_column(self, name: str) -> npt.NDArray[Any] | pd.Categorical:
@@ -244,6 +228,15 @@ class CellStream:
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
         return pd.Categorical(_texts(column))
+
+
+def organism_of(path: Path) -> str:
+    """Species of a file of cells by the names of its genes: ``human``, ``mouse`` or ``unknown``."""
+    with closing(open_compressed(path)) as file:
+        if "var" not in file:
+            return "unknown"
+        table, _ = readable_table(file["var"])
+        return organism(identify(read_index(file["var"]), table, {}, str(path)))
 
 
 def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:

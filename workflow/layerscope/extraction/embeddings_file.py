@@ -60,9 +60,9 @@ def cells_of_block(cell_bytes: int) -> int:
 def read_layer(path: str | Path, layer: str) -> Layer:
     """Read one layer: ``"00"``, ``"01"`` ... or ``"official"``."""
     with _opened(path) as file:
-        matrix = _rows(file, path, layer, slice(None))
+        matrix = _rows(file, path, layer, slice(None)).astype(np.float32, copy=False)
         cell_ids, refused = _cells(file)
-        return Layer(cell_ids, matrix.astype(np.float32, copy=False), _provenance(file, path), refused)
+        return Layer(cell_ids, matrix, _provenance(file, path), refused)
 
 
 def read_cells(path: str | Path) -> tuple[list[str], list[str]]:
@@ -109,13 +109,12 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{path}: not a whole HDF5 file ({error}); {REMEDY}") from error
     with file:
-        places = (f"uns/{PROVENANCE}", "obsm", f"obs/{REFUSED}")
-        missing = [place for place in places if place not in file]
-        if missing:
-            raise DataError(
-                f"{path}: not an embeddings file: {missing[0]} is missing; name what extract_layers.py or "
-                "compute_baseline.py wrote, and if this is it, extract again"
-            )
+        for place in (f"uns/{PROVENANCE}", "obsm", f"obs/{REFUSED}"):
+            if place not in file:
+                raise DataError(
+                    f"{path}: not an embeddings file: {place} is missing; name what extract_layers.py or "
+                    "compute_baseline.py wrote, and if this is it, extract again"
+                )
         yield file
 
 

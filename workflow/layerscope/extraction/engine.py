@@ -22,17 +22,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 from layerscope.errors import ModelError
 from layerscope.extraction.batches import Window, first_within, joined
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.extraction.partial_run import Finished, PartialRun
-from layerscope.extraction.progress import progress_of
 from layerscope.models.base import FoundationModel, TokenBatch, pack
 from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_LINES = 10.0
 WINDOW_CELLS = 2048
 TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
@@ -55,7 +56,7 @@ class Engine:
         with (
             ThreadPoolExecutor(1, "reader") as reader,
             ThreadPoolExecutor(1, "writer") as writer,
-            progress_of(int((~done).sum())) as progress,
+            _progress_of(int((~done).sum())) as progress,
         ):
             writing: Future[None] | None = None
             for window in _ahead(reader, self, _windows(self.partial.cells, done)):
@@ -111,8 +112,9 @@ class Engine:
                 for column in self.partial.columns
             }
         for name, matrix in layers.items():
-            if not np.isfinite(matrix).all():
-                cell = self.stream.cell_ids[window.rows[cells[~np.isfinite(matrix).all(axis=1)][0]]]
+            finite = np.isfinite(matrix).all(axis=1)
+            if not finite.all():
+                cell = self.stream.cell_ids[window.rows[cells[~finite][0]]]
                 raise ModelError(
                     f"layer {name} of cell {cell!r} is not finite: {self._why_not_finite(matrix)}"
                 )
@@ -131,10 +133,16 @@ class Engine:
         )
 
     def _pooled(self, batch: TokenBatch) -> Iterator[tuple[str, torch.Tensor]]:
+        wanted = {column.layer for column in self.partial.columns}
+        numbers = {int(layer) for layer in wanted if layer != OFFICIAL}
+        last = max(numbers | ({self.model.official_layer} if OFFICIAL in wanted else set()))
         for layer, hidden in self.model.layers(batch):
-            yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
-            if layer == self.model.official_layer:
+            if layer in numbers:
+                yield f"{layer:02d}", self.model.pool(hidden, batch, self.pooling)
+            if layer == self.model.official_layer and OFFICIAL in wanted:
                 yield OFFICIAL, self.model.official(hidden, batch)
+            if layer == last:
+                return  # the blocks after it are not run
 
     def _halve(self, error: RuntimeError, n_cells: int, longest: int) -> None:
         """Halve the budget if memory did not suffice; anything else is raised again."""
@@ -161,11 +169,30 @@ def _ahead(
     reader: ThreadPoolExecutor, engine: Engine, windows: Iterable[npt.NDArray[np.int64]]
 ) -> Iterator[Window]:
     """Yield windows of cells, the next one being read while one is used."""
-    coming: Future[Window] | None = None
+    coming: list[Future[Window]] = []
     for rows in windows:
-        following = reader.submit(engine.read, rows)
-        if coming is not None:
-            yield coming.result()
-        coming = following
-    if coming is not None:
-        yield coming.result()
+        coming.append(reader.submit(engine.read, rows))
+        if len(coming) > 1:
+            yield coming.pop(0).result()
+    for window in coming:
+        yield window.result()
+
+
+class _LogLines:
+    """A stream whose lines go to the log."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            log.info("%s", text.strip())
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+def _progress_of(n_cells: int) -> tqdm:
+    """One line of the log now and then; a bar where nobody keeps a log (a notebook, say)."""
+    if not log.isEnabledFor(logging.INFO):
+        return tqdm(total=n_cells, unit=" cells")
+    form = "{n_fmt} of {total_fmt} cells in {elapsed}, {rate_fmt}, {remaining} left"
+    options = {"file": _LogLines(), "mininterval": SECONDS_BETWEEN_LINES, "bar_format": form}
+    return tqdm(total=n_cells, unit=" cells", **options)

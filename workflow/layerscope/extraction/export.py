@@ -31,13 +31,6 @@ def export_layer(embeddings: Path, cells: Path, layer: str, output: Path) -> Non
     output
         AnnData: cells x dimensions, float32, ``obs`` as in ``cells``, provenance in ``uns["layerscope"]``.
         Refused cells, which have no representation, are left out.
-
-    Raises
-    ------
-    DataError
-        If a file or the layer is missing, or the two files are not of the same cells.
-    ConfigError
-        If the output is one of the two files.
     """
     from anndata import AnnData
 
@@ -50,13 +43,8 @@ def export_layer(embeddings: Path, cells: Path, layer: str, output: Path) -> Non
     accepted = np.array([not reason for reason in embedding.refused], dtype=bool)
     if not accepted.all():
         log.warning("refused cells that are left out: %d", int((~accepted).sum()))
-    names = pd.Index([f"dimension_{i}" for i in range(embedding.matrix.shape[1])])
-    provenance = {**embedding.provenance, "layer": layer}
-    exported = AnnData(
-        embedding.matrix[accepted],
-        obs=obs[accepted],
-        var=pd.DataFrame(index=names),
-        uns={PROVENANCE: json.dumps(provenance, indent=1, sort_keys=True)},
-    )
+    var = pd.DataFrame(index=[f"dimension_{i}" for i in range(embedding.matrix.shape[1])])
+    provenance = json.dumps({**embedding.provenance, "layer": layer}, indent=1, sort_keys=True)
+    exported = AnnData(embedding.matrix[accepted], obs[accepted], var, uns={PROVENANCE: provenance})
     with whole(output) as scratch:
         exported.write_h5ad(scratch)

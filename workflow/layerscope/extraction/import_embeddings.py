@@ -75,13 +75,6 @@ def import_embeddings(
         The file to make.
     trained_on
         What the model was trained on, for the provenance.
-
-    Raises
-    ------
-    ConfigError
-        If nothing says which cells the rows are, or no such format is read.
-    DataError
-        If the file is damaged, lacks an array, names a cell twice, or too few cells match.
     """
     given = EmbeddingsFile.read(source, "--source")
     paths = [given.path, *([given.cells] if given.cells else [])]
@@ -100,19 +93,21 @@ def import_embeddings(
         widths[layer] = values.shape[1]
         finite = np.isfinite(values).all(axis=1)
         refused |= dict.fromkeys(np.flatnonzero(~finite & match.present).tolist(), NOT_FINITE)
-    _demand_few(
-        len(refused),
-        len(cell_ids),
-        "prepared cells have no embedding",
-        given.path,
-        "max_missing",
-        max_missing,
+    counts, n_cells = Counter(refused.values()), len(cell_ids)
+    limits = (
+        ("max_missing", max_missing, len(refused), n_cells, "prepared cells have no embedding"),
+        ("max_surplus", max_surplus, match.n_surplus, len(names), "cells are none of the prepared"),
     )
-    _demand_few(
-        match.n_surplus, len(names), "cells are none of the prepared", given.path, "max_surplus", max_surplus
-    )
-    counts = Counter(refused.values())
-    _tell(given.path, len(cell_ids), counts, match.n_surplus)
+    for key, most, number, of, what in limits:
+        if number > most * of:
+            raise DataError(
+                f"{given.path}: {number:,} of {of:,} {what}, more than the share {key}: {most:g} allows; are "
+                f"these the same cells? If so, set {key}: {math.ceil(1000 * number / of) / 1000:g} or more"
+            )
+    log.info("%s: %d of %d prepared cells have an embedding", given.path, n_cells - len(refused), n_cells)
+    for reason, number in sorted(counts.items()):
+        log.warning("%s: %d of %d prepared cells are left out: %s", given.path, number, n_cells, reason)
+    log.info("%s: cells that are none of the prepared ones: %d", given.path, match.n_surplus)
     n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
     provenance = {
         "model": model,
@@ -167,13 +162,7 @@ def _blocks(
 
 
 def match_cells(cell_ids: Sequence[str], names: Sequence[str], where: str, cells: str) -> Match:
-    """Find prepared cells in a file by their names.
-
-    Raises
-    ------
-    DataError
-        If the file names a cell twice, or none of the cells.
-    """
+    """Find prepared cells in a file by their names; a DataError if it names one twice, or none of them."""
     places = {name: row for row, name in enumerate(names)}
     if len(places) < len(names):
         twice, n_times = Counter(names).most_common(1)[0]
@@ -186,23 +175,6 @@ def match_cells(cell_ids: Sequence[str], names: Sequence[str], where: str, cells
             "'column'"
         )
     return Match(rows, len(names) - int((rows >= 0).sum()))
-
-
-def _demand_few(number: int, of: int, what: str, path: str, key: str, most: float) -> None:
-    if number > most * of:
-        raise DataError(
-            f"{path}: {number:,} of {of:,} {what}, more than the share {key}: {most:g} allows; are these the "
-            f"same cells? If so, set {key}: {math.ceil(1000 * number / of) / 1000:g} or more"
-        )
-
-
-def _tell(path: str, n_cells: int, counts: Mapping[str, int], n_surplus: int) -> None:
-    """Log what was matched and what was not."""
-    n_refused = sum(counts.values())
-    log.info("%s: %d of %d prepared cells have an embedding", path, n_cells - n_refused, n_cells)
-    for reason, number in sorted(counts.items()):
-        log.warning("%s: %d of %d prepared cells are left out: %s", path, number, n_cells, reason)
-    log.info("%s: cells that are none of the prepared ones: %d", path, n_surplus)
 
 
 def _examples(names: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,16 @@ import numpy as np
 import torch
 
 from layerscope import __version__
+from layerscope.command_line import KNOWN_COUNTS
 from layerscope.errors import ConfigError, ModelError
-from layerscope.extraction.cell_stream import CellStream
+from layerscope.extraction.cell_stream import CellStream, organism_of
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine
 from layerscope.extraction.partial_run import Column, PartialRun
 from layerscope.files import refuse_overwriting
 from layerscope.models.base import FoundationModel
 from layerscope.models.catalogue import implementation
-from layerscope.models.controls import VALUES_PERMUTED, apply_control, permute_values
+from layerscope.models.controls import CHANGES, apply_control
 from layerscope.models.integrity import demand_checksum, digest, files_read
 from layerscope.models.settings import STREAM_SETTINGS, Settings
 from layerscope.sources.manifest import read_manifest
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TRAINING = "provenance.json"
+EXPECTED_SHARE = 0.5  # of the counts, in genes that the model knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Extraction:
     family: str  # a foundation family of layerscope.models.catalogue
     name: str = ""  # of the model, for the log and the provenance
     layers: int = 0  # that the checkpoint must have; 0 takes what it has
+    up_to: int = 0  # the last block to run; 0 runs all
     pooling: str = ""  # at the numbered layers; empty for the family's own default
     dtype: str = "float32"  # of the blocks' matrices: float32, bfloat16 or float16
     stored_dtype: str = "float32"  # of the file: float32 or float16
@@ -70,18 +72,12 @@ def extract(
     cells
         Any h5ad file.
     output
-        The embeddings file (see :mod:`layerscope.extraction.embeddings_file`). While the run goes on, what is
-        finished is kept in a hidden folder beside it.
+        The embeddings file; while the run goes on, what is finished is in a hidden folder beside it.
     job
         What and how.
     shard
         ``(2, 5)`` runs the second of five nearly equal stretches of the cells, and the file holds these
         alone; :func:`layerscope.extraction.merge.merge` joins all five.
-
-    Raises
-    ------
-    ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
     refuse_overwriting(output, cells)
@@ -125,12 +121,9 @@ class Run:
         identity = {**self.identity, "cells": [cells.start, cells.stop]}
         with PartialRun(folder, identity, self.columns, cells) as partial_run:
             Engine(self.model, self.stream, partial_run, self.pooling, self.device, self.budget).run()
-            provenance = {
-                **self.provenance,
-                "n_refused": len(partial_run.refused),
-                "refused": dict(sorted(Counter(partial_run.refused.values()).items())),
-                "n_shortened": partial_run.n_shortened,
-            }
+            reasons = dict(sorted(Counter(partial_run.refused.values()).items()))
+            counts = {"n_refused": len(partial_run.refused), "refused": reasons}
+            provenance = self.provenance | counts | {"n_shortened": partial_run.n_shortened}
             refused = {row - cells.start: reason for row, reason in partial_run.refused.items()}
             cell_ids = self.stream.cell_ids[cells.start : cells.stop]
             write_embeddings(output, cell_ids, partial_run.blocks(), provenance, refused)
@@ -152,7 +145,13 @@ def log_counts(provenance: Mapping[str, Any]) -> None:
 
 def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     """Load a model and open a file of cells; parameters and errors as those of :func:`extract`."""
-    _demand_folder(weights)
+    if not weights.is_dir():
+        reason = (
+            "a file; expected the folder of the release that it is in"
+            if weights.is_file()
+            else "no such folder"
+        )
+        raise ConfigError(f"--weights {weights}: {reason}")
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("highest")  # images of NVIDIA's ask for TF32, three digits, elsewhere
@@ -161,16 +160,22 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
         if (weights / name).is_file():
             demand_checksum(weights / name, known, "--sha256")
     with files_read() as files:
-        model = _model(weights, job)
-    pooling = _pooling(model, job.pooling)
+        model = _model(weights, job, organism_of(cells))
+    pooling = job.pooling or model.default_pooling
+    model.demand_pooling(pooling)
     stream = CellStream(cells, model, **_stream_settings(job.settings))
-    if job.control == VALUES_PERMUTED:
-        stream.change = partial(permute_values, seed=job.control_seed)
+    if job.control in CHANGES:
+        change = CHANGES[job.control]
+        stream.change = lambda block: change(block, job.control_seed)
     log.info("%s", stream.match.summary)
     if stream.match.warning:
         log.warning("%s", stream.match.warning)
-    columns = _columns(model, pooling, np.dtype(job.stored_dtype))
+    share = stream.share_known()
+    if share < EXPECTED_SHARE:
+        log.warning("%.0f%% %s", 100 * share, KNOWN_COUNTS)
+    columns = _columns(model, pooling, np.dtype(job.stored_dtype), job.up_to or model.n_layers)
     provenance = _provenance(model, stream, job, pooling, device)
+    provenance["share_of_counts_known"] = round(share, 4)
     provenance["weights"] = {os.path.relpath(path, weights): _origin(path) for path in sorted(files)}
     model.set_precision(DTYPES[job.dtype])
     model.module.eval().to(device)
@@ -190,22 +195,20 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     )
 
 
-def _demand_folder(weights: Path) -> None:
-    if weights.is_file():
-        raise ConfigError(f"--weights {weights}: a file; expected the folder of the release that it is in")
-    if not weights.is_dir():
-        raise ConfigError(f"--weights {weights}: no such folder")
-
-
-def _model(weights: Path, job: Extraction) -> FoundationModel:
+def _model(weights: Path, job: Extraction, organism: str) -> FoundationModel:
     settings = {name: value for name, value in job.settings.items() if name not in STREAM_SETTINGS}
     model: FoundationModel = implementation(job.family).load(
-        weights, Settings(settings, job.family), job.seed
+        weights, Settings(settings, job.family, organism), job.seed
     )
     if job.layers and job.layers != model.n_layers:
         raise ModelError(
             f"{model.weights}: the checkpoint has {model.n_layers} layers, but --layers (in a study, the "
             f"model's `layers`) says {job.layers}; correct it, or name other weights"
+        )
+    if job.up_to > model.n_layers:
+        raise ConfigError(
+            f"--up-to {job.up_to} (in a study, the model's `up_to`): the checkpoint {model.weights} has "
+            f"{model.n_layers} layers; expected 1 to {model.n_layers}"
         )
     if job.control:
         apply_control(model, job.control, job.control_seed)
@@ -223,17 +226,11 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
-def _pooling(model: FoundationModel, name: str) -> str:
-    name = name or model.default_pooling
-    model.demand_pooling(name)
-    return name
-
-
-def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any]) -> list[Column]:
-    """The layers as they are stored."""
+def _columns(model: FoundationModel, pooling: str, dtype: np.dtype[Any], up_to: int) -> list[Column]:
+    """The layers as they are stored: the official embedding only where it is made of a block that is run."""
     widths = model.widths(pooling)
-    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(model.n_layers + 1)]
-    return [*numbered, Column(OFFICIAL, widths[1], dtype)]
+    numbered = [Column(f"{layer:02d}", widths[0], dtype) for layer in range(up_to + 1)]
+    return [*numbered, *([Column(OFFICIAL, widths[1], dtype)] if model.official_layer <= up_to else [])]
 
 
 def _provenance(
@@ -245,6 +242,7 @@ def _provenance(
         **{name: getattr(job, name) for name in of_job},
         "model": job.name or job.family,
         "n_layers": model.n_layers,
+        **({"up_to": job.up_to} if 0 < job.up_to < model.n_layers else {}),
         "hidden_size": model.hidden_size,
         "pooling": pooling,
         "official_pooling": model.official_pooling,
@@ -252,7 +250,7 @@ def _provenance(
         "device": device.type,
         "weights_sha256": digest(model.weights),
         "vocabulary_sha256": hashlib.sha256("\n".join(model.vocabulary.genes).encode()).hexdigest(),
-        "trained_on": _trained_on(model.weights.parent),
+        "trained_on": _trained_on(model.weights.with_name(TRAINING)),
         "values": stream.values,
         "cells": {name: stream.provenance.get(name, "") for name in ("condition", "dataset")},
         "n_cells": len(stream),
@@ -272,9 +270,6 @@ def _origin(path: Path) -> dict[str, str]:
     return {"sha256": digest(path)} | origin
 
 
-def _trained_on(weights: Path) -> str:
-    """What a checkpoint says of its own training, in an optional ``provenance.json`` beside the weights."""
-    path = weights / TRAINING
-    if not path.is_file():
-        return ""
-    return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", ""))
+def _trained_on(path: Path) -> str:
+    """What a checkpoint says of its own training, in an optional file beside the weights."""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("trained_on", "")) if path.is_file() else ""

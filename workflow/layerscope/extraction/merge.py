@@ -30,13 +30,6 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> None:
         Files that :func:`layerscope.extraction.job.extract` made, first stretch to last.
     output
         The embeddings file to make.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or was made in another way than the others, or if cells are missing.
-    ConfigError
-        If the output is one of the shards.
     """
     refuse_overwriting(output, *shards)
     provenances = [read_provenance(path) for path in shards]
@@ -53,26 +46,17 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> None:
     cell_ids, reasons = (list(chain(*parts)) for parts in zip(*map(read_cells, shards), strict=True))
     n_cells = provenances[0]["n_cells"]
     if len(cell_ids) != n_cells:
-        raise DataError(
-            f"{shards[0]} and {len(shards) - 1} others hold {len(cell_ids)} of {n_cells} cells; "
-            "give every shard"
-        )
-    write_embeddings(
-        output,
-        cell_ids,
-        chain.from_iterable(map(read_blocks, shards)),
-        provenances[0] | added_counts(provenances),
-        {row: reason for row, reason in enumerate(reasons) if reason},
-    )
+        which = f"{shards[0]} and {len(shards) - 1} others"
+        raise DataError(f"{which} hold {len(cell_ids)} of {n_cells} cells; give every shard")
+    refused = {row: reason for row, reason in enumerate(reasons) if reason}
+    blocks = chain.from_iterable(map(read_blocks, shards))
+    write_embeddings(output, cell_ids, blocks, provenances[0] | added_counts(provenances), refused)
 
 
 def added_counts(provenances: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What provenances count over cells, of all stretches together."""
+    n_refused, n_shortened = (sum(of[name] for of in provenances) for name in ("n_refused", "n_shortened"))
     reasons: Counter[str] = Counter()
     for provenance in provenances:
         reasons.update(provenance["refused"])
-    return {
-        "n_refused": sum(provenance["n_refused"] for provenance in provenances),
-        "refused": dict(sorted(reasons.items())),
-        "n_shortened": sum(provenance["n_shortened"] for provenance in provenances),
-    }
+    return {"n_refused": n_refused, "refused": dict(sorted(reasons.items())), "n_shortened": n_shortened}

@@ -23,6 +23,9 @@ poolings, each family's default first (docs/models.md says what each is):
   geneformer        V2: cls, mean_genes, mean, max; V1: mean_genes, mean, max
   transcriptformer  official, mean, mean_genes, max
   uce               cls, mean, max
+  nicheformer       official, mean, mean_genes
+  state_se          cls, mean, mean_genes, max
+  scconcept         cls, mean_genes, mean, max
 
 the layer official, which is written whatever the pooling: the cell embedding that the model's owners publish
   scfoundation      after the final norm: S, T, maximum and mean over genes (or, official=max, maximum of all)
@@ -31,6 +34,9 @@ the layer official, which is written whatever the pooling: the cell embedding th
   geneformer        after the second to last block: V2 the cell token, V1 the mean over genes
   transcriptformer  after the last block: sum over start token and genes, divided by the length limit
   uce               decoder of the cell token, divided by its L2 norm
+  nicheformer       after the last block: mean over genes and filling
+  state_se          decoder of the cell token, divided by its L2 norm; beside it the data set's numbers
+  scconcept         after the last block: cell token, projected if it has a projection, divided by its L2 norm
 A pooling of that name pools each numbered layer in this way, without a final norm.
 """
 
@@ -64,6 +70,12 @@ def add_options(p: Parser) -> None:
     p.add_argument("--cells", required=True, type=Path, help="any h5ad file")
     p.add_argument("--model", dest="name", metavar="MODEL", help="name for log and provenance")
     p.add_argument("--layers", type=count, help="refuse a checkpoint with another number of layers")
+    p.add_argument(
+        "--up-to",
+        type=whole_number(1),
+        metavar="LAYER",
+        help="stop after this block: layers 00 to it, and the official one only if it is made of these",
+    )
     p.add_argument("--pooling", help="at the numbered layers, one of those below; the family has a default")
     p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     p.add_argument("--stored-dtype", choices=("float32", "float16"))

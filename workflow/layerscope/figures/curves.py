@@ -25,15 +25,11 @@ OFFICIAL_POSITION = 1.16
 
 @dataclass(frozen=True)
 class Choice:
-    """The layer that was chosen in one condition and model, and the protocol that decided.
+    """The layer that was chosen in one condition and model."""
 
-    ``best`` is its name, empty if none has a score; ``alike`` are the layers that cannot be told from it,
-    None if that is not known.
-    """
-
-    protocol: str
-    best: str
-    alike: frozenset[str] | None = None
+    protocol: str  # that decided
+    best: str  # its name; empty if none has a score
+    alike: frozenset[str] | None = None  # what cannot be told from it; None if that is not known
 
 
 def are_blocks(layers: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -43,14 +39,10 @@ def are_blocks(layers: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores of one model in one condition, in the order of its layers.
-
-    ``position`` is where they stand on the depth axis; ``estimate``, ``low`` and ``high`` are NaN where there
-    is no score. All have shape ``(n_layers,)``.
-    """
+    """Scores of one model in one condition, in the order of its layers; NaN where there is none."""
 
     layers: tuple[str, ...]
-    position: Array
+    position: Array  # on the depth axis
     estimate: Array
     low: Array
     high: Array
@@ -71,29 +63,22 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """Range of a control's scores over its seeds, layer by layer; of a single seed, its 95% interval.
-
-    ``middle`` is the mean of the estimates over the seeds.
-    """
+    """Range of a control's scores over its seeds, layer by layer; of a single seed, its 95% interval."""
 
     control: str
     layers: tuple[str, ...]
     position: Array
     low: Array
     high: Array
-    middle: Array
+    middle: Array  # mean of the estimates
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the table of the layer choice says of one task and protocol.
+    """What the table of the layer choice says of one task and protocol."""
 
-    ``metrics`` are the primary metrics by condition; ``chosen``, by condition and model, is what the protocol
-    that decides chose.
-    """
-
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)  # the primary ones, by condition
+    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)  # by condition and model
 
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
@@ -118,10 +103,7 @@ def select(
     metrics: Mapping[str, str],
     source: str,
 ) -> pd.DataFrame:
-    """Rows of one task, protocol and metric, and those that say why there is none.
-
-    The metric is that of ``metrics`` for the condition, or else the task's own.
-    """
+    """Rows of one task, protocol and metric (by condition, else the task's), and those that say why not."""
     default = primary_metrics(task, protocol)[0]
     chosen = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
     metric = chosen["condition"].map(lambda name: metrics.get(name, default)).astype(str)
@@ -163,10 +145,7 @@ def _position(layer: str, at: float) -> float:
 
 
 def bands(rows: pd.DataFrame, condition: str, models: Mapping[str, Model], of: str) -> list[Band]:
-    """Range over seeds of each kind of control of one foundation model.
-
-    From the least to the greatest estimate; a single seed has no range, so its band is its own interval.
-    """
+    """Range of the estimates of each kind of control of a model; a single seed has its own interval."""
     controls = {name: model.control for name, model in models.items() if model.of == of}
     own = rows[(rows["condition"] == condition) & rows["model"].isin(list(controls)) & (rows["layer"] != "")]
     result = []

@@ -27,8 +27,7 @@ class Panel:
 def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[list[Panel]]:
     """Lay out panels in rows: one a condition and group of models, a row for each group.
 
-    Models that have controls stand alone, since bands of two models cannot be told apart in greyscale; others
-    share a panel, those of one family where there are many.
+    Models with controls stand alone, since bands of two models cannot be told apart in greyscale.
     """
     groups = _groups(models)
     if len(groups) == 1:
@@ -62,20 +61,16 @@ def _rows(panels: list[Panel]) -> list[list[Panel]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What is drawn: panels in rows, and the score rows of one task, protocol and, by condition, metric.
-
-    ``models`` are those that have rows. ``chosen`` are the layers that were chosen, by condition and model,
-    and ``ceilings`` the 95% interval of each condition's noise ceiling, where they are known.
-    """
+    """What is drawn: panels in rows, and the score rows of one task, protocol and, by condition, metric."""
 
     task: str
     protocol: str
     panels: Sequence[Sequence[Panel]]
     rows: pd.DataFrame
-    models: Mapping[str, Model]
+    models: Mapping[str, Model]  # those that have rows
     metrics: Mapping[str, str]
-    chosen: Mapping[tuple[str, str], Choice]
-    ceilings: Mapping[str, tuple[float, float]]
+    chosen: Mapping[tuple[str, str], Choice]  # by condition and model, where known
+    ceilings: Mapping[str, tuple[float, float]]  # 95% interval of each condition's noise ceiling, where known
     settings: Mapping[str, Any]
 
     @property

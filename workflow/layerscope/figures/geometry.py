@@ -14,17 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
+from layerscope.figures import wording
 from layerscope.figures.models import Model, read_models, refuse_unknown
 from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
 from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
-from layerscope.figures.wording import (
-    DEPTH_LABEL,
-    condition_order,
-    condition_title,
-    control_label,
-    layer_ranges,
-    simulated_note,
-)
 from layerscope.tables import OFFICIAL, read_table
 
 SHOWN = {
@@ -50,8 +43,7 @@ ALIKE_PANEL = (2.0, 2.1)
 ALIKE_LABEL = 5.5
 ALIKE_COLOURS = "cividis"
 BAR_ROOM = 0.62
-DEPTH_BASELINE = "qc_only"
-"""The baseline that knows nothing of a cell but its quality measures."""
+DEPTH_BASELINE = "qc_only"  # the baseline that knows nothing of a cell but its quality measures
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
     "Debiased linear CKA of every two layers of a model on the same cells, and with what it is compared "
@@ -69,8 +61,8 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
     table = _read(path, {"depth", *SHOWN})
     models = _described(table, settings, path)
     style = _styles(models)
-    conditions = condition_order(settings, table["condition"])
-    caption = SHAPE_CAPTION + seed_note(models, settings) + simulated_note(settings, conditions)
+    conditions = wording.condition_order(settings, table["condition"])
+    caption = SHAPE_CAPTION + seed_note(models, settings) + wording.simulated_note(settings, conditions)
     legend = [_entry(model, *style[model.name]) for model in models]
     words = Words(title=SHAPE_TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
     with look():
@@ -89,10 +81,10 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
                 axes.set_xlim(-0.05, 1.05)
                 axes.set_title(title, fontsize=7, fontweight="normal")
                 if row == len(conditions) - 1 and column == 0:
-                    axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
+                    axes.set_xlabel(wording.DEPTH_LABEL, x=0.0, ha="left")
             first = grid[row][0]
             place: dict[str, Any] = {"transform": first.transAxes, "fontsize": 8.5, "fontweight": "bold"}
-            first.text(0, 1.2, condition_title(settings, condition), **place)
+            first.text(0, 1.2, wording.condition_title(settings, condition), **place)
         save(figure, outputs, title=SHAPE_TITLE, caption=caption, table=path)
 
 
@@ -103,11 +95,11 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     """
     table = _read(path, {"other_model", "other_layer", "cka"})
     models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
-    conditions = condition_order(settings, table["condition"])
-    caption = ALIKE_CAPTION + depth_note(table, models) + simulated_note(settings, conditions)
+    conditions = wording.condition_order(settings, table["condition"])
+    caption = ALIKE_CAPTION + depth_note(table, models) + wording.simulated_note(settings, conditions)
     notes = [] if models else ["No foundation model was described."]
     words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
-    titles = [wrapped(condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
+    titles = [wrapped(wording.condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
     header = 0.18 + 0.12 * max(map(len, titles))
     with look():
         panel, left = _room(table, models)
@@ -145,9 +137,8 @@ def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
         own = beside[beside["model"] == model.name]
         if len(own):
             row = own.loc[own["cka"].idxmax()]
-            nearest.append(
-                f"{model.name} {row['cka']:.2f} ({layer_ranges([row['layer']])}, {row['condition']})"
-            )
+            where = f"{wording.layer_ranges([row['layer']])}, {row['condition']}"
+            nearest.append(f"{model.name} {row['cka']:.2f} ({where})")
     if not nearest:
         return ""
     return (
@@ -190,7 +181,7 @@ def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
 
 
 def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
-    label = model.title if dashes is None else f"same network, {control_label(model.control)}"
+    label = model.title if dashes is None else f"same network, {wording.control_label(model.control)}"
     return Line2D([], [], label=label, **_look(style, dashes, 3.5))
 
 
@@ -225,9 +216,8 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     if len(others):
         axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
     names = [_short(layer) for layer in layers]
-    beside = [
-        other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in against[len(layers) :]
-    ]
+    beyond = against[len(layers) :]
+    beside = [other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in beyond]
     axes.set_xticks(range(len(layers)), names, fontsize=ALIKE_LABEL)
     axes.set_yticks(range(len(against)), [*names, *beside], fontsize=ALIKE_LABEL)
     small = len(layers) <= 12

@@ -10,15 +10,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from layerscope.figures import wording
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
-from layerscope.figures.wording import (
-    DEPTH_LABEL,
-    condition_order,
-    condition_title,
-    layer_ranges,
-    simulated_note,
-)
 from layerscope.statistics.trust import decides
 from layerscope.tables import depth, read_table
 
@@ -51,22 +45,20 @@ def draw_layer_choice(
     """
     table = read_layers(path)
     table = table[decides(table)]
-    conditions = condition_order(settings, table["condition"])
+    conditions = wording.condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
-    legend = [
-        Line2D([], [], markersize=size, markerfacecolor=face, label=label, **SIGN)
-        for size, face, label in (
-            (5, SIGN["color"], "cannot be told from the best"),
-            (5, "white", "worse than the best"),
-            (9, "none", "highest score"),
-        )
-    ]
+    signs = (
+        ("cannot be told from the best", 5, SIGN["color"]),
+        ("worse than the best", 5, "white"),
+        ("highest score", 9, "none"),
+    )
+    legend = [Line2D([], [], label=of, markersize=n, markerfacecolor=face, **SIGN) for of, n, face in signs]
     rows = [
         row
         for condition in conditions
         for row in table[table["condition"] == condition].sort_values("model").to_dict("records")
     ]
-    caption = CAPTION + simulated_note(settings, conditions)
+    caption = CAPTION + wording.simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
     panel = (8.6, ROW_INCHES * max(1, len(rows) + len(conditions)))
@@ -81,7 +73,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
     for row in rows:
         if row["condition"] != condition:
             condition = row["condition"]
-            title = condition_title(settings, row["condition"])
+            title = wording.condition_title(settings, row["condition"])
             axes.text(-0.72, place, title, fontweight="bold", va="center")
             place += 1
         protocol = f" ({row['protocol']})" if with_protocol else ""
@@ -92,7 +84,7 @@ def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], wi
     axes.set_xlim(-0.73, 1.75)
     axes.set_yticks([])
     depth_axis(axes)
-    axes.set_xlabel(DEPTH_LABEL, x=0.31, ha="left")
+    axes.set_xlabel(wording.DEPTH_LABEL, x=0.31, ha="left")
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)
 
@@ -110,7 +102,7 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
     if row["best_layer"] in at:
         axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **SIGN)
         words = f"best {int(row['best_layer'])} of {n_layers}"
-        words += f"; {layer_ranges(alike)}" if alike else "; no confidence set"
+        words += f"; {wording.layer_ranges(alike)}" if alike else "; no confidence set"
     else:
         words = f"no score: {row['reason']}"
     words = textwrap.shorten(words, 46, placeholder=" ...")

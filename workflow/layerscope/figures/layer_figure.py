@@ -36,47 +36,9 @@ from layerscope.tables import read_scores
 PANEL_TITLE_SIZE = 9.0
 
 
-def draw_scores(
-    scores_path: str | Path,
-    outputs: Sequence[str | Path],
-    *,
-    task: str,
-    protocol: str,
-    settings: Mapping[str, Any],
-    layers_path: str | Path | None = None,
-    ceilings_path: str | Path | None = None,
-    representations_path: str | Path | None = None,
-) -> None:
-    """Draw the scores of one task and protocol against depth and write the figure to every output.
-
-    Where no model has layers, the representations are drawn one below the other instead.
-
-    Parameters
-    ----------
-    scores_path
-        Table of :class:`layerscope.tables.Score` rows.
-    settings
-        ``models`` (see :func:`layerscope.figures.models.read_models`); optional ``title`` of the study,
-        ``conditions`` (``{name: {"title": ..., "simulated": true | false}}``) and their ``order``.
-    layers_path
-        Table of the layer choice: the primary metric of each condition, its best layer (ring) and those that
-        cannot be told from it (filled signs).
-    ceilings_path
-        Table of the noise ceilings: their intervals.
-    representations_path
-        Table of the compared representations: the primary metric of conditions without layers, intervals of
-        all at once, and which cannot be told from the best.
-
-    Raises
-    ------
-    ConfigError
-        If the settings describe no models or a control of an unknown one.
-    DataError
-        If the table has no such rows, or rows of a model that the settings do not describe.
-    """
-    figure, title, caption = scores_figure(
-        scores_path, task, protocol, settings, layers_path, ceilings_path, representations_path
-    )
+def draw_scores(scores_path: str | Path, outputs: Sequence[str | Path], **options: Any) -> None:
+    """Draw what :func:`scores_figure` makes of the same options, and write it to every output."""
+    figure, title, caption = scores_figure(scores_path, **options)
     with look():
         save(figure, outputs, title=title, caption=caption, table=scores_path)
 
@@ -90,7 +52,12 @@ def scores_figure(
     ceilings_path: str | Path | None = None,
     representations_path: str | Path | None = None,
 ) -> tuple[Figure, str, str]:
-    """The figure, its title and its caption; parameters and errors are those of :func:`draw_scores`."""
+    """The scores of one task and protocol against depth: the figure, its title and its caption.
+
+    Where no model has layers, the representations are drawn one below the other instead. The tables are those
+    of the scores, the layer choice, the noise ceilings and the compared representations; ``settings`` are as
+    the report's (``models``, ``conditions``, ``order``, ``title``).
+    """
     models = read_models(settings)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     which = {"task": task, "protocol": protocol, "source": str(scores_path)}
@@ -126,12 +93,8 @@ def _figure(drawing: Drawing) -> Figure:
     panels = drawing.panels
     n_rows, n_columns = len(panels), max(len(row) for row in panels)
     style = styles(panels)
-    words = Words(
-        title=title_of(drawing),
-        subtitle=subtitle_of(drawing),
-        notes=missing_notes(drawing),
-        legend=legend_entries(drawing, style),
-    )
+    legend = legend_entries(drawing, style)
+    words = Words(title_of(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
     size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
     header = 0.26 + 0.16 * has_second_line(drawing) + 0.2 * has_row_titles(drawing)
     figure, grid = sheet(n_rows, n_columns, size, words, header=header)

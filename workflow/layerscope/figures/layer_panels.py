@@ -21,7 +21,7 @@ NUMBER_INCHES = 0.18
 UNTRAINED = "untrained"
 INTERVAL_ALPHA = 0.22
 BAND_FACE, BAND_EDGE = "#f2f2f2", "#8a8a8a"
-CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d"}
+CONTROL_MARKERS = {"gene_permuted": "v", "values_permuted": "d", "thinned": "X"}
 OTHER_MARKER = "p"
 
 
@@ -52,29 +52,24 @@ def score_limits(drawing: Drawing) -> tuple[float, float]:
 
 
 def draw_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
-    """Draw the controls' bands, the level lines and the models' curves of one panel.
-
-    The limits of the score axis must be set: labels are kept apart within them.
-    """
+    """Draw bands, level lines and curves of one panel; its score axis must have its limits, for labels."""
     rows, models = drawing.rows, drawing.models
-    axes.plot(
-        [INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08], [0, 0], color="#999999", linewidth=0.6, zorder=0.5
-    )
+    ends = INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08
+    axes.plot(ends, [0, 0], color="#999999", linewidth=0.6, zorder=0.5)
     for name in panel.models:
         for band in bands(rows, panel.condition, models, name):
             draw_band(axes, band, style[name])
     baselines = [model for model in models.values() if model.kind == "baseline"]
     draw_levels(axes, levels_of(rows, panel.condition, baselines, drawing.ceilings))
-    here = panel.condition
-    curves = [
-        (curve(rows, here, name, drawing.chosen.get((here, name))), style[name]) for name in panel.models
-    ]
-    for points, own in curves:
-        draw_curve(axes, points, own)
+    curves = []
+    for name in panel.models:
+        choice = drawing.chosen.get((panel.condition, name))
+        curves.append((curve(rows, panel.condition, name, choice), style[name]))
+        draw_curve(axes, *curves[-1])
     ring_best(axes, curves)
     axes.set_xticks([INPUT_POSITION, 0, 0.25, 0.5, 0.75, 1, OFFICIAL_POSITION])
     axes.set_xticklabels(["\ninput", "0", "¼", "½", "¾", "1", "\nofficial"])
-    axes.spines["bottom"].set_bounds(INPUT_POSITION - 0.08, OFFICIAL_POSITION + 0.08)
+    axes.spines["bottom"].set_bounds(*ends)
     depths = block_numbers(panel, models)
     if len(depths) == 1:
         number_layers(axes, depths.pop())
@@ -123,9 +118,8 @@ def ring_best(axes: Any, curves: Sequence[tuple[Curve, CurveStyle]]) -> None:
     ringed = [(points, best, style) for points, style in curves if (best := points.best()) is not None]
     left, right = axes.get_xlim()
     inches = axes.figure.get_figwidth() * axes.get_position().width
-    places = spread(
-        [points.position[best] for points, best, _ in ringed], NUMBER_INCHES * (right - left) / inches
-    )
+    gap = NUMBER_INCHES * (right - left) / inches
+    places = spread([points.position[best] for points, best, _ in ringed], gap)
     for (points, best, style), place in zip(ringed, places, strict=True):
         at, estimate = points.position[best], points.estimate[best]
         ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}
@@ -146,11 +140,15 @@ def mark_gaps(axes: Any, points: Curve, style: CurveStyle) -> None:
 
 def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
     """Draw the range of untrained networks over their seeds, hatched; other controls as thin lines."""
+    inner = are_blocks(band.layers)
     if band.control != UNTRAINED:
-        _draw_permuted(axes, band, style)
+        line: dict[str, Any] = permuted_look(band.control, style) | {"zorder": 2.5}
+        interval: dict[str, Any] = {"linewidth": 0.4, "color": style.colour, "alpha": 0.8, "zorder": 2.5}
+        axes.vlines(band.position, band.low, band.high, **interval)
+        axes.plot(band.position[inner], band.middle[inner], **line)
+        axes.plot(band.position[~inner], band.middle[~inner], **line | {"linestyle": ""})
         return
     look: dict[str, Any] = band_look(style) | {"zorder": 1}
-    inner = are_blocks(band.layers)
     axes.fill_between(band.position[inner], band.low[inner], band.high[inner], **look)
     for index in np.flatnonzero(~inner):
         x = band.position[index]
@@ -160,14 +158,6 @@ def draw_band(axes: Any, band: Band, style: CurveStyle) -> None:
 def band_look(style: CurveStyle) -> dict[str, Any]:
     """Look of the band of untrained networks: hatched grey, where intervals are filled with colour."""
     return {"facecolor": BAND_FACE, "edgecolor": BAND_EDGE, "hatch": style.hatch, "linewidth": 0.5}
-
-
-def _draw_permuted(axes: Any, band: Band, style: CurveStyle) -> None:
-    look = permuted_look(band.control, style)
-    inner = are_blocks(band.layers)
-    axes.vlines(band.position, band.low, band.high, linewidth=0.4, color=style.colour, alpha=0.8, zorder=2.5)
-    axes.plot(band.position[inner], band.middle[inner], zorder=2.5, **look)
-    axes.plot(band.position[~inner], band.middle[~inner], zorder=2.5, **look | {"linestyle": ""})
 
 
 def permuted_look(control: str, style: CurveStyle) -> dict[str, Any]:

@@ -9,21 +9,12 @@ from typing import Any
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from layerscope.figures import wording
 from layerscope.figures.drawing import Drawing
 from layerscope.figures.layer_panels import UNTRAINED, control_entry, interval_entry
 from layerscope.figures.levels import BASELINE, CEILING, CHANCE, level_entry
 from layerscope.figures.models import Model
 from layerscope.figures.style import CURVES, GREY, CurveStyle
-from layerscope.figures.wording import (
-    SIMULATED,
-    control_label,
-    is_simulated,
-    layer_ranges,
-    metric_label,
-    metric_meaning,
-    simulated_note,
-    task_title,
-)
 from layerscope.tasks.catalogue import interval_method
 
 MAX_NOTES = 5
@@ -31,9 +22,9 @@ MAX_NOTES = 5
 
 def title_of(drawing: Drawing) -> str:
     """Title of the figure; it says so where cells are simulated."""
-    simulated = [is_simulated(drawing.settings, name) for name in drawing.conditions]
-    which = SIMULATED if all(simulated) else f"some on {SIMULATED}" if any(simulated) else ""
-    return f"{task_title(drawing.task)} ({which})" if which else task_title(drawing.task)
+    simulated = [wording.is_simulated(drawing.settings, name) for name in drawing.conditions]
+    which = wording.SIMULATED if all(simulated) else f"some on {wording.SIMULATED}" if any(simulated) else ""
+    return f"{wording.task_title(drawing.task)} ({which})" if which else wording.task_title(drawing.task)
 
 
 def subtitle_of(drawing: Drawing) -> str:
@@ -55,7 +46,7 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
         entries.append(interval_entry(CURVES[0]))
     for control, n_seeds in control_seeds(drawing.models).items():
         seeds = f"range of {n_seeds} seeds" if n_seeds != "1" else "one seed, 95% interval"
-        label = f"same network, {control_label(control)} ({seeds})"
+        label = f"same network, {wording.control_label(control)} ({seeds})"
         entries.append(control_entry(control, CURVES[0], label))
     if style:
         best = f"best layer {drawing.by_protocol}".strip()
@@ -101,7 +92,7 @@ def missing_notes(drawing: Drawing) -> list[str]:
     for (model, reason), group in missing.groupby(["model", "reason"], sort=True):
         by_layers: dict[str, list[str]] = {}
         for condition, rows in group.groupby("condition", sort=True):
-            by_layers.setdefault(layer_ranges(rows["layer"]), []).append(condition)
+            by_layers.setdefault(wording.layer_ranges(rows["layer"]), []).append(condition)
         for layers, conditions in by_layers.items():
             places = ", ".join(name for name in drawing.conditions if name in conditions)
             shown = "" if drawing.models[model].kind == "baseline" else f", {layers}"
@@ -128,33 +119,32 @@ def _named(names: Sequence[str], models: Mapping[str, Model]) -> str:
 def caption_of(drawing: Drawing) -> str:
     """Write the caption: what is drawn, from which rows, and which cells are simulated."""
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
-    labels = ", or ".join(metric_label(drawing.task, metric) for metric in metrics)
+    labels = ", or ".join(wording.metric_label(drawing.task, metric) for metric in metrics)
     method = interval_method(drawing.task, drawing.protocol)
     ring = f"best layer {drawing.by_protocol}" if drawing.by_protocol else "layer with the highest score"
     parts = [
         f"{labels}, against the depth of the layer, protocol {drawing.protocol}.",
-        *(metric_meaning(drawing.task, metric) for metric in metrics),
+        *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
         f"Curves: outputs of the blocks; shaded: 95% interval{f' ({method})' if method else ''}; ring and "
         f"number: {ring}; star: the official embedding; sign at the left: what enters the first block.",
         *common_remarks(drawing),
     ]
     controls = {model.control for model in drawing.models.values() if model.kind == "control"}
+    others = controls - {UNTRAINED}
     bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
     n_missing = len(drawing.without_score)
     sentences = {
         "Filled signs: layers that cannot be told from the best (95% confidence set).": drawing.tells_apart,
         "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
         "single seed, its 95% interval.": UNTRAINED in controls,
-        "Thin broken lines with small open signs: other controls, with their 95% interval.": bool(
-            controls - {UNTRAINED}
-        ),
+        "Thin broken lines with small open signs: other controls, with their 95% interval.": len(others) > 0,
         "Level full lines: baselines, with their 95% interval at the right end.": drawing.has("baseline"),
         f"Level line of long dashes: noise ceiling{bracket}.": drawing.rows["ceiling"].notna().any(),
         "Dash-dotted level line: mean score with shuffled labels.": drawing.rows["null_mean"].notna().any(),
         f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.": n_missing > 0,
     }
     parts += [sentence for sentence, holds in sentences.items() if holds]
-    parts.append(simulated_note(drawing.settings, drawing.conditions).strip())
+    parts.append(wording.simulated_note(drawing.settings, drawing.conditions).strip())
     return " ".join(part for part in parts if part)
 
 

@@ -33,6 +33,11 @@ class LevelStyle:
     dashes: Any
     width: float
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """Options of a line of this kind."""
+        return {"color": self.colour, "linestyle": self.dashes, "linewidth": self.width}
+
 
 BASELINE = LevelStyle("baseline (named at its line)", "#8a8a8a", "-", 0.7)
 CEILING = LevelStyle("noise ceiling", "#444444", (0, (9, 3)), 1.5)
@@ -83,8 +88,7 @@ def levels_of(
 def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
     """Draw level lines, each with its interval at the right and its name and score beside it.
 
-    The limits of the score axis must be set: labels are kept apart within them. Those of the depth axis are
-    set here, so that the longest label fits.
+    The score axis must have its limits; those of the depth axis are set here, so that the longest label fits.
     """
     labels = [f"{level.label} {level.score:.2f}" for level in levels]
     _make_room(axes, labels)
@@ -97,8 +101,7 @@ def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
     for number, (level, label, place) in enumerate(zip(levels, labels, places, strict=True)):
         x = OFFICIAL_POSITION + 0.1 + 0.025 * number
         look: dict[str, Any] = {"color": level.style.colour, "zorder": 1.6}
-        line: dict[str, Any] = {"linestyle": level.style.dashes, "linewidth": level.style.width}
-        axes.plot([INPUT_POSITION - 0.08, x], [level.score, level.score], **line, **look)
+        axes.plot([INPUT_POSITION - 0.08, x], [level.score, level.score], **level.style.line | look)
         axes.plot([x, x], [level.low, level.high], linewidth=1.2, **look)
         if level.style is CEILING:
             caps: dict[str, Any] = {"marker": "_", "markersize": 5, "linestyle": ""}
@@ -111,7 +114,7 @@ def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
 
 def level_entry(style: LevelStyle) -> Line2D:
     """Legend entry of a kind of level line."""
-    return Line2D([], [], color=style.colour, linestyle=style.dashes, linewidth=style.width, label=style.name)
+    return Line2D([], [], label=style.name, **style.line)
 
 
 def _make_room(axes: Any, labels: Sequence[str]) -> None:

@@ -10,19 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from layerscope.figures import wording
 from layerscope.figures.drawing import Drawing
 from layerscope.figures.layer_panels import score_limits
 from layerscope.figures.layer_words import common_remarks, missing_notes, subtitle_of, title_of
 from layerscope.figures.levels import CEILING, CHANCE, level_entry, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CURVES, GREY
-from layerscope.figures.wording import (
-    condition_title,
-    control_label,
-    metric_label,
-    metric_meaning,
-    simulated_note,
-)
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
@@ -31,13 +25,7 @@ NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 COLOUR = CURVES[0].colour
 SIGN: dict[str, Any] = {"linestyle": "", "marker": "o", "color": COLOUR, "zorder": 4}
-CONTROL: dict[str, Any] = {
-    "linestyle": "",
-    "marker": "D",
-    "color": GREY,
-    "markerfacecolor": "white",
-    "zorder": 4,
-}
+CONTROL = SIGN | {"marker": "D", "color": GREY, "markerfacecolor": "white"}
 
 
 def read_representations(path: str | Path) -> pd.DataFrame:
@@ -52,23 +40,15 @@ def compared_representations(path: str | Path, task: str, protocol: str) -> pd.D
 
 
 def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Figure:
-    """Draw one panel a condition and one row a representation, the highest on top, its controls below it.
-
-    ``compared`` are the compared representations: without them no sign says which are alike.
-    """
+    """One panel a condition, one row a representation, the highest on top, its controls below it."""
     rows = _rows(drawing, compared)
     titles = {name: drawing.models[name].title for name in rows["model"]}
     left = 0.25 + max((width_of(title, LABEL_SIZE) for title in titles.values()), default=0.5)
     most = int(rows.groupby("condition")["model"].size().max()) if len(rows) else 1
-    words = Words(
-        title=representation_title(drawing),
-        subtitle=subtitle_of(drawing),
-        notes=missing_notes(drawing),
-        legend=_legend(drawing, rows),
-    )
-    figure, grid = sheet(
-        len(drawing.conditions), 1, (5.6, ROW_INCHES * (most + 0.4)), words, header=0.26, left=left, right=0.5
-    )
+    legend = _legend(drawing, rows)
+    words = Words(representation_title(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
+    panel = (5.6, ROW_INCHES * (most + 0.4))
+    figure, grid = sheet(len(drawing.conditions), 1, panel, words, header=0.26, left=left, right=0.5)
     low, high = score_limits(drawing)
     bounds = rows[["low", "high"]].to_numpy(dtype=np.float64)
     bounds = bounds[np.isfinite(bounds)]
@@ -77,14 +57,8 @@ def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Fi
         axes.set_xlim(*limits)
         _draw(axes, rows[rows["condition"] == condition], titles)
         for level in levels_of(drawing.rows, condition, [], drawing.ceilings):
-            axes.axvline(
-                level.score,
-                color=level.style.colour,
-                linestyle=level.style.dashes,
-                linewidth=level.style.width,
-                zorder=1,
-            )
-        title = condition_title(drawing.settings, condition)
+            axes.axvline(level.score, **level.style.line, zorder=1)
+        title = wording.condition_title(drawing.settings, condition)
         several = len({drawing.label(name) for name in drawing.conditions}) > 1
         axes.set_title(f"{title}: {drawing.label(condition)}" if several else title)
     grid[-1][0].set_xlabel(drawing.label(), x=0.0, ha="left")
@@ -99,12 +73,12 @@ def representation_title(drawing: Drawing) -> str:
 def representation_caption(drawing: Drawing, compared: bool) -> str:
     """The caption of that figure, with or without what comparing them has shown."""
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
+    labels = [wording.metric_label(drawing.task, metric) for metric in metrics]
     method = interval_method(drawing.task, drawing.protocol)
     controls = any(model.kind == "control" for model in drawing.models.values())
     sentences = [
-        f"{', or '.join(metric_label(drawing.task, metric) for metric in metrics)} of each representation, "
-        f"protocol {drawing.protocol}, highest on top.",
-        *(metric_meaning(drawing.task, metric) for metric in metrics),
+        f"{', or '.join(labels)} of each representation, protocol {drawing.protocol}, highest on top.",
+        *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
         f"Thick lines: 95% interval{f' ({method})' if method else ''}; ring: the highest score.",
         "Thin lines: 95% interval of all representations at once (max-T). Filled signs: representations that "
         "cannot be told from the best (95% confidence set); open: worse."
@@ -112,7 +86,7 @@ def representation_caption(drawing: Drawing, compared: bool) -> str:
         else "",
         "Open diamonds: controls, which are not compared." if controls else "",
         *common_remarks(drawing),
-        simulated_note(drawing.settings, drawing.conditions).strip(),
+        wording.simulated_note(drawing.settings, drawing.conditions).strip(),
     ]
     return " ".join(filter(None, sentences))
 
@@ -136,12 +110,8 @@ def _rows(drawing: Drawing, compared: pd.DataFrame | None) -> pd.DataFrame:
     of_model = rows.loc[~rows["control"]].set_index(["condition", "model"])["estimate"]
     keys = pd.MultiIndex.from_frame(rows[["condition", "of"]])
     rows["of_estimate"] = of_model.reindex(keys).to_numpy()
-    return rows.sort_values(
-        ["of_estimate", "control", "estimate"],
-        ascending=[False, True, False],
-        kind="stable",
-        na_position="last",
-    )
+    order = ["of_estimate", "control", "estimate"]
+    return rows.sort_values(order, ascending=[False, True, False], kind="stable", na_position="last")
 
 
 def _draw(axes: Any, rows: pd.DataFrame, titles: dict[str, str]) -> None:
@@ -157,13 +127,8 @@ def _draw(axes: Any, rows: pd.DataFrame, titles: dict[str, str]) -> None:
             axes.plot(row["estimate"], place, markersize=5, markerfacecolor=face, **SIGN)
             if row["estimate"] == own["estimate"].max():
                 axes.plot(row["estimate"], place, markersize=10, markerfacecolor="none", **SIGN)
-        axes.text(
-            1.01,
-            place,
-            f"{round(row['estimate'], 2) + 0.0:.2f}",
-            transform=axes.get_yaxis_transform(),
-            va="center",
-        )
+        score = f"{round(row['estimate'], 2) + 0.0:.2f}"
+        axes.text(1.01, place, score, transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
     axes.set_yticks(range(len(rows)), [titles[name] for name in rows["model"]], fontsize=LABEL_SIZE)
     axes.tick_params(axis="y", length=0)
@@ -183,8 +148,7 @@ def _legend(drawing: Drawing, rows: pd.DataFrame) -> list[Line2D]:
             Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **SIGN),
         ]
     kinds = sorted({model.control for model in drawing.models.values() if model.kind == "control"})
-    entries += [
-        Line2D([], [], markersize=4.5, label=f"control: {control_label(kind)}", **CONTROL) for kind in kinds
-    ]
+    labels = [f"control: {wording.control_label(kind)}" for kind in kinds]
+    entries += [Line2D([], [], markersize=4.5, label=label, **CONTROL) for label in labels]
     levels = ((CEILING, "ceiling"), (CHANCE, "null_mean"))
     return [*entries, *(level_entry(kind) for kind, column in levels if drawing.rows[column].notna().any())]

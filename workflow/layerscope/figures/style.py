@@ -44,6 +44,7 @@ CONTROL_DASHES: Mapping[str, Any] = {
     "untrained": (0, (7, 2)),
     "gene_permuted": (0, (2, 1.2)),
     "values_permuted": (0, (1, 1.6)),
+    "thinned": (0, (4, 1.2, 1, 1.2)),
 }
 OTHER_DASHES = (0, (4, 1, 1, 1, 1, 1))
 

@@ -16,6 +16,7 @@ CONTROL_LABELS = {
     "untrained": "untrained weights",
     "gene_permuted": "gene identities permuted",
     "values_permuted": "values permuted among expressed genes",
+    "thinned": "half of the molecules",
 }
 
 
@@ -26,18 +27,16 @@ def task_title(task: str) -> str:
 
 def metric_label(task: str, metric: str) -> str:
     """Axis label of a metric of a task."""
-    described = _described(task, metric)
-    return described.label if described else plain(metric)
+    return _described(task, metric).label
 
 
 def metric_meaning(task: str, metric: str) -> str:
     """What a metric of a task says, in a sentence; nothing if it is not one of the primary ones."""
-    described = _described(task, metric)
-    return described.meaning if described else ""
+    return _described(task, metric).meaning
 
 
-def _described(task: str, metric: str) -> Metric | None:
-    return TASKS[task].metrics.get(metric) if task in TASKS else None
+def _described(task: str, metric: str) -> Metric:
+    return (TASKS[task].metrics if task in TASKS else {}).get(metric, Metric(plain(metric), ""))
 
 
 def control_label(control: str) -> str:

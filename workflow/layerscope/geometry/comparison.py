@@ -19,8 +19,7 @@ from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
 
 Places = NDArray[np.intp]
-Kernels = Mapping[tuple[str, str], Kernel]
-"""By model and layer."""
+Kernels = Mapping[tuple[str, str], Kernel]  # by model and layer
 TEXT = ("condition", "model", "layer", "other_model", "other_layer")
 
 
@@ -47,15 +46,10 @@ def compare_layers(
     output
         The table to make: ``condition``, ``model``, ``layer``, ``other_model``, ``other_layer``, ``cka``,
         ``n_cells``.
-
-    Raises
-    ------
-    DataError
-        If the model accepts too few cells, or bytes of a layer were changed.
     """
     refuse_overwriting(output, embeddings)
     size = GeometrySettings.read(settings).alignment_cells
-    cells = _sample([embeddings], seed, size)
+    cells = common_cells([embeddings], seed, size)
     kernels = {
         (model, layer): Kernel(read_layer(embeddings, layer).matrix[cells].astype(np.float64))
         for layer in read_layers(embeddings)
@@ -88,11 +82,6 @@ def compare_with_baselines(
     output
         The table to make, with the columns of ``tables``: of each model its own rows and then one per layer
         and baseline.
-
-    Raises
-    ------
-    DataError
-        If files of a condition are not of the same cells, or too few cells are accepted by all.
     """
     refuse_overwriting(output, *tables, *embeddings, *baselines)
     size = GeometrySettings.read(settings).alignment_cells
@@ -103,7 +92,7 @@ def compare_with_baselines(
         of_condition = [Path(baseline) for baseline in baselines if Path(baseline).parent == path.parent]
         if not of_condition:
             continue
-        cells = _sample([path, *of_condition], seed, size)
+        cells = common_cells([path, *of_condition], seed, size)
         if sampled != (of_condition, cells.tobytes()):  # models that accept the same cells share the kernels
             sampled = (of_condition, cells.tobytes())
             kernels = {(file.stem, OFFICIAL): _kernel(file, OFFICIAL, cells) for file in of_condition}
@@ -127,7 +116,7 @@ def _kernel(path: str | Path, layer: str, cells: Places) -> Kernel:
     return Kernel(read_rows(path, layer, cells).astype(np.float64))
 
 
-def _sample(files: Sequence[str | Path], seed: int, size: int) -> Places:
+def common_cells(files: Sequence[str | Path], seed: int, size: int) -> Places:
     """Places of some of the cells that all files have representations of, whatever the cells' order."""
     cell_ids, refused = read_cells(files[0])
     accepted = np.array([not reason for reason in refused], dtype=bool)

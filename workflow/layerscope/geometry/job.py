@@ -52,13 +52,8 @@ def describe_geometry(
     for name in read_layers(embeddings):
         layer = read_layer(embeddings, name)
         cells = layer.matrix[_sample(layer, seed, n_cells)].astype(np.float64)
-        about = {
-            "condition": condition,
-            "model": model,
-            "layer": name,
-            "depth": depth(name, int(layer.provenance.get("n_layers") or 0)),
-            "n_cells": len(cells),
-        }
+        at = depth(name, int(layer.provenance.get("n_layers") or 0))
+        about = {"condition": condition, "model": model, "layer": name, "depth": at, "n_cells": len(cells)}
         rows.append(about | measure(cells))
     write_table(output, pd.DataFrame(rows))
 

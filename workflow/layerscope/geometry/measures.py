@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-ROUNDING_ERROR = 1e-6
-"""Relative size of what rounding in float32 leaves of zero."""
+ROUNDING_ERROR = 1e-6  # relative size of what rounding in float32 leaves of zero
 
 
 def effective_rank(cells: Array) -> float:

@@ -112,7 +112,8 @@ class Sentences:
     offsets
         Cell ``i`` owns the tokens ``offsets[i]:offsets[i + 1]``.
     tokens
-        Columns with one number per token (``ids``, ``values``, ...); their names are the model's own.
+        Columns with one number per token (``ids``, ``values``, ...); their names are the model's own, but for
+        ``attended``: where that is, only tokens for which it is true are attended to, all of them otherwise.
     cells
         Columns with one number per cell (a drug, where a special token stands, ...).
     refused
@@ -160,12 +161,15 @@ class TokenBatch:
         As in :class:`Sentences`; on the host.
     ids
         The token column ``ids``, if there is one, on the host.
+    attended
+        The token column ``attended`` on the host; ``None`` where every token is attended to.
     """
 
     tokens: Mapping[str, Tensor]
     cells: Mapping[str, Tensor]
     offsets: Integers
     ids: Integers | None = None
+    attended: npt.NDArray[np.bool_] | None = None
 
     @property
     def n_cells(self) -> int:
@@ -196,6 +200,23 @@ class TokenBatch:
         return self._sent(self.offsets.astype(np.int32))
 
     @cached_property
+    def key_offsets(self) -> Integers:
+        """Like ``offsets``, of the tokens that are attended to."""
+        return self.offsets if self.attended is None else offsets_of(self.attended)[self.offsets]
+
+    @cached_property
+    def key_rows(self) -> Tensor:
+        """The rows of the tokens that are attended to, where not all are."""
+        assert self.attended is not None
+        return self._sent(np.flatnonzero(self.attended))
+
+    @cached_property
+    def cumulative_keys(self) -> Tensor:
+        """``key_offsets`` on the device, int32."""
+        unmasked = self.attended is None
+        return self.cumulative_lengths if unmasked else self._sent(self.key_offsets.astype(np.int32))
+
+    @cached_property
     def distinct_ids(self) -> tuple[Tensor, Tensor]:
         """Each id of the batch once, ascending, and for every row the place of its id among them.
 
@@ -207,6 +228,10 @@ class TokenBatch:
     @property
     def longest(self) -> int:
         return int(np.diff(self.offsets).max())
+
+    @property
+    def most_keys(self) -> int:
+        return int(np.diff(self.key_offsets).max())
 
     def _sent(self, numbers: Integers) -> Tensor:
         """Numbers on the device; their copy is not waited for."""
@@ -240,6 +265,7 @@ def pack(
         raise ValueError("a batch holds at least one cell, and each of its cells at least one token")
     offsets = offsets_of(lengths)
     source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    attended = sentences.tokens["attended"][source] if "attended" in sentences.tokens else None
 
     def tensor(column: npt.NDArray[Any]) -> Tensor:
         kind = np.float32 if np.issubdtype(column.dtype, np.floating) else np.int64
@@ -251,6 +277,7 @@ def pack(
         cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
         offsets=offsets,
         ids=sentences.tokens["ids"][source] if "ids" in sentences.tokens else None,
+        attended=None if attended is None or attended.all() else attended,
     )
 
 
@@ -328,7 +355,8 @@ class FoundationModel(ABC):
     takes_fractions
         Whether counts need not be whole, as those that were corrected or scaled; logarithms are refused.
     obs_columns, optional_obs_columns
-        Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there.
+        Columns of ``obs`` that :meth:`tokenise` needs, and those that it uses where they are there, each with
+        what it takes without, which is warned of; empty where that was chosen.
     special_tokens
         Tokens that are no genes, and their ids, where the release names them.
     weights
@@ -350,7 +378,7 @@ class FoundationModel(ABC):
     rank_based: bool = False
     takes_fractions: bool = False
     obs_columns: tuple[str, ...] = ()
-    optional_obs_columns: tuple[str, ...] = ()
+    optional_obs_columns: Mapping[str, str] = MappingProxyType({})
     special_tokens: Mapping[str, int] = MappingProxyType({})
     weights: Path
     settings: Mapping[str, Any]

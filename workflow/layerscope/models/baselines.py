@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,28 +19,22 @@ from scipy.special import erfinv
 
 from layerscope import __version__
 from layerscope.cells.canonical import provenance, read_cells
-from layerscope.errors import ConfigError, DataError
+from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.files import refuse_overwriting
 from layerscope.models.baselines_cell_cycle import G2M_PHASE, RENAMED, S_PHASE
 from layerscope.models.baselines_components import Rows, principal_components
+from layerscope.models.baselines_integration import harmony_pca, scvi
+from layerscope.models.catalogue import FAMILIES
+from layerscope.models.representation import Representation, log_normalised, variable_genes
 from layerscope.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TARGET_SUM = 1e4
 CLIP = 10.0
 MIN_PHASE_GENES = 5
 LIBRARY_BINS = 25
-
-
-@dataclass(frozen=True)
-class Representation:
-    """Cells as a baseline sees them."""
-
-    matrix: NDArray[np.float32]  # cells x features
-    notes: list[str] = field(default_factory=list)  # what was done otherwise than asked, and why
 
 
 def compute_baseline(
@@ -68,6 +61,8 @@ def compute_baseline(
         If the baseline or a setting is unknown, or the output is the file of cells.
     DataError
         If the cells are not what the baseline needs: empty ones, or no counts where counts are needed.
+    ModelError
+        If it runs a package that is not installed.
     """
     if baseline not in BASELINES:
         raise ConfigError(f"baseline: expected one of {', '.join(BASELINES)}, found {baseline!r}")
@@ -78,6 +73,8 @@ def compute_baseline(
             f"baseline {baseline}: unknown setting {unknown[0]!r}; "
             f"expected {', '.join(allowed) or 'no settings'}"
         )
+    if lacking := FAMILIES[baseline].lacking:
+        raise ModelError(f"baseline {baseline}: {lacking}")
     refuse_overwriting(output, cells)
     data = read_cells(cells)
     _demand_cells_with_counts(data, str(cells))
@@ -108,18 +105,8 @@ def hvg_pca(cells: AnnData, seed: int, n_top_genes: int = 2000, n_components: in
 
     The genes are chosen by scanpy's ``seurat`` flavour. Log-normalised values are taken as they are.
     """
-    import anndata
-
-    logged = anndata.AnnData(X=log_normalised(cells), var=cells.var[[]])
-    notes = []
-    if logged.n_vars > n_top_genes:
-        import scanpy  # seconds to import
-
-        scanpy.pp.highly_variable_genes(logged, n_top_genes=n_top_genes, flavor="seurat")
-        logged = logged[:, logged.var["highly_variable"].to_numpy()]
-    else:
-        notes.append(f"all {logged.n_vars} genes, which are no more than the {n_top_genes} asked for")
-    values = logged.X.toarray()
+    genes, notes = variable_genes(cells, n_top_genes)
+    values = log_normalised(cells)[:, genes].toarray()
     values -= values.mean(axis=0, dtype=np.float64)
     deviation = values.std(axis=0, ddof=1, dtype=np.float64)
     values /= np.where(deviation > 0, deviation, 1.0)
@@ -256,20 +243,12 @@ BASELINES: dict[str, Callable[..., Representation]] = {
     "hellinger_svd": hellinger_svd,
     "log_all_genes": log_all_genes,
     "qc_only": qc_only,
+    "harmony_pca": harmony_pca,
+    "scvi": scvi,
     "sctop": sctop,
     "anova_pca": anova_pca,
     "composition": composition,
 }
-
-
-def log_normalised(cells: AnnData) -> sparse.csr_matrix:
-    """Log1p of counts per 10,000, float32; values that are log-normalised already are left alone."""
-    values = sparse.csr_matrix(cells.X, dtype=np.float32, copy=True)
-    if provenance(cells).get("values") == "counts":
-        totals = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
-        scaled = values.data * np.repeat(TARGET_SUM / totals, np.diff(values.indptr))
-        values.data = np.log1p(scaled).astype(np.float32)
-    return values
 
 
 def normal_scores(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, NDArray[np.float64]]:

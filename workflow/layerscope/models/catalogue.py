@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from layerscope.errors import ConfigError
 
-CONTROLS = ("untrained", "gene_permuted", "values_permuted")
+THINNED = "thinned"
+CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,24 +27,43 @@ class Family:
     """Whether it has weights and numbered layers; a baseline has neither."""
     values: frozenset[str]
     """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
+    blocks_after_official: int = 0
+    """Blocks of which the official embedding takes nothing."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
     usual: bool = True
     """Whether a drafted study that names no baseline has it; else it is for certain questions."""
+    species: tuple[str, ...] = ("human",)
+    """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
+    imports: str = ""
+    """What it imports that is no requirement of this project."""
+    package: str = ""
+    """The package that has it, as pip names it."""
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot run here, with the remedy; empty where it can."""
+        if not self.imports or find_spec(self.imports) is not None:
+            return ""
+        return f"{self.package} is not installed (pip install {self.package})"
 
 
-def _baseline(values: frozenset[str], usual: bool = True) -> Family:
+def _baseline(values: frozenset[str], imports: str = "", package: str = "", usual: bool = True) -> Family:
     return Family(
         module="layerscope.models.baselines",
         foundation=False,
         values=values,
         identifiers="any",
+        species=(),
+        imports=imports,
+        package=package,
         usual=usual,
     )
 
 
 COUNTS = frozenset({"counts"})
 EITHER = frozenset({"counts", "log_normalised"})
+HUMAN_AND_MOUSE = ("human", "mouse")
 
 FAMILIES: Mapping[str, Family] = {
     "scfoundation": Family(
@@ -53,17 +74,47 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "scgpt": Family(module="layerscope.models.scgpt", foundation=True, values=EITHER, identifiers="symbol"),
     "geneformer": Family(
-        module="layerscope.models.geneformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.geneformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        blocks_after_official=1,
     ),
     "transcriptformer": Family(
-        module="layerscope.models.transcriptformer", foundation=True, values=COUNTS, identifiers="ensembl"
+        module="layerscope.models.transcriptformer",
+        foundation=True,
+        values=COUNTS,
+        identifiers="ensembl",
+        species=HUMAN_AND_MOUSE,
     ),
-    "uce": Family(module="layerscope.models.uce", foundation=True, values=COUNTS, identifiers="symbol"),
+    "uce": Family(
+        module="layerscope.models.uce",
+        foundation=True,
+        values=COUNTS,
+        identifiers="symbol",
+        species=HUMAN_AND_MOUSE,
+    ),
+    "scconcept": Family(
+        module="layerscope.models.scconcept",
+        foundation=True,
+        values=EITHER,
+        identifiers="any",
+        species=HUMAN_AND_MOUSE,
+    ),
+    # mouse cells by their human orthologs, as it was trained: of mouse genes it knows those that have none
+    "nicheformer": Family(
+        module="layerscope.models.nicheformer", foundation=True, values=COUNTS, identifiers="ensembl"
+    ),
+    "state_se": Family(
+        module="layerscope.models.state_se", foundation=True, values=EITHER, identifiers="symbol"
+    ),
     "hvg_pca": _baseline(EITHER),
     "rank_normal_pca": _baseline(EITHER),
     "hellinger_svd": _baseline(COUNTS),
     "log_all_genes": _baseline(EITHER),
     "qc_only": _baseline(COUNTS),
+    "harmony_pca": _baseline(EITHER, "harmonypy", "harmonypy"),
+    "scvi": _baseline(COUNTS, "scvi", "scvi-tools"),
     "sctop": _baseline(EITHER, usual=False),
     "anova_pca": _baseline(EITHER, usual=False),
     "composition": _baseline(EITHER, usual=False),
@@ -82,7 +133,8 @@ def implementation(name: str) -> ModuleType:
 
     Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
     :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
-    settings, and the seed is that of what :meth:`tokenise` draws at random. It raises ModelError if a file is
+    settings, which say the organism of the cells besides, and the seed is that of what :meth:`tokenise` draws
+    at random. It raises ModelError if a file is
     missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
 
     Raises

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from layerscope.layout import layer_names
+from layerscope.models.catalogue import FAMILIES
 from layerscope.models.network_size import NetworkSize
 from layerscope.models.published import Published
 from layerscope.settings import Name, Seed, Settings, exactly_one, keys_among
@@ -15,7 +17,7 @@ from layerscope.sources.settings import OneFile, Text
 
 Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ControlName = Literal["untrained", "gene_permuted", "values_permuted"]
+ControlName = Literal["untrained", "gene_permuted", "values_permuted", "thinned"]
 PATTERN = "*"
 """In `layers` of stored embeddings: the part of an array's name that is the layer's."""
 
@@ -53,6 +55,11 @@ class Weights(Settings):
         return stated | ({"together": together} if len(together) > 1 else {})
 
 
+def _layer_number(value: Any) -> Any:
+    """`"08"` is layer 8 (YAML takes 08, which is no octal number, for text)."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,3}", value) else value
+
+
 class FoundationModel(Settings):
     """A model with layers and weights."""
 
@@ -60,6 +67,10 @@ class FoundationModel(Settings):
     """The architecture; [docs/models.md](../docs/models.md) says what each reads."""
     layers: int = Field(ge=1, le=999)
     """Number of blocks; a checkpoint with another number is refused."""
+    up_to: Annotated[int | None, BeforeValidator(_layer_number)] = Field(default=None, ge=1)
+    """The last block to run, which saves what comes after it: layers 00 to this one, and the official one
+    only if it is made of these. Rows of the others say so, and nothing is compared with the final layer.
+    null: all."""
     weights: Annotated[Weights, BeforeValidator(exactly_one("pretrain", "fetch"))]
     """`pretrain` or `fetch`."""
     set: dict[str, Option] = Field(default_factory=dict)
@@ -67,6 +78,8 @@ class FoundationModel(Settings):
     [docs/models.md](../docs/models.md)."""
     pooling: str | None = None
     """How a numbered layer's tokens become one vector per cell; null: what the paper's released code uses."""
+    species: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("human",)
+    """Whose genes it knows, such as `[human, mouse]`; cells of others need `orthologs` of their dataset."""
     network: NetworkSize | None = None
     """Sizes of the network, by which `layerscope` estimates its cost."""
     title: str | None = None
@@ -80,6 +93,35 @@ class FoundationModel(Settings):
     published: Published | None = None
     """What is published of the release, which `scripts/verify_model.py` compares with."""
 
+    @property
+    def last_layer(self) -> int:
+        """The last block that is run."""
+        return self.up_to or self.layers
+
+    @property
+    def layer_names(self) -> list[str]:
+        """Names of the layers that are extracted, in order."""
+        after = FAMILIES[self.family].blocks_after_official if self.family in FAMILIES else 0
+        has_official = int(self.set.get("official_layer", self.layers - after)) <= self.last_layer
+        numbered, official = layer_names(self.last_layer)[:-1], layer_names(0)
+        return [*numbered, *(official if has_official else [])]
+
+    @property
+    def layers_left_out(self) -> list[str]:
+        """Names of those that are not."""
+        return [layer for layer in layer_names(self.layers) if layer not in self.layer_names]
+
+    @property
+    def why_left_out(self) -> str:
+        """What rows say of them."""
+        return f"extraction stops after layer {self.last_layer:02d} of {self.layers} (the model's `up_to`)"
+
+    @model_validator(mode="after")
+    def _demand_block(self) -> Self:
+        if self.last_layer > self.layers:
+            raise ValueError(f"'up_to' is {self.up_to}; expected 1 to {self.layers}, the model's 'layers'")
+        return self
+
 
 class Control(Settings):
     """A foundation model with something taken away."""
@@ -88,7 +130,9 @@ class Control(Settings):
     """`untrained` draws the weights anew by the architecture's own initialisation; `gene_permuted` deals the
     trained gene embeddings out to the wrong genes; `values_permuted` leaves the model as it is and deals each
     cell's values out among the genes that the cell expresses: what a layer still tells, it has from which
-    genes are expressed and not from how strongly."""
+    genes are expressed and not from how strongly; `thinned` keeps each molecule of a cell with a probability
+    of a half: with two seeds or more, criteria that need no labels are tried out
+    (`results/tables/label_free.tsv`)."""
     of: Name
     """The foundation model."""
     seed: Seed
@@ -106,19 +150,23 @@ class Baseline(Settings):
         "hellinger_svd",
         "log_all_genes",
         "qc_only",
+        "harmony_pca",
+        "scvi",
         "sctop",
         "anova_pca",
         "composition",
     ]
-    """Which. `sctop` and `anova_pca` are methods that learn from labels, for the task label; `composition`
+    """Which. `harmony_pca` and `scvi` use batch labels, and need packages that you install (harmonypy,
+    scvi-tools). `sctop` and `anova_pca` are methods that learn from labels, for the task label; `composition`
     needs `cell_type`, for labels of samples or donors."""
     title: str | None = None
     """For the report."""
-    settings: Annotated[dict[str, Whole], keys_among("n_top_genes", "n_components")] = Field(
-        default_factory=dict
-    )
-    """`n_top_genes` (2000) and `n_components` (50) of `hvg_pca`, `n_components` of `rank_normal_pca` (220)
-    and `hellinger_svd` (50)."""
+    settings: Annotated[
+        dict[str, Whole | Text], keys_among("n_top_genes", "n_components", "batch", "epochs")
+    ] = Field(default_factory=dict)
+    """`n_top_genes` (2000) and `n_components` (50) of `hvg_pca` and `harmony_pca`, `n_components` of
+    `rank_normal_pca` (220), `hellinger_svd` (50) and `scvi` (10), of which also `n_top_genes` and `epochs`;
+    of `harmony_pca` and `scvi` also `batch`, the column of the batches (`batch`)."""
 
 
 class EmbeddingsFile(Settings):

@@ -19,6 +19,7 @@ from layerscope.models.base import (
     offsets_of,
     order_within,
 )
+from layerscope.models.catalogue import FAMILIES
 from layerscope.models.geneformer_files import (
     CELL,
     CONFIG,
@@ -71,7 +72,9 @@ class Geneformer(FoundationModel):
         if self.special:
             self.poolings, self.default_pooling = ("cls", *Geneformer.poolings), "cls"
         official = settings.take("official", next(iter(kinds)), tuple(kinds))
-        self.official_layer = settings.take("official_layer", self.n_layers - 1)
+        self.official_layer = settings.take(
+            "official_layer", self.n_layers - FAMILIES[self.family].blocks_after_official
+        )
         if not 0 <= self.official_layer <= self.n_layers:
             raise ConfigError(
                 f"--set official_layer={self.official_layer}; the layers are 0 to {self.n_layers}"

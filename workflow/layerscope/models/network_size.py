@@ -31,6 +31,10 @@ class NetworkSize(Settings):
     """Tokens of every cell, where they do not follow from its genes."""
     official_width: Whole | None = None
     """Numbers of the official embedding; null: as many as of a layer."""
+    input_weights: int = Field(default=0, ge=0)
+    """Weights of the products that make a token of a gene before the first block; none for a look-up."""
+    output_weights: int = Field(default=0, ge=0)
+    """Weights of the products that make the official embedding of a cell after the last block."""
     causal: bool = False
     """Whether a token attends only to those before it, which halves the operations of attention."""
 
@@ -41,6 +45,13 @@ class NetworkSize(Settings):
     def operations(self, layers: int, tokens: int) -> float:
         """Floating-point operations of the blocks' matrix products for a cell."""
         return operations(self.width, self.feed_forward, layers, tokens, self.causal)
+
+    def around_blocks(self) -> dict[str, float]:
+        """What comes before the first block and after the last, in operations of a block, for a long cell."""
+        tokens = self.tokens_of(self.max_tokens)
+        block = self.operations(1, tokens)
+        before, after = 2.0 * tokens * self.input_weights, 2.0 * self.output_weights
+        return {"before_blocks": before / block, "after_blocks": after / block}
 
     def numbers_of_a_cell(self, layers: int) -> int:
         """Numbers of all layers of a cell: what enters the first block, each block's output, the official."""

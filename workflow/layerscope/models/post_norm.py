@@ -92,3 +92,14 @@ def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:
                 nn.init.xavier_uniform_(module.in_proj_weight, generator=draw)
                 module.in_proj_bias.zero_()
                 module.out_proj.bias.zero_()
+
+
+def draw_attention_as_linear(network: nn.Module, draw: torch.Generator) -> None:
+    """Draw attention anew as where queries, keys and values are one linear layer as any other."""
+    with torch.no_grad():
+        for part in network.modules():
+            if isinstance(part, SelfAttention):
+                bound = part.out_proj.in_features**-0.5
+                part.in_proj_weight.uniform_(-bound, bound, generator=draw)
+                for bias in (part.in_proj_bias, part.out_proj.bias):
+                    bias.uniform_(-bound, bound, generator=draw)

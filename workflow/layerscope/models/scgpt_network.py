@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.post_norm import SelfAttention, draw_as_pytorch, post_norm_blocks
+from layerscope.models.post_norm import draw_as_pytorch, draw_attention_as_linear, post_norm_blocks
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
@@ -54,14 +54,9 @@ class ScGptEncoder(Transformer):
         """
         draw = torch.Generator().manual_seed(seed)
         draw_as_pytorch(self, draw)
-        bound = self.config.hidden_size**-0.5
         with torch.no_grad():
             self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
-            for part in self.modules():
-                if isinstance(part, SelfAttention):
-                    part.in_proj_weight.uniform_(-bound, bound, generator=draw)
-                    for bias in (part.in_proj_bias, part.out_proj.bias):
-                        bias.uniform_(-bound, bound, generator=draw)
+        draw_attention_as_linear(self, draw)
 
 
 def fresh(config: ScGptConfig, seed: int) -> ScGptEncoder:

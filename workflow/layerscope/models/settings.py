@@ -16,12 +16,15 @@ YES_OR_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 class Settings:
-    """What a user set of ``owner``, by name; values may be text, as they come from a command line."""
+    """What a user set of ``owner``, by name; values may be text, as they come from a command line.
 
-    def __init__(self, given: Mapping[str, Any], owner: str) -> None:
+    ``organism`` is that of the cells, ``human``, ``mouse`` or ``unknown``: some models know genes of several.
+    """
+
+    def __init__(self, given: Mapping[str, Any], owner: str, organism: str = "unknown") -> None:
         self._given = dict(given)
         self._asked: dict[str, Any] = {}
-        self.owner = owner
+        self.owner, self.organism = owner, organism
 
     def take(self, name: str, default: T, choices: Sequence[T] = (), lowest: float | None = None) -> T:
         """The value of ``name``, of the type of ``default`` (which holds where nothing was given).

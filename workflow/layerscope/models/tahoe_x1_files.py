@@ -26,7 +26,7 @@ from layerscope.models.weights import (
     read_checkpoint,
     read_json,
     read_safetensors,
-    read_text,
+    read_yaml,
     reading,
 )
 
@@ -67,8 +67,8 @@ class Release:
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     """Read a release folder; safetensors are preferred to the trainer's checkpoint."""
-    model = _yaml(folder / MODEL_CONFIG)
-    collator = _yaml(folder / COLLATOR_CONFIG)
+    model = read_yaml(folder / MODEL_CONFIG)
+    collator = read_yaml(folder / COLLATOR_CONFIG)
     tokens = _vocabulary(folder / VOCABULARY)
     weights = first_file(folder, SAFETENSORS, CHECKPOINT)
     if weights.name == SAFETENSORS:
@@ -88,16 +88,6 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
             f"{config.vocabulary_size} rows of the gene table in {weights.name}"
         )
     return Release(weights=weights, config=config, tensors=tensors, collator=collator, tokens=tokens)
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(read_text(path, "the configuration"))
-    except yaml.YAMLError as error:
-        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
-    return content
 
 
 def _vocabulary(path: Path) -> dict[str, int]:

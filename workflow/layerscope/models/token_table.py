@@ -31,7 +31,8 @@ class TokenTable(nn.Module):
         """What the row-wise ``project`` makes of the vectors of tokens; each distinct one is done once."""
         distinct, place = batch.distinct_ids
 
-        def projected(tokens: Tensor) -> Tensor:
-            return project(self.weight.index_select(0, self.rows.index_select(0, tokens)).float())
+        return by_rows(lambda tokens: project(self.vectors(tokens)), distinct).index_select(0, place)
 
-        return by_rows(projected, distinct).index_select(0, place)
+    def vectors(self, tokens: Tensor) -> Tensor:
+        """The vectors of tokens, ``(n, width)``, float32."""
+        return self.weight.index_select(0, self.rows.index_select(0, tokens)).float()

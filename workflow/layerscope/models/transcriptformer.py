@@ -57,7 +57,7 @@ class TranscriptFormer(FoundationModel):
             )
         wanted = (self.assay_column,) if release.assays and not self.assay else ()
         self.obs_columns = wanted if column else ()
-        self.optional_obs_columns = () if column else wanted
+        self.optional_obs_columns = {} if column else dict.fromkeys(wanted, "an unknown assay")
         self.settings = settings.resolved(without=("trust_sha256",))
 
     def tokenise(self, block: CellBlock) -> Sentences:

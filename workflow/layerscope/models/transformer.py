@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from layerscope.errors import ModelError
 from layerscope.models.activations import is_elementwise
-from layerscope.models.base import Network, Span, TokenBatch
+from layerscope.models.base import Network, TokenBatch
 
 BLOCK = 1024
 LONG = 512
@@ -137,28 +137,45 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     """Full attention among the tokens of each cell, scaled by ``1 / sqrt(head size)``: ``(n_rows, hidden)``.
 
     ``qkv`` holds queries, keys and values, ``(n_rows, 3 * hidden)``: three blocks of columns, the heads of
-    each contiguous. Neighbouring cells of one length share a kernel call; no mask is needed.
+    each contiguous. Neighbouring cells of one length share a kernel call; no mask is needed. Where not all
+    tokens are attended to, it goes cell by cell, and keys and values are gathered.
     """
     width = qkv.shape[1] // 3
     split = qkv.view(len(qkv), 3, heads, -1)
     if _takes_packed(split):
         return _varlen(split, batch)
+    contexts = (_of_spans if batch.attended is None else _of_cells)(split, batch, scratch)
     out = scratch.take("context", len(qkv), width, qkv, qkv.dtype)
     if out is None:
-        return torch.cat([_within(split, span, scratch) for span in batch.spans])
-    for span in batch.spans:
-        out[span.rows] = _within(split, span, scratch)
+        return torch.cat([context for _, context in contexts])
+    for rows, context in contexts:
+        out[rows] = context
     return out
 
 
-def _within(split: Tensor, span: Span, scratch: Scratch) -> Tensor:
-    """Attention within each of some cells of one length."""
-    cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
-    query, key, value = (part.transpose(1, 2) for part in cells.unbind(2))
-    if span.length >= LONG:
+def _of_spans(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of neighbouring cells of one length, and their attention."""
+    for span in batch.spans:
+        cells = split[span.rows].view(span.n_cells, span.length, *split.shape[1:])
+        query, key, value = cells.unbind(2)
+        yield span.rows, _dot_product(query, key, value, scratch).reshape(span.n_cells * span.length, -1)
+
+
+def _of_cells(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of each cell, and their attention to those of its tokens that are attended to."""
+    for cell in range(batch.n_cells):
+        rows = slice(int(batch.offsets[cell]), int(batch.offsets[cell + 1]))
+        keys = batch.key_rows[int(batch.key_offsets[cell]) : int(batch.key_offsets[cell + 1])]
+        query, (key, value) = split[rows, 0], split[:, 1:].index_select(0, keys).unbind(1)
+        yield rows, _dot_product(query[None], key[None], value[None], scratch).flatten(2)[0]
+
+
+def _dot_product(query: Tensor, key: Tensor, value: Tensor, scratch: Scratch) -> Tensor:
+    """Attention of ``(cells, tokens, heads, size)``, to the same shape."""
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+    if value.shape[2] >= LONG:
         value = _contiguous(value, scratch)
-    context = functional.scaled_dot_product_attention(query, key, value)
-    return context.transpose(1, 2).reshape(span.n_cells * span.length, -1)
+    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 def _contiguous(value: Tensor, scratch: Scratch) -> Tensor:
@@ -181,8 +198,11 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn  # two seconds, and needed on a GPU alone
 
     query, key, value = split.unbind(1)
-    lengths, longest = batch.cumulative_lengths, batch.longest
-    return cast(Tensor, varlen_attn(query, key, value, lengths, lengths, longest, longest)).flatten(1)
+    if batch.attended is not None:
+        key, value = split[:, 1:].index_select(0, batch.key_rows).unbind(1)
+    lengths, keys = (batch.cumulative_lengths, batch.longest), (batch.cumulative_keys, batch.most_keys)
+    context = varlen_attn(query, key, value, lengths[0], keys[0], lengths[1], keys[1])
+    return cast(Tensor, context).flatten(1)
 
 
 def gathered(hidden: Tensor, batch: TokenBatch, position: Tensor) -> Tensor:

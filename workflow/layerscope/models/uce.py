@@ -209,7 +209,7 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
     module = load_network(UCEEncoder, config, tensors, path, IGNORED)
     genes = read_genes(
         folder,
-        settings.take("species", "human"),
+        settings.take("species", "mouse" if settings.organism == "mouse" else "human"),
         tensors[TABLE],
         proteins=settings.take("protein_embeddings", ""),
         chromosome_offset=settings.take("chrom_token_offset", -1),

@@ -18,7 +18,8 @@ from layerscope.errors import DataError, ModelError
 Identifiers = Literal["ensembl", "symbol"]
 VAR_NAMES = "var_names"
 STANDARD_COLUMN: Mapping[str, str] = {"ensembl": "ensembl_id", "symbol": "symbol"}
-EXPECTED_RATE = 0.5
+EXPECTED_RATE, LEAST_RATE = 0.5, 0.2
+ORTHOLOGS = "set `orthologs` of the dataset for their human orthologs"
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def match_genes(
         f"{path}: {int(known.sum())} of {len(index)} genes (by {chosen}) are in the model's vocabulary of "
         f"{len(vocabulary.genes)} {_kind(vocabulary)}"
     )
-    if not known.any():
+    if not known.any() or (rate < LEAST_RATE and ORTHOLOGS in remedy):
         raise DataError(f"{summary}. {remedy}")
     first = np.full(len(vocabulary.genes), -1, dtype=np.int64)
     columns = np.flatnonzero(known)[::-1]
@@ -187,14 +188,23 @@ def _likely_cause(vocabulary: Vocabulary, names: Sequence[str], known: npt.NDArr
     if vocabulary.identifiers == "ensembl" and ensembl <= len(unknown) / 2:
         return f"{examples}: no Ensembl ids, which the model needs. Add a column 'ensembl_id' to var"
     if vocabulary.identifiers == "ensembl":
-        return f"{examples}. Likely another species (mouse ids start with ENSMUSG), or another annotation"
+        ours, theirs = _prefix(vocabulary.genes), _prefix(unknown)
+        if ours == theirs:
+            return f"{examples}. Likely another annotation"
+        return f"{examples}: of another species ({theirs}; the model knows {ours}). To go on, {ORTHOLOGS}"
     folded = {gene.upper() for gene in vocabulary.index}
     if sum(name.upper() in folded for name in unknown) > len(unknown) / 2:
         return (
-            f"{examples}: known if written in capitals, so these look like mouse symbols. Map them to human "
-            "orthologues first"
+            f"{examples}: known if written in capitals, so these look like mouse symbols. Take a model that "
+            f"knows mouse genes, or {ORTHOLOGS}"
         )
     return (
         f"{examples}. Likely another species or annotation, or the wrong column: choose one with "
         "--set gene_column=NAME"
     )
+
+
+def _prefix(names: Sequence[str]) -> str:
+    """How most Ensembl ids begin: ``ENSG`` of human, ``ENSMUSG`` of mouse."""
+    prefixes = Counter(match[0][:-11] for name in names if (match := ENSEMBL.match(name)))
+    return prefixes.most_common(1)[0][0]

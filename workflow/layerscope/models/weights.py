@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -79,6 +80,17 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
+    return content
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration in YAML that holds a mapping."""
+    try:
+        content = yaml.safe_load(read_text(path, "the configuration"))
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
     return content
 
 
@@ -266,7 +278,8 @@ def load_strictly(
     Raises
     ------
     ModelError
-        If a tensor is missing, unexpected, of another shape, or not finite; by its name in the checkpoint.
+        If a tensor is missing, unexpected, of another shape, no floating-point numbers or not finite; by its
+        name in the checkpoint.
     """
     needed = module.state_dict()
     tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
@@ -289,6 +302,9 @@ def load_strictly(
                     f"{path}: {part} has shape {tuple(tensors[part].shape)}, "
                     f"{stated_in} asks for {(rows // len(names), *rest)}"
                 )
+            if not tensors[part].is_floating_point():
+                held = str(tensors[part].dtype).removeprefix("torch.")
+                raise ModelError(f"{path}: {part} holds {held}, expected floating-point numbers")
             demand_finite(tensors[part], part, path, in_file=name in tables)
     whole = {
         name: torch.cat([tensors[part].float() for part in names]) if len(names) > 1 else tensors[names[0]]

@@ -5,20 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from layerscope.figures import wording
 from layerscope.figures.models import Model
-from layerscope.figures.wording import (
-    SIMULATED,
-    condition_order,
-    condition_title,
-    is_simulated,
-    layer_ranges,
-    metric_label,
-)
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.statistics.trust import TRUSTED, decides
@@ -29,7 +22,7 @@ PREFER = re.compile(r"The baseline [^:]* is better [^:]*: prefer it to any of th
 
 @dataclass(frozen=True)
 class Advice:
-    """What is recommended for one model: one sentence, what to prefer to it, and what qualifies it."""
+    """What is recommended for one model: one sentence, what to prefer, what qualifies it, and an alarm."""
 
     model: str
     title: str
@@ -37,6 +30,7 @@ class Advice:
     prefer: str
     rest: str
     hint: str
+    alarm: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,21 +47,27 @@ class Answer:
 
 
 def answers(
-    layers: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
+    layers: pd.DataFrame,
+    settings: Mapping[str, Any],
+    models: Mapping[str, Model],
+    source: Source,
+    alarms: Mapping[tuple[str, str], str],
 ) -> list[Answer]:
-    """Take the recommendation of every condition from the table of the layer choice.
+    """The recommendation of every condition, by the most trusted of the protocols that were run for it.
 
-    Where several protocols were run for it, the most trusted one speaks.
+    ``alarms`` are of conditions and models (:func:`layerscope.report.alarms.alarms`).
     """
     result = []
     deciding = layers[decides(layers)]
-    for condition in condition_order(settings, layers["condition"]):
-        rows = deciding[deciding["condition"] == condition].sort_values(
-            "best_estimate", ascending=False, kind="stable", na_position="last"
-        )
-        advice = [_advice(row, models, source.line(index)) for index, row in rows.iterrows()]
+    for condition in wording.condition_order(settings, layers["condition"]):
+        rows = deciding[deciding["condition"] == condition]
+        rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
+        advice = [
+            replace(_advice(row, models, source.line(index)), alarm=alarms.get((condition, row["model"]), ""))
+            for index, row in rows.iterrows()
+        ]
         task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
-        title, score = condition_title(settings, condition), metric_label(task, metric)
+        title, score = wording.condition_title(settings, condition), wording.metric_label(task, metric)
         result.append(Answer(condition, title, task, protocol, score, advice[0], tuple(advice[1:])))
     return result
 
@@ -134,11 +134,7 @@ COLUMNS = (
 
 def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
     """Set the numbers behind the answers in a small table; each names the columns that it comes from."""
-    order = {name: place for place, name in enumerate(condition_order(settings, layers["condition"]))}
-    places = layers["condition"].map(order)
-    ordered = layers.assign(place=places, decides=decides(layers)).sort_values(
-        ["place", "model", "protocol"], kind="stable"
-    )
+    ordered = in_order(layers.assign(decides=decides(layers)), settings, "model", "protocol")
     rows = tuple(_row(row, settings, source.line(int(index))) for index, row in ordered.iterrows())
     protocols = sorted(set(layers["protocol"]))
     shown = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
@@ -151,6 +147,13 @@ def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Sour
         source=source,
         note=note,
     )
+
+
+def in_order(table: pd.DataFrame, settings: Mapping[str, Any], *columns: str) -> pd.DataFrame:
+    """Rows in the order of conditions, then by these columns."""
+    order = wording.condition_order(settings, table["condition"])
+    placed = table.assign(place=table["condition"].map(order.index))
+    return placed.sort_values(["place", *columns], kind="stable")
 
 
 def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
@@ -166,7 +169,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
     tried = "" if math.isnan(row["optimism"]) else f"optimism {number(row['optimism'])}"
     alike = row["confidence_set"]
     cells = (
-        Cell(row["condition"], SIMULATED if is_simulated(settings, row["condition"]) else ""),
+        Cell(row["condition"], wording.SIMULATED if wording.is_simulated(settings, row["condition"]) else ""),
         Cell(row["model"]),
         Cell(row["protocol"], "recommends" if row["decides"] else ""),
         Cell(
@@ -182,7 +185,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
         score("official"),
         score("best_baseline", row["best_baseline"] or "not run"),
         score("best_untrained", untrained),
-        Cell(layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
+        Cell(wording.layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
     )
     return Row(cells, line)
 

@@ -11,7 +11,7 @@ from layerscope.study import Study, stated
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
 # what a model's entry sets of how it is run
-MODEL_SETTINGS = {"family", "layers", "control", "of", "seed", "pooling", "set", "settings"}
+MODEL_SETTINGS = {"family", "layers", "up_to", "control", "of", "seed", "pooling", "set", "settings"}
 
 
 def study_description(study: Study) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def _model(study: Study, name: str) -> dict[str, Any]:
         "control": control,
         "of": entry.of if isinstance(entry, Control | StoredModel) else None,
         "layers": study.n_layers(name),
+        **(foundation.network.around_blocks() if foundation and foundation.network else {}),
         "title": entry.title or name,
         **about,
         **({"trained_on": f"pretrained here on {pretrain.cells}"} if pretrain else {}),
@@ -50,6 +51,7 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
     return {
         "title": study.conditions[name].title or name,
         "task": study.task(name),
+        "cells": study.cells_of(name),
         "dataset": study.dataset_name(name),
         "dataset_title": dataset.title,
         "citation": dataset.citation,
@@ -72,22 +74,14 @@ def _settings(study: Study) -> dict[str, Any]:
         for name in study.study.models
     }
     studied = study.study.model_dump(mode="json", exclude={"title"})
-    sections = ("extraction", "pretraining", "resampling", "geometry")
-    tasks = {
-        task: {
-            protocol: study.protocol_settings(task, protocol).as_config()
-            for protocol in study.all_protocols(task)
-        }
-        for task in study.tasks()
-    }
-    return {
-        "study": studied,
-        "conditions": conditions,
-        "models": models,
-        "quality": study.quality.stated(),
-        **{name: getattr(study, name).as_config() for name in sections},
-        **tasks,
-    }
+    sections = ("extraction", "pretraining", "resampling", "choice", "geometry")
+    settings = {"study": studied, "conditions": conditions, "models": models}
+    settings |= {"quality": study.quality.stated()}
+    settings |= {name: getattr(study, name).as_config() for name in sections}
+    for task in study.tasks():
+        protocols = study.all_protocols(task)
+        settings[task] = {of: study.protocol_settings(task, of).as_config() for of in protocols}
+    return settings
 
 
 def _versions() -> dict[str, str]:

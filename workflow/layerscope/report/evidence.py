@@ -20,8 +20,7 @@ SCORE_LABELS = {
     "n_cells": "cells",
     "n_items": "items",
 }
-KINDS = {"foundation": 0, "control": 1, "baseline": 2}
-"""The order of kinds of models."""
+KINDS = {"foundation": 0, "control": 1, "baseline": 2}  # the order of kinds of models
 
 
 def model_table(models: Mapping[str, Model]) -> Grid:
@@ -76,18 +75,13 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
 
 def score_table(scores: pd.DataFrame, source: Source, primary: set[str]) -> Grid:
     """All scores; where there are very many, those of the primary metrics."""
-    columns = [name for name in scores.columns if name not in ("task", "seed")]
     shown, note = scores, ""
     if len(scores) > MAX_ROWS:
         shown = scores[scores["metric"].isin({*primary, ""})]
         counts = f"{len(shown):,} of {len(scores):,} rows"
         note = f"Only the metrics {', '.join(sorted(primary))}: {counts}; the file has all metrics."
-    columns = [
-        name
-        for name in columns
-        if name not in ("ceiling", "null_mean", "p_value") or shown[name].notna().any()
-    ]
-    shown, same = without_constant(shown[columns])
+    empty = [name for name in ("ceiling", "null_mean", "p_value") if shown[name].isna().all()]
+    shown, same = without_constant(shown.drop(columns=["task", "seed", *empty]))
     return grid_of(
         shown,
         key="scores",

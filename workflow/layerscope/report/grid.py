@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered.
-
-    ``kind`` is ``"n"`` for numbers, ``"w"`` for long texts, else empty.
-    """
+    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered."""
 
     label: str
     hint: str = ""
-    kind: str = ""
+    kind: str = ""  # "n" for numbers, "w" for long texts
     choices: bool = False
 
 
@@ -97,30 +94,23 @@ def grid_of(
 ) -> Grid:
     """Make a table of the page from any tidy table, cut after :data:`MAX_ROWS` rows.
 
-    ``labels`` are headings of columns, ``hints`` what a reader sees on pointing at them; ``choices`` are
-    columns that are filtered by a choice of their values. With a ``source`` each row names its line of the
-    file, which the index counts from 0.
+    ``labels`` are headings; ``choices`` are columns that are filtered by a choice of their values.
     """
     labels, hints = labels or {}, hints or {}
-    columns = tuple(
-        Column(
-            label=labels.get(name, name.replace("_", " ")),
-            hint=f"column {name}" + (f": {hints[name]}" if name in hints else ""),
-            kind=_kind(table[name]),
-            choices=name in set(choices),
-        )
-        for name in table.columns
-    )
+    chosen_by = set(choices)
+    columns = []
+    for name in table.columns:
+        hint = f"column {name}" + (f": {hints[name]}" if name in hints else "")
+        label = labels.get(name, name.replace("_", " "))
+        columns.append(Column(label, hint, _kind(table[name]), choices=name in chosen_by))
     shown = table.head(MAX_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
     origins = [source.line(int(index)) if source else "" for index in shown.index]
-    rows = tuple(
-        Row(tuple(Cell(text) for text in cells), hint)
-        for cells, hint in zip(_transposed(texts, len(shown)), origins, strict=True)
-    )
+    by_row = zip(*texts, strict=True) if texts else [()] * len(shown)
+    rows = tuple(Row(tuple(map(Cell, row)), hint) for row, hint in zip(by_row, origins, strict=True))
     if len(table) > MAX_ROWS:
         note = f"{note} The first {MAX_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
-    return Grid(key, caption, columns, rows, source, note, filterable)
+    return Grid(key, caption, tuple(columns), rows, source, note, filterable)
 
 
 def without_empty(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +133,3 @@ def _kind(values: pd.Series) -> str:
     if pd.api.types.is_numeric_dtype(values):
         return "n"
     return "w" if values.astype(str).str.len().max() > LONG_TEXT else ""
-
-
-def _transposed(columns: Sequence[Sequence[str]], n_rows: int) -> list[tuple[str, ...]]:
-    return list(zip(*columns, strict=True)) if columns else [()] * n_rows

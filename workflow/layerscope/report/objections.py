@@ -9,19 +9,14 @@ from layerscope.statistics.choice import SIGNIFICANT
 
 @dataclass(frozen=True)
 class Query:
-    """Numbers of an answer: ``value`` of some ``rows`` of a ``table``, group by group.
-
-    ``table`` is one of :func:`layerscope.report.views.views`; ``value`` a column or an expression of columns,
-    with its interval in ``VALUE_low`` and ``VALUE_high``; ``rows`` is what ``DataFrame.query`` reads, empty
-    for all. ``summary`` is one of :data:`layerscope.report.referee.SUMMARIES`.
-    """
+    """Numbers of an answer: ``value`` of some ``rows`` of a ``table``, group by group."""
 
     says: str
-    table: str
-    value: str
-    summary: str
+    table: str  # one of views.views
+    value: str  # a column or an expression of columns; its interval is in VALUE_low and VALUE_high
+    summary: str  # one of referee.SUMMARIES
     by: tuple[str, ...] = ()
-    rows: str = ""
+    rows: str = ""  # what DataFrame.query reads; empty for all
 
 
 @dataclass(frozen=True)
@@ -35,23 +30,17 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Objection:
-    """An objection and what answers it.
-
-    The numbers stand in ``column`` of ``file`` (a table of the study, or ``report``). The values of the first
-    query become one number by ``number``, a name that ``Series.agg`` knows; where it finds no row,
-    ``configure`` says what to set. ``needs`` are lacking where the answer is one in part; ``still_open``
-    stays open whatever is run.
-    """
+    """An objection and what answers it."""
 
     title: str
-    file: str
+    file: str  # a table of the study, or ``report``
     column: str
-    number: str
+    number: str  # how the values of the first query become one: a name that Series.agg knows
     queries: tuple[Query, ...]
     remark: str
-    configure: str
+    configure: str  # what to set where the first query finds no row
     needs: tuple[Need, ...] = ()
-    still_open: str = ""
+    still_open: str = ""  # whatever is run
 
 
 TASK, CONDITION = ("task",), ("condition",)

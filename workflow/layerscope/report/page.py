@@ -17,26 +17,11 @@ from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
 from layerscope.figures.published import read_published
 from layerscope.figures.representations import read_representations
-from layerscope.figures.wording import (
-    condition_order,
-    condition_title,
-    is_simulated,
-    metric_meaning,
-    plain,
-)
+from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
+from layerscope.report import evidence
+from layerscope.report.alarms import alarms
 from layerscope.report.answers import answer_table, answers, caution
-from layerscope.report.evidence import (
-    data_table,
-    model_table,
-    pairs,
-    published_table,
-    remark_table,
-    score_table,
-    unavailable_table,
-    warning_table,
-    warning_words,
-)
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
@@ -51,9 +36,14 @@ from layerscope.tasks.catalogue import interval_method, primary_metrics
 FURTHER = {
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
     "geometry": "The shape of each layer",
+    "travel": "Does the choice travel? A layer chosen on all other conditions, scored on the one left out",
+    "layer_ranks": "Ranks of layers over conditions, 1 the highest score, and the ranks that they may have",
+    "label_free": "Without labels: is the layer that a criterion picks among those that may be the best?",
 }
+LAYER_COLUMNS = ("layer", "chosen_layer")
+"""Of the further tables: names, not numbers."""
 FURTHER_LABELS = {"n_cells": "cells"}
-SHIFTS = "shifts"
+SHIFTS, GEOMETRY = "shifts", "geometry"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
 
 
@@ -99,34 +89,28 @@ def write_report(
         The compared representations: the answer for conditions without layers.
     behind
         Files of the study that the page names and does not show.
-
-    Raises
-    ------
-    ConfigError
-        If the settings do not describe the models.
-    DataError
-        If a table lacks a column or a figure is not SVG.
     """
     models = read_models(settings)
     all_scores, all_layers = read_scores(scores), read_layers(layers)
     of_scores, of_layers, of_published = (Source.beside(path, output) for path in (scores, layers, published))
-    published_grid, published_words = published_table(read_published(published), of_published)
+    published_grid, published_words = evidence.published_table(read_published(published), of_published)
     compared = read_representations(representations) if representations else pd.DataFrame()
     primary = _primary(all_scores, all_layers, compared)
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
-    answered = answers(all_layers, settings, models, of_layers)
+    shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
+    answered = answers(all_layers, settings, models, of_layers, alarms(settings, shapes, warned))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
-    of_alone = Source.beside(str(representations), output)
+    of_alone, of_warnings = (Source.beside(str(path), output) for path in (representations, warnings))
     advised = representation_answers(alone, settings, models, of_alone) if len(alone) else []
 
     def place(summary: str | Path) -> tuple[int, str]:
         condition = Path(summary).parent.name
         return (conditions.index(condition) if condition in conditions else len(conditions)), str(summary)
 
+    config = settings.get("config")
     optional = (path for path in (representations, referee, warnings) if path)
-    sources: list[str | Path] = [scores, layers, published, *optional]
-    sources += [*behind, *summaries, *tables, *figures]
+    sources = [scores, layers, published, *optional, *behind, *summaries, *tables, *figures]
     page = _template().render(
         title=str(settings.get("title") or "Report of a study"),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
@@ -142,20 +126,20 @@ def write_report(
         moves=next((moves(path, output) for path in tables if Path(path).stem == SHIFTS), None),
         figures=[picture(path, output) for path in figures],
         summaries=[_summary(path, settings, output) for path in sorted(summaries, key=place)],
-        models=model_table(models),
-        data=data_table(settings, all_scores),
-        scores=score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
+        models=evidence.model_table(models),
+        data=evidence.data_table(settings, all_scores),
+        scores=evidence.score_table(all_scores, of_scores, primary={metric for _, metric in primary}),
         published=published_grid,
         published_words=published_words,
-        unavailable=unavailable_table(all_scores, of_scores),
-        remarks=remark_table(all_scores, of_scores),
-        warnings=None if warned is None else warning_table(warned, Source.beside(str(warnings), output)),
-        warning_words="" if warned is None else warning_words(warned),
+        unavailable=evidence.unavailable_table(all_scores, of_scores),
+        remarks=evidence.remark_table(all_scores, of_scores),
+        warnings=None if warned is None else evidence.warning_table(warned, of_warnings),
+        warning_words="" if warned is None else evidence.warning_words(warned),
         tables=[_further(path, output) for path in tables if Path(path).stem != SHIFTS],
         referee=_referee(referee, output) if referee else None,
-        versions=pairs(settings.get("versions")),
-        seeds=pairs(settings.get("seeds")),
-        config=_as_yaml(settings.get("config")),
+        versions=evidence.pairs(settings.get("versions")),
+        seeds=evidence.pairs(settings.get("seeds")),
+        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else "",
         sources=[(Source.beside(path, output), Path(path).stat().st_size) for path in sources],
     )
     with whole(output) as scratch:
@@ -164,8 +148,8 @@ def write_report(
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the primary metrics of the study say, each with its name."""
-    meanings = {(task, metric): metric_meaning(task, metric) for task, metric in sorted(primary)}
-    return [(f"{plain(task)}: {plain(metric)}", text) for (task, metric), text in meanings.items() if text]
+    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(primary))
+    return [(name, meaning) for name, meaning in meanings if meaning]
 
 
 def _intervals(scores: pd.DataFrame) -> list[tuple[str, str]]:
@@ -216,19 +200,15 @@ def _summary(
     of_all = without_empty(table[~grouped].drop(columns=["group"], errors="ignore"))
     title, key = condition_title(settings, condition), f"cells-{condition}"
     source = Source.beside(path, output)
-    by_group: dict[str, Any] = {
-        "source": source,
-        "caption": f"{title}, by group of cells",
-        "choices": ("filter",),
-        "filterable": True,
-    }
-    groups = grid_of(table[grouped], key=f"{key}-groups", **by_group) if grouped.any() else None
+    by_group: dict[str, Any] = {"key": f"{key}-groups", "caption": f"{title}, by group of cells"}
+    by_group |= {"source": source, "choices": ("filter",), "filterable": True}
+    groups = grid_of(table[grouped], **by_group) if grouped.any() else None
     return {"title": title, "all": grid_of(of_all, key=key, caption=title, source=source), "groups": groups}
 
 
 def _further(path: str | Path, output: str | Path) -> Grid:
     name = Path(path).stem
-    table, note = without_constant(without_empty(read_table(path)))
+    table, note = without_constant(without_empty(read_table(path, text=LAYER_COLUMNS)))
     return grid_of(
         table,
         key=f"table-{name}",
@@ -253,7 +233,3 @@ def _referee(path: str | Path, output: str | Path) -> Grid:
         source=Source.beside(path, output),
         labels={"configure": "to answer it, configure"},
     )
-
-
-def _as_yaml(config: Any) -> str:
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else ""

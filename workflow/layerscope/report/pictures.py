@@ -36,16 +36,16 @@ def picture(path: str | Path, page: str | Path) -> Picture:
         raise DataError(
             f"{path}: not an SVG figure (its root is {root.tag!r}); give the .svg that the plot wrote"
         )
-    table = _first(root, "source")
+
+    def carried(name: str) -> str:
+        return root.findtext(f".//{DUBLIN_CORE}{name}", default="").strip()
+
+    table = carried("source")
     return Picture(
         key=f"figure-{Path(path).stem}",
-        title=_first(root, "title") or Path(path).stem.replace("_", " "),
-        caption=_first(root, "description"),
+        title=carried("title") or Path(path).stem.replace("_", " "),
+        caption=carried("description"),
         data="data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii"),
         source=Source.beside(path, page),
         table=Source.beside(Path(path).parent / table, page) if table else None,
     )
-
-
-def _first(root: ElementTree.Element, name: str) -> str:
-    return "".join(root.findtext(f".//{DUBLIN_CORE}{name}", default="").strip())

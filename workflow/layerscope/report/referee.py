@@ -27,11 +27,7 @@ ANSWERED, IN_PART, NOT_RUN = "answered", "in part", "not run"
 
 
 def answer(objection: Objection, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Select the rows that an objection asks for and print their numbers: one row of :data:`COLUMNS`.
-
-    ``tables`` are those of :func:`layerscope.report.views.views`. The number is that of the first query;
-    where it finds no row, nothing answers the objection, and the number is NaN.
-    """
+    """One row of :data:`COLUMNS`: the numbers that answer an objection, or that nothing does."""
     values = _selected(objection.queries[0], tables)["value"]
     if values.empty:
         empty = {"answer": "", "number": float("nan"), "file": "", "column": ""}
@@ -119,13 +115,8 @@ def write_referee(
     ``.../CONDITION/summary.tsv``, ``resamples`` the bootstrap values of the layers that a control takes
     something from. A ConfigError if the settings name no models; a DataError if a file is no such table.
     """
-    files = {
-        "scores": str(scores),
-        "layers": str(layers),
-        "curves": str(curves),
-        "ceilings": str(ceilings or ""),
-        "report": str(Path(scores).parent.parent / "report.html"),
-    }
+    files = {"scores": str(scores), "layers": str(layers), "curves": str(curves)}
+    files |= {"ceilings": str(ceilings or ""), "report": str(Path(scores).parent.parent / "report.html")}
     no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
     tables = views(
         StudyTables(

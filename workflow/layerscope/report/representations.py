@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from layerscope.figures.models import Model
-from layerscope.figures.wording import condition_order, condition_title, metric_label
-from layerscope.report.answers import Advice, Answer, first_sentence
+from layerscope.figures.wording import condition_title, metric_label
+from layerscope.report.answers import Advice, Answer, first_sentence, in_order
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.statistics.trust import decides
@@ -32,31 +32,22 @@ COLUMNS = (
 def representation_answers(
     representations: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
 ) -> list[Answer]:
-    """Take the recommendation of every condition from the table of the compared representations.
-
-    Where several protocols were run for it, the most trusted one speaks.
-    """
+    """The same from the table of the compared representations."""
     result = []
     deciding = representations[decides(representations) & (representations["recommendation"] != "")]
-    for index, row in deciding.iterrows():
+    for index, row in in_order(deciding, settings).iterrows():
         condition, model = row["condition"], row["model"]
         first, rest = first_sentence(row["recommendation"])
         title = models[model].title if model in models else model
         advice = Advice(model, title, first, "", rest, f"{source.line(int(index))}, column recommendation")
         about = (condition_title(settings, condition), row["task"], row["protocol"])
         result.append(Answer(condition, *about, metric_label(row["task"], row["metric"]), advice, ()))
-    order = condition_order(settings, representations["condition"])
-    return sorted(result, key=lambda answer: order.index(answer.condition))
+    return result
 
 
 def representation_grid(representations: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
     """The numbers behind these answers; each names the columns that it comes from."""
-    order = {
-        name: place for place, name in enumerate(condition_order(settings, representations["condition"]))
-    }
-    ordered = representations.assign(place=representations["condition"].map(order)).sort_values(
-        ["place", "protocol"], kind="stable"
-    )
+    ordered = in_order(representations, settings, "protocol")
     rows = tuple(_row(row, source.line(int(index))) for index, row in ordered.iterrows())
     return Grid(
         key="representation-table",
@@ -71,21 +62,17 @@ def _row(row: Mapping[str, Any], line: str) -> Row:
     def cell(text: str, small: str, columns: str) -> Cell:
         return Cell(text, small, f"{line}, columns {columns}")
 
-    own = interval(row["ci_low"], row["ci_high"])
+    below = interval(row["ci_low"], row["ci_high"]) if row["status"] == "ok" else row["reason"]
     behind = interval(row["behind_best_low"], row["behind_best_high"], 3)
-    over = signed(row["over_untrained"])
-    scored = row["status"] == "ok"
     share = "" if pd.isna(row["best_share"]) else f"{row['best_share']:.0%}"
     alike = ("yes" if row["in_confidence_set"] else "no") if pd.notna(row["p_best"]) else ""
     cells = (
-        Cell(row["condition"]),
-        Cell(row["model"]),
-        Cell(row["protocol"]),
-        cell(number(row["estimate"]), own if scored else row["reason"], "estimate, ci_low, ci_high"),
+        *(Cell(row[name]) for name in ("condition", "model", "protocol")),
+        cell(number(row["estimate"]), below, "estimate, ci_low, ci_high"),
         cell(number(row["behind_best"]), behind, "behind_best, behind_best_low, behind_best_high"),
         cell(number(row["p_best"]), "", "p_best"),
         cell(alike, "", "in_confidence_set"),
         cell(share, "", "best_share"),
-        cell(number(row["untrained"]), over, "untrained, over_untrained"),
+        cell(number(row["untrained"]), signed(row["over_untrained"]), "untrained, over_untrained"),
     )
     return Row(cells, line)

@@ -88,20 +88,12 @@ def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str,
 
 
 def _row(choice: Compared, source: Source) -> Row:
-    def cell(row: pd.Series, *, layer: bool = True) -> Cell:
-        named = f"layer {int(row['layer'])}\n" if layer else ""
-        small = f"{named}{interval(row['ci_low'], row['ci_high'], 3)}"
+    def cell(row: pd.Series) -> Cell:
+        small = f"layer {int(row['layer'])}\n{interval(row['ci_low'], row['ci_high'], 3)}"
         hint = f"{source.line(int(row.name))}, columns estimate, ci_low, ci_high"
         return Cell(number(row["estimate"]), small, hint)
 
-    cells = (
-        Cell(choice.best["condition"]),
-        Cell(choice.best["model"]),
-        Cell(choice.label),
-        Cell(choice.protocol),
-        cell(choice.best),
-        cell(choice.chosen),
-        cell(choice.final),
-        Cell(signed(choice.lost), "", "highest score's minus best agreement"),
-    )
-    return Row(cells, source.line(int(choice.best.name)))
+    about = choice.best["condition"], choice.best["model"], choice.label, choice.protocol
+    agreements = choice.best, choice.chosen, choice.final
+    lost = Cell(signed(choice.lost), "", "highest score's minus best agreement")
+    return Row((*map(Cell, about), *map(cell, agreements), lost), source.line(int(choice.best.name)))

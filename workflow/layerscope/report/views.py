@@ -19,29 +19,23 @@ RESTING = re.compile(r"(^|[_.+-])rest(ing)?$", re.IGNORECASE)
 KEY = ["condition", "task", "protocol", "model", "layer", "metric"]
 FIRST = "01"
 VARIATIONS = {"_centred": "centring", "_unit_norm": "cells of unit length"}
-UNSEEN = "do not see"
-"""What the reason of a varied score says that equals the score by construction."""
+UNSEEN = "do not see"  # what the reason of a varied score says that equals the score by construction
 LOSSES = ["condition", "protocol", "model", "lost", "lost_low", "lost_high"]
 LOSSES += ["share", "share_low", "share_high"]
 
 
 @dataclass(frozen=True)
 class StudyTables:
-    """Tables of a study, its models and its settings.
-
-    ``ceilings`` are rows of scores, empty where protocol ``strict`` was not run; ``summaries`` have the cells
-    per filter, by condition; ``resamples`` are files
-    ``.../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz``.
-    """
+    """Tables of a study, its models and its settings."""
 
     scores: pd.DataFrame
     layers: pd.DataFrame
     curves: pd.DataFrame
     ceilings: pd.DataFrame
-    summaries: Mapping[str, pd.DataFrame]
+    summaries: Mapping[str, pd.DataFrame]  # cells per filter, by condition
     models: Mapping[str, Model]
     config: Mapping[str, Any]
-    resamples: Sequence[str] = ()
+    resamples: Sequence[str] = ()  # files .../{task}/{condition}/{protocol}/{model}/layer_{layer}.npz
 
     def names(self, kind: str, control: str = "") -> list[str]:
         """Names of the models of a kind."""
@@ -111,9 +105,8 @@ def _first_layers(curves: pd.DataFrame, conditions: set[str]) -> pd.DataFrame:
     rows = curves[(curves["task"] == "perturbation") & (curves["layer"] == FIRST)]
     rows = rows[rows["condition"].isin(conditions) & rows["over_final_low"].notna()]
     by_paper = rows[(rows["protocol"] == "paper") & (rows["over_final_low"] > 0)]
-    ahead = set(zip(by_paper["condition"], by_paper["model"], strict=True))
-    curve_names = zip(rows["condition"], rows["model"], strict=True)
-    return rows.assign(advantage=pd.Series([name in ahead for name in curve_names], rows.index, dtype=bool))
+    curve_names, ahead = (pd.MultiIndex.from_frame(of[["condition", "model"]]) for of in (rows, by_paper))
+    return rows.assign(advantage=curve_names.isin(ahead))
 
 
 def _varied(trained: pd.DataFrame) -> pd.DataFrame:
@@ -136,8 +129,7 @@ def _losses(study: StudyTables) -> Iterator[tuple[Any, ...]]:
     for comparison in comparisons(rows, study.resamples, models):
         for name in names:
             trained, permuted = comparison.get(models[name].of, FIRST), comparison.get(name, FIRST)
-            values = stacked([trained, permuted]) if trained and permuted else None
-            if trained is None or permuted is None or values is None:
+            if trained is None or permuted is None or (values := stacked([trained, permuted])) is None:
                 continue
             lost = trained.estimate - permuted.estimate
             lost_interval = percentile_interval(values[:, 0] - values[:, 1])

@@ -39,11 +39,6 @@ def write_warnings(
         All scores.
     settings
         ``models`` and ``order`` of the conditions, as the report gets them.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings describe no models, or the scores lack a column.
     """
     rows = [(STUDY, of, warning, "") for of, warning in study_warnings(read_scores(scores), settings)]
     for name in logs:

@@ -50,14 +50,7 @@ class Address:
 def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
     """Find the address of a source, asked through a mirror (see :func:`mirrored`; as JSON text too).
 
-    A source has ``url`` (``https://``, ``http://`` or ``s3://``), ``geo: {accession, file}`` or
-    ``huggingface: {repo, revision, file}``; ``bytes``, ``sha256`` and ``md5`` beside it, and ``member_bytes``
-    and ``member_sha256`` of a file in an archive.
-
-    Raises
-    ------
-    ConfigError
-        If the source has none of these, or one of another form.
+    It is one of :data:`KINDS` but a path, with what is known of the file beside it; else a ConfigError.
     """
     if "geo" in source:
         url = geo_url(**source["geo"])
@@ -78,11 +71,7 @@ def address(source: Mapping[str, Any], through: Mirror = None) -> Address:
 
 
 def geo_url(accession: str, file: str) -> str:
-    """Address of a supplementary file at GEO.
-
-    GEO keeps the files of ``GSE276896`` in ``series/GSE276nnn/GSE276896/suppl``: the last three digits of the
-    accession's number (all of them, if it has fewer) become ``nnn``.
-    """
+    """Address of a supplementary file at GEO (of ``GSE276896`` in ``series/GSE276nnn/GSE276896/suppl``)."""
     kind, number = accession[:3].upper(), accession[3:]
     if kind not in GEO_FOLDERS or not number.isdigit():
         raise ConfigError(
@@ -92,7 +81,7 @@ def geo_url(accession: str, file: str) -> str:
 
 
 def hugging_face_url(repo: str, file: str, revision: str = "main") -> str:
-    """Address of a file of a Hugging Face repository at a revision."""
+    """Address of a file at a revision of a repository."""
     return f"{HUGGING_FACE}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(file)}"
 
 

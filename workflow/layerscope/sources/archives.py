@@ -36,9 +36,8 @@ def extract_member(
 ) -> None:
     """Take one file out of a tar archive, compressed or not; its name there is never used as a path.
 
-    Where no file is at ``member``, but one of its name is in another folder of the archive, that is taken and
-    a warning says so. Raises SourceError if there is none, DamagedError if the file, or the archive, is not
-    what it must be.
+    A file of that name in another folder of the archive will do, with a warning. Raises SourceError if there
+    is none, DamagedError if the file, or the archive, is not what it must be.
     """
     names: list[str] = []
     if _taken(archive, member, output, expected or Expected(), names):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from layerscope.files import locked
 
 CACHE = "LAYERSCOPE_CACHE"
 
@@ -20,7 +21,5 @@ def named_cache() -> Path | None:
 def weights_folder(cache: Path, model: str) -> Iterator[Path]:
     """Folder of a model's weights in a cache, made and locked: only one at a time fetches into it."""
     folder = cache / "weights" / model
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / ".lock"):
         yield folder

@@ -42,25 +42,9 @@ def tree_root(remote: RemoteFile, dataset: h5py.Dataset) -> int | None:
 def chunks_in_tree(
     remote: RemoteFile, dataset: h5py.Dataset, root: int, wanted: np.ndarray
 ) -> np.ndarray | None:
-    """Chunks of some rows of chunks, of which the nodes are fetched many at once.
+    """Row of chunks, first byte and bytes of every chunk of the ``wanted`` rows of chunks, int64.
 
-    Parameters
-    ----------
-    root
-        See :func:`tree_root`.
-    wanted
-        Rows of chunks (the first row of the dataset in units of the chunks' height), shape
-        ``(n_rows_of_chunks,)``, bool.
-
-    Returns
-    -------
-    Row of chunks, first byte, and number of bytes of each chunk, shape ``(n_chunks, 3)``, int64; None where
-    nodes are larger than HDF5 makes them.
-
-    Raises
-    ------
-    ValueError
-        If a node is none, or not of this dataset.
+    None where nodes are larger than HDF5 makes them; a ValueError if a node is none, or not of this dataset.
     """
     base = dataset.file.id.get_create_plist().get_userblock()
     before = np.concatenate([[0], np.cumsum(wanted)])

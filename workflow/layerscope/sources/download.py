@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import requests
 from tqdm import tqdm
 
 from layerscope.errors import SourceError
+from layerscope.files import locked, whole
 from layerscope.sources.addresses import Address
 from layerscope.sources.archives import DamagedError, extract_member, gunzip
 from layerscope.sources.manifest import is_unchanged, md5, read_manifest, sha256, write_manifest
-from layerscope.sources.partial import Partial
 from layerscope.sources.transport import (
     Answer,
     ChangedError,
     Retries,
     TransientError,
+    Version,
     http_session,
     open_url,
 )
@@ -54,7 +56,8 @@ def download(
         return manifest
     before = read_manifest(output)
     archive = output.with_name(address.name) if len(together) > 1 else output
-    with _alone(archive) if archive != output else nullcontext():
+    lock = archive.with_name(f".download.{archive.name}.lock")
+    with locked(lock) if archive != output else nullcontext():
         try:
             part = Partial(archive, address.fetched_from)
             about = _fetched(address, part, retries or Retries())
@@ -86,16 +89,6 @@ def _fetched(address: Address, part: Partial, retries: Retries) -> dict[str, Any
     }
 
 
-@contextmanager
-def _alone(archive: Path) -> Iterator[None]:
-    """Wait until no other process fetches this archive."""
-    lock = archive.with_name(f".download.{archive.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def already_there(
     addresses: Sequence[Address], output: Path, member: str | None = None
 ) -> dict[str, Any] | None:
@@ -105,11 +98,10 @@ def already_there(
     manifest = read_manifest(output)
     for address in addresses:
         if manifest.get("url") == address.url and manifest.get("member") == member:
-            own, fetched = address.member.sha256, address.sha256
-            as_known = (
-                manifest.get("sha256") == own if own else fetched in (None, manifest.get("fetched_sha256"))
-            )
-            if not as_known or not is_unchanged(output, manifest):
+            known, key = address.member.sha256, "sha256"
+            if not known:
+                known, key = address.sha256, "fetched_sha256"
+            if known not in (None, manifest.get(key)) or not is_unchanged(output, manifest):
                 return None
             LOG.info("%s: already there", output.name)
             return manifest
@@ -220,3 +212,48 @@ def _put_in_place(address: Address, path: Path, output: Path, member: str | None
         gunzip(path, output)
     else:
         path.replace(output)
+
+
+class Partial:
+    """``.download.NAME`` beside the file that will be, and a journal that names its address and version."""
+
+    def __init__(self, output: Path, url: str) -> None:
+        self.path = output.with_name(f".download.{output.name}")
+        self._journal = output.with_name(f".download.{output.name}.json")
+        self._url = url
+        output.parent.mkdir(parents=True, exist_ok=True)
+        self.version = self._journaled_version()
+        if self.version is None:
+            self.discard()
+
+    def _journaled_version(self) -> Version | None:
+        try:
+            journal = json.loads(self._journal.read_text(encoding="utf-8"))
+            same = journal["url"] == self._url and self.path.is_file()
+            return Version(**journal["version"]) if same else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.path.stat().st_size if self.version is not None else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have come; False where the size of the file is unknown."""
+        return self.version is not None and self.size == self.version.size
+
+    def begin(self, version: Version) -> None:
+        """Start with the first byte of a version."""
+        self.discard()
+        self.path.touch()
+        with whole(self._journal) as scratch:
+            scratch.write_text(json.dumps({"url": self._url, "version": asdict(version)}), encoding="utf-8")
+        self.version = version
+
+    def discard(self) -> None:
+        """Delete what has come."""
+        self.version = None
+        self.path.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)

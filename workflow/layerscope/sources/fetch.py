@@ -50,11 +50,6 @@ def fetch(
         Failures in a row after which to give up.
     wait
         Seconds before the second attempt.
-
-    Raises
-    ------
-    ConfigError, SourceError
-        If a key is unknown, the licence has not been accepted, or the file cannot be had.
     """
     unknown = sorted(set(settings) - set(KNOWN))
     if unknown:

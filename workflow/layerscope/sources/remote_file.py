@@ -99,8 +99,7 @@ class RemoteFile(io.RawIOBase):
     def _fetch_block(self, start: int, stop: int) -> None:
         """Fetch what is missing of a range that HDF5 reads now, by this thread alone.
 
-        HDF5 holds its lock meanwhile, for which another thread that frees one of its objects would wait, so
-        that waiting for that thread could last for ever.
+        HDF5 holds its lock meanwhile, for which another thread that frees one of its objects would wait.
         """
         if not self.parts.missing(start, stop):
             return

@@ -114,7 +114,7 @@ class DatasetSource(RemoteFile):
 
     slice: Text | None = None
     """An h5ad in a bucket or on a server of which only the chosen cells are fetched."""
-    simulate: Literal["differentiation", "perturbation", "atlas"] | None = None
+    simulate: Literal["differentiation", "perturbation", "atlas", "cohort"] | None = None
     """A draw of the embedded study's cells."""
 
 

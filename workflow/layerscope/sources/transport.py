@@ -152,8 +152,7 @@ def open_url(
 ) -> Iterator[tuple[Answer, requests.Response]]:
     """Ask for a file; the body of the response is still to be read, inside the block.
 
-    Raises :class:`TransientError` for what may pass, also of what breaks while the body is read, and
-    :class:`SourceError` for what will not: no such file, no permission, no trusted certificate.
+    Raises TransientError for what may pass, also while the body is read, SourceError for what will not.
     """
     try:
         with session.get(

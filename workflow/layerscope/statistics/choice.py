@@ -36,6 +36,48 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Cheapest:
+    """The earliest layers that are shown to be less than a margin behind the final one, and behind the best.
+
+    Names are empty where no layer is shown to be, or nothing could be tested. ``margin`` is in the metric's
+    units, ``saved`` the share of a forward pass that is saved by stopping at ``layer``.
+    """
+
+    margin: float = NAN
+    layer: str = ""
+    is_final: bool = False
+    over_final: Difference = Difference()
+    saved: float = NAN
+    as_best: str = ""
+    behind_best: Difference = Difference()
+    saved_as_best: float = NAN
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What is known of the metric that must not be lost for the primary one, at the layers of a model.
+
+    Better is what is shown to be higher in one of the two metrics and lower in neither.
+    """
+
+    metric: str
+    best: Measured  # at the layer whose primary score is highest
+    final: Measured
+    most_gain: float = NAN  # upper end of the largest gain that a layer may have over the final one
+    # of the layers that may be better than the final one, that with the smallest p-value (of both metrics)
+    better: Measured | None = None
+    better_metric: str = ""
+    better_gain: Difference = field(default_factory=Difference)
+    better_p_family: float = NAN  # after Holm
+    traded: tuple[
+        str, ...
+    ] = ()  # layers that are higher in one metric and lower in the other than the final one
+    # whether the official embedding, and which baseline, is better than the highest layer
+    official_better: bool = False
+    baseline: str = ""
+
+
+@dataclass(frozen=True)
 class LayerChoice:
     """What is known about the layers of one model under one condition and protocol.
 
@@ -80,6 +122,35 @@ class LayerChoice:
     below_untrained: tuple[str, ...] = ()
     untrained_same_layer: Measured | None = None
     over_same_layer: Difference = field(default_factory=Difference)
+    cheapest: Cheapest = field(default_factory=Cheapest)
+    guard: Guard | None = None  # where the task has a metric that must not be lost
+
+
+@dataclass(frozen=True)
+class GuardBeside:
+    """What the metric that must not be lost says of representations side by side.
+
+    Attributes
+    ----------
+    metric
+        Its name.
+    best
+        Its score of the representation whose primary score is highest; None if there is none.
+    higher
+        Others that are shown to have more of it than that one, and a primary score above chance.
+    preferred, p
+        Of those whose primary scores cannot be told apart, that with most of it, and the p-value of its
+        having more than each of the others; doubled, since two metrics are looked at.
+    p_family
+        After Holm; NaN before the correction.
+    """
+
+    metric: str
+    best: Measured | None = None
+    higher: tuple[str, ...] = ()
+    preferred: str = ""
+    p: float = NAN
+    p_family: float = NAN
 
 
 @dataclass(frozen=True)
@@ -103,6 +174,7 @@ class RepresentationChoice:
     p_alone_family: float = NAN  # after Holm; NaN before the correction
     untrained: tuple[Measured | None, ...] = ()  # mean of the untrained controls of each
     over_untrained: tuple[Difference, ...] = ()
+    guard: GuardBeside | None = None  # where the task has a metric that must not be lost
 
     @property
     def alike(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,32 @@ import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_resamples
-from layerscope.tasks.catalogue import primary_metrics
+from layerscope.tasks.catalogue import guard_of, primary_metrics
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("foundation", "baseline", "control")
 Identity = tuple[str, str, str, str, str]
 """Task, condition, protocol, model and layer."""
+IDENTITY = ("task", "condition", "protocol", "model", "layer")
 Resamples = Iterable[str | Path] | Mapping[Identity, Mapping[str, Floats]]
 """Bootstrap values by metric of every layer: their files, or the values themselves."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a study says of a model: its kind, and for a control of what and how."""
+    """What a study says of a model: its kind, and for a control of what and how.
+
+    ``before_blocks`` and ``after_blocks`` are what embedding tokens and making the official embedding cost,
+    in operations of one block.
+    """
 
     name: str
     kind: str
     n_layers: int
     control: str = ""
     of: str = ""
+    before_blocks: float = 0.0
+    after_blocks: float = 0.0
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
@@ -47,7 +54,10 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
             raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
         if kind == "foundation" and not isinstance(layers, int):
             raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
-        models[name] = Model(name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "")
+        around = (float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks"))
+        models[name] = Model(
+            name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "", *around
+        )
     return models
 
 
@@ -79,7 +89,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores of one condition by one protocol and metric: what may be compared with what."""
+    """All scores of one condition by one protocol and metric: what may be compared with what.
+
+    ``guard`` are those of the metric that must not be lost for this one, where the task has such a metric.
+    """
 
     condition: str
     task: str
@@ -87,6 +100,7 @@ class Comparison:
     metric: str
     measured: Mapping[tuple[str, str], Measured]
     rows: pd.DataFrame
+    guard: Comparison | None = None
 
     def layers(self, model: Model) -> list[Measured]:
         """Measured blocks of a model, in order."""
@@ -128,13 +142,24 @@ def comparisons(
         measurable = rows[rows["status"] == "ok"]
         candidates = primary_metrics(task, protocol)
         metric = next((name for name in candidates if (measurable["metric"] == name).any()), candidates[0])
-        of_metric = rows[rows["metric"].isin([metric, ""])]
-        measured = {}
-        for row in of_metric[of_metric["status"] == "ok"].to_dict("records"):
-            values = of_layer.get((task, condition, protocol, row["model"], row["layer"]), {})
-            values = values if isinstance(values, Mapping) else read_resamples(values)
-            measured[row["model"], row["layer"]] = _measured(row, metric, values)
-        yield Comparison(condition, task, protocol, metric, measured, of_metric)
+        about, guard = (condition, task, protocol), guard_of(task, metric)
+        compared = Comparison(*about, metric, *_of_metric(metric, rows, of_layer))
+        guarding = Comparison(*about, guard, *_of_metric(guard, rows, of_layer)) if guard else None
+        yield replace(compared, guard=guarding)
+
+
+def _of_metric(
+    metric: str, rows: pd.DataFrame, of_layer: Mapping[Identity, Mapping[str, Floats] | str | Path]
+) -> tuple[dict[tuple[str, str], Measured], pd.DataFrame]:
+    """The scores of a metric that exist, and its rows with those of layers that have no metric at all."""
+    of_metric = rows[rows["metric"].isin([metric, ""])]
+    measured = {}
+    for row in of_metric[of_metric["status"] == "ok"].to_dict("records"):
+        identity = tuple(row[key] for key in IDENTITY)
+        values = of_layer.get(identity, {})
+        values = values if isinstance(values, Mapping) else read_resamples(values)
+        measured[row["model"], row["layer"]] = _measured(row, metric, values)
+    return measured, of_metric
 
 
 def _measured(row: Mapping[str, Any], metric: str, values: Mapping[str, Floats]) -> Measured:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from layerscope.statistics.cheapest import cheapest
 from layerscope.statistics.choice import NAN, Difference, LayerChoice, families
 from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
+from layerscope.statistics.guard import guard, guard_row
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
@@ -19,11 +22,15 @@ from layerscope.statistics.layer_curves import LayerCurve, curve_table, differen
 from layerscope.statistics.multiple_testing import holm
 from layerscope.statistics.recommendation import recommend
 from layerscope.statistics.representations import choose_representations
+from layerscope.statistics.settings import ChoiceSettings
 from layerscope.statistics.shifts import shifts
+from layerscope.statistics.travel import ranks as ranked
+from layerscope.statistics.travel import travel as travelled
 from layerscope.statistics.trust import decides, most_trusted
 from layerscope.tables import OFFICIAL, read_scores, write_table
 
 ORDER = ["condition", "task", "protocol", "model"]
+MARGIN = ChoiceSettings().margin
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,15 @@ class StudyChoice:
     """The three tables of a study's choice of layers.
 
     ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
-    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows.
+    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows,
+    ``layer_curves`` what all are made from.
     """
 
     layers: pd.DataFrame
     curves: pd.DataFrame
     shifts: pd.DataFrame
     choices: tuple[LayerChoice, ...] = ()
+    layer_curves: tuple[LayerCurve, ...] = ()
 
 
 def write_layer_choice(
@@ -50,6 +59,10 @@ def write_layer_choice(
     curves: str | Path | None = None,
     shifts: str | Path | None = None,
     representations: str | Path | None = None,
+    margin: float = MARGIN,
+    travel: str | Path | None = None,
+    ranks: str | Path | None = None,
+    cells_of: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Say which layer of each model to use for each condition, and how sure that is.
 
@@ -72,6 +85,14 @@ def write_layer_choice(
     representations
         What each model gives of itself, compared: baselines, embeddings that the user brought, and the
         official ones of foundation models.
+    margin
+        How far below the final layer a layer may score and be as good, as a share of the metric's range.
+    travel
+        The layer chosen on all other conditions, scored on the one left out.
+    ranks
+        Ranks of each layer over conditions.
+    cells_of
+        The condition whose cells a condition is scored on, where those are not its own.
 
     Raises
     ------
@@ -85,20 +106,27 @@ def write_layer_choice(
         order = [*conditions, *sorted(set(table["condition"]) - set(conditions))]
         table["condition"] = pd.Categorical(table["condition"], order)
     described = models_of(models)
-    chosen = choose_layers(table, resamples, described)
+    chosen = choose_layers(table, resamples, described, margin)
     write_table(output, chosen.layers)
     if curves:
         write_table(curves, chosen.curves)
     if shifts:
         write_table(shifts, chosen.shifts)
+    if travel:
+        write_table(travel, travelled(chosen.layer_curves, cells_of))
+    if ranks:
+        write_table(ranks, ranked(chosen.layer_curves, cells_of))
     if representations:
         write_table(representations, choose_representations(table, resamples, described))
 
 
-def choose_layers(scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]) -> StudyChoice:
+def choose_layers(
+    scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model], margin: float = MARGIN
+) -> StudyChoice:
     """Choose a layer for every foundation model, condition and protocol.
 
-    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their bootstrap values.
+    ``scores`` are all rows of :class:`layerscope.tables.Score`, ``resamples`` their bootstrap values,
+    ``margin`` that of :class:`layerscope.statistics.settings.ChoiceSettings`.
     """
     curves = [
         layer_curve(comparison, model, models)
@@ -106,7 +134,7 @@ def choose_layers(scores: pd.DataFrame, resamples: Resamples, models: Mapping[st
         for model in models.values()
         if model.kind == "foundation" and (comparison.rows["model"] == model.name).any()
     ]
-    choices = corrected([choice(curve, models) for curve in curves])
+    choices = corrected([choice(curve, models, margin) for curve in curves])
     columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
     layers = pd.DataFrame([as_row(chosen) for chosen in choices], columns=columns)
     tables = [curve_table(curve) for curve in curves if curve.layers]
@@ -116,6 +144,7 @@ def choose_layers(scores: pd.DataFrame, resamples: Resamples, models: Mapping[st
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
         tuple(choices),
+        tuple(curves),
     )
 
 
@@ -139,10 +168,14 @@ def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
         of_surest = holm([choices[place].surest_gain.p for place in places])
         for place, best, surest in zip(places, of_best, of_surest, strict=True):
             result[place] = replace(choices[place], gain_p_family=float(best), surest_p_family=float(surest))
+        guards = {place: known for place in places if (known := choices[place].guard) is not None}
+        of_better = holm([known.better_gain.p for known in guards.values()])
+        for (place, known), p in zip(guards.items(), of_better, strict=True):
+            result[place] = replace(result[place], guard=replace(known, better_p_family=float(p)))
     return result
 
 
-def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
+def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGIN) -> LayerChoice:
     """Compare the best layer of a model with its other layers, its controls and the baselines."""
     comparison, model, layers = curve.comparison, curve.model, curve.layers
     about = LayerChoice(
@@ -192,6 +225,8 @@ def choice(curve: LayerCurve, models: Mapping[str, Model]) -> LayerChoice:
         below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
         untrained_same_layer=curve.untrained[layers[place].layer],
         over_same_layer=over_twins[place],
+        cheapest=cheapest(curve, margin),
+        guard=guard(curve, place, models),
     )
 
 
@@ -270,6 +305,14 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "layers_below_untrained": ",".join(chosen.below_untrained),
         **_numbers("untrained_same_layer", chosen.untrained_same_layer),
         **_difference("over_untrained_same_layer", chosen.over_same_layer),
+        "margin": chosen.cheapest.margin,
+        "cheapest_layer": chosen.cheapest.layer,
+        **_difference("cheapest_over_final", chosen.cheapest.over_final),
+        "forward_pass_saved": chosen.cheapest.saved,
+        "cheapest_as_good_as_best": chosen.cheapest.as_best,
+        **_difference("cheapest_behind_best", chosen.cheapest.behind_best),
+        "forward_pass_saved_as_good_as_best": chosen.cheapest.saved_as_best,
+        **guard_row(chosen.guard),
         "recommendation": recommend(chosen),
     }
 

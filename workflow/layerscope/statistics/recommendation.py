@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.statistics.choice import SIGNIFICANT, Difference, LayerChoice, RepresentationChoice
+from layerscope.statistics.choice import SIGNIFICANT, Difference, Guard, LayerChoice, RepresentationChoice
 from layerscope.statistics.evidence import Measured
 from layerscope.tasks.catalogue import TASKS
 
@@ -25,7 +25,11 @@ def recommend(choice: LayerChoice) -> str:
         why = f": {choice.reason}" if choice.reason else ""
         return f"No layer of {choice.model} can be recommended for {choice.condition}{why}."
     sentences = [_which(choice, best), _weak(best, choice.task, choice.metric), _held_out(choice)]
-    sentences += [_against_official(choice), _against_baseline(choice), _against_untrained(choice)]
+    if choice.guard is None:
+        sentences += [_cheapest(choice, best), _against_official(choice), _against_baseline(choice)]
+    else:
+        sentences += [_of_two_metrics(choice, choice.guard)]
+    sentences.append(_against_untrained(choice))
     entering = choice.embedding_layer
     if entering is not None and not entering.estimate < best.estimate:
         sentences.append(
@@ -56,6 +60,18 @@ def _highest(choice: RepresentationChoice) -> str:
         return f"{best.model} is the only representation with a score, {_score(best)}"
     highest = f"of {n_scores} representations {best.model} scores highest, {_score(best)}"
     alike = [model for model in choice.alike if model != best.model]
+    guard = choice.guard
+    if guard is not None and guard.best is not None:
+        highest += f", with {guard.metric} {_number(guard.best.estimate)}"
+    if guard is not None and guard.p_family < SIGNIFICANT:
+        words = (
+            f"use {guard.preferred}: it has more {guard.metric} than all whose {choice.metric} cannot be told"
+        )
+        return f"{words} from the highest; {highest}"
+    if guard is not None and guard.higher and choice.p_alone_family < SIGNIFICANT:
+        return (
+            f"{highest}, and every other is lower; more {guard.metric} has {_and(guard.higher)}: a trade-off"
+        )
     if np.isnan(choice.p_alone):
         return f"{highest}; whether the others differ from it could not be tested"
     if alike:
@@ -87,11 +103,14 @@ def _which(choice: LayerChoice, best: Measured) -> str:
     also = [layer for layer in choice.confidence_set if layer != best.layer]
     several = "s" if len(also) > 1 else ""
     alike = f"; layer{several} {_listed(also)} cannot be told from the highest" if also else ""
-    if choice.n_layers == 1:
+    if choice.guard is not None:
+        words = _by_two_metrics(choice, choice.guard, highest, score)
+    elif choice.n_layers == 1:
         return f"{model} has one layer; on {choice.condition} it scores {score}."
-    if final is None:
+    elif final is None:
         words = f"the best layer of {model} is {highest}, with {score}"
         words += "; its final layer has no score to compare with"
+        words += f" ({choice.reason})" if choice.reason else ""
     elif best.layer == final.layer:
         words = f"use the final layer of {model} (layer {best.layer} of {choice.n_layers})"
         words += f": it scores highest of the blocks, {score}{alike}"
@@ -109,6 +128,32 @@ def _which(choice: LayerChoice, best: Measured) -> str:
         words = f"no layer of {model} {_not_better(choice, final)}: the highest, {highest}, scores {score}, "
         words += f"{_gain(choice.gain)} against it{_reservations(choice)}{alike}"
     return f"For {choice.condition}, {words}."
+
+
+def _by_two_metrics(choice: LayerChoice, guard: Guard, highest: str, score: str) -> str:
+    """What is better counting both metrics, and what they are at the highest layer and the final one."""
+    model, first, second = choice.model, choice.metric, guard.metric
+    final = _number(choice.final.estimate) if choice.final else "unknown"
+    scores = f"{highest} has the highest {first}, {score}, with {second} {_number(guard.best.estimate)}; "
+    scores += f"the final one has {final} and {_number(guard.final.estimate)}"
+    if guard.better is not None and guard.better_p_family < SIGNIFICANT:
+        words = f"use {_place(choice, guard.better)} of {model}: its {guard.better_metric} is "
+        words += f"{_gain(guard.better_gain)} against the final layer, at no shown loss of "
+        words += second if guard.better_metric == first else first
+    elif guard.traded:
+        words = f"layers of {model} trade {first} for {second}, or the reverse: beside the final one "
+        words += f"{_layers(guard.traded)} higher in one and lower in the other"
+    else:
+        words = f"no layer of {model} is shown to be better than the final one in {first} or {second}"
+    return f"{words}; {scores}"
+
+
+def _of_two_metrics(choice: LayerChoice, guard: Guard) -> str:
+    """What is better than the highest layer, counting both metrics."""
+    either = f"higher in {choice.metric} or {guard.metric} than the highest layer and lower in neither"
+    sentences = [f"The baseline {guard.baseline} is better, {either}: prefer it."] if guard.baseline else []
+    sentences += [f"The owners' embedding, official, is better, {either}."] if guard.official_better else []
+    return " ".join(sentences)
 
 
 def _not_better(choice: LayerChoice, final: Measured) -> str:
@@ -130,6 +175,19 @@ def _reservations(choice: LayerChoice) -> str:
     if choice.below_final:
         parts += f"; {_layers(choice.below_final)} worse"
     return parts
+
+
+def _cheapest(choice: LayerChoice, best: Measured) -> str:
+    """The earliest layer that is as good as the final one; nothing where that says nothing."""
+    early = choice.cheapest
+    if not early.layer or choice.n_layers == 1 or best.reaches_chance:
+        return ""
+    if early.is_final:
+        return f"No earlier layer is shown to be as good as the final one within {early.margin:.2g}."
+    return (
+        f"Layer {early.layer} is as good as the final one within {early.margin:.2g} "
+        f"({_gain(early.over_final)}), and saves {early.saved:.0%} of the forward pass."
+    )
 
 
 def _held_out(choice: LayerChoice) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from layerscope.statistics.choice import NAN, Difference, RepresentationChoice, families
 from layerscope.statistics.evidence import Comparison, Model, Resamples, comparisons, controls_of, stacked
+from layerscope.statistics.guard import guard_beside
 from layerscope.statistics.layer_curves import differences, mean_of
 from layerscope.statistics.multiple_testing import holm, max_t, p_best
 from layerscope.statistics.recommendation import recommend_representation
@@ -72,7 +73,7 @@ def choice(comparison: Comparison, models: Mapping[str, Model]) -> Representatio
         mean_of(comparison, controls_of(models, models[score.model], "untrained"), OFFICIAL)
         for score in scores
     ]
-    return RepresentationChoice(
+    chosen = RepresentationChoice(
         condition=comparison.condition,
         task=comparison.task,
         protocol=comparison.protocol,
@@ -85,6 +86,7 @@ def choice(comparison: Comparison, models: Mapping[str, Model]) -> Representatio
         untrained=tuple(untrained),
         over_untrained=tuple(differences(scores, untrained)),
     )
+    return replace(chosen, guard=guard_beside(chosen, comparison.guard))
 
 
 def corrected(choices: Sequence[RepresentationChoice]) -> list[RepresentationChoice]:
@@ -93,6 +95,9 @@ def corrected(choices: Sequence[RepresentationChoice]) -> list[RepresentationCho
     for places in families(choices):
         for place, p in zip(places, holm([choices[place].p_alone for place in places]), strict=True):
             result[place] = replace(choices[place], p_alone_family=float(p))
+        guards = {place: known for place in places if (known := choices[place].guard) is not None}
+        for (place, known), p in zip(guards.items(), holm([k.p for k in guards.values()]), strict=True):
+            result[place] = replace(result[place], guard=replace(known, p_family=float(p)))
     return result
 
 

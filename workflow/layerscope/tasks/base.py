@@ -19,11 +19,16 @@ from layerscope.settings import Settings
 
 @dataclass(frozen=True)
 class Metric:
-    """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance."""
+    """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance.
+
+    ``range`` is the distance from its lowest value to its highest, of which margins are shares: 1 for a share
+    or an F1, 2 for a correlation.
+    """
 
     label: str
     meaning: str
     zero_is_chance: bool = True
+    range: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,9 @@ class Task:
         Protocols whose reference comes with a table of noise ceilings, ``ceilings.tsv``.
     primary
         Primary metrics of single protocols, the first that a condition has; of others it is the usual one.
+    guarded
+        By primary metric, another that must not be lost for it: a layer is better only where it is shown to
+        be higher in either and lower in neither; higher in one and lower in the other is a trade-off.
     intervals
         By protocol, where the 95% intervals of its primary metrics come from.
     truth
@@ -83,8 +91,14 @@ class Task:
     drawn_references: tuple[str, ...] = ()
     ceiling_protocols: tuple[str, ...] = ()
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guarded: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, str] = field(default_factory=dict)
     truth: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def of_screens(self) -> bool:
+        """Whether its cells are of a screen: they have a control, and perturbations are selected."""
+        return "perturbation" in self.columns
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from layerscope.errors import ConfigError
 from layerscope.settings import suggest
 from layerscope.tasks.base import Task
+from layerscope.tasks.integration.task import TASK as INTEGRATION
 from layerscope.tasks.label.task import TASK as LABEL
 from layerscope.tasks.perturbation.task import TASK as PERTURBATION
+from layerscope.tasks.response.task import TASK as RESPONSE
+from layerscope.tasks.time.task import TASK as TIME
 from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (TRAJECTORY, PERTURBATION, LABEL)}
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (TRAJECTORY, PERTURBATION, LABEL, INTEGRATION, RESPONSE, TIME)
+}
 if TYPE_CHECKING:
     TaskName = str
 else:
@@ -40,6 +45,17 @@ def primary_metrics(task: str, protocol: str) -> tuple[str, ...]:
     if task not in TASKS:
         return (USUAL,)
     return TASKS[task].primary.get(protocol, tuple(TASKS[task].metrics)[:1])
+
+
+def metric_range(task: str, metric: str) -> float:
+    """Distance from a metric's lowest value to its highest; 1 where it is not described here."""
+    described = TASKS[task].metrics.get(metric) if task in TASKS else None
+    return described.range if described else 1.0
+
+
+def guard_of(task: str, metric: str) -> str:
+    """The metric that must not be lost for another; nothing where there is none."""
+    return TASKS[task].guarded.get(metric, "") if task in TASKS else ""
 
 
 def interval_method(task: str, protocol: str) -> str:

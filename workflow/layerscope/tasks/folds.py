@@ -40,7 +40,12 @@ def text(obs: pd.DataFrame, column: str) -> Texts:
 
 def numbered(labels: npt.ArrayLike) -> Ints:
     """Number labels by their first appearance, so that other names for the same change nothing."""
-    return np.asarray(pd.factorize(np.asarray(labels, dtype=object))[0], dtype=np.intp)
+    number: dict[
+        object, int
+    ] = {}  # pandas compares text up to a null character alone, which joins labels here
+    return np.array(
+        [number.setdefault(one, len(number)) for one in np.asarray(labels, dtype=object)], np.intp
+    )
 
 
 def kin(obs: pd.DataFrame) -> Texts:

@@ -72,7 +72,7 @@ def level_of(obs: pd.DataFrame, column: str) -> Labelled:
 
 
 def _labelled(level: Level, units: Texts, by: str, within: Ints) -> Labelled:
-    number, names = pd.factorize(np.asarray(units, dtype=object), sort=True)
+    names, number = np.unique(np.asarray(units, dtype=object), return_inverse=True)
     return Labelled(level, number.astype(np.intp), tuple(map(str, names)), by, within)
 
 

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from layerscope.doors.catalogues import aligned
 from layerscope.files import whole
 
 Result = Literal["agrees", "differs", "not published", "not checked"]
@@ -28,13 +29,8 @@ class Check:
 
 def equal(check: str, source: str, expected: object, found: object) -> Check:
     """What must be the same."""
-    return Check(
-        check=check,
-        source=source,
-        expected=str(expected),
-        found=str(found),
-        result="agrees" if expected == found else "differs",
-    )
+    result: Result = "agrees" if expected == found else "differs"
+    return Check(check=check, source=source, expected=str(expected), found=str(found), result=result)
 
 
 def near(check: str, source: str, difference: float, allowed: float, found: str = "") -> Check:
@@ -47,10 +43,7 @@ def near(check: str, source: str, difference: float, allowed: float, found: str 
 
 def table(checks: Sequence[Check]) -> str:
     """The checks as aligned columns; long texts are shortened."""
-    rows = [[_short(cell) for cell in row] for row in _rows(checks)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+    return aligned([[_short(cell) for cell in row] for row in _rows(checks)])
 
 
 def write_table(checks: Sequence[Check], output: Path) -> None:

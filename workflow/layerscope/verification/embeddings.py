@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,13 +105,9 @@ def _as_h5ad(cells: Path, scratch: Path) -> Path:
         matrix = sparse.csr_matrix(counts.to_numpy(dtype=np.float32))
     except ValueError as error:
         raise DataError(f"{cells}: not a table of counts, cells by genes ({error})") from error
-    names: Mapping[str, pd.DataFrame] = {
-        "obs": pd.DataFrame(index=counts.index.astype(str)),
-        "var": pd.DataFrame(index=counts.columns.astype(str)),
-    }
-    path = scratch / "cells.h5ad"
-    ad.AnnData(matrix, **names).write_h5ad(path)
-    return path
+    obs, var = (pd.DataFrame(index=names.astype(str)) for names in (counts.index, counts.columns))
+    ad.AnnData(matrix, obs, var).write_h5ad(scratch / "cells.h5ad")
+    return scratch / "cells.h5ad"
 
 
 def read_reference(path: Path, reference: ReferenceFile) -> Matrix:

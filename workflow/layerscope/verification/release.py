@@ -40,19 +40,17 @@ def _file_check(name: str, source: RemoteFile, path: Path) -> Check:
 def count_checks(model: FoundationModel, layers: int, published: Published) -> list[Check]:
     """Compare counts and ids with those published; counts that are not published are left out."""
     table, rows = model.gene_table()
+    n_parameters = sum(tensor.numel() for tensor in model.module.state_dict().values())
     counts = {
         "rows of the table of genes": (published.vocabulary, len(table)),
         "genes": (published.genes, len(model.vocabulary.genes)),
-        "parameters": (
-            published.parameters,
-            sum(tensor.numel() for tensor in model.module.state_dict().values()),
-        ),
+        "parameters": (published.parameters, n_parameters),
     }
     checks = [equal("layers", "the study", layers, model.n_layers)]
     source = published.source or "the study"
-    for what, (expected, found) in counts.items():
+    for what, (expected, here) in counts.items():
         if expected is not None:
-            checks.append(equal(what, source, expected, found))
+            checks.append(equal(what, source, expected, here))
     for token, expected in published.special.items():
         checks.append(equal(f"id of {token}", source, expected, model.special_tokens.get(token, "none")))
     for gene, expected in published.tokens.items():

@@ -61,10 +61,7 @@ def donor_and_state(name: str) -> tuple[str, str]:
 def owners_flags(
     columns: Columns, gene_column: str | None, missing: Sequence[str] = ()
 ) -> list[tuple[str, str, np.ndarray]]:
-    """The owners' flags as steps that leave cells out: good quality, one guide, of a known type and target.
-
-    Cells with several guides are ``targeting`` too, without a gene.
-    """
+    """The owners' flags as steps that leave cells out: good quality, one guide, of known type and target."""
     low = columns.flags("low_quality", KEY) | (columns.labels("low_quality", KEY) == "")
     guides, types = pd.Index(columns.labels("guide_id", KEY)), guide_types(columns)
     targeting = types == TARGETING

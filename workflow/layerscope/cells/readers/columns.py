@@ -53,11 +53,7 @@ class Columns:
     def labels(
         self, column: str, key: str, missing: Sequence[str] = (), named: Sequence[str] = ()
     ) -> np.ndarray:
-        """Read a column as labels, see :func:`layerscope.cells.labels.text`.
-
-        ``missing`` are labels that mean "none"; ``named`` are labels that the settings name in this column,
-        which are labels even if they are words for missing values.
-        """
+        """Read a column as labels: of words for missing values, those in ``named`` are labels here."""
         return self.as_labels(self.column(column, key), column, missing, named)
 
     def as_labels(

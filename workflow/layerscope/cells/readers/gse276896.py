@@ -26,11 +26,7 @@ NO_CLONE = ("-1.0", "-1")
 
 
 def read(path: str | Path, settings: CellSettings) -> SourceCells:
-    """Read the owners' file; settings that name other columns or another root take precedence.
-
-    The root set, where the settings give none, is the cells of the earliest time that carry the cell type of
-    the owners' root cell.
-    """
+    """Read the owners' file; settings that name other columns or another root take precedence."""
     counts = settings.values == "counts"
     filled = settings.model_copy(
         update={
@@ -50,6 +46,7 @@ def read(path: str | Path, settings: CellSettings) -> SourceCells:
 
 
 def _add_root(cells: SourceCells) -> None:
+    """The root set: cells of the earliest time that carry the cell type of the owners' root cell."""
     owners = cells.obs.loc[cells.root_cell]
     earliest = cells.obs["time"].cat.categories[0]
     is_root = (cells.obs["time"] == earliest) & (cells.obs["cell_type"] == owners["cell_type"])

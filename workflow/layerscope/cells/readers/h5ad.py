@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
 from layerscope.cells.readers.standard import standard_obs
 from layerscope.cells.recovery import RecoveredCounts
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import ConfigError, DataError
@@ -49,6 +50,15 @@ def read_labels(path: str | Path, settings: CellSettings) -> SourceCells:
     return replace(source_labels(columns, cell_ids, settings), root_cell=root_cell(file, cell_ids))
 
 
+def read_genes(path: str | Path, settings: Reading) -> pd.DataFrame:
+    """Read the table of genes alone, as :func:`layerscope.cells.genes.identify` makes it."""
+    with closing(open_store(path)) as file:
+        name = Path(path).name
+        demand_tables(file, name)
+        features, _ = read_features(file, _matrix_name(file, settings.matrix, name))
+        return gene_table(features, settings, name).var
+
+
 def open_named(path: str | Path) -> tuple[h5py.File, str]:
     """Open an h5ad file; a slice goes by the name of the file that it was cut from."""
     file = open_store(path)
@@ -56,11 +66,7 @@ def open_named(path: str | Path) -> tuple[h5py.File, str]:
 
 
 def read_record(file: h5py.File) -> dict[str, Any]:
-    """What a slice says about the larger file that it was cut from; empty for any other file.
-
-    ``name``, ``url``, ``n_cells`` and ``n_bytes`` are those of the larger file; ``before`` is what was left
-    out, as rows of the summary.
-    """
+    """What a slice says about the larger file that it was cut from; empty for any other file."""
     if "uns" not in file or SLICE_RECORD not in file["uns"]:
         return {}
     record: dict[str, Any] = json.loads(file["uns"][SLICE_RECORD].asstr()[()])
@@ -93,13 +99,7 @@ def source_cells(
     matrix_name: str,
     settings: CellSettings,
 ) -> SourceCells:
-    """Cells from the tables and a matrix of an AnnData, wherever they lie.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings name what there is not, or the tables do not fit the matrix.
-    """
+    """Cells from the tables and a matrix of an AnnData, wherever they lie."""
     cells, name = source_labels(columns, cell_ids, settings), columns.name
     if matrix.shape != (len(cell_ids), len(features)):
         raise DataError(
@@ -148,10 +148,7 @@ def demand_tables(file: h5py.File, name: str) -> None:
 
 
 def read_features(file: h5py.File, matrix_name: str) -> tuple[pd.DataFrame, list[str]]:
-    """The table of a matrix's features, and why columns that cannot be read are left out.
-
-    ``raw`` shares with ``var`` the column of feature types, where its own table has none.
-    """
+    """A matrix's features (those of ``raw`` with types of ``var``), and why columns of them are left out."""
     features, unreadable = readable_table(genes_of(file, matrix_name))
     if matrix_name.startswith("raw") and "var" in file:
         features = with_types(features, readable_table(file["var"])[0])

@@ -10,52 +10,38 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells.gene_table import gene_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
 from layerscope.cells.readers.h5ad import root_cell, source_cells, source_labels, with_types
 from layerscope.cells.readers.source import SourceCells
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import TOTALS, where_counts_are
 from layerscope.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-NAME = "adata"
-"""What messages call the cells."""
+NAME = "adata"  # what messages call the cells
 MAX_SAMPLE = 400
 
 
 def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     """Read the tables of an AnnData, which is not changed, and make its rows of values available.
 
-    Parameters
-    ----------
-    adata
-        Cells x genes.
-    settings
-        As of a file: ``matrix`` is ``X``, ``raw`` or ``layers/NAME``.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If the settings name what there is not, or a matrix is of a kind that cannot be read by rows.
+    Settings are as of a file, and so are the errors.
     """
-    matrix_name = _matrix_name(adata, settings.matrix or "X")
-    cells = source_cells(
-        _columns(adata, settings),
-        _cell_ids(adata),
-        _features(adata, matrix_name),
-        _rows(adata, matrix_name),
-        matrix_name,
-        settings,
-    )
-    return replace(
-        cells,
-        root_cell=_root_cell(adata),
-        counts_elsewhere=lambda rows: _counts_elsewhere(adata, matrix_name, rows),
-    )
+    name = _matrix_name(adata, settings.matrix or "X")
+    tables = _columns(adata, settings), _cell_ids(adata), _features(adata, name)
+    cells = source_cells(*tables, _rows(adata, name), name, settings)
+    cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
+    return replace(cells, root_cell=_root_cell(adata))
+
+
+def read_genes(adata: AnnData, settings: Reading) -> pd.DataFrame:
+    """Read the table of genes alone."""
+    return gene_table(_features(adata, _matrix_name(adata, settings.matrix or "X")), settings, NAME).var
 
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:

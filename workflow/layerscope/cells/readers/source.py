@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.matrix import RowMatrix
+from layerscope.cells.orthologs import OrthologColumns, OrthologTable
 from layerscope.cells.readers.columns import Columns, is_one_of
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import CellSettings, Policy
 
 Step = tuple[str, str, np.ndarray]
 
@@ -21,30 +22,42 @@ class SourceCells:
     """Cells of one file, before any cell was left out."""
 
     name: str
-    obs: pd.DataFrame
-    """Standard columns, indexed by cell id."""
-    var: pd.DataFrame
-    """``symbol`` and/or ``ensembl_id``, indexed by unique gene names."""
+    obs: pd.DataFrame  # standard columns, indexed by cell id
+    var: pd.DataFrame  # ``symbol`` and/or ``ensembl_id``, indexed by unique gene names
     matrix: RowMatrix
     matrix_name: str = "X"
+    orthologs: OrthologColumns | None = None
+    """The matrix, where its genes are the orthologs of those that the file has."""
     left_out: list[Step] = field(default_factory=list)
     """Steps that leave cells out, in order: name, threshold, and the cells that pass."""
-    root_cell: str | None = None
-    """Id of the one root cell that the data name."""
+    root_cell: str | None = None  # id of the one root cell that the data name
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
     """Key and label that the settings name and no cell of this file carries, and the message to give if no
     other file of the condition has the label either."""
     counts_elsewhere: Callable[[np.ndarray], str] = lambda _: ""
     """Says where the counts of these cells probably are, when the matrix is refused."""
-    remarks: list[str] = field(default_factory=list)
-    """What a reader of the log should know."""
-    doubts: list[str] = field(default_factory=list)
-    """What may be wrong in the file: warnings."""
-    stored_times: tuple[str, ...] = ()
-    """Sampling times from early to late, where the file itself says so."""
+    remarks: list[str] = field(default_factory=list)  # what a reader of the log should know
+    doubts: list[str] = field(default_factory=list)  # what may be wrong in the file: warnings
+    stored_times: tuple[str, ...] = ()  # sampling times from early to late, where the file itself says so
     used_columns: list[str] = field(default_factory=list)
     before: list[dict[str, Any]] = field(default_factory=list)
     """What had been left out when the file was cut from a larger one: rows of the summary."""
+
+    @property
+    def n_genes_read(self) -> int:
+        """Genes of the file, before any became its ortholog."""
+        return self.orthologs.n_genes if self.orthologs else len(self.var)
+
+    @property
+    def matrix_read(self) -> RowMatrix:
+        """The matrix of the file, likewise."""
+        return self.orthologs.matrix if self.orthologs else self.matrix
+
+    def take_orthologs(self, table: OrthologTable, policy: Policy) -> None:
+        """Have the human orthologs of the genes in their place."""
+        self.var, mapping, remark = table.map(self.var, policy)
+        self.matrix = self.orthologs = OrthologColumns(self.matrix, mapping)
+        self.remarks.append(remark)
 
     @property
     def where(self) -> str:

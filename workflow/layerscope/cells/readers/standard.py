@@ -120,7 +120,7 @@ def time_order(present: set[str], listed: Sequence[str], where: str, settings: C
 
 def _add_control(obs: pd.DataFrame, columns: Columns, settings: CellSettings, used: np.ndarray) -> None:
     if "perturbation" not in obs or not settings.control:
-        if settings.task == "perturbation" and "is_control" not in obs:
+        if settings.of_screens and "is_control" not in obs:
             raise ConfigError(f"{columns.name}: set `control`: the label(s) of non-targeting cells")
         return
     values = obs["perturbation"].to_numpy()

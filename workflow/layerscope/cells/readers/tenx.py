@@ -147,10 +147,7 @@ def _annotated(
 
 
 def read_matrix(sample: Sample, genome: str | None = None) -> tuple[list[str], pd.DataFrame, RowMatrix]:
-    """Barcodes of a sample, its features (``ensembl_id``, ``symbol`` and ``type`` by name), and its matrix.
-
-    Of a file with a matrix for each genome, that of ``genome`` is read.
-    """
+    """Barcodes, features (``ensembl_id``, ``symbol``, ``type``) and matrix of a sample (of a genome)."""
     return _read_triplet(sample) if TRIPLET.search(sample.path.name) else _read_h5(sample, genome)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.tasks.refits import Measure
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 BLOCK_VALUES = 1_000_000
-Measure = Callable[[npt.ArrayLike], Floats]
-"""Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 Measures = tuple[Measure, list[Measure], list[Measure]]
 """A score as it is, under every shuffle of the labels, and after every refit."""
 

@@ -13,9 +13,10 @@ from scipy.special import softmax
 
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import distance_blocks
-from layerscope.tasks.label.measures import Labellings, Measure, Measures, auc_within
+from layerscope.tasks.label.measures import Labellings, Measures, auc_within
 from layerscope.tasks.label.probe import probe_scores
 from layerscope.tasks.label.settings import LabelSettings
+from layerscope.tasks.refits import Measure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -13,20 +13,12 @@ from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
-from layerscope.tasks.label.measures import (
-    Labellings,
-    Measure,
-    Measures,
-    accuracy,
-    auc_within,
-    macro_f1,
-    mean_of,
-)
+from layerscope.tasks.label.measures import Labellings, Measures, accuracy, auc_within, macro_f1, mean_of
 from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_measures
 from layerscope.tasks.label.readers import cell_scores
 from layerscope.tasks.label.settings import LabelSettings
-from layerscope.tasks.label.stretched import resampled
 from layerscope.tasks.label.units import unit_measures
+from layerscope.tasks.refits import Measure, resampled
 
 Floats = npt.NDArray[np.float64]
 

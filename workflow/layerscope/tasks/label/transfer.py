@@ -20,10 +20,10 @@ from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.folds import NoScoreError, named_few, text
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.label.design import Design, design_of
-from layerscope.tasks.label.measures import Labellings, Measure, macro_f1
+from layerscope.tasks.label.measures import Labellings, macro_f1
 from layerscope.tasks.label.probe import probe_predictions, transferred_predictions
 from layerscope.tasks.label.settings import LabelSettings
-from layerscope.tasks.label.stretched import resampled
+from layerscope.tasks.refits import Measure, resampled
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

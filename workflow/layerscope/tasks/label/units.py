@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import NeighbourShares
-from layerscope.tasks.label.measures import Measure, Measures, auc_within, balanced_accuracy, macro_f1
+from layerscope.tasks.label.measures import Measures, auc_within, balanced_accuracy, macro_f1
 from layerscope.tasks.label.readers import Reader, unit_reader
 from layerscope.tasks.label.settings import LabelSettings
+from layerscope.tasks.refits import Measure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

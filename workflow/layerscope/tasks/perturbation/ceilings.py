@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from layerscope.chance import Chance
 from layerscope.tables import Score, Subject
-from layerscope.tasks.perturbation.design import LANE_COLUMNS, Design, combined_codes, places, select
 from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, interval, spearman_influence
-from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.pairs import Pairs
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
 from layerscope.tasks.perturbation.strict_reference import Expression, StrictReference
+from layerscope.tasks.screens.design import LANE_COLUMNS, Design, combined_codes, places, select
+from layerscope.tasks.screens.labels import group_cells
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -85,14 +85,14 @@ def ceiling_rows(
             rows.append(subject.row(metric, status="not_available", reason=reason))
             continue
         agreement = by_labels(expression, design, obs, present, settings.cell_splits, subject.seed)
-        if agreement is not None:
-            rows.append(_row(subject, what, *agreement, design))
-            continue
         reason = (
             f"fewer than {MIN_PERTURBATIONS} perturbations have {design.cells_per_perturbation // 2} cells "
             f"in either half of their {what}s"
         )
-        rows.append(subject.row(metric, status="not_available", reason=reason))
+        if agreement is None:
+            rows.append(subject.row(metric, status="not_available", reason=reason))
+        else:
+            rows.append(_row(subject, what, *agreement, design))
     return rows
 
 
@@ -112,14 +112,7 @@ def _halved(item: NDArray[np.int64], label: NDArray[np.int64], order: NDArray[np
 def _row(subject: Subject, what: str, estimate: Estimate, used: Mask, design: Design) -> Score:
     low, high = interval(Estimate(estimate.value, estimate.influence[used]))
     n_used, n_missing = int(used.sum()), int((~used).sum())
-    return subject.row(
-        f"ceiling_by_{what}",
-        estimate=estimate.value,
-        ci_low=low,
-        ci_high=high,
-        n_items=n_used,
-        n_cells=n_used * design.cells_per_perturbation,
-        reason=f"{n_missing} perturbations have too few cells in a half of their {what}s"
-        if n_missing
-        else "",
-    )
+    reason = f"{n_missing} perturbations have too few cells in a half of their {what}s" if n_missing else ""
+    numbers = {"estimate": estimate.value, "ci_low": low, "ci_high": high}
+    n_cells = n_used * design.cells_per_perturbation
+    return subject.row(f"ceiling_by_{what}", **numbers, n_items=n_used, n_cells=n_cells, reason=reason)

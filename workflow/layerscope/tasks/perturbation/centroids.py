@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+from layerscope.tasks.screens.sums import VALUES_AT_ONCE, add_by_group, unit_rows
 
 Array = NDArray[np.float64]
-# values of cells held at once in float64
-VALUES_AT_ONCE = 1_000_000
 # spread of centroids, relative to their length, that rounding in float32 explains
 ROUNDING_ERROR = 1e-6
 
@@ -47,32 +46,6 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
         add_by_group(plain, owner, rows)
         add_by_group(unit, owner, unit_rows(rows))
     return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
-
-
-def add_by_group(total: Array, group: NDArray[np.integer], cells: Array | sparse.csr_matrix) -> None:
-    """Add cells (dense or sparse rows) to the total of their group; cells of group -1 are left out."""
-    groups, place = np.unique(group, return_inverse=True)
-    sums = membership(place, len(groups))[groups >= 0] @ cells
-    groups = groups[groups >= 0]
-    if sparse.issparse(sums):
-        entries = sums.tocoo()
-        total[groups[entries.row], entries.col] += entries.data
-    else:
-        total[groups] += sums
-
-
-def membership(group: NDArray[np.integer], n_groups: int) -> sparse.csr_matrix:
-    """Groups x cells, 1 where the cell is in the group: its product with cells sums them by group."""
-    n_cells = len(group)
-    return sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(n_groups, n_cells))
-
-
-def unit_rows(matrix: NDArray[np.floating]) -> Array:
-    """Rows scaled to unit length; rows of zeros stay, and rows that are not finite are NaN."""
-    rows = np.asarray(matrix, dtype=np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(rows / np.where(length > 0, length, 1.0))
 
 
 def why_undefined(centroids: Array) -> str:

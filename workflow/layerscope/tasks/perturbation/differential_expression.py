@@ -29,8 +29,8 @@ from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
 from layerscope.tasks.perturbation.inference import Array, OneWayInference, one_way_design
-from layerscope.tasks.perturbation.labels import group_cells
 from layerscope.tasks.perturbation.settings import PaperSettings
+from layerscope.tasks.screens.labels import group_cells
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +142,8 @@ def fit(
             fitted.fit_LFC()
             fitted.calculate_cooks()
             fitted.refit()
-    complaints = sorted(
-        {str(w.message) for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))}
-    )
+    for_users = [w.message for w in caught if issubclass(w.category, (UserWarning, RuntimeWarning))]
+    complaints = sorted(set(map(str, for_users)))
     for complaint in complaints:
         log.warning("PyDESeq2: %s", complaint)
     return FoldChanges(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from layerscope.tasks.perturbation.centroids import membership
+from layerscope.tasks.screens.sums import membership
 
 Array = NDArray[np.float64]
 
@@ -76,10 +76,7 @@ def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
 
 
 def value_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
-    """Differences of means of log-normalised values over their standard error, pooled over all groups.
-
-    Perturbations x genes; 0 for genes that do not vary in these cells.
-    """
+    """Differences of means of values over their pooled standard error, 0 for genes that do not vary."""
     values = _over_buckets(sums.values, sums.n_buckets, buckets)
     cells = _over_buckets(sums.cells, sums.n_buckets, buckets)
     means = values / cells[:, None]

@@ -16,8 +16,7 @@ from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, spear
 from layerscope.tasks.perturbation.pairs import pairs_by_row
 
 Array = NDArray[np.float64]
-GENOME_SCALE = 1000
-"""Perturbations beyond which similarities are float32, and scores are not bootstrapped."""
+GENOME_SCALE = 1000  # perturbations beyond which similarities are float32, and scores are not bootstrapped
 ROWS_AT_ONCE = 256
 
 

@@ -92,16 +92,12 @@ def _pivot(weights: Array) -> Array:
 
 
 class OneWayInference(DefaultInference):  # type: ignore[misc]
-    """Inference for designs of an intercept and one indicator per group but the first.
-
-    What a fit of fold changes calls is vectorised here, blocks of genes in parallel threads; the rest is
-    PyDESeq2's. ``n_handed_over`` counts the genes that diverged and that PyDESeq2's own solver fitted.
-    """
+    """Inference for one-way designs: what a fit of fold changes calls is vectorised, the rest PyDESeq2's."""
 
     def __init__(self, threads: int = 1) -> None:
         super().__init__(n_cpus=1)
         self.threads = threads
-        self.n_handed_over = 0
+        self.n_handed_over = 0  # genes that diverged, which PyDESeq2's own solver fitted
 
     def lin_reg_mu(self, counts: Array, size_factors: Array, design_matrix: Array, min_mu: float) -> Array:
         """Fitted means of the linear model: group means of normalised counts, at least ``min_mu``."""
@@ -155,10 +151,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         optimizer: str = "L-BFGS-B",
         maxiter: int = 250,
     ) -> tuple[Array, Array, Array, Mask]:
-        """Fit the negative-binomial model by iteratively reweighted least squares.
-
-        Coefficients (genes x groups), means and hat diagonals (samples x genes), and which genes converged.
-        """
+        """Coefficients (genes x groups), means and hat diagonals (samples x genes), and which converged."""
         size = np.asarray(size_factors, dtype=np.float64)
         model = Regression(Groups(design_matrix), size[:, None], min_mu, beta_tol, max_beta, maxiter)
         fits = self._over_genes(lambda genes: model.fit(counts[:, genes], disp[genes]), counts)

@@ -146,10 +146,7 @@ def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | N
 
 
 def linear_resamples(estimate: Estimate, draws: Draws) -> Array:
-    """Values of the correlation in the draws' bootstrap resamples, to first order, shape ``(n_resamples,)``.
-
-    They are enlarged, and moved on the same scale, as :func:`interval` is, so that both agree.
-    """
+    """Values of the correlation in bootstrap resamples to first order, on the scale of :func:`interval`."""
     n_items = len(estimate.influence)
     stretch = _enlargement(n_items) * stdtrit(n_items - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
     moves = np.concatenate([(counts - 1.0) @ estimate.influence for counts in draws.bootstrap()])

@@ -13,14 +13,15 @@ from layerscope.extraction.embeddings_file import Layer
 from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
 from layerscope.tasks.perturbation.centroids import sum_groups
-from layerscope.tasks.perturbation.design import make_design, read_design, write_design
-from layerscope.tasks.perturbation.labels import group_cells
+from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
-from layerscope.tasks.perturbation.sums import sum_layer
 from layerscope.tasks.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
+from layerscope.tasks.screens.design import read_design, write_design
+from layerscope.tasks.screens.labels import group_cells
+from layerscope.tasks.screens.sums import sum_layer
 from layerscope.tasks.unavailable import CEILINGS
 
 PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"
@@ -28,12 +29,7 @@ DESIGN = "design.npz"
 
 
 def reference(job: ReferenceJob) -> None:
-    """Write how alike the effects of every two perturbations are, and what that was made from.
-
-    Protocol ``paper``: pseudobulks, their differential expression by DESeq2, and its correlations. Protocol
-    ``released``: similarities alone. Protocol ``strict``: the design of disjoint halves of the cells, the
-    similarities of each, and the noise ceilings.
-    """
+    """Write how alike the effects of every two perturbations are, and what that was made from."""
     make = {"paper": _paper_reference, "released": _released_reference, "strict": _strict_reference}
     make[job.protocol](job)
 
@@ -96,9 +92,8 @@ def _all_cells(job: ScoringJob) -> Any:
         usable = np.asarray(np.isfinite(layer.matrix).all(axis=1))
         group = group_cells(job.obs, similarity.names, usable)
         sums = sum_groups(layer.matrix, group, len(similarity.names) + 1)
-    return scores_of_all_cells(
-        sums, job.obs, similarity, job.subject("perturbation", provenance), job.settings
-    )
+    subject = job.subject("perturbation", provenance)
+    return scores_of_all_cells(sums, job.obs, similarity, subject, job.settings)
 
 
 def _strict(job: ScoringJob) -> Any:

@@ -82,10 +82,9 @@ class Draws:
 
 
 class SameModule:
-    """How well a similarity tells pairs of one module from pairs of different modules.
+    """How well a similarity tells pairs of one module from pairs of different modules, pairs being counted.
 
-    Area under the receiver operating characteristic (the chance that a random pair of one module is more
-    similar than a random pair of two modules, ties counting one half), under counts of the pairs.
+    The area under the receiver operating characteristic, ties counting one half.
     """
 
     def __init__(self, similarity: Array, same: NDArray[np.bool_]) -> None:
@@ -127,10 +126,7 @@ def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Arr
 
 
 def on_halves(statistics: Sequence[Statistic], draws: Draws) -> tuple[Array, Array]:
-    """Mean of statistics on the first and on the second half of random splits of the items.
-
-    A layer is chosen on one and scored on the other; NaN where a statistic does not exist within a half.
-    """
+    """Mean of statistics on both halves of random splits of the items; NaN where one does not exist there."""
     pairs, first = Pairs(len(draws.used)), draws.halves()
     chosen_on, scored_on = (
         np.mean([statistic(pairs.counts(half.astype(np.int32))) for statistic in statistics], axis=0)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from layerscope import __version__
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.centroids import add_by_group
-from layerscope.tasks.perturbation.labels import demand_labels, group_cells, largest, perturbation_sizes
-from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings
+from layerscope.tasks.perturbation.settings import SAMPLE_COLUMNS, PaperSettings, ReleasedSettings
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.labels import demand_labels, group_cells, largest, perturbation_sizes
+from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 4096
 MIN_CONTROL_SAMPLES = 2
 OF_SAMPLES = {"pseudobulk_by", "min_cells_per_pseudobulk", "min_cells_per_perturbation", "max_perturbations"}
 
@@ -76,9 +74,7 @@ def assign_samples(
         raise DataError(
             f"{where}: no control cells (is_control is False everywhere); check the control's label"
         )
-    names, remarks = select_perturbations(
-        obs, settings.min_cells_per_perturbation, settings.max_perturbations, where
-    )
+    names, remarks = select_perturbations(obs, settings, where)
     columns = _sample_columns(obs, settings.pseudobulk_by, where)
     if list(settings.pseudobulk_by) != columns:
         remarks.append(f"samples by {' x '.join(columns)}: the cells have no other column of pseudobulk_by")
@@ -93,11 +89,12 @@ def assign_samples(
 
 
 def select_perturbations(
-    obs: pd.DataFrame, min_cells: int, at_most: int | None, where: str
+    obs: pd.DataFrame, settings: PaperSettings | ReleasedSettings, where: str
 ) -> tuple[list[str], list[str]]:
     """Perturbations that have cells enough (and, of these, the largest), and remarks on those left out."""
-    sizes = perturbation_sizes(obs)
-    names, n_large = largest(sizes, min_cells, at_most), len(largest(sizes, min_cells, None))
+    sizes, min_cells = perturbation_sizes(obs), settings.min_cells_per_perturbation
+    large = largest(sizes, min_cells, None)
+    names, n_large = largest(sizes, min_cells, settings.max_perturbations), len(large)
     if not names:
         raise NotAvailableError(
             f"{where}: no perturbation has {min_cells} cells "
@@ -117,29 +114,10 @@ def select_perturbations(
 def sum_rows(cells: str | Path, group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
     """Sums of the cells' counts by group (-1: none), groups x genes, in memory for them and one block."""
     with open_h5ad(cells) as file:
-        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
-        total = np.zeros((n_groups, n_genes))
-        for start, block in csr_blocks(file["X"]):
-            add_by_group(total, group[start : start + block.shape[0]], block)
+        total = np.zeros((n_groups, stored_shape(file["X"])[1]))
+        for rows, block in csr_blocks(file["X"]):
+            add_by_group(total, group[rows], block)
     return np.rint(total).astype(np.int64)
-
-
-def csr_blocks(
-    matrix: h5py.Group, rows_at_once: int = ROWS_AT_ONCE
-) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """Yield the first row and the rows of each block of a CSR matrix in a file."""
-    n_rows, n_columns = (int(size) for size in matrix.attrs["shape"])
-    indptr = matrix["indptr"][()].astype(np.int64)
-    for start in range(0, n_rows, rows_at_once):
-        end = min(start + rows_at_once, n_rows)
-        values = slice(indptr[start], indptr[end])
-        yield (
-            start,
-            sparse.csr_matrix(
-                (matrix["data"][values], matrix["indices"][values], indptr[start : end + 1] - indptr[start]),
-                shape=(end - start, n_columns),
-            ),
-        )
 
 
 def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> list[str]:

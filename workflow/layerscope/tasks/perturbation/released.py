@@ -22,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.cells.h5ad_file import open_h5ad
+from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.statistics.ranks import average_ranks
-from layerscope.tasks.perturbation.centroids import add_by_group
-from layerscope.tasks.perturbation.labels import demand_labels, group_cells
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks, select_perturbations
+from layerscope.tasks.perturbation.pseudobulk import select_perturbations
 from layerscope.tasks.perturbation.settings import ReleasedSettings
 from layerscope.tasks.perturbation.similarity import cosines_of_ranks, write_similarity
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.labels import demand_labels, group_cells
+from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +40,13 @@ TARGET_SUM = 1e4
 
 
 def released_reference(cells: str | Path, output: str | Path, settings: ReleasedSettings) -> None:
-    """Make the reference of a condition and write its similarity matrix.
-
-    Counts are log-normalised, other values taken as they are. A DataError if there are fewer than two
-    control cells, or no perturbation has cells enough.
-    """
+    """Write the similarities of a condition's log-normalised counts, or of its values as they are."""
     obs = read_obs(cells)
     demand_labels(obs, str(cells))
     n_control = int(obs["is_control"].sum())
     if n_control < 2:
         raise NotAvailableError(f"{cells}: {n_control} control cells; a t statistic needs 2 at least")
-    names, remarks = select_perturbations(
-        obs, settings.min_cells_per_perturbation, settings.max_perturbations, str(cells)
-    )
+    names, remarks = select_perturbations(obs, settings, str(cells))
     for remark in remarks:
         log.info("%s: %s", cells, remark)
     moments = log_moments(cells, group_cells(obs, names), len(names) + 1)
@@ -66,16 +62,14 @@ def log_moments(
     is_counts = read_provenance(cells).get("values") == "counts"
     counts = np.bincount(item[item >= 0], minlength=n_items)
     with open_h5ad(cells) as file:
-        n_genes = int(np.asarray(file["X"].attrs["shape"])[1])
-        sums, squares = np.zeros((2, n_items, n_genes))
-        for start, block in csr_blocks(file["X"]):
-            owner = item[start : start + block.shape[0]]
+        sums, squares = np.zeros((2, n_items, stored_shape(file["X"])[1]))
+        for rows, block in csr_blocks(file["X"]):
             values = block.astype(np.float64)
             if is_counts:
                 totals = np.asarray(values.sum(axis=1)).ravel()
                 values.data = np.log1p(TARGET_SUM * values.data / np.repeat(totals, np.diff(values.indptr)))
-            add_by_group(sums, owner, values)
-            add_by_group(squares, owner, values.power(2))
+            add_by_group(sums, item[rows], values)
+            add_by_group(squares, item[rows], values.power(2))
     means = sums / counts[:, None]
     variances = np.maximum(squares - counts[:, None] * means**2, 0.0) / np.maximum(counts - 1, 1)[:, None]
     return counts, means, variances
@@ -84,8 +78,7 @@ def log_moments(
 def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Array, top_genes: int) -> Array:
     """Mean differences to item 0, all but the ``top_genes`` of largest ``|t|`` (Welch) set to zero.
 
-    Genes that do not vary have ``t`` zero; among ``|t|`` that are equal to nine decimals the earlier gene
-    stays (a gene counted in a single cell has 1 but for rounding).
+    Of ``|t|`` equal to nine decimals the earlier gene stays: a gene of one cell has 1 but for rounding.
     """
     difference = means[1:] - means[0]
     error = np.sqrt(variances[1:] / counts[1:, None] + variances[0] / counts[0])

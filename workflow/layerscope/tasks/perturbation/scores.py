@@ -68,9 +68,9 @@ def scores_of_all_cells(
         return _scores_of_many(cells.as_they_are.means()[1:][present], target, draws, row)
     statistics, reasons = _statistics(cells, obs, target, draws)
     resamples = resample(statistics, draws) if statistics else {}
-    n_missing = len(names) - len(used)
+    n_missing, n_names = len(names) - len(used), len(names)
     remark = (
-        f"{n_missing} of {len(names)} perturbations have no cell that the model accepts" if n_missing else ""
+        f"{n_missing} of {n_names} perturbations have no cell that the model accepts" if n_missing else ""
     )
     rows = []
     for metric in (METRIC, CENTRED, UNIT_NORM, *([MODULE_METRIC] if MODULE in obs else [])):
@@ -140,10 +140,7 @@ def _scores_of_many(
 
 
 def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArray[np.bool_]:
-    """Whether both perturbations of each pair act in a common module.
-
-    ``true_module`` of their cells names the modules, joined by ``+`` where there are several.
-    """
+    """Whether both perturbations of each pair act in a common module, of those that ``true_module`` joins."""
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]
     return np.array([bool(modules[i] & modules[j]) for i, j in zip(pairs.first, pairs.second, strict=True)])

@@ -31,11 +31,7 @@ class Similarity(NamedTuple):
 
 
 def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 1) -> None:
-    """Correlate the log2 fold changes of every pair of perturbations (S_bio) and write the matrix.
-
-    float64, or float32 for more than ``GENOME_SCALE`` perturbations. Genes without a fold change somewhere
-    are left out; a DataError if a profile does not vary, or no gene is left.
-    """
+    """Correlate the log2 fold changes of every two perturbations (S_bio), over genes that all have one."""
     with open_h5ad(profiles) as file:
         changes, names = file["X"], read_index(file["obs"])
         complete = np.ones(changes.shape[1], dtype=bool)
@@ -44,17 +40,14 @@ def profile_similarity(profiles: str | Path, output: str | Path, threads: int = 
         if not complete.all():
             missing = int((~complete).sum())
             log.info("%s: %d of %d genes have no fold change somewhere", profiles, missing, len(complete))
-        ranks = np.empty(
-            (len(names), int(complete.sum())), dtype=np.float32 if len(names) > GENOME_SCALE else np.float64
-        )
+        precision = np.float32 if len(names) > GENOME_SCALE else np.float64
+        ranks = np.empty((len(names), int(complete.sum())), dtype=precision)
         for rows in row_blocks(len(names)):
             ranks[rows] = centred_ranks(changes[rows][:, complete])
     flat = ~ranks.any(axis=1)
     if flat.any():
-        name = names[int(np.argmax(flat))]
-        raise NotAvailableError(
-            f"{profiles}: the profile of {name} does not vary over the {complete.sum()} genes"
-        )
+        which = f"the profile of {names[int(np.argmax(flat))]}"
+        raise NotAvailableError(f"{profiles}: {which} does not vary over the {complete.sum()} genes")
     with threadpool_limits(threads):
         write_similarity(output, names, cosines_of_ranks(ranks))
 
@@ -109,9 +102,8 @@ def read_similarity(path: str | Path) -> Similarity:
     with arrays_of(path, "a similarity matrix") as arrays:
         names, matrix = arrays["names"].tolist(), arrays["values"]
     if matrix.shape != (len(names), len(names)):
-        raise DataError(
-            f"{path}: {len(names)} names for a matrix of shape {matrix.shape}; delete it, run again"
-        )
+        problem = f"{len(names)} names for a matrix of shape {matrix.shape}"
+        raise DataError(f"{path}: {problem}; delete it, run again")
     if not np.isfinite(matrix).all():
         raise DataError(f"{path}: similarities that are not finite numbers; delete it and run again")
     return Similarity(names, matrix)

@@ -20,7 +20,6 @@ from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearma
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.centroids import why_undefined
-from layerscope.tasks.perturbation.design import Design
 from layerscope.tasks.perturbation.influence import (
     LEVEL,
     Estimate,
@@ -34,7 +33,8 @@ from layerscope.tasks.perturbation.pairs import Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import cosine_matrix
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of
-from layerscope.tasks.perturbation.sums import LayerSums
+from layerscope.tasks.screens.design import Design
+from layerscope.tasks.screens.sums import LayerSums
 
 Array = NDArray[np.float64]
 Row = Callable[..., Score]
@@ -91,9 +91,8 @@ def strict_scores(
     ]
     estimates = {METRIC: score}
     if unit_norm is not None:
-        estimates[UNIT_NORM] = agreement(
-            layer_similarities(unit_norm, 0, reference, reference.sizes[-1]), target, pairs
-        )
+        of_unit_norm = layer_similarities(unit_norm, 0, reference, reference.sizes[-1])
+        estimates[UNIT_NORM] = agreement(of_unit_norm, target, pairs)
         rows.append(_row(row, UNIT_NORM, estimates[UNIT_NORM], **common))
     for position, size in enumerate(reference.sizes[:-1]):
         # score and ceiling with fewer cells of every perturbation in each half
@@ -104,8 +103,7 @@ def strict_scores(
     resamples = {metric: linear_resamples(estimate, draws) for metric, estimate in estimates.items()}
     statistics = [
         WeightedSpearman(pairs.of(halves[split, half]), pairs.of(target[split, 1 - half]))
-        for split in range(len(halves))
-        for half in (0, 1)
+        for split, half in np.ndindex(halves.shape[:2])
     ]
     resamples[METRIC + CHOSEN_ON], resamples[METRIC + SCORED_ON] = on_halves(statistics, draws)
     return rows, resamples
@@ -116,9 +114,8 @@ def why_not(layer: LayerSums, design: Design) -> str:
     sums, cells = layer.by_bucket(0, design.n_buckets)
     if (cells == 0).any():
         n_lost = int((cells[1:] == 0).any(axis=1).sum())
-        return f"the model refused every cell of a bucket, in {n_lost} perturbations" + (
-            " and the control" if (cells[0] == 0).any() else ""
-        )
+        control = " and the control" if (cells[0] == 0).any() else ""
+        return f"the model refused every cell of a bucket, in {n_lost} perturbations{control}"
     reason = why_undefined(sums.sum(axis=1) / cells.sum(axis=1, keepdims=True))
     return reason if "constant" in reason else ""
 
@@ -143,31 +140,22 @@ def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True
 
     Both are splits x 2 x n x n. If not ``swapped`` they are of the SAME half: what this protocol avoids.
     """
-    return Estimate.mean(
-        [
-            spearman_influence(
-                RankedPairs(pairs.of(layer[split, half])),
-                RankedPairs(pairs.of(reference[split, half ^ swapped])),
-                pairs.n_items,
-            )
-            for split in range(len(layer))
-            for half in (0, 1)
-        ]
-    )
+    estimates = []
+    for split, half in np.ndindex(layer.shape[:2]):
+        of_layer = RankedPairs(pairs.of(layer[split, half]))
+        of_reference = RankedPairs(pairs.of(reference[split, half ^ swapped]))
+        estimates.append(spearman_influence(of_layer, of_reference, pairs.n_items))
+    return Estimate.mean(estimates)
 
 
 def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Array, Array]:
-    """The score under each shuffle of the cells' labels, everything re-run.
-
-    From disjoint halves, and from the same cells on both sides.
-    """
+    """The score under each shuffle of labels, from disjoint halves and from the same cells on both sides."""
     n_splits, size = reference.shuffled.shape[1], int(reference.sizes[-1])
     scores = np.empty((2, len(reference.shuffled)))
     for shuffle, target in enumerate(reference.shuffled):
         similarities = layer_similarities(layer, 1 + shuffle, reference, size, n_splits)
-        scores[:, shuffle] = [
-            agreement(similarities, target, pairs, swapped).value for swapped in (True, False)
-        ]
+        both = (agreement(similarities, target, pairs, swapped) for swapped in (True, False))
+        scores[:, shuffle] = [estimate.value for estimate in both]
     return scores[0], scores[1]
 
 
@@ -207,10 +195,8 @@ def _share(row: Row, score: Estimate, ceiling: Estimate) -> Score:
     bounds = ratio_interval(score, ceiling)
     if bounds is None:
         low, high = interval(ceiling)
-        reason = (
-            f"the ceiling is not above 0: {ceiling.value:.3f}, interval {low:.3f} to {high:.3f}; "
-            "a ratio to it has no bounds"
-        )
+        stated = f"{ceiling.value:.3f}, interval {low:.3f} to {high:.3f}"
+        reason = f"the ceiling is not above 0: {stated}; a ratio to it has no bounds"
         return row(SHARE, status="undefined", reason=reason)
     share, (low, high) = score.value / ceiling.value, bounds
     within = "within" if low <= 1 <= high else "outside"
@@ -224,13 +210,7 @@ def _shuffled(row: Row, metric: str, score: float, null: Array) -> Score:
         reason = f"{len(null)} shuffles of the labels were made; set shuffles to 2 or more"
         return row(metric, status="not_available", reason=reason)
     error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, (1 + LEVEL) / 2))
-    mean = float(null.mean())
-    return row(
-        metric,
-        estimate=mean,
-        ci_low=mean - error,
-        ci_high=mean + error,
-        null_mean=mean,
-        p_value=float((1 + (null >= score).sum()) / (1 + len(null))),
-        reason=f"mean of {len(null)} shuffles of labels within lanes, everything re-run",
-    )
+    mean, p_value = float(null.mean()), float((1 + (null >= score).sum()) / (1 + len(null)))
+    numbers = {"estimate": mean, "ci_low": mean - error, "ci_high": mean + error, "null_mean": mean}
+    reason = f"mean of {len(null)} shuffles of labels within lanes, everything re-run"
+    return row(metric, **numbers, p_value=p_value, reason=reason)

@@ -15,16 +15,16 @@ from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.files import whole
 from layerscope.tables import arrays_of
-from layerscope.tasks.perturbation.design import Design, halves
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
     count_effects,
     expression_sums,
     value_effects,
 )
-from layerscope.tasks.perturbation.pseudobulk import csr_blocks
 from layerscope.tasks.perturbation.settings import StrictSettings
 from layerscope.tasks.perturbation.similarity import spearman_matrix
+from layerscope.tasks.screens.blocks import csr_blocks
+from layerscope.tasks.screens.design import Design, halves
 
 Array = NDArray[np.float64]
 Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
@@ -55,10 +55,7 @@ class StrictReference:
 
 
 def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expression:
-    """Read the genes that have ``min_counts`` counts in the cells of a design (any, if values are no counts).
-
-    A DataError if fewer than two genes have.
-    """
+    """Read the genes with ``min_counts`` counts (values: above 0) in a design's cells, two at least."""
     is_counts = read_provenance(cells).get("values") == "counts"
     with open_h5ad(cells) as file:
         blocks = [block for _, block in csr_blocks(file["X"])]
@@ -89,13 +86,8 @@ def make_reference(
     for matrices, group in zip(shuffled, design.groups[1:], strict=True):
         sums = expression.sums(group, n + 1, design.n_buckets)
         matrices[:] = similarities(expression.effects, sums, few, sizes[-1])
-    return StrictReference(
-        names=design.names,
-        halves=first,
-        sizes=sizes,
-        similarity=np.array([similarities(expression.effects, true, first, size) for size in sizes]),
-        shuffled=shuffled,
-    )
+    of_sizes = np.array([similarities(expression.effects, true, first, size) for size in sizes])
+    return StrictReference(design.names, first, sizes, of_sizes, shuffled)
 
 
 def similarities(effects: Effects, sums: ExpressionSums, first: NDArray[np.bool_], size: int) -> Array:

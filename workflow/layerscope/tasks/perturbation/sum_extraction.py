@@ -24,9 +24,9 @@ from layerscope.extraction.embeddings_file import read_blocks
 from layerscope.extraction.job import Extraction, demand_file_name, log_counts, prepare
 from layerscope.extraction.merge import added_counts
 from layerscope.files import refuse_overwriting, whole
-from layerscope.tasks.perturbation.design import read_design
-from layerscope.tasks.perturbation.labels import demand_labels
 from layerscope.tasks.perturbation.sums_file import SumsWriter
+from layerscope.tasks.screens.design import read_design
+from layerscope.tasks.screens.labels import demand_labels
 from layerscope.tasks.unavailable import read_reason
 
 log = logging.getLogger(__name__)
@@ -52,11 +52,6 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
         The file of sums to make (see ``sums_file``). While the run goes on, there are hidden files beside it.
     job
         What and how. The precision of storage does not matter: sums are float64.
-
-    Raises
-    ------
-    ConfigError, DataError, ModelError
-        If the settings, the cells or the weights do not allow it, or the output is one of them.
     """
     demand_file_name(output)
     if design is not None and read_reason(design.parent):
@@ -93,11 +88,9 @@ def extract_sums(weights: Path, cells: Path, design: Path | None, output: Path, 
 
 
 class SavedSums:
-    """Sums of the first cells of a file, saved while the run goes on.
+    """Sums of the first ``n_summed`` cells of a file, saved while the run goes on, and counts of the refused.
 
-    What a run of the same ``identity`` (whatever decides the result) saved at ``path`` is taken up, anything
-    else there is thrown away; a ConfigError if it is damaged. ``sums`` are of the first ``n_summed`` cells;
-    ``counts`` says how many of them were refused, and why, and how many were shortened.
+    What a run of the same ``identity`` (whatever decides the result) saved is taken up, else thrown away.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], sums: SumsWriter) -> None:

@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation.centroids import AllCells, GroupSums, unit_rows
-from layerscope.tasks.perturbation.design import Design
-from layerscope.tasks.perturbation.labels import group_cells, perturbation_sizes
-from layerscope.tasks.perturbation.sums import LayerSums
+from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
+from layerscope.tasks.screens.design import Design
+from layerscope.tasks.screens.labels import group_cells, perturbation_sizes
+from layerscope.tasks.screens.sums import LayerSums, unit_rows
 
 KIND = "sums"
 AS_THEY_ARE, UNIT_NORM = "as_they_are", "unit_norm"
@@ -31,10 +31,9 @@ EVERYONE, EVERYONE_UNIT_NORM = "everyone", "everyone_unit_norm"
 
 
 class SumsWriter:
-    """Sums the cells of every layer as an extraction yields them, and writes the sums at the end.
+    """Sums the cells of every layer (by name with its width) as an extraction yields them; writes the sums.
 
-    ``widths`` are those of the layers by name. Without a design the file serves the protocols that need none,
-    and ``design_digest`` is empty. A DataError if the design is not one of these cells.
+    Without a design, which must be of these cells, the file serves the protocols that need none.
     """
 
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
@@ -51,9 +50,7 @@ class SumsWriter:
             n_groups |= dict.fromkeys((AS_THEY_ARE, UNIT_NORM), design.n_groups)
         self._groups = groups
         self._layers = {
-            layer: {
-                version: LayerSums.zeros(len(groups[version]), n_groups[version], width) for version in groups
-            }
+            layer: {of: LayerSums.zeros(len(groups[of]), n_groups[of], width) for of in groups}
             for layer, width in widths.items()
         }
 
@@ -108,10 +105,7 @@ def is_sums(path: str | Path) -> bool:
 def read_layer_sums(
     path: str | Path, layer: str, design: Design
 ) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
-    """Sums of a layer's cells as they are and of unit length, and the provenance.
-
-    A DataError if the file has no such layer, or was made with another design.
-    """
+    """Sums of a layer's cells by this design, as they are and of unit length, and the provenance."""
     with h5py.File(path, "r") as file:
         if not file.attrs["design"]:
             raise DataError(f"{path}: these sums were kept without a design of splits; extract them again")
@@ -119,11 +113,8 @@ def read_layer_sums(
             raise DataError(
                 f"{path}: these sums were kept for another design of splits; extract the layers again"
             )
-        versions = _layer(file, path, layer)
-        plain, unit = (
-            LayerSums(versions[version]["counts"][()], versions[version]["sums"][()])
-            for version in (AS_THEY_ARE, UNIT_NORM)
-        )
+        versions = (_layer(file, path, layer)[version] for version in (AS_THEY_ARE, UNIT_NORM))
+        plain, unit = (LayerSums(sums["counts"][()], sums["sums"][()]) for sums in versions)
         return plain, unit, _provenance(file)
 
 

@@ -30,6 +30,7 @@ TASK = Task(
             "The score is the agreement between the similarity of perturbations in that layer and the "
             "similarity of their effects on gene expression: 1 is the same ranking of pairs, 0 is no "
             "relation.",
+            range=2.0,
         ),
     },
 )

@@ -23,8 +23,7 @@ from layerscope.tasks.trajectory.settings import StrictSettings
 CLONE_ORDER = "clone_order"
 FATE_AUC = "clone_fate_auc"
 MIN_CLONES = 10
-MAX_EARLY_CELLS = 2000
-"""Early cells that enter the prediction of fates; more are drawn from."""
+MAX_EARLY_CELLS = 2000  # early cells that enter the prediction of fates; more are drawn from
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,9 @@ class Sisters:
     """Pairs of cells of one clone sampled at different times."""
 
     earlier: npt.NDArray[np.intp]
-    later: npt.NDArray[np.intp]
-    """Indices of the two cells, shape ``(n_pairs,)``."""
-    clone: npt.NDArray[np.intp]
-    """Clone of each pair as a number."""
-    reason: str = ""
-    """Why there are none to compare; empty where there are."""
+    later: npt.NDArray[np.intp]  # indices of the two cells, shape ``(n_pairs,)``
+    clone: npt.NDArray[np.intp]  # clone of each pair as a number
+    reason: str = ""  # why there are none to compare; empty where there are
 
     def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
         """The pairs within some cells, as places among these; ``cells`` sorted."""
@@ -46,11 +42,9 @@ class Sisters:
         return Sisters(earlier, later, self.clone[both], self.reason)
 
     def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
-        """Mean over clones of the share of pairs in order minus that out of order.
+        """Mean over clones of the share of pairs in order minus that out of order, of each pseudotime.
 
-        Pairs with an unreachable cell are neither; pairs with the root, in order by construction, are left
-        out. ``pseudotimes`` has shape ``(n_pseudotimes, n_cells)``, each with its root in ``roots``. Each
-        gets a mean; NaN without pairs.
+        Pairs with an unreachable cell are neither; pairs with the root, first by construction, are left out.
         """
         clone = np.unique(self.clone, return_inverse=True)[1]
         means = np.full(len(pseudotimes), np.nan)
@@ -98,15 +92,11 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
 class Fates:
     """Clones with early cells and a fate."""
 
-    early: npt.NDArray[np.intp]
-    """Indices of early cells."""
-    clone: npt.NDArray[np.intp]
-    """Clone of each early cell, as an index into ``names``."""
+    early: npt.NDArray[np.intp]  # indices of early cells
+    clone: npt.NDArray[np.intp]  # clone of each early cell, as an index into ``names``
     names: list[str]
-    fate: npt.NDArray[np.intp]
-    """Fate of each clone, as an index into ``labels``."""
-    labels: list[str]
-    """Fates that enough clones have."""
+    fate: npt.NDArray[np.intp]  # fate of each clone, as an index into ``labels``
+    labels: list[str]  # fates that enough clones have
 
 
 def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
@@ -137,13 +127,8 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
         cells = cells[np.sort(np.argsort(names)[chosen])]
         fates = fates[fates.index.isin(clone[cells])]
     names = fates.index.astype(str).tolist()
-    return Fates(
-        cells,
-        pd.Index(names).get_indexer(clone[cells]),
-        names,
-        pd.Index(labels).get_indexer(fates.to_numpy()),
-        labels,
-    )
+    of_cell, fate = pd.Index(names).get_indexer(clone[cells]), pd.Index(labels).get_indexer(fates.to_numpy())
+    return Fates(cells, of_cell, names, fate, labels)
 
 
 def add_fates(
@@ -153,20 +138,15 @@ def add_fates(
     subject: Subject,
     settings: StrictSettings,
 ) -> None:
-    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out.
-
-    The mean over fates of the area under the ROC curve; its interval draws clones, with their predictions.
-    """
-    if reason := without_labels(obs, "clone", "time", "cell_type"):
-        scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
-        return
-    usable = np.isfinite(matrix).all(axis=1)
-    fates = clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
-    if len(fates.labels) < 2:
+    """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out."""
+    usable, reason = np.isfinite(matrix).all(axis=1), without_labels(obs, "clone", "time", "cell_type")
+    fates = None if reason else clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
+    if fates is not None and len(fates.labels) < 2:
         reason = (
             f"{len(fates.labels)} fates have {settings.clones_per_fate} clones with cells of the first "
             "and of the last time; at least 2 are needed"
         )
+    if fates is None or reason:
         scored.rows += unscored(subject, [FATE_AUC], "not_available", reason).rows
         return
     fold = generator(subject.seed, fates.names, "folds").permutation(len(fates.names)) % settings.folds
@@ -184,14 +164,10 @@ def add_fates(
 
 
 def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
-    """Predict the fates of clones from their early cells by ridge regression on other clones' early cells.
+    """Predict the fates of clones from their early cells by ridge regression on the other parts of ``fold``.
 
-    Features are standardised; the penalty is the mean eigenvalue of the training cells' Gram matrix, so that
-    it follows the scale and the number of features and nothing is tuned. Every part of ``fold`` (of each
-    clone) is predicted from the others.
-
-    Returns the mean over a clone's early cells of the predicted membership, shape ``(n_clones, n_fates)``;
-    comparable within a part.
+    The penalty is the mean eigenvalue of the Gram matrix: it follows the scale, and nothing is tuned.
+    Means over a clone's cells of the predicted membership, ``(n_clones, n_fates)``, comparable in a part.
     """
     of_cell = fold[fates.clone]
     member = np.eye(len(fates.labels))[fates.fate[fates.clone]]
@@ -204,10 +180,8 @@ def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDAr
         values = (values - centre) / spread
         gram = values @ values.T
         penalty = np.trace(gram) / len(gram)
-        dual = cho_solve(
-            cho_factor(gram + (penalty or 1.0) * np.eye(len(gram))),
-            member[train] - member[train].mean(axis=0),
-        )
+        damped = cho_factor(gram + (penalty or 1.0) * np.eye(len(gram)))
+        dual = cho_solve(damped, member[train] - member[train].mean(axis=0))
         predicted[test] = (matrix[test] - centre) / spread @ (values.T @ dual)
     sums = np.stack([np.bincount(fates.clone, weights=column) for column in predicted.T], axis=1)
     means: Floats = sums / np.bincount(fates.clone)[:, None]
@@ -220,11 +194,9 @@ def mean_auc(
     fold: npt.NDArray[np.integer],
     counts: npt.NDArray[np.int32],
 ) -> Floats:
-    """Mean over fates of the area under the ROC curve, in resamples of clones.
+    """Mean over fates of the area under the ROC curve, in resamples of clones; NaN where a fate stands alone.
 
-    Only clones of the same part are compared: across parts, a part with more members of a fate has a training
-    set with fewer, which pulls an uninformed prediction below 1/2. ``counts`` has shape
-    ``(n_resamples, n_clones)``; NaN where some fate has no clone to compare with another.
+    Only clones of one part are compared: a part with more members of a fate was predicted from fewer.
     """
     areas = []
     for label, scores in enumerate(predicted.T):

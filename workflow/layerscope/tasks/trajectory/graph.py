@@ -24,10 +24,8 @@ SMALLEST_WIDTH = 1e-3
 class NeighbourGraph:
     """Connectivities between cells."""
 
-    connectivities: sparse.csr_matrix
-    """Cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal."""
-    component: npt.NDArray[np.int32]
-    """Connected component of each cell."""
+    connectivities: sparse.csr_matrix  # cells x cells, CSR, float32, symmetric, in [0, 1], empty diagonal
+    component: npt.NDArray[np.int32]  # connected component of each cell
 
     @property
     def n_components(self) -> int:
@@ -72,10 +70,7 @@ def fuzzy_connectivities(neighbours: Neighbours) -> sparse.csr_matrix:
 def _smooth_distances(
     distances: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Distance to the nearest other point, and the kernel width that makes memberships add up to log2(k).
-
-    Bisection in float32, every cell on its own, as ``umap.umap_.smooth_knn_dist`` does it.
-    """
+    """Distance to the nearest other point, and the width at which memberships add up to log2(k): umap's."""
     k = distances.shape[1]
     positive = np.where(distances > 0, distances, np.float32(np.inf))
     nearest = positive.min(axis=1)

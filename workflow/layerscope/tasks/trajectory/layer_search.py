@@ -11,10 +11,8 @@ import numpy.typing as npt
 from layerscope.tasks.trajectory.neighbours import Metric, Neighbours, layer_neighbours
 
 Cells = npt.NDArray[np.intp]
-MIN_CELLS = 20
-"""Fewer cells than this give no score."""
-ALIKE = 1e-3
-"""Neighbours closer than this share of their length are near the rounding of single precision."""
+MIN_CELLS = 20  # fewer cells than this give no score
+ALIKE = 1e-3  # neighbours closer than this share of their length are near the rounding of single precision
 
 
 class UndefinedPseudotimeError(Exception):
@@ -25,10 +23,8 @@ class UndefinedPseudotimeError(Exception):
 class Part:
     """Some embedded cells of a layer and their nearest neighbours among each other."""
 
-    cells: Cells
-    """Rising indices among all cells of the condition."""
-    neighbours: Neighbours
-    """Places among these cells."""
+    cells: Cells  # rising indices among all cells of the condition
+    neighbours: Neighbours  # places among these cells
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,7 @@ def search_layer(
     parts: Sequence[Cells] = (),
     neighbours_in_parts: int | None = None,
 ) -> LayerSearch:
-    """Search all embedded cells of a layer, and parts of them (rising indices, refused cells among them).
-
-    Raises UndefinedPseudotimeError if the embedded cells are too few for a graph, or all the same.
-    """
+    """Search all embedded cells of a layer, which must vary enough for a graph, and parts of its cells."""
     finite = np.isfinite(matrix).all(axis=1)
     embedded = np.flatnonzero(finite)
     if lack := _lack_of_variety(matrix, embedded, neighbours):

@@ -24,28 +24,23 @@ Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.int64]
 BLOCK = 2500
 EXTRA_CANDIDATES = 4
-GROUP = 8
-"""Columns of a group when the smallest values of a row are looked for."""
+GROUP = 8  # columns of a group when the smallest values of a row are looked for
 ROUNDING_ERROR = 80
 """Error of squared distances from products, in units of the squared norm and of the epsilon of the float."""
 BLUR = 1e-6
 """Rounding of a layer's values, as a share of a cell's length (between processors up to 7e-7 is measured)."""
 LARGEST_RATIO = 8.0
 """Largest ratio of lengths at which float32 distances of cells still tell those of the centred cells."""
-BLOCK_VALUES = 1 << 23
-"""Values held at once beside the points."""
-CACHED_VALUES = 200_000
-"""Differences held at once, few enough for a core's cache."""
+BLOCK_VALUES = 1 << 23  # values held at once beside the points
+CACHED_VALUES = 200_000  # differences held at once, few enough for a core's cache
 
 
 @dataclass(frozen=True)
 class Neighbours:
     """Nearest neighbours of every cell, itself first, then by distance, ties up to rounding by index."""
 
-    indices: Indices
-    """Shape ``(n_cells, k)``, int64."""
-    distances: npt.NDArray[np.float32]
-    """Of the same shape, float32; Euclidean, or 1 - cosine similarity."""
+    indices: Indices  # shape ``(n_cells, k)``, int64
+    distances: npt.NDArray[np.float32]  # of the same shape, float32; Euclidean, or 1 - cosine similarity
 
     def first(self, k: int) -> Neighbours:
         """The ``k`` nearest of these: what a search for ``k`` finds."""
@@ -104,19 +99,16 @@ def _checked(matrix: npt.ArrayLike, k: int) -> Floats:
 class _Points:
     """Cells as points: their vectors, or unit vectors, whose squared distance is twice 1 - cosine.
 
-    Points are centred: that changes no distance, and keeps the digits of products where all point one way.
+    They are centred, which changes no distance and keeps the digits of products where all point one way.
     """
 
     at: npt.NDArray[np.float32]
     """Shape ``(n_cells, n_columns)``; a column more where a cell has no direction."""
-    norms: npt.NDArray[np.float64]
-    """Squared norms of the points."""
-    lengths: npt.NDArray[np.float64]
-    """Lengths of the cells' vectors."""
+    norms: npt.NDArray[np.float64]  # squared norms of the points
+    lengths: npt.NDArray[np.float64]  # lengths of the cells' vectors
     undirected: npt.NDArray[np.bool_]
     """Cells at distance 1 from all others by definition: those whose direction is rounding."""
-    blur: npt.NDArray[np.float64]
-    """How far rounding of the layer's values may have moved the points."""
+    blur: npt.NDArray[np.float64]  # how far rounding of the layer's values may have moved the points
 
     @classmethod
     def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
@@ -243,10 +235,7 @@ def _pairs(n_points: int) -> Iterator[tuple[Indices, Indices]]:
 
 
 class _Lists:
-    """The nearest candidates of every point, updated as blocks of rough distances are offered.
-
-    Rough distances err by ``more_error`` more than the points' norms.
-    """
+    """The nearest candidates of every point; rough distances err by ``more_error`` more than the norms."""
 
     def __init__(self, points: _Points, k: int, more_error: float = 0.0) -> None:
         self._points, self._k = points, k
@@ -296,10 +285,7 @@ class _Lists:
 
 
 def _smallest(values: Floats, n: int) -> Indices:
-    """Columns of the ``n`` smallest values of each row.
-
-    Looked for in the ``n`` groups of columns whose least values are smallest, where these are few of all.
-    """
+    """Columns of the ``n`` smallest values of each row, looked for in the groups with the smallest ones."""
     width = values.shape[1]
     n_groups = -(-width // GROUP)
     if n_groups < 4 * n:

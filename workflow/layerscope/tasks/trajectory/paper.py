@@ -74,9 +74,7 @@ def add_correlations(
 ) -> None:
     """Add the correlations of a layer's pseudotime with target pseudotimes, metric by metric.
 
-    A correlation with a reference (metric ``spearman``) is undefined for the representation that it was
-    computed from. The root is in both parts of every split. The same correlation of the layer centred, and of
-    cells of unit length, is added without intervals (:mod:`layerscope.tasks.trajectory.variants`).
+    That with a reference is undefined for what it was computed from. The root is in both halves of a split.
     """
     root, settings = comparison.reference.root, comparison.settings
     estimates = {metric: correlation(pseudotime, target) for metric, target in targets.items()}

@@ -18,20 +18,16 @@ from layerscope.tasks.trajectory.graph import NeighbourGraph
 
 N_COMPONENTS = 15
 N_COMPONENTS_DPT = 10
-STATIONARY = 0.9994
-"""Eigenvalues from here on count as 1 in single precision."""
+STATIONARY = 0.9994  # eigenvalues from here on count as 1 in single precision
 
 
 @dataclass(frozen=True)
 class DiffusionMap:
     """Leading eigenpairs of the symmetrised, density-normalised transition matrix."""
 
-    values: npt.NDArray[np.float32]
-    """Shape ``(n_components,)``, falling."""
-    vectors: npt.NDArray[np.float32]
-    """Cells x components."""
-    component: npt.NDArray[np.int32]
-    """Connected component of each cell."""
+    values: npt.NDArray[np.float32]  # shape ``(n_components,)``, falling
+    vectors: npt.NDArray[np.float32]  # cells x components
+    component: npt.NDArray[np.int32]  # connected component of each cell
 
 
 def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
@@ -54,22 +50,13 @@ def _scaled(matrix: sparse.csr_matrix, by: npt.NDArray[np.floating]) -> sparse.c
 def diffusion_map(
     graph: NeighbourGraph, n_components: int = N_COMPONENTS, tolerance: float = 0.0
 ) -> DiffusionMap:
-    """Diffusion components of a graph, connected or not, the constant one included.
-
-    ``tolerance`` is the relative error of the eigenvalues; 0 for machine precision, as scanpy has it.
-    """
+    """Diffusion components, the constant one included; 0 asks for machine precision, as scanpy does."""
     matrix = transition_matrix(graph).astype(np.float64)
     n_cells = matrix.shape[0]
     # the start of the iteration is scanpy's, so that degenerate components come out the same
     start = np.random.RandomState(0).standard_normal(n_cells)
-    values, vectors = eigsh(
-        matrix,
-        k=min(n_cells - 1, n_components),
-        which="LM",
-        v0=start,
-        tol=tolerance,
-        ncv=min(n_cells, 4 * n_components) if tolerance else None,
-    )
+    k, ncv = min(n_cells - 1, n_components), min(n_cells, 4 * n_components) if tolerance else None
+    values, vectors = eigsh(matrix, k=k, which="LM", v0=start, tol=tolerance, ncv=ncv)
     return DiffusionMap(values[::-1].astype(np.float32), vectors[:, ::-1].astype(np.float32), graph.component)
 
 
@@ -78,9 +65,7 @@ def diffusion_pseudotime(
 ) -> npt.NDArray[np.float32]:
     """Diffusion pseudotime of every cell from each root (Haghverdi et al. 2016, eq. 8).
 
-    Of ``n_components`` leading components, the constant one included. Shape ``(n_roots, n_cells)``, float32,
-    each row scaled so that its largest finite value is 1; ``inf`` for cells that a root cannot reach. The row
-    of a root that reaches no other cell is ``inf`` but for itself.
+    Each row is scaled so that its largest finite value is 1; ``inf`` for cells that a root cannot reach.
     """
     roots = np.atleast_1d(np.asarray(roots, dtype=np.int64))
     n_cells = len(diffusion.vectors)

@@ -34,16 +34,13 @@ class Reference:
     cell_ids: list[str]
     pseudotime: npt.NDArray[np.float64]
     """``inf`` where a cell cannot be reached from the root, NaN where the dataset gives none."""
-    root: int
-    """Index of the one root cell; :data:`NO_ROOT` if the protocol has none for these cells."""
+    root: int  # index of the one root cell; NO_ROOT if the protocol has none for these cells
     source: str
     """Where the pseudotime is from: :data:`FROM_DATASET`, :data:`COMPUTED`, or the protocol's own words."""
-    root_source: str
-    """How the root was chosen, in words."""
+    root_source: str  # how the root was chosen, in words
     neighbours: npt.NDArray[np.int64] | None = None
     """Nearest other cells in the representation that made the reference, shape ``(n_cells, k)``, or None."""
-    unavailable: str = ""
-    """Why the protocol has no reference for these cells; empty where it has one."""
+    unavailable: str = ""  # why the protocol has no reference for these cells; empty where it has one
 
     @classmethod
     def missing(cls, cell_ids: Sequence[str], reason: str) -> Reference:
@@ -55,11 +52,7 @@ class Reference:
 def make_reference(
     cells: str | Path, baseline_embeddings: str | Path, settings: TrajectorySettings
 ) -> Reference:
-    """Make the reference of a condition from its cells and their ``hvg_pca`` embeddings.
-
-    The embeddings find the root among several root cells, and give the pseudotime where the cells have no
-    column ``reference_pseudotime``. Raises DataError if the cells name no root, or the files' cells differ.
-    """
+    """The data's own pseudotime and root where they are named, else by the ``hvg_pca`` embeddings."""
     obs = read_obs(cells)
     baseline = read_layer(baseline_embeddings, OFFICIAL)
     if list(baseline.cell_ids) != list(obs.index):
@@ -87,11 +80,7 @@ class NoRootError(DataError):
 
 
 def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
-    """Indices of the cells among which a trajectory may start, and what they are, in words.
-
-    The cells marked ``is_root``, of the earliest time at which there are any if the cells have times;
-    without such marks all cells of the earliest time.
-    """
+    """The cells marked ``is_root``, else all, of the earliest time with any; and what they are, in words."""
     marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
     words = "is_root cells"
     if not marked.any() and "time" in obs:
@@ -114,11 +103,7 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
 def find_root(
     obs: pd.DataFrame, named: str | None, baseline: npt.NDArray[np.floating], origin: str
 ) -> tuple[int, str]:
-    """Index of the one root cell, and how it was chosen.
-
-    The cell that the data name; else, among :func:`root_cells`, the cell nearest to their centroid in the
-    baseline's representation (the first of several).
-    """
+    """The root that the data name, else the root cell nearest to their centroid; and how it was chosen."""
     if named is not None:
         if named not in obs.index:
             raise DataError(f"{origin}: uns['{ROOT_CELL}'] names {named!r}, which is not one of the cells")
@@ -137,17 +122,10 @@ def write_reference(path: str | Path, reference: Reference) -> None:
     """Write a reference as a table, one row per cell; neighbours as indices with spaces between."""
     is_root = (np.arange(len(reference.cell_ids)) == reference.root).astype(int)
     lists = reference.neighbours
-    table = pd.DataFrame(
-        {
-            "cell_id": reference.cell_ids,
-            "pseudotime": reference.pseudotime,
-            "is_root": is_root,
-            "source": reference.source,
-            "root_source": reference.root_source,
-            "neighbours": "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()],
-        }
-    )
-    write_table(path, table)
+    words = "" if lists is None else [" ".join(map(str, row)) for row in lists.tolist()]
+    pseudotime, sources = reference.pseudotime, (reference.source, reference.root_source)
+    columns = (reference.cell_ids, pseudotime, is_root, *sources, words)
+    write_table(path, pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
 
 
 def read_reference(path: str | Path) -> Reference:

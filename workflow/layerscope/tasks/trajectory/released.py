@@ -56,10 +56,7 @@ DISTANCES = "spearman_pair_distances"
 
 
 def released_reference(cells: str | Path, settings: ReleasedSettings) -> Reference:
-    """Make the reference of protocol ``released``: pseudotime, root and neighbourhoods.
-
-    Cells without times have none (the protocol's root is a cell of the earliest time).
-    """
+    """Pseudotime, root and neighbourhoods; without times none, since the root is of the earliest."""
     expression = read_cells(cells)
     names = list(expression.obs_names)
     if "time" not in expression.obs:
@@ -137,9 +134,8 @@ def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
     cells, n_cells = whole.cells, len(reference.cell_ids)
     in_layer = cells[whole.neighbours.indices[:, 1:]]
     # a neighbour as one number: cell times the number of cells, plus neighbour
-    own, known = (
-        (cells[:, None] * n_cells + columns).ravel() for columns in (in_layer, reference.neighbours[cells])
-    )
+    lists = in_layer, reference.neighbours[cells]
+    own, known = ((cells[:, None] * n_cells + neighbours).ravel() for neighbours in lists)
     shared = np.bincount(np.intersect1d(own, known, assume_unique=True) // n_cells, minlength=n_cells)
     overlap = shared / reference.neighbours.shape[1]
     values = bootstrap_values(

@@ -28,8 +28,7 @@ from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Refe
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 
 Floats = npt.NDArray[np.float64]
-Missing = Literal["undefined", "not_available"]
-"""Statuses of rows without a number."""
+Missing = Literal["undefined", "not_available"]  # statuses of rows without a number
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
@@ -76,10 +75,8 @@ class Comparison:
 
     def parts(self, always: Sequence[int] = ()) -> list[Cells]:
         """Cells in the first parts of all splits, then in the second; some of them always."""
-        indices = np.asarray(always, dtype=np.intp)
-        return [
-            np.union1d(np.flatnonzero(part), indices) for part in (*self.splits.first, *self.splits.second)
-        ]
+        indices, parts = np.asarray(always, dtype=np.intp), (*self.splits.first, *self.splits.second)
+        return [np.union1d(np.flatnonzero(part), indices) for part in parts]
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
@@ -95,9 +92,9 @@ def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.
 def pseudotime_of(
     part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
 ) -> tuple[Floats, list[str]]:
-    """Diffusion pseudotime from the one root (an index among all ``n_cells``), and remarks on what it lacks.
+    """Diffusion pseudotime of all cells from the one root, and remarks on what it lacks.
 
-    Shape ``(n_cells,)``: NaN for cells outside the part, ``inf`` for those that the root cannot reach.
+    NaN for cells outside the part, ``inf`` for those that the root cannot reach.
     """
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from layerscope.settings import UNIQUE, Metric, Resampled, Settings
 
+Neighbours = Annotated[int, Field(ge=3)]
+
 
 class TrajectorySettings(Resampled):
     """Settings of protocol ``paper``, and what the others share with it."""
@@ -39,12 +41,7 @@ class ReleasedSettings(TrajectorySettings):
 class StrictSettings(TrajectorySettings):
     """Settings of protocol ``strict``; ``neighbours`` is for a reference that has to be computed."""
 
-    neighbourhoods: Annotated[tuple[Annotated[int, Field(ge=3)], ...], Field(min_length=1), *UNIQUE] = (
-        10,
-        15,
-        30,
-        50,
-    )
+    neighbourhoods: Annotated[tuple[Neighbours, ...], Field(min_length=1), *UNIQUE] = (10, 15, 30, 50)
     """Numbers of neighbours that are all tried."""
     roots: int = Field(default=25, ge=1)
     """Root cells, drawn from the root set where that is larger."""

@@ -64,12 +64,10 @@ QUARTILES = {"_roots_q25": 0.25, "_roots_q75": 0.75}
 class Observed:
     """What pseudotimes are compared with, cell by cell."""
 
-    time: npt.NDArray[np.int64]
-    """Place of the sampling time among the times, -1 where unknown."""
+    time: npt.NDArray[np.int64]  # place of the sampling time among the times, -1 where unknown
     batch: npt.NDArray[np.int64]
     sisters: Sisters
-    targets: dict[str, Floats]
-    """Pseudotimes to agree with, by metric."""
+    targets: dict[str, Floats]  # pseudotimes to agree with, by metric
 
     @classmethod
     def of(cls, obs: pd.DataFrame, reference: Reference) -> Observed:
@@ -80,10 +78,7 @@ class Observed:
         return cls(time, batch, sisters_of(obs), targets_of(reference, obs))
 
     def scores(self, pseudotimes: Pseudotimes, cells: Cells) -> dict[str, Floats]:
-        """Scores of pseudotimes of some cells, each without its root (which is first by construction).
-
-        By metric, shape ``(n_pseudotimes,)``; NaN where these cells do not allow a score.
-        """
+        """Scores of pseudotimes of some cells, each without its root, which is first by construction."""
         values, roots = pseudotimes.matrix, pseudotimes.roots
         timed = self.time[cells] >= 0
         time, batch = self.time[cells][timed], self.batch[cells][timed]
@@ -132,12 +127,9 @@ class Pseudotimes:
 
     matrix: npt.NDArray[np.float32]
     """Shape ``(n_graphs * n_roots, n_cells)``, graph by graph; ``inf`` for unreachable cells."""
-    roots: Cells
-    """Place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``."""
-    neighbourhoods: tuple[int, ...]
-    """Numbers of neighbours of the graphs."""
-    components: tuple[int, ...]
-    """Connected components of the graphs."""
+    roots: Cells  # place of the root cell of each pseudotime, shape ``(n_graphs * n_roots,)``
+    neighbourhoods: tuple[int, ...]  # numbers of neighbours of the graphs
+    components: tuple[int, ...]  # connected components of the graphs
 
 
 def pseudotimes_of(

@@ -27,16 +27,19 @@ TASK = Task(
             "Spearman correlation with the reference pseudotime",
             "The score is the agreement between the order of the cells along development in that layer "
             "and the reference pseudotime: 1 is the same order, 0 is no relation.",
+            range=2.0,
         ),
         "time_somers_d": Metric(
             "Somers' D with the sampling times",
             "The score is the agreement between the order of the cells along development in that layer "
             "and the times at which they were sampled: 1 is the same order, 0 is no relation.",
+            range=2.0,
         ),
         "clone_order": Metric(
             "Order of sister cells, by clone",
             "The score says whether sister cells that were sampled later come later along development in "
             "that layer.",
+            range=2.0,
         ),
     },
 )

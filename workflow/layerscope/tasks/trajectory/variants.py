@@ -16,8 +16,7 @@ from layerscope.tables import Score
 from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError
 from layerscope.tasks.trajectory.neighbours import Metric
 
-CENTRED, UNIT_NORM = "_centred", "_unit_norm"
-"""Endings of the names of the varied scores."""
+CENTRED, UNIT_NORM = "_centred", "_unit_norm"  # endings of the names of the varied scores
 UNSEEN: dict[Metric, tuple[str, str]] = {
     "cosine": (UNIT_NORM, "cosine distances do not see the length of a cell's vector"),
     "euclidean": (CENTRED, "Euclidean distances do not see what all cells' vectors have in common"),
@@ -25,11 +24,7 @@ UNSEEN: dict[Metric, tuple[str, str]] = {
 
 
 def varied_rows(row: Score, metric: Metric, score: Callable[[], float]) -> list[Score]:
-    """Rows of the varied scores of a layer, beside the row of the score itself.
-
-    ``score`` computes it in the variation that the metric of the graph sees; NaN, or
-    :class:`UndefinedPseudotimeError`, where there is none.
-    """
+    """Rows of the varied scores beside that of the score; ``score`` computes the one that the metric sees."""
     plain = replace(row, ci_low=np.nan, ci_high=np.nan, null_mean=np.nan, p_value=np.nan, ceiling=np.nan)
     unseen, why = UNSEEN[metric]
     rows = []

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from layerscope.tasks.perturbation.centroids import VALUES_AT_ONCE, add_by_group, unit_rows
-from layerscope.tasks.perturbation.design import Design
+from layerscope.tasks.screens.design import Design
 
 Array = NDArray[np.float64]
+VALUES_AT_ONCE = 1_000_000
+"""Values of cells held at once in float64."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,29 @@ def sum_layer(
         rows = np.asarray(matrix[start : start + at_once], dtype=np.float64)
         sums.add(groups[:, start : start + at_once], unit_rows(rows) if unit_norm else rows)
     return sums
+
+
+def add_by_group(total: Array, group: NDArray[np.integer], cells: Array | sparse.csr_matrix) -> None:
+    """Add cells (dense or sparse rows) to the total of their group; cells of group -1 are left out."""
+    groups, place = np.unique(group, return_inverse=True)
+    sums = membership(place, len(groups))[groups >= 0] @ cells
+    groups = groups[groups >= 0]
+    if sparse.issparse(sums):
+        entries = sums.tocoo()
+        total[groups[entries.row], entries.col] += entries.data
+    else:
+        total[groups] += sums
+
+
+def membership(group: NDArray[np.integer], n_groups: int) -> sparse.csr_matrix:
+    """Groups x cells, 1 where the cell is in the group: its product with cells sums them by group."""
+    n_cells = len(group)
+    return sparse.csr_matrix((np.ones(n_cells), (group, np.arange(n_cells))), shape=(n_groups, n_cells))
+
+
+def unit_rows(matrix: NDArray[np.floating]) -> Array:
+    """Rows scaled to unit length; rows of zeros stay, and rows that are not finite are NaN."""
+    rows = np.asarray(matrix, dtype=np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(rows / np.where(length > 0, length, 1.0))

@@ -1,17 +1,18 @@
-"""Resampled values of a score, spread as few units and refitted probes demand."""
+"""Resamples of a score whose predictions were fitted: those that are tested, and those that trained."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from layerscope.statistics.intervals import LEVEL
-from layerscope.tasks.label.measures import Measure
 
 Floats = npt.NDArray[np.float64]
+Measure = Callable[[npt.ArrayLike], Floats]
+"""Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 UPPER_QUANTILE = (1 + LEVEL) / 2
 
 
@@ -30,6 +31,6 @@ def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[n
     values = np.empty(len(counts))
     for turn, refit in enumerate(measures):
         values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
-    centre = np.mean([refit(everyone) for refit in measures])
+    centre = np.nanmean([refit(everyone) for refit in measures])
     wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
     return np.asarray(np.minimum(estimate + wider * (values - centre), 1))

@@ -1,0 +1,192 @@
+"""The encoder of scConcept (Bahrami et al. 2025): blocks over a cell token and a cell's genes by their rank.
+
+Parameters carry the names of the owners' release, so that a state dict goes in and out as it is. Autograd
+works through every method; the table of positions is data, not weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from layerscope.models.activations import activation_of
+from layerscope.models.base import TokenBatch
+from layerscope.models.post_norm import draw_as_pytorch
+from layerscope.models.transformer import (
+    Scratch,
+    Sizes,
+    Transformer,
+    attention,
+    by_rows,
+    linear,
+    plus,
+    reusable,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScConceptConfig(Sizes):
+    """Sizes and constants of one encoder for the genes of one species, all read from a release folder."""
+
+    species: str
+    n_tokens: int  # rows of the species' table of genes, special tokens included
+    gene_width: int
+    pretrained_width: int = 0  # of the vectors of proteins; 0 where the checkpoint has none
+    n_positions: int = 5000  # tokens of a sentence at most
+    projected: int = 0  # width of the official embedding; 0 where it is not projected
+    norm_first: bool = False  # whether norms stand before attention and feed-forward layers, or after them
+    activation: str = "relu"
+    use_learnable: bool = True  # whether a gene's own vector is added to that of its protein
+
+
+class GeneTokenEncoder(nn.Module):
+    """A gene's part of the input, from its row of the tables. ``rows`` says which row is a token's."""
+
+    rows: Tensor
+
+    def __init__(self, config: ScConceptConfig) -> None:
+        super().__init__()
+        width, self.use_learnable = config.gene_width, config.use_learnable
+        self.species = config.species
+        self.learnable_embs = nn.ModuleDict({config.species: nn.Embedding(config.n_tokens, width)})
+        self.pretrained_embs = nn.ModuleDict()
+        if config.pretrained_width:
+            self.pretrained_embs[config.species] = nn.Embedding(config.n_tokens, config.pretrained_width)
+            self.adapter1 = nn.Linear(config.pretrained_width, width)
+        self.adapter2 = nn.Linear(width, config.hidden_size)
+        self.enc_norm = nn.LayerNorm(config.hidden_size)
+        self.register_buffer("rows", torch.arange(config.n_tokens, device="cpu"), persistent=False)
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """``(n_rows, hidden_size)``; each distinct token is worked out once."""
+        distinct, place = batch.distinct_ids
+        return by_rows(self._encoded, distinct).index_select(0, place)
+
+    @property
+    def learnable(self) -> nn.Embedding:
+        """Genes' own vectors."""
+        return cast(nn.Embedding, self.learnable_embs[self.species])
+
+    @property
+    def pretrained(self) -> nn.Embedding:
+        """The vectors of genes' proteins, where there are any."""
+        return cast(nn.Embedding, self.pretrained_embs[self.species])
+
+    def _encoded(self, ids: Tensor) -> Tensor:
+        rows = self.rows.index_select(0, ids)
+        if not self.pretrained_embs:
+            genes: Tensor = self.learnable(rows)
+        else:
+            genes = self.adapter1(self.pretrained(rows))
+            genes = genes + self.learnable(rows) if self.use_learnable else genes
+        encoded: Tensor = self.enc_norm(self.adapter2(genes))
+        return encoded
+
+
+class Positions(nn.Module):
+    """A fixed table of positions."""
+
+    pe: Tensor
+
+    def __init__(self, config: ScConceptConfig) -> None:
+        super().__init__()
+        self.register_buffer("pe", torch.zeros(1, config.n_positions, config.hidden_size))
+
+
+class SelfAttention(nn.Module):
+    """Parameters of an attention layer under the owners' names."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+
+class Block(nn.Module):
+    """Transformer block, with its norms before or after its two parts."""
+
+    def __init__(self, config: ScConceptConfig, scratch: Scratch) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads, self.norm_first, self.scratch = config.heads, config.norm_first, scratch
+        self.activation = activation_of(config.activation)
+        self.self_attn = SelfAttention(width)
+        self.linear1 = nn.Linear(width, config.feed_forward)
+        self.linear2 = nn.Linear(config.feed_forward, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
+        """``(n_rows, hidden_size)`` to the same shape."""
+        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
+        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch)
+        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
+
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        x = self.norm1(x) if self.norm_first else x
+        return linear(x, self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
+
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = x.shape
+        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
+        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
+        narrow = self.scratch.take("narrow", rows, width, x, dtype)
+        update = self.scratch.take("update", rows, width, x, dtype)
+        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
+        x = x if self.norm_first else self.norm1(x)
+        inner = self.norm2(x) if self.norm_first else x
+        hidden = self.activation(linear(inner, self.linear1.weight, self.linear1.bias, wide))
+        change = linear(hidden, self.linear2.weight, self.linear2.bias, update)
+        if self.norm_first:
+            return plus(x, change, out)
+        result: Tensor = self.norm2(plus(x, change))
+        return result if out is None else out.copy_(result)
+
+
+class ScConceptEncoder(Transformer):
+    """What of scConcept makes representations of the cells of one species.
+
+    Batches have the token columns ``ids`` and ``positions`` (counted from the cell's first token, which is
+    the cell token).
+    """
+
+    stack_name = "transformer_encoder.layers"
+    gene_token_encoder: GeneTokenEncoder
+    projection: nn.Linear | nn.Identity
+
+    def __init__(self, config: ScConceptConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.cls_embedding = nn.Parameter(torch.zeros(config.hidden_size))
+        self.gene_token_encoder = GeneTokenEncoder(config)
+        self.positional_encoder = Positions(config)
+        scratch = Scratch()
+        blocks = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        self.transformer_encoder = nn.ModuleDict({"layers": blocks})
+        self.projection = (
+            nn.Linear(config.hidden_size, config.projected, bias=False) if config.projected else nn.Identity()
+        )
+
+    def embed(self, batch: TokenBatch) -> Tensor:
+        """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
+        cell_tokens = self.cls_embedding.expand(batch.n_cells, -1)
+        tokens = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
+        x: Tensor = tokens + functional.embedding(batch.tokens["positions"], self.positional_encoder.pe[0])
+        return x
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew with PyTorch's defaults; the cell token is zero.
+
+        Where there are vectors of proteins, genes' own are zero, and the caller puts theirs back. (The
+        owners' builder copies one block to all layers; here each is drawn by itself.)
+        """
+        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            self.cls_embedding.zero_()
+            if self.config.pretrained_width:
+                self.gene_token_encoder.learnable.weight.zero_()

@@ -1,0 +1,90 @@
+"""The cheapest layer that is as good: non-inferiority to the final layer and to the best, and what it saves.
+
+As good means shown not to be worse by the margin: the lower end of a simultaneous interval lies above minus
+the margin. A difference that is merely not significant shows nothing of the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerscope.statistics.choice import Cheapest, Difference
+from layerscope.statistics.evidence import Measured, Model
+from layerscope.statistics.layer_curves import LayerCurve, differences
+from layerscope.tasks.catalogue import metric_range
+
+
+def cheapest(curve: LayerCurve, margin: float) -> Cheapest:
+    """The earliest layers of a curve that are as good as the final one, and as the best.
+
+    Parameters
+    ----------
+    curve
+        A model's layers.
+    margin
+        As a share of the metric's range.
+    """
+    model, layers = curve.model, curve.layers
+    in_metric = margin * metric_range(curve.comparison.task, curve.comparison.metric)
+    final = model.numbered()[-1]
+    over_final = curve.over["final"]
+    as_final = earliest(layers, over_final, in_metric)
+    behind_best = below_the_best(layers)
+    as_best = earliest(layers, behind_best, in_metric)
+    known = None if as_final is None else layers[as_final]
+    return Cheapest(
+        margin=in_metric,
+        layer=known.layer if known else "",
+        is_final=known is not None and known.layer == final,
+        over_final=Difference() if as_final is None else over_final[as_final],
+        saved=np.nan if known is None else share_saved(model, int(known.layer)),
+        as_best="" if as_best is None else layers[as_best].layer,
+        behind_best=Difference() if as_best is None else behind_best[as_best],
+        saved_as_best=np.nan if as_best is None else share_saved(model, int(layers[as_best].layer)),
+    )
+
+
+def earliest(layers: Sequence[Measured], contrasts: Sequence[Difference], margin: float) -> int | None:
+    """Place of the first layer that is shown to be less than ``margin`` behind; None if there is none.
+
+    A layer that is itself the reference (difference 0, no interval) is as good; it is named only where the
+    others could be tested.
+    """
+    tested = len(layers) == 1 or any(np.isfinite(contrast.low) for contrast in contrasts)
+    for place, contrast in enumerate(contrasts):
+        is_reference = contrast.estimate == 0 and contrast.p == 1 and np.isnan(contrast.low)
+        if tested and (is_reference or contrast.low > -margin):
+            return place
+    return None
+
+
+def below_the_best(layers: Sequence[Measured]) -> list[Difference]:
+    """Each layer's score minus that of the truly best layer, whichever that is.
+
+    The highest estimate was picked from these very data, and a difference to it alone would be too sure. So
+    each layer in turn is taken for the best, with simultaneous (max-T) intervals of all differences to it. A
+    layer's interval reaches from the lowest of its lower ends to the highest of its upper ends, or 0. All
+    hold at once with 95%, as those to the truly best layer do (multiple comparisons with the best; Hsu 1984).
+    """
+    if len(layers) == 1:
+        return [Difference(0.0, p=1.0)]
+    against = [differences(layers, [best] * len(layers)) for best in layers]
+    ends = np.array([[(one.low, one.high) for one in contrasts] for contrasts in against])
+    itself = np.arange(len(layers))
+    ends[itself, itself] = 0.0
+    lows, highs = ends[..., 0].min(axis=0), np.minimum(ends[..., 1].max(axis=0), 0.0)
+    top = max(layer.estimate for layer in layers)
+    return [
+        Difference(layer.estimate - top, float(low), float(high))
+        for layer, low, high in zip(layers, lows, highs, strict=True)
+    ]
+
+
+def share_saved(model: Model, layer: int) -> float:
+    """Share of the operations of a forward pass that are saved by stopping after a block."""
+    if layer == model.n_layers:
+        return 0.0
+    whole = model.before_blocks + model.n_layers + model.after_blocks
+    return (model.n_layers - layer + model.after_blocks) / whole

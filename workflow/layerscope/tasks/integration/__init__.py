@@ -1,0 +1,1 @@
+"""Task "integration": are the cells of batches mixed, and is their biology kept?"""

@@ -1,0 +1,1 @@
+"""Time: does a layer put samples of held-out donors, or batches, into the order in which they were taken?"""

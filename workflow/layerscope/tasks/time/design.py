@@ -1,0 +1,151 @@
+"""Which cells are compared by their times: groups of cells of one time, and what is held out whole.
+
+Nothing here looks at an embedding, and everything is decided by names: the same for every layer and model of
+a condition, whatever the order of its file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from layerscope.chance import Chance, generator
+from layerscope.tasks.folds import Ints, NoScoreError, grouped_folds, numbered, plural, text
+from layerscope.tasks.levels import Dealt, Labelled, deal, level_of
+from layerscope.tasks.time.settings import TimeSettings
+
+TIME = "time"
+MIN_TIMES = 3
+SAMPLE = 1
+
+
+@dataclass(frozen=True)
+class Times:
+    """Cells in groups, and the time of each group as its rank; one labelling, true or dealt anew."""
+
+    group: Ints
+    """Group of each cell."""
+    rank: Ints
+    """Rank of the time of each group."""
+
+
+@dataclass(frozen=True)
+class TimeDesign:
+    """The cells that are scored, in the order of their names."""
+
+    cells: Ints
+    """Rows of the cells' table."""
+    times: Times
+    unit: Ints
+    """What is held out whole and resampled, of each group."""
+    units: list[str]
+    fold: Ints
+    """Part of the cross-validation of each unit."""
+    within_units: bool
+    """Whether times are compared within units, because these have several, or between units."""
+    dealt: Dealt
+    """Ranks of the groups dealt anew, where labels are of samples or donors."""
+    shuffled: list[Times]
+    """Labellings for what needs fits of its own, few."""
+    how: str
+
+    @property
+    def n_times(self) -> int:
+        """How many times there are."""
+        return int(self.times.rank.max()) + 1
+
+    def among(self, chosen: npt.NDArray[np.bool_]) -> TimeDesign:
+        """The design of some of its cells, all groups kept."""
+        some = [Times(times.group[chosen], times.rank) for times in (self.times, *self.shuffled)]
+        return TimeDesign(
+            self.cells[chosen],
+            some[0],
+            self.unit,
+            self.units,
+            self.fold,
+            self.within_units,
+            self.dealt,
+            some[1:],
+            self.how,
+        )
+
+
+def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesign:
+    """Choose cells, groups and folds.
+
+    Raises NoScoreError if there are no times, no donors, samples or batches, or too few of them: then a time
+    cannot be told from whatever else differs between its samples.
+    """
+    if TIME not in obs or not obs[TIME].notna().any():
+        raise NoScoreError("not_available", "the cells have no column time")
+    named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
+    timed = named[named[TIME].notna()]
+    if len(timed) > settings.most_cells:
+        order = np.argsort(Chance(seed, timed.index.tolist()).keys(SAMPLE), kind="stable")
+        timed = timed.iloc[np.sort(order[: settings.most_cells])]
+    rank = timed[TIME].cat.remove_unused_categories().cat.codes.to_numpy(dtype=np.intp)
+    n_times = int(rank.max()) + 1
+    by = next((name for name in ("donor", "sample", "batch") if _n_labels(timed, name) > 1), "")
+    if not by:
+        reason = "there are no donors, samples or batches to hold out, so that time and sample are the same"
+        raise NoScoreError("undefined", reason)
+    labelled = level_of(timed, TIME)
+    unit_names = text(timed, by)
+    units = sorted(set(unit_names))
+    if n_times < MIN_TIMES or len(units) < settings.least_units:
+        counted = f"{n_times} times and {len(units)} {plural(by)}; {MIN_TIMES} and {settings.least_units}"
+        reason = f"time and {by} cannot be told apart: {counted} are needed"
+        raise NoScoreError("undefined", reason)
+    groups = _groups(labelled, unit_names, rank)
+    group = numbered(groups)
+    first = np.unique(group, return_index=True)[1]
+    unit = np.searchsorted(units, unit_names[first]).astype(np.intp)
+    times = Times(group, rank[first])
+    random = generator(seed, timed.index.tolist(), "times dealt anew")
+    within = np.zeros(len(first), dtype=np.intp) if labelled.level == "donor" else unit
+    dealt = deal(times.rank, within, settings.dealings if labelled.level != "cell" else 0, random)
+    within_units = len(first) > len(units)
+    if labelled.level == "cell":
+        shuffled = _shuffled_cells(times, labelled.within, settings.shuffles, random)
+    else:
+        few = deal(times.rank, within, settings.shuffles, random)
+        shuffled = [Times(group, ranks) for ranks in few.labels]
+    where = f"within {plural(by)}" if within_units else f"between {plural(by)}"
+    return TimeDesign(
+        cells=timed["row"].to_numpy(dtype=np.intp),
+        times=times,
+        unit=unit,
+        units=units,
+        fold=grouped_folds(np.array(units), settings.folds),
+        within_units=within_units,
+        dealt=dealt,
+        shuffled=shuffled,
+        how=f"times of level {labelled.level}; {len(units)} {plural(by)} held out whole, compared {where}",
+    )
+
+
+def _groups(labelled: Labelled, unit: npt.NDArray[np.object_], rank: Ints) -> npt.NDArray[np.object_]:
+    """Cells of one time in one unit; where samples have one time, of one sample."""
+    if labelled.level == "sample":
+        return np.array(labelled.names, dtype=object)[labelled.unit]
+    joined = [f"{name}\0{time}" for name, time in zip(unit, rank, strict=True)]
+    return np.array(joined, dtype=object)
+
+
+def _shuffled_cells(times: Times, within: Ints, n_shuffles: int, random: np.random.Generator) -> list[Times]:
+    """Cells dealt anew into the groups of their unit."""
+    shuffled = []
+    for _ in range(n_shuffles):
+        group = times.group.copy()
+        for part in np.unique(within):
+            cells = np.flatnonzero(within == part)
+            group[cells] = times.group[random.permutation(cells)]
+        shuffled.append(Times(group, times.rank))
+    return shuffled
+
+
+def _n_labels(obs: pd.DataFrame, column: str) -> int:
+    return len(set(text(obs, column)) - {""}) if column in obs else 0
