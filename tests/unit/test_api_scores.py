@@ -275,7 +275,7 @@ def test_any_column_may_be_the_labels_and_a_transfer_names_another(adata: anndat
     number = adata.obs["patient"].str[-1].astype(int)
     adata.obs["disease"] = np.where(number % 2 == 0, "ill", "well")
     adata.obs["state"] = np.arange(adata.n_obs) % 2
-    few = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
+    few: dict[str, Any] = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
     table = ls.score(adata, "m_layer_01", task="label", label="disease", group="patient", **few).table
     row = table.set_index("metric").loc["donor_auc"]
     assert row["status"] == "ok" and "level donor" in row["reason"] and "positive: well" in row["reason"]
