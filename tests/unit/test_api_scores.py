@@ -270,6 +270,21 @@ def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.D
         one + one
 
 
+def test_any_column_may_be_the_labels_and_a_transfer_names_another(adata: anndata.AnnData) -> None:
+    adata = adata.copy()
+    number = adata.obs["patient"].str[-1].astype(int)
+    adata.obs["disease"] = np.where(number % 2 == 0, "ill", "well")
+    adata.obs["state"] = np.arange(adata.n_obs) % 2
+    few: dict[str, Any] = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
+    table = ls.score(adata, "m_layer_01", task="label", label="disease", group="patient", **few).table
+    row = table.set_index("metric").loc["donor_auc"]
+    assert row["status"] == "ok" and "level donor" in row["reason"] and "positive: well" in row["reason"]
+    sides = {"column": "state", "from": "0", "to": "1"}
+    table = ls.score(adata, "m_layer_01", task="label", label="kind", group="patient", transfer=sides, **few)
+    assert table.primary["metric"].tolist() == ["transfer_macro_f1"]
+    assert table.primary["estimate"].gt(0.5).all()
+
+
 @pytest.mark.parametrize(
     ("layers", "change", "error", "words"),
     [

@@ -272,13 +272,14 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
             raise ConfigError(f"--models {model}: {cells.path}: {lacks}")
     wanted = list(dict.fromkeys(wishes.models))
     twins = [twin for model in wanted if (twin := f"{model}{TWIN}") in known and twin not in wanted]
-    baselines = [
-        name
-        for name, entry in known.items()
-        if isinstance(entry, Baseline) and not how(name).lacks and not FAMILIES[entry.family].imports
-    ]
+    baselines = {name: entry.family for name, entry in known.items() if isinstance(entry, Baseline)}
     chosen = [*wanted, *twins]
-    chosen += [] if set(wanted) & set(baselines) else baselines
+    if not set(wanted) & set(baselines):
+        chosen += [
+            name
+            for name, family in baselines.items()
+            if FAMILIES[family].usual and not FAMILIES[family].imports and not how(name).lacks
+        ]
     remarks = []
     if not any(isinstance(known[model], FoundationModel) for model in chosen):
         able = [name for name in _licences(list(known)) if not how(name).lacks]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import erfinv
@@ -134,6 +135,37 @@ def rank_normal_pca(cells: AnnData, seed: int, n_components: int = 220) -> Repre
     return _components(rows, n_components, seed, whiten=True)
 
 
+def sctop(cells: AnnData, seed: int) -> Representation:
+    """Normal scores of each cell's ranks over all genes, of unit length: what scTOP projects (2023).
+
+    The task ``label`` reads them as scTOP does, by the mean profiles of its training cells.
+    """
+    scores, of_zero = normal_scores(sparse.csr_matrix(cells.X))
+    return Representation((scores.toarray() + of_zero[:, None]).astype(np.float32))
+
+
+def anova_pca(cells: AnnData, seed: int) -> Representation:
+    """The same scores, which the task ``label`` reads as Souza and Mehta do (2026).
+
+    In each fold the genes that part the training cells' labels best, whitened components, and a regression.
+    """
+    return sctop(cells, seed)
+
+
+def composition(cells: AnnData, seed: int) -> Representation:
+    """Shares of the cell types in each cell's sample, and nothing of the cell itself."""
+    obs = cells.obs
+    if "cell_type" not in obs:
+        raise DataError("composition needs a column cell_type: leave it out of the models")
+    by = [name for name in ("donor", "sample" if "sample" in obs else "batch") if name in obs]
+    if not by:
+        raise DataError("composition needs a column donor, sample or batch: leave it out of the models")
+    sample = obs[by].astype(str).agg("\0".join, axis=1)
+    shares = pd.crosstab(sample, obs["cell_type"].astype(str), normalize="index")
+    notes = [f"shares of {', '.join(shares.columns)} by {' and '.join(by)}"]
+    return Representation(shares.loc[sample].to_numpy(dtype=np.float32), notes)
+
+
 def hellinger_svd(cells: AnnData, seed: int, n_components: int = 50) -> Representation:
     """Truncated singular value decomposition of ``sqrt(counts / total)``, all genes, uncentred."""
     _demand_counts(cells, "hellinger_svd")
@@ -213,6 +245,9 @@ BASELINES: dict[str, Callable[..., Representation]] = {
     "qc_only": qc_only,
     "harmony_pca": harmony_pca,
     "scvi": scvi,
+    "sctop": sctop,
+    "anova_pca": anova_pca,
+    "composition": composition,
 }
 
 

@@ -31,6 +31,8 @@ class Family:
     """Blocks of which the official embedding takes nothing."""
     identifiers: str
     """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
+    usual: bool = True
+    """Whether a drafted study that names no baseline has it; else it is for certain questions."""
     species: tuple[str, ...] = ("human",)
     """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
     imports: str = ""
@@ -46,7 +48,7 @@ class Family:
         return f"{self.package} is not installed (pip install {self.package})"
 
 
-def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> Family:
+def _baseline(values: frozenset[str], imports: str = "", package: str = "", usual: bool = True) -> Family:
     return Family(
         module="layerscope.models.baselines",
         foundation=False,
@@ -55,6 +57,7 @@ def _baseline(values: frozenset[str], imports: str = "", package: str = "") -> F
         species=(),
         imports=imports,
         package=package,
+        usual=usual,
     )
 
 
@@ -112,6 +115,9 @@ FAMILIES: Mapping[str, Family] = {
     "qc_only": _baseline(COUNTS),
     "harmony_pca": _baseline(EITHER, "harmonypy", "harmonypy"),
     "scvi": _baseline(COUNTS, "scvi", "scvi-tools"),
+    "sctop": _baseline(EITHER, usual=False),
+    "anova_pca": _baseline(EITHER, usual=False),
+    "composition": _baseline(EITHER, usual=False),
 }
 
 

@@ -145,10 +145,20 @@ class Baseline(Settings):
     """A representation that learns nothing from other cells."""
 
     family: Literal[
-        "hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only", "harmony_pca", "scvi"
+        "hvg_pca",
+        "rank_normal_pca",
+        "hellinger_svd",
+        "log_all_genes",
+        "qc_only",
+        "harmony_pca",
+        "scvi",
+        "sctop",
+        "anova_pca",
+        "composition",
     ]
     """Which. `harmony_pca` and `scvi` use batch labels, and need packages that you install (harmonypy,
-    scvi-tools)."""
+    scvi-tools). `sctop` and `anova_pca` are methods that learn from labels, for the task label; `composition`
+    needs `cell_type`, for labels of samples or donors."""
     title: str | None = None
     """For the report."""
     settings: Annotated[

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import softmax
 
-from layerscope.tasks.label.probe import standardised
+from layerscope.tasks.label.probe import Prepare, prepared
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -40,6 +40,8 @@ class Discriminant:
         Part of the cross-validation that each cell is tested in.
     penalty
         Ridge penalty, in units of the columns' variance.
+    prepare, types
+        What makes the columns in place of standardising, and the true labels that it may know.
 
     Raises
     ------
@@ -47,11 +49,19 @@ class Discriminant:
         Where all training cells of a fold are the same.
     """
 
-    def __init__(self, vectors: Floats, folds: Ints, penalty: float) -> None:
+    def __init__(
+        self,
+        vectors: Floats,
+        folds: Ints,
+        penalty: float,
+        prepare: Prepare | None = None,
+        types: Ints | None = None,
+    ) -> None:
+        true = np.zeros(len(vectors), dtype=np.intp) if types is None else types
         self._folds = []
         for fold in np.unique(folds):
             test = folds == fold
-            training, tested = standardised(vectors[~test], vectors[test])
+            training, tested = prepared(vectors, test, prepare, true)
             covariance = training.T @ training / len(training)
             covariance[np.diag_indices_from(covariance)] += penalty
             self._folds.append(_Fold(test, training, tested, cho_factor(covariance, overwrite_a=True)))

@@ -20,7 +20,8 @@ def score(job: ScoringJob) -> Scored:
         design = design_of(job.obs, job.settings, job.seed)
         return score_layer(layer.matrix, design, job.settings, subject)
     except NoScoreError as none:
-        usual = TRANSFER_METRICS if job.settings.transfer else METRICS
-        metrics = dict.fromkeys((*primary_metrics("label", job.protocol), *usual))
+        *of_labels, _ = primary_metrics("label", job.protocol)
+        usual = (of_labels[0], *TRANSFER_METRICS) if job.settings.transfer else (*of_labels, *METRICS)
+        metrics = dict.fromkeys(usual)
         rows = [subject.row(metric, status=none.status, reason=str(none)) for metric in metrics]
         return Scored(rows)

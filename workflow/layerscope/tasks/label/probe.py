@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from layerscope.tasks.label.measures import Labellings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+Prepare = Callable[[Floats, Floats, Ints], tuple[Floats, Floats]]
+"""Makes of training cells, tested cells and the training cells' true labels what a probe is fitted to."""
 STEPS = 1000
 TOLERANCE, TOLERANCE_REPEATED = 1e-4, 1e-3
 """Largest gradient at the end of a fit: of the first labelling, and of the many that are beside it."""
@@ -27,11 +30,19 @@ def probe_predictions(
     return np.asarray(scores.argmax(axis=2), dtype=np.intp), unfinished
 
 
-def probe_scores(vectors: Floats, labellings: Labellings, folds: Ints, penalty: float) -> tuple[Floats, int]:
+def probe_scores(
+    vectors: Floats,
+    labellings: Labellings,
+    folds: Ints,
+    penalty: float,
+    prepare: Prepare | None = None,
+    balanced: bool = False,
+) -> tuple[Floats, int]:
     """Score every cell for every label by a probe that was fitted to the cells of all other folds.
 
     Multinomial logistic regression with a ridge penalty (scikit-learn, L-BFGS), on columns standardised by
-    the training cells of each fold; ``penalty`` is per training cell.
+    the training cells of each fold, or on what ``prepare`` makes of them; ``penalty`` is per training cell.
+    Cells count alike, or with ``balanced`` labels do.
 
     Returns logarithms of odds, shape ``(n_labellings, n_cells, n_labels)``, minus infinity for labels that
     no training cell has, and the number of fits that did not converge in :data:`STEPS` steps. Raises
@@ -42,15 +53,33 @@ def probe_scores(vectors: Floats, labellings: Labellings, folds: Ints, penalty: 
     unfinished = 0
     for fold in np.unique(folds):
         test = folds == fold
-        train_vectors, test_vectors = standardised(vectors[~test], vectors[test])
+        train_vectors, test_vectors = prepared(vectors, test, prepare, labellings.types[0])
         fits = zip(labellings.types, labellings.weights, tolerances, scores, strict=True)
         for labels, weight, tolerance, of_cells in fits:
+            weights = weight[~test] * (_balance(labels[~test], weight[~test]) if balanced else 1)
             of_labels, known, converged = _fitted(
-                train_vectors, labels[~test], weight[~test], test_vectors, penalty, tolerance
+                train_vectors, labels[~test], weights, test_vectors, penalty, tolerance
             )
             of_cells[np.ix_(test, known)] = of_labels
             unfinished += not converged
     return scores, unfinished
+
+
+def prepared(
+    vectors: Floats, test: npt.NDArray[np.bool_], prepare: Prepare | None, types: Ints
+) -> tuple[Floats, Floats]:
+    """Training and tested cells of a fold, standardised or as ``prepare`` makes them of true labels."""
+    if prepare is None:
+        return standardised(vectors[~test], vectors[test])
+    return prepare(vectors[~test], vectors[test], types[~test])
+
+
+def _balance(labels: Ints, weight: Floats) -> Floats:
+    """Weights with which every label counts as much; scikit-learn's ``class_weight="balanced"``."""
+    sizes = np.bincount(labels, weight)
+    counted = sizes > 0
+    factors = np.where(counted, weight.sum() / (counted.sum() * np.where(counted, sizes, 1)), 0)
+    return np.asarray(factors[labels])
 
 
 def transferred_predictions(train: Floats, labellings: Labellings, test: Floats, penalty: float) -> Ints:

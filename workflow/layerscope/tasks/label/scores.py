@@ -15,7 +15,7 @@ from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
 from layerscope.tasks.label.measures import Labellings, Measures, accuracy, auc_within, macro_f1, mean_of
 from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_measures
-from layerscope.tasks.label.probe import probe_scores
+from layerscope.tasks.label.readers import cell_scores
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.units import unit_measures
 from layerscope.tasks.refits import Measure, resampled
@@ -49,7 +49,7 @@ def score_layer(
     blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
     counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
     of_level = _cell_measures if design.level == "cell" else unit_measures
-    measures, failed = of_level(vectors, embedded, settings, counts[: settings.refits])
+    measures, failed = of_level(vectors, embedded, settings, counts[: settings.refits], subject.family)
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
     splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
@@ -63,6 +63,8 @@ def score_layer(
         low, high = percentile_interval(values)
         if design.level != "cell" and estimate == 1:
             low = min(low, ALL_RIGHT ** (1 / len(design.units)))
+        if metric != SILHOUETTE:
+            low = float(np.maximum(low, 0))
         shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
         row = subject.row(
             metric,
@@ -102,7 +104,11 @@ def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats,
 
 
 def _cell_measures(
-    vectors: Floats, design: Design, settings: LabelSettings, draws: npt.NDArray[np.int32]
+    vectors: Floats,
+    design: Design,
+    settings: LabelSettings,
+    draws: npt.NDArray[np.int32],
+    family: str,
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every shuffle, and after every refit; and fits that failed."""
     n_units, n_types, n_shuffles = len(design.units), design.n_types, len(design.shuffled)
@@ -110,7 +116,7 @@ def _cell_measures(
     weights = np.ones(types.shape)
     weights[1 + n_shuffles :] = draws[:, design.unit]
     labellings = Labellings(types, weights, n_types)
-    scores, failed = probe_scores(vectors, labellings, design.folds, settings.penalty)
+    scores, failed = cell_scores(family, vectors, labellings, design.folds, settings.penalty)
     voted, silhouettes = neighbours_and_silhouettes(
         vectors, labellings, design.folds, settings.neighbours, settings.metric
     )
@@ -129,7 +135,7 @@ def _cell_measures(
     measures = {name: (of[0], of[1:n_null], of[n_null:]) for name, of in by_metric.items()}
     if design.random_folds is not None:
         true = Labellings(types[:1], weights[:1], n_types)
-        leaking, n_failed = probe_scores(vectors, true, design.random_folds, settings.penalty)
+        leaking, n_failed = cell_scores(family, vectors, true, design.random_folds, settings.penalty)
         named = leaking[0].argmax(axis=1)
         measures[RANDOM_FOLDS] = (macro_f1(design.types, named, design.unit, n_units, n_types), [], [])
         if n_types == 2:

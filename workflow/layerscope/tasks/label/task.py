@@ -17,7 +17,7 @@ TASK = Task(
     strata=("cell_type", "donor", "batch"),
     has_reference=False,
     primary={
-        "strict": ("transfer_macro_f1", "donor_auc", "donor_balanced_accuracy", "auc", "probe_macro_f1")
+        "strict": ("donor_auc", "donor_balanced_accuracy", "auc", "probe_macro_f1", "transfer_macro_f1")
     },
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "

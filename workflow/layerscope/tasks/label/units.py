@@ -7,21 +7,18 @@ refit the means of labels are those of resampled training donors; the covariance
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.tasks.label.design import Design
-from layerscope.tasks.label.discriminant import Discriminant
 from layerscope.tasks.label.distances import NeighbourShares
 from layerscope.tasks.label.measures import Measures, auc_within, balanced_accuracy, macro_f1
+from layerscope.tasks.label.readers import Reader, unit_reader
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.refits import Measure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-Reader = Callable[..., Floats]
 BLOCK = 50
 """Labellings that are predicted at once."""
 DIGITS = 9
@@ -29,7 +26,11 @@ DIGITS = 9
 
 
 def unit_measures(
-    vectors: Floats, design: Design, settings: LabelSettings, draws: npt.NDArray[np.int32]
+    vectors: Floats,
+    design: Design,
+    settings: LabelSettings,
+    draws: npt.NDArray[np.int32],
+    family: str = "",
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every dealing, and after every refit.
 
@@ -38,7 +39,7 @@ def unit_measures(
     which is what is usually reported. Under random folds the last alone, and of two labels ``auc``.
     """
     readers: dict[str, Reader] = {
-        "": Discriminant(vectors, design.folds, settings.penalty),
+        "": unit_reader(family, vectors, design.folds, settings.penalty, design.types),
         "knn_": NeighbourShares(vectors, design.folds, settings.neighbours, settings.metric),
     }
     measures: dict[str, Measures] = {}
@@ -61,7 +62,7 @@ def unit_measures(
             name = f"{prefix}{metric}" if prefix or metric != "macro_f1" else "probe_macro_f1"
             measures[name] = (measure, [each[metric] for each in null], [each[metric] for each in refits])
     assert design.random_folds is not None
-    leaking = Discriminant(vectors, design.random_folds, settings.penalty)(
+    leaking = unit_reader(family, vectors, design.random_folds, settings.penalty, design.types)(
         design.types[None], design.n_types
     )[0]
     of_cells = _Predicted(design).of_cells(design.types, leaking)
