@@ -55,7 +55,7 @@ def cohort_cells(program: RegulatoryProgram, settings: Cohort, rng: np.random.Ge
             "age": pd.Categorical(np.array(AGES)[age], categories=list(AGES), ordered=True),
             "cell_type": np.char.add("mature_", fate),
             "disease": np.array(["well", "ill"])[ill],
-            "stimulus": np.array(["none", "stimulated"])[stimulated],
+            "stimulus": np.array(["unstimulated", "stimulated"])[stimulated],
             "nonsense": np.array(["a", "b"])[nonsense],
         }
     )
