@@ -299,6 +299,13 @@ class _Configuration(Settings):
         demand_known(name, self.datasets, f"conditions: {condition}: dataset", "dataset")
         dataset = self.datasets[name]
         _demand_file(dataset.source, f"datasets: {name}: source")
+        for part in dataset.source.conditions or ():
+            where = f"datasets: {name}: source: conditions"
+            demand_known(part, self.conditions, where, "condition")
+            of_part = self.conditions[self.conditions[part].cells_of or part].dataset or ""
+            if of_part in self.datasets and self.datasets[of_part].source.conditions:
+                raise ConfigError(f"{where}: {part!r} is made of conditions itself; name those")
+            self._demand_source(part)
         if dataset.gene_names is not None:
             demand_known(dataset.gene_names, self.gene_names, f"datasets: {name}: gene_names", "table")
             _demand_file(self.gene_names[dataset.gene_names], f"gene_names: {dataset.gene_names}")

@@ -248,9 +248,11 @@ class Study(Configuration):
         """Whether the cells of a condition are simulated."""
         return self.dataset(condition).source.simulate is not None
 
-    def source_file(self, condition: str) -> str:
-        """The file that the cells of a condition are read from."""
+    def source_file(self, condition: str) -> str | list[str]:
+        """The file that the cells of a condition are read from, or the prepared cells of several."""
         name, source = self.dataset_name(condition), self.dataset(condition).source
+        if source.conditions:
+            return [layout.cells(self.cells_of(part)) for part in source.conditions]
         if source.simulate:
             return layout.simulated(source.simulate)
         return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)

@@ -15,6 +15,7 @@ from layerscope.cells.gene_names import read_table
 from layerscope.cells.genes import are_ensembl, organism, strip_version, unique_names
 from layerscope.cells.matrix import Blocks, RowMatrix
 from layerscope.cells.settings import Policy
+from layerscope.chance import generator
 from layerscope.errors import DataError
 
 KINDS = {"ensembl_id": "Ensembl ids", "symbol": "symbols"}
@@ -73,6 +74,15 @@ class OrthologTable:
         types = [column for column in table if TYPE.fullmatch(_plain(column))]
         is_one = table[types[0]].str.contains(ONE_TO_ONE) if types else pd.Series(True, index=table.index)
         return cls(name, pairs, is_one)
+
+    def shuffled(self, seed: int) -> OrthologTable:
+        """The same genes of both species, matched at random; those that were not one-to-one stay so."""
+        order = generator(seed, [self.name], "orthologs").permutation(len(self.pairs))
+        pairs = self.pairs.copy()
+        human = pairs.columns[pairs.columns.str.startswith("human_")]
+        pairs[human] = pairs[human].to_numpy()[order]
+        is_one = self.one_to_one & self.one_to_one.iloc[order].to_numpy()
+        return OrthologTable(f"{self.name}, matched at random", pairs, is_one)
 
     def map(self, var: pd.DataFrame, policy: Policy) -> tuple[pd.DataFrame, sparse.csr_matrix, str]:
         """The human genes of a table of genes, the matrix ``(n_genes, n_human)`` to sum counts, a sentence.

@@ -116,6 +116,8 @@ def joined(
                 "expected 'one_to_one'"
             )
         orthologs = OrthologTable.read(settings.orthologs.table)
+        if settings.orthologs.shuffled is not None:
+            orthologs = orthologs.shuffled(settings.orthologs.shuffled)
         for source in sources:
             source.take_orthologs(orthologs, policy)
     if gene_names is not None:

@@ -101,6 +101,8 @@ class Orthologs(Settings):
     policy: Policy = "one_to_one"
     """`one_to_one` keeps genes that have one ortholog, which has no other; `sum` adds up the counts of genes
     with the same human gene."""
+    shuffled: int | None = Field(default=None, ge=0)
+    """A seed by which the pairs are dealt anew: a control in which genes are matched at random."""
 
 
 Kind = Literal["h5ad", "10x", "gse276896", "cd4_perturbseq"]

@@ -80,7 +80,8 @@ def _cells(study: Study, condition: str) -> dict[str, Any]:
     from layerscope.cells.describe import describe
 
     ready = Path(layout.cells(condition))
-    source = ready if ready.exists() else Path(study.source_file(condition))
+    given = study.source_file(condition)
+    source = ready if ready.exists() or isinstance(given, list) else Path(given)
     if not source.exists():
         return {"unknown": "its cells are not here yet"}
     described = describe(source)

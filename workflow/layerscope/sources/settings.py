@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from layerscope.settings import Settings, exactly_one
+from layerscope.settings import UNIQUE, Name, Settings, exactly_one
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -110,12 +110,15 @@ class RemoteFile(Settings):
 class DatasetSource(RemoteFile):
     """Where the cells of a dataset are."""
 
-    places: ClassVar[tuple[str, ...]] = (*RemoteFile.places, "slice", "simulate")
+    places: ClassVar[tuple[str, ...]] = (*RemoteFile.places, "slice", "simulate", "conditions")
 
     slice: Text | None = None
     """An h5ad in a bucket or on a server of which only the chosen cells are fetched."""
     simulate: Literal["differentiation", "perturbation", "atlas", "cohort"] | None = None
     """A draw of the embedded study's cells."""
+    conditions: Annotated[tuple[Name, ...], Field(min_length=2), *UNIQUE] | None = None
+    """The prepared cells of these conditions (of another species by their `orthologs`), with the genes that
+    all have; with `labels: [condition]` each cell tells which of them it is of."""
 
 
 OneFile = Annotated[RemoteFile, BeforeValidator(exactly_one(*RemoteFile.places))]

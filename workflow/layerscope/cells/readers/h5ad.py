@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from layerscope.cells.canonical import PROVENANCE
 from layerscope.cells.features import feature_types
 from layerscope.cells.formats import what_hdf5_is
 from layerscope.cells.gene_table import gene_table
@@ -29,6 +30,7 @@ from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import ConfigError, DataError
 
+CONDITION = "condition"  # of prepared cells: the condition that they were prepared for
 MEMBERSHIP = "obsm/"
 SLICE_RECORD = "layerscope_slice"
 
@@ -167,13 +169,26 @@ def with_types(features: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
 def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
+    condition = prepared_as(file)
+
     def read_any(column: str) -> pd.Series:
         if column.startswith(MEMBERSHIP):
             return _membership(file[column], f"{name}: {column}")
+        if column == CONDITION and condition:
+            return pd.Series(condition, index=read_index(file["obs"]))
         return read_column(file["obs"], column)
 
     memberships = [f"{MEMBERSHIP}{key}" for key in file.get("obsm", {})]
-    return Columns(name, column_names(file["obs"]), read_any, memberships, not_missing)
+    also = [*memberships, *([CONDITION] if condition else [])]
+    return Columns(name, column_names(file["obs"]), read_any, also, not_missing)
+
+
+def prepared_as(file: h5py.File) -> str:
+    """The condition whose prepared cells a file holds; empty of any other file."""
+    about = file["uns"].get(PROVENANCE) if "uns" in file else None
+    if about is None or not h5py.check_string_dtype(about.dtype):
+        return ""
+    return str(json.loads(about.asstr()[()]).get("condition", ""))
 
 
 def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
