@@ -49,6 +49,8 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
         (["annotation", "sample"], "integration: possible (batches sample, types annotation)"),
         (["sample"], "integration: needs a column of cell types"),
         (["annotation"], "integration: needs a column of batches"),
+        (["annotation"], "time: needs a column of times"),
+        (["day", "donor_id"], "time: too few (3 times in day, 3 donor_id)"),
     ],
 )
 def test_cell_types_and_what_they_are_tested_across_are_found(tmp_path, columns, words):

@@ -17,6 +17,7 @@ from layerscope.cells.h5ad_file import damage_named
 from layerscope.cells.levels import label_columns, label_lines
 from layerscope.cells.which_matrix import matrix_key
 from layerscope.tasks.response.settings import ResponseSettings
+from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
 
 
 def check(path: str | Path, models: Mapping[str, Needs]) -> str:
@@ -103,7 +104,24 @@ def _tasks(columns: Sequence[Column]) -> list[str]:
         f"response: {response}",
         f"label: {label}",
         f"integration: {_integration(types, first(columns, 'batch'))}",
+        f"time: {_time(time, columns)}",
     ]
+
+
+def _time(time: Column | None, columns: Sequence[Column]) -> str:
+    """Whether there are samples enough to put into the order of their times."""
+    if time is None:
+        return "needs a column of times; none looks like one"
+    units = first(columns, "donor") or first(columns, "batch")
+    n_units, named = (len(units.sizes), units.name) if units else (0, "donors or batches")
+    counted = f"{len(time.sizes)} times in {time.name}, {n_units} {named}"
+    return f"{'possible' if times_suffice(time, units) else 'too few'} ({counted})"
+
+
+def times_suffice(time: Column, units: Column | None) -> bool:
+    """Whether task time has as many times and donors (or batches) as it needs."""
+    least = TimeSettings.model_fields["least_units"].default
+    return units is not None and len(time.sizes) >= MIN_TIMES and len(units.sizes) >= least
 
 
 def _integration(types: Column | None, batches: Column | None) -> str:

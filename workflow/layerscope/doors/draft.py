@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations
+from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations, times_suffice
 from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
 from layerscope.cells.entries import STUDY_COLUMNS
@@ -193,6 +193,8 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
         tasks.append("integration")
     if target and with_control and n_large_perturbations(target) >= ResponseSettings.MIN_TARGETS:
         tasks.append("response")
+    if "time" in columns and times_suffice(columns["time"], columns.get("donor") or columns.get("batch")):
+        tasks.append("time")
     return tasks
 
 

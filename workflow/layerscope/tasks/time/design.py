@@ -15,10 +15,9 @@ import pandas as pd
 from layerscope.chance import Chance, generator
 from layerscope.tasks.folds import Ints, NoScoreError, grouped_folds, numbered, plural, text
 from layerscope.tasks.levels import Dealt, Labelled, deal, level_of
-from layerscope.tasks.time.settings import TimeSettings
+from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
 
 TIME = "time"
-MIN_TIMES = 3
 SAMPLE = 1
 
 

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from layerscope.settings import Resampled, Settings
 
+MIN_TIMES = 3
+"""Times that there must be."""
+
 
 class TimeSettings(Resampled):
     """Settings of protocol ``strict``, the only one of this task: the paper does not ask for times."""
