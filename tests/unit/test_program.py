@@ -74,7 +74,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
         (["init", "cells.h5ad", "--task", "perturbation"], "--columns perturbation=COLUMN"),
         (["init", "cells.h5ad", "--output", "cells.h5ad"], "--output"),
         (["run", "none.yaml"], "none.yaml"),
-        (["embed", "cells.h5ad", "scgtp"], "did you mean 'scgpt'"),
+        (["embed", "cells.h5ad", "scgptt"], "did you mean 'scgpt'"),
         (["embed", "cells.h5ad", "scgpt"], "licence"),
         (["embed", "cells.h5ad", "geneformer_v1_10m"], "licence"),
         (["embed", "cells.h5ad", "hvg_pca", "--gene-names", "hgcn"], "known: hgnc"),
