@@ -21,6 +21,7 @@ SAFE = {
     "params.design": "a path of checked names",
     "params.tables": "paths of checked names",
     "params.task": "a word of a list in the schema",
+    "params.margin": "a number",
     "params.models": "names that the schema checks",
     "params.family": "a word of the rule",
     "params.baseline": "a word of a list in the schema",

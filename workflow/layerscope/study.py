@@ -269,9 +269,14 @@ class Study(Configuration):
     def _needed_gene_names(self, dataset: Dataset) -> str:
         """The table without which a model of the study cannot take a file that is here; none for others.
 
-        What is fetched can be looked at only later, when its jobs are planned.
+        What is fetched can be looked at only later, when its jobs are planned. A model that is pretrained here
+        knows genes by the names that its cells have.
         """
-        families = [FAMILIES[self.family(model)] for model in self.study.models if self.is_run(model)]
+        families = [
+            FAMILIES[self.family(model)]
+            for model in self.study.models
+            if self.is_run(model) and not self.foundation(model).weights.pretrain
+        ]
         if not families or dataset.source.path is None or dataset.kind != "h5ad":
             return ""
         from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
