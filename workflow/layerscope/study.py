@@ -269,8 +269,8 @@ class Study(Configuration):
     def _needed_gene_names(self, dataset: Dataset) -> str:
         """The table without which a model of the study cannot take a file that is here; none for others.
 
-        What is fetched can be looked at only later, when its jobs are planned. A model that is pretrained here
-        knows genes by the names that its cells have.
+        What is fetched can be looked at only later, when its jobs are planned. A model that is pretrained
+        here knows genes by the names that its cells have.
         """
         families = [
             FAMILIES[self.family(model)]
