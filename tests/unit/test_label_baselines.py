@@ -140,3 +140,12 @@ def test_a_composition_needs_types_and_samples(tmp_path: Path, missing: str) -> 
     obs = cells(n_cells=60)
     with pytest.raises(DataError, match="composition needs a column"):
         embedded(tmp_path, "composition", obs.drop(columns=missing), expressed(obs))
+
+
+def test_samples_of_one_donor_have_compositions_of_their_own(tmp_path: Path) -> None:
+    obs = cells(n_cells=240, n_types=3, n_donors=6)
+    obs["sample"] = np.resize(["before", "after"], 240)
+    matrix = embedded(tmp_path, "composition", obs, expressed(obs))
+    shares = pd.crosstab([obs["donor"], obs["sample"]], obs["cell_type"], normalize="index")
+    expected = shares.loc[list(zip(obs["donor"], obs["sample"], strict=True))]
+    np.testing.assert_allclose(matrix, expected, atol=1e-6)

@@ -160,7 +160,7 @@ def composition(cells: AnnData, seed: int) -> Representation:
     by = [name for name in ("donor", "sample" if "sample" in obs else "batch") if name in obs]
     if not by:
         raise DataError("composition needs a column donor, sample or batch: leave it out of the models")
-    sample = obs[by].astype(str).agg("\0".join, axis=1)
+    sample = obs[by].astype(str).agg("\x1f".join, axis=1)
     shares = pd.crosstab(sample, obs["cell_type"].astype(str), normalize="index")
     notes = [f"shares of {', '.join(shares.columns)} by {' and '.join(by)}"]
     return Representation(shares.loc[sample].to_numpy(dtype=np.float32), notes)

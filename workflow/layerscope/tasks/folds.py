@@ -40,9 +40,7 @@ def text(obs: pd.DataFrame, column: str) -> Texts:
 
 def numbered(labels: npt.ArrayLike) -> Ints:
     """Number labels by their first appearance, so that other names for the same change nothing."""
-    number: dict[
-        object, int
-    ] = {}  # pandas compares text up to a null character alone, which joins labels here
+    number: dict[object, int] = {}  # pandas compares text up to a null character alone
     return np.array(
         [number.setdefault(one, len(number)) for one in np.asarray(labels, dtype=object)], np.intp
     )

@@ -61,7 +61,7 @@ def level_of(obs: pd.DataFrame, column: str) -> Labelled:
     donors, by_donor = _groups(obs, ("donor",))
     samples, by_sample = _groups(obs, ("sample", "batch"))
     if by_sample and by_donor:
-        samples = donors + "\0" + samples
+        samples = donors + "\x1f" + samples
     largest = (donors, by_donor) if _several(donors) else (samples, by_sample)
     if column != largest[1] and _several(largest[0]) and _constant(labels, largest[0]):
         return _labelled("donor", *largest, np.zeros(len(obs), dtype=np.intp))

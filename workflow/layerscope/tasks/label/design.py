@@ -218,7 +218,7 @@ def shuffles(
     within = [column for column in ("donor", sample) if column in obs]
     stratum = pd.Series(folds).astype(str)
     for column in within:
-        stratum = stratum + "\0" + pd.Series(text(obs, column))
+        stratum = stratum + "\x1f" + pd.Series(text(obs, column))
     if n_shuffles and len(set(zip(stratum, types, strict=True))) == len(set(stratum)):
         remarks.append(
             f"no null and no p-value: all cells of a {' and '.join(within) or 'fold'} have the same "
@@ -239,9 +239,9 @@ def _dealt(
     known: pd.DataFrame, types: Ints, n_dealings: int, among: str, seed: int, remarks: list[str]
 ) -> Dealt:
     """Labels of samples dealt anew within donors, or those of donors among donors, for each cell."""
-    units, first, unit = np.unique(known["\0unit"], return_index=True, return_inverse=True)
+    units, first, unit = np.unique(known["\x1funit"], return_index=True, return_inverse=True)
     random = generator(seed, [str(name) for name in units], "label dealings")
-    within = numbered(known["\0within"].to_numpy()[first])
+    within = numbered(known["\x1fwithin"].to_numpy()[first])
     dealt = deal(types[first], within, n_dealings, random)
     if len(dealt.labels):
         ways = f"all {len(dealt.labels)}" if dealt.exact else f"{len(dealt.labels)} random"

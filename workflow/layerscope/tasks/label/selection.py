@@ -36,8 +36,8 @@ def with_level(known: pd.DataFrame, column: str, remarks: list[str]) -> tuple[pd
     """The cells with the unit that their label was given to, the level, and the column of whole donors.
 
     Cells of no donor (or sample) say nothing about the level, and are left out where it is not ``cell``.
-    The unit of each cell stands in the column ``"\\0unit"``, the group of units among which labels can be
-    dealt in ``"\\0within"``.
+    The unit of each cell stands in the column ``"\\x1funit"``, the group of units among which labels can be
+    dealt in ``"\\x1fwithin"``.
     """
     if n_labels(known, column) < 2:
         return known, "cell", ""
@@ -51,7 +51,7 @@ def with_level(known: pd.DataFrame, column: str, remarks: list[str]) -> tuple[pd
         return known, "cell", ""
     known = selected(known, placed, "without a donor or sample", remarks)
     units = np.asarray(labelled.names, dtype=object)[labelled.unit]
-    known = known.assign(**{"\0unit": units, "\0within": labelled.within})
+    known = known.assign(**{"\x1funit": units, "\x1fwithin": labelled.within})
     return known, labelled.level, labelled.by if labelled.level == "donor" else "donor"
 
 

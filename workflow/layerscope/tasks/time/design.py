@@ -130,7 +130,7 @@ def _groups(labelled: Labelled, unit: npt.NDArray[np.object_], rank: Ints) -> np
     """Cells of one time in one unit; where samples have one time, of one sample."""
     if labelled.level == "sample":
         return np.array(labelled.names, dtype=object)[labelled.unit]
-    joined = [f"{name}\0{time}" for name, time in zip(unit, rank, strict=True)]
+    joined = [f"{name}\x1f{time}" for name, time in zip(unit, rank, strict=True)]
     return np.array(joined, dtype=object)
 
 
