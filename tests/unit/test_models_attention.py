@@ -51,7 +51,8 @@ def test_the_packed_kernel_gives_what_attention_cell_by_cell_gives(family, dtype
     assert len(calls) == model.n_layers
     for one, other in zip(dense, packed, strict=True):
         scale = float(one.square().mean()) ** 0.5
-        torch.testing.assert_close(other, one, rtol=0, atol=8 * torch.finfo(dtype).eps * scale)
+        # some units in the last place of the largest values, which are several times the scale
+        torch.testing.assert_close(other, one, rtol=0, atol=32 * torch.finfo(dtype).eps * scale)
 
 
 @pytest.mark.parametrize(
