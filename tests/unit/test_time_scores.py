@@ -12,6 +12,7 @@ import pytest
 from layerscope.tables import Score, Subject
 from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.time.design import design_of
+from layerscope.tasks.time.regression import principal_axes
 from layerscope.tasks.time.scores import score_layer
 from layerscope.tasks.time.settings import TimeSettings
 
@@ -139,3 +140,13 @@ def test_refused_cells_are_left_out_and_said() -> None:
     row = scored(obs, matrix)["tau"]
     assert "5 refused" in row.reason
     assert row.n_cells == len(obs) - 5
+
+
+@pytest.mark.parametrize("shape", [(40, 300), (300, 40)])
+def test_the_leading_axes_are_those_of_all_columns_whichever_table_is_smaller(shape: tuple[int, int]) -> None:
+    vectors = np.random.default_rng(0).normal(size=shape) * np.linspace(1, 3, shape[1])
+    axes = principal_axes(vectors, 10)
+    standard = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
+    _, strengths, directions = np.linalg.svd(standard, full_matrices=False)
+    assert np.linalg.norm(axes, axis=0) == pytest.approx(strengths[:10])
+    assert np.abs(axes) == pytest.approx(np.abs(standard @ directions[:10].T), abs=1e-6)

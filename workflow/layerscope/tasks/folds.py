@@ -19,8 +19,8 @@ Ints = npt.NDArray[np.intp]
 Texts = npt.NDArray[np.object_]
 Missing = Literal["undefined", "not_available"]
 CLONE = "clone"
-DEAL = 2
-"""Stream of the cells' random numbers by which they are dealt into folds."""
+SAMPLE, DEAL = 1, 2
+"""Streams of the cells' random numbers: which are scored, and how they are dealt into folds."""
 MAX_NAMED = 4
 
 
@@ -36,6 +36,19 @@ def text(obs: pd.DataFrame, column: str) -> Texts:
     """A column's labels as text, empty where there is none."""
     labels = obs[column].astype(object)
     return np.asarray(labels.where(labels.notna(), "").astype(str).to_numpy(dtype=object))
+
+
+def n_labels(obs: pd.DataFrame, column: str) -> int:
+    """How many labels a column has; none where there is no such column."""
+    return len(set(text(obs, column)) - {""}) if column in obs else 0
+
+
+def sampled(obs: pd.DataFrame, n_cells: int, seed: int) -> pd.DataFrame:
+    """At most so many cells, drawn by the seed, in their order."""
+    if len(obs) <= n_cells:
+        return obs
+    order = np.argsort(Chance(seed, obs.index.tolist()).keys(SAMPLE), kind="stable")
+    return obs.iloc[np.sort(order[:n_cells])]
 
 
 def numbered(labels: npt.ArrayLike) -> Ints:

@@ -126,11 +126,17 @@ def deal(labels: Ints, within: Ints, n_dealings: int, random: np.random.Generato
         every = product(*(_arrangements(labels[group]) for group in groups))
         order = np.argsort(np.concatenate(groups))
         return Dealt(np.array([np.concatenate(chosen)[order] for chosen in every], dtype=np.intp), exact=True)
+    return Dealt(dealt_within(labels, within, n_dealings, random), exact=False)
+
+
+def dealt_within(labels: Ints, within: Ints, n_dealings: int, random: np.random.Generator) -> Ints:
+    """Labels dealt anew at random among those of the same number in ``within``, so many times."""
+    groups = [np.flatnonzero(within == group) for group in np.unique(within)]
     dealt = np.tile(labels, (n_dealings, 1))
     for row in dealt:
         for group in groups:
             row[group] = labels[random.permutation(group)]
-    return Dealt(dealt, exact=False)
+    return dealt
 
 
 def _ways(labels: Ints) -> int:

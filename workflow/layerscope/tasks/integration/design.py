@@ -19,15 +19,17 @@ from layerscope.tasks.folds import (
     grouped_folds,
     named_few,
     numbered,
+    sampled,
     stratified_folds,
     text,
 )
 from layerscope.tasks.integration.settings import IntegrationSettings
+from layerscope.tasks.levels import dealt_within
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
-SAMPLE, BALANCE = 1, 3
-"""Streams of the cells' random numbers: which are scored, and which of a batch and type enter the mixing."""
+BALANCE = 3
+"""Stream of the cells' random numbers: which of a batch and type enter the mixing."""
 KINDS_BY_COLUMN = {"donor": "donor", "time": "stimulus", "perturbation": "stimulus"}
 KINDS_BY_NAME = {
     "donor": r"donor|patient|subject|individual|participant|animal|mouse|mice",
@@ -85,8 +87,7 @@ def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> De
     cells = _labelled(obs, settings, remarks)
     if len(cells) > settings.most_cells:
         remarks.append(f"{settings.most_cells} of {len(cells)} cells, drawn by the seed")
-        first = np.argsort(Chance(seed, cells.index.tolist()).keys(SAMPLE), kind="stable")
-        cells = cells.iloc[np.sort(first[: settings.most_cells])]
+        cells = sampled(cells, settings.most_cells, seed)
     names = cells.index.tolist()
     types, batches = numbered(cells["type"]), numbered(cells["batch"])
     table = counts_of(types, batches)
@@ -213,13 +214,7 @@ def _shuffled(
 ) -> Ints:
     """Labels dealt anew among the cells that are alike in all of ``within``, ``n`` times."""
     stratum = np.unique(np.stack([of.astype(np.intp) for of in within]), axis=1, return_inverse=True)[1]
-    order = np.argsort(stratum, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1)
-    shuffled = np.tile(labels, (n, 1))
-    for row in shuffled:
-        for part in parts:
-            row[part] = labels[random.permutation(part)]
-    return shuffled
+    return dealt_within(labels, stratum, n, random)
 
 
 def _untested(labels: list[str], least: int) -> str:

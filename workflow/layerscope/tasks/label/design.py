@@ -20,6 +20,7 @@ from layerscope.tasks.folds import (
     NoScoreError,
     grouped_folds,
     kin,
+    n_labels,
     named_few,
     numbered,
     plural,
@@ -27,19 +28,18 @@ from layerscope.tasks.folds import (
     text,
 )
 from layerscope.tasks.label.selection import (
+    at_most,
     demand_labels,
     demand_mixed_donors,
     in_two_folds,
     labels_of_donors,
     large_labels,
-    n_labels,
-    sampled,
     selected,
     with_level,
     without_units,
 )
 from layerscope.tasks.label.settings import LabelSettings
-from layerscope.tasks.levels import Dealt, Level, deal
+from layerscope.tasks.levels import Dealt, Level, deal, dealt_within
 
 Ints = npt.NDArray[np.intp]
 CELL_TYPE = "cell_type"
@@ -128,7 +128,7 @@ def design_of(obs: pd.DataFrame, settings: LabelSettings, seed: int) -> Design:
         by = next((name for name in columns if n_labels(known, name) > 1), "")
     if by:
         known = selected(known, text(known, by) != "", f"without a {by}", remarks)
-    known = sampled(known, settings.most_cells, seed, remarks)
+    known = at_most(known, settings.most_cells, seed, remarks)
     known = large_labels(known, column, settings.cells_per_type, remarks)
     if level == "donor":
         known = labels_of_donors(known, column, by, remarks)
@@ -226,13 +226,8 @@ def shuffles(
         )
         return Dealt(np.empty((0, len(types)), dtype=np.intp), exact=False)
     random = generator(seed, obs.index.tolist(), "label shuffles")
-    order = np.argsort(stratum.to_numpy(), kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(numbered(stratum.to_numpy()[order]))) + 1)
-    shuffled = np.tile(types, (n_shuffles, 1))
-    for row in shuffled:
-        for part in parts:
-            row[part] = types[random.permutation(part)]
-    return Dealt(shuffled, exact=False)
+    strata = np.unique(stratum.to_numpy(dtype=object), return_inverse=True)[1]
+    return Dealt(dealt_within(types, strata, n_shuffles, random), exact=False)
 
 
 def _dealt(

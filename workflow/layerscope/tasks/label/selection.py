@@ -8,19 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.chance import Chance
-from layerscope.tasks.folds import Ints, NoScoreError, Texts, named_few, plural, text
+from layerscope.tasks.folds import Ints, NoScoreError, Texts, n_labels, named_few, plural, sampled, text
 from layerscope.tasks.levels import Level, level_of
 
-SAMPLE = 1
-"""Stream of the cells' random numbers: which are scored."""
 MIN_DONORS_PER_LABEL = 3
 MIN_MIXED_DONORS = 2
-
-
-def n_labels(obs: pd.DataFrame, column: str) -> int:
-    """How many labels a column has; none where there is no such column."""
-    return len(set(text(obs, column)) - {""}) if column in obs else 0
 
 
 def selected(
@@ -55,13 +47,11 @@ def with_level(known: pd.DataFrame, column: str, remarks: list[str]) -> tuple[pd
     return known, labelled.level, labelled.by if labelled.level == "donor" else "donor"
 
 
-def sampled(obs: pd.DataFrame, n_cells: int, seed: int, remarks: list[str]) -> pd.DataFrame:
-    """At most so many cells, drawn by the seed."""
-    if len(obs) <= n_cells:
-        return obs
-    order = np.argsort(Chance(seed, obs.index.tolist()).keys(SAMPLE), kind="stable")
-    remarks.append(f"{n_cells} of {len(obs)} cells, drawn by the seed")
-    return obs.iloc[np.sort(order[:n_cells])]
+def at_most(obs: pd.DataFrame, n_cells: int, seed: int, remarks: list[str]) -> pd.DataFrame:
+    """At most so many cells, drawn by the seed; a remark says so."""
+    if len(obs) > n_cells:
+        remarks.append(f"{n_cells} of {len(obs)} cells, drawn by the seed")
+    return sampled(obs, n_cells, seed)
 
 
 def large_labels(obs: pd.DataFrame, column: str, least: int, remarks: list[str]) -> pd.DataFrame:

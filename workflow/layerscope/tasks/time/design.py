@@ -12,13 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.chance import Chance, generator
-from layerscope.tasks.folds import Ints, NoScoreError, grouped_folds, numbered, plural, text
-from layerscope.tasks.levels import Dealt, Labelled, deal, level_of
+from layerscope.chance import generator
+from layerscope.tasks.folds import (
+    Ints,
+    NoScoreError,
+    grouped_folds,
+    n_labels,
+    numbered,
+    plural,
+    sampled,
+    text,
+)
+from layerscope.tasks.levels import Dealt, Labelled, deal, dealt_within, level_of
 from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
 
 TIME = "time"
-SAMPLE = 1
 
 
 @dataclass(frozen=True)
@@ -81,13 +89,10 @@ def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesig
     if TIME not in obs or not obs[TIME].notna().any():
         raise NoScoreError("not_available", "the cells have no column time")
     named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
-    timed = named[named[TIME].notna()]
-    if len(timed) > settings.most_cells:
-        order = np.argsort(Chance(seed, timed.index.tolist()).keys(SAMPLE), kind="stable")
-        timed = timed.iloc[np.sort(order[: settings.most_cells])]
+    timed = sampled(named[named[TIME].notna()], settings.most_cells, seed)
     rank = timed[TIME].cat.remove_unused_categories().cat.codes.to_numpy(dtype=np.intp)
     n_times = int(rank.max()) + 1
-    by = next((name for name in ("donor", "sample", "batch") if _n_labels(timed, name) > 1), "")
+    by = next((name for name in ("donor", "sample", "batch") if n_labels(timed, name) > 1), "")
     if not by:
         reason = "there are no donors, samples or batches to hold out, so that time and sample are the same"
         raise NoScoreError("undefined", reason)
@@ -136,15 +141,5 @@ def _groups(labelled: Labelled, unit: npt.NDArray[np.object_], rank: Ints) -> np
 
 def _shuffled_cells(times: Times, within: Ints, n_shuffles: int, random: np.random.Generator) -> list[Times]:
     """Cells dealt anew into the groups of their unit."""
-    shuffled = []
-    for _ in range(n_shuffles):
-        group = times.group.copy()
-        for part in np.unique(within):
-            cells = np.flatnonzero(within == part)
-            group[cells] = times.group[random.permutation(cells)]
-        shuffled.append(Times(group, times.rank))
-    return shuffled
-
-
-def _n_labels(obs: pd.DataFrame, column: str) -> int:
-    return len(set(text(obs, column)) - {""}) if column in obs else 0
+    dealt = dealt_within(times.group, within, n_shuffles, random)
+    return [Times(group, times.rank) for group in dealt]

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 from layerscope.tasks.folds import Ints, NoScoreError
 
@@ -47,10 +47,15 @@ def principal_axes(vectors: Floats, n_axes: int) -> Floats:
     if not varying.any():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
     standard = (vectors[:, varying] - vectors[:, varying].mean(axis=0)) / spread[varying]
-    if standard.shape[1] <= n_axes:
+    n_cells, width = standard.shape
+    if width <= n_axes:
         return np.asarray(standard)
-    _, directions = np.linalg.eigh(standard.T @ standard)
-    return np.asarray(standard @ directions[:, ::-1][:, :n_axes])
+    n_axes, of_cells = min(n_axes, n_cells), n_cells < width  # the smaller of the two tables of products
+    products = standard @ standard.T if of_cells else standard.T @ standard
+    size = len(products)
+    values, directions = eigh(products, subset_by_index=[size - n_axes, size - 1], overwrite_a=True)
+    axes = directions * np.sqrt(np.maximum(values, 0)) if of_cells else standard @ directions
+    return np.asarray(axes[:, ::-1])
 
 
 def predicted_times(
