@@ -9,16 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.activations import activation_of
-from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import (
-    Scratch,
-    Sizes,
-    attention,
-    by_rows,
-    linear,
-    plus,
-    reusable,
-)
+from layerscope.models.transformer import AttentionBlock, Scratch, Sizes, linear, plus
 
 
 class SelfAttention(nn.Module):
@@ -31,7 +22,7 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(hidden_size, hidden_size)
 
 
-class Block(nn.Module):
+class Block(AttentionBlock):
     """Post-norm transformer block; the blocks of a network share their buffers."""
 
     def __init__(self, sizes: Sizes, scratch: Scratch, activation: str, eps: float) -> None:
@@ -44,13 +35,6 @@ class Block(nn.Module):
         self.linear2 = nn.Linear(sizes.feed_forward, width)
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.norm2 = nn.LayerNorm(width, eps=eps)
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias, out)

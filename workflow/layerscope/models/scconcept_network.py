@@ -17,14 +17,14 @@ from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.post_norm import draw_as_pytorch
 from layerscope.models.transformer import (
+    AttentionBlock,
+    JoinedProjections,
     Scratch,
     Sizes,
     Transformer,
-    attention,
     by_rows,
     linear,
     plus,
-    reusable,
 )
 
 
@@ -97,16 +97,7 @@ class Positions(nn.Module):
         self.register_buffer("pe", torch.zeros(1, config.n_positions, config.hidden_size))
 
 
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer under the owners' names."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-
-class Block(nn.Module):
+class Block(AttentionBlock):
     """Transformer block, with its norms before or after its two parts."""
 
     def __init__(self, config: ScConceptConfig, scratch: Scratch) -> None:
@@ -114,18 +105,11 @@ class Block(nn.Module):
         width = config.hidden_size
         self.heads, self.norm_first, self.scratch = config.heads, config.norm_first, scratch
         self.activation = activation_of(config.activation)
-        self.self_attn = SelfAttention(width)
+        self.self_attn = JoinedProjections(width)
         self.linear1 = nn.Linear(width, config.feed_forward)
         self.linear2 = nn.Linear(config.feed_forward, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         x = self.norm1(x) if self.norm_first else x

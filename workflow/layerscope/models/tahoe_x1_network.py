@@ -15,14 +15,14 @@ from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
 from layerscope.models.transformer import (
+    AttentionBlock,
+    JoinedProjections,
     Scratch,
     Sizes,
     Transformer,
-    attention,
     by_rows,
     linear,
     plus,
-    reusable,
 )
 
 DRUG_POSITION = 1
@@ -71,16 +71,7 @@ class DrugEncoder(nn.Module):
         return out
 
 
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer under llm-foundry's names."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-
-class Block(nn.Module):
+class Block(AttentionBlock):
     """Pre-norm transformer block."""
 
     def __init__(self, config: TahoeX1Config, scratch: Scratch) -> None:
@@ -91,16 +82,9 @@ class Block(nn.Module):
         self.activation = activation_of(config.activation)
         self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
-        self.self_attn = SelfAttention(config.hidden_size)
+        self.self_attn = JoinedProjections(config.hidden_size)
         self.up_proj = nn.Linear(config.hidden_size, config.feed_forward)
         self.down_proj = nn.Linear(config.feed_forward, config.hidden_size)
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.up_proj.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         qkv = linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.errors import ModelError
@@ -151,6 +151,36 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     for rows, context in contexts:
         out[rows] = context
     return out
+
+
+class JoinedProjections(nn.Module):
+    """Parameters of an attention layer with one matrix for queries, keys and values."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+
+class AttentionBlock(nn.Module):
+    """A block of full attention; what goes in and what follows is its own."""
+
+    heads: int
+    scratch: Scratch
+    self_attn: Any
+
+    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
+        """``(n_rows, hidden_size)`` to the same shape."""
+        rows, width, dtype = len(x), x.shape[1], self.self_attn.out_proj.weight.dtype
+        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
+        context = attention(qkv, self.heads, batch, self.scratch)
+        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
+
+    @abstractmethod
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
+
+    @abstractmethod
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor: ...
 
 
 def _of_spans(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
