@@ -9,11 +9,18 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from layerscope.statistics.intervals import LEVEL
+from layerscope.statistics.resampling import bootstrap_counts
 
 Floats = npt.NDArray[np.float64]
 Measure = Callable[[npt.ArrayLike], Floats]
 """Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 UPPER_QUANTILE = (1 + LEVEL) / 2
+
+
+def unit_counts(seed: int, units: Sequence[str], n_resamples: int) -> npt.NDArray[np.int32]:
+    """How often each unit is drawn in each resample, ``(n_resamples, n_units)``, of so few that all fit."""
+    blocks = bootstrap_counts(seed, units, n_resamples)
+    return np.concatenate([*blocks, np.empty((0, len(units)), dtype=np.int32)])
 
 
 def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:

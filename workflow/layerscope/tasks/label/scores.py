@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.statistics.intervals import LEVEL, percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.folds import NoScoreError
@@ -18,7 +17,7 @@ from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_mea
 from layerscope.tasks.label.readers import cell_scores
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.units import unit_measures
-from layerscope.tasks.refits import Measure, resampled
+from layerscope.tasks.refits import Measure, resampled, unit_counts
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,8 +45,7 @@ def score_layer(
     NoScoreError if the layer is constant, or so many cells were refused that a label is missing.
     """
     vectors, embedded, remarks = _embedded(matrix, design)
-    blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
-    counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
+    counts = unit_counts(subject.seed, design.units, settings.resamples)
     of_level = _cell_measures if design.level == "cell" else unit_measures
     measures, failed = of_level(vectors, embedded, settings, counts[: settings.refits], subject.family)
     if failed:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.folds import NoScoreError, named_few, text
@@ -23,7 +22,7 @@ from layerscope.tasks.label.design import Design, design_of
 from layerscope.tasks.label.measures import Labellings, macro_f1
 from layerscope.tasks.label.probe import probe_predictions, transferred_predictions
 from layerscope.tasks.label.settings import LabelSettings
-from layerscope.tasks.refits import Measure, resampled
+from layerscope.tasks.refits import Measure, resampled, unit_counts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -53,7 +52,6 @@ def score_transfer(
     """
     one, other, remark = _sides(matrix, obs, settings, subject.seed)
     n_types, everyone = one.design.n_types, np.ones(len(other.design.units))
-    counts = _counts(other.design, settings, subject.seed)
 
     def on_other(predicted: Ints) -> Measure:
         return macro_f1(other.types, predicted, other.design.unit, len(other.design.units), n_types)
@@ -72,7 +70,7 @@ def score_transfer(
     scored = Scored()
 
     def add(metric: str, measure: Measure, reason: str, side: Side = other, p: bool = False) -> None:
-        own = counts if side is other else _counts(side.design, settings, subject.seed)
+        own = unit_counts(subject.seed, side.design.units, settings.resamples)
         values = resampled(measure, [], own)
         low, high = percentile_interval(values)
         estimate = float(measure(np.ones(own.shape[1])))
@@ -159,11 +157,6 @@ def _design(obs: pd.DataFrame, settings: LabelSettings, side: str, seed: int) ->
             f"{side}: labels are of level {design.level}; a transfer is scored for labels of cells",
         )
     return design
-
-
-def _counts(design: Design, settings: LabelSettings, seed: int) -> npt.NDArray[np.int32]:
-    blocks = bootstrap_counts(seed, design.units, settings.resamples)
-    return np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
 
 
 def _held_out(side: Side, settings: LabelSettings, n_types: int) -> Measure:

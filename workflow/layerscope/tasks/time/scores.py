@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.folds import Ints, NoScoreError
 from layerscope.tasks.jobs import Scored
-from layerscope.tasks.refits import Measure, resampled
+from layerscope.tasks.refits import Measure, resampled, unit_counts
 from layerscope.tasks.time.design import TimeDesign, Times
 from layerscope.tasks.time.regression import Moments, predicted_times, principal_axes
 from layerscope.tasks.time.settings import TimeSettings
@@ -69,8 +68,7 @@ class _Rows:
     ) -> None:
         self.scored = Scored()
         self._design, self._subject, self._remark, self._n_cells = design, subject, remark, n_cells
-        blocks = bootstrap_counts(subject.seed, design.units, settings.resamples)
-        self.counts = np.concatenate([*blocks, np.empty((0, len(design.units)), dtype=np.int32)])
+        self.counts = unit_counts(subject.seed, design.units, settings.resamples)
         self._splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
 
     def add(self, metric: str, measure: Measure, refits: Sequence[Measure], null: Floats) -> None:
