@@ -13,9 +13,11 @@ import pytest
 from scipy import sparse
 
 from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.fit import fit
 from layerscope.cells.orthologs import OrthologTable
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
+from layerscope.models.catalogue import FAMILIES
 from layerscope.tables import read_table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -193,3 +195,11 @@ def test_real_mouse_cells_keep_most_of_their_counts() -> None:
     human, mapping, _ = OrthologTable.read(path).map(var, "one_to_one")
     assert len(human) == 202
     assert (mice.X @ mapping).sum() / mice.X.sum() == pytest.approx(0.88, abs=0.01)
+
+
+@pytest.mark.parametrize("family", [name for name, entry in FAMILIES.items() if entry.foundation])
+def test_mouse_cells_by_symbols_go_to_every_model_as_they_are_or_over_orthologs(family: str) -> None:
+    mouse = pd.DataFrame({"symbol": [f"{name}{k}" for name in ("Actb", "Gapdh", "Cd3e") for k in range(20)]})
+    way = fit(FAMILIES[family], "counts", mouse)
+    assert not way.lacks
+    assert way.orthologs == ("" if family in ("uce", "scconcept") else "hcop_mouse")

@@ -66,13 +66,16 @@ def fit(
         remedy = f" ({where_counts_are})" if where_counts_are else ", and no matrix of the file holds them"
         lacks.append(f"it needs raw counts{remedy}")
     known = needs.species if species is None or not needs.species else species
-    if known and (of := organism(genes)) in HUMAN_ORTHOLOGS and of not in known:
+    of = organism(genes)
+    if known and of in HUMAN_ORTHOLOGS and of not in known:
         return Fit("; ".join(lacks), orthologs=HUMAN_ORTHOLOGS[of])
     column, words = IDENTIFIERS.get(needs.identifiers, ("", ""))
     if not column or column in genes:
         return Fit("; ".join(lacks))
-    if organism(genes) == "human":
+    if of == "human":
         return Fit("; ".join(lacks), HUMAN_GENE_NAMES)
+    if of in HUMAN_ORTHOLOGS and "human" in known:  # whose table has both names of the human genes
+        return Fit("; ".join(lacks), orthologs=HUMAN_ORTHOLOGS[of])
     lacks.append(
         f"it needs {words}: name the column of var that holds them (`genes: {{{column}: COLUMN}}`), or a "
         "table of both under `gene_names`"
