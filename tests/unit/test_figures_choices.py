@@ -92,7 +92,7 @@ def test_the_mark_is_that_of_protocol_strict_in_the_figures_of_all_protocols(bot
     write_scores(tmp_path / "scores.tsv", example.scores())
     options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
     caption = scores_figure(tmp_path / "scores.tsv", layers_path=both_protocols, **options)[2]
-    assert "better than the final layer by protocol strict." in caption
+    assert "than all layers where it is none, by protocol strict." in caption
 
 
 def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, tmp_path):

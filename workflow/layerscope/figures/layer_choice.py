@@ -15,12 +15,14 @@ from layerscope.figures.models import read_models
 from layerscope.figures.sheet import WIDTH, Words, sheet
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, depth_axis, look, save, styles
 from layerscope.statistics.trust import decides
+from layerscope.statistics.verdict import ANSWER
 from layerscope.tables import depth, read_table
 
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
     *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
-    *("best_untrained_layer", "surest_layer", "layers_above_untrained", "recommendation"),
+    *("best_untrained_layer", "surest_layer", "layers_above_untrained"),
+    *("cheapest_layer", "cheapest_as_good_as_best", "better_layer", "layers_traded", *ANSWER),
 )
 TITLE = "Which layers may be the best"
 CAPTION = (
@@ -35,10 +37,7 @@ SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 def read_layers(path: str | Path) -> pd.DataFrame:
     """Read the table of the layer choice; a DataError if a column is missing."""
-    table = read_table(
-        path, text=(*TEXT, "verdict", "use"), columns=(*TEXT, "n_layers", "best_depth", "best_estimate")
-    )
-    return table.assign(**{name: table.get(name, "") for name in ("verdict", "use")})
+    return read_table(path, text=TEXT, columns=(*TEXT, "n_layers", "best_depth", "best_estimate"))
 
 
 def draw_layer_choice(

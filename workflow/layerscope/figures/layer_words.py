@@ -19,7 +19,7 @@ from layerscope.figures.style import GREY, model_entry
 from layerscope.tasks.catalogue import interval_method
 
 MAX_NOTES = 5
-BETTER = "what to use: shown to be better than the final layer"
+BETTER = "what to use: shown to be better"
 NOTHING_BETTER = "No sign is filled: nothing is shown to be better than the final layer."
 
 
@@ -125,7 +125,9 @@ def caption_of(drawing: Drawing) -> str:
         *common_remarks(drawing),
     ]
     sentences = {
-        f"A filled sign is {BETTER} {drawing.by_protocol}".rstrip() + ".": drawing.marked,
+        f"A filled sign is {BETTER} than the final layer, or than all layers where it is none, "
+        f"{drawing.by_protocol}".rstrip(", ")
+        + ".": drawing.marked,
         NOTHING_BETTER: bool(drawing.choices.use) and not drawing.marked,
         "Grey broken lines with the sign of their model: controls, the same network; where a panel has one "
         "model, from the lowest seed to the highest, or the 95% interval of a single seed.": len(controls)

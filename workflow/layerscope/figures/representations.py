@@ -18,10 +18,11 @@ from layerscope.figures.layer_words import common_remarks, missing_notes, subtit
 from layerscope.figures.levels import level_entries, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, model_entry
+from layerscope.statistics.representation_verdict import ANSWER
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", "recommendation")
+TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 
@@ -80,7 +81,7 @@ def representation_caption(drawing: Drawing, compared: bool) -> str:
         *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
         f"Thick lines: 95% interval{f' ({method})' if method else ''}.",
         "Thin lines: 95% interval of all representations at once (max-T). Grey squares: those that may be "
-        "the best, given the noise (95% confidence set)."
+        "the best, given the noise (95% confidence set). A filled sign is the one to use, shown to be better."
         if compared
         else "",
         "Broken thin lines: controls, which are not compared." if controls else "",
@@ -95,13 +96,14 @@ def _rows(drawing: Drawing, compared: pd.DataFrame | None) -> pd.DataFrame:
     scores = drawing.rows[(drawing.rows["status"] == "ok") & (drawing.rows["layer"] == OFFICIAL)]
     scores = scores[["condition", "model", "estimate", "ci_low", "ci_high"]]
     if compared is None:
-        rows = scores.assign(low=np.nan, high=np.nan, alike=False, tested=False)
+        rows = scores.assign(low=np.nan, high=np.nan, alike=False, tested=False, use=False)
     else:
         told = compared[["condition", "model"]].assign(
             low=compared["simultaneous_low"],
             high=compared["simultaneous_high"],
             alike=compared["in_confidence_set"].astype(bool),
             tested=compared["p_best"].notna(),
+            use=(compared["verdict"] == "use_layer") & (compared["use"] == compared["model"]),
         )
         rows = scores.merge(told, how="left", on=["condition", "model"])
     of = {name: model.of or name for name, model in drawing.models.items()}
@@ -117,13 +119,16 @@ def _draw(axes: Any, rows: pd.DataFrame, titles: Mapping[str, str], looks: Mappi
     for place, row in enumerate(rows.to_dict("records")):
         style = looks[row["model"]]
         line: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "zorder": 3}
-        if row["alike"]:
+        if row["alike"] is True:
             axes.plot(row["estimate"], place, **MAY_BE_BEST, zorder=1)
         axes.plot([row["low"], row["high"]], [place, place], linewidth=0.7, **line)
         axes.plot(
             [row["ci_low"], row["ci_high"]], [place, place], linewidth=0.9 if row["control"] else 2.2, **line
         )
-        axes.plot(row["estimate"], place, **style.line | {"markersize": 4.5, "zorder": 4})
+        face = style.colour if row["use"] is True else "white"
+        axes.plot(
+            row["estimate"], place, **style.line | {"markersize": 4.5, "zorder": 4, "markerfacecolor": face}
+        )
         score = f"{round(row['estimate'], 2) + 0.0:.2f}"
         axes.text(1.01, place, score, transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
