@@ -119,7 +119,7 @@ def test_every_condition_and_model_has_a_row_with_its_sentence_the_highest_first
 
 @pytest.mark.parametrize("word", list(TAGS))
 def test_every_verdict_has_a_label_that_is_explained_and_needs_no_colour(study, word):
-    page = unescape(study(layers=LAYERS.head(1).assign(verdict=word, use="", sentence="A sentence.")))
+    page = unescape(study(layers=LAYERS.head(1).assign(verdict=word, use="02", sentence="A sentence.")))
     tag = TAGS[word]
     assert f'<span class="tag {word}"' in page
     assert f">{tag.shape}</span> {tag.label}</span></td>" in page
@@ -140,7 +140,7 @@ def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):
     layer = LAYERS.iloc[1][["condition", "model", "best_layer"]]
     (score,) = [row for row in ROWS if (row.condition, row.model, row.layer) == tuple(layer)]
     centred = replace(score, metric="spearman_centred", estimate=score.ci_high + 0.3, ci_low=float("nan"))
-    layers = LAYERS.assign(use="")
+    layers = LAYERS.assign(use="", verdict="no_signal")
     hangs = f"layer {score.layer} hangs on centring: {score.estimate:.2f} becomes {centred.estimate:.2f}"
     assert hangs in study(rows=[*ROWS, centred], layers=layers)
     inside = replace(centred, estimate=score.estimate + 0.001)

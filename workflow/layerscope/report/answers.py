@@ -13,7 +13,7 @@ from layerscope.figures import wording
 from layerscope.figures.models import Model
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Source
-from layerscope.report.verdict_words import QUESTIONS, TAGS, Tag
+from layerscope.report.verdict_words import QUESTIONS, TAGS, UNNAMED, Tag
 from layerscope.statistics.trust import TRUSTED, decides
 from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import TASKS
@@ -145,7 +145,7 @@ def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:
 def _to_use(row: Mapping[str, Any]) -> str:
     """What to use, in words: which layer of how many."""
     if not row["use"].isdigit():
-        return "official embedding" if row["use"] == OFFICIAL else row["use"] or "none of them"
+        return "official embedding" if row["use"] == OFFICIAL else row["use"] or UNNAMED[row["verdict"]]
     layer = f"{row['use']} of {int(row['n_layers'])}"
     return f"final layer ({layer})" if row["use"] == row["final_layer"] else f"layer {layer}"
 
@@ -190,8 +190,8 @@ def _cheapest(row: Mapping[str, Any], line: str) -> Cell:
     of_best = row["verdict"] == "use_layer"
     name = "cheapest_as_good_as_best" if of_best else "cheapest_layer"
     share = row["forward_pass_saved_as_good_as_best" if of_best else "forward_pass_saved"]
-    chance = row["verdict"] in ("no_signal", "not_scored")
-    if chance or row["guard_metric"] or not row[name] or math.isnan(share):
+    of_layers = row["verdict"] in ("use_layer", "final_will_do", "no_difference_shown")
+    if not of_layers or row["guard_metric"] or not row[name] or math.isnan(share):
         return Cell("")
-    saves = f"saves {percent(share)}" if share else ""
+    saves = f"saves {percent(share)}" if share else "no earlier one"
     return Cell(f"{row[name]} of {int(row['n_layers'])}", saves, f"{line}, column {name}")

@@ -35,7 +35,7 @@ from layerscope.report.variants import scores_that_hang
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
-from layerscope.tasks.catalogue import interval_method, primary_metrics
+from layerscope.tasks.catalogue import guard_of, interval_method, primary_metrics
 
 FURTHER = {
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
@@ -156,8 +156,9 @@ def write_report(
 
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What the primary metrics of the study say, each with its name."""
-    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(primary))
+    """What the primary metrics of the study say, and those that must not be lost for them, by name."""
+    metrics = {(task, of) for task, metric in primary for of in (metric, guard_of(task, metric))}
+    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(metrics))
     return [(name, meaning) for name, meaning in meanings if meaning]
 
 

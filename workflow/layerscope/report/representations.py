@@ -11,7 +11,7 @@ from layerscope.report.answers import Answer, Beside, Condition, mark_of, of_con
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.report.numbers import in_order
-from layerscope.report.verdict_words import TAGS
+from layerscope.report.verdict_words import TAGS, UNNAMED
 from layerscope.statistics.trust import decides
 
 COLUMNS = (
@@ -43,7 +43,7 @@ def representation_answers(representations: pd.DataFrame, beside: Beside) -> lis
             tag=TAGS[row["verdict"]],
             cells=_cells(row, line),
             sentence=row["sentence"],
-            questions=questions_of(row, row["use"] or "none"),
+            questions=questions_of(row, row["use"] or UNNAMED[row["verdict"]]),
             cautions=(),
             hint=f"{line}, columns verdict, sentence",
         )
@@ -57,7 +57,7 @@ def _cells(row: Mapping[str, Any], line: str) -> tuple[Cell, ...]:
     lead = interval(row["lead_low"], row["lead_high"])
     over = f"over {row['runner_up']}" if row["runner_up"] else ""
     return (
-        Cell(row["use"] or "none", "", f"{line}, column use"),
+        Cell(row["use"] or UNNAMED[row["verdict"]], "", f"{line}, column use"),
         Cell(number(row["estimate"]), below, f"{line}, columns estimate, ci_low, ci_high"),
         Cell(signed(row["lead"], 2), "\n".join(filter(None, (lead, over))), f"{line}, column lead"),
         Cell(""),

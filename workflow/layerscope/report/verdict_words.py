@@ -68,6 +68,13 @@ _TAGS = (
 TAGS: Mapping[str, Tag] = {tag.word: tag for tag in _TAGS}
 """By verdict; shapes differ, so that colour is not needed to tell them apart."""
 
+UNNAMED: Mapping[str, str] = {
+    "trade_off": "your choice",
+    "no_signal": "none of them",
+    "not_scored": "unknown",
+}
+"""What to use where the verdict names nothing."""
+
 QUESTIONS: Mapping[str, str] = {
     "use": "Use",
     "sure": "Sure",
