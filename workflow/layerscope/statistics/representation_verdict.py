@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.trust import TRUSTED
+from layerscope.statistics.verdict import NEXT as LAYER_NEXT
 from layerscope.statistics.verdict import Row, Verdict, ahead, behind, may_be_chance, number, with_interval
 from layerscope.tasks.catalogue import units_of
 
@@ -27,13 +28,13 @@ SENTENCES: Mapping[str, str] = {
     "not_scored": "No representation has a score here, so none can be named.",
 }
 NEXT: Mapping[str, str] = {
-    "not_scored": "Mend what the reason names, then score again.",
-    "protocol": f"Run protocol {TRUSTED}, in which the scored cells are not those of the reference.",
+    "not_scored": LAYER_NEXT["not_scored"],
+    "protocol": LAYER_NEXT["protocol"],
     "no_signal": "Score more {units}, or another representation.",
     "trade_off": "Choose by which of the two scores matters more to you.",
     "no_difference_shown alone": "Score a second one to compare it with, such as the baseline hvg_pca.",
-    "no_difference_shown": "More {units} would narrow the interval.",
-    "use_layer": "Check it on other cells before you rely on it.",
+    "no_difference_shown": LAYER_NEXT["precision"],
+    "use_layer": LAYER_NEXT["use"],
 }
 
 
@@ -107,8 +108,8 @@ def _and_others(names: list[str]) -> str:
 
 def _training_helped(row: Row) -> str:
     if math.isnan(row["untrained"]):
-        return "unknown: no untrained control was run"
-    scores = f"untrained {number(row['untrained'])}, trained {number(row['estimate'])}"
+        return "unknown: there is no untrained control of it"
+    scores = f"trained {number(row['estimate'])}, untrained {number(row['untrained'])}"
     if math.isnan(row["over_untrained_p"]):
         return f"unknown: {scores}; the difference could not be tested"
     if ahead(row, "over_untrained") or behind(row, "over_untrained"):
