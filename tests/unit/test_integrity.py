@@ -11,7 +11,7 @@ import torch
 from family_examples import EXAMPLES, Study, study_of
 from model_examples import SCFOUNDATION, load_scfoundation, load_tensors, save_tensors
 
-from layerscope.errors import LayerscopeError, ModelError
+from layerscope.errors import ConfigError, LayerscopeError, ModelError
 from layerscope.extraction.embeddings_file import read_provenance
 from layerscope.models.integrity import demand_finite
 from layerscope.sources.manifest import sha256, write_manifest
