@@ -14,11 +14,19 @@ author = "The layerscope authors"
 version = release = layerscope.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cyclopts.sphinx_ext"]
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**", "config/*.md", "results/README.md"]
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**",
+    "config/*.md",
+    "results/README.md",
+]
 exclude_patterns = ["docs/conf.py", "docs/notebooks"]
 root_doc = "README"
 myst_heading_anchors = 4
 
+autodoc_mock_imports = ["torch"]  # three seconds, and no docstring needs it
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
@@ -28,7 +36,12 @@ html_title = f"layerscope {release}"
 html_copy_source = html_show_sphinx = html_show_copyright = False
 
 CONTENTS = {
-    "Start": ["docs/which_layer", "docs/tutorials/command", "docs/tutorials/python", "docs/tutorials/workflow"],
+    "Start": [
+        "docs/which_layer",
+        "docs/tutorials/command",
+        "docs/tutorials/python",
+        "docs/tutorials/workflow",
+    ],
     "How to": [
         "docs/read_the_report",
         "docs/guides/your_data",
@@ -46,6 +59,7 @@ CONTENTS = {
         "docs/reference/python",
         "config/README",
         "results/README",
+        "docs/reference/catalogue",
         "docs/reference/tables",
         "docs/models",
         "docs/performance",
