@@ -21,18 +21,9 @@ FETCHED = r"""(?:src|<link[^>]*href)=["'](?:https?:)?//|url\(["']?(?:https?:)?//
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site; a warning, such as a broken link or a page in no list, is an error."""
     folder = tmp_path_factory.mktemp("site")
-    words = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        *OPTIONS,
-        "-d",
-        str(folder / "doctrees"),
-        ".",
-        str(folder / "html"),
-    ]
+    places = ["-d", str(folder / "doctrees"), ".", str(folder / "html")]
     ran = subprocess.run(
-        words,
+        [sys.executable, "-m", "sphinx", *OPTIONS, *places],
         cwd=ROOT,
         capture_output=True,
         text=True,
