@@ -23,7 +23,7 @@ from layerscope.layout import layer_names
 from layerscope.models.entries import PlantedModel
 
 WIDTH = 64
-FALL = 1 / 3
+FALL = 1 / 4
 NOISE = 0.12
 """Standard deviation of the noise, independent between layers, cells and dimensions."""
 OF_KNOCK_DOWN, OF_COUNTS, OF_BATCH = 0.75, 0.15, 0.1
@@ -34,7 +34,7 @@ TYPICAL_COUNTS = 400.0
 def plant_layers(
     *, model: str, cells: str | Path, layers: int, seed: int, output: str | Path, peak: int | None = None
 ) -> None:
-    """Write planted layers as a file of embeddings; there is no official one.
+    """Write planted layers as a file of embeddings: numbered ones alone, from 01 on.
 
     Parameters
     ----------
@@ -76,13 +76,14 @@ def plant_layers(
         "seed": seed,
         "layerscope_version": __version__,
     }
-    named = dict(zip(layer_names(layers)[:-1], planted, strict=True))
+    named = dict(zip(layer_names(layers)[1:-1], planted, strict=True))
     write_embeddings(output, data.obs_names.tolist(), [named], about)
 
 
 def signal(layers: int, peak: int | None) -> Array:
-    """Share of the truth in each layer from 00 on: all at the peak, a third of that with every layer away."""
-    distance = np.abs(np.arange(layers + 1) - peak) if peak else np.zeros(layers + 1)
+    """Share of the truth in layers from 01 on: all at the peak, a quarter of that with every layer away."""
+    numbers = np.arange(1, layers + 1)
+    distance = np.abs(numbers - (peak or numbers))
     return np.asarray(FALL**distance)
 
 

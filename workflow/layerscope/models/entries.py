@@ -299,8 +299,8 @@ class PlantedModel(Settings):
 
     @property
     def layer_names(self) -> list[str]:
-        """Names of the layers, in order; there is no official one."""
-        return layer_names(self.layers)[:-1]
+        """Names of the layers, in order: nothing enters a first block, and nothing is published."""
+        return layer_names(self.layers)[1:-1]
 
     @model_validator(mode="after")
     def _demand_layer(self) -> Self:
