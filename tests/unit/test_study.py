@@ -136,6 +136,19 @@ def test_a_missing_file_is_named(config: dict[str, Any]) -> None:
         Study.read(config)
 
 
+def test_a_source_may_be_a_file_of_an_installed_package(config: dict[str, Any]) -> None:
+    config["study"]["conditions"] = ["pbmc68k"]
+    source = config["datasets"]["pbmc68k"]["source"]["package"]
+    source |= {"name": "yaml", "file": "loader.py"}
+    assert Study.read(config).source_file("pbmc68k") == str(Path(yaml.__file__).with_name("loader.py"))
+    source |= {"file": "absent.h5ad"}
+    with pytest.raises(ConfigError, match=r"datasets: pbmc68k: source: package: .*has no file 'absent.h5ad'"):
+        Study.read(config)
+    source |= {"name": "no_such_package"}
+    with pytest.raises(ConfigError, match="'no_such_package' is not installed here: `pip install"):
+        Study.read(config)
+
+
 def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any]) -> None:
     config["study"]["conditions"] = ["simulated_cell_types"]
     study = Study.read(config)

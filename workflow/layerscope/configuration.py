@@ -21,7 +21,7 @@ from layerscope.geometry.settings import GeometrySettings
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
-from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.sources.settings import DatasetSource, OneFile, RemoteFile
 from layerscope.statistics.settings import ChoiceSettings
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
@@ -326,6 +326,11 @@ else:
 
 
 def _demand_file(source: RemoteFile, where: str) -> None:
+    if isinstance(source, DatasetSource) and source.package:
+        try:
+            _ = source.local
+        except ConfigError as error:
+            raise ConfigError(f"{where}: package: {error}") from None
     if source.path and not Path(source.path).exists():
         raise ConfigError(f"{where}: path: there is no file {source.path!r}")
     if source.address is not None and source.name in ("", ".", ".."):

@@ -255,7 +255,7 @@ class Study(Configuration):
             return [layout.cells(self.cells_of(part)) for part in source.conditions]
         if source.simulate:
             return layout.simulated(source.simulate)
-        return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
+        return source.local or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
 
     def gene_names_file(self, condition: str) -> list[str]:
         """The table of gene names that a condition's dataset asks for, or that models of the study need."""
@@ -277,13 +277,13 @@ class Study(Configuration):
             for model in self.study.models
             if self.is_run(model) and not self.foundation(model).weights.pretrain
         ]
-        if not families or dataset.source.path is None or dataset.kind != "h5ad":
+        if not families or dataset.source.local is None or dataset.kind != "h5ad":
             return ""
         from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
 
         parts = {"matrix", "genes", "genome", "orthologs"}
         reading = dataset.model_dump_json(include=parts, exclude_unset=True)
-        tables = needed_gene_names(dataset.source.path, reading, families)
+        tables = needed_gene_names(dataset.source.local, reading, families)
         return next((table for table in tables if table in self.gene_names), "")
 
     def orthologs_file(self, condition: str) -> list[str]:

@@ -46,8 +46,8 @@ class Dataset(Reading):
     """For the report."""
     gene_names: Name | None = None
     """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
-    other. Where it is not set, and a file of your own (`source: {path: ...}`) needs one, `hgnc` is taken;
-    null: none."""
+    other. Where it is not set, and a file that is here (`source: {path: ...}` or `package`) needs one,
+    `hgnc` is taken; null: none."""
     citation: str = ""
     """For the report."""
     licence: str = ""
