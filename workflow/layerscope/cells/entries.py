@@ -44,6 +44,8 @@ class Dataset(Reading):
     the standard name needs no entry; null leaves it out."""
     title: str = ""
     """For the report."""
+    note: str = ""
+    """What these cells cannot show: the report says it beside the answer."""
     gene_names: Name | None = None
     """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
     other. Where it is not set, and a file that is here (`source: {path: ...}` or `package`) needs one,

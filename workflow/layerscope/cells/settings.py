@@ -192,6 +192,6 @@ class CellSettings(Reading):
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:
         """Read the settings, which may be a dataset's whole entry."""
-        about = {key: given[key] for key in ("title", "citation", "licence") if key in given}
+        about = {key: given[key] for key in ("title", "citation", "licence", "note") if key in given}
         unused = {"source", "about", *about}
         return super().read({k: v for k, v in given.items() if k not in unused} | {"about": about}, where)
