@@ -110,7 +110,11 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
             for column, condition in enumerate(conditions):
                 axes = grid[row][column]
                 own = table[(table["condition"] == condition) & (table["model"] == model.name)]
-                _map(axes, own, model.name)
+                if own.empty:  # the model is not run on this condition
+                    axes.set(xticks=[], yticks=[])
+                    axes.spines[:].set_visible(False)
+                else:
+                    _map(axes, own, model.name)
                 if column:
                     axes.set_yticklabels([])
                 axes.set_title("\n".join(titles[column]) if row == 0 else "", fontsize=7.5)
