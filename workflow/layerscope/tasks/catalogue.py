@@ -28,13 +28,7 @@ USUAL = "spearman"
 
 
 def task_named(name: str) -> Task:
-    """The task of that name.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
+    """The task of that name; a ConfigError if there is none."""
     if name not in TASKS:
         raise ConfigError(f"there is no task {name!r}{suggest(name, TASKS)}; there are {', '.join(TASKS)}")
     return TASKS[name]
