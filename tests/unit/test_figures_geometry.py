@@ -67,6 +67,16 @@ def test_the_map_shows_every_layer_and_what_it_is_compared_with(tmp_path):
     assert ">CKA<" in text, "the colours have a scale"
 
 
+def test_a_model_that_is_run_on_one_condition_alone_has_no_map_of_the_others(tmp_path):
+    other = {"small": {**MODELS["big"], "title": "The small one"}}
+    names = {"big": "small"}
+    own = alignment().query("condition == @CONDITIONS[1]").replace({"model": names, "other_model": names})
+    table = pd.concat([alignment().query("condition == @CONDITIONS[0]"), own])
+    text = drawn(tmp_path, "alignment", table, SETTINGS | {"models": MODELS | other})
+    assert text.count(">-<") == 2 * 6, "the undefined row of each of two maps"
+    assert "The small one" in text
+
+
 def test_a_caption_names_the_layer_nearest_to_the_quality_measures(tmp_path):
     table = alignment()
     assert "Highest CKA" not in drawn(tmp_path, "alignment", table)

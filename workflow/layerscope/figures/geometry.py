@@ -103,8 +103,10 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     room: dict[str, float] = {"left": 0.2 + max((width_of(name, MAP_LABEL) for name in others), default=0.3)}
     room |= {"gap": MAP_GAP}
     header = title_height(titles.values(), MAP_COLUMNS, **room)
-    rows = [(model, line) for model in models for line in wrap(drawn, MAP_COLUMNS)]
-    heads = [header + 0.2 * (line[0] == conditions[0]) for _, line in rows]
+    run = table.groupby("model")["condition"].agg(set)
+    of_model = {model.name: [name for name in drawn if name in run[model.name]] for model in models}
+    rows = [(model, line) for model in models for line in wrap(of_model[model.name], MAP_COLUMNS)]
+    heads = [header + 0.2 * (line[0] == of_model[model.name][0]) for model, line in rows]
     with look():
         lengths = [(len(line), head) for (_, line), head in zip(rows, heads, strict=True)]
         figure, grid = sheet(lengths or [(1, 0)], MAP_HEIGHT, words, right=BAR_ROOM, **room)
@@ -113,7 +115,7 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
                 own = table[(table["condition"] == condition) & (table["model"] == model.name)]
                 _map(axes, own, model.name, named=condition == line[0])
                 title_panel(axes, titles[condition])
-            if line[0] == conditions[0]:
+            if line[0] == of_model[model.name][0]:
                 head_row(axes_of_row[0], model.title, head - 0.14)
         _colour_bar(figure, grid[0][-1])
         grid[-1][0].set_xlabel("Layer")

@@ -76,7 +76,7 @@ def write_report(
         ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
         ``licence`` and ``citation`` are shown too). Optional: ``title``, ``order``, ``config``, ``versions``,
         ``seeds`` and ``conditions`` (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``,
-        ``licence``, ``simulated``).
+        ``licence``, ``simulated``, ``note``).
     scores, layers, published
         The tables of the study.
     summaries

@@ -38,14 +38,11 @@ def choose_representations(
 ) -> pd.DataFrame:
     """Compare the representations of every condition and protocol: each model's own, controls aside.
 
-    They are what is there to be compared, so nothing is chosen among layers and no score is too high by
-    choice. ``scores`` and ``resamples`` are as for
+    Nothing is chosen among layers, so no score is too high by choice. ``scores`` and ``resamples`` are as for
     :func:`layerscope.statistics.layer_choice.choose_layers`.
 
-    Returns
-    -------
-    A row per representation, highest first, columns :data:`COLUMNS`; those without a score come last. The
-    answer stands in the first row of a condition and protocol.
+    Returns a row per representation, highest first, columns :data:`COLUMNS`; those without a score come
+    last. The answer stands in the first row of a condition and protocol.
     """
     own = scores[scores["layer"].isin([OFFICIAL, ""])]
     compared = list(comparisons(own, resamples, models))

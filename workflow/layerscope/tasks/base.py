@@ -113,13 +113,7 @@ class Task:
         return tuple(self.settings.model_fields)
 
     def settings_of(self, protocol: str, given: Mapping[str, Any]) -> Any:
-        """Settings of a protocol, checked, with its defaults.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such protocol, or a setting is wrong.
-        """
+        """Settings of a protocol with its defaults; a ConfigError if there is none, or a setting is wrong."""
         if protocol not in self.protocols:
             raise ConfigError(f"no {self.name} protocol {protocol!r}; there are {', '.join(self.protocols)}")
         kind: Any = self.settings.model_fields[protocol].annotation
