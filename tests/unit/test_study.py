@@ -364,10 +364,13 @@ def test_a_condition_overrides_single_filters(config: dict[str, Any]) -> None:
 
 
 def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
-    config["study"]["conditions"] = ["simulated_cell_types", "simulated_Rest"]
+    model, cells = "embedded_tahoe_x1_untrained_1", "simulated_differentiation"
+    config["study"] |= {
+        "conditions": ["simulated_cell_types", "simulated_Rest"],
+        "models": [model, "hvg_pca"],
+    }
     config["extraction"] = {"keep": "sums"}
     study = Study.read(config)
-    model, cells = "embedded_tahoe_x1_untrained_1", "simulated_differentiation"
     assert study.source_file("simulated_Rest") == "resources/simulated/perturbation.h5ad"
     assert study.source_file("cord_blood") == "resources/cord_blood_larry/GSE276896_adata_meta.h5ad"
     assert study.source_file("D1_Rest") == "resources/cd4_perturbseq_D1_Rest/slice.h5ad"

@@ -19,7 +19,7 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.settings import ExtractionSettings
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
+from layerscope.models.entries import Control, FoundationModel, ModelEntry, PlantedModel, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
 from layerscope.sources.settings import DatasetSource, OneFile, RemoteFile
 from layerscope.statistics.settings import ChoiceSettings
@@ -256,6 +256,8 @@ class _Configuration(Settings):
         assert not isinstance(entry, Control)
         if isinstance(entry, StoredModel):
             self._demand_stored(name, entry)
+            return
+        if isinstance(entry, PlantedModel):
             return
         demand_known(entry.family, FAMILIES, f"models: {trained}: family", "family")
         if isinstance(entry, FoundationModel) and entry.weights.pretrain:

@@ -170,8 +170,12 @@ def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
     """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
     run = f"{study.cells_of(condition)}/{model}"
     shards = study.extraction.shards
+    if study.is_stored(model):
+        return [f"import_embeddings/{run}"]
+    if study.is_planted(model):
+        return [f"plant_layers/{run}"]
     if not study.is_run(model):
-        return [f"{'import_embeddings' if study.is_stored(model) else 'compute_baseline'}/{run}"]
+        return [f"compute_baseline/{run}"]
     if study.keeps_sums(condition, model):
         return [f"sum_layers/{run}"]
     if shards == 1:

@@ -8,7 +8,7 @@ from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
 from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
-from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
+from layerscope.models.entries import Baseline, Control, FoundationModel, PlantedModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
 
@@ -46,7 +46,7 @@ class Study(Configuration):
         entry = self.models[model]
         return entry.of if isinstance(entry, Control) else model
 
-    def trained(self, model: str) -> FoundationModel | Baseline | StoredModel:
+    def trained(self, model: str) -> FoundationModel | Baseline | StoredModel | PlantedModel:
         """The entry of that model."""
         entry = self.models[self.trained_model(model)]
         assert not isinstance(entry, Control)
@@ -71,6 +71,10 @@ class Study(Configuration):
         """Whether a model's embeddings are the user's."""
         return isinstance(self.models[model], StoredModel)
 
+    def is_planted(self, model: str) -> bool:
+        """Whether a model's layers are made from the truth of simulated cells."""
+        return isinstance(self.models[model], PlantedModel)
+
     def has_layers(self, model: str) -> bool:
         """Whether a model has numbered layers: not a baseline, nor a single embedding of the user's."""
         return self.n_layers(model) > 0
@@ -90,17 +94,20 @@ class Study(Configuration):
         """Names of a model's layers in order; a baseline has ``official`` only."""
         if self.is_stored(model):
             return list(self.stored_layers(model, self.cells_of(self.study.conditions_of(model)[0])))
-        return self.foundation(model).layer_names if self.is_run(model) else layout.layer_names(0)
+        entry = self.trained(model)
+        has_layers = isinstance(entry, FoundationModel | PlantedModel)
+        return entry.layer_names if has_layers else layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
         if self.is_stored(model):
             return max((int(layer) for layer in self.layers(model) if layer.isdecimal()), default=0)
-        return self.foundation(model).layers if self.is_run(model) else 0
+        entry = self.trained(model)
+        return entry.layers if isinstance(entry, FoundationModel | PlantedModel) else 0
 
     def baselines(self) -> list[str]:
         """All baselines of the catalogue."""
-        return [name for name in self.models if not self.is_run(name) and not self.is_stored(name)]
+        return [name for name, entry in self.models.items() if isinstance(entry, Baseline)]
 
     def run_models(self) -> list[str]:
         """All models of the catalogue that are networks to run: foundation models and their controls."""
@@ -109,6 +116,17 @@ class Study(Configuration):
     def stored_models(self) -> list[str]:
         """All models of the catalogue whose embeddings are the user's."""
         return [name for name in self.models if self.is_stored(name)]
+
+    def planted_models(self) -> list[str]:
+        """All models of the catalogue whose layers are made from the truth of simulated cells."""
+        return [name for name in self.models if self.is_planted(name)]
+
+    def planting_options(self, model: str) -> list[str]:
+        """How these layers are made: the words of a command line."""
+        entry = self.models[model]
+        assert isinstance(entry, PlantedModel)
+        peak = ["--peak", str(entry.peak)] if entry.peak else []
+        return ["--layers", str(entry.layers), *peak, "--seed", str(entry.seed)]
 
     def pretrained_models(self, *families: str) -> list[str]:
         """Models that the workflow pretrains itself, of these families if any is named."""
@@ -415,6 +433,9 @@ class Study(Configuration):
         """
         if self.is_stored(model):
             return ""
+        if self.is_planted(model):
+            unknown = "planted layers need the truth, which simulated cells alone have"
+            return "" if self.is_simulated(condition) else unknown
         needing, taken = self._values_taken(model)
         values = "counts" if self.dataset(condition).values == "counts" else "log_normalised"
         if values not in taken:

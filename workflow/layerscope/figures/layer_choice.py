@@ -14,18 +14,20 @@ from layerscope.figures import wording
 from layerscope.figures.sheet import Words, sheet
 from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
 from layerscope.statistics.trust import decides
+from layerscope.statistics.verdict import ANSWER
 from layerscope.tables import depth, read_table
 
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
     *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
-    *("best_untrained_layer", "surest_layer", "layers_above_untrained", "recommendation"),
+    *("best_untrained_layer", "surest_layer", "layers_above_untrained"),
+    *("cheapest_layer", "cheapest_as_good_as_best", "better_layer", "layers_traded", *ANSWER),
 )
 TITLE = "Layers that cannot be told from the best one"
 CAPTION = (
     "One row a condition and model, one sign a layer, at its depth. Filled: in the 95% confidence set of the "
     "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set. Of "
-    "several protocols the one that recommends is shown."
+    "several protocols the one that decides is shown."
 )
 ROW_INCHES = 0.24
 SIGN: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}

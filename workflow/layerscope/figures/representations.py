@@ -17,10 +17,11 @@ from layerscope.figures.layer_words import common_remarks, missing_notes, subtit
 from layerscope.figures.levels import CEILING, CHANCE, level_entry, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import CURVES, GREY
+from layerscope.statistics.representation_verdict import ANSWER
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", "recommendation")
+TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 COLOUR = CURVES[0].colour

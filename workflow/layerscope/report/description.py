@@ -11,7 +11,7 @@ from layerscope.study import Study, stated
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
 # what a model's entry sets of how it is run
-MODEL_SETTINGS = {"family", "layers", "up_to", "control", "of", "seed", "pooling", "set", "settings"}
+MODEL_SETTINGS = {"family", "layers", "up_to", "control", "of", "seed", "peak", "pooling", "set", "settings"}
 
 
 def study_description(study: Study) -> dict[str, Any]:
