@@ -30,9 +30,8 @@ def extended(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Ch
         (tasks / "evenness" / name).write_text(text, encoding="utf-8")
     catalogue = tasks / "catalogue.py"
     text = catalogue.read_text(encoding="utf-8")
-    imported = "from layerscope.tasks.evenness.task import TASK as EVENNESS\n"
-    text = text.replace("from layerscope.tasks.perturbation", imported + "from layerscope.tasks.perturbation")
-    catalogue.write_text(text.replace("PERTURBATION,", "PERTURBATION, EVENNESS,"), encoding="utf-8")
+    text = text.replace('"perturbation",', '"perturbation", "evenness",')
+    catalogue.write_text(text, encoding="utf-8")
     checkout = Checkout(folder)
     study = STUDY["study"] | {"conditions": [*STUDY["study"]["conditions"], "even"]}
     conditions = {"even": {"cells_of": CELLS, "task": "evenness"}}

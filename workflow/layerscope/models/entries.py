@@ -36,13 +36,15 @@ class PretrainedHere(Settings):
 
     cells: Name
     """The condition on whose cells the model is pretrained."""
+    settings: dict[str, Option] = Field(default_factory=dict)
+    """Settings of `pretraining` for this model, over those of the study: `{steps: 200}`."""
 
 
 class Weights(Settings):
     """Where the weights of a foundation model come from: exactly one of the two."""
 
     pretrain: PretrainedHere | None = None
-    """`{cells: CONDITION}`: pretrained here on that condition's cells."""
+    """`{cells: CONDITION, settings: {steps: 200}}`: pretrained here on that condition's cells."""
     fetch: dict[Name, OneFile] | None = Field(default=None, min_length=1)
     """`{FILE: SOURCE, ...}`: the files of a release, each with its source."""
 

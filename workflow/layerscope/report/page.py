@@ -72,7 +72,7 @@ def write_report(
         ``models`` is needed (see :func:`layerscope.figures.models.read_models`; here ``trained_on``,
         ``licence`` and ``citation`` are shown too). Optional: ``title``, ``order``, ``config``, ``versions``,
         ``seeds`` and ``conditions`` (``title``, ``task``, ``dataset``, ``dataset_title``, ``citation``,
-        ``licence``, ``simulated``).
+        ``licence``, ``simulated``, ``note``).
     scores, layers, published
         The tables of the study.
     summaries
@@ -118,6 +118,7 @@ def write_report(
         answers=answered,
         representations=advised,
         representation_table=representation_grid(alone, settings, of_alone) if len(alone) else None,
+        notes={name: entry.get("note", "") for name, entry in (settings.get("conditions") or {}).items()},
         caution=caution([*answered, *advised]),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),

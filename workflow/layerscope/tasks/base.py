@@ -70,6 +70,8 @@ class Task:
     guarded
         By primary metric, another that must not be lost for it: a layer is better only where it is shown to
         be higher in either and lower in neither; higher in one and lower in the other is a trade-off.
+    units
+        What intervals are drawn over, in the plural: more of them narrow these.
     intervals
         By protocol, where the 95% intervals of its primary metrics come from.
     truth
@@ -92,6 +94,7 @@ class Task:
     ceiling_protocols: tuple[str, ...] = ()
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guarded: Mapping[str, str] = field(default_factory=dict)
+    units: str = "cells"
     intervals: Mapping[str, str] = field(default_factory=dict)
     truth: Mapping[str, str] = field(default_factory=dict)
 

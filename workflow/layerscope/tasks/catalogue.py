@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from layerscope.errors import ConfigError
 from layerscope.settings import suggest
 from layerscope.tasks.base import Task
-from layerscope.tasks.integration.task import TASK as INTEGRATION
-from layerscope.tasks.label.task import TASK as LABEL
-from layerscope.tasks.perturbation.task import TASK as PERTURBATION
-from layerscope.tasks.response.task import TASK as RESPONSE
-from layerscope.tasks.time.task import TASK as TIME
-from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-TASKS: Mapping[str, Task] = {
-    task.name: task for task in (TRAJECTORY, PERTURBATION, LABEL, INTEGRATION, RESPONSE, TIME)
-}
+NAMES = ("trajectory", "perturbation", "label", "integration", "response", "time")
+"""Each is the name of a task and of its room."""
+
+
+class _Tasks(Mapping[str, Task]):
+    """Tasks by name, imported when asked for: of hundreds of jobs that start each needs one of them."""
+
+    def __getitem__(self, name: str) -> Task:
+        if name not in NAMES:
+            raise KeyError(name)
+        task: Task = import_module(f"layerscope.tasks.{name}.task").TASK
+        return task
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+TASKS = _Tasks()
 if TYPE_CHECKING:
     TaskName = str
 else:
-    TaskName = Literal[tuple(TASKS)]
+    TaskName = Literal[NAMES]
 
 USUAL = "spearman"
 """Primary metric of a task that is not described here."""
@@ -55,3 +68,14 @@ def guard_of(task: str, metric: str) -> str:
 def interval_method(task: str, protocol: str) -> str:
     """Where the 95% intervals of a task's protocol come from; nothing if it is not described here."""
     return TASKS[task].intervals.get(protocol, "") if task in TASKS else ""
+
+
+def has_chance_of_zero(task: str, metric: str) -> bool:
+    """Whether a score of 0 is what chance gives; True where the metric is not described here."""
+    described = TASKS[task].metrics.get(metric) if task in TASKS else None
+    return described is None or described.zero_is_chance
+
+
+def units_of(task: str) -> str:
+    """What a task needs more of for narrower intervals, in the plural."""
+    return TASKS[task].units if task in TASKS else "cells"
