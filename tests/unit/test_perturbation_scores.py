@@ -1,14 +1,9 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from perturbation_cells import experiment, logged, score_matrix, write
 from scipy.stats import spearmanr
 
-import layerscope
 from layerscope.tasks.perturbation.differential_expression import differential_expression
 from layerscope.tasks.perturbation.pairs import Draws, Pairs, SameModule, of_all_pairs
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
@@ -129,13 +124,3 @@ def test_where_there_is_no_score_the_row_says_why(study, tmp_path, spoil, reason
         assert reason in rows.loc[metric, "reason"]
         assert np.isnan(rows.loc[metric, "estimate"])
         assert metric not in resamples
-
-
-def test_a_scoring_job_imports_little():
-    heavy = "{'scanpy', 'anndata', 'torch', 'sklearn', 'pydeseq2', 'scipy.stats', 'matplotlib'}"
-    code = f"import sys, layerscope.tasks.perturbation.job; print(sorted({heavy} & set(sys.modules)))"
-    package = Path(layerscope.__file__).parents[1]
-    process = subprocess.run(
-        [sys.executable, "-c", code], cwd=package, capture_output=True, text=True, check=True
-    )
-    assert process.stdout.strip() == "[]"

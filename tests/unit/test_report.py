@@ -94,13 +94,23 @@ def writer(folder):
 
 def test_every_condition_is_answered_first_and_by_the_model_that_scores_highest(example_page):
     page = example_page[0]
-    figures = page.text.index("Layers that cannot be told")
+    figures = page.text.index("Which layers may be the best")
     for row in LAYERS.to_dict("records"):
         assert page.text.index(row["sentence"]) < figures
     rest = LAYERS[LAYERS["condition"] == "D1_Stim48hr"]
     highest = rest.loc[rest["best_estimate"].idxmax(), "sentence"]
     sentence = re.search(r'<h3>D1 Stim48hr.*?class="say"[^>]*>(.*?)</p>', page.source, re.DOTALL).group(1)
     assert re.sub("<[^>]*>", "", sentence) == highest
+
+
+def test_what_cells_cannot_show_stands_beside_the_answer(study):
+    described = example.settings()["conditions"]
+    name = next(iter(described))
+    noted = described | {name: described[name] | {"note": "All cells are of <one> donor."}}
+    page = Page(study(conditions=noted))
+    answer = page.text[: page.text.index("What the words mean")]
+    assert "All cells are of <one> donor." in answer
+    assert page.text.count("All cells are of <one> donor.") == 2  # and in the table of the data
 
 
 def test_a_number_names_the_line_of_the_file_that_it_comes_from(example_page):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,27 @@ QUICK: dict[str, dict[str, Any]] = {
 STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
 NOTHING: Mapping[str, str] = {}
 RUNS = [(task, protocol) for task in TASKS for protocol in TASKS[task].protocols]
+
+
+# packages that take a second to start, and what a job that gets its settings from a rule does not need
+SLOW = ("torch", "scanpy", "anndata", "sklearn", "pydeseq2", "scipy.stats", "matplotlib", "yaml")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_scoring_job_imports_its_own_task_and_nothing_slow(task: str) -> None:
+    others = tuple(f"layerscope.tasks.{other}.task" for other in TASKS if other != task)
+    code = (
+        "import sys, score_layer; from layerscope.tasks.jobs import room_of, task_named; "
+        f"task_named({task!r}), room_of({task!r}); print([m for m in {SLOW + others} if m in sys.modules])"
+    )
+    job = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert job.stdout.strip() == "[]"
 
 
 def settings(task: str, protocol: str) -> str:

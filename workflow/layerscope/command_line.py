@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import gc
 import inspect
 import json
 import logging
@@ -16,11 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, TextIO, get_type_hints
 
-import yaml
 from cyclopts import App, CycloptsError, Parameter
 
 from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.files import final_name
+
+# until a script runs: what imports make stays, and to look for garbage in it again and again takes time
+GARBAGE = gc.get_threshold()
+gc.set_threshold(100_000)
 
 LONGEST_PATH = 1000
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
@@ -92,6 +96,8 @@ def run(main: Callable[[], None]) -> None:
     So does what the disk refuses: it is full, read-only, not permitted or broken. A warning, be it logged or
     given by a library, is one line that begins with :data:`WARNING`.
     """
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
     messages = logging.StreamHandler(sys.stderr)
     messages.setFormatter(_Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[messages])
@@ -183,12 +189,22 @@ def settings(text: str) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     try:
-        given = json.loads(content) if content.lstrip().startswith("{") else yaml.safe_load(content)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        given = json.loads(content) if content.lstrip().startswith("{") else _yaml(content)
+    except ValueError as error:
         raise ConfigError(f"{source}: not valid JSON or YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{source}: expected a mapping of settings, found {type(given).__name__}")
     return given
+
+
+def _yaml(text: str) -> Any:
+    """Parse YAML, a ValueError if it is none; the parser is imported here because rules pass JSON."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 SETTINGS = Annotated[

@@ -70,7 +70,9 @@ def shell_prefix(mirror):
     python = "" if in_conda else f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
     mirror = shlex.quote(mirror if isinstance(mirror, str) else as_json(mirror))
     package = shlex.quote(str(WORKFLOW))
-    exports = f"set -euo pipefail; export PYTHONPATH={package} LAYERSCOPE_MIRROR={mirror}; {python}"
+    # a variable that forbids bytecode makes each of hundreds of jobs compile the package anew
+    variables = f"PYTHONPATH={package} LAYERSCOPE_MIRROR={mirror} PYTHONDONTWRITEBYTECODE="
+    exports = f"set -euo pipefail; export {variables}; {python}"
     return exports.replace("{", "{{").replace("}", "}}")
 
 
@@ -83,6 +85,8 @@ def imported(file):
         if file in files or not file.is_file():
             continue
         files.add(file)
+        if file == PACKAGE / "tasks" / "catalogue.py":  # it imports them by name
+            waiting += (PACKAGE / "tasks").glob("*/task.py")
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
                 # these ask for one task alone: a task more must re-run no preparation and no other score
@@ -164,4 +168,5 @@ def as_json(settings):
 def described(*parts):
     """These parts of what figures and report say beside the tables."""
     description = study_description(study)
-    return as_json({part: description[part] for part in parts})
+    # unsorted: colours go by the place of a model in the study
+    return json.dumps({part: description[part] for part in parts})

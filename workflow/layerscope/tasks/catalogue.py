@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from layerscope.errors import ConfigError
 from layerscope.settings import suggest
 from layerscope.tasks.base import Task
-from layerscope.tasks.integration.task import TASK as INTEGRATION
-from layerscope.tasks.label.task import TASK as LABEL
-from layerscope.tasks.perturbation.task import TASK as PERTURBATION
-from layerscope.tasks.response.task import TASK as RESPONSE
-from layerscope.tasks.time.task import TASK as TIME
-from layerscope.tasks.trajectory.task import TASK as TRAJECTORY
 
-TASKS: Mapping[str, Task] = {
-    task.name: task for task in (TRAJECTORY, PERTURBATION, LABEL, INTEGRATION, RESPONSE, TIME)
-}
+NAMES = ("trajectory", "perturbation", "label", "integration", "response", "time")
+"""Each is the name of a task and of its room."""
+
+
+class _Tasks(Mapping[str, Task]):
+    """Tasks by name, imported when asked for: of hundreds of jobs that start each needs one of them."""
+
+    def __getitem__(self, name: str) -> Task:
+        if name not in NAMES:
+            raise KeyError(name)
+        task: Task = import_module(f"layerscope.tasks.{name}.task").TASK
+        return task
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+TASKS = _Tasks()
 if TYPE_CHECKING:
     TaskName = str
 else:
-    TaskName = Literal[tuple(TASKS)]
+    TaskName = Literal[NAMES]
 
 USUAL = "spearman"
 """Primary metric of a task that is not described here."""
