@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +26,29 @@ class Panel:
     models: tuple[str, ...]
 
 
-def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[Sequence[Panel]]:
+def arrange(
+    conditions: Sequence[str], models: Mapping[str, Model], run: Collection[tuple[str, str]] | None = None
+) -> list[Sequence[Panel]]:
     """Lay out panels in rows: those of a group of models together, wrapped at a fixed number of columns.
 
-    A model with controls stands alone while the panels are few; else a panel has up to three models.
+    A model with controls stands alone while the panels are few; else a panel has up to three models. Pairs of
+    condition and model that are not ``run`` get no panel.
     """
     names = [model.name for model in models.values() if model.kind == "foundation"]
     alone = any(model.kind == "control" for model in models.values())
     alone = alone and len(conditions) * len(names) <= MAX_PANELS
     groups = [tuple(group) for group in wrap(names, 1 if alone else MAX_CURVES)] or [()]
+    panels = [
+        [
+            Panel(condition, group)
+            for condition in conditions
+            if not group or run is None or any((condition, name) in run for name in group)
+        ]
+        for group in groups
+    ]
     if len(conditions) == 1:
-        return wrap([Panel(conditions[0], group) for group in groups])
-    return [row for group in groups for row in wrap([Panel(name, group) for name in conditions])]
+        return wrap([panel for of_group in panels for panel in of_group])
+    return [row for of_group in panels for row in wrap(of_group)]
 
 
 @dataclass(frozen=True, kw_only=True)
