@@ -23,7 +23,7 @@ SENTENCES: Mapping[str, str] = {
     "no_difference_shown": "{use} scores highest, {score}; {alike} may be as good.",
     "no_difference_shown untested": "{use} scores highest, {score}; whether it beats the rest is not tested.",
     "no_difference_shown alone": "{use} is the only representation with a score, {score}.",
-    "trade_off": "{best} has the highest {metric}, but less {other} than {higher}: choose by what matters more.",
+    "trade_off": "{best} has the highest {metric}, but less {other} than {higher}: you decide.",
     "no_signal": "The highest score, {score}, could be chance: use none of these for this question.",
     "not_scored": "No representation has a score here, so none can be named.",
 }
