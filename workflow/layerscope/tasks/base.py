@@ -42,7 +42,7 @@ class Task:
     title
         Headline of its figure.
     keeps
-        What a good layer keeps: completes "no layer is shown to keep ...".
+        What a good layer keeps: completes "Which layer keeps ...?".
     settings
         Settings of each protocol that there is, a field for each.
     metrics
