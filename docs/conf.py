@@ -8,12 +8,13 @@ from sphinx.application import Sphinx
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 import layerscope
+from layerscope.program import APP
 
 project = "layerscope"
 author = "The layerscope authors"
 version = release = layerscope.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cyclopts.sphinx_ext"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 include_patterns = [
     "README.md",
     "CHANGELOG.md",
@@ -30,6 +31,8 @@ autodoc_mock_imports = ["torch"]  # three seconds, and no docstring needs it
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
+
+smartquotes = False
 
 html_theme = "furo"
 html_title = f"layerscope {release}"
@@ -77,14 +80,17 @@ CONTENTS = {
 """The pages in the order of the sidebar; one that is left out is an error."""
 
 
-def with_contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """Give the first page the sidebar, which GitHub would show as text."""
+def completed(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add what GitHub would not show: to the first page the sidebar, to that of the command every option."""
     if page == root_doc:
         for heading, pages in CONTENTS.items():
             listed = "\n".join(f"/{name}" for name in pages)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {heading}\n\n{listed}\n```\n"
+    if page == "docs/reference/command":
+        _, *verbs = APP.generate_docs(heading_level=2).split("\n### ")
+        source[0] += "".join(f"\n### {verb}" for verb in verbs)
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.connect("source-read", with_contents)
+    app.connect("source-read", completed)

@@ -10,6 +10,7 @@ import label_cells
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import choose_layers
 import layerscope as ls
@@ -100,9 +101,7 @@ def test_embeddings_without_layers_are_compared_with_each_other(
 def test_it_can_be_plotted(keys: list[str], tmp_path: Path) -> None:
     figure = ls.recommend(scored(*keys)).plot()
     figure.savefig(tmp_path / "figure.png")
-    assert any("X_scVI" in text.get_text() for axes in figure.axes for text in axes.texts) or any(
-        "X_scVI" in text.get_text() for axes in figure.axes for text in axes.get_yticklabels()
-    )
+    assert any("X_scVI" in text.get_text() for text in figure.findobj(Text))
 
 
 def test_what_is_plotted_must_be_there(layered: ls.Scores) -> None:

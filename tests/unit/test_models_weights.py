@@ -2,7 +2,10 @@
 
 import collections
 import datetime
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -79,3 +82,15 @@ def test_weights_in_half_precision_are_taken_as_float32():
     held = {"weight": torch.ones(3, 2, dtype=torch.bfloat16), "bias": torch.zeros(3)}
     load_strictly(module, held, ignored=(), path="model.safetensors")
     assert module.weight.dtype == torch.float32
+
+
+def test_a_network_is_built_without_the_compiler_of_torch() -> None:
+    code = (
+        "import sys, torch; from pathlib import Path; from layerscope.models.weights import load_network; "
+        "sizes, tensors = (2, 3), {'weight': torch.ones(2, 3)}; "
+        "load_network(lambda sizes: torch.nn.Embedding(*sizes), sizes, tensors, Path('x'), ()); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (process.returncode, process.stdout.strip()) == (0, "False"), process.stderr

@@ -94,7 +94,7 @@ def writer(folder):
 
 def test_every_condition_is_answered_first_and_by_the_model_that_scores_highest(example_page):
     page = example_page[0]
-    figures = page.text.index("Layers that cannot be told")
+    figures = page.text.index("Which layers may be the best")
     for row in LAYERS.to_dict("records"):
         assert page.text.index(row["sentence"]) < figures
     rest = LAYERS[LAYERS["condition"] == "D1_Stim48hr"]

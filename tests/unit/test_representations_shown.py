@@ -58,7 +58,7 @@ def drawn(files: dict[str, Path], settings: dict[str, Any] = SETTINGS, **options
 def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables):
     files = tables.write()
     svg = drawn(files, representations_path=files["representations"])
-    assert all(words in svg for words in ("cannot be told from the best", ">0.70<", ">scVI<", "marrow"))
+    assert all(words in svg for words in ("may be the best", ">0.70<", ">scVI<", "marrow"))
     assert svg.index(">marrow<") < svg.index(">Blood<")
     assert "Depth" not in svg
     assert "control: untrained weights" in svg
@@ -68,7 +68,7 @@ def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(
     study = Tables(tmp_path).add("hvg_pca", 0.6, protocol="paper").add("scvi", 0.7, protocol="paper")
     svg = drawn(study.write(), protocol="paper")
     assert ">0.70<" in svg
-    assert "cannot be told from" not in svg
+    assert "may be the best" not in svg
 
 
 def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
@@ -78,7 +78,7 @@ def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
     files = tables.write(settings)
     svg = drawn(files, settings, representations_path=files["representations"])
     assert "How well each layer" in svg
-    assert "scvi 0.70" in svg
+    assert ">scvi<" in svg
 
 
 def page_of(files: dict[str, Path], settings: dict[str, Any] = SETTINGS) -> str:

@@ -16,6 +16,7 @@ import yaml
 from scipy import sparse
 from workflow_study import ROOT, Checkout
 
+from layerscope import __version__
 from layerscope.program import main
 
 PLACES = ("*.md", "docs/**/*.md", "config/*.md", "results/*.md")
@@ -139,3 +140,12 @@ def test_the_door_of_the_workflow(checkout: Checkout) -> None:
     jobs = checkout.jobs(*planned)
     assert jobs["prepare_cells"] == 1 and jobs["extract_layers"] == 1
     assert checkout.jobs(*one_layer)["export_layer"] == 1
+
+
+def test_the_version_stands_in_one_place_and_its_citation_agrees() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (latest, date), *_ = re.findall(
+        r"^## ([\d.]+) \((.+)\)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert cited["version"] == latest == __version__
+    assert cited["date-released"] == date

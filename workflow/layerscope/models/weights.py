@@ -14,6 +14,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from layerscope.errors import ModelError
@@ -232,6 +233,15 @@ def as_they_are(name: str) -> Sequence[str]:
     return (name,)
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Weights of the meta device are not drawn: torch would import its compiler for that, in two seconds."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is nn.init.normal_:
+            return kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
 def load_network(
     network: Callable[[Config], Network],
     config: Config,
@@ -242,7 +252,7 @@ def load_network(
     stated_in: str = "the configuration",
 ) -> Network:
     """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NothingDrawn():
         module = network(config)
     load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as, stated_in=stated_in)
     return module
