@@ -1,6 +1,7 @@
 # make run   - install what is pinned into .venv and run the study of config/config.yaml
 # make run ARGS="--configfile config/paper.yaml -n"   - pass arguments on to snakemake
 # make test  - install likewise and run all tests
+# make docs  - build the documentation as a site in build/site
 # make portability  - run the unit tests and the study as on other kinds of processors, and compare the tables
 # make gpu-check  - on a machine with a GPU: golden states, speed, memory, shared use, in under eight minutes
 # make rehearsal  - run the paper's configuration, download to report, against servers on 127.0.0.1 (needs nginx)
@@ -14,7 +15,7 @@ INSTALLED := .venv/installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test portability gpu-check rehearsal rehearsal-slice test-slurm check clean-results
+.PHONY: run test docs portability gpu-check rehearsal rehearsal-slice test-slurm check clean-results
 
 run: $(INSTALLED)
 	snakemake --quiet reason --cores $(CORES) $(ARGS)
@@ -23,6 +24,10 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile tests/unit $(ARGS)
 	pytest tests/workflow $(ARGS)
+
+# broken links are errors
+docs: $(INSTALLED)
+	sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/site $(ARGS)
 
 # the unit tests, and the embedded study's tables, as processors with fewer instructions compute them
 portability: $(INSTALLED)

@@ -22,6 +22,7 @@ from layerscope.configuration import Configuration
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
 from layouts import write_gse276896
+from scanpy_cells import pbmc68k
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -35,7 +36,7 @@ def test_scaled_and_logged_matrices_are_told_and_recovery_proposed(tmp_path):
     assert "recover_counts: {total: total_counts, per: 10000, logged: true}" in said
     assert "species by their names: human" in said
     assert next(line for line in said.splitlines() if "Timepoint" in line).endswith("[time?]")
-    assert "hellinger_svd: no: it needs raw counts (Counts can be recovered" in said
+    assert "hellinger_svd: yes" in said
     assert "tahoe_x1: yes, with `gene_names: hgnc` in the dataset" in said
 
 
@@ -276,3 +277,11 @@ def test_the_proposed_entry_prepares_real_files(tmp_path, name, n_cells, species
     prepare([source], entry, "mine", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
     about = read_provenance(tmp_path / "cells.h5ad")
     assert (about["n_cells"], about["organism"]) == (n_cells, species)
+
+
+def test_rounded_values_are_said_to_be_so_and_old_tables_of_embeddings_are_no_obstacle():
+    said = check(pbmc68k(), FAMILIES)
+    assert "from raw.X, though its values were rounded to 3 decimals" in said
+    assert "recover_counts: {total: n_counts, per: 10000, logged: true, decimals: 3}" in said
+    assert "label: possible (bulk_labels, no donor or batch to test across)" in said
+    assert "X_pca: as anndata wrote it before 0.7" in said

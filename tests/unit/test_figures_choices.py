@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from layerscope.errors import DataError
-from layerscope.figures.curves import Choices, curve, layer_choices
+from layerscope.figures.curves import Choices, layer_choices
 from layerscope.figures.layer_choice import draw_layer_choice
-from layerscope.figures.layer_figure import draw_scores
+from layerscope.figures.layer_figure import scores_figure
 from layerscope.figures.published import draw_published
 from layerscope.tables import write_scores, write_table
 
@@ -19,20 +19,25 @@ def saved(folder, table):
     return folder / "table.tsv"
 
 
+def judged(table, verdict, use):
+    """The choices with this verdict and what it says to use."""
+    return table.assign(verdict=verdict, use=use)
+
+
 @pytest.fixture
 def both_protocols(tmp_path):
-    """Protocol strict was run for the trajectory as well, and chose layer 02 of every model."""
+    """Protocol strict was run for the trajectory as well, and says to use layer 02 of every model."""
     strict = example.layers().query("condition == @SIMULATED")
-    strict = strict.assign(protocol="strict", best_layer="02", confidence_set="02,03")
-    return saved(tmp_path, pd.concat([example.layers(), strict]))
+    strict = judged(strict.assign(protocol="strict"), "use_layer", "02")
+    return saved(tmp_path, pd.concat([judged(example.layers(), "final_will_do", "12"), strict]))
 
 
-def test_every_condition_and_model_has_a_row_of_layers(tmp_path):
-    layers = saved(tmp_path, example.layers())
+def test_every_condition_and_model_has_a_row_of_layers_with_its_verdict(tmp_path):
+    layers = saved(tmp_path, judged(example.layers(), "prefer_baseline", "hvg_pca"))
     draw_layer_choice(layers, [tmp_path / "choice.svg"], settings=example.settings())
     svg = (tmp_path / "choice.svg").read_text()
     assert svg.count(">scfoundation<") == svg.count(">tahoe_x1_1b<") == 4
-    assert "best 7 of 24; layers 1-7, 9" in svg
+    assert svg.count(">prefer baseline: hvg_pca<") == 8
     assert f"Simulated cells, not an experiment: {SIMULATED}." in svg
 
 
@@ -41,36 +46,53 @@ def test_every_condition_and_model_has_a_row_of_layers(tmp_path):
 )
 def test_what_has_no_layers_to_choose_from_says_why(tmp_path, n_rows, words):
     table = example.layers().head(n_rows).assign(best_layer="", confidence_set="", reason="needs raw counts")
-    draw_layer_choice(saved(tmp_path, table), [tmp_path / "choice.svg"], settings={})
+    draw_layer_choice(saved(tmp_path, table), [tmp_path / "choice.svg"], settings=example.settings())
     assert words in (tmp_path / "choice.svg").read_text()
 
 
-def test_layers_that_are_worse_than_the_best_get_open_signs(tmp_path):
-    layers = saved(tmp_path, example.layers())
+@pytest.mark.parametrize(
+    ("verdict", "use", "marked"),
+    [
+        ("use_layer", "04", "04"),
+        ("prefer_official", "official", "official"),
+        ("prefer_baseline", "hvg_pca", "hvg_pca"),
+        ("final_will_do", "12", ""),
+        ("no_difference_shown", "", ""),
+        ("no_signal", "", ""),
+    ],
+)
+def test_only_what_is_shown_to_be_better_is_marked(tmp_path, verdict, use, marked):
+    layers = saved(tmp_path, judged(example.layers(), verdict, use))
     choices = layer_choices(layers, task="trajectory", protocol="paper")
     assert choices.metrics == {SIMULATED: "spearman"}
-    assert choices.chosen[SIMULATED, "scfoundation"].alike == {f"{k:02d}" for k in range(5, 13)}
+    assert choices.use[SIMULATED, "scfoundation"] == marked
+    write_scores(tmp_path / "scores.tsv", example.scores())
+    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
+    figure, _, caption = scores_figure(tmp_path / "scores.tsv", layers_path=layers, **options)
+    first = figure.axes[0]
+    filled = [
+        line for line in first.lines if line.get_markersize() >= 7 and line.get_markerfacecolor() != "white"
+    ]
+    assert len(filled) == bool(marked)
+    assert ("A filled sign is what to use" in caption) == bool(marked)
+    assert ("No sign is filled" in caption) == (not marked)
+
+
+def test_without_the_table_of_choices_nothing_is_said_of_what_to_use(tmp_path):
+    write_scores(tmp_path / "scores.tsv", example.scores())
+    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
+    assert "filled" not in scores_figure(tmp_path / "scores.tsv", **options)[2]
+    layers = saved(tmp_path, example.layers())
     assert layer_choices(layers, task="trajectory", protocol="strict") == Choices()
-    write_scores(tmp_path / "scores.tsv", example.scores())
-    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
-    for name, path in (("with", layers), ("without", None)):
-        draw_scores(tmp_path / "scores.tsv", [tmp_path / f"{name}.svg"], layers_path=path, **options)
-    assert "open sign" in (tmp_path / "with.svg").read_text()
-    assert "open sign" not in (tmp_path / "without.svg").read_text()
 
 
-def test_the_ring_is_that_of_protocol_strict_in_the_figures_of_all_protocols(both_protocols, tmp_path):
+def test_the_mark_is_that_of_protocol_strict_in_the_figures_of_all_protocols(both_protocols, tmp_path):
     choices = layer_choices(both_protocols, task="trajectory", protocol="paper")
-    choice = choices.chosen[SIMULATED, "scfoundation"]
-    assert (choice.protocol, choice.best, choice.alike) == ("strict", "02", {"02", "03"})
-    rows = pd.DataFrame([vars(row) for row in example.scores()])
-    points = curve(rows, SIMULATED, "scfoundation", choice)
-    assert points.layers[points.best()] == "02"
-    assert curve(rows, SIMULATED, "scfoundation").best() != points.best()
+    assert choices.use[SIMULATED, "scfoundation"] == "02"
     write_scores(tmp_path / "scores.tsv", example.scores())
     options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
-    draw_scores(tmp_path / "scores.tsv", [tmp_path / "f.svg"], layers_path=both_protocols, **options)
-    assert ">best layer by protocol strict<" in (tmp_path / "f.svg").read_text()
+    caption = scores_figure(tmp_path / "scores.tsv", layers_path=both_protocols, **options)[2]
+    assert "than all layers where it is none, by protocol strict." in caption
 
 
 def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, tmp_path):
@@ -78,7 +100,7 @@ def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, 
     svg = (tmp_path / "choice.svg").read_text()
     assert svg.count("scfoundation (strict)") == 1
     assert svg.count("scfoundation (paper)") == 3
-    assert svg.count("best 2 of") == 2
+    assert svg.count(">use layer: layer 2<") == 2
 
 
 def test_the_paper_is_drawn_beside_what_was_reproduced_and_counted(tmp_path):

@@ -41,16 +41,6 @@ def test_a_missing_score_is_a_gap_and_never_a_zero(rows):
 def test_a_number_beside_a_status_that_is_not_ok_is_not_drawn(rows):
     doubtful = rows.assign(status="undefined")
     assert np.isnan(curve(doubtful, "D1_Stim48hr", "tahoe_x1_1b").estimate).all()
-    assert curve(doubtful, "D1_Stim48hr", "tahoe_x1_1b").best() is None
-
-
-def test_the_best_layer_is_a_block_even_if_official_scores_higher(rows):
-    official = (rows["layer"] == "official") | (rows["layer"] == "00")
-    higher = rows.assign(estimate=rows["estimate"].where(~official, 0.99))
-    points = curve(higher, "D1_Stim48hr", "scfoundation")
-    best = points.best()
-    assert points.layers[best] == "12"
-    assert points.estimate[best] == max(points.estimate[points.numbered])
 
 
 def test_layers_stand_at_their_depth_with_input_before_and_official_after(rows):

@@ -1,30 +1,64 @@
-"""Labels do not collide, figures are the same bytes each time, and bad outputs are refused."""
+"""A model looks the same everywhere, a figure fits a sheet of paper, and its bytes are the same each time."""
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from layerscope.errors import ConfigError
-from layerscope.figures.sheet import Words, legend_columns, sheet
-from layerscope.figures.style import look, save, spread
+from layerscope.figures.models import read_models
+from layerscope.figures.sheet import WIDTH, Words, legend_columns, sheet
+from layerscope.figures.style import look, save, styles
 
-positions = st.lists(st.floats(-1, 1, allow_nan=False, width=32), min_size=1, max_size=8)
+
+def study(*foundation):
+    """Models of a study: these, each with an untrained twin, and two baselines."""
+    models = {name: {"kind": "foundation", "layers": 4} for name in foundation}
+    models |= {
+        f"{name}_twin": {"kind": "control", "control": "untrained", "of": name, "layers": 4}
+        for name in foundation
+    }
+    return read_models({"models": models | {name: {"kind": "baseline"} for name in ("hvg_pca", "qc_only")}})
 
 
-@given(positions, st.floats(0.01, 0.5))
-def test_labels_stand_apart_in_their_order_and_around_their_mean(wanted, gap):
-    placed = spread(wanted, gap)
-    order = np.argsort(wanted, kind="stable")
-    assert (np.diff(placed[order]) >= gap - 1e-9).all()
-    assert placed.mean() == pytest.approx(np.mean(wanted), abs=1e-9)
+def test_a_model_more_changes_the_look_of_no_other():
+    before, after = styles(study("b", "c")), styles(study("b", "c", "a"))
+    assert {name: after[name] for name in before} == before
+    assert after["a"] not in before.values()
+
+
+def test_every_model_looks_different_in_colour_and_in_grey():
+    names = [f"model_{number}" for number in range(28)]
+    looks = styles(study(*names))
+    assert len({looks[name] for name in names}) == len(names)
+    assert len({(looks[name].marker, looks[name].dashes) for name in names}) == len(names)
+    assert len({(looks[name].marker, looks[name].colour) for name in names}) == len(names)
+
+
+def test_controls_are_grey_with_the_sign_of_their_model_and_baselines_are_grey():
+    looks = styles(study("a", "b"))
+    for name in ("a", "b"):
+        assert looks[f"{name}_twin"].marker == looks[name].marker
+        assert looks[f"{name}_twin"].dashes != looks[name].dashes
+    for name in ("a_twin", "hvg_pca", "qc_only"):
+        red, green, blue = to_rgb(looks[name].colour)
+        assert red == green == blue
+
+
+@pytest.mark.parametrize(("n_columns", "most"), [(1, 4.4), (2, 4.4), (3, 2.4), (4, 1.8)])
+def test_a_figure_is_as_wide_as_a_sheet_whatever_its_columns(n_columns, most):
+    figure, grid = sheet([(n_columns, 0.3), (1, 0.3)], 1.0, Words(title="long " * 60))
+    assert figure.get_figwidth() == WIDTH <= 7.17, "A4 between margins of 14 mm"
+    assert [len(line) for line in grid] == [n_columns, 1]
+    boxes = [axes.get_position() for line in grid for axes in line]
+    assert max(box.x1 for box in boxes) <= 1
+    assert max(box.width for box in boxes) * WIDTH <= most
+    assert grid[0][0].get_position().y0 > grid[1][0].get_position().y1
 
 
 def test_a_figure_is_the_same_bytes_each_time_and_carries_its_caption(tmp_path):
     for attempt in ("first", "second"):
         with look():
-            figure, grid = sheet(1, 1, (2, 1), Words(title="A title", notes=["A note"]))
+            figure, grid = sheet([(1, 0.3)], 1, Words(title="A title", notes=["A note"]))
             grid[0][0].fill_between([0, 1], [0, 1], hatch="//")
             outputs = [tmp_path / attempt / f"figure.{kind}" for kind in ("svg", "png", "pdf")]
             save(figure, outputs, title="A title", caption="What <it> shows", table=tmp_path / "scores.tsv")

@@ -16,8 +16,7 @@ from layerscope.statistics.choice import Difference
 from layerscope.statistics.evidence import Model
 from layerscope.statistics.guard import weigh
 from layerscope.statistics.layer_choice import StudyChoice, choose_layers
-from layerscope.statistics.representations import choose_representations, compared_representations
-from layerscope.statistics.verdict import verdict, verdict_on_representations
+from layerscope.statistics.representations import choose_representations
 from layerscope.tables import Score
 from layerscope.tasks.catalogue import TASKS, guard_of, primary_metrics
 
@@ -82,25 +81,23 @@ def simulated(scores: Mapping[tuple[str, str], Sequence[float]]) -> tuple[pd.Dat
 
 
 @pytest.mark.parametrize(
-    ("biology", "mixing", "word", "named"),
+    ("biology", "mixing", "word", "use"),
     [
-        ([0.9, 0.9, 0.9], [0.9, 0.5, 0.5], "use_layer", "layer 01"),
-        ([0.95, 0.7, 0.7], [0.5, 0.5, 0.5], "use_layer", "layer 01"),
-        ([0.6, 0.9, 0.9], [0.9, 0.5, 0.5], "trade_off", "layer 01 is higher"),
-        ([0.95, 0.7, 0.7], [0.2, 0.5, 0.5], "trade_off", "layer 01 is higher"),
-        ([0.6, 0.9, 0.9], [0.9, 0.9, 0.5], "use_layer", "layer 02"),
-        ([0.5, 0.5, 0.9], [0.5, 0.5, 0.9], "final_will_do", "no layer"),
-        ([0.9, 0.9, 0.9], [0.5, 0.51, 0.5], "no_difference_shown", "no layer"),
+        ([0.9, 0.9, 0.9], [0.9, 0.5, 0.5], "use_layer", "01"),
+        ([0.95, 0.7, 0.7], [0.5, 0.5, 0.5], "use_layer", "01"),
+        ([0.6, 0.9, 0.9], [0.9, 0.5, 0.5], "trade_off", ""),
+        ([0.95, 0.7, 0.7], [0.2, 0.5, 0.5], "trade_off", ""),
+        ([0.6, 0.9, 0.9], [0.9, 0.9, 0.5], "use_layer", "02"),
+        ([0.5, 0.5, 0.9], [0.5, 0.5, 0.9], "final_will_do", "03"),
+        ([0.9, 0.9, 0.9], [0.5, 0.51, 0.5], "no_difference_shown", "03"),
         ([0.3, 0.3, 0.3], [1.0, 1.0, 0.5], "no_signal", ""),
     ],
 )
 def test_a_layer_is_better_only_at_no_loss_of_the_other(
-    biology: list[float], mixing: list[float], word: str, named: str
+    biology: list[float], mixing: list[float], word: str, use: str
 ) -> None:
-    made = chosen(biology, mixing)
-    assert verdict(made.choices[0]) == word
-    assert named in made.layers.iloc[0]["recommendation"]
-    assert made.layers.iloc[0]["guard_metric"] == "mixing"
+    row = chosen(biology, mixing).layers.iloc[0]
+    assert (row["verdict"], row["use"], row["guard_metric"]) == (word, use, "mixing")
 
 
 @pytest.mark.parametrize(
@@ -114,28 +111,27 @@ def test_a_layer_is_better_only_at_no_loss_of_the_other(
 )
 def test_a_baseline_is_preferred_only_at_no_loss_of_the_other(pca: tuple[float, float], word: str) -> None:
     made = chosen([0.5, 0.5, 0.85], [0.3, 0.3, 0.5], pca)
-    assert verdict(made.choices[0]) == word
+    assert made.layers.iloc[0]["verdict"] == word
 
 
 @pytest.mark.parametrize(
-    ("scores", "word", "named"),
+    ("scores", "word", "use"),
     [
-        ({"one": (0.9, 0.2), "two": (0.9, 0.8), "three": (0.5, 0.3)}, "use_layer", "use two"),
-        ({"one": (0.95, 0.2), "two": (0.8, 0.8)}, "trade_off", "mixing has two"),
-        ({"one": (0.95, 0.8), "two": (0.8, 0.8)}, "use_layer", "use one"),
-        ({"one": (0.95, 0.5), "two": (0.3, 0.9)}, "use_layer", "use one"),  # chance is 0.3
-        ({"one": (0.9, 0.5), "two": (0.9, 0.5)}, "no_difference_shown", "cannot be told"),
+        ({"one": (0.9, 0.2), "two": (0.9, 0.8), "three": (0.5, 0.3)}, "use_layer", "two"),
+        ({"one": (0.95, 0.2), "two": (0.8, 0.8)}, "trade_off", ""),
+        ({"one": (0.95, 0.8), "two": (0.8, 0.8)}, "use_layer", "one"),
+        ({"one": (0.95, 0.5), "two": (0.3, 0.9)}, "use_layer", "one"),  # chance is 0.3
+        ({"one": (0.9, 0.5), "two": (0.9, 0.5)}, "no_difference_shown", "one"),
         ({"one": (0.3, 0.9), "two": (0.3, 0.2)}, "no_signal", ""),
     ],
 )
 def test_of_representations_one_is_better_only_at_no_loss_of_the_other(
-    scores: dict[str, tuple[float, float]], word: str, named: str
+    scores: dict[str, tuple[float, float]], word: str, use: str
 ) -> None:
     table, resamples = simulated({(name, "official"): pair for name, pair in scores.items()})
     models = {name: Model(name, "baseline", 0) for name in scores}
-    compared = [one for _, one in compared_representations(table, resamples, models)]
-    assert [verdict_on_representations(one) for one in compared] == [word]
-    assert named in choose_representations(table, resamples, models)["recommendation"].iloc[0]
+    row = choose_representations(table, resamples, models).iloc[0]
+    assert (row["verdict"], row["use"]) == (word, use)
 
 
 def test_tasks_without_a_second_metric_have_no_guard() -> None:

@@ -11,7 +11,7 @@ import torch
 from family_examples import EXAMPLES, Study, study_of
 from model_examples import SCFOUNDATION, load_scfoundation, load_tensors, save_tensors
 
-from layerscope.errors import LayerscopeError, ModelError
+from layerscope.errors import ConfigError, LayerscopeError, ModelError
 from layerscope.extraction.embeddings_file import read_provenance
 from layerscope.models.integrity import demand_finite
 from layerscope.sources.manifest import sha256, write_manifest
@@ -71,7 +71,9 @@ def test_a_file_that_is_no_longer_the_fetched_one_does_not_run(study, place):
 
 def test_a_file_with_a_known_checksum_needs_no_manifest(study):
     known = {name: file["sha256"] for name, file in read_files(study).items()}
-    study.extract("known.h5ad", sha256={**known, "absent.bin": "0" * 64})
+    study.extract("known.h5ad", sha256=known)
+    with pytest.raises(ConfigError, match=r"absent\.bin"):
+        study.extract("misspelt.h5ad", sha256={**known, "absent.bin": "0" * 64})
     name = next(iter(known))
     flip_a_byte(study.weights / name, -1)
     with pytest.raises(ModelError, match="SHA-256"):

@@ -1,4 +1,4 @@
-"""The layer to use, and the sentence that says so, follow from paired scores."""
+"""The layer to use, and what qualifies it, follow from paired scores."""
 
 from dataclasses import replace
 
@@ -66,9 +66,6 @@ class Study:
         (row,) = self.choose().layers.to_dict("records")
         return row
 
-    def words(self):
-        return self.row()["recommendation"]
-
     def write(self, *conditions):
         """Write the tables of the choice, for conditions in this order; read them."""
         self.choose()
@@ -96,10 +93,8 @@ def test_the_best_layer_is_found_and_compared(study):
     assert (row["best_untrained"], row["best_untrained_layer"]) == ("big_untrained_1", "01")
     assert row["best_untrained_estimate"] == 0.35
     assert row["untrained_same_layer_estimate"] == 0.1
-    assert row["recommendation"].startswith(
-        "For blood, use layer 02 of 4 (33% depth) of big: it scores 0.70 (95% interval 0.66 to 0.74), "
-        "+0.200 (95% interval 0.183 to 0.217) against the final layer; layer 03 cannot be told from"
-    )
+    assert (row["verdict"], row["use"]) == ("use_layer", "02")
+    assert "layer 02: it beats the final layer by 0.20 (0.18 to 0.22)" in row["sentence"]
 
 
 def test_the_gains_interval_is_paired_and_holds_for_all_layers(study):
@@ -118,7 +113,7 @@ def test_a_claim_is_made_for_the_layer_that_carries_it(tmp_path):
     row = study.row()
     assert (row["best_layer"], row["surest_layer"]) == ("02", "03")
     assert row["surest_p_family"] < 0.01 < 0.05 < row["gain_p_family"]
-    assert "layer 03 of 4 (67% depth) of big is better" in row["recommendation"]
+    assert (row["verdict"], row["use"]) == ("use_layer", "03")
 
 
 def test_without_any_layer_above_the_final_one_nothing_is_claimed(study):
@@ -126,17 +121,17 @@ def test_without_any_layer_above_the_final_one_nothing_is_claimed(study):
     assert (row["best_layer"], row["surest_layer"]) == ("04", "")
     assert (row["gain"], row["gain_p"], row["surest_p"]) == (0, 1, 1)
     assert row["layers_below_final"] == "01,02,03"
-    assert "use the final layer of big" in row["recommendation"]
+    assert (row["verdict"], row["use"]) == ("final_will_do", "04")
 
 
-def test_a_gain_that_other_conditions_make_doubtful_is_not_called_indistinguishable(study):
+def test_a_gain_that_other_conditions_make_doubtful_is_not_recommended(study):
     curve = {"01": 0.3, "02": 0.502, "03": 0.4, "04": 0.485}
-    study.add("big", curve)
-    assert "use layer 02" in study.words()
+    assert study.add("big", curve).row()["verdict"] == "use_layer"
     for number in range(40):
         study.add("big", dict.fromkeys(curve, 0.3), condition=f"other{number}")
-    words = study.choose().layers.set_index("condition").loc["blood", "recommendation"]
-    assert "could be chance among all" in words
+    row = study.choose().layers.set_index("condition").loc["blood"]
+    assert row["gain_p"] < 0.05 < row["gain_p_family"]
+    assert row["verdict"] == "final_will_do"
 
 
 def test_layers_are_compared_with_the_mean_of_untrained_seeds_at_the_same_layer(study):
@@ -159,13 +154,16 @@ def test_the_choice_is_tried_out_on_halves(study):
     assert abs(row["optimism"]) < 0.002
 
 
-def test_a_choice_that_brings_nothing_on_other_data_is_called_that(study):
-    study.add("big", CURVE | {"04": 0.6}, half_error=0.0)
+def test_a_choice_that_brings_nothing_on_other_data_is_not_sure(study):
+    study.add("big", CURVE | {"04": 0.6}, half_error=0.0, protocol="strict")
+    assert study.row()["sure"] == "yes"
     path = next(path for path in study.paths if path.name == "layer_04.npz")
     stored = read_resamples(path)
     moved = {"spearman@scored_on": 0.2, "spearman@chosen_on": -0.2}
     write_resamples(path, stored | {name: stored[name] + change for name, change in moved.items()})
-    assert "it brings nothing (-0.050 against" in study.words()
+    row = study.row()
+    assert (row["verdict"], row["sure"]) == ("use_layer", "no")
+    assert row["heldout_gain"] < 0 and "other data" in row["next"]
 
 
 def test_p_values_are_corrected_for_all_conditions_of_a_task(study):
@@ -192,15 +190,14 @@ def test_the_whole_curve_has_simultaneous_intervals_and_differences(study):
     assert curve["best_share"].sum() == pytest.approx(1)
 
 
-def test_protocol_strict_alone_recommends_where_it_was_run(study):
+def test_every_protocol_has_a_verdict_and_strict_alone_is_sure(study):
     for protocol in ("paper", "strict", "released"):
         study.add("big", CURVE, protocol=protocol)
     study.add("big", CURVE, condition="marrow", protocol="released").add("big", CURVE, condition="marrow")
     table = study.choose().layers.set_index(["condition", "protocol"])
-    recommends = table["recommendation"].str.contains("use layer 02")
-    assert recommends[recommends].index.tolist() == [("blood", "strict"), ("marrow", "paper")]
-    assert "protocol strict decides" in table.loc[("blood", "paper"), "recommendation"]
-    assert (table["best_layer"] == "02").all(), "the numbers of every protocol stay"
+    assert (table["verdict"] == "use_layer").all() and (table["use"] == "02").all()
+    assert table.index[table["sure"] == "yes"].tolist() == [("blood", "strict")]
+    assert table["next"].str.contains("strict").sum() == 4
 
 
 @pytest.mark.parametrize(
@@ -238,7 +235,7 @@ def test_scores_without_resamples_are_compared_without_claims(study):
     chosen = study.choose()
     row = chosen.layers.iloc[0]
     assert np.isnan(row["gain_ci_low"]) and row["confidence_set"] == ""
-    assert "could not be tested" in row["recommendation"]
+    assert "untested" in row["sentence"]
     assert chosen.shifts["p_same"].isna().all()
 
 
@@ -251,47 +248,59 @@ def test_the_most_trusted_protocol_decides(protocols, decides):
 
 
 @pytest.mark.parametrize(
-    ("curve", "own_error", "alike", "words"),
+    ("curve", "own_error", "alike", "word"),
     [
-        ({"01": 0.497, "02": 0.502, "03": 0.499}, 0.005, "01,02,03,04", "is distinguishable from the final"),
-        ({"01": 0.3, "02": 0.502, "03": 0.4}, 0.005, "02,04", "layers 01 and 03 are worse"),
-        ({"01": 0.514, "02": 0.515, "03": 0.514}, 0.005, "01,02,03", "is shown to be better than the final"),
-        ({"01": 0.5, "02": 0.6, "03": 0.4}, 0.1, "01,02,03,04", "cannot be excluded"),
+        ({"01": 0.497, "02": 0.502, "03": 0.499}, 0.005, "01,02,03,04", "final_will_do"),
+        ({"01": 0.3, "02": 0.502, "03": 0.4}, 0.005, "02,04", "final_will_do"),
+        ({"01": 0.514, "02": 0.515, "03": 0.514}, 0.005, "01,02,03", "final_will_do"),
+        ({"01": 0.5, "02": 0.6, "03": 0.4}, 0.1, "01,02,03,04", "no_difference_shown"),
     ],
 )
-def test_without_evidence_no_layer_is_preferred_to_the_final_one(tmp_path, curve, own_error, alike, words):
+def test_without_evidence_no_layer_is_preferred_to_the_final_one(tmp_path, curve, own_error, alike, word):
     row = Study(tmp_path, own_error=own_error).add("big", curve | {"04": 0.5}).row()
     assert (row["best_layer"], row["confidence_set"]) == ("02", alike)
     assert row["gain_p"] > 0.05
-    assert row["recommendation"].startswith("For blood, no layer") and words in row["recommendation"]
-    assert ("will do" in row["recommendation"]) == (row["gain_ci_high"] < 0.05)
+    assert (row["verdict"], row["use"]) == (word, "04")
+    assert (word == "final_will_do") == (row["most_gain"] < 0.05)
 
 
 @pytest.mark.parametrize(
-    ("scores", "words"),
+    ("scores", "column", "said"),
     [
-        ({"hvg_pca": {"official": 0.8}}, "(0.80): prefer it"),
-        ({"hvg_pca": {"official": 0.701}}, "baseline hvg_pca (0.70) cannot be told"),
-        ({"big_untrained_2": UNTRAINED | {"03": 1.6}}, "do better (0.90 at layer 03, mean of 2 seeds)"),
-        ({"big_untrained_2": UNTRAINED | {"03": 1.2}}, "(0.70 at layer 03, mean of 2 seeds) cannot be told"),
-        ({"big": CURVE | {"official": 0.8}}, "official (0.80), is better"),
-        ({"big": CURVE | {"official": 0.701}}, "official (0.70), cannot be told"),
-        ({"big": CURVE | {"00": 0.75}}, "(layer 00) scores no less"),
-        ({"big": FLAT}, "not distinguishable from 0"),
-        ({"big_untrained_1": CURVE}, "training adds is not shown"),
-        ({"big_untrained_1": {layer: 0.1 + score for layer, score in CURVE.items()}}, "01 to 04 are below"),
+        ({"hvg_pca": {"official": 0.8}}, "beats_baseline", "no: hvg_pca 0.80, layer 02 0.70"),
+        ({"hvg_pca": {"official": 0.701}}, "beats_baseline", "unclear"),
+        ({"hvg_pca": {"official": 0.5}}, "beats_baseline", "yes"),
+        ({"big_untrained_2": UNTRAINED | {"03": 1.6}}, "training_helped", "no: untrained 0.90"),
+        ({"big_untrained_2": UNTRAINED | {"03": 1.2}}, "training_helped", "unknown: untrained 0.70"),
+        ({"big_untrained_1": CURVE}, "training_helped", "unknown"),
+        (
+            {"big_untrained_1": {name: 0.1 + of for name, of in CURVE.items()}},
+            "training_helped",
+            "no",
+        ),
+        ({}, "training_helped", "yes: untrained 0.35, trained 0.70"),
+        ({"big": CURVE | {"official": 0.8}}, "verdict", "prefer_official"),
+        ({"big": CURVE | {"official": 0.701}}, "verdict", "use_layer"),
+        ({"big": FLAT}, "verdict", "no_signal"),
     ],
 )
-def test_what_qualifies_a_recommendation_is_named(study, scores, words):
+def test_what_qualifies_a_layer_is_named(study, scores, column, said):
     for model, curve in ({"big": CURVE, "big_untrained_1": UNTRAINED} | scores).items():
         study.add(model, curve)
-    assert words in study.words()
+    assert study.row()[column].startswith(said)
 
 
-def test_a_permutation_test_that_finds_more_than_the_interval_is_named(study):
+def test_a_baseline_that_made_the_reference_is_named_though_others_are_beaten(study):
+    study.add("big", CURVE).add("hvg_pca", {"official": "this representation made the reference"})
+    row = study.row()
+    assert (row["reference_baseline"], row["best_baseline"]) == ("hvg_pca", "")
+    assert row["beats_baseline"].startswith("not tested: hvg_pca made the reference")
+
+
+def test_a_permutation_test_that_finds_more_than_the_interval_is_heard(study):
     study.add("big", FLAT)
     study.rows = [replace(row, p_value=0.004) for row in study.rows]
-    assert "(p = 0.004 for this layer alone)" in study.words()
+    assert study.row()["verdict"] == "final_will_do"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from program_cells import ENSEMBL, HUMAN, N_CELLS, development, patients, screen
 
 from layerscope import program
 from layerscope.cells.prepare import prepare
+from layerscope.cells.settings import Recovery
 from layerscope.doors import studies
 from layerscope.study import Study
+from scanpy_cells import pbmc68k
 
 BASELINES = {"hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only"}
 
@@ -216,3 +218,14 @@ def test_no_file_is_overwritten():
     with pytest.raises(SystemExit, match=r"study.yaml.*--output"):
         init("pbmc.h5ad")
     assert Path("study.yaml").read_bytes() == before
+
+
+def test_rounded_values_of_an_old_file_become_counts():
+    study = init(pbmc68k())
+    (condition,) = study.study.conditions
+    assert study.dataset(condition).recover_counts == Recovery(total="n_counts", decimals=3)
+    assert study.dataset(condition).columns == {"cell_type": "bulk_labels"}
+    counts = anndata.read_h5ad(f"prepared/{condition}.h5ad").X
+    assert counts.shape == (700, 765)
+    assert (counts.data % 1 == 0).all()
+    assert counts.max() == 259

@@ -12,7 +12,6 @@ import pytest
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.figures.layer_choice import draw_layer_choice
-from layerscope.report.answers import first_sentence
 from layerscope.report.formats import column_texts, count, interval, number, signed
 from layerscope.report.grid import MAX_ROWS, without_constant, without_empty
 from layerscope.report.page import breakable, write_report
@@ -95,13 +94,23 @@ def writer(folder):
 
 def test_every_condition_is_answered_first_and_by_the_model_that_scores_highest(example_page):
     page = example_page[0]
-    figures = page.text.index("Layers that cannot be told")
+    figures = page.text.index("Which layers may be the best")
     for row in LAYERS.to_dict("records"):
-        assert page.text.index(row["recommendation"].split(". ")[0]) < figures
+        assert page.text.index(row["sentence"]) < figures
     rest = LAYERS[LAYERS["condition"] == "D1_Stim48hr"]
-    highest = rest.loc[rest["best_estimate"].idxmax(), "recommendation"]
-    sentence = re.search(r'class="say"[^>]*>(.*For D1_Stim48hr.*)</p>', page.source).group(1)
-    assert re.sub("<[^>]*>", "", sentence) == highest.split(". ")[0] + "."
+    highest = rest.loc[rest["best_estimate"].idxmax(), "sentence"]
+    sentence = re.search(r'<h3>D1 Stim48hr.*?class="say"[^>]*>(.*?)</p>', page.source, re.DOTALL).group(1)
+    assert re.sub("<[^>]*>", "", sentence) == highest
+
+
+def test_what_cells_cannot_show_stands_beside_the_answer(study):
+    described = example.settings()["conditions"]
+    name = next(iter(described))
+    noted = described | {name: described[name] | {"note": "All cells are of <one> donor."}}
+    page = Page(study(conditions=noted))
+    answer = page.text[: page.text.index("What the words mean")]
+    assert "All cells are of <one> donor." in answer
+    assert page.text.count("All cells are of <one> donor.") == 2  # and in the table of the data
 
 
 def test_a_number_names_the_line_of_the_file_that_it_comes_from(example_page):
@@ -154,7 +163,7 @@ def test_the_page_shows_in_this_order(example_page, in_order):
 def test_text_from_tables_and_settings_cannot_become_markup(study):
     attack = "<script>alert(1)</script>"
     rows = [replace(row, reason=attack) if row.status != "ok" else row for row in ROWS]
-    page = study(rows=rows, title=attack, layers=LAYERS.assign(recommendation=f"{attack}. Beware."))
+    page = study(rows=rows, title=attack, layers=LAYERS.assign(sentence=f"{attack}. Beware."))
     assert attack not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert page.count("<script>") == 1
@@ -202,9 +211,9 @@ def test_very_many_scores_are_cut_to_the_primary_metric_and_the_file_is_named(st
     ],
 )
 def test_the_most_trusted_protocol_alone_recommends(study, protocols, speaks, caution):
-    tables = [LAYERS.assign(protocol=name, recommendation=f"Use {name}. Fine.") for name in protocols]
+    tables = [LAYERS.assign(protocol=name, sentence=f"Use {name}.") for name in protocols]
     page = Page(study(layers=pd.concat(tables, ignore_index=True)))
-    assert page.source.count(f"<strong>Use {speaks}.</strong>") == len(LAYERS)
+    assert page.source.count(f"<strong>Use {speaks}.") == len(LAYERS)
     assert not any(f"Use {name}." in page.text for name in protocols if name != speaks)
     assert ("Protocol strict was not run" in page.text) == bool(caution)
     assert page.text.index(caution) < page.text.index(f"Use {speaks}.")
@@ -252,13 +261,6 @@ def test_missing_scores_remarks_warnings_and_further_files_are_listed(study):
     write_table(warned, pd.DataFrame([], columns=list(WARNING_COLUMNS)))
     assert "No warnings:" in study(files={"warnings": warned})
     assert "No warnings:" not in study()
-
-
-def test_a_baseline_that_is_better_than_every_layer_stands_out(study):
-    better = "The baseline hvg_pca is better (0.90): prefer it to any of these layers."
-    page = study(layers=LAYERS.assign(recommendation=f"Use layer 7. It is weak. {better} It ends here."))
-    assert f'<p class="prefer">{better}</p>' in page
-    assert '<p class="rest">It is weak. It ends here.</p>' in page
 
 
 def test_a_study_without_foundation_models_or_published_pairs_says_so(study, example_page):
@@ -327,9 +329,3 @@ def test_another_table_or_no_models_are_refused_and_leave_no_page(study, error, 
 )
 def test_numbers_are_printed_without_hiding_small_ones(form, values, texts):
     assert [form(value) for value in values] == texts
-
-
-def test_the_first_sentence_does_not_end_at_an_abbreviation():
-    first = "Use layer 3 (0.43 vs. 0.40)."
-    assert first_sentence(f"{first} The rest. More.") == (first, "The rest. More.")
-    assert first_sentence("One only.") == ("One only.", "")

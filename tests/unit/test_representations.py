@@ -69,19 +69,19 @@ def test_the_best_is_named_with_what_cannot_be_told_from_it(study: Study) -> Non
     best, second, _ = table.to_dict("records")
     assert best["p_alone"] == second["p_best"] > 0.05
     assert second["behind_best_low"] < 0 < second["behind_best_high"]
-    assert best["recommendation"].startswith(
-        "For blood, of 3 representations scvi scores highest, 0.70 (95% interval 0.66 to 0.74); hvg_pca "
-        "cannot be told from it. The next, hvg_pca, scores 0.69; the difference is +0.010 ("
-    )
-    assert table["recommendation"].tolist()[1:] == ["", ""]
+    assert (best["verdict"], best["use"], best["sure"]) == ("no_difference_shown", "scvi", "no")
+    assert (best["confidence_set"], best["runner_up"]) == ("scvi,hvg_pca", "hvg_pca")
+    assert "hvg_pca may be as good" in best["sentence"]
+    assert table["sentence"].tolist()[1:] == ["", ""]
 
 
 def test_one_that_is_better_than_all_others_is_recommended(study: Study) -> None:
     table = study.add("hvg_pca", 0.5).add("scvi", 0.7).table()
     assert table["in_confidence_set"].tolist() == [True, False]
-    words = table["recommendation"].iloc[0]
-    assert words.startswith("For blood, use scvi: of 2 representations scvi scores highest, 0.70")
-    assert "every other is worse" in words
+    best = table.iloc[0]
+    assert (best["verdict"], best["use"], best["sure"]) == ("use_layer", "scvi", "yes")
+    assert best["lead"] == pytest.approx(0.2)
+    assert "beats every other; the next, hvg_pca, by 0.20" in best["sentence"]
 
 
 def test_intervals_hold_for_all_representations_at_once_and_differences_are_paired(study: Study) -> None:
@@ -102,7 +102,7 @@ def test_a_lead_in_one_of_many_conditions_is_corrected_for_them(tmp_path: Path) 
     table = study.add("hvg_pca", 0.6, condition="last").add("scvi", 0.66, condition="last").table()
     row = table[(table["condition"] == "last") & (table["rank"] == 1)].iloc[0]
     assert row["p_alone"] < 0.05 < row["p_alone_family"]
-    assert "could be chance among all conditions" in row["recommendation"]
+    assert row["verdict"] == "no_difference_shown"
 
 
 def test_controls_stand_beside_and_never_among(study: Study) -> None:
@@ -112,12 +112,12 @@ def test_controls_stand_beside_and_never_among(study: Study) -> None:
     assert table.loc["scvi", "untrained"] == 0.9
     assert table.loc["big", "over_untrained"] == pytest.approx(0.55)
     assert np.isnan(table.loc["hvg_pca", "untrained"])
-    assert "Untrained weights do better (0.90)" in table.loc["scvi", "recommendation"]
+    assert table.loc["scvi", "training_helped"].startswith("no: untrained 0.90")
 
 
 def test_without_resamples_nothing_is_claimed(study: Study) -> None:
     table = study.add("hvg_pca", 0.5).add("scvi", 0.7).table(with_resamples=False)
-    assert "could not be tested" in table["recommendation"].iloc[0]
+    assert "is not tested" in table["sentence"].iloc[0]
     assert not table["in_confidence_set"].any()
     assert np.isnan(table["simultaneous_low"]).sum() == 0
     assert np.isnan(table["behind_best_low"]).all()
@@ -129,22 +129,22 @@ def test_what_has_no_score_comes_last_with_its_reason(study: Study) -> None:
         ["scvi", "ok", ""],
         ["hvg_pca", "not_available", "needs counts"],
     ]
-    assert "scvi is the only representation with a score, 0.70" in table["recommendation"].iloc[0]
+    assert "scvi is the only representation with a score, 0.70" in table["sentence"].iloc[0]
 
 
 def test_a_condition_without_any_score_says_why(study: Study) -> None:
     table = study.add("hvg_pca", "needs counts").table()
-    assert table["recommendation"].tolist() == [
-        "No representation can be recommended for blood: needs counts."
-    ]
+    assert table[["verdict", "use", "reason"]].to_numpy().tolist() == [["not_scored", "", "needs counts"]]
 
 
-def test_the_most_trusted_protocol_recommends(study: Study) -> None:
+def test_every_protocol_has_a_verdict_and_strict_alone_is_sure(study: Study) -> None:
     for protocol, lead in (("paper", 0.9), ("strict", 0.1)):
         study.add("hvg_pca", 0.5, protocol=protocol).add("scvi", lead, protocol=protocol)
-    first = study.table().query("rank == 1").set_index("protocol")["recommendation"]
-    assert first["strict"].startswith("For blood, use hvg_pca")
-    assert first["paper"].startswith("For blood, protocol strict decides")
+    first = study.table().query("rank == 1").set_index("protocol")
+    assert first[["use", "sure"]].to_dict("index") == {
+        "paper": {"use": "scvi", "sure": "no"},
+        "strict": {"use": "hvg_pca", "sure": "yes"},
+    }
 
 
 def test_representations_that_are_the_same_are_told_apart_in_no_condition(tmp_path: Path) -> None:

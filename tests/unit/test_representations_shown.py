@@ -58,7 +58,7 @@ def drawn(files: dict[str, Path], settings: dict[str, Any] = SETTINGS, **options
 def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables):
     files = tables.write()
     svg = drawn(files, representations_path=files["representations"])
-    assert all(words in svg for words in ("cannot be told from the best", ">0.70<", ">scVI<", "marrow"))
+    assert all(words in svg for words in ("may be the best", ">0.70<", ">scVI<", "marrow"))
     assert svg.index(">marrow<") < svg.index(">Blood<")
     assert "Depth" not in svg
     assert "control: untrained weights" in svg
@@ -68,7 +68,7 @@ def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(
     study = Tables(tmp_path).add("hvg_pca", 0.6, protocol="paper").add("scvi", 0.7, protocol="paper")
     svg = drawn(study.write(), protocol="paper")
     assert ">0.70<" in svg
-    assert "cannot be told from" not in svg
+    assert "may be the best" not in svg
 
 
 def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
@@ -78,7 +78,7 @@ def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
     files = tables.write(settings)
     svg = drawn(files, settings, representations_path=files["representations"])
     assert "How well each layer" in svg
-    assert "scvi 0.70" in svg
+    assert ">scvi<" in svg
 
 
 def page_of(files: dict[str, Path], settings: dict[str, Any] = SETTINGS) -> str:
@@ -94,12 +94,11 @@ def test_the_first_screen_names_the_representation_of_every_condition(tables):
     cards = re.findall(r"<article>(.*?)</article>", page, flags=re.DOTALL)
     assert ["marrow" in cards[0], "Blood" in cards[1]] == [True, True]
     text = re.sub("<[^>]*>", "", cards[1])
-    assert "of 3 representations scvi scores highest, 0.70" in text
-    assert "hvg_pca cannot be told from it" in text
-    assert "Untrained weights reach 0.40." in text
+    assert "scvi scores highest, 0.70" in text
+    assert "hvg_pca may be as good" in text
     assert page.index("</article>") < page.index('id="representation-table"') < page.index('id="figures"')
     assert "No foundation model was scored" not in page
-    assert "representations.tsv, line 2, column recommendation" in page
+    assert "representations.tsv, line 2, column sentence" in page
 
 
 def test_conditions_with_layers_and_without_stand_side_by_side(tables):
@@ -109,10 +108,10 @@ def test_conditions_with_layers_and_without_stand_side_by_side(tables):
     page = page_of(tables.write(settings), settings)
     assert "<h2>Which layer or representation to use</h2>" in page
     assert page.count("<article>") == 2
-    assert re.search(r"layer of big", page)
+    assert re.search(r"final layer", page)
 
 
 def test_a_study_in_which_nothing_was_scored_says_so(tmp_path):
     files = Tables(tmp_path).add("hvg_pca", "needs counts").write()
     page = page_of(files)
-    assert "No representation can be recommended for blood: needs counts." in re.sub("<[^>]*>", "", page)
+    assert "No representation has a score here" in re.sub("<[^>]*>", "", page)

@@ -18,10 +18,13 @@ from jsonschema import Draft202012Validator
 
 from layerscope import configuration_docs, gathering
 from layerscope.cells.settings import CellSettings
+from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
+from layerscope.report.description import study_description
 from layerscope.study import Study
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.perturbation.settings import StrictSettings
+from scanpy_cells import pbmc68k
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,6 +139,19 @@ def test_a_missing_file_is_named(config: dict[str, Any]) -> None:
         Study.read(config)
 
 
+def test_a_source_may_be_a_file_of_an_installed_package(config: dict[str, Any]) -> None:
+    config["study"]["conditions"] = ["pbmc68k"]
+    source = config["datasets"]["pbmc68k"]["source"]["package"]
+    source |= {"name": "yaml", "file": "loader.py"}
+    assert Study.read(config).source_file("pbmc68k") == str(Path(yaml.__file__).with_name("loader.py"))
+    source |= {"file": "absent.h5ad"}
+    with pytest.raises(ConfigError, match=r"datasets: pbmc68k: source: package: .*has no file 'absent.h5ad'"):
+        Study.read(config)
+    source |= {"name": "no_such_package"}
+    with pytest.raises(ConfigError, match="'no_such_package' is not installed here: `pip install"):
+        Study.read(config)
+
+
 def test_a_condition_may_be_scored_on_the_cells_of_another(config: dict[str, Any]) -> None:
     config["study"]["conditions"] = ["simulated_cell_types"]
     study = Study.read(config)
@@ -200,7 +216,102 @@ def test_models_that_need_counts_are_not_run_on_normalised_values(config: dict[s
     assert ("simulated_differentiation", "embedded_tahoe_x1") not in excluded
     assert ("simulated_differentiation", "embedded_tahoe_x1_thinned_1") in excluded
     assert not excluded & set(study.runs())
-    assert len(excluded) + len(study.runs()) == 4 * len(config["study"]["models"])
+    every = [model for condition in study.study.conditions for model in study.study.models_on(condition)]
+    assert len(excluded) + len(study.runs()) == len(every)
+
+
+REAL = ["embedded_pbmc", "embedded_pbmc_untrained_1", "hvg_pca"]
+
+
+@pytest.fixture
+def two_lists(config: dict[str, Any]) -> dict[str, Any]:
+    """One condition with the models of the study, one with its own."""
+    conditions, models = ["simulated_Rest", "pbmc68k"], ["embedded_tahoe_x1", "hvg_pca", "qc_only"]
+    own = {"pbmc68k": REAL, "simulated_disease": ["scgpt"]}  # of what is not studied, nothing is run
+    config["study"] |= {"conditions": conditions, "models": models, "models_of": own}
+    return config
+
+
+def test_a_condition_may_have_models_of_its_own(two_lists: dict[str, Any]) -> None:
+    study = Study.read(two_lists)
+    rest = ["embedded_tahoe_x1", "hvg_pca", "qc_only"]
+    assert study.runs() == [*(("simulated_Rest", model) for model in rest), *(("pbmc68k", m) for m in REAL)]
+    assert study.study.all_models == (*rest, *REAL[:2])
+    assert study.study.conditions_of("hvg_pca") == ["simulated_Rest", "pbmc68k"]
+    assert list(study_description(study)["models"]) == [*rest, *REAL[:2]]
+    files = study.score_files("tsv")
+    assert sum("/pbmc68k/" in file for file in files) == 6 + 6 + 1
+    assert not [file for file in files if "/pbmc68k/" in file and "/qc_only/" in file]
+    assert not [file for file in files if "/simulated_Rest/" in file and "/embedded_pbmc" in file]
+    assert set(gathering.described_runs(study)) == {
+        ("simulated_Rest", "embedded_tahoe_x1"),
+        *(("pbmc68k", model) for model in REAL[:2]),
+    }
+    logs = gathering.logs_of_numbers(study)
+    assert {"pretrain/embedded_pbmc.log", "pretrain/embedded_tahoe_x1.log"} <= set(logs)
+    assert "extract_layers/simulated_Rest/embedded_pbmc.log" not in logs
+
+
+def test_a_control_that_is_alone_on_a_condition_is_no_repetition(two_lists: dict[str, Any]) -> None:
+    seeds = [f"embedded_tahoe_x1_untrained_{seed}" for seed in (1, 2)]
+    two_lists["study"] |= {"models": ["embedded_tahoe_x1", *seeds]}
+    two_lists["study"]["conditions"] = ["simulated_Rest", "simulated_Stim8hr"]
+    two_lists["study"]["models_of"] = {"simulated_Stim8hr": ["embedded_tahoe_x1", seeds[1]]}
+    study = Study.read(two_lists)
+    assert study.is_repetition("simulated_Rest", seeds[1])
+    assert not study.is_repetition("simulated_Stim8hr", seeds[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"pbmc86k": ["hvg_pca"]}, "models_of: unknown condition 'pbmc86k' .did you mean 'pbmc68k'"),
+        ({"pbmc68k": ["hvg_pcs"]}, "models_of: pbmc68k: unknown model 'hvg_pcs' .did you mean 'hvg_pca'"),
+        ({"pbmc68k": []}, "models_of: pbmc68k.*at least 1"),
+        ({"pbmc68k": ["hvg_pca", "hvg_pca"]}, "models_of: pbmc68k.*hvg_pca"),
+    ],
+)
+def test_models_of_a_condition_are_known_and_named_once(
+    two_lists: dict[str, Any], given: dict[str, Any], words: str
+) -> None:
+    two_lists["study"]["models_of"] = given
+    with pytest.raises(ConfigError, match=words):
+        Study.read(two_lists)
+
+
+def test_gene_names_are_fetched_for_the_models_of_their_condition_alone(two_lists: dict[str, Any]) -> None:
+    path = pbmc68k()
+    two_lists["datasets"]["pbmc68k"]["source"] = {"path": str(path)}
+    two_lists["study"]["models"] = ["geneformer_v1_10m"]
+    assert Study.read(two_lists).gene_names_file("pbmc68k") == []
+    two_lists["study"]["models_of"]["pbmc68k"] = ["geneformer_v1_10m"]
+    assert Study.read(two_lists).gene_names_file("pbmc68k") != []
+
+
+def test_a_model_may_be_pretrained_in_its_own_way(two_lists: dict[str, Any]) -> None:
+    two_lists["pretraining"] = {"hidden": 32, "steps": 77}
+    pretrain = two_lists["models"]["embedded_pbmc"]["weights"]["pretrain"]
+    pretrain["settings"] = {"steps": 5}
+    study = Study.read(two_lists)
+    assert study.pretraining_settings("embedded_tahoe_x1") | {"layers": 0} == {
+        **Pretraining(hidden=32, steps=77).as_config(),
+        "layers": 0,
+    }
+    own = study.pretraining_settings("embedded_pbmc")
+    assert (own["hidden"], own["steps"], own["layers"]) == (32, 5, 4)
+    for wrong, words in (({"step": 5}, "did you mean 'steps'"), ({"heads": 5}, "5 heads do not divide")):
+        pretrain["settings"] = wrong
+        with pytest.raises(ConfigError, match=f"embedded_pbmc: weights: pretrain: settings.*{words}"):
+            Study.read(two_lists)
+
+
+def test_the_report_says_what_cells_cannot_show_and_who_was_pretrained_on_them(
+    two_lists: dict[str, Any],
+) -> None:
+    conditions = study_description(Study.read(two_lists))["conditions"]
+    assert "one donor, with 765 genes" in conditions["pbmc68k"]["note"]
+    assert conditions["pbmc68k"]["note"].endswith("without their labels: embedded_pbmc.")
+    assert conditions["simulated_Rest"]["note"] == ""
 
 
 def test_a_control_has_the_layers_of_its_model(config: dict[str, Any]) -> None:
@@ -216,7 +327,7 @@ def test_of_several_seeds_of_a_control_all_but_the_first_are_repetitions(config:
     named = [f"embedded_tahoe_x1_untrained_{seed}" for seed in (3, 2)]
     config["study"]["models"] = ["embedded_tahoe_x1", *named, "embedded_tahoe_x1_gene_permuted", "hvg_pca"]
     study = Study.read(config)
-    repetitions = [study.is_repetition(model) for model in study.study.models]
+    repetitions = [study.is_repetition("simulated_Rest", model) for model in study.study.models]
     assert repetitions == [False, True, False, False, False]
 
 
@@ -253,10 +364,13 @@ def test_a_condition_overrides_single_filters(config: dict[str, Any]) -> None:
 
 
 def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
-    config["study"]["conditions"] = ["simulated_cell_types", "simulated_Rest"]
+    model, cells = "embedded_tahoe_x1_untrained_1", "simulated_differentiation"
+    config["study"] |= {
+        "conditions": ["simulated_cell_types", "simulated_Rest"],
+        "models": [model, "hvg_pca"],
+    }
     config["extraction"] = {"keep": "sums"}
     study = Study.read(config)
-    model, cells = "embedded_tahoe_x1_untrained_1", "simulated_differentiation"
     assert study.source_file("simulated_Rest") == "resources/simulated/perturbation.h5ad"
     assert study.source_file("cord_blood") == "resources/cord_blood_larry/GSE276896_adata_meta.h5ad"
     assert study.source_file("D1_Rest") == "resources/cd4_perturbseq_D1_Rest/slice.h5ad"

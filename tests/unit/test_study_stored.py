@@ -112,7 +112,7 @@ def test_a_study_without_layers_has_no_figure_of_the_choice_among_them(folder: P
 
 
 def test_the_guide_is_a_study_that_can_be_read(folder: Path) -> None:
-    text = (ROOT / "docs/your_embeddings.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guides/your_embeddings.md").read_text(encoding="utf-8")
     whole, twin = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
     cells = anndata.read_h5ad("mine.h5ad")
     cells.obsm["untrained_0"], cells.obsm["untrained_1"] = np.ones((2, 3)), np.ones((2, 3))

@@ -53,14 +53,13 @@ def test_layers_are_chosen_by_a_tasks_own_metric(tmp_path: Path) -> None:
     assert (found["metric"], found["best_layer"]) == (PROBE_MACRO_F1, "02")
     assert found["confidence_set"] == "02"
     assert np.isfinite(found["heldout_gain"])
-    assert found["recommendation"].startswith("For blood, use layer 02 of 4 (50% depth) of big")
+    assert (found["verdict"], found["use"]) == ("use_layer", "02")
 
 
 def test_a_score_that_shuffled_labels_reach_is_called_chance(tmp_path: Path) -> None:
-    words = study(tmp_path, [0.30, 0.31, 0.32, 0.31], null_mean=0.3)["recommendation"]
-    assert "not distinguishable from what shuffled labels give (0.30): it is not shown to keep cells" in words
+    assert study(tmp_path, [0.30, 0.31, 0.32, 0.31], null_mean=0.3)["verdict"] == "no_signal"
 
 
-def test_a_score_without_a_null_is_not_called_more_than_chance(tmp_path: Path) -> None:
-    words = study(tmp_path, [0.80, 0.81, 0.82, 0.81], null_mean=float("nan"))["recommendation"]
-    assert "whether it is more than chance is unknown" in words
+def test_where_no_null_was_scored_that_is_the_next_thing_to_do(tmp_path: Path) -> None:
+    assert "chance" in study(tmp_path, [0.80, 0.81, 0.82, 0.81], null_mean=float("nan"))["next"]
+    assert "chance" not in study(tmp_path, [0.80, 0.81, 0.82, 0.81], null_mean=0.3)["next"]

@@ -155,4 +155,5 @@ def test_without_a_final_layer_nothing_is_compared_with_it(tmp_path: Path) -> No
     assert (row["best_layer"], row["final_layer"], row["cheapest_layer"]) == ("02", "", "")
     assert row["reason"] == reason
     assert np.isnan([row["gain"], row["gain_p"], row["cheapest_over_final"], row["forward_pass_saved"]]).all()
-    assert "final layer has no score" in row["recommendation"]
+    assert (row["verdict"], row["use"]) == ("no_difference_shown", "02")
+    assert "final layer has no score" in row["sentence"]

@@ -1,4 +1,4 @@
-"""The guide docs/add_a_model.md, followed word by word: the model is added, run, and taken away again."""
+"""The guide docs/guides/add_a_model.md, followed word by word: a model is added, run, and taken away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import save_file
 from workflow_study import FINAL, ROOT, STUDY, Checkout
 
-GUIDE = ROOT / "docs/add_a_model.md"
+GUIDE = ROOT / "docs/guides/add_a_model.md"
 CONDITION = "simulated_Stim48hr"
 WIDTH, LAYERS = 8, 3
 

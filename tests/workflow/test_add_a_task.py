@@ -1,58 +1,17 @@
-"""A task is a room and a line in the catalogue: nothing else is touched, and nothing else runs again."""
+"""The guide docs/guides/add_a_task.md, followed word by word: nothing else is touched, or runs again."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_study import FINAL, STUDY, Checkout
+from workflow_study import FINAL, ROOT, STUDY, Checkout
 
 CELLS = "simulated_differentiation"
-ROOM = {
-    "__init__.py": '"""How even the values of a layer are."""\n',
-    "settings.py": '''"""Settings of the task."""
-from layerscope.settings import Resampled, Settings
-
-
-class EvennessSettings(Resampled):
-    """Settings of the one protocol."""
-
-    power: int = 2
-    """Of the values."""
-
-
-class EvennessProtocols(Settings):
-    """Settings of each protocol."""
-
-    strict: EvennessSettings = EvennessSettings()
-    """The one protocol."""
-''',
-    "task.py": '''"""The task, as everything outside this room sees it."""
-from layerscope.tasks.base import Metric, Task
-from layerscope.tasks.evenness.settings import EvennessProtocols
-
-TASK = Task(
-    name="evenness",
-    title="How even each layer is",
-    keeps="even values",
-    settings=EvennessProtocols,
-    has_reference=False,
-    metrics={"evenness": Metric("Evenness", "The score is the mean of a power of the values.")},
-)
-''',
-    "job.py": '''"""The score of one layer."""
-from layerscope.tasks.jobs import Scored, ScoringJob
-
-
-def score(job: ScoringJob) -> Scored:
-    """Score one layer."""
-    subject = job.subject("evenness", job.vectors.provenance)
-    mean = float((job.vectors.matrix**job.settings.power).mean())
-    return Scored([subject.row("evenness", estimate=mean)])
-''',
-}
+GUIDE = ROOT / "docs/guides/add_a_task.md"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +21,12 @@ def extended(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Ch
     shutil.copytree(finished.folder, folder, symlinks=True)
     tasks = folder / "workflow/layerscope/tasks"
     (tasks / "evenness").mkdir()
-    for name, text in ROOM.items():
+    (tasks / "evenness" / "__init__.py").write_text(
+        '"""How even the values of a layer are."""\n', encoding="utf-8"
+    )
+    files = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = ("settings.py", "task.py", "job.py", "__init__.py")
+    for name, text in zip(names, [*files, '"""How even values are."""\n'], strict=True):
         (tasks / "evenness" / name).write_text(text, encoding="utf-8")
     catalogue = tasks / "catalogue.py"
     text = catalogue.read_text(encoding="utf-8")

@@ -7,6 +7,8 @@ from typing import Any
 
 from workflow_study import FINAL, STUDY, Checkout
 
+from scanpy_cells import pbmc68k
+
 Plan = Callable[..., dict[str, int]]
 
 
@@ -25,6 +27,26 @@ def test_adding_a_baseline_runs_its_jobs_and_the_final_tables_only(plan: Plan) -
     jobs = plan(study=models("hellinger_svd"))
     own = {"compute_baseline": 2, "score_layer": 2}
     assert jobs == own | {"compare_with_baselines": 1} | FINAL
+
+
+def test_a_model_added_on_one_condition_runs_on_no_other(plan: Plan) -> None:
+    added = {"simulated_Stim48hr": [*STUDY["study"]["models"], "hellinger_svd"]}
+    jobs = plan(study=STUDY["study"] | {"models_of": added})
+    own = {"compute_baseline": 1, "score_layer": 1}
+    assert jobs == own | {"compare_with_baselines": 1} | FINAL
+
+
+def test_adding_a_condition_with_models_of_its_own_runs_its_jobs_and_the_final_tables_only(
+    plan: Plan,
+) -> None:
+    pbmc68k()  # skips where these cells are not at hand
+    conditions = [*STUDY["study"]["conditions"], "pbmc68k"]
+    own_models = {"pbmc68k": ["embedded_pbmc", "embedded_pbmc_untrained_1", "hvg_pca"]}
+    jobs = plan(study=STUDY["study"] | {"conditions": conditions, "models_of": own_models})
+    own = {"prepare_cells": 1, "pretrain_tahoe_x1": 1, "compute_baseline": 1, "extract_layers": 2}
+    own |= {"score_layer": 6 + 6 + 1, "describe_geometry": 2, "compare_layers": 2}
+    geometry = {"gather_geometry": 1, "compare_with_baselines": 1}
+    assert jobs == own | geometry | FINAL | {"plot_scores": 3}
 
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:

@@ -59,8 +59,11 @@ def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
 
 
 def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:
-    stored = checkout.jobs()
     study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    # of planted layers, which no model makes, the cells are stored all the same
+    models = [model for model in study["study"]["models"] if not model.startswith("planted")]
+    study["study"]["models"] = models
+    stored = checkout.jobs("--configfile", checkout.write_config("stored.yaml", study))
     name = checkout.write_config("sums.yaml", study | {"extraction": {"keep": "sums"}})
     jobs = checkout.jobs("--configfile", name)
     assert jobs["extract_layers"] + jobs["sum_layers"] == stored["extract_layers"]

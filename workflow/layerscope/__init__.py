@@ -12,7 +12,7 @@ from typing import Any
 # Intel's MKL then sums in one order whatever the alignment of memory; read when torch is imported
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DOORS = {
     "Layers": "layers",

@@ -19,9 +19,9 @@ from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.settings import ExtractionSettings
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Control, FoundationModel, ModelEntry, StoredModel
+from layerscope.models.entries import Control, FoundationModel, ModelEntry, PlantedModel, StoredModel
 from layerscope.settings import STUDY, UNIQUE, Name, Seed, Settings, demand_known, explain
-from layerscope.sources.settings import OneFile, RemoteFile
+from layerscope.sources.settings import DatasetSource, OneFile, RemoteFile
 from layerscope.statistics.settings import ChoiceSettings
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
@@ -61,8 +61,25 @@ class Studied(Settings):
     """Names of the conditions to evaluate (defined under `conditions`)."""
     models: Names
     """Names of the models to run (defined under `models`)."""
+    models_of: dict[Name, Names] = Field(default_factory=dict)
+    """Condition: the models to run on it, where these are not `models`."""
     protocols: Protocols = Protocols()
     """Per task, the list of protocols to score with."""
+
+    def models_on(self, condition: str) -> tuple[str, ...]:
+        """Models that are run on a condition."""
+        return self.models_of.get(condition, self.models)
+
+    @property
+    def all_models(self) -> tuple[str, ...]:
+        """Models that are run on any condition, in the order in which the study names them."""
+        run = {model for condition in self.conditions for model in self.models_on(condition)}
+        named = [*self.models, *(model for models in self.models_of.values() for model in models)]
+        return tuple(dict.fromkeys(model for model in named if model in run))
+
+    def conditions_of(self, model: str) -> list[str]:
+        """Conditions that a model is run on."""
+        return [condition for condition in self.conditions if model in self.models_on(condition)]
 
 
 class Seeds(Settings):
@@ -150,7 +167,12 @@ class _Configuration(Settings):
         for condition in configuration.study.conditions:
             configuration._demand_condition(condition)
         for model in configuration.study.models:
-            configuration._demand_model(model)
+            configuration._demand_model(model, "study: models")
+        for condition, models in configuration.study.models_of.items():
+            where = "study: models_of"
+            demand_known(condition, configuration.conditions, where, "condition")
+            for model in models:
+                configuration._demand_model(model, f"{where}: {condition}")
         return configuration
 
     def _demand_shared_cells(self) -> None:
@@ -220,8 +242,8 @@ class _Configuration(Settings):
         ]
         return tuple(dict.fromkeys(column for column in columns if column))
 
-    def _demand_model(self, name: str) -> None:
-        demand_known(name, self.models, "study: models", "model")
+    def _demand_model(self, name: str, where: str) -> None:
+        demand_known(name, self.models, where, "model")
         entry, trained = self.models[name], name
         if isinstance(entry, Control):
             trained = entry.of
@@ -235,20 +257,32 @@ class _Configuration(Settings):
         if isinstance(entry, StoredModel):
             self._demand_stored(name, entry)
             return
+        if isinstance(entry, PlantedModel):
+            return
         demand_known(entry.family, FAMILIES, f"models: {trained}: family", "family")
         if isinstance(entry, FoundationModel) and entry.weights.pretrain:
             cells, where = entry.weights.pretrain.cells, f"models: {trained}: weights: pretrain: cells"
             demand_known(cells, self.conditions, where, "condition")
             self._demand_source(cells)
+            self.pretraining_of(trained, entry)
+
+    def pretraining_of(self, name: str, entry: FoundationModel) -> Pretraining:
+        """How a model is pretrained here: as the study says, and over that as its own entry does."""
+        own = entry.weights.pretrain.settings if entry.weights.pretrain else {}
+        where = f"models: {name}: weights: pretrain: settings"
+        for key in own:
+            demand_known(key, Pretraining.keys(), where, "setting")
+        return Pretraining.read(self.pretraining.as_config() | own, where)
 
     def _demand_stored(self, name: str, entry: StoredModel) -> None:
         """Refuse embeddings that are not there, and conditions with different layers."""
         if entry.of is not None:
-            demand_known(entry.of, self.study.models, f"models: {name}: of", "model of the study")
+            demand_known(entry.of, self.study.all_models, f"models: {name}: of", "model of the study")
             other = self.models[entry.of]
             if not isinstance(other, FoundationModel | StoredModel) or getattr(other, "of", None):
                 raise ConfigError(f"models: {name}: of: {entry.of!r} is a control or baseline, and has none")
-        conditions = [self.conditions[condition].cells_of or condition for condition in self.study.conditions]
+        run_on = self.study.conditions_of(name)
+        conditions = [self.conditions[condition].cells_of or condition for condition in run_on]
         layers = {condition: ", ".join(self.stored_layers(name, condition)) for condition in conditions}
         for condition, own in layers.items():
             if own != layers[conditions[0]]:
@@ -326,6 +360,11 @@ else:
 
 
 def _demand_file(source: RemoteFile, where: str) -> None:
+    if isinstance(source, DatasetSource) and source.package:
+        try:
+            _ = source.local
+        except ConfigError as error:
+            raise ConfigError(f"{where}: package: {error}") from None
     if source.path and not Path(source.path).exists():
         raise ConfigError(f"{where}: path: there is no file {source.path!r}")
     if source.address is not None and source.name in ("", ".", ".."):

@@ -26,7 +26,7 @@ def unavailable_scores(study: Study) -> list[dict[str, str]]:
 
 def first_layer_resamples(study: Study) -> list[str]:
     """Bootstrap values of the first layers whose loss to an ablation of the input is stated."""
-    entries = [(name, study.models[name]) for name in study.study.models]
+    entries = [(name, study.models[name]) for name in study.study.all_models]
     controls = [(name, entry) for name, entry in entries if isinstance(entry, Control)]
     ablations = {name: entry.of for name, entry in controls if entry.control == "values_permuted"}
     return [
@@ -49,7 +49,7 @@ def described_runs(study: Study) -> list[tuple[str, str]]:
         [
             (study.cells_of(condition), model)
             for condition, model in runs
-            if study.has_layers(model) and not study.is_repetition(model)
+            if study.has_layers(model) and not study.is_repetition(condition, model)
         ]
     )
 
@@ -62,7 +62,7 @@ def geometry_files(study: Study, kind: str) -> list[str]:
 def label_free_embeddings(study: Study) -> list[str]:
     """Layers of the models of which there are two thinned views, these views, and the expression baseline."""
     views: dict[str, list[str]] = {}
-    for name in study.study.models:
+    for name in study.study.all_models:
         entry = study.models[name]
         if isinstance(entry, Control) and entry.control == THINNED:
             views.setdefault(entry.of, []).append(name)
@@ -116,7 +116,7 @@ def geometry_tables(study: Study, *names: str) -> list[str]:
 
 def shown_tables(study: Study) -> list[str]:
     """Tables that the report shows as they are."""
-    layered = any(study.has_layers(model) for model in study.study.models)
+    layered = any(study.has_layers(model) for model in study.study.all_models)
     names = ("travel", "layer_ranks", "label_free") if layered else ()
     travelled = [layout.table(name) for name in names]
     shown = [layout.table("shifts"), *travelled, *ceiling_tables(study)]
@@ -126,9 +126,9 @@ def shown_tables(study: Study) -> list[str]:
 def figures(study: Study, *suffixes: str) -> list[str]:
     """Every figure of the study, in these formats; the comparison with the paper where there is one."""
     names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
-    names += ["layer_choice"] if any(map(study.has_layers, study.study.models)) else []
+    names += ["layer_choice"] if any(map(study.has_layers, study.study.all_models)) else []
     names += ["geometry", "alignment"] if described_runs(study) else []
-    names += ["published"] if PUBLISHED_MODELS & set(study.study.models) else []
+    names += ["published"] if PUBLISHED_MODELS & set(study.study.all_models) else []
     return [layout.figure(name, suffix) for name in names for suffix in suffixes or ("svg", "png", "pdf")]
 
 
@@ -170,8 +170,12 @@ def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
     """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
     run = f"{study.cells_of(condition)}/{model}"
     shards = study.extraction.shards
+    if study.is_stored(model):
+        return [f"import_embeddings/{run}"]
+    if study.is_planted(model):
+        return [f"plant_layers/{run}"]
     if not study.is_run(model):
-        return [f"{'import_embeddings' if study.is_stored(model) else 'compute_baseline'}/{run}"]
+        return [f"compute_baseline/{run}"]
     if study.keeps_sums(condition, model):
         return [f"sum_layers/{run}"]
     if shards == 1:

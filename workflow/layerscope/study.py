@@ -8,7 +8,7 @@ from layerscope import layout
 from layerscope.cells.entries import Dataset
 from layerscope.configuration import Configuration
 from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
-from layerscope.models.entries import Baseline, Control, FoundationModel, StoredModel
+from layerscope.models.entries import Baseline, Control, FoundationModel, PlantedModel, StoredModel
 from layerscope.settings import Settings
 from layerscope.tasks.catalogue import TASKS
 
@@ -46,7 +46,7 @@ class Study(Configuration):
         entry = self.models[model]
         return entry.of if isinstance(entry, Control) else model
 
-    def trained(self, model: str) -> FoundationModel | Baseline | StoredModel:
+    def trained(self, model: str) -> FoundationModel | Baseline | StoredModel | PlantedModel:
         """The entry of that model."""
         entry = self.models[self.trained_model(model)]
         assert not isinstance(entry, Control)
@@ -71,14 +71,18 @@ class Study(Configuration):
         """Whether a model's embeddings are the user's."""
         return isinstance(self.models[model], StoredModel)
 
+    def is_planted(self, model: str) -> bool:
+        """Whether a model's layers are made from the truth of simulated cells."""
+        return isinstance(self.models[model], PlantedModel)
+
     def has_layers(self, model: str) -> bool:
         """Whether a model has numbered layers: not a baseline, nor a single embedding of the user's."""
         return self.n_layers(model) > 0
 
-    def is_repetition(self, model: str) -> bool:
-        """Whether a model is a control of which the study has another, of a lower seed."""
+    def is_repetition(self, condition: str, model: str) -> bool:
+        """Whether a model is a control of which another, of a lower seed, is run on the condition too."""
         entry = self.models[model]
-        controls = [self.models[name] for name in self.study.models]
+        controls = [self.models[name] for name in self.study.models_on(condition)]
         return isinstance(entry, Control) and any(
             isinstance(control, Control)
             and (control.control, control.of) == (entry.control, entry.of)
@@ -89,18 +93,21 @@ class Study(Configuration):
     def layers(self, model: str) -> list[str]:
         """Names of a model's layers in order; a baseline has ``official`` only."""
         if self.is_stored(model):
-            return list(self.stored_layers(model, self.cells_of(self.study.conditions[0])))
-        return self.foundation(model).layer_names if self.is_run(model) else layout.layer_names(0)
+            return list(self.stored_layers(model, self.cells_of(self.study.conditions_of(model)[0])))
+        entry = self.trained(model)
+        has_layers = isinstance(entry, FoundationModel | PlantedModel)
+        return entry.layer_names if has_layers else layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
         if self.is_stored(model):
             return max((int(layer) for layer in self.layers(model) if layer.isdecimal()), default=0)
-        return self.foundation(model).layers if self.is_run(model) else 0
+        entry = self.trained(model)
+        return entry.layers if isinstance(entry, FoundationModel | PlantedModel) else 0
 
     def baselines(self) -> list[str]:
         """All baselines of the catalogue."""
-        return [name for name in self.models if not self.is_run(name) and not self.is_stored(name)]
+        return [name for name, entry in self.models.items() if isinstance(entry, Baseline)]
 
     def run_models(self) -> list[str]:
         """All models of the catalogue that are networks to run: foundation models and their controls."""
@@ -110,12 +117,24 @@ class Study(Configuration):
         """All models of the catalogue whose embeddings are the user's."""
         return [name for name in self.models if self.is_stored(name)]
 
+    def planted_models(self) -> list[str]:
+        """All models of the catalogue whose layers are made from the truth of simulated cells."""
+        return [name for name in self.models if self.is_planted(name)]
+
+    def planting_options(self, model: str) -> list[str]:
+        """How these layers are made: the words of a command line."""
+        entry = self.models[model]
+        assert isinstance(entry, PlantedModel)
+        peak = ["--peak", str(entry.peak)] if entry.peak else []
+        return ["--layers", str(entry.layers), *peak, "--seed", str(entry.seed)]
+
     def pretrained_models(self, *families: str) -> list[str]:
-        """Models of these families that the workflow pretrains itself."""
+        """Models that the workflow pretrains itself, of these families if any is named."""
         return [
             name
             for name, entry in self.models.items()
-            if isinstance(entry, FoundationModel) and entry.weights.pretrain and entry.family in families
+            if isinstance(entry, FoundationModel) and entry.weights.pretrain
+            if not families or entry.family in families
         ]
 
     def fetched_models(self) -> list[str]:
@@ -130,7 +149,8 @@ class Study(Configuration):
 
     def pretraining_settings(self, model: str) -> dict[str, Any]:
         """How a small model is pretrained."""
-        return self.pretraining.as_config() | {"layers": self.foundation(model).layers}
+        pretrained = self.pretraining_of(self.trained_model(model), self.foundation(model))
+        return pretrained.as_config() | {"layers": self.foundation(model).layers}
 
     def pretraining_condition(self, model: str) -> str:
         """The condition on whose cells a small model is pretrained."""
@@ -255,35 +275,36 @@ class Study(Configuration):
             return [layout.cells(self.cells_of(part)) for part in source.conditions]
         if source.simulate:
             return layout.simulated(source.simulate)
-        return source.path or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
+        return source.local or layout.fetched(name, "slice.h5ad" if source.slice else source.name)
 
     def gene_names_file(self, condition: str) -> list[str]:
         """The table of gene names that a condition's dataset asks for, or that models of the study need."""
         dataset = self.dataset(condition)
-        table = dataset.gene_names if dataset.says_names else self._needed_gene_names(dataset)
+        table = dataset.gene_names if dataset.says_names else self._needed_gene_names(condition)
         if not table:
             return []
         source = self.gene_names[table]
         return [source.path or layout.gene_names(table, source.name)]
 
-    def _needed_gene_names(self, dataset: Dataset) -> str:
+    def _needed_gene_names(self, condition: str) -> str:
         """The table without which a model of the study cannot take a file that is here; none for others.
 
         What is fetched can be looked at only later, when its jobs are planned. A model that is pretrained
         here knows genes by the names that its cells have.
         """
+        dataset = self.dataset(condition)
         families = [
             FAMILIES[self.family(model)]
-            for model in self.study.models
+            for model in self.models_on_cells(condition)
             if self.is_run(model) and not self.foundation(model).weights.pretrain
         ]
-        if not families or dataset.source.path is None or dataset.kind != "h5ad":
+        if not families or dataset.source.local is None or dataset.kind != "h5ad":
             return ""
         from layerscope.cells.needed_names import needed_gene_names  # h5py, pandas
 
         parts = {"matrix", "genes", "genome", "orthologs"}
         reading = dataset.model_dump_json(include=parts, exclude_unset=True)
-        tables = needed_gene_names(dataset.source.path, reading, families)
+        tables = needed_gene_names(dataset.source.local, reading, families)
         return next((table for table in tables if table in self.gene_names), "")
 
     def orthologs_file(self, condition: str) -> list[str]:
@@ -299,7 +320,9 @@ class Study(Configuration):
     def cells_settings(self, condition: str) -> dict[str, Any]:
         """What a reader needs to know to make a condition's cells, and nothing else."""
         entry = self.conditions[condition]
-        settings = stated(self.dataset(condition), "title", "citation", "licence", "source", "gene_names")
+        settings = stated(
+            self.dataset(condition), "title", "note", "citation", "licence", "source", "gene_names"
+        )
         for table in self.orthologs_file(condition):
             settings["orthologs"]["table"] = table
         own = {"task", "subset", "exclude", "dataset"}
@@ -392,9 +415,15 @@ class Study(Configuration):
         return [
             {"condition": condition, "model": model, "task": self.task(condition), "reason": reason}
             for condition in self.study.conditions
-            for model in self.study.models
+            for model in self.study.models_on(condition)
             if (reason := self.lacking(condition, model))
         ]
+
+    def models_on_cells(self, cells: str) -> list[str]:
+        """Models run on the cells of a condition; all, where these are only a part of another condition's."""
+        studied = [name for name in self.study.conditions if self.cells_of(name) == cells]
+        models = [model for condition in studied for model in self.study.models_on(condition)]
+        return unique(models) if studied else list(self.study.all_models)
 
     def lacking(self, condition: str, model: str) -> str:
         """Why a model cannot take a condition's cells, or cannot run here; empty where it can.
@@ -404,6 +433,9 @@ class Study(Configuration):
         """
         if self.is_stored(model):
             return ""
+        if self.is_planted(model):
+            unknown = "planted layers need the truth, which simulated cells alone have"
+            return "" if self.is_simulated(condition) else unknown
         needing, taken = self._values_taken(model)
         values = "counts" if self.dataset(condition).values == "counts" else "log_normalised"
         if values not in taken:
@@ -413,8 +445,12 @@ class Study(Configuration):
     def runs(self) -> list[tuple[str, str]]:
         """Every pair of condition and model that is run, in the order of the study."""
         excluded = {(row["condition"], row["model"]) for row in self.unavailable()}
-        pairs = [(condition, model) for condition in self.study.conditions for model in self.study.models]
-        return [pair for pair in pairs if pair not in excluded]
+        return [
+            (condition, model)
+            for condition in self.study.conditions
+            for model in self.study.models_on(condition)
+            if (condition, model) not in excluded
+        ]
 
     def score_files(self, suffix: str) -> list[str]:
         """One file per condition, protocol, model and layer of the study."""

@@ -170,4 +170,5 @@ def as_json(settings):
 def described(*parts):
     """These parts of what figures and report say beside the tables."""
     description = study_description(study)
-    return as_json({part: description[part] for part in parts})
+    # unsorted: colours go by the place of a model in the study
+    return json.dumps({part: description[part] for part in parts})

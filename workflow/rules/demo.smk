@@ -29,6 +29,34 @@ rule simulate_cells:
         " --seed {params.seed} --output {output} &> {log}"
 
 
+rule plant_layers:
+    input:
+        script=repository("scripts/plant_layers.py"),
+        cells="results/cells/{condition}/cells.h5ad",
+    output:
+        "results/embeddings/{condition}/{model}.h5ad",
+    log:
+        "logs/plant_layers/{condition}/{model}.log",
+    benchmark:
+        "logs/benchmarks/plant_layers/{condition}/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(study.planted_models()),
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        code=code("plant_layers.py"),
+        options=asks(study.planting_options),
+    message:
+        "Planting layers in {wildcards.condition}: {wildcards.model}"
+    shell:
+        "python {input.script:q} --model {wildcards.model} --cells {input.cells} {params.options:q}"
+        " --output {output} &> {log}"
+
+
 rule pretrain_scfoundation:
     input:
         script=repository("scripts/pretrain_model.py"),

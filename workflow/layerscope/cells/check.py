@@ -166,6 +166,8 @@ def dataset_entry(cells: Description) -> tuple[dict[str, Any], list[str]]:
     comments = [] if cells.values else [cells.values_remark or "no matrix holds values that can be used"]
     if cells.matrix not in ("X", "matrix"):
         entry["matrix"] = matrix_key(cells.matrix)
+    if cells.recovery:
+        entry["recover_counts"] = dict(cells.recovery)
     if cells.reading.genome:
         entry["genome"] = cells.reading.genome
         comments.append(f"genome: one of {', '.join(cells.genes.genomes)}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -24,7 +25,12 @@ from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import choose_counts, judge_readable, where_counts_are
+from layerscope.cells.which_matrix import (
+    choose_counts,
+    judge_readable,
+    recoverable_counts,
+    where_counts_are,
+)
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -44,6 +50,7 @@ class Description:
     skipped: list[str] = field(default_factory=list)  # columns that cannot be read, with the reason
     remarks: list[str] = field(default_factory=list)  # what is odd about the file as a whole
     values_remark: str = ""  # where counts are, if not in that matrix, or what is odd about them
+    recovery: Mapping[str, Any] = field(default_factory=dict)  # how that matrix gives counts, if it does so
     embeddings: list[Embedding] = field(default_factory=list)
     has_root: bool = False  # whether ``uns`` or a column names the root of a trajectory
     genes_detected: list[int] = field(default_factory=list)  # by each of a sample of the cells
@@ -51,6 +58,8 @@ class Description:
     @property
     def values(self) -> str | None:
         """``counts``, ``normalised`` or ``log_normalised``; None if the matrix holds nothing of use."""
+        if self.recovery:
+            return "counts"
         seen = self.judged.get(self.matrix)
         return next((values for values, kinds in ACCEPTED.items() if seen and seen.kind in kinds), None)
 
@@ -81,14 +90,15 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     if unreadable_matrices and not judged:
         raise DataError(f"{path.name}: {'; '.join(unreadable_matrices.values())}")
     counts = choose_counts(file, judged, everything)
-    matrix = counts.name or _most_useful(judged)
+    recoverable = None if counts.name or counts.words else recoverable_counts(file, judged, everything)
+    matrix = counts.name or (recoverable.name if recoverable else _most_useful(judged))
     features, unreadable = h5ad.read_features(file, matrix)
     reading = _reading(features, path.name)
     columns, skipped = _columns(file)
     transposed = why_transposed(cell_ids, features.index.tolist())
     values_remark = f"{counts.name}{counts.words}" if counts.words else ""
     if not counts.name:
-        values_remark = where_counts_are(file, "", everything, judged)
+        values_remark = str(recoverable or where_counts_are(file, "", everything, judged))
     return Description(
         path=path,
         kind="h5ad",
@@ -105,8 +115,10 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
             *(f"{name}: skipped: {reason}" for name, reason in unreadable_matrices.items()),
         ],
         values_remark=values_remark,
+        recovery=recoverable.key if recoverable else {},
         embeddings=embeddings_of(file),
-        has_root="is_root" in file["obs"] or bool({"iroot", "iroot_cell"} & set(file.get("uns", {}))),
+        has_root="is_root" in column_names(file["obs"])
+        or bool({"iroot", "iroot_cell"} & set(file.get("uns", {}))),
         genes_detected=genes_detected(stored_rows(file[matrix])) if matrix in judged else [],
     )
 
@@ -121,7 +133,7 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
 
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:
     columns, skipped = [], []
-    memberships = [f"obsm/{key}" for key in file.get("obsm", {}) if re.search("clon", key, re.I)]
+    memberships = [name for name in h5ad.memberships(file) if re.search("clon", name, re.I)]
     stored = h5ad.stored_columns(file, Path(file.filename).name)
     for name in [*column_names(file["obs"]), *memberships]:
         try:

@@ -12,6 +12,7 @@ import numpy as np
 PICTURE = re.compile(r"umap|t-?sne|draw_graph|force|phate|spatial|_fa\d?$", re.I)
 LAYER = re.compile(r"(.*layer[_-]?)(\d{1,3})", re.I)
 MIN_WIDTH = 3
+OLD = "as anndata wrote it before 0.7: write the file anew with anndata to have it scored"
 ROWS_AT_ONCE = 10_000
 
 
@@ -31,7 +32,10 @@ class Embedding:
 
 def embeddings_of(file: h5py.File) -> list[Embedding]:
     """All arrays of ``obsm``."""
-    return [_embedding(name, values) for name, values in file.get("obsm", {}).items()]
+    arrays = file.get("obsm", {})
+    if isinstance(arrays, h5py.Dataset):
+        return [Embedding(name, 0, OLD) for name in arrays.dtype.names or ()]
+    return [_embedding(name, values) for name, values in arrays.items()]
 
 
 def layers_by_pattern(embeddings: Iterable[Embedding]) -> dict[str, list[Embedding]]:

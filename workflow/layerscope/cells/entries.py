@@ -44,10 +44,12 @@ class Dataset(Reading):
     the standard name needs no entry; null leaves it out."""
     title: str = ""
     """For the report."""
+    note: str = ""
+    """What these cells cannot show: the report says it beside the answer."""
     gene_names: Name | None = None
     """A table under `gene_names`, where the file has only symbols or only Ensembl ids and a model needs the
-    other. Where it is not set, and a file of your own (`source: {path: ...}`) needs one, `hgnc` is taken;
-    null: none."""
+    other. Where it is not set, and a file that is here (`source: {path: ...}` or `package`) needs one,
+    `hgnc` is taken; null: none."""
     citation: str = ""
     """For the report."""
     licence: str = ""

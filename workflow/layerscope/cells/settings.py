@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from layerscope.settings import UNIQUE, Settings, keys_among
 from layerscope.tasks.catalogue import TASKS, TaskName
 
+MAX_DECIMALS = 6  # more are beyond single precision
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
 
@@ -87,6 +88,9 @@ class Recovery(Settings):
     """What each cell was normalised to."""
     logged: bool = True
     """Whether `log1p` (natural) was taken."""
+    decimals: int | None = Field(default=None, ge=1, le=MAX_DECIMALS)
+    """How many decimals the values were rounded to, where they were: a count may then be as far from a whole
+    number as the rounding of its own value explains, and is refused where that leaves two counts possible."""
 
 
 Policy = Literal["one_to_one", "sum"]
@@ -188,6 +192,6 @@ class CellSettings(Reading):
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str = "cells") -> Self:
         """Read the settings, which may be a dataset's whole entry."""
-        about = {key: given[key] for key in ("title", "citation", "licence") if key in given}
+        about = {key: given[key] for key in ("title", "citation", "licence", "note") if key in given}
         unused = {"source", "about", *about}
         return super().read({k: v for k, v in given.items() if k not in unused} | {"about": about}, where)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
+import yaml
 from scipy import sparse
 
 from layerscope.cells.fingerprint import LOGARITHMS, Fingerprint, Inverse
 from layerscope.cells.guard import SAMPLE, judge
 from layerscope.cells.h5ad_file import Table, column_names, read_column, unknown_filter
 from layerscope.cells.matrix import sample_rows, stored_rows
-from layerscope.cells.recovery import RecoveredCounts
+from layerscope.cells.recovery import RecoveredCounts, decimals_of
+from layerscope.cells.settings import Recovery
 from layerscope.errors import DataError
 
 TOTALS = ("total_counts", "n_counts", "nCount_RNA", "ncounts", "n_umi", "nUMI", "total_umis")
@@ -50,6 +54,23 @@ class Choice:
     words: str = ""
 
 
+@dataclass(frozen=True)
+class Recoverable:
+    """A matrix from whose values counts can be recovered, and what a study writes as `recover_counts`."""
+
+    name: str
+    key: dict[str, Any]
+
+    def __str__(self) -> str:
+        decimals = self.key.get("decimals")
+        rounded = f", though its values were rounded to {decimals} decimals" if decimals else ""
+        key = yaml.safe_dump(self.key, default_flow_style=True, sort_keys=False, width=200).strip()
+        return (
+            f"Counts can be recovered exactly from {self.name}{rounded}: set `matrix: "
+            f"{matrix_key(self.name)}` and `recover_counts: {key}`"
+        )
+
+
 def judge_all(file: h5py.File, rows: np.ndarray) -> dict[str, Fingerprint]:
     """Fingerprints of all matrices of an h5ad file that can be read, by name."""
     return judge_readable(file, rows)[0]
@@ -76,16 +97,31 @@ def where_counts_are(
         return f"{counts.name} holds whole numbers: set `matrix: {matrix_key(counts.name)}`{counts.words}"
     if counts.words:
         return f"{counts.words}: set `matrix` to the one that holds the raw counts"
-    total = next((column for column in TOTALS if column in column_names(file["obs"])), None)
+    return str(recoverable_counts(file, judged, rows) or "")
+
+
+def recoverable_counts(
+    file: h5py.File, judged: Mapping[str, Fingerprint], rows: np.ndarray
+) -> Recoverable | None:
+    """The first matrix from which the counts of a sample of its cells can be recovered."""
+    columns = column_names(file["obs"])
+    total = next((column for column in TOTALS if column in columns), None)
+    if total is None:
+        return None
+    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
     for name, seen in judged.items():
-        logged, per = seen.kind == "log_normalised", seen.total or 1e4
-        is_normalised = logged or seen.kind == "normalised"
-        if total and is_normalised and _recoverable(file, name, total, per, logged, rows):
-            return (
-                f"Counts can be recovered exactly from {name}: set `matrix: {matrix_key(name)}` and "
-                f"`recover_counts: {{total: {total}, per: {per:.0f}, logged: {str(logged).lower()}}}`"
-            )
-    return ""
+        if seen.kind not in ("log_normalised", "normalised"):
+            continue
+        matrix, logged = stored_rows(file[name]), seen.kind == "log_normalised"
+        values = np.concatenate([block.data for _, block in matrix.blocks(chosen)])
+        key = {"total": total, "per": round(seen.total or 1e4), "logged": logged}
+        if decimals := decimals_of(values):
+            key["decimals"] = decimals
+        with suppress(DataError):
+            deque(RecoveredCounts(matrix, totals, Recovery.read(key)).blocks(chosen), maxlen=0)
+            return Recoverable(name, key)
+    return None
 
 
 def choose_counts(
@@ -112,17 +148,6 @@ def choose_counts(
         return Choice(spliced[0], SPLICED_LACKS)
     made = "" if sources is None else ", and X was made from none of them"
     return Choice("", f"Whole numbers are in {', '.join(names)}{made}")
-
-
-def _recoverable(file: h5py.File, name: str, total: str, per: float, logged: bool, rows: np.ndarray) -> bool:
-    chosen = rows[sample_rows(len(rows), SAMPLE)]
-    totals = pd.to_numeric(read_column(file["obs"], total), errors="coerce").to_numpy(dtype=np.float64)
-    try:
-        for _ in RecoveredCounts(stored_rows(file[name]), totals, per, logged).blocks(chosen):
-            pass
-    except DataError:
-        return False
-    return True
 
 
 def matrices(file: h5py.File) -> list[str]:

@@ -59,4 +59,4 @@ def cohort_cells(program: RegulatoryProgram, settings: Cohort, rng: np.random.Ge
             "nonsense": np.array(["a", "b"])[nonsense],
         }
     )
-    return Cells(obs, log_rates)
+    return Cells(obs, activity, log_rates)

@@ -42,9 +42,14 @@ EFFICACY_CONCENTRATION = 12.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells before they are counted: their table, and ``eta`` of shape ``(n_cells, n_genes)``."""
+    """Cells before they are counted.
+
+    Their table, the activities of the programs in them ``(n_cells, n_programs)``, and ``eta`` ``(n_cells,
+    n_genes)``.
+    """
 
     obs: pd.DataFrame
+    activity: Array
     log_rates: Array
 
 
@@ -79,7 +84,7 @@ def differentiating_cells(
             "true_fate": fate,
         }
     )
-    return Cells(obs, log_rates)
+    return Cells(obs, activity, log_rates)
 
 
 def cell_type(pseudotime: Array, fate: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -141,7 +146,7 @@ def perturbed_cells(
             "true_efficacy": efficacy,
         }
     )
-    return Cells(obs, log_rates)
+    return Cells(obs, activity, log_rates)
 
 
 def noisy(activity: Array, spread: float, rng: np.random.Generator) -> Array:

@@ -53,6 +53,8 @@ PROGRAMS: tuple[Program, ...] = (
     Program("adhesion", (0.05, 0.30, 1.00), "B", rise=0.82, pathway=True),
     Program("effector", (0.00, 0.15, 1.00), "C", rise=0.82, pathway=True),
 )
+ACTIVITIES = tuple(f"true_activity_{program.name}" for program in PROGRAMS)
+"""Columns that tell the activity of each program in a simulated cell."""
 SWITCH_WIDTH = 0.05
 GENES_PER_PROGRAM = 0.12
 PRIVATE_GENES = 12

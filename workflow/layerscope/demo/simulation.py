@@ -18,7 +18,7 @@ from layerscope import __version__
 from layerscope.demo.cohort import cohort_cells
 from layerscope.demo.counts import observe
 from layerscope.demo.processes import Cells, differentiating_cells, perturbed_cells
-from layerscope.demo.program import STATES, RegulatoryProgram, regulatory_program
+from layerscope.demo.program import ACTIVITIES, STATES, RegulatoryProgram, regulatory_program
 from layerscope.demo.settings import DRAWS, Atlas, Cohort, Differentiation, Perturbation, Simulation
 from layerscope.files import whole
 from layerscope.settings import demand_known
@@ -37,7 +37,8 @@ def simulate(draw: str, given: Mapping[str, Any], seed: int) -> Any:
     program = regulatory_program(settings.program_seed, settings.genes, settings.mitochondrial_genes)
     cells = _cells(program, settings, rng)
     observed = observe(cells.log_rates, program, settings, rng)
-    obs = cells.obs.assign(true_quality=observed.quality)
+    activities = pd.DataFrame(cells.activity, columns=list(ACTIVITIES))
+    obs = pd.concat([cells.obs, activities], axis=1).assign(true_quality=observed.quality)
     text = obs.select_dtypes("object").columns
     obs[text] = obs[text].astype("category")
     obs.index = pd.Index([f"{draw}-{i:06d}" for i in range(1, len(obs) + 1)])
@@ -78,8 +79,10 @@ def _atlas(program: RegulatoryProgram, settings: Atlas, rng: np.random.Generator
     second = perturbed_cells(program, settings, states, rng)
     truth = pd.concat([_truth(first.obs, "differentiation"), _truth(second.obs, "activation")])
     order = rng.permutation(settings.cells)
-    log_rates = np.vstack([first.log_rates, second.log_rates])
-    return Cells(truth.iloc[order].reset_index(drop=True), log_rates[order])
+    activity, log_rates = (
+        np.vstack([getattr(first, part), getattr(second, part)])[order] for part in ("activity", "log_rates")
+    )
+    return Cells(truth.iloc[order].reset_index(drop=True), activity, log_rates)
 
 
 def _truth(obs: pd.DataFrame, process: str) -> pd.DataFrame:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,14 +15,22 @@ from layerscope.doors.representations import described
 from layerscope.doors.scores import Scores
 from layerscope.errors import ConfigError
 from layerscope.statistics.layer_choice import MARGIN, choose_layers
-from layerscope.statistics.representations import choose_representations, compared_representations
-from layerscope.statistics.verdict import verdict, verdict_on_representations
+from layerscope.statistics.representation_verdict import ANSWER
+from layerscope.statistics.representations import choose_representations
 from layerscope.tables import OFFICIAL, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEYS = ["condition", "task", "protocol", "model"]
+FACTS = {
+    "use": "use",
+    "sure": "sure",
+    "better than a baseline": "beats_baseline",
+    "training helped": "training_helped",
+    "next": "next",
+}
+"""What is printed below a verdict, and the columns of the table that have it."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,7 @@ class Recommendation:
     ----------
     table
         A row per condition, task, protocol and model with numbered layers: those of the workflow's
-        ``layers.tsv``, and a column ``verdict``. Where no model has such layers, a row for the best of the
-        representations.
+        ``layers.tsv``. Where no model has such layers, a row for the best of the representations.
     representations
         What each model gives of itself (``official``), compared with each other.
     curves
@@ -61,8 +68,8 @@ class Recommendation:
 
     @property
     def text(self) -> str:
-        """The recommendation in plain sentences."""
-        return "\n".join(self.table["recommendation"])
+        """The verdicts, each with its sentence and the facts beside it."""
+        return "\n\n".join("\n".join(_lines(row)) for row in self.table.fillna("").to_dict("records"))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -82,7 +89,7 @@ class Recommendation:
         which = self._only("task", task), self._only("protocol", protocol)
         tables = {
             "scores": self.scores.table,
-            "layers": layers.drop(columns="verdict"),
+            "layers": layers,
             "ceilings": self.scores.ceilings,
             "representations": self.representations,
         }
@@ -108,12 +115,20 @@ class Recommendation:
         return str(there[0])
 
     def __repr__(self) -> str:
-        return "\n".join(f"{row.verdict}: {row.recommendation}" for row in self.table.itertuples())
+        return self.text
 
     def _repr_html_(self) -> str:
-        titles = [f"{row.condition}, {row.model}: {row.verdict}" for row in self.table.itertuples()]
-        words = zip(map(escape, titles), map(escape, self.table["recommendation"]), strict=True)
-        return "\n".join(f"<p><b>{title}</b><br>{text}</p>" for title, text in words)
+        rows = [_lines(row) for row in self.table.fillna("").to_dict("records")]
+        return "\n".join(
+            f"<p><b>{escape(title)}</b><br>{'<br>'.join(map(escape, facts))}</p>" for title, *facts in rows
+        )
+
+
+def _lines(row: Mapping[str, Any]) -> list[str]:
+    """What a row says, line by line."""
+    title = f"{row['condition']}, {row['model']}, protocol {row['protocol']}: {row['verdict']}"
+    facts = {name: row[column] for name, column in FACTS.items()}
+    return [title, row["sentence"], *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 
 
 def recommend(scores: Scores, margin: float = MARGIN) -> Recommendation:
@@ -129,25 +144,19 @@ def recommend(scores: Scores, margin: float = MARGIN) -> Recommendation:
     """
     evidence = scores.table, scores.resamples, scores.models
     chosen = choose_layers(*evidence, margin)
-    words = {(one.condition, one.task, one.protocol, one.model): verdict(one) for one in chosen.choices}
-    keys = chosen.layers[KEYS].itertuples(index=False, name=None)
-    layers = chosen.layers.assign(verdict=[words[key] for key in keys])
-    representations = choose_representations(*evidence)
-    alone = _without_layers(scores, representations, layers)
+    layers, representations = chosen.layers, choose_representations(*evidence)
+    alone = _without_layers(representations, layers)
     tables = [rows for rows in (layers, alone) if len(rows)] or [layers]
     table = pd.concat(tables, ignore_index=True)
     return Recommendation(table, representations, chosen.curves, chosen.shifts, scores)
 
 
-def _without_layers(scores: Scores, representations: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+def _without_layers(representations: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """The best representation of every condition, task and protocol of which no layer was chosen."""
-    compared = compared_representations(scores.table, scores.resamples, scores.models)
-    words = {(one.condition, one.task, one.protocol): verdict_on_representations(one) for _, one in compared}
-    best = representations.drop_duplicates(KEYS[:3])
+    best = representations.drop_duplicates(KEYS[:3]).assign(best_layer=OFFICIAL)
     layered = set(layers[KEYS[:3]].itertuples(index=False, name=None))
-    keys = list(best[KEYS[:3]].itertuples(index=False, name=None))
-    rows = best.assign(verdict=[words[key] for key in keys], best_layer=OFFICIAL)
-    rows = rows[pd.Series([key not in layered for key in keys], rows.index, dtype=bool)]
+    keys = best[KEYS[:3]].itertuples(index=False, name=None)
+    alone = best[pd.Series([key not in layered for key in keys], best.index, dtype=bool)]
     numbers = {name: f"best_{name}" for name in ("estimate", "ci_low", "ci_high")}
-    about = ["metric", "status", "reason", "best_layer", *numbers.values(), "recommendation", "verdict"]
-    return rows.rename(columns=numbers)[[*KEYS, *about]]
+    about = ["metric", "status", "reason", "best_layer", *numbers.values(), *ANSWER]
+    return alone.rename(columns=numbers)[[*KEYS, *about]]

@@ -101,7 +101,7 @@ def show(function: Callable[..., Any], words: Mapping[str, str]) -> None:
     function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     text = "\n".join(f"{name}\n    {meaning}" for name, meaning in words.items())
     function.__doc__ = (
-        f"{inspect.cleandoc(function.__doc__ or '')}\n\nFurther keywords\n----------------\n{text}"
+        f"{inspect.cleandoc(function.__doc__ or '')}\n\nOther Parameters\n----------------\n{text}"
     )
 
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry
+from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry, PlantedModel
 from layerscope.settings import demand_known
 from layerscope.sources.cache import named_cache, weights_folder
 from layerscope.study_file import read_study
@@ -39,11 +39,11 @@ class ChosenModel:
 
 @cache
 def entries() -> Mapping[str, FoundationModel | Control | Baseline]:
-    """All models of ``config/models.yaml``, by name."""
+    """All models of ``config/models.yaml``, by name, but those that need the truth of simulated cells."""
     kind: TypeAdapter[Any] = TypeAdapter(dict[str, ModelEntry])
     given = read_study(repository() / "config" / "models.yaml")["models"]
-    models: dict[str, FoundationModel | Control | Baseline] = kind.validate_python(given)
-    return models
+    models: dict[str, Any] = kind.validate_python(given)
+    return {name: entry for name, entry in models.items() if not isinstance(entry, PlantedModel)}
 
 
 def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool) -> ChosenModel:

@@ -157,8 +157,9 @@ def prepare(weights: Path, cells: Path, job: Extraction) -> Run:
     torch.set_float32_matmul_precision("highest")  # images of NVIDIA's ask for TF32, three digits, elsewhere
     device = _device(job.device)
     for name, known in job.sha256.items():
-        if (weights / name).is_file():
-            demand_checksum(weights / name, known, "--sha256")
+        if not (weights / name).is_file():
+            raise ConfigError(f"--sha256 {name}: {weights} has no such file; name one of the release's files")
+        demand_checksum(weights / name, known, "--sha256")
     with files_read() as files:
         model = _model(weights, job, organism_of(cells))
     pooling = job.pooling or model.default_pooling

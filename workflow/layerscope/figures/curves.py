@@ -23,13 +23,8 @@ INPUT_POSITION = -0.16
 OFFICIAL_POSITION = 1.16
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The layer that was chosen in one condition and model."""
-
-    protocol: str  # that decided
-    best: str  # its name; empty if none has a score
-    alike: frozenset[str] | None = None  # what cannot be told from it; None if that is not known
+SHOWN_BETTER = ("use_layer", "prefer_official", "prefer_baseline")
+"""Verdicts by which something is shown to be better, and is marked; no other verdict marks anything."""
 
 
 def are_blocks(layers: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -46,19 +41,11 @@ class Curve:
     estimate: Array
     low: Array
     high: Array
-    choice: Choice | None = None
 
     @property
     def numbered(self) -> npt.NDArray[np.bool_]:
         """Which layers are outputs of a block, shape ``(n_layers,)``."""
         return are_blocks(self.layers)
-
-    def best(self) -> int | None:
-        """Index of the chosen layer, else of the numbered one that scores highest; None without a score."""
-        scores = np.where(self.numbered & np.isfinite(self.estimate), self.estimate, -np.inf)
-        if self.choice is not None:
-            scores = np.where(np.array(self.layers) == self.choice.best, scores, -np.inf)
-        return int(np.argmax(scores)) if np.isfinite(scores).any() else None
 
 
 @dataclass(frozen=True)
@@ -78,20 +65,22 @@ class Choices:
     """What the table of the layer choice says of one task and protocol."""
 
     metrics: Mapping[str, str] = field(default_factory=dict)  # the primary ones, by condition
-    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)  # by condition and model
+    use: Mapping[tuple[str, str], str] = field(default_factory=dict)  # what to use, by condition and model
+    protocols: frozenset[str] = frozenset()  # those that decided
 
 
 def layer_choices(path: str | Path, *, task: str, protocol: str) -> Choices:
-    """Read primary metrics, chosen layers and confidence sets from the table of the layer choice."""
+    """Read primary metrics, and what was shown to be better, from the table of the layer choice."""
     table = read_layers(path)
     of_task = table[table["task"] == task]
     drawn = of_task[of_task["protocol"] == protocol]
     deciding = of_task[decides(of_task) & of_task["condition"].isin(drawn["condition"])]
-    chosen = {}
-    for row in deciding.to_dict("records"):
-        alike = frozenset(filter(None, row["confidence_set"].split(",")))
-        chosen[row["condition"], row["model"]] = Choice(row["protocol"], row["best_layer"], alike or None)
-    return Choices(dict(zip(drawn["condition"], drawn["metric"], strict=True)), chosen)
+    use = {
+        (row["condition"], row["model"]): row["use"] if row["verdict"] in SHOWN_BETTER else ""
+        for row in deciding.to_dict("records")
+    }
+    metrics = dict(zip(drawn["condition"], drawn["metric"], strict=True))
+    return Choices(metrics, use, frozenset(deciding["protocol"]))
 
 
 def select(
@@ -126,14 +115,14 @@ def select(
     return chosen
 
 
-def curve(rows: pd.DataFrame, condition: str, model: str, choice: Choice | None = None) -> Curve:
+def curve(rows: pd.DataFrame, condition: str, model: str) -> Curve:
     """Take the curve of one model in one condition from rows of one metric."""
     own = rows[(rows["condition"] == condition) & (rows["model"] == model) & (rows["layer"] != "")]
     own = own.sort_values("layer", kind="stable")
     numbers = own[["estimate", "ci_low", "ci_high"]].where(own["status"] == "ok").to_numpy(dtype=np.float64)
     position = [_position(layer, at) for layer, at in zip(own["layer"], own["depth"], strict=True)]
     estimate, low, high = numbers.T
-    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), estimate, low, high, choice)
+    return Curve(tuple(own["layer"]), np.array(position, dtype=np.float64), estimate, low, high)
 
 
 def _position(layer: str, at: float) -> float:

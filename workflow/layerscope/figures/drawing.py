@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.figures.curves import Choice
+from layerscope.figures.curves import Choices
 from layerscope.figures.models import Model
+from layerscope.figures.sheet import wrap
+from layerscope.figures.style import Style
 from layerscope.figures.wording import metric_label
 from layerscope.tasks.catalogue import primary_metrics
 
-MAX_CURVES = 4
+MAX_CURVES, MAX_PANELS = 3, 12
 
 
 @dataclass(frozen=True)
@@ -24,39 +26,18 @@ class Panel:
     models: tuple[str, ...]
 
 
-def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[list[Panel]]:
-    """Lay out panels in rows: one a condition and group of models, a row for each group.
+def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[Sequence[Panel]]:
+    """Lay out panels in rows: those of a group of models together, wrapped at a fixed number of columns.
 
-    Models with controls stand alone, since bands of two models cannot be told apart in greyscale.
+    A model with controls stands alone while the panels are few; else a panel has up to three models.
     """
-    groups = _groups(models)
-    if len(groups) == 1:
-        return _rows([Panel(name, groups[0]) for name in conditions])
+    names = [model.name for model in models.values() if model.kind == "foundation"]
+    alone = any(model.kind == "control" for model in models.values())
+    alone = alone and len(conditions) * len(names) <= MAX_PANELS
+    groups = [tuple(group) for group in wrap(names, 1 if alone else MAX_CURVES)] or [()]
     if len(conditions) == 1:
-        return _rows([Panel(conditions[0], group) for group in groups])
-    return [[Panel(name, group) for name in conditions] for group in groups]
-
-
-def _groups(models: Mapping[str, Model]) -> list[tuple[str, ...]]:
-    """Models that share a panel."""
-    foundation = [model for model in models.values() if model.kind == "foundation"]
-    if any(model.kind == "control" for model in models.values()):
-        return [(model.name,) for model in foundation] or [()]
-    if len(foundation) <= MAX_CURVES:
-        return [tuple(model.name for model in foundation)]
-    families: dict[str, list[str]] = {}
-    for model in foundation:
-        families.setdefault(model.family, []).append(model.name)
-    return [
-        tuple(names[start : start + MAX_CURVES])
-        for names in families.values()
-        for start in range(0, len(names), MAX_CURVES)
-    ]
-
-
-def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
-    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
+        return wrap([Panel(conditions[0], group) for group in groups])
+    return [row for group in groups for row in wrap([Panel(name, group) for name in conditions])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +50,8 @@ class Drawing:
     rows: pd.DataFrame
     models: Mapping[str, Model]  # those that have rows
     metrics: Mapping[str, str]
-    chosen: Mapping[tuple[str, str], Choice]  # by condition and model, where known
+    styles: Mapping[str, Style]
+    choices: Choices
     ceilings: Mapping[str, tuple[float, float]]  # 95% interval of each condition's noise ceiling, where known
     settings: Mapping[str, Any]
 
@@ -103,12 +85,12 @@ class Drawing:
         return any(model.kind == kind for model in self.models.values())
 
     @property
-    def tells_apart(self) -> bool:
-        """Whether it is known which layers cannot be told from the best one."""
-        return any(choice.alike for choice in self.chosen.values())
+    def marked(self) -> bool:
+        """Whether something is shown to be better, and marked."""
+        return any(self.choices.use.values())
 
     @property
     def by_protocol(self) -> str:
-        """``by protocol strict``, where another protocol than the drawn one chose some of the layers."""
-        protocols = {choice.protocol for choice in self.chosen.values()}
+        """``by protocol strict``, where another protocol than the drawn one says what to use."""
+        protocols = self.choices.protocols
         return f"by protocol {' or '.join(sorted(protocols))}" if protocols - {self.protocol} else ""

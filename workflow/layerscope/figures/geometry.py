@@ -11,38 +11,33 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
 from layerscope.figures import wording
 from layerscope.figures.models import Model, read_models, refuse_unknown
-from layerscope.figures.sheet import LEFT, Words, sheet, width_of, wrapped
-from layerscope.figures.style import CONTROL_DASHES, CURVES, GREY, OTHER_DASHES, CurveStyle, look, save
+from layerscope.figures.sheet import Words, head_row, sheet, title_height, title_panel, width_of, wrap
+from layerscope.figures.style import GREY, Style, look, model_entry, save, styles
 from layerscope.tables import OFFICIAL, read_table
 
 SHOWN = {
     "effective_rank": "Effective rank (RankMe)",
-    "participation_ratio": "Participation ratio",
-    "intrinsic_dimension": "Intrinsic dimension (TwoNN)",
-    "anisotropy": "Anisotropy (mean cosine)",
-    "total_variance": "Total variance",
+    "intrinsic_dimension": "Intrinsic dimension",
+    "anisotropy": "Anisotropy",
     "mean_norm": "Mean norm",
 }
-LOGARITHMIC = ("total_variance", "mean_norm")
+LOGARITHMIC = ("mean_norm",)
 TEXT = ("condition", "model", "layer")
 SHAPE_TITLE = "The shape of each layer"
 SHAPE_CAPTION = (
     "One row a condition, against the depth of the layer (0: the first block, 1: the last; what enters the "
-    "first block and the official embedding are not drawn, the table has them). "
-    "Effective rank, participation ratio and intrinsic dimension say how many "
-    "directions a layer uses; anisotropy near 1 says that all its vectors point the same way. "
-    "Broken lines with open signs are the controls of the model of the same colour and sign. "
-    "Total variance and mean norm are on logarithmic axes."
+    "first block and the official embedding are not drawn, the table has them, and two measures more). "
+    "Effective rank and intrinsic dimension (TwoNN) say how many directions a layer uses; anisotropy (mean "
+    "cosine) near 1 says that all its vectors point the same way. Grey broken lines are the controls of the "
+    "model of the same sign. The mean norm is on a logarithmic axis."
 )
-ALIKE_PANEL = (2.0, 2.1)
-ALIKE_LABEL = 5.5
-ALIKE_COLOURS = "cividis"
-BAR_ROOM = 0.62
+MAP_COLUMNS, MAP_HEIGHT, MAP_GAP, BAR_ROOM = 4, 1.45, 0.12, 0.5
+MAP_COLOURS = "cividis"
+MAP_LABEL, MOST_LABELS, MAX_MAPS = 7.0, 5, 24
 DEPTH_BASELINE = "qc_only"  # the baseline that knows nothing of a cell but its quality measures
 ALIKE_TITLE = "Layers that hold the same geometry"
 ALIKE_CAPTION = (
@@ -59,64 +54,71 @@ def draw_shape(path: str | Path, outputs: Sequence[str | Path], *, settings: Map
     rows of a model that the settings do not describe.
     """
     table = _read(path, {"depth", *SHOWN})
-    models = _described(table, settings, path)
-    style = _styles(models)
+    models, looks = _described(table, settings, path)
     conditions = wording.condition_order(settings, table["condition"])
     caption = SHAPE_CAPTION + seed_note(models, settings) + wording.simulated_note(settings, conditions)
-    legend = [_entry(model, *style[model.name]) for model in models]
+    kinds = {model.control: model for model in models if model.control}
+    drawn = [*(model for model in models if not model.control), *kinds.values()]
+    legend = [model_entry(_named(model), looks[model.name]) for model in drawn]
     words = Words(title=SHAPE_TITLE, subtitle=str(settings.get("title") or ""), legend=legend)
     with look():
-        figure, grid = sheet(len(conditions), len(SHOWN), (1.62, 1.35), words, header=0.5)
-        for row, condition in enumerate(conditions):
+        rows = [(len(SHOWN), 0.4)] * len(conditions)
+        figure, grid = sheet(rows, 1.15, words, left=0.42, gap=0.42)
+        for line, condition in zip(grid, conditions, strict=True):
             here = table[table["condition"] == condition]
-            for column, (measure, title) in enumerate(SHOWN.items()):
-                axes = grid[row][column]
+            for axes, (measure, title) in zip(line, SHOWN.items(), strict=True):
                 for model in models:
-                    rows = here[(here["model"] == model.name) & here["depth"].notna()].sort_values("depth")
-                    axes.plot(rows["depth"], rows[measure], **_look(*style[model.name], 2.8))
+                    own = here[(here["model"] == model.name) & here["depth"].notna()].sort_values("depth")
+                    width = 0.9 if model.control else 1.4
+                    axes.plot(
+                        own["depth"], own[measure], **looks[model.name].line, linewidth=width, markersize=2.8
+                    )
                 if measure in LOGARITHMIC:
                     axes.set_yscale("log")
                     axes.minorticks_off()
                 axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
                 axes.set_xlim(-0.05, 1.05)
-                axes.set_title(title, fontsize=7, fontweight="normal")
-                if row == len(conditions) - 1 and column == 0:
-                    axes.set_xlabel(wording.DEPTH_LABEL, x=0.0, ha="left")
-            first = grid[row][0]
-            place: dict[str, Any] = {"transform": first.transAxes, "fontsize": 8.5, "fontweight": "bold"}
-            first.text(0, 1.2, wording.condition_title(settings, condition), **place)
+                axes.set_title(title, fontsize=7)
+            head_row(line[0], wording.condition_title(settings, condition), 0.26)
+        grid[-1][0].set_xlabel(wording.DEPTH_LABEL, x=0.0, ha="left")
         save(figure, outputs, title=SHAPE_TITLE, caption=caption, table=path)
 
 
 def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]) -> None:
-    """Draw the CKA of every two layers in ``alignment.tsv``, a row of maps a trained model.
+    """Draw the CKA of every two layers in ``alignment.tsv``, a map for each trained model and condition.
 
     Errors: as those of :func:`draw_shape`.
     """
     table = _read(path, {"other_model", "other_layer", "cka"})
-    models = [model for model in _described(table, settings, path) if model.kind == "foundation"]
+    models = [model for model in _described(table, settings, path)[0] if model.kind == "foundation"]
     conditions = wording.condition_order(settings, table["condition"])
-    caption = ALIKE_CAPTION + depth_note(table, models) + wording.simulated_note(settings, conditions)
     notes = [] if models else ["No foundation model was described."]
+    drawn = conditions[: max(1, MAX_MAPS // max(1, len(models)))]
+    if len(drawn) < len(conditions):
+        notes.append(f"Of {len(conditions)} conditions the first {len(drawn)} are drawn; the table has all.")
+    caption = ALIKE_CAPTION + depth_note(table, models) + wording.simulated_note(settings, conditions)
     words = Words(title=ALIKE_TITLE, subtitle=str(settings.get("title") or ""), notes=notes)
-    titles = [wrapped(wording.condition_title(settings, name), ALIKE_PANEL[0], 7.5) for name in conditions]
-    header = 0.18 + 0.12 * max(map(len, titles))
+    titles = {name: wording.condition_title(settings, name) for name in drawn}
+    others = [name for name in table["other_model"].unique() if name not in table["model"].unique()]
+    room: dict[str, float] = {"left": 0.2 + max((width_of(name, MAP_LABEL) for name in others), default=0.3)}
+    room |= {"gap": MAP_GAP}
+    header = title_height(titles.values(), MAP_COLUMNS, **room)
+    run = table.groupby("model")["condition"].agg(set)
+    of_model = {model.name: [name for name in drawn if name in run[model.name]] for model in models}
+    rows = [(model, line) for model in models for line in wrap(of_model[model.name], MAP_COLUMNS)]
+    heads = [header + 0.2 * (line[0] == of_model[model.name][0]) for model, line in rows]
     with look():
-        panel, left = _room(table, models)
-        shape = (max(1, len(models)), len(conditions))
-        figure, grid = sheet(*shape, panel, words, header=header, left=left, right=BAR_ROOM)
-        _colour_bar(figure, grid[0][-1])
-        for row, model in enumerate(models):
-            for column, condition in enumerate(conditions):
-                axes = grid[row][column]
+        lengths = [(len(line), head) for (_, line), head in zip(rows, heads, strict=True)]
+        figure, grid = sheet(lengths or [(1, 0)], MAP_HEIGHT, words, right=BAR_ROOM, **room)
+        for (model, line), axes_of_row, head in zip(rows, grid, heads, strict=False):
+            for condition, axes in zip(line, axes_of_row, strict=True):
                 own = table[(table["condition"] == condition) & (table["model"] == model.name)]
-                _map(axes, own, model.name)
-                if column:
-                    axes.set_yticklabels([])
-                axes.set_title("\n".join(titles[column]) if row == 0 else "", fontsize=7.5)
-                named = "\n".join(wrapped(model.title, panel[1], 7))
-                axes.set_ylabel(named if column == 0 else "", fontsize=7)
-                axes.set_xlabel("Layer" if row == len(models) - 1 else "")
+                _map(axes, own, model.name, named=condition == line[0])
+                title_panel(axes, titles[condition])
+            if line[0] == of_model[model.name][0]:
+                head_row(axes_of_row[0], model.title, head - 0.14)
+        _colour_bar(figure, grid[0][-1])
+        grid[-1][0].set_xlabel("Layer")
         save(figure, outputs, title=ALIKE_TITLE, caption=caption, table=path)
 
 
@@ -151,10 +153,9 @@ def _colour_bar(figure: Figure, beside: Any) -> None:
     """Draw the scale of the maps at the right of one of them."""
     place, width = beside.get_position(), figure.get_figwidth()
     axes = figure.add_axes((place.x1 + 0.1 / width, place.y0, 0.1 / width, place.height))
-    scale = ScalarMappable(Normalize(0, 1), ALIKE_COLOURS)
-    figure.colorbar(scale, cax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
-    axes.tick_params(labelsize=ALIKE_LABEL, length=2)
-    axes.set_title("CKA", fontsize=6.5, fontweight="normal")
+    figure.colorbar(ScalarMappable(Normalize(0, 1), MAP_COLOURS), cax=axes, ticks=[0, 0.5, 1])
+    axes.tick_params(labelsize=MAP_LABEL, length=2)
+    axes.set_title("CKA", fontsize=MAP_LABEL)
 
 
 def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
@@ -164,46 +165,20 @@ def _read(path: str | Path, columns: set[str]) -> pd.DataFrame:
     return table
 
 
-def _described(table: pd.DataFrame, settings: Mapping[str, Any], path: str | Path) -> list[Model]:
+def _described(
+    table: pd.DataFrame, settings: Mapping[str, Any], path: str | Path
+) -> tuple[list[Model], dict[str, Style]]:
+    """The models that have rows, and the looks of all."""
     models = read_models(settings)
     refuse_unknown(table, models, path)
-    return [model for model in models.values() if (table["model"] == model.name).any()]
+    return [model for model in models.values() if (table["model"] == model.name).any()], styles(models)
 
 
-def _styles(models: Sequence[Model]) -> dict[str, tuple[CurveStyle, Any]]:
-    """Colour of each model, its own or that of the model it controls for, and dashes (None: a full line)."""
-    trained = [model.name for model in models if model.kind == "foundation"]
-    trained += sorted({model.of for model in models if model.kind == "control"} - set(trained))
-    colours = {name: CURVES[place % len(CURVES)] for place, name in enumerate(trained)}
-    kinds = sorted({model.control for model in models if model.kind == "control"})
-    dashes = {kind: CONTROL_DASHES.get(kind, OTHER_DASHES) for kind in kinds}
-    return {model.name: (colours[model.of or model.name], dashes.get(model.control)) for model in models}
+def _named(model: Model) -> str:
+    return f"in grey: {wording.control_label(model.control)}" if model.control else model.title
 
 
-def _entry(model: Model, style: CurveStyle, dashes: Any) -> Line2D:
-    label = model.title if dashes is None else f"same network, {wording.control_label(model.control)}"
-    return Line2D([], [], label=label, **_look(style, dashes, 3.5))
-
-
-def _look(style: CurveStyle, dashes: Any, size: float) -> dict[str, Any]:
-    if dashes is None:
-        return {"color": style.colour, "marker": style.marker, "markersize": size}
-    sign = {"marker": style.marker, "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6}
-    return {"color": style.colour, "alpha": 0.7, "linewidth": 1, "linestyle": dashes, **sign}
-
-
-def _room(table: pd.DataFrame, models: Sequence[Model]) -> tuple[tuple[float, float], float]:
-    """Size of a map that has a line of text for every row, and width left of it for their names."""
-    drawn = table["model"].isin([model.name for model in models])
-    rows = table.loc[drawn, ["model", "other_model", "other_layer"]].drop_duplicates()
-    height = max([ALIKE_PANEL[1], *(0.08 * rows.groupby("model").size())])
-    others = rows.loc[rows["other_model"] != rows["model"], "other_model"]
-    longest = max((width_of(name, ALIKE_LABEL) for name in others), default=0.0)
-    lines = max((len(wrapped(model.title, height, 7)) for model in models), default=0)
-    return (ALIKE_PANEL[0], height), max(LEFT, longest + 0.15 + 0.13 * lines)
-
-
-def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
+def _map(axes: Any, rows: pd.DataFrame, model: str, named: bool) -> None:
     """One map: layers against layers, and below a line against the other representations."""
     layers = sorted(set(rows["layer"]))
     others = rows.loc[rows["other_model"] != model, ["other_model", "other_layer"]]
@@ -212,21 +187,20 @@ def _map(axes: Any, rows: pd.DataFrame, model: str) -> None:
     values = rows.pivot_table(index=list(others), columns="layer", values="cka", dropna=False)
     values = values.reindex(index=pd.MultiIndex.from_tuples(against), columns=layers)
     shown = values.to_numpy(dtype=np.float64)
-    axes.imshow(shown, vmin=0, vmax=1, cmap=ALIKE_COLOURS, aspect="auto", interpolation="nearest")
+    axes.imshow(shown, vmin=0, vmax=1, cmap=MAP_COLOURS, aspect="auto", interpolation="nearest")
     if len(others):
         axes.axhline(len(layers) - 0.5, color="white", linewidth=2)
-    names = [_short(layer) for layer in layers]
-    beyond = against[len(layers) :]
-    beside = [other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in beyond]
-    axes.set_xticks(range(len(layers)), names, fontsize=ALIKE_LABEL)
-    axes.set_yticks(range(len(against)), [*names, *beside], fontsize=ALIKE_LABEL)
-    small = len(layers) <= 12
-    for (row, column), value in np.ndenumerate(shown):
-        if small and np.isfinite(value):
-            colour = "black" if value > 0.6 else "white"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=4.2, color=colour)
-        elif not np.isfinite(value):
-            axes.text(column, row, "-", ha="center", va="center", fontsize=5, color=GREY)
+    beyond = [
+        other if layer == OFFICIAL else f"{other} {_short(layer)}" for other, layer in against[len(layers) :]
+    ]
+    step = -(-len(layers) // MOST_LABELS)
+    places = [*range(0, len(layers) - step, step), len(layers) - 1]
+    names = [_short(layers[place]) for place in places]
+    axes.set_xticks(places, names, fontsize=MAP_LABEL)
+    below = list(range(len(layers), len(against)))
+    axes.set_yticks([*places, *below], [*names, *beyond] if named else [], fontsize=MAP_LABEL)
+    for row, column in np.argwhere(~np.isfinite(shown)):
+        axes.text(column, row, "-", ha="center", va="center", fontsize=7, color=GREY)
 
 
 def _short(layer: str) -> str:

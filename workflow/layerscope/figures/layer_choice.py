@@ -11,24 +11,28 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.figures import wording
-from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
+from layerscope.figures.models import read_models
+from layerscope.figures.sheet import WIDTH, Words, sheet
+from layerscope.figures.style import GREY, MAY_BE_BEST, Style, depth_axis, look, save, styles
 from layerscope.statistics.trust import decides
+from layerscope.statistics.verdict import ANSWER
 from layerscope.tables import depth, read_table
 
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
     *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
-    *("best_untrained_layer", "surest_layer", "layers_above_untrained", "recommendation"),
+    *("best_untrained_layer", "surest_layer", "layers_above_untrained"),
+    *("cheapest_layer", "cheapest_as_good_as_best", "better_layer", "layers_traded", *ANSWER),
 )
-TITLE = "Layers that cannot be told from the best one"
+TITLE = "Which layers may be the best"
 CAPTION = (
-    "One row a condition and model, one sign a layer, at its depth. Filled: in the 95% confidence set of the "
-    "best layer; open: worse; ring: the highest score. A row without filled signs has no confidence set. Of "
-    "several protocols the one that recommends is shown."
+    "One row a condition and model, one sign a layer, at its depth. Grey squares: layers that may be the "
+    "best, given the noise (95% confidence set); a row without squares has no such set. Filled sign: the "
+    "layer to use, shown to be better than the final one; a row without it has none. At the right: the "
+    "verdict. Of several protocols the one that decides is shown."
 )
-ROW_INCHES = 0.24
-SIGN: dict[str, Any] = {"linestyle": "", "color": CURVES[0].colour, "marker": "o"}
+ROW_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 2.3, 1.9
+SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 
 def read_layers(path: str | Path) -> pd.DataFrame:
@@ -47,12 +51,12 @@ def draw_layer_choice(
     table = table[decides(table)]
     conditions = wording.condition_order(settings, table["condition"])
     protocols = sorted(set(table["protocol"]))
-    signs = (
-        ("cannot be told from the best", 5, SIGN["color"]),
-        ("worse than the best", 5, "white"),
-        ("highest score", 9, "none"),
-    )
-    legend = [Line2D([], [], label=of, markersize=n, markerfacecolor=face, **SIGN) for of, n, face in signs]
+    looks = styles(read_models(settings))
+    legend = [
+        Line2D([], [], label="may be the best", **MAY_BE_BEST),
+        Line2D([], [], label="a layer", markersize=4, markerfacecolor="white", **SIGN),
+        Line2D([], [], label="the layer to use", markersize=6.5, **SIGN),
+    ]
     rows = [
         row
         for condition in conditions
@@ -61,49 +65,57 @@ def draw_layer_choice(
     caption = CAPTION + wording.simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
-    panel = (8.6, ROW_INCHES * max(1, len(rows) + len(conditions)))
+    height = ROW_INCHES * max(1, len(rows) + len(conditions))
     with look():
-        figure, grid = sheet(1, 1, panel, words, header=0.1, left=0.12)
-        _draw(grid[0][0], rows, settings, with_protocol=len(protocols) > 1)
+        figure, grid = sheet([(1, 0.05)], height, words, left=NAMES_INCHES, right=WORDS_INCHES)
+        _draw(grid[0][0], rows, settings, looks, with_protocol=len(protocols) > 1)
         save(figure, outputs, title=TITLE, caption=caption, table=path)
 
 
-def _draw(axes: Any, rows: list[dict[Any, Any]], settings: Mapping[str, Any], with_protocol: bool) -> None:
+def _draw(
+    axes: Any,
+    rows: list[dict[Any, Any]],
+    settings: Mapping[str, Any],
+    looks: Mapping[str, Style],
+    with_protocol: bool,
+) -> None:
     place, condition = 0, None
+    beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
+    left = -NAMES_INCHES / (WIDTH - NAMES_INCHES - WORDS_INCHES)
     for row in rows:
         if row["condition"] != condition:
             condition = row["condition"]
             title = wording.condition_title(settings, row["condition"])
-            axes.text(-0.72, place, title, fontweight="bold", va="center")
+            axes.text(0.96 * left, place, title, fontweight="bold", **beside)
             place += 1
         protocol = f" ({row['protocol']})" if with_protocol else ""
-        axes.text(-0.69, place, f"{row['model']}{protocol}", fontsize=7.5, va="center")
-        _draw_row(axes, row, place)
+        axes.text(0.92 * left, place, f"{row['model']}{protocol}", fontsize=7.5, **beside)
+        axes.text(1.05, place, _words(row), fontsize=7, color=GREY, **beside)
+        _draw_row(axes, row, place, looks[row["model"]])
         place += 1
     axes.set_ylim(max(place, 1) - 0.5, -0.5)
-    axes.set_xlim(-0.73, 1.75)
+    axes.set_xlim(-0.03, 1.03)
     axes.set_yticks([])
     depth_axis(axes)
-    axes.set_xlabel(wording.DEPTH_LABEL, x=0.31, ha="left")
+    axes.set_xlabel(wording.DEPTH_LABEL)
     axes.spines["left"].set_visible(False)
-    axes.spines["bottom"].set_bounds(0, 1)
 
 
-def _draw_row(axes: Any, row: Mapping[str, Any], place: int) -> None:
+def _draw_row(axes: Any, row: Mapping[str, Any], place: int, style: Style) -> None:
     n_layers = int(row["n_layers"])
-    names = [f"{layer:02d}" for layer in range(1, n_layers + 1)]
-    at = {name: 0.0 if n_layers < 2 else depth(name, n_layers) for name in names}
-    alike = set(filter(None, row["confidence_set"].split(",")))
-    size = 4.6 if n_layers <= 16 else 3.6
-    axes.plot([0, 1], [place, place], color="#cccccc", linewidth=0.5, zorder=1)
-    for drawn, face in ((names, "white"), ([name for name in names if name in alike], CURVES[0].colour)):
-        xs = [at[name] for name in drawn]
-        axes.plot(xs, [place] * len(xs), markersize=size, markerfacecolor=face, zorder=2, **SIGN)
-    if row["best_layer"] in at:
-        axes.plot(at[row["best_layer"]], place, markersize=9, markerfacecolor="none", zorder=3, **SIGN)
-        words = f"best {int(row['best_layer'])} of {n_layers}"
-        words += f"; {wording.layer_ranges(alike)}" if alike else "; no confidence set"
-    else:
-        words = f"no score: {row['reason']}"
-    words = textwrap.shorten(words, 46, placeholder=" ...")
-    axes.text(1.06, place, words, fontsize=7, color=GREY, va="center")
+    at = {f"{layer:02d}": depth(f"{layer:02d}", n_layers) for layer in range(1, n_layers + 1)}
+    if n_layers == 1:
+        at = {"01": 0.0}
+    best = [at[name] for name in row["confidence_set"].split(",") if name in at]
+    axes.plot(best, [place] * len(best), zorder=1, **MAY_BE_BEST)
+    sign: dict[str, Any] = {"linewidth": 0.5, "linestyle": "-", "markersize": 4 if n_layers <= 16 else 3}
+    axes.plot(list(at.values()), [place] * len(at), **style.line | sign)
+    if row["verdict"] == "use_layer" and row["use"] in at:
+        axes.plot(at[row["use"]], place, color=style.colour, marker=style.marker, markersize=6.5)
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    if not row["best_layer"]:
+        return textwrap.shorten(f"no score: {row['reason']}", 32, placeholder=" ...")
+    use = wording.layer_ranges([row["use"]]) if row["use"].isdigit() else row["use"]
+    return f"{wording.plain(row['verdict'])}: {use}" if use else wording.plain(row["verdict"])

@@ -11,15 +11,8 @@ from matplotlib.figure import Figure
 
 from layerscope.figures.curves import Choices, layer_choices, select
 from layerscope.figures.drawing import Drawing, Panel, arrange
-from layerscope.figures.layer_panels import block_numbers, draw_panel, score_limits, styles
-from layerscope.figures.layer_words import (
-    caption_of,
-    curve_entry,
-    legend_entries,
-    missing_notes,
-    subtitle_of,
-    title_of,
-)
+from layerscope.figures.layer_panels import block_numbers, draw_panel, score_limits
+from layerscope.figures.layer_words import caption_of, legend_entries, missing_notes, subtitle_of, title_of
 from layerscope.figures.levels import ceiling_intervals
 from layerscope.figures.models import read_models
 from layerscope.figures.representations import (
@@ -28,12 +21,19 @@ from layerscope.figures.representations import (
     representation_figure,
     representation_title,
 )
-from layerscope.figures.sheet import Words, sheet, width_of
-from layerscope.figures.style import CurveStyle, look, save
+from layerscope.figures.sheet import (
+    PANEL_TITLE_SIZE,
+    WIDTH,
+    Words,
+    head_row,
+    sheet,
+    title_height,
+    title_panel,
+    wrapped,
+)
+from layerscope.figures.style import look, save, styles
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_scores
-
-PANEL_TITLE_SIZE = 9.0
 
 
 def draw_scores(scores_path: str | Path, outputs: Sequence[str | Path], **options: Any) -> None:
@@ -59,6 +59,7 @@ def scores_figure(
     the report's (``models``, ``conditions``, ``order``, ``title``).
     """
     models = read_models(settings)
+    looks = styles(models)
     choices = layer_choices(layers_path, task=task, protocol=protocol) if layers_path else Choices()
     which = {"task": task, "protocol": protocol, "source": str(scores_path)}
     table = representations_path
@@ -77,8 +78,9 @@ def scores_figure(
         panels=arrange(condition_order(settings, rows["condition"]), models),
         rows=rows,
         models=models,
+        styles=looks,
         metrics=dict(rows.loc[rows["metric"] != "", ["condition", "metric"]].to_numpy()),
-        chosen=choices.chosen,
+        choices=choices,
         ceilings=ceiling_intervals(ceilings_path) if ceilings_path and rows["ceiling"].notna().any() else {},
         settings=settings,
     )
@@ -90,62 +92,42 @@ def scores_figure(
 
 
 def _figure(drawing: Drawing) -> Figure:
-    panels = drawing.panels
-    n_rows, n_columns = len(panels), max(len(row) for row in panels)
-    style = styles(panels)
-    legend = legend_entries(drawing, style)
-    words = Words(title_of(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
-    size = (6.6, 3.0) if n_rows * n_columns == 1 else (4.2, 2.3) if n_columns == 2 else (3.1, 2.1)
-    header = 0.26 + 0.16 * has_second_line(drawing) + 0.2 * has_row_titles(drawing)
-    figure, grid = sheet(n_rows, n_columns, size, words, header=header)
+    panels, models = drawing.panels, drawing.models
+    n_columns = max(map(len, panels))
+    texts = {panel: _title(panel, drawing) for row in panels for panel in row}
+    header = title_height(texts.values(), n_columns)
+    header += 0.15 * any(len(block_numbers(panel, models)) == 1 for panel in texts)
+    headings = [_heading(place, drawing) for place in range(len(panels))]
+    room = [0.07 * bool(lines) + 0.14 * len(lines) for lines in headings]
+    rows = [(len(row), header + more) for row, more in zip(panels, room, strict=True)]
+    words = Words(title_of(drawing), subtitle_of(drawing), missing_notes(drawing), legend_entries(drawing))
+    figure, grid = sheet(rows, 1.6 if n_columns > 1 else 2.4, words)
     limits = score_limits(drawing)
-    for row, line in enumerate(grid):
-        for column, axes in enumerate(line):
-            if column >= len(panels[row]):
-                axes.set_axis_off()
-                continue
+    for row, line, heading in zip(panels, grid, headings, strict=True):
+        for panel, axes in zip(row, line, strict=True):
             axes.set_ylim(*limits)
-            draw_panel(axes, panels[row][column], drawing, style)
-            title_panel(axes, panels[row][column], drawing, style)
-            if row == n_rows - 1 or column >= len(panels[row + 1]):
-                axes.set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
-            if column == 0:
-                axes.set_ylabel("\n".join(textwrap.wrap(drawing.label(), 26)))
+            draw_panel(axes, panel, drawing)
+            title_panel(axes, texts[panel], 0.2 if len(block_numbers(panel, models)) == 1 else 0.06)
+            axes.tick_params(labelleft=panel is row[0])
+        head_row(line[0], "\n".join(heading), header)
+        line[0].set_ylabel("\n".join(textwrap.wrap(drawing.label(), 26)))
+    grid[-1][0].set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
     return figure
 
 
-def title_panel(axes: Any, panel: Panel, drawing: Drawing, style: Mapping[str, CurveStyle]) -> None:
-    """Title a panel; where models are divided among panels, name the panel's own."""
-    models = drawing.models
+def _title(panel: Panel, drawing: Drawing) -> str:
+    """Title of a panel: its condition, with the metric where they differ; of one condition its models."""
+    if drawing.split and len(drawing.conditions) == 1:
+        return ", ".join(drawing.models[name].title for name in panel.models)
     title = condition_title(drawing.settings, panel.condition)
-    if len({drawing.label(name) for name in drawing.conditions}) > 1:
-        title = f"{title}: {drawing.label(panel.condition)}"
-    if drawing.split:
-        name = models[panel.models[0]].title if len(panel.models) == 1 else models[panel.models[0]].family
-        if not has_row_titles(drawing):
-            title = name
-        elif panel.condition == drawing.conditions[0]:
-            above = 32 if has_second_line(drawing) else 21
-            bold = {"fontweight": "bold", "fontsize": PANEL_TITLE_SIZE + 0.5, "va": "baseline"}
-            axes.annotate(name, (0, 1), (0, above), "axes fraction", "offset points", **bold)
-        if len(panel.models) > 1:
-            entries = [curve_entry(models[model].title, style[model]) for model in panel.models]
-            near: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.03, 0.96), "fontsize": 6.5}
-            axes.legend(handles=entries, ncols=len(entries), columnspacing=1.0, handletextpad=0.4, **near)
-    width = axes.figure.get_figwidth() * axes.get_position().width
-    fitting = PANEL_TITLE_SIZE * width / (1.1 * width_of(title, PANEL_TITLE_SIZE))
-    size = min(PANEL_TITLE_SIZE, max(6.0, fitting))
-    weight = "normal" if has_row_titles(drawing) else "bold"
-    axes.set_title(title, fontsize=size, fontweight=weight, y=1, pad=17 if has_second_line(drawing) else 6)
+    several = len({drawing.label(name) for name in drawing.conditions}) > 1
+    return f"{title}: {drawing.label(panel.condition)}" if several else title
 
 
-def has_row_titles(drawing: Drawing) -> bool:
-    """Whether rows of panels are those of models, named above the row."""
-    return drawing.split and len(drawing.conditions) > 1
-
-
-def has_second_line(drawing: Drawing) -> bool:
-    """Whether a panel has layer numbers or the names of its models between its title and its axes."""
-    return drawing.split or any(
-        len(block_numbers(panel, drawing.models)) == 1 for row in drawing.panels for panel in row
-    )
+def _heading(row: int, drawing: Drawing) -> list[str]:
+    """The models of a row of panels, where others are in the row above, in lines."""
+    models = drawing.panels[row][0].models
+    above = drawing.panels[row - 1][0].models if row else ()
+    if not drawing.split or len(drawing.conditions) == 1 or models == above:
+        return []
+    return wrapped("; ".join(drawing.models[name].title for name in models), WIDTH, PANEL_TITLE_SIZE)

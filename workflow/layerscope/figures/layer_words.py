@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.lines import Line2D
@@ -11,13 +12,15 @@ from matplotlib.patches import Patch
 
 from layerscope.figures import wording
 from layerscope.figures.drawing import Drawing
-from layerscope.figures.layer_panels import UNTRAINED, control_entry, interval_entry
-from layerscope.figures.levels import BASELINE, CEILING, CHANCE, level_entry
+from layerscope.figures.layer_panels import INTERVAL_ALPHA
+from layerscope.figures.levels import BEST_BASELINE, level_entries, level_entry
 from layerscope.figures.models import Model
-from layerscope.figures.style import CURVES, GREY, CurveStyle
+from layerscope.figures.style import GREY, model_entry
 from layerscope.tasks.catalogue import interval_method
 
 MAX_NOTES = 5
+BETTER = "what to use: shown to be better"
+NOTHING_BETTER = "No sign is filled: nothing is shown to be better than the final layer."
 
 
 def title_of(drawing: Drawing) -> str:
@@ -33,33 +36,30 @@ def subtitle_of(drawing: Drawing) -> str:
     return f"{study}; protocol {drawing.protocol}" if study else f"Protocol {drawing.protocol}"
 
 
-def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Line2D | Patch]:
+def legend_entries(drawing: Drawing) -> list[Line2D | Patch]:
     """One entry for each model or kind of control, and one for each sign that is not obvious."""
-    entries: list[Line2D | Patch] = []
-    if drawing.split:
-        # panels of one model each look alike; those of a family name their models themselves
-        if all(len(panel.models) == 1 for row in drawing.panels for panel in row):
-            entries.append(curve_entry("the panel's model", CURVES[0]))
-    else:
-        entries += [curve_entry(drawing.models[name].title, own) for name, own in style.items()]
-    if style:
-        entries.append(interval_entry(CURVES[0]))
-    for control, n_seeds in control_seeds(drawing.models).items():
-        seeds = f"range of {n_seeds} seeds" if n_seeds != "1" else "one seed, 95% interval"
-        label = f"same network, {wording.control_label(control)} ({seeds})"
-        entries.append(control_entry(control, CURVES[0], label))
-    if style:
-        best = f"best layer {drawing.by_protocol}".strip()
-        entries += [_sign("official embedding", "*", 8), _sign(best, "o", 8, "none")]
-    if drawing.tells_apart:
-        entries.append(_sign("open sign: worse than the best layer", "s", 4, "white"))
-    if drawing.has("baseline"):
-        entries.append(level_entry(BASELINE))
-    entries += [
-        level_entry(kind)
-        for kind, column in ((CEILING, "ceiling"), (CHANCE, "null_mean"))
-        if drawing.rows[column].notna().any()
+    models, styles = drawing.models, drawing.styles
+    drawn = [name for row in drawing.panels for panel in row for name in panel.models]
+    entries: list[Line2D | Patch] = [
+        model_entry(models[name].title, styles[name]) for name in dict.fromkeys(drawn)
     ]
+    if drawn:
+        grey = {"facecolor": GREY, "alpha": INTERVAL_ALPHA, "linewidth": 0}
+        entries.append(Patch(label="shaded, bars: 95% interval", **grey))
+    for control, n_seeds in control_seeds(models).items():
+        seeds = f"range of {n_seeds} seeds" if n_seeds != "1" else "one seed, 95% interval"
+        name = next(name for name, model in models.items() if model.control == control)
+        label = f"in grey: {wording.control_label(control)} ({seeds})"
+        entries.append(model_entry(label, styles[name]))
+    if drawn:
+        entries.append(_sign("official embedding", "*", 8, "white"))
+    if drawing.marked:
+        entries.append(_sign(f"filled: {BETTER} {drawing.by_protocol}".strip(), "o", 7))
+    baselines = [name for name, model in models.items() if model.kind == "baseline"]
+    for name in baselines:
+        entries.append(model_entry(models[name].title, replace(styles[name], dashes="")))
+    entries += [level_entry(BEST_BASELINE)] if baselines else []
+    entries += level_entries(drawing.rows)
     if not drawing.without_score.empty:
         entries.append(_sign("no score", "x", 4))
     return entries
@@ -68,12 +68,6 @@ def legend_entries(drawing: Drawing, style: Mapping[str, CurveStyle]) -> list[Li
 def _sign(label: str, marker: str, size: float, face: str = GREY) -> Line2D:
     look: dict[str, Any] = {"linestyle": "", "color": GREY, "marker": marker, "markerfacecolor": face}
     return Line2D([], [], markersize=size, label=label, **look)
-
-
-def curve_entry(title: str, style: CurveStyle) -> Line2D:
-    """Legend entry of a model's curve."""
-    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
-    return Line2D([], [], markersize=4, label=title, **look)
 
 
 def control_seeds(models: Mapping[str, Model]) -> dict[str, str]:
@@ -121,26 +115,26 @@ def caption_of(drawing: Drawing) -> str:
     metrics = sorted({drawing.metric(name) for name in drawing.conditions})
     labels = ", or ".join(wording.metric_label(drawing.task, metric) for metric in metrics)
     method = interval_method(drawing.task, drawing.protocol)
-    ring = f"best layer {drawing.by_protocol}" if drawing.by_protocol else "layer with the highest score"
+    controls = {model.control for model in drawing.models.values() if model.kind == "control"}
+    n_missing, has = len(drawing.without_score), drawing.rows.notna().any()
     parts = [
         f"{labels}, against the depth of the layer, protocol {drawing.protocol}.",
         *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
-        f"Curves: outputs of the blocks; shaded: 95% interval{f' ({method})' if method else ''}; ring and "
-        f"number: {ring}; star: the official embedding; sign at the left: what enters the first block.",
+        f"Curves: outputs of the blocks, with their 95% interval{f' ({method})' if method else ''}; star: "
+        "the official embedding; sign at the left: what enters the first block.",
         *common_remarks(drawing),
     ]
-    controls = {model.control for model in drawing.models.values() if model.kind == "control"}
-    others = controls - {UNTRAINED}
-    bracket = ", its 95% interval in the bracket at the right end" if drawing.ceilings else ""
-    n_missing = len(drawing.without_score)
     sentences = {
-        "Filled signs: layers that cannot be told from the best (95% confidence set).": drawing.tells_apart,
-        "Hatched: untrained networks of the same architecture, from the lowest seed to the highest; of a "
-        "single seed, its 95% interval.": UNTRAINED in controls,
-        "Thin broken lines with small open signs: other controls, with their 95% interval.": len(others) > 0,
-        "Level full lines: baselines, with their 95% interval at the right end.": drawing.has("baseline"),
-        f"Level line of long dashes: noise ceiling{bracket}.": drawing.rows["ceiling"].notna().any(),
-        "Dash-dotted level line: mean score with shuffled labels.": drawing.rows["null_mean"].notna().any(),
+        f"A filled sign is {BETTER} than the final layer, or than all layers where it is none, "
+        f"{drawing.by_protocol}".rstrip(", ")
+        + ".": drawing.marked,
+        NOTHING_BETTER: bool(drawing.choices.use) and not drawing.marked,
+        "Grey broken lines with the sign of their model: controls, the same network; where a panel has one "
+        "model, from the lowest seed to the highest, or the 95% interval of a single seed.": len(controls)
+        > 0,
+        "Grey signs at the right: baselines, which have no layers.": drawing.has("baseline"),
+        "Level line of long dashes: noise ceiling, what a layer without error would score.": has["ceiling"],
+        "Dash-dotted level line: mean score with shuffled labels.": has["null_mean"],
         f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.": n_missing > 0,
     }
     parts += [sentence for sentence, holds in sentences.items() if holds]

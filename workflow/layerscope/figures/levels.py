@@ -1,4 +1,4 @@
-"""Scores that do not depend on the layer, as level lines: baselines, noise ceilings, shuffled labels."""
+"""Scores that do not depend on the layer: baselines as points beside the layers, and level lines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.figures.curves import INPUT_POSITION, OFFICIAL_POSITION
-from layerscope.figures.models import Model
-from layerscope.figures.sheet import width_of
-from layerscope.figures.style import spread
+from layerscope.figures.style import Style
 from layerscope.tables import OFFICIAL, read_table
 
-LABEL_POSITION = 1.46
-LABEL_SIZE = 6.5
-LABEL_INCHES = 0.12
+LEFT_END = INPUT_POSITION - 0.08
+FIRST_BASELINE = OFFICIAL_POSITION + 0.16
 CEILING_METRIC = "ceiling_by_split"
 """The ceiling of a score: the reference in one half of the cells against that in the other."""
 
@@ -39,20 +35,9 @@ class LevelStyle:
         return {"color": self.colour, "linestyle": self.dashes, "linewidth": self.width}
 
 
-BASELINE = LevelStyle("baseline (named at its line)", "#8a8a8a", "-", 0.7)
+BEST_BASELINE = LevelStyle("highest baseline", "#8a8a8a", "-", 0.7)
 CEILING = LevelStyle("noise ceiling", "#444444", (0, (9, 3)), 1.5)
 CHANCE = LevelStyle("labels shuffled", "#333333", (0, (6, 2, 1, 2)), 0.8)
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level line: its label, score and 95% interval (NaN where none is known)."""
-
-    label: str
-    style: LevelStyle
-    score: float
-    low: float = np.nan
-    high: float = np.nan
 
 
 def ceiling_intervals(path: str | Path) -> dict[str, tuple[float, float]]:
@@ -63,53 +48,43 @@ def ceiling_intervals(path: str | Path) -> dict[str, tuple[float, float]]:
     return {row["condition"]: (row["ci_low"], row["ci_high"]) for row in known.to_dict("records")}
 
 
-def levels_of(
-    rows: pd.DataFrame,
-    condition: str,
-    baselines: Sequence[Model],
-    ceilings: Mapping[str, tuple[float, float]],
-) -> list[Level]:
-    """Baselines, noise ceiling and mean score of shuffled labels of a condition, those that there are."""
-    own = rows[(rows["condition"] == condition) & (rows["status"] == "ok")]
-    official = own[own["layer"] == OFFICIAL].set_index("model")
-    levels = [
-        Level(model.name, BASELINE, *official.loc[model.name, ["estimate", "ci_low", "ci_high"]])
-        for model in baselines
-        if model.name in official.index
-    ]
+def levels_of(rows: pd.DataFrame, baselines: Sequence[str]) -> list[tuple[LevelStyle, float]]:
+    """Level lines of a condition's scores, those that there are: style and score."""
+    highest = rows.loc[rows["model"].isin(baselines), "estimate"].max()
     # the ceiling is the same for every layer and model; chance is shared by all that is scored
-    for column, style in (("ceiling", CEILING), ("null_mean", CHANCE)):
-        if own[column].notna().any():
-            interval = ceilings.get(condition, (np.nan, np.nan)) if style is CEILING else (np.nan, np.nan)
-            levels.append(Level(style.name, style, float(own[column].mean()), *interval))
-    return levels
+    levels = (BEST_BASELINE, highest), (CEILING, rows["ceiling"].mean()), (CHANCE, rows["null_mean"].mean())
+    return [(style, float(score)) for style, score in levels if pd.notna(score)]
 
 
-def draw_levels(axes: Any, levels: Sequence[Level]) -> None:
-    """Draw level lines, each with its interval at the right and its name and score beside it.
+def draw_levels(
+    axes: Any,
+    rows: pd.DataFrame,
+    baselines: Mapping[str, Style],
+    ceiling: tuple[float, float] | None,
+    marked: set[str],
+) -> None:
+    """Draw what does not depend on the layer at the right of the layers, filled where it is ``marked``.
 
-    The score axis must have its limits; those of the depth axis are set here, so that the longest label fits.
+    ``rows`` are the scores of one condition that exist.
     """
-    labels = [f"{level.label} {level.score:.2f}" for level in levels]
-    _make_room(axes, labels)
-    if not levels:
-        return
-    low, high = axes.get_ylim()
-    inches = axes.figure.get_figheight() * axes.get_position().height
-    places = spread([level.score for level in levels], (high - low) * LABEL_INCHES / inches)
-    places += min(0.0, high - places.max()) + max(0.0, low - places.min())
-    for number, (level, label, place) in enumerate(zip(levels, labels, places, strict=True)):
-        x = OFFICIAL_POSITION + 0.1 + 0.025 * number
-        look: dict[str, Any] = {"color": level.style.colour, "zorder": 1.6}
-        axes.plot([INPUT_POSITION - 0.08, x], [level.score, level.score], **level.style.line | look)
-        axes.plot([x, x], [level.low, level.high], linewidth=1.2, **look)
-        if level.style is CEILING:
-            caps: dict[str, Any] = {"marker": "_", "markersize": 5, "linestyle": ""}
-            axes.plot([x, x], [level.low, level.high], **caps, **look)
-        axes.plot([x, LABEL_POSITION - 0.02], [level.score, place], linewidth=0.4, **look)
-        weight = "bold" if level.style is CEILING else "normal"
-        text: dict[str, Any] = {"fontsize": LABEL_SIZE, "color": "#333333", "va": "center", "zorder": 3}
-        axes.text(LABEL_POSITION, place, label, fontweight=weight, **text)
+    step = min(0.11, 0.6 / max(len(baselines), 1))
+    right = FIRST_BASELINE + step * len(baselines)
+    for style, score in levels_of(rows, list(baselines)):
+        axes.plot([LEFT_END, right], [score, score], **style.line, zorder=1.6)
+    if ceiling:
+        bar: dict[str, Any] = {"color": CEILING.colour, "marker": "_", "markersize": 5, "linewidth": 1.2}
+        axes.plot([right, right], ceiling, zorder=1.6, **bar)
+    official = rows[rows["layer"] == OFFICIAL].set_index("model")
+    for place, (name, style) in enumerate(baselines.items()):
+        if name in official.index:
+            score, low, high = official.loc[name, ["estimate", "ci_low", "ci_high"]]
+            x = FIRST_BASELINE + step * place
+            axes.plot([x, x], [low, high], color=style.colour, linewidth=1, zorder=3)
+            look: dict[str, Any] = {"markersize": 4.5, "zorder": 5}
+            if name in marked:
+                look = {"markersize": 7.5, "zorder": 6, "markerfacecolor": style.colour}
+            axes.plot(x, score, **style.line | {"linestyle": ""} | look)
+    axes.set_xlim(LEFT_END - 0.02, right + 0.05)
 
 
 def level_entry(style: LevelStyle) -> Line2D:
@@ -117,9 +92,7 @@ def level_entry(style: LevelStyle) -> Line2D:
     return Line2D([], [], label=style.name, **style.line)
 
 
-def _make_room(axes: Any, labels: Sequence[str]) -> None:
-    left = INPUT_POSITION - 0.08
-    total = axes.figure.get_figwidth() * axes.get_position().width
-    room = max((width_of(label, LABEL_SIZE) for label in labels), default=0.0)
-    right = LABEL_POSITION if labels else OFFICIAL_POSITION + 0.12
-    axes.set_xlim(left, right + (right - left) * room / max(total - room, 0.3 * total))
+def level_entries(rows: pd.DataFrame) -> list[Line2D]:
+    """Legend entries of noise ceiling and shuffled labels, where some rows have them."""
+    kinds = (CEILING, "ceiling"), (CHANCE, "null_mean")
+    return [level_entry(kind) for kind, column in kinds if rows[column].notna().any()]

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.errors import DataError
-from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, depth_axis, look, save
+from layerscope.figures.models import read_models
+from layerscope.figures.sheet import COLUMNS, Words, sheet, title_height, title_panel, wrap
+from layerscope.figures.style import GREY, Style, depth_axis, look, model_entry, save, styles
 from layerscope.figures.wording import DEPTH_LABEL, condition_order, condition_title
 from layerscope.tables import read_table
 
@@ -38,28 +39,35 @@ def draw_published(
     rows = read_published(path)
     conditions = condition_order(settings, rows["condition"])
     models = sorted(set(rows["model"]))
+    described = read_models(settings)
+    titles = {name: described[name].title if name in described else name for name in models}
     n_reproduced = int(((rows["protocol"] == protocol) & (rows["status"] == "reproduced")).sum())
     n_published = len(rows.drop_duplicates(["condition", "model", "layer"]))
     notes = [f"{n_reproduced} of {n_published} published scores were reproduced by protocol {protocol}."]
+    looks = styles(described)
     legend = [
         Line2D([], [], label="published", **PUBLISHED),
-        Line2D([], [], color=CURVES[0].colour, marker="o", markersize=4, label="reproduced, 95% interval"),
+        *(model_entry(f"{titles[name]}, reproduced", looks[name]) for name in models if name in looks),
     ]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
     values = rows[["published", "reproduced", "ci_low", "ci_high"]].to_numpy(dtype=np.float64)
     limits = min(0.0, float(np.nanmin(values))) - 0.02, float(np.nanmax(values)) + 0.04
+    panels = wrap([(model, condition) for model in models for condition in conditions])
+    named = {
+        panel: f"{titles[panel[0]]}: {condition_title(settings, panel[1])}" for row in panels for panel in row
+    }
+    header = title_height(named.values(), COLUMNS)
     with look():
-        figure, grid = sheet(len(models), len(conditions), (2.5, 1.8), words)
-        for row, model in enumerate(models):
-            for column, condition in enumerate(conditions):
+        figure, grid = sheet([(len(row), header) for row in panels], 1.5, words)
+        for row, line in zip(panels, grid, strict=True):
+            for (model, condition), axes in zip(row, line, strict=True):
                 own = rows[(rows["condition"] == condition) & (rows["model"] == model)]
-                axes = grid[row][column]
                 axes.set_ylim(*limits)
-                _draw(axes, own, protocol)
-                title = (settings.get("models", {}).get(model) or {}).get("title") or model
-                axes.set_title(f"{title}: {condition_title(settings, condition)}", fontsize=8)
-                axes.set_xlabel(DEPTH_LABEL if row == len(models) - 1 else "")
-                axes.set_ylabel("Spearman correlation" if column == 0 else "")
+                _draw(axes, own, protocol, looks.get(model))
+                title_panel(axes, named[model, condition])
+                axes.tick_params(labelleft=axes is line[0])
+            line[0].set_ylabel("Spearman correlation")
+        grid[-1][0].set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
         save(figure, outputs, title=TITLE, caption=f"{CAPTION} {notes[0]}", table=path)
 
 
@@ -71,12 +79,14 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table.astype(dict.fromkeys(NUMBERS, np.float64))
 
 
-def _draw(axes: Any, rows: pd.DataFrame, protocol: str) -> None:
+def _draw(axes: Any, rows: pd.DataFrame, protocol: str, style: Style | None) -> None:
     published = rows.drop_duplicates("layer").sort_values("depth")
     axes.plot(published["depth"], published["published"], zorder=2, **PUBLISHED)
-    own = rows[rows["protocol"] == protocol].sort_values("depth")
-    own = own.assign(reproduced=own["reproduced"].where(own["status"] == "reproduced"))
-    axes.fill_between(own["depth"], own["ci_low"], own["ci_high"], color=CURVES[0].colour, alpha=0.18, lw=0)
-    axes.plot(own["depth"], own["reproduced"], color=CURVES[0].colour, marker="o", markersize=3, zorder=3)
+    if style:  # a model of the study
+        own = rows[rows["protocol"] == protocol].sort_values("depth")
+        own = own.assign(reproduced=own["reproduced"].where(own["status"] == "reproduced"))
+        axes.fill_between(own["depth"], own["ci_low"], own["ci_high"], color=style.colour, alpha=0.18, lw=0)
+        filled = {"markerfacecolor": style.colour, "markersize": 3, "zorder": 3}
+        axes.plot(own["depth"], own["reproduced"], **style.line | filled)
     axes.set_xlim(-0.05, 1.05)
     depth_axis(axes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,16 @@ from layerscope.figures import wording
 from layerscope.figures.drawing import Drawing
 from layerscope.figures.layer_panels import score_limits
 from layerscope.figures.layer_words import common_remarks, missing_notes, subtitle_of, title_of
-from layerscope.figures.levels import CEILING, CHANCE, level_entry, levels_of
+from layerscope.figures.levels import level_entries, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
-from layerscope.figures.style import CURVES, GREY
+from layerscope.figures.style import GREY, MAY_BE_BEST, Style, model_entry
+from layerscope.statistics.representation_verdict import ANSWER
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", "recommendation")
+TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
-COLOUR = CURVES[0].colour
-SIGN: dict[str, Any] = {"linestyle": "", "marker": "o", "color": COLOUR, "zorder": 4}
-CONTROL = SIGN | {"marker": "D", "color": GREY, "markerfacecolor": "white"}
 
 
 def read_representations(path: str | Path) -> pd.DataFrame:
@@ -47,17 +46,18 @@ def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Fi
     most = int(rows.groupby("condition")["model"].size().max()) if len(rows) else 1
     legend = _legend(drawing, rows)
     words = Words(representation_title(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
-    panel = (5.6, ROW_INCHES * (most + 0.4))
-    figure, grid = sheet(len(drawing.conditions), 1, panel, words, header=0.26, left=left, right=0.5)
+    panels = [(1, 0.26)] * len(drawing.conditions)
+    figure, grid = sheet(panels, ROW_INCHES * (most + 0.4), words, left=left, right=0.5)
     low, high = score_limits(drawing)
     bounds = rows[["low", "high"]].to_numpy(dtype=np.float64)
     bounds = bounds[np.isfinite(bounds)]
     limits = min([low, *bounds]), max([high, *bounds])
     for axes, condition in zip((line[0] for line in grid), drawing.conditions, strict=True):
         axes.set_xlim(*limits)
-        _draw(axes, rows[rows["condition"] == condition], titles)
-        for level in levels_of(drawing.rows, condition, [], drawing.ceilings):
-            axes.axvline(level.score, **level.style.line, zorder=1)
+        _draw(axes, rows[rows["condition"] == condition], titles, drawing.styles)
+        own = drawing.rows[(drawing.rows["condition"] == condition) & (drawing.rows["status"] == "ok")]
+        for style, score in levels_of(own, []):
+            axes.axvline(score, **style.line, zorder=1)
         title = wording.condition_title(drawing.settings, condition)
         several = len({drawing.label(name) for name in drawing.conditions}) > 1
         axes.set_title(f"{title}: {drawing.label(condition)}" if several else title)
@@ -79,12 +79,12 @@ def representation_caption(drawing: Drawing, compared: bool) -> str:
     sentences = [
         f"{', or '.join(labels)} of each representation, protocol {drawing.protocol}, highest on top.",
         *(wording.metric_meaning(drawing.task, metric) for metric in metrics),
-        f"Thick lines: 95% interval{f' ({method})' if method else ''}; ring: the highest score.",
-        "Thin lines: 95% interval of all representations at once (max-T). Filled signs: representations that "
-        "cannot be told from the best (95% confidence set); open: worse."
+        f"Thick lines: 95% interval{f' ({method})' if method else ''}.",
+        "Thin lines: 95% interval of all representations at once (max-T). Grey squares: those that may be "
+        "the best, given the noise (95% confidence set). A filled sign is the one to use, shown to be better."
         if compared
         else "",
-        "Open diamonds: controls, which are not compared." if controls else "",
+        "Broken thin lines: controls, which are not compared." if controls else "",
         *common_remarks(drawing),
         wording.simulated_note(drawing.settings, drawing.conditions).strip(),
     ]
@@ -96,13 +96,14 @@ def _rows(drawing: Drawing, compared: pd.DataFrame | None) -> pd.DataFrame:
     scores = drawing.rows[(drawing.rows["status"] == "ok") & (drawing.rows["layer"] == OFFICIAL)]
     scores = scores[["condition", "model", "estimate", "ci_low", "ci_high"]]
     if compared is None:
-        rows = scores.assign(low=np.nan, high=np.nan, alike=False, tested=False)
+        rows = scores.assign(low=np.nan, high=np.nan, alike=False, tested=False, use=False)
     else:
         told = compared[["condition", "model"]].assign(
             low=compared["simultaneous_low"],
             high=compared["simultaneous_high"],
             alike=compared["in_confidence_set"].astype(bool),
             tested=compared["p_best"].notna(),
+            use=(compared["verdict"] == "use_layer") & (compared["use"] == compared["model"]),
         )
         rows = scores.merge(told, how="left", on=["condition", "model"])
     of = {name: model.of or name for name, model in drawing.models.items()}
@@ -114,19 +115,20 @@ def _rows(drawing: Drawing, compared: pd.DataFrame | None) -> pd.DataFrame:
     return rows.sort_values(order, ascending=[False, True, False], kind="stable", na_position="last")
 
 
-def _draw(axes: Any, rows: pd.DataFrame, titles: dict[str, str]) -> None:
-    own = rows[~rows["control"]]
+def _draw(axes: Any, rows: pd.DataFrame, titles: Mapping[str, str], looks: Mapping[str, Style]) -> None:
     for place, row in enumerate(rows.to_dict("records")):
-        colour = GREY if row["control"] else COLOUR
-        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=0.7, zorder=2)
-        axes.plot([row["ci_low"], row["ci_high"]], [place, place], color=colour, linewidth=2.2, zorder=3)
-        if row["control"]:
-            axes.plot(row["estimate"], place, markersize=4.5, **CONTROL)
-        else:
-            face = "white" if row["tested"] and not row["alike"] else COLOUR
-            axes.plot(row["estimate"], place, markersize=5, markerfacecolor=face, **SIGN)
-            if row["estimate"] == own["estimate"].max():
-                axes.plot(row["estimate"], place, markersize=10, markerfacecolor="none", **SIGN)
+        style = looks[row["model"]]
+        line: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "zorder": 3}
+        if row["alike"] is True:
+            axes.plot(row["estimate"], place, **MAY_BE_BEST, zorder=1)
+        axes.plot([row["low"], row["high"]], [place, place], linewidth=0.7, **line)
+        axes.plot(
+            [row["ci_low"], row["ci_high"]], [place, place], linewidth=0.9 if row["control"] else 2.2, **line
+        )
+        face = style.colour if row["use"] is True else "white"
+        axes.plot(
+            row["estimate"], place, **style.line | {"markersize": 4.5, "zorder": 4, "markerfacecolor": face}
+        )
         score = f"{round(row['estimate'], 2) + 0.0:.2f}"
         axes.text(1.01, place, score, transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
@@ -137,18 +139,15 @@ def _draw(axes: Any, rows: pd.DataFrame, titles: dict[str, str]) -> None:
 
 
 def _legend(drawing: Drawing, rows: pd.DataFrame) -> list[Line2D]:
-    entries = [
-        Line2D([], [], color=COLOUR, linewidth=2.2, label="95% interval"),
-        Line2D([], [], markersize=10, markerfacecolor="none", label="highest score", **SIGN),
-    ]
+    entries = [Line2D([], [], color=GREY, linewidth=2.2, label="95% interval")]
     if rows["tested"].eq(True).any():
         entries += [
-            Line2D([], [], color=COLOUR, linewidth=0.7, label="95% interval, all at once"),
-            Line2D([], [], markersize=5, label="cannot be told from the best", **SIGN),
-            Line2D([], [], markersize=5, markerfacecolor="white", label="worse than the best", **SIGN),
+            Line2D([], [], color=GREY, linewidth=0.7, label="95% interval, all at once"),
+            Line2D([], [], label="may be the best", **MAY_BE_BEST),
         ]
-    kinds = sorted({model.control for model in drawing.models.values() if model.kind == "control"})
-    labels = [f"control: {wording.control_label(kind)}" for kind in kinds]
-    entries += [Line2D([], [], markersize=4.5, label=label, **CONTROL) for label in labels]
-    levels = ((CEILING, "ceiling"), (CHANCE, "null_mean"))
-    return [*entries, *(level_entry(kind) for kind, column in levels if drawing.rows[column].notna().any())]
+    kinds = {model.control: name for name, model in drawing.models.items() if model.kind == "control"}
+    entries += [
+        model_entry(f"control: {wording.control_label(kind)}", drawing.styles[name])
+        for kind, name in sorted(kinds.items())
+    ]
+    return [*entries, *level_entries(drawing.rows)]

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-import numpy as np
-import numpy.typing as npt
+from matplotlib.lines import Line2D
 
 from layerscope.errors import ConfigError
 from layerscope.files import whole
@@ -19,27 +18,44 @@ from layerscope.files import whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from layerscope.figures.models import Model
+
 FORMATS = ("svg", "png", "pdf")
 GREY = "#5a5a5a"
+MAY_BE_BEST: dict[str, Any] = {"color": "#cfcfcf", "linestyle": "", "marker": "s", "markersize": 8}
+"""The square behind what may be the best: the 95% confidence set."""
 
 
 @dataclass(frozen=True)
-class CurveStyle:
-    """Colour, dashes, marker and hatch of a model: any one of them tells the models apart."""
+class Style:
+    """Colour, dashes and marker of a model, the same in every figure; without colour the others do."""
 
     colour: str
     dashes: Any
     marker: str
-    hatch: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Options of a line with open signs."""
+        return {
+            "color": self.colour,
+            "linestyle": self.dashes,
+            "marker": self.marker,
+            "markerfacecolor": "white",
+            "markeredgewidth": 0.8,
+        }
 
 
-# dark blue, rose, green, black: told apart with any kind of colour blindness; marker and dashes for greyscale
-CURVES = (
-    CurveStyle("#004488", "-", "o", "////"),
-    CurveStyle("#c44e62", (0, (5, 1.5)), "s", "\\\\\\\\"),
-    CurveStyle("#228833", (0, (5, 1.5, 1, 1.5)), "^", "||||"),
-    CurveStyle("#000000", (0, (1, 1.2)), "D", "----"),
+# told apart with any kind of colour blindness, neighbours also by their lightness
+COLOURS = (
+    *("#004488", "#c44e62", "#228833", "#b8860b", "#882299"),
+    *("#33a5c4", "#7a3e1d", "#e07b39", "#333366"),
 )
+# their numbers have no common factor: no two of the first 252 models look the same
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.2)))
+BASELINE_GREYS = ("#3d3d3d", "#8a8a8a", "#666666")
+BASELINE_MARKERS = ("d", "<", ">", "h", "p")
 CONTROL_DASHES: Mapping[str, Any] = {
     "untrained": (0, (7, 2)),
     "gene_permuted": (0, (2, 1.2)),
@@ -48,17 +64,40 @@ CONTROL_DASHES: Mapping[str, Any] = {
 }
 OTHER_DASHES = (0, (4, 1, 1, 1, 1, 1))
 
+
+def styles(models: Mapping[str, Model]) -> dict[str, Style]:
+    """Style of every model of a study, by its place in the study: a model added last changes no other's.
+
+    Baselines are grey; controls are grey with the marker of the model that they control for.
+    """
+    looks = {}
+    for place, name in enumerate(name for name, model in models.items() if model.kind == "foundation"):
+        sign = MARKERS[place % len(MARKERS)], COLOURS[place % len(COLOURS)]
+        looks[name] = Style(sign[1], DASHES[place % len(DASHES)], sign[0])
+    for place, name in enumerate(name for name, model in models.items() if model.kind == "baseline"):
+        grey = BASELINE_GREYS[place % len(BASELINE_GREYS)]
+        looks[name] = Style(grey, "-", BASELINE_MARKERS[place % len(BASELINE_MARKERS)])
+    for name, model in models.items():
+        if model.kind == "control":
+            looks[name] = Style(GREY, CONTROL_DASHES.get(model.control, OTHER_DASHES), looks[model.of].marker)
+    return looks
+
+
+def model_entry(label: str, style: Style) -> Line2D:
+    """Legend entry of a model."""
+    return Line2D([], [], markersize=4, label=label, **style.line)
+
+
 LOOK: Any = {
     "backend": "agg",
     "axes.axisbelow": True,
     "axes.edgecolor": "#333333",
-    "axes.labelsize": 8.5,
+    "axes.labelsize": 8,
     "axes.linewidth": 0.7,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
+    "axes.titlesize": 8,
     "figure.facecolor": "white",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -66,13 +105,13 @@ LOOK: Any = {
     "hatch.linewidth": 0.5,
     "legend.fontsize": 7.5,
     "legend.frameon": False,
-    "legend.handlelength": 3.2,
+    "legend.handlelength": 2.8,
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "layerscope",
-    "xtick.labelsize": 7.5,
+    "xtick.labelsize": 7,
     "xtick.major.width": 0.7,
-    "ytick.labelsize": 7.5,
+    "ytick.labelsize": 7,
     "ytick.major.width": 0.7,
 }
 
@@ -116,20 +155,3 @@ def _metadata(kind: str, title: str, caption: str, table: str) -> dict[str, str 
 def depth_axis(axes: Any) -> None:
     """Mark the quarters of the depth."""
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
-
-
-def spread(values: npt.ArrayLike, gap: float) -> npt.NDArray[np.float64]:
-    """Move labels apart by at least ``gap``, in their order and as little as possible (least squares)."""
-    wanted = np.asarray(values, dtype=np.float64)
-    order = np.argsort(wanted, kind="stable")
-    shifts = gap * np.arange(len(wanted))
-    # least squares under y[i+1] - y[i] >= gap is isotonic regression of y[i] - i * gap
-    pools: list[tuple[float, int]] = []
-    for value in wanted[order] - shifts:
-        pools.append((float(value), 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (left, n_left), (right, n_right) = pools[-2:]
-            pools[-2:] = [((left * n_left + right * n_right) / (n_left + n_right), n_left + n_right)]
-    placed = np.empty_like(wanted)
-    placed[order] = np.repeat([p for p, _ in pools], [n for _, n in pools]) + shifts
-    return placed

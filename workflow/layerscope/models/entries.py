@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -36,13 +36,15 @@ class PretrainedHere(Settings):
 
     cells: Name
     """The condition on whose cells the model is pretrained."""
+    settings: dict[str, Option] = Field(default_factory=dict)
+    """Settings of `pretraining` for this model, over those of the study: `{steps: 200}`."""
 
 
 class Weights(Settings):
     """Where the weights of a foundation model come from: exactly one of the two."""
 
     pretrain: PretrainedHere | None = None
-    """`{cells: CONDITION}`: pretrained here on that condition's cells."""
+    """`{cells: CONDITION, settings: {steps: 200}}`: pretrained here on that condition's cells."""
     fetch: dict[Name, OneFile] | None = Field(default=None, min_length=1)
     """`{FILE: SOURCE, ...}`: the files of a release, each with its source."""
 
@@ -281,12 +283,41 @@ class StoredModel(Settings):
         return self
 
 
+class PlantedModel(Settings):
+    """No model, but layers made from the truth of simulated cells: which one is best is known."""
+
+    family: Literal["planted"]
+    """`planted`."""
+    layers: int = Field(ge=1, le=999)
+    """Number of the last layer."""
+    peak: int | None = Field(default=None, ge=1)
+    """The layer that has all of the truth; the others have less of it, the farther the less. null: all layers
+    have all of it, each with noise of its own, so that none is better."""
+    seed: Seed
+    """Of the noise."""
+    title: str | None = None
+    """For the report."""
+    trained_on: ClassVar[str] = "nothing: planted from the truth of the simulation"
+
+    @property
+    def layer_names(self) -> list[str]:
+        """Names of the layers, in order: nothing enters a first block, and nothing is published."""
+        return layer_names(self.layers)[1:-1]
+
+    @model_validator(mode="after")
+    def _demand_layer(self) -> Self:
+        if (self.peak or 0) > self.layers:
+            raise ValueError(f"'peak' is {self.peak}; expected 1 to {self.layers}, one of the 'layers'")
+        return self
+
+
 def _kind(entry: Any) -> str:
     if not isinstance(entry, Mapping):
-        kinds = ((Control, "<control>"), (FoundationModel, "<foundation>"), (StoredModel, "<stored>"))
-        return next((kind for of, kind in kinds if isinstance(entry, of)), "<baseline>")
-    if entry.get("family") == "stored":
-        return "<stored>"
+        kinds = {Control: "<control>", FoundationModel: "<foundation>", StoredModel: "<stored>"}
+        kinds |= {PlantedModel: "<planted>"}
+        return next((kind for of, kind in kinds.items() if isinstance(entry, of)), "<baseline>")
+    if (family := entry.get("family")) in ("stored", "planted"):
+        return f"<{family}>"
     return "<control>" if "control" in entry else "<foundation>" if "weights" in entry else "<baseline>"
 
 
@@ -294,6 +325,7 @@ ModelEntry = Annotated[
     Annotated[FoundationModel, Tag("<foundation>")]
     | Annotated[Control, Tag("<control>")]
     | Annotated[StoredModel, Tag("<stored>")]
+    | Annotated[PlantedModel, Tag("<planted>")]
     | Annotated[Baseline, Tag("<baseline>")],
     Discriminator(_kind),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +14,6 @@ from layerscope.figures.models import Model
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.statistics.trust import TRUSTED, decides
-
-# the sentence of a recommendation that advises against every layer
-PREFER = re.compile(r"The baseline [^:]* is better [^:]*: prefer it to any of these layers\.")
 
 
 @dataclass(frozen=True)
@@ -85,20 +81,11 @@ def caution(given: Sequence[Answer]) -> str:
     )
 
 
-def first_sentence(text: str) -> tuple[str, str]:
-    """Divide a text into its first sentence and the rest."""
-    parts = re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip(), maxsplit=1)
-    return parts[0], parts[1] if len(parts) > 1 else ""
-
-
 def _advice(row: Mapping[str, Any], models: Mapping[str, Model], hint: str) -> Advice:
-    first, rest = first_sentence(row["recommendation"])
-    stated = PREFER.search(rest)
-    prefer = stated[0] if stated else ""
-    rest = " ".join(rest.replace(prefer, "", 1).split()) if prefer else rest
+    first, rest = row["sentence"], row["next"]
     name = row["model"]
     title = models[name].title if name in models else name
-    return Advice(name, title, first, prefer, rest, f"{hint}, column recommendation")
+    return Advice(name, title, first, "", rest, f"{hint}, column sentence")
 
 
 COLUMNS = (

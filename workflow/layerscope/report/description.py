@@ -12,7 +12,7 @@ from layerscope.study import Study, stated
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
 # what a model's entry sets of how it is run
-MODEL_SETTINGS = {"family", "layers", "up_to", "control", "of", "seed", "pooling", "set", "settings"}
+MODEL_SETTINGS = {"family", "layers", "up_to", "control", "of", "seed", "peak", "pooling", "set", "settings"}
 
 
 def study_description(study: Study) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def study_description(study: Study) -> dict[str, Any]:
         "title": study.study.title,
         "order": list(study.study.conditions),
         "conditions": {name: _condition(study, name) for name in study.study.conditions},
-        "models": {name: _model(study, name) for name in study.study.models},
+        "models": {name: _model(study, name) for name in study.study.all_models},
         "config": _settings(study),
         "seeds": study.seeds.as_config(),
         "versions": _versions(),
@@ -58,7 +58,16 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
         "citation": dataset.citation,
         "licence": dataset.licence,
         "simulated": study.is_simulated(name),
+        "note": _note(study, name),
     }
+
+
+def _note(study: Study, condition: str) -> str:
+    """What the cells cannot show, and which models were pretrained on them."""
+    models = [name for name in study.study.models_on(condition) if name in study.pretrained_models()]
+    known = [name for name in models if study.pretraining_condition(name) == study.cells_of(condition)]
+    about = f"Pretrained on these very cells, without their labels: {', '.join(known)}." if known else ""
+    return " ".join(filter(None, [study.dataset(condition).note, about]))
 
 
 def _settings(study: Study) -> dict[str, Any]:
@@ -72,7 +81,7 @@ def _settings(study: Study) -> dict[str, Any]:
     }
     models = {
         name: study.models[name].model_dump(mode="json", exclude_unset=True, include=MODEL_SETTINGS)
-        for name in study.study.models
+        for name in study.study.all_models
     }
     studied = study.study.model_dump(mode="json", exclude={"title"})
     sections = ("extraction", "pretraining", "resampling", "choice", "geometry")

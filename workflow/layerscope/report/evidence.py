@@ -68,7 +68,7 @@ def data_table(settings: Mapping[str, Any], scores: pd.DataFrame) -> Grid:
         row["dataset"] = entry.get("dataset_title") or entry.get("dataset", "")
         row["cells"] = "simulated" if is_simulated(settings, name) else "measured"
         row["most cells scored"] = int(used.max()) if len(used) else None
-        rows.append(row | {key: entry.get(key, "") for key in ("citation", "licence")})
+        rows.append(row | {key: entry.get(key, "") for key in ("note", "citation", "licence")})
     table = pd.DataFrame(rows).astype({"most cells scored": "Int64"})
     return grid_of(without_empty(table), key="data", caption="Conditions and their data")
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from layerscope.figures.models import Model
 from layerscope.figures.wording import condition_title, metric_label
-from layerscope.report.answers import Advice, Answer, first_sentence, in_order
+from layerscope.report.answers import Advice, Answer, in_order
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.statistics.trust import decides
@@ -34,12 +34,12 @@ def representation_answers(
 ) -> list[Answer]:
     """The same from the table of the compared representations."""
     result = []
-    deciding = representations[decides(representations) & (representations["recommendation"] != "")]
+    deciding = representations[decides(representations) & (representations["verdict"] != "")]
     for index, row in in_order(deciding, settings).iterrows():
         condition, model = row["condition"], row["model"]
-        first, rest = first_sentence(row["recommendation"])
+        first, rest = row["sentence"], row["next"]
         title = models[model].title if model in models else model
-        advice = Advice(model, title, first, "", rest, f"{source.line(int(index))}, column recommendation")
+        advice = Advice(model, title, first, "", rest, f"{source.line(int(index))}, column sentence")
         about = (condition_title(settings, condition), row["task"], row["protocol"])
         result.append(Answer(condition, *about, metric_label(row["task"], row["metric"]), advice, ()))
     return result

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from layerscope.errors import ConfigError
 from layerscope.settings import UNIQUE, Name, Settings, exactly_one
 
 Text = Annotated[str, Field(min_length=1)]
@@ -107,11 +110,37 @@ class RemoteFile(Settings):
         return name.removesuffix(".gz") if name.endswith(".h5ad.gz") else name
 
 
+class PackageFile(Settings):
+    """A file that an installed Python package brings along."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The package, as it is imported."""
+    file: Text
+    """Path in the package's folder."""
+
+    @property
+    def path(self) -> str:
+        """The file's path here, found without importing the package; a ConfigError where it is not there."""
+        spec = find_spec(self.name)
+        if spec is None or not spec.submodule_search_locations:
+            raise ConfigError(f"the package {self.name!r} is not installed here: `pip install {self.name}`")
+        folder = spec.submodule_search_locations[0]
+        path = Path(folder) / self.file
+        if not path.is_file():
+            raise ConfigError(
+                f"the package {self.name!r} in {folder} has no file {self.file!r}; install a version that "
+                "has it, or name another file"
+            )
+        return str(path)
+
+
 class DatasetSource(RemoteFile):
     """Where the cells of a dataset are."""
 
-    places: ClassVar[tuple[str, ...]] = (*RemoteFile.places, "slice", "simulate", "conditions")
+    places: ClassVar[tuple[str, ...]] = (*RemoteFile.places, "package", "slice", "simulate", "conditions")
 
+    package: PackageFile | None = None
+    """`{name, file}`: a file that an installed Python package brings along, such as scanpy's small data."""
     slice: Text | None = None
     """An h5ad in a bucket or on a server of which only the chosen cells are fetched."""
     simulate: Literal["differentiation", "perturbation", "atlas", "cohort"] | None = None
@@ -119,6 +148,11 @@ class DatasetSource(RemoteFile):
     conditions: Annotated[tuple[Name, ...], Field(min_length=2), *UNIQUE] | None = None
     """The prepared cells of these conditions (of another species by their `orthologs`), with the genes that
     all have; with `labels: [condition]` each cell tells which of them it is of."""
+
+    @property
+    def local(self) -> str | None:
+        """The file where it is here already, yours or a package's; none where it is fetched or made."""
+        return self.package.path if self.package else self.path
 
 
 OneFile = Annotated[RemoteFile, BeforeValidator(exactly_one(*RemoteFile.places))]

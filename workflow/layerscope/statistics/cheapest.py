@@ -19,12 +19,7 @@ from layerscope.tasks.catalogue import metric_range
 def cheapest(curve: LayerCurve, margin: float) -> Cheapest:
     """The earliest layers of a curve that are as good as the final one, and as the best.
 
-    Parameters
-    ----------
-    curve
-        A model's layers.
-    margin
-        As a share of the metric's range.
+    ``margin`` is a share of the metric's range.
     """
     model, layers = curve.model, curve.layers
     in_metric = margin * metric_range(curve.comparison.task, curve.comparison.metric)
@@ -61,12 +56,11 @@ def earliest(layers: Sequence[Measured], contrasts: Sequence[Difference], margin
 
 
 def below_the_best(layers: Sequence[Measured]) -> list[Difference]:
-    """Each layer's score minus that of the truly best layer, whichever that is.
+    """Each layer's score minus that of the truly best layer, whichever that is (Hsu 1984).
 
-    The highest estimate was picked from these very data, and a difference to it alone would be too sure. So
-    each layer in turn is taken for the best, with simultaneous (max-T) intervals of all differences to it. A
-    layer's interval reaches from the lowest of its lower ends to the highest of its upper ends, or 0. All
-    hold at once with 95%, as those to the truly best layer do (multiple comparisons with the best; Hsu 1984).
+    The highest estimate was picked from these very data. So each layer in turn is taken for the best, with
+    max-T intervals of all differences to it. A layer's interval reaches from the lowest of its lower ends to
+    the highest of its upper ends, or 0; all hold at once with 95%.
     """
     if len(layers) == 1:
         return [Difference(0.0, p=1.0)]

@@ -1,4 +1,4 @@
-"""What is known about layers and representations: the records that a choice fills and words are made of."""
+"""What is known about layers and representations: the records that a choice fills and tables are made of."""
 
 from __future__ import annotations
 
@@ -101,6 +101,7 @@ class LayerChoice:
     gain: Difference = field(default_factory=Difference)
     gain_official: Difference = field(default_factory=Difference)
     gain_p_family: float = NAN  # after Holm; NaN before the correction
+    most_gain: float = NAN  # upper end of the largest gain that a layer may have over the final one
     # of the layers above the final one, that with the smallest p-value (often, not always, the best)
     surest: Measured | None = None
     surest_gain: Difference = field(default_factory=Difference)
@@ -114,6 +115,7 @@ class LayerChoice:
     on_halves_layer: str = ""
     baseline: Measured | None = None
     over_baseline: Difference = field(default_factory=Difference)
+    reference_baseline: str = ""  # which the reference was computed from, so that it has no score
     # the best layer of the untrained controls (mean of their seeds)
     untrained: Measured | None = None
     over_untrained: Difference = field(default_factory=Difference)

@@ -32,14 +32,9 @@ class OrderConcordance:
     labelled: Floats
 
     def somers_d(self) -> Floats:
-        """Somers' D of the values given the labels: the share of concordant minus that of discordant pairs.
+        """Somers' D: concordant minus discordant pairs, over pairs of different labels; NaN without any.
 
-        Among the pairs with different labels; 1 is reached when values separate the labels, however coarse
-        these are. Pairs in which a value is infinite count as neither concordant nor discordant.
-
-        Returns
-        -------
-        Shape ``(n_orders,)``; NaN if no two items of a stratum have different labels.
+        1 is reached when values separate the labels, however coarse these are. Shape ``(n_orders,)``.
         """
         return _ratio(self.agreeing, self.labelled)
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_resamples
-from layerscope.tasks.catalogue import guard_of, primary_metrics
+from layerscope.tasks.catalogue import TASKS, guard_of, primary_metrics
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("foundation", "baseline", "control")
@@ -117,6 +117,12 @@ class Comparison:
         names = {model.name for model in models}
         scores = (score for score in self.measured.values() if score.model in names)
         return max(scores, key=lambda score: score.estimate, default=None)
+
+    def reference_baseline(self) -> str:
+        """The baseline that the reference was computed from, which has no score then; else nothing."""
+        name = TASKS[self.task].baseline if self.task in TASKS else ""
+        rows = self.rows[(self.rows["model"] == name) & (self.rows["status"] == "undefined")]
+        return name if len(rows) else ""
 
     def reasons(self, model: str) -> list[str]:
         """Why scores of a model are missing, each reason once."""

@@ -128,6 +128,10 @@ def guard_row(known: Guard | None) -> dict[str, Any]:
         "better_layer": known.better.layer if known and known.better else "",
         "better_metric": known.better_metric if known else "",
         "better_gain": known.better_gain.estimate if known else NAN,
+        "better_gain_ci_low": known.better_gain.low if known else NAN,
+        "better_gain_ci_high": known.better_gain.high if known else NAN,
         "better_p_family": known.better_p_family if known else NAN,
+        "guard_most_gain": known.most_gain if known else NAN,
+        "guard_prefer": (known.baseline or OFFICIAL * known.official_better) if known else "",
         "layers_traded": ",".join(known.traded) if known else "",
     }

@@ -12,11 +12,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A choice among layers, tried out on many splits in halves: means over the choices.
+    """A choice among layers, tried on many splits in halves: means over the choices.
 
-    ``estimate`` is the chosen layer's score on the half that did not choose it, ``gain`` that minus the final
-    layer's, ``optimism`` its score on the half that chose it minus that on the other. ``most_often`` is the
-    index of the layer that is chosen most often, ``share`` how often.
+    ``estimate`` is the chosen layer's score on the other half, ``gain`` that minus the final layer's,
+    ``optimism`` its score on the choosing half minus ``estimate``. ``most_often`` is the index of the layer
+    that is chosen most often, ``share`` how often.
     """
 
     estimate: float = np.nan

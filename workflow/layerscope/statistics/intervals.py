@@ -11,15 +11,7 @@ LEVEL = 0.95
 def percentile_interval(values: npt.ArrayLike) -> tuple[float, float]:
     """95% percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
 
-    Parameters
-    ----------
-    values
-        Bootstrap values, shape ``(n_resamples,)``; NaN where the statistic does not exist in a resample.
-
-    Returns
-    -------
-    Lower and upper bound; both NaN if the statistic does not exist in more than 5% of the resamples (an
-    interval from the others alone would be too narrow).
+    Both bounds are NaN if more than 5% of the values are: an interval from the others would be too narrow.
     """
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]

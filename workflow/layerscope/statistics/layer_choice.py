@@ -20,13 +20,12 @@ from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
 from layerscope.statistics.layer_curves import LayerCurve, curve_table, differences, layer_curve
 from layerscope.statistics.multiple_testing import holm
-from layerscope.statistics.recommendation import recommend
 from layerscope.statistics.representations import choose_representations
 from layerscope.statistics.settings import ChoiceSettings
 from layerscope.statistics.shifts import shifts
 from layerscope.statistics.travel import ranks as ranked
 from layerscope.statistics.travel import travel as travelled
-from layerscope.statistics.trust import decides, most_trusted
+from layerscope.statistics.verdict import answer
 from layerscope.tables import OFFICIAL, read_scores, write_table
 
 ORDER = ["condition", "task", "protocol", "model"]
@@ -140,24 +139,12 @@ def choose_layers(
     tables = [curve_table(curve) for curve in curves if curve.layers]
     drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
-        with_one_recommendation(layers.sort_values(ORDER, kind="stable", ignore_index=True)),
+        layers.sort_values(ORDER, kind="stable", ignore_index=True),
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
         tuple(choices),
         tuple(curves),
     )
-
-
-def with_one_recommendation(layers: pd.DataFrame) -> pd.DataFrame:
-    """Of a condition's protocols let the most trusted one recommend; rows of the others name it."""
-    if layers.empty:
-        return layers
-    deciding = layers.groupby("condition")["protocol"].transform(most_trusted)
-    pointers = [
-        f"For {condition}, protocol {protocol} decides: see its row."
-        for condition, protocol in zip(layers["condition"], deciding, strict=True)
-    ]
-    return layers.assign(recommendation=layers["recommendation"].where(decides(layers), pointers))
 
 
 def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
@@ -207,6 +194,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         embedding_layer=comparison.get(model.name, "00"),
         official=comparison.get(model.name, OFFICIAL),
         gain=over_final[place],
+        most_gain=max((gain.high for gain in over_final if np.isfinite(gain.high)), default=NAN),
         surest=surest,
         surest_gain=surest_gain,
         below_final=names_of(layers, [gain.behind for gain in over_final]),
@@ -219,6 +207,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         on_halves_layer=layers[on_halves.most_often].layer if on_halves.n_splits else "",
         baseline=baseline,
         over_baseline=differences(layers, [baseline] * len(layers))[place],
+        reference_baseline=comparison.reference_baseline(),
         untrained=best_untrained,
         over_untrained=differences(layers, [best_untrained] * len(layers))[place],
         above_untrained=names_of(layers, [gain.ahead for gain in over_twins]),
@@ -259,7 +248,7 @@ def choose_on_halves(layers: list[Measured], final: Measured | None) -> HeldOut:
 
 def as_row(chosen: LayerChoice) -> dict[str, Any]:
     """A choice as one row of ``layers.tsv``."""
-    return {
+    row = {
         "condition": chosen.condition,
         "task": chosen.task,
         "protocol": chosen.protocol,
@@ -271,6 +260,8 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "best_layer": chosen.best.layer if chosen.best else "",
         "best_depth": chosen.best.depth if chosen.best else NAN,
         **_numbers("best", chosen.best),
+        "best_null_mean": chosen.best.chance if chosen.best else NAN,
+        "best_p_value": chosen.best.p_value if chosen.best else NAN,
         "final_layer": chosen.final.layer if chosen.final else "",
         **_numbers("final", chosen.final),
         **_numbers("first", chosen.first),
@@ -279,12 +270,14 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         **_difference("gain", chosen.gain),
         "gain_p": chosen.gain.p,
         "gain_p_family": chosen.gain_p_family,
+        "most_gain": chosen.most_gain,
         "surest_layer": chosen.surest.layer if chosen.surest else "",
         **_difference("surest_gain", chosen.surest_gain),
         "surest_p": chosen.surest_gain.p,
         "surest_p_family": chosen.surest_p_family,
         "layers_below_final": ",".join(chosen.below_final),
         **_difference("gain_official", chosen.gain_official),
+        "gain_official_p": chosen.gain_official.p,
         "confidence_set": ",".join(chosen.confidence_set),
         "best_share": chosen.best_share,
         "best_depth_ci_low": chosen.depth_low,
@@ -297,10 +290,13 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "best_baseline": chosen.baseline.model if chosen.baseline else "",
         **_numbers("best_baseline", chosen.baseline),
         **_difference("over_baseline", chosen.over_baseline),
+        "over_baseline_p": chosen.over_baseline.p,
+        "reference_baseline": chosen.reference_baseline,
         "best_untrained": chosen.untrained.model if chosen.untrained else "",
         "best_untrained_layer": chosen.untrained.layer if chosen.untrained else "",
         **_numbers("best_untrained", chosen.untrained),
         **_difference("over_untrained", chosen.over_untrained),
+        "over_untrained_p": chosen.over_untrained.p,
         "layers_above_untrained": ",".join(chosen.above_untrained),
         "layers_below_untrained": ",".join(chosen.below_untrained),
         **_numbers("untrained_same_layer", chosen.untrained_same_layer),
@@ -313,8 +309,8 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         **_difference("cheapest_behind_best", chosen.cheapest.behind_best),
         "forward_pass_saved_as_good_as_best": chosen.cheapest.saved_as_best,
         **guard_row(chosen.guard),
-        "recommendation": recommend(chosen),
     }
+    return row | answer(row)
 
 
 def _numbers(name: str, score: Measured | None) -> dict[str, float]:

@@ -67,9 +67,8 @@ def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> npt.ND
 def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
     """P-value of each candidate being the best: multiple comparisons with the best (Hsu 1984).
 
-    The test of candidate ``l`` is whether some other is above it by more than the max-T bootstrap over all
-    its differences to the others allows. Shape ``(n_candidates,)``: 1 for one candidate alone, NaN without
-    usable resamples.
+    The largest studentised difference of any other to it, against the max-T bootstrap of these differences.
+    Shape ``(n_candidates,)``: 1 for one candidate alone, NaN without usable resamples.
     """
     estimates = np.asarray(estimates, dtype=np.float64)
     values = np.asarray(resamples, dtype=np.float64)

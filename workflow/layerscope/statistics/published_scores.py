@@ -1,8 +1,7 @@
-"""The paper's tables beside what a study reproduced.
+"""The paper's tables (arXiv 2604.14838, CC BY 4.0) beside what a study reproduced.
 
-The tables are those of arXiv 2604.14838 (CC BY 4.0). Its text places the trajectory optimum of Tahoe-X1 at
-"60% depth (layer 19)", where its table peaks at layer 16 of 24, which is 65% by the paper's own formula; the
-table is what is compared, and the rows of layers 16 and 19 say so.
+The text places the trajectory optimum of Tahoe-X1 at "60% depth (layer 19)"; the table peaks at layer 16 of
+24, which is 65% by the paper's own formula. The table is compared; the rows of both layers say so.
 """
 
 from __future__ import annotations
@@ -44,13 +43,10 @@ def published_scores() -> pd.DataFrame:
 
 
 def compare_published(scores: pd.DataFrame) -> pd.DataFrame:
-    """Set the paper's scores beside a study's rows of :class:`layerscope.tables.Score`.
+    """Set the paper's scores beside a study's: one row per published score and protocol that was run for it.
 
-    Returns
-    -------
-    One row per published score and protocol that was run for it, columns :data:`COLUMNS`. ``status`` is
-    ``reproduced``, ``undefined`` or ``not_available`` (as the study says), or ``not run``, then without a
-    protocol; ``difference`` is reproduced - published.
+    ``status`` is ``reproduced``, ``undefined`` or ``not_available`` (as the study says), or ``not run``, then
+    without a protocol; ``difference`` is reproduced - published.
     """
     by_score = dict(iter(scores[scores["metric"] == METRIC].groupby([*RUN, "layer"], sort=False)))
     whole_runs = scores[(scores["metric"] == "") & (scores["status"] == "not_available")]

@@ -22,12 +22,7 @@ def average_ranks(values: npt.ArrayLike) -> Floats:
 
 
 def tied_places(ascending: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Place of the first and of the last value that equals each, along the last axis of sorted values.
-
-    Returns
-    -------
-    Two arrays, shape of ``ascending``.
-    """
+    """Places of the first and of the last value that equals each, along the last axis of sorted values."""
     place = np.arange(ascending.shape[-1])
     starts, ends = np.ones((2, *ascending.shape), dtype=bool)
     starts[..., 1:] = ascending[..., 1:] != ascending[..., :-1]
@@ -56,16 +51,7 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 def spearman_by_row(values: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Floats:
     """Spearman's correlation of every row with a target, over the items where both are finite.
 
-    Parameters
-    ----------
-    values
-        Shape ``(n_rows, n_items)``.
-    target
-        Shape ``(n_items,)``.
-
-    Returns
-    -------
-    Shape ``(n_rows,)``; NaN where the row or the target is constant over these items.
+    NaN where the row or the target is constant over these items. Shape ``(n_rows,)``.
     """
     both = np.isfinite(values) & np.isfinite(target)
     middle = (both.sum(axis=1, keepdims=True) + 1) / 2
@@ -80,15 +66,9 @@ def spearman_by_row(values: npt.NDArray[np.floating], target: npt.NDArray[np.flo
 
 
 class WeightedSpearman:
-    """Spearman's correlation of two fixed vectors in many resamples, each given as counts of the items.
+    """Spearman's correlation of two fixed vectors, finite, in many resamples given as counts of the items.
 
-    Sorting is done once; a resample costs a cumulative sum per vector. Exactly the Spearman correlation
-    (average ranks) of the resampled vectors written out in full.
-
-    Parameters
-    ----------
-    x, y
-        The vectors, shape ``(n_items,)``, finite.
+    Equal to that of the resampled vectors written out in full. Sorting is done once.
     """
 
     def __init__(self, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
@@ -97,12 +77,9 @@ class WeightedSpearman:
         self._from_y_order = self._y.place[self._x.order]
 
     def __call__(self, counts: npt.NDArray[np.integer]) -> Floats:
-        """Correlation in each resample, shape ``(n_resamples,)``; NaN where a vector is constant.
+        """Correlation in each resample; NaN where a vector is constant.
 
-        Parameters
-        ----------
-        counts
-            How often each item is drawn, shape ``(n_resamples, n_items)``.
+        ``counts`` have shape ``(n_resamples, n_items)``.
         """
         weight = counts[:, self._x.order].astype(np.float64)
         x = self._x.ranks(weight)

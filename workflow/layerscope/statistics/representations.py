@@ -14,8 +14,7 @@ from layerscope.statistics.evidence import Comparison, Model, Resamples, compari
 from layerscope.statistics.guard import guard_beside
 from layerscope.statistics.layer_curves import differences, mean_of
 from layerscope.statistics.multiple_testing import holm, max_t, p_best
-from layerscope.statistics.recommendation import recommend_representation
-from layerscope.statistics.trust import decides, most_trusted
+from layerscope.statistics.representation_verdict import ANSWER, answer
 from layerscope.tables import OFFICIAL
 
 COLUMNS = (
@@ -24,8 +23,14 @@ COLUMNS = (
     *("behind_best", "behind_best_low", "behind_best_high", "behind_best_p"),
     *("p_best", "in_confidence_set", "best_share", "p_alone", "p_alone_family"),
     *("untrained", "over_untrained", "over_untrained_low", "over_untrained_high", "over_untrained_p"),
-    "recommendation",
+    *("null_mean", "p_value", "confidence_set", "runner_up", "lead", "lead_low", "lead_high"),
+    *("guard_metric", "guard_higher", "guard_preferred", "guard_p_family"),
+    *ANSWER,
 )
+TEXTS = ("confidence_set", "runner_up", "guard_metric", "guard_higher", "guard_preferred", *ANSWER)
+"""Columns of text that are empty but in the first row."""
+NUMBERS = ("estimate", "ci_low", "ci_high", "untrained", "over_untrained_p")
+"""What an answer asks of a representation, missing where it has no score."""
 
 
 def choose_representations(
@@ -33,32 +38,23 @@ def choose_representations(
 ) -> pd.DataFrame:
     """Compare the representations of every condition and protocol: each model's own, controls aside.
 
-    They are what is there to be compared, so nothing is chosen among layers and no score is too high by
-    choice. ``scores`` and ``resamples`` are as for
+    Nothing is chosen among layers, so no score is too high by choice. ``scores`` and ``resamples`` are as for
     :func:`layerscope.statistics.layer_choice.choose_layers`.
 
-    Returns
-    -------
-    A row per representation, highest first, columns :data:`COLUMNS`; those without a score come last. The
-    recommendation stands in the first row of a condition and protocol.
+    Returns a row per representation, highest first, columns :data:`COLUMNS`; those without a score come
+    last. The answer stands in the first row of a condition and protocol.
     """
-    rows = [
-        row
-        for comparison, chosen in compared_representations(scores, resamples, models)
-        for row in [*_scored(chosen), *_unscored(comparison, chosen, models)]
-    ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return _with_one_recommendation(table)
-
-
-def compared_representations(
-    scores: pd.DataFrame, resamples: Resamples, models: Mapping[str, Model]
-) -> list[tuple[Comparison, RepresentationChoice]]:
-    """What is known of the representations of every condition and protocol, and what it is known from."""
     own = scores[scores["layer"].isin([OFFICIAL, ""])]
     compared = list(comparisons(own, resamples, models))
     choices = corrected([choice(comparison, models) for comparison in compared])
-    return list(zip(compared, choices, strict=True))
+    rows = []
+    for comparison, chosen in zip(compared, choices, strict=True):
+        of_condition = [*_scored(chosen), *_unscored(comparison, chosen, models)]
+        for first in of_condition[:1]:
+            first |= _of_all(chosen)
+            first |= answer(first)
+        rows += of_condition
+    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna(dict.fromkeys(TEXTS, ""))
 
 
 def choice(comparison: Comparison, models: Mapping[str, Model]) -> RepresentationChoice:
@@ -128,14 +124,11 @@ def _scored(chosen: RepresentationChoice) -> list[dict[str, Any]]:
                 "p_best": chosen.p_best[at],
                 "in_confidence_set": score.model in chosen.alike,
                 "best_share": shares[at],
-                "p_alone": NAN if at else chosen.p_alone,
-                "p_alone_family": NAN if at else chosen.p_alone_family,
                 "untrained": control.estimate if control else NAN,
                 "over_untrained": gain.estimate,
                 "over_untrained_low": gain.low,
                 "over_untrained_high": gain.high,
                 "over_untrained_p": gain.p,
-                "recommendation": "" if at else recommend_representation(chosen),
             }
         )
     return rows
@@ -147,13 +140,32 @@ def _unscored(
     """Rows of the representations that have no score, with the reason."""
     lost = comparison.rows[comparison.rows["status"] != "ok"]
     own = lost[[models[name].kind != "control" for name in lost["model"]]]
-    rows = [
-        _about(chosen, row["model"], row["status"], row["reason"])
+    return [
+        _about(chosen, row["model"], row["status"], row["reason"]) | dict.fromkeys(NUMBERS, NAN)
         for row in own.drop_duplicates("model").to_dict("records")
     ]
-    if rows and not chosen.ranked:
-        rows[0]["recommendation"] = recommend_representation(chosen)
-    return rows
+
+
+def _of_all(chosen: RepresentationChoice) -> dict[str, Any]:
+    """What is known of all representations together: columns of the first row."""
+    best, guard = next(iter(chosen.ranked), None), chosen.guard
+    beaten = len(chosen.ranked) > 1
+    lead = chosen.ahead[1] if beaten else Difference()
+    return {
+        "null_mean": best.chance if best else NAN,
+        "p_value": best.p_value if best else NAN,
+        "p_alone": chosen.p_alone,
+        "p_alone_family": chosen.p_alone_family,
+        "confidence_set": ",".join(chosen.alike),
+        "runner_up": chosen.ranked[1].model if beaten else "",
+        "lead": lead.estimate,
+        "lead_low": lead.low,
+        "lead_high": lead.high,
+        "guard_metric": guard.metric if guard else "",
+        "guard_higher": ",".join(guard.higher) if guard else "",
+        "guard_preferred": guard.preferred if guard else "",
+        "guard_p_family": guard.p_family if guard else NAN,
+    }
 
 
 def _about(chosen: RepresentationChoice, model: str, status: str, reason: str) -> dict[str, Any]:
@@ -166,7 +178,6 @@ def _about(chosen: RepresentationChoice, model: str, status: str, reason: str) -
         "status": status,
         "reason": reason,
         "in_confidence_set": False,
-        "recommendation": "",
     }
 
 
@@ -181,13 +192,3 @@ def _best_shares(values: Any) -> Any:
 def _negated(behind: Iterable[Difference]) -> list[Difference]:
     """The highest's difference to each, from each one's to the highest."""
     return [Difference(-of.estimate + 0.0, -of.high + 0.0, -of.low + 0.0, of.p) for of in behind]
-
-
-def _with_one_recommendation(table: pd.DataFrame) -> pd.DataFrame:
-    """Of a condition's protocols let the most trusted one recommend; rows of the others name it."""
-    if table.empty:
-        return table
-    deciding = table.groupby("condition", observed=True)["protocol"].transform(most_trusted)
-    pointers = "For " + table["condition"] + ", protocol " + deciding + " decides: see its rows."
-    stays = decides(table) | (table["recommendation"] == "")
-    return table.assign(recommendation=table["recommendation"].where(stays, pointers))

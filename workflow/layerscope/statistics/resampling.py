@@ -46,12 +46,7 @@ def bootstrap_values(
 ) -> npt.NDArray[np.float64]:
     """A statistic in every bootstrap resample, shape ``(n_resamples,)``.
 
-    Parameters
-    ----------
-    statistic
-        Its values from blocks of :func:`bootstrap_counts`, shape ``(n_resamples_of_block,)``.
-    seed, items, n_resamples
-        As there.
+    ``statistic`` gives its values for a block of :func:`bootstrap_counts`.
     """
     blocks = [statistic(counts) for counts in bootstrap_counts(seed, items, n_resamples)]
     return np.concatenate([np.empty(0), *blocks])

@@ -24,12 +24,10 @@ COLUMNS = (
 def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     """Compare the best layer of each model between every two conditions of one task, protocol and metric.
 
-    Conditions come in the order of the study: of a pair, the later one is ``other``. ``shift`` is the depth
-    of its best layer minus that of the first's, its interval from the bootstrap distributions of both.
-    ``p_same`` tests that SOME layer is the best in both: the largest, over layers, of twice the smaller of
-    the layer's two p-values of being the best; ``p_same_holm`` is corrected for all rows of the task and
-    protocol. ``layers_possible_in_both`` are those whose p-value in this test exceeds 0.05: each condition
-    tests them at 0.025 (Bonferroni), so they need not be the layers that are in both 95% confidence sets.
+    ``shift`` is the depth of the later condition's best layer minus the earlier's, its interval from both
+    bootstrap distributions. ``p_same`` tests that SOME layer is the best in both: the largest, over layers,
+    of twice the smaller of the layer's two p-values of being the best; ``p_same_holm`` is corrected for all
+    rows of the task and protocol. ``layers_possible_in_both`` have a p-value above 0.05 in this test.
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]

@@ -1,9 +1,8 @@
 """Uncertainty from disjoint parts of the data, for scores that resampling with replacement would spoil.
 
-A neighbour graph cannot be built from cells drawn twice (copies are their own nearest neighbours), and a
-score whose graph is kept while its cells are resampled looks surer than it is. So the whole score is computed
-again on pairs of disjoint random parts: their differences give its variance (the delete-d jackknife of Shao &
-Wu 1989, by pairs), and what a layer chosen on one part is worth on the other needs no further computation.
+A neighbour graph cannot be built from cells drawn twice: copies are their own nearest neighbours. So the
+whole score is computed again on pairs of disjoint random parts. Their differences give its variance (delete-d
+jackknife, Shao & Wu 1989). A layer chosen on one part is scored on the other without further computation.
 """
 
 from __future__ import annotations
@@ -55,17 +54,8 @@ class Splits:
     def of(cls, units: Sequence[str], seed: int, n_splits: int, most: int) -> Splits:
         """Split items into halves, or into two parts of about ``most`` items where there are more.
 
-        Parameters
-        ----------
-        units
-            Unit of each item; items of one unit fall into the same part (or into none). The splits depend on
-            the seed and on the set of units, not on the order of items.
-        seed
-            The same for every layer and model of a condition, so that splits are the same.
-        n_splits
-            Number of pairs of parts.
-        most
-            Items in a part at most (up to the size of a unit).
+        Items of one unit fall into the same part, or into none. Splits depend on the seed and on the set of
+        units, not on the order of items.
         """
         names, unit, size = np.unique(
             np.asarray(units, dtype=np.str_), return_inverse=True, return_counts=True
@@ -87,25 +77,12 @@ class Splits:
     ) -> Floats:
         """Values that spread around an estimate as it would vary: a multivariate t over all layers.
 
-        Value ``b`` is ``estimate + s_b * sum_s(g_bs * d_s) / sqrt(n_splits)`` with the scaled differences
-        ``d`` of the parts' scores and multipliers that are common to all layers and models of a condition:
-        ``g`` normal, ``s_b`` the square root of ``f`` over a chi-squared number of ``f`` degrees of freedom,
-        ``1 / f = 1 / n_splits + 1 / DEGREES_OF_CELLS``. So values are paired between layers, have the layers'
-        covariance over splits, and their quantiles allow for the few splits, of the same cells, that it comes
-        from. Computed on the scale of Fisher's z, so that they stay within -1 and 1.
+        Value ``b`` is ``estimate + s_b * sum_s(g_bs * d_s) / sqrt(n_splits)``, on Fisher's z scale. ``d`` are
+        the scaled differences of the parts' scores. The multipliers are common to all layers and models of a
+        condition, so values are paired: ``g`` normal, ``s_b`` the square root of ``f`` over a chi-squared
+        number of ``f`` degrees of freedom, ``1 / f = 1 / n_splits + 1 / DEGREES_OF_CELLS``.
 
-        Parameters
-        ----------
-        estimate
-            Score on all items, in [-1, 1].
-        on_first, on_second
-            Scores on the parts, shape ``(n_splits,)``; NaN where there is none.
-        n_resamples
-            Values to make.
-
-        Returns
-        -------
-        Shape ``(n_resamples,)``; NaN if fewer than :data:`MIN_USABLE_SHARE` of the splits have both scores.
+        NaN if fewer than :data:`MIN_USABLE_SHARE` of the splits have a score on both parts.
         """
         centre, first, second = (
             np.arctanh(np.clip(values, -NEARLY_ONE, NEARLY_ONE)) for values in (estimate, on_first, on_second)

@@ -1,9 +1,8 @@
 """Does the choice of a layer travel? Chosen on all other conditions, scored on the one left out.
 
-What a layer gains over the final one is measured in shares of the metric's range, so that conditions of
-several tasks can choose together. The layer chosen on some conditions is that with the highest mean gain:
-over tasks, of the mean over their conditions. Conditions that are scored on the same cells are left out
-together and count as one.
+Gains over the final layer are shares of the metric's range, so that several tasks can choose together: the
+layer with the highest mean, over tasks, of the mean over their conditions. Conditions that are scored on the
+same cells are left out together and count as one.
 """
 
 from __future__ import annotations
@@ -80,16 +79,9 @@ class Scope:
 def travel(curves: Sequence[LayerCurve], cells: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Choose a layer of each model on all other conditions, and score it on the one left out.
 
-    A row for each condition left out, whose interval is that of the paired difference in that condition, and
-    one for ``all``: the mean gain with an interval over conditions. That is Student's t of the conditions'
-    gains, since conditions are few, and what resampling within them would vary is in their spread already.
-
-    Parameters
-    ----------
-    curves
-        Every model under every condition and protocol.
-    cells
-        The condition whose cells a condition is scored on, where those are not its own.
+    A row for each condition left out, with the interval of the paired difference, and one for ``all``: the
+    mean gain, with Student's t of the conditions' gains. ``cells`` names the condition whose cells a
+    condition is scored on, where those are not its own.
     """
     rows = [row for scope in scopes(curves, cells or {}) for row in _travelled(scope)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -98,11 +90,10 @@ def travel(curves: Sequence[LayerCurve], cells: Mapping[str, str] | None = None)
 def ranks(curves: Sequence[LayerCurve], cells: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Mean rank of each layer over conditions (1 is the highest score), and whether it may be best in all.
 
-    In each condition the lowest rank that a layer may have is 1 and the number of layers shown to be above
-    it, the highest the number of layers and not shown to be below it: by max-T over all pairs of layers, with
-    Bonferroni's correction for the conditions, so that ``rank_low`` and ``rank_high`` hold for all layers at
-    once with 95%. ``p_best_in_all`` is the smallest p-value of being the best in a condition, times their
-    number.
+    In each condition a layer's lowest possible rank is 1 and the layers shown to be above it; the highest
+    leaves room for those shown to be below it (max-T over all pairs, Bonferroni over conditions). So
+    ``rank_low`` and ``rank_high`` hold for all layers at once with 95%. ``p_best_in_all`` is the smallest
+    p-value of being the best in a condition, times their number.
     """
     rows = [row for scope in scopes(curves, cells or {}) for row in _ranked(scope)]
     return pd.DataFrame(rows, columns=list(RANK_COLUMNS))

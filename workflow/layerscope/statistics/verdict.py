@@ -1,12 +1,18 @@
-"""The recommendation in one word."""
+"""The answer of a row of ``layers.tsv``: one word, one sentence, and what a reader asks next.
+
+Everything here follows from the row's own numbers, and from nothing else.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from layerscope.statistics.choice import SIGNIFICANT, Guard, LayerChoice, RepresentationChoice
-from layerscope.statistics.evidence import Measured
-from layerscope.statistics.recommendation import NEGLIGIBLE_GAIN
+from layerscope.statistics.choice import SIGNIFICANT
+from layerscope.statistics.trust import TRUSTED
+from layerscope.tables import OFFICIAL
+from layerscope.tasks.catalogue import has_chance_of_zero, units_of
 
 Verdict = Literal[
     "use_layer",
@@ -18,67 +24,274 @@ Verdict = Literal[
     "no_signal",
     "not_scored",
 ]
+Row = Mapping[str, Any]
+
+ANSWER = ("verdict", "use", "sentence", "sure", "beats_baseline", "training_helped", "next")
+"""Columns of the answer."""
+NEGLIGIBLE_GAIN = 0.05
+"""Where no layer can gain more than this, the final one will do."""
+
+SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
+    "use_layer": {
+        "": "Use layer {use}: it beats the final layer by {gain}.",
+        "second metric": "Use layer {use}: its {metric} beats the final layer's by {gain}.",
+    },
+    "final_will_do": {
+        "": f"Use the final layer: no other layer can gain more than {NEGLIGIBLE_GAIN:g}.",
+        "highest": "Use the final layer: it scores highest, {score}.",
+        "only": "Use the final layer: this model has one layer, which scores {score}.",
+    },
+    "no_difference_shown": {
+        "": "The scores are too uncertain to name a best layer; the final one is a fair choice.",
+        "untested": "Whether layer {best} beats the final one is untested; the final one is a fair choice.",
+        "no final": "Layer {best} scores highest; the final layer has no score to compare it with.",
+    },
+    "trade_off": {
+        "": "Against the final layer, some layers gain {metric} and lose {other}, or the reverse: you decide."
+    },
+    "prefer_official": {
+        "": "Use the owners' embedding (official): it beats the best layer by {gain}.",
+        "second metric": "Use the owners' embedding (official): {metric} or {other} higher, neither lower.",
+    },
+    "prefer_baseline": {
+        "": "The baseline {use} does better than every layer: {baseline} against {score}.",
+        "second metric": "The baseline {use} does better: {metric} or {other} higher, neither lower.",
+    },
+    "no_signal": {"": "The highest score, {score}, could be chance: use none of these layers for this."},
+    "not_scored": {"": "No layer has a score here, so none can be named."},
+}
+NEXT: Mapping[str, str] = {
+    "not_scored": "Mend what the reason names, then score again.",
+    "protocol": f"Run protocol {TRUSTED}, in which layer and reference share no cells.",
+    "no_signal": "Score more {units}, or try another model.",
+    "halves": "Repeat it on other data: chosen on one half, the layer gained nothing on the other.",
+    "chance": "Score shuffled labels too, to know what chance gives.",
+    "untrained": "Run untrained controls, to see what training adds.",
+    "baseline": "Run a baseline such as hvg_pca, to see whether a model is needed.",
+    "precision": "More {units} would narrow the interval.",
+    "cheaper": "To save time stop at layer {cheapest}: it is as good within {margin}.",
+    "trade_off": "Choose the layer by which of the two scores matters more to you.",
+    "prefer_baseline": "Use the baseline, or try another model.",
+    "use": "Check it on other cells before you rely on it.",
+}
 
 
-def verdict(choice: LayerChoice) -> Verdict:
-    """What follows from a choice, in the order in which one objection outweighs the others.
+def answer(row: Row) -> dict[str, str]:
+    """What a row of ``layers.tsv`` says, as its columns :data:`ANSWER`."""
+    word = verdict(row)
+    return {
+        "verdict": word,
+        "use": _use(row, word),
+        "sentence": _sentence(row, word),
+        "sure": "yes" if _is_sure(row, word) else "no",
+        "beats_baseline": _beats_baseline(row),
+        "training_helped": _training_helped(row),
+        "next": _next(row, word),
+    }
 
-    ``no_signal``: the best layer is not told from chance. ``prefer_baseline``, ``prefer_official``: that is
-    shown to be better than the best layer. ``use_layer``: a layer is shown to be better than the final one,
-    corrected for all conditions and models. ``final_will_do``: the final layer is the best, or no layer can
-    gain more than a negligible amount. Else ``no_difference_shown``.
+
+def verdict(row: Row) -> Verdict:
+    """What follows from a row, in the order in which one objection outweighs the others.
+
+    ``no_signal``: the best layer may be chance. ``prefer_baseline``, ``prefer_official``: that is better than
+    the best layer. ``use_layer``: a layer is better than the final one, corrected for all conditions and
+    models. ``final_will_do``: the final layer is the best, or no layer can gain more than a negligible
+    amount. Else ``no_difference_shown``.
 
     Where a second metric must not be lost, "better" counts both, and ``trade_off`` says that layers are
     higher in one and lower in the other than the final layer, and none is better.
     """
-    best, final = choice.best, choice.final
-    if best is None:
+    if not row["best_layer"]:
         return "not_scored"
-    if _may_be_chance(best):
+    if may_be_chance(row, "best_"):
         return "no_signal"
-    if choice.guard is not None:
-        return _of_two_metrics(choice, best, choice.guard)
-    if choice.over_baseline.behind:
+    if row["guard_metric"]:
+        return _of_two_metrics(row)
+    if behind(row, "over_baseline"):
         return "prefer_baseline"
-    if choice.gain_official.behind:
+    if behind(row, "gain_official"):
         return "prefer_official"
-    if choice.gain_p_family < SIGNIFICANT or choice.surest_p_family < SIGNIFICANT:
+    if row["gain_p_family"] < SIGNIFICANT or row["surest_p_family"] < SIGNIFICANT:
         return "use_layer"
-    return "final_will_do" if _final_will_do(choice, best, final) else "no_difference_shown"
+    return "final_will_do" if _final_will_do(row) else "no_difference_shown"
 
 
-def _of_two_metrics(choice: LayerChoice, best: Measured, guard: Guard) -> Verdict:
-    if guard.baseline:
-        return "prefer_baseline"
-    if guard.official_better:
-        return "prefer_official"
-    if guard.better_p_family < SIGNIFICANT:
+def _of_two_metrics(row: Row) -> Verdict:
+    if row["guard_prefer"]:
+        return "prefer_official" if row["guard_prefer"] == OFFICIAL else "prefer_baseline"
+    if row["better_p_family"] < SIGNIFICANT:
         return "use_layer"
-    if guard.traded:
+    if row["layers_traded"]:
         return "trade_off"
-    will_do = _final_will_do(choice, best, choice.final) and not guard.most_gain >= NEGLIGIBLE_GAIN
+    will_do = _final_will_do(row) and not row["guard_most_gain"] >= NEGLIGIBLE_GAIN
     return "final_will_do" if will_do else "no_difference_shown"
 
 
-def _final_will_do(choice: LayerChoice, best: Measured, final: Measured | None) -> bool:
-    return final is not None and (best.layer == final.layer or choice.gain.high < NEGLIGIBLE_GAIN)
+def _final_will_do(row: Row) -> bool:
+    if not row["final_layer"]:
+        return False
+    return bool(row["best_layer"] == row["final_layer"] or row["most_gain"] < NEGLIGIBLE_GAIN)
 
 
-def verdict_on_representations(choice: RepresentationChoice) -> Verdict:
-    """What follows where no layer is chosen; ``use_layer`` if every other representation is worse.
-
-    Where a second metric must not be lost, it is a ``trade_off`` if another has more of that; and of those
-    that the primary one cannot tell apart, ``use_layer`` is for one that has more of it than every other.
-    """
-    if not choice.ranked:
-        return "not_scored"
-    if _may_be_chance(choice.ranked[0]):
-        return "no_signal"
-    guard = choice.guard
-    if choice.p_alone_family < SIGNIFICANT:
-        return "trade_off" if guard is not None and guard.higher else "use_layer"
-    return "use_layer" if guard is not None and guard.p_family < SIGNIFICANT else "no_difference_shown"
+def may_be_chance(row: Row, prefix: str = "") -> bool:
+    """Whether a score's interval reaches chance, and its own p-value does not say otherwise."""
+    return reaches_chance(row, prefix) and not row[f"{prefix}p_value"] < SIGNIFICANT
 
 
-def _may_be_chance(best: Measured) -> bool:
-    return best.reaches_chance and not best.p_value < SIGNIFICANT
+def reaches_chance(row: Row, prefix: str = "") -> bool:
+    """Whether a score's interval goes down to the null's mean, or to 0 where that is lower or unknown."""
+    chance = max(0.0, row[f"{prefix}null_mean"])  # a missing one is NaN, and leaves 0
+    return bool(row[f"{prefix}ci_low"] <= chance)
+
+
+def _use(row: Row, word: Verdict) -> str:
+    if word == "use_layer" and row["guard_metric"]:
+        return str(row["better_layer"])
+    baseline = row["guard_prefer"] if row["guard_metric"] else row["best_baseline"]
+    best_is_surer = row["gain_p_family"] < SIGNIFICANT
+    chosen = {
+        "use_layer": row["best_layer"] if best_is_surer else row["surest_layer"],
+        "final_will_do": row["final_layer"],
+        "no_difference_shown": row["final_layer"] or row["best_layer"],
+        "prefer_official": OFFICIAL,
+        "prefer_baseline": baseline,
+    }
+    return str(chosen.get(word, ""))
+
+
+def _sentence(row: Row, word: Verdict) -> str:
+    use = _use(row, word)
+    metric = row["better_metric"] if word == "use_layer" else row["metric"]
+    facts = {
+        "use": use,
+        "best": row["best_layer"],
+        "metric": metric.replace("_", " "),
+        "other": row["guard_metric"].replace("_", " "),
+        "score": _interval(row, "best_estimate", "best"),
+        "baseline": number(row["best_baseline_estimate"]),
+        "gain": _gain(row, word, use),
+    }
+    return SENTENCES[word][_case(row, word)].format(**facts)
+
+
+def _case(row: Row, word: Verdict) -> str:
+    """Which of a verdict's sentences holds."""
+    if word in ("use_layer", "prefer_official", "prefer_baseline"):
+        return "second metric" if row["guard_metric"] else ""
+    if word == "final_will_do" and not row["most_gain"] < NEGLIGIBLE_GAIN:
+        return "only" if row["n_layers"] == 1 else "highest"
+    if word == "no_difference_shown" and not row["final_layer"]:
+        return "no final"
+    untested = word == "no_difference_shown" and math.isnan(row["gain_p_family"])
+    return "untested" if untested else ""
+
+
+def _gain(row: Row, word: Verdict, use: str) -> str:
+    """By how much what is to be used is ahead, with its interval."""
+    if word == "prefer_official":
+        low, high = -row["gain_official_ci_high"], -row["gain_official_ci_low"]
+        return with_interval(-row["gain_official"], low, high)
+    if row["guard_metric"]:
+        return _interval(row, "better_gain")
+    return _interval(row, "gain" if use == row["best_layer"] else "surest_gain")
+
+
+def _is_sure(row: Row, word: Verdict) -> bool:
+    """Whether what to use was tested, and would be found again."""
+    if row["protocol"] != TRUSTED:
+        return False
+    if word in ("prefer_official", "prefer_baseline"):
+        return True
+    if reaches_chance(row, "best_"):
+        return False
+    if word == "final_will_do":
+        others = row["guard_most_gain"] if row["guard_metric"] else -math.inf
+        return bool(max(row["most_gain"], others) < NEGLIGIBLE_GAIN)
+    return word == "use_layer" and not _lost_on_halves(row)
+
+
+def _lost_on_halves(row: Row) -> bool:
+    return bool(row["heldout_gain"] <= 0)
+
+
+def _beats_baseline(row: Row) -> str:
+    """Whether the highest layer is better than the best baseline; "not tested" where one has no score."""
+    best, name, gap = row["best_layer"], row["best_baseline"], row["reference_baseline"]
+    made_it = f"{gap} made the reference, so it has no score of its own" if gap else ""
+    if not best:
+        return "not tested: no layer has a score"
+    if not name:
+        return f"not tested: {made_it or 'no baseline was run'}"
+    scores = f"{name} {number(row['best_baseline_estimate'])}, layer {best} {number(row['best_estimate'])}"
+    if math.isnan(row["over_baseline_p"]):
+        return f"not tested: {scores}; there are no paired resamples"
+    if behind(row, "over_baseline") or row["guard_prefer"] == name:
+        return f"no: {scores}"
+    if not ahead(row, "over_baseline"):
+        return f"unclear: {scores}; the difference could be chance"
+    return f"not tested: {made_it}; of the others {scores}" if gap else f"yes: {scores}"
+
+
+def _training_helped(row: Row) -> str:
+    """Whether trained layers are above those of untrained weights."""
+    if not row["best_layer"]:
+        return "unknown: no layer has a score"
+    if not row["best_untrained"]:
+        return "unknown: no untrained control was run"
+    scores = f"untrained {number(row['best_untrained_estimate'])}, trained {number(row['best_estimate'])}"
+    above, below = row["layers_above_untrained"], row["layers_below_untrained"]
+    if math.isnan(row["over_untrained_p"]):
+        return f"unknown: {scores}; the difference could not be tested"
+    if behind(row, "over_untrained") or (below and not above):
+        return f"no: {scores}"
+    if ahead(row, "over_untrained") and above:
+        return f"yes: {scores}"
+    return f"unknown: {scores}; the difference could be chance"
+
+
+def _next(row: Row, word: Verdict) -> str:
+    cheapest = row["cheapest_layer"]  # as good in the primary metric alone
+    cheaper = word == "final_will_do" and cheapest not in ("", row["final_layer"]) and not row["guard_metric"]
+    applies = {
+        "not_scored": word == "not_scored",
+        "protocol": row["protocol"] != TRUSTED,
+        "no_signal": word == "no_signal",
+        "halves": word == "use_layer" and _lost_on_halves(row),
+        "chance": math.isnan(row["best_null_mean"]) and not has_chance_of_zero(row["task"], row["metric"]),
+        "trade_off": word == "trade_off",
+        "prefer_baseline": word == "prefer_baseline",
+        "untrained": not row["best_untrained"],
+        "baseline": not (row["best_baseline"] or row["reference_baseline"]),
+        "cheaper": cheaper,
+        "precision": not _is_sure(row, word),
+        "use": True,
+    }
+    first = next(name for name, holds in applies.items() if holds)
+    margin = f"{row['margin']:.2g}"
+    return NEXT[first].format(units=units_of(row["task"]), cheapest=cheapest, margin=margin)
+
+
+def ahead(row: Row, name: str) -> bool:
+    return bool(row[name] > 0 and row[f"{name}_p"] < SIGNIFICANT)
+
+
+def behind(row: Row, name: str) -> bool:
+    return bool(row[name] < 0 and row[f"{name}_p"] < SIGNIFICANT)
+
+
+def number(value: float, digits: int = 2) -> str:
+    # adding 0.0 turns -0.0 into 0.0
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _interval(row: Row, estimate: str, name: str = "") -> str:
+    ends = name or estimate
+    return with_interval(row[estimate], row[f"{ends}_ci_low"], row[f"{ends}_ci_high"])
+
+
+def with_interval(estimate: float, low: float, high: float) -> str:
+    """A number with its interval, with a third decimal where two would print it as 0."""
+    digits = 3 if min(map(abs, (estimate, low, high))) < 0.005 else 2
+    if math.isnan(low):
+        return number(estimate, digits)
+    return f"{number(estimate, digits)} ({number(low, digits)} to {number(high, digits)})"

@@ -70,6 +70,8 @@ class Task:
     guarded
         By primary metric, another that must not be lost for it: a layer is better only where it is shown to
         be higher in either and lower in neither; higher in one and lower in the other is a trade-off.
+    units
+        What intervals are drawn over, in the plural: more of them narrow these.
     intervals
         By protocol, where the 95% intervals of its primary metrics come from.
     truth
@@ -92,6 +94,7 @@ class Task:
     ceiling_protocols: tuple[str, ...] = ()
     primary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guarded: Mapping[str, str] = field(default_factory=dict)
+    units: str = "cells"
     intervals: Mapping[str, str] = field(default_factory=dict)
     truth: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,13 +109,7 @@ class Task:
         return tuple(self.settings.model_fields)
 
     def settings_of(self, protocol: str, given: Mapping[str, Any]) -> Any:
-        """Settings of a protocol, checked, with its defaults.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such protocol, or a setting is wrong.
-        """
+        """Settings of a protocol with its defaults; a ConfigError if there is none, or a setting is wrong."""
         if protocol not in self.protocols:
             raise ConfigError(f"no {self.name} protocol {protocol!r}; there are {', '.join(self.protocols)}")
         kind: Any = self.settings.model_fields[protocol].annotation

@@ -41,13 +41,7 @@ USUAL = "spearman"
 
 
 def task_named(name: str) -> Task:
-    """The task of that name.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
+    """The task of that name; a ConfigError if there is none."""
     if name not in TASKS:
         raise ConfigError(f"there is no task {name!r}{suggest(name, TASKS)}; there are {', '.join(TASKS)}")
     return TASKS[name]
@@ -74,3 +68,14 @@ def guard_of(task: str, metric: str) -> str:
 def interval_method(task: str, protocol: str) -> str:
     """Where the 95% intervals of a task's protocol come from; nothing if it is not described here."""
     return TASKS[task].intervals.get(protocol, "") if task in TASKS else ""
+
+
+def has_chance_of_zero(task: str, metric: str) -> bool:
+    """Whether a score of 0 is what chance gives; True where the metric is not described here."""
+    described = TASKS[task].metrics.get(metric) if task in TASKS else None
+    return described is None or described.zero_is_chance
+
+
+def units_of(task: str) -> str:
+    """What a task needs more of for narrower intervals, in the plural."""
+    return TASKS[task].units if task in TASKS else "cells"

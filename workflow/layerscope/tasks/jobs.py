@@ -114,13 +114,7 @@ class ScoringJob:
 
     @cached_property
     def vectors(self) -> Layer:
-        """The layer's vectors of the cells.
-
-        Raises
-        ------
-        DataError
-            If the file lacks the layer, or holds other cells than ``obs``, or the same in another order.
-        """
+        """The layer's vectors of the cells; a DataError if the file lacks the layer or holds other cells."""
         given = self.embeddings
         layer = given if isinstance(given, Layer) else read_layer(given, self.layer)
         if layer.cell_ids != self.obs.index.tolist():

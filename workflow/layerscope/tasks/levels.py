@@ -1,7 +1,6 @@
-"""At what level a column's labels were given: to cells, to samples (libraries), or to whole donors.
+"""At what level a column's labels were given: to cells, to samples (libraries), or to donors.
 
-What is held out, shuffled and resampled follows from it. A label given to donors says as much as there are
-donors: shuffling it among cells would compare it with something that nobody asks.
+What is held out, shuffled and resampled follows from it: a label of donors says as much as there are donors.
 """
 
 from __future__ import annotations
@@ -53,9 +52,8 @@ class Labelled:
 def level_of(obs: pd.DataFrame, column: str) -> Labelled:
     """Find to what a column's labels were given, from the labels of all cells.
 
-    Samples are those of the column ``sample``, without one those of ``batch``, in each donor. Where no donors
-    are known, samples stand for donors: a label that each of them has once is of level ``donor``, and a
-    condition with one donor has none. Cells without a label are no cells of this table.
+    Samples are those of ``sample``, else of ``batch``, in each donor. Where no donors are known, samples
+    stand for donors. A condition with one donor has no level ``donor``. All cells of the table have a label.
     """
     labels = text(obs, column)
     donors, by_donor = _groups(obs, ("donor",))

@@ -26,10 +26,9 @@ def unit_counts(seed: int, units: Sequence[str], n_resamples: int) -> npt.NDArra
 def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
     """Values of a score in resamples of the units that are tested, and of those that trained.
 
-    Every resample of the tests takes the predictions of one of the refits, in turn. A resample of the
-    training cells holds fewer different cells than there are, so that refits are a little worse: the mean of
-    what they lose is given back. For few units the values are spread as Student's t is wider than the normal
-    distribution. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
+    Every resample of the tests takes the predictions of one of the refits, in turn. Refits see fewer
+    different cells and are a little worse: the mean of what they lose is given back. Values are spread as
+    Student's t. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
     """
     n_units = counts.shape[1]
     everyone = np.ones(n_units)

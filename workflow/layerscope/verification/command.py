@@ -32,7 +32,7 @@ def verify_model(
     cells: int = 20,
     device: Literal["cpu", "cuda", "auto"] = "auto",
     output: Path | None = None,
-    models: Path = MODELS,
+    models: Path | None = None,
     downloads: Path | None = None,
     mirror: str | None = None,
 ) -> None:
@@ -51,7 +51,7 @@ def verify_model(
     output
         A table with tabs to write besides.
     models
-        The catalogue.
+        The catalogue; by default that of the repository.
     downloads
         Folder of published cells and embeddings; by default resources/verification/MODEL.
     mirror
@@ -59,7 +59,7 @@ def verify_model(
     """
     if cells < 0:
         raise ConfigError(f"--cells {cells}: expected 0 or more")
-    entry = read_entry(models, model)
+    entry = read_entry(models or MODELS, model)
     fetched, cached = Path(layout.weights(model)), cache_folder() / "weights" / model
     folder = weights or (cached if cached.is_dir() and not fetched.is_dir() else fetched)
     if not folder.is_dir():

@@ -178,9 +178,14 @@ def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) 
             return pd.Series(condition, index=read_index(file["obs"]))
         return read_column(file["obs"], column)
 
-    memberships = [f"{MEMBERSHIP}{key}" for key in file.get("obsm", {})]
-    also = [*memberships, *([CONDITION] if condition else [])]
+    also = [*memberships(file), *([CONDITION] if condition else [])]
     return Columns(name, column_names(file["obs"]), read_any, also, not_missing)
+
+
+def memberships(file: h5py.File) -> list[str]:
+    """Arrays of ``obsm`` as columns are named; none of an old file, whose ``obsm`` is one table."""
+    arrays = file.get("obsm", {})
+    return [] if isinstance(arrays, h5py.Dataset) else [f"{MEMBERSHIP}{key}" for key in arrays]
 
 
 def prepared_as(file: h5py.File) -> str:
@@ -241,8 +246,9 @@ def _counts(
     totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
     where, value = f"{columns.name}: {matrix_name}", "expm1(value)" if recovery.logged else "value"
     formula = f"{value} * obs[{recovery.total!r}] / {recovery.per:g}"
-    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery.per, recovery.logged, where)
-    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}"]
+    rounded = f" (values rounded to {recovery.decimals} decimals)" if recovery.decimals else ""
+    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery, where)
+    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}{rounded}"]
 
 
 def _membership(file: h5py.Group | h5py.Dataset, where: str) -> pd.Series:

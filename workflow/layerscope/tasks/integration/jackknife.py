@@ -1,9 +1,8 @@
-"""Intervals from leaving parts of the data out, one after the other, and scoring the rest anew.
+"""Intervals from leaving parts of the data out in turn, and scoring the rest anew.
 
-A score of neighbours cannot be resampled with replacement (copies are each other's neighbours), and on halves
-of the batches it is another score: of six batches each is a larger share of its cells' neighbours than of
-twelve. Without a twentieth of the data it is nearly the same. The variance is that of the delete-a-group
-jackknife (Kott 2001; Efron & Tibshirani 1993, chapter 11).
+A score of neighbours cannot be resampled with replacement: copies are each other's neighbours. On halves of
+the batches it is another score: of six batches each is a larger share of its cells' neighbours than of
+twelve. The variance is that of the delete-a-group jackknife (Kott 2001; Efron & Tibshirani 1993, ch. 11).
 """
 
 from __future__ import annotations
@@ -26,16 +25,8 @@ MIN_USABLE_SHARE = 0.8
 class Parts:
     """Random parts of nearly equal size, of whole units.
 
-    Attributes
-    ----------
-    part
-        Part of each cell, from 0.
-    n_parts
-        How many there are.
-    units
-        Names of the units: multipliers depend on them and on the seed, the same for every layer and model.
-    seed
-        Of everything random here.
+    ``part`` is the part of each cell, from 0. Multipliers depend on the names in ``units`` and on the seed,
+    and are the same for every layer and model.
     """
 
     part: npt.NDArray[np.intp]

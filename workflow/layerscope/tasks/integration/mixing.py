@@ -1,9 +1,8 @@
 """Are batches mixed within cell types, as far as chance would mix them?
 
-iLISI of a whole data set is low where batches lie apart, and low too where they merely hold other types.
-Here it is computed among the cells of each type, equally many of each batch, and divided by what it is after
-batches are shuffled among those cells: 0 where every neighbourhood is of one batch, 1 where batches lie as if
-dealt at random.
+iLISI of a whole data set is low where batches lie apart, and low too where they hold other types. So it is
+computed within each type, from equally many cells of each batch, and divided by what shuffled batches give: 0
+where every neighbourhood is of one batch, 1 where batches lie as if dealt at random.
 """
 
 from __future__ import annotations
@@ -51,18 +50,8 @@ def cells_by_type(
 def mixing(parts: Sequence[TypeCells], neighbours: int, chosen: Bools | None = None) -> float:
     """Mean over types of iLISI over its mean under shuffles, both as far as above one batch.
 
-    Parameters
-    ----------
-    parts
-        Types, each with its cells.
-    neighbours
-        Neighbours looked at, the cell itself included; at most half of the type's cells.
-    chosen
-        Those of all cells that are looked at.
-
-    Returns
-    -------
-    NaN where no type has cells of two batches.
+    ``parts`` are the cells of each type, ``chosen`` those of all cells that are looked at. Neighbours, the
+    cell itself included, are at most half of the type's cells. NaN where no type has cells of two batches.
     """
     ratios = [_of_type(part, neighbours, chosen) for part in parts]
     known = [ratio for ratio in ratios if not np.isnan(ratio)]

@@ -14,6 +14,7 @@ TASK = Task(
     keywords={"label": "cell_type"},
     has_reference=False,
     guarded={"biology": "mixing"},
+    units="batches",
     intervals={
         "strict": "leaving out parts of the batches in turn, of fewer than ten parts of their cells (then "
         "for these batches alone), the rest scored anew",

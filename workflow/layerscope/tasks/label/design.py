@@ -209,10 +209,8 @@ def shuffles(
 ) -> Dealt:
     """Labels dealt anew among the cells of the same donor and sample, shape ``(n_shuffles, n_cells)``.
 
-    Samples are those of the column ``sample``, without one those of ``batch``. Where there is neither donor
-    nor sample, among the cells of the same fold. The number of cells of each label in a fold stays as it is.
-    Where the cells of each donor and sample all have one label, every shuffle would score what the true
-    labels score: there are none, and a remark says so.
+    Samples are those of ``sample``, else of ``batch``. Without donors or samples, labels are dealt among the
+    cells of a fold. Where each donor and sample has one label there are no shuffles, and a remark says so.
     """
     sample = next((column for column in ("sample", "batch") if n_labels(obs, column)), "batch")
     within = [column for column in ("donor", sample) if column in obs]

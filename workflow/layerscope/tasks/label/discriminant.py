@@ -1,9 +1,8 @@
-"""A linear probe in closed form, so that a thousand labellings of the same cells cost little more than one.
+"""A linear probe in closed form: a thousand labellings of the same cells cost little more than one.
 
-A linear discriminant with a ridge penalty: label ``k`` scores ``x' A m_k - m_k' A m_k / 2``, where ``m_k`` is
-the mean of its training cells and ``A`` the inverse of the covariance of all training cells, whatever their
-labels, with the penalty on its diagonal. For two labels that is the direction of a ridge regression on them,
-cut half-way between both means.
+A linear discriminant with a ridge penalty. Label ``k`` scores ``x' A m_k - m_k' A m_k / 2``: ``m_k`` is the
+mean of its training cells, ``A`` the inverse of the covariance of all training cells with the penalty on its
+diagonal. For two labels that is the direction of a ridge regression, cut half-way between both means.
 """
 
 from __future__ import annotations
@@ -32,21 +31,9 @@ class _Fold:
 class Discriminant:
     """The probe of every fold, which knows all but the labels.
 
-    Parameters
-    ----------
-    vectors
-        Cells x columns; columns are standardised by the training cells of each fold.
-    folds
-        Part of the cross-validation that each cell is tested in.
-    penalty
-        Ridge penalty, in units of the columns' variance.
-    prepare, types
-        What makes the columns in place of standardising, and the true labels that it may know.
-
-    Raises
-    ------
-    NoScoreError
-        Where all training cells of a fold are the same.
+    Columns are standardised by the training cells of each fold, or made by ``prepare``, which may know the
+    true labels ``types``. The ridge penalty is in units of the columns' variance. NoScoreError where all
+    training cells of a fold are the same.
     """
 
     def __init__(
@@ -67,11 +54,10 @@ class Discriminant:
             self._folds.append(_Fold(test, training, tested, cho_factor(covariance, overwrite_a=True)))
 
     def __call__(self, types: Ints, n_types: int, weight: Floats | None = None) -> Floats:
-        """Probability of every label, shape ``(n_labellings, n_cells, n_types)``, of ``types`` without it.
+        """Probability of every label, shape ``(n_labellings, n_cells, n_types)``.
 
         ``weight`` says how often each training cell counts in the mean of its label; where it leaves out all
-        cells of a label, each counts once. A label that no training
-        cell has gets probability 0.
+        cells of a label, each counts once. A label that no training cell has gets probability 0.
         """
         scores = np.empty((*types.shape, n_types))
         for fold in self._folds:

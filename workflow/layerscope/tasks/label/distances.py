@@ -22,16 +22,12 @@ LISTED_PER_VOTE = 4
 def neighbours_and_silhouettes(
     vectors: Floats, labellings: Labellings, folds: Ints, n_neighbours: int, metric: str
 ) -> tuple[Ints, Floats]:
-    """Types that the nearest neighbours vote for, and silhouettes.
+    """Types that the nearest neighbours vote for, and silhouettes; both ``(n_labellings, n_cells)``.
 
-    The neighbours of a cell are those nearest to it among the cells of all other folds; each has one vote,
-    and of types with equal votes the one whose nearest cell is nearer wins. The silhouette (Rousseeuw 1987)
-    of a cell is (b - a) / max(a, b), ``a`` its mean distance to the other cells of its type and ``b`` that to
-    the cells of the nearest other type; it looks at all cells. A cell counts as often as its weight (a whole
-    number), as a neighbour and among the cells of a type; it is compared with the others alone. The metric is
-    ``"cosine"`` (a cell without any value has cosine 0 with all others) or ``"euclidean"``.
-
-    Both have shape ``(n_labellings, n_cells)``.
+    Neighbours are the nearest cells of all other folds, a vote each; of equal types the one with the nearest
+    cell wins. The silhouette (Rousseeuw 1987) is (b - a) / max(a, b): ``a`` is a cell's mean distance to the
+    other cells of its type, ``b`` that to the cells of the nearest other type. A cell counts as often as its
+    weight, a whole number. With ``"cosine"`` a cell without any value has cosine 0 with all others.
     """
     n_cells = len(vectors)
     fewest = n_cells - int(np.bincount(folds).max())

@@ -1,8 +1,7 @@
-"""Are cells of a type that the probe has never seen known to be of none of the types that it has?
+"""Are cells of a label that the probe has never seen known to be of none that it has?
 
-Each label is left out of training in turn. Its cells should look unlike all that are left: the probe is
-unsure, and the nearest training cells are far. How well that parts them from cells of known labels is an AUC
-within held-out donors, averaged over labels.
+Each label is left out of training in turn. The probe should be unsure of its cells, and the nearest training
+cells far. AUC against cells of known labels within held-out donors, averaged over labels.
 """
 
 from __future__ import annotations

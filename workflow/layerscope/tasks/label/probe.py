@@ -40,13 +40,13 @@ def probe_scores(
 ) -> tuple[Floats, int]:
     """Score every cell for every label by a probe that was fitted to the cells of all other folds.
 
-    Multinomial logistic regression with a ridge penalty (scikit-learn, L-BFGS), on columns standardised by
-    the training cells of each fold, or on what ``prepare`` makes of them; ``penalty`` is per training cell.
-    Cells count alike, or with ``balanced`` labels do.
+    Multinomial logistic regression with a ridge penalty per training cell (scikit-learn, L-BFGS). Columns are
+    standardised by the training cells of each fold, or made by ``prepare``. With ``balanced`` labels count
+    alike, else cells.
 
-    Returns logarithms of odds, shape ``(n_labellings, n_cells, n_labels)``, minus infinity for labels that
-    no training cell has, and the number of fits that did not converge in :data:`STEPS` steps. Raises
-    NoScoreError where all cells of a fit are the same.
+    Returns logarithms of odds, ``(n_labellings, n_cells, n_labels)``, minus infinity for labels that no
+    training cell has, and the number of fits that did not converge in :data:`STEPS` steps. NoScoreError where
+    all cells of a fit are the same.
     """
     scores = np.full((*labellings.types.shape, labellings.n_types), -np.inf)
     tolerances = [TOLERANCE, *[TOLERANCE_REPEATED] * (len(scores) - 1)]

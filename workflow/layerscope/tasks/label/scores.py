@@ -39,10 +39,9 @@ def score_layer(
 ) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of).
 
-    Rows of :data:`METRICS` and, of two labels, :data:`AUC`, where labels were given to cells; of the metrics
-    of :func:`unit_measures` where they were given to samples or donors; and of the probe under folds that
-    ignore donors where there are any. Rows of the matrix that are not finite are refused cells. Raises
-    NoScoreError if the layer is constant, or so many cells were refused that a label is missing.
+    Labels of cells have the rows of :data:`METRICS`, two of them also :data:`AUC`; labels of samples or
+    donors those of :func:`unit_measures`. Rows that are not finite are refused cells. NoScoreError if the
+    layer is constant, or a label is left without cells.
     """
     vectors, embedded, remarks = _embedded(matrix, design)
     counts = unit_counts(subject.seed, design.units, settings.resamples)

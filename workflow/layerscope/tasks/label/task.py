@@ -19,6 +19,7 @@ TASK = Task(
     primary={
         "strict": ("donor_auc", "donor_balanced_accuracy", "auc", "probe_macro_f1", "transfer_macro_f1")
     },
+    units="donors or batches",
     intervals={
         "strict": "bootstrap over donors or batches, of fewer than ten over their cells (then for "
         "these donors or batches alone), with refits of the probe; over donors where labels were given to "

@@ -1,7 +1,7 @@
-"""A probe that is fitted to cells of one side and tested on those of another: states, studies, species.
+"""A probe that is fitted to cells of one side and tested on the other: states, studies, species.
 
-Both sides are cells of one condition, and a column tells them apart. Beside the transfer stand both sides by
-themselves, with donors held out, and what the transfer loses against the side that it is tested on.
+Both sides are cells of one condition, and a column tells them apart. Beside the transfer stand both sides
+alone, donors held out, and what the transfer loses.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Side:
 def score_transfer(
     matrix: npt.NDArray[np.floating], obs: pd.DataFrame, settings: LabelSettings, subject: Subject
 ) -> Scored:
-    """Score a layer by what a probe of one side knows of the other.
+    """Score a layer by what a probe of one side knows of the other: rows of :data:`TRANSFER_METRICS`.
 
-    Rows of :data:`TRANSFER_METRICS`. Only labels that both sides have are scored. What is resampled are the
-    units of the side that is tested; fits stay. Raises NoScoreError where a side has too few cells or labels.
+    Only labels that both sides have are scored. Units of the tested side are resampled; fits stay.
+    NoScoreError where a side has too few cells or labels.
     """
     one, other, remark = _sides(matrix, obs, settings, subject.seed)
     n_types, everyone = one.design.n_types, np.ones(len(other.design.units))

@@ -1,8 +1,8 @@
-"""Scores of labels that were given to samples or to whole donors: all re-run for each way of dealing them.
+"""Scores of labels that were given to samples or donors: all re-run for each way of dealing them.
 
-A cell says what its sample or donor is, and no more than that: donors are held out, labels are dealt anew
-among samples or donors, and donors are resampled. The probe is the closed-form one, fitted to cells. In a
-refit the means of labels are those of resampled training donors; the covariance, which knows no label, stays.
+Donors are held out, labels are dealt anew among samples or donors, and donors are resampled. The probe is the
+closed-form one. In a refit the means of labels are those of resampled training donors; the covariance, which
+knows no label, stays.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def unit_measures(
 ) -> tuple[dict[str, Measures], int]:
     """Per metric its score: as it is, under every dealing, and after every refit.
 
-    Of the probe and of neighbours (``knn_``): ``auc`` of two labels of samples, within donors; of labels of
-    donors ``donor_auc`` and ``donor_balanced_accuracy``, one prediction per donor; and macro F1 of cells,
-    which is what is usually reported. Under random folds the last alone, and of two labels ``auc``.
+    Of the probe and of neighbours (``knn_``). Two labels of samples have ``auc`` within donors; labels of
+    donors ``donor_auc`` and ``donor_balanced_accuracy``, from one prediction per donor. All have macro F1 of
+    cells, and what random folds give.
     """
     readers: dict[str, Reader] = {
         "": unit_reader(family, vectors, design.folds, settings.penalty, design.types),

@@ -1,10 +1,8 @@
-"""Log fold changes of every perturbation against the control: one joint DESeq2 fit.
+"""Log fold changes of every perturbation against the control: one joint DESeq2 fit of ``~ perturbation``.
 
-All samples, control and perturbed, enter one fit of ``~ perturbation`` (Love, Huber and Anders 2014, through
-PyDESeq2). In a one-way design the fitted mean of a perturbation depends on its own samples alone; what the
-perturbations share are the size factors and, gene by gene, the dispersion. Sharing it is what makes two
-guides per perturbation enough: a fit of one pair has two or three residual degrees of freedom, the joint fit
-has as many as samples minus groups.
+Love, Huber and Anders 2014, through PyDESeq2. Perturbations share the size factors and, gene by gene, the
+dispersion. That is what makes two guides enough: a fit of one pair has two or three residual degrees of
+freedom, the joint fit has samples minus groups.
 """
 
 from __future__ import annotations

@@ -55,10 +55,9 @@ def expression_sums(
 def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
     """Negative-binomial z-scores of every perturbation against the control, from the cells of some buckets.
 
-    With ``y`` a cell's count of a gene and ``N`` its total, ``y`` has mean ``N r`` and variance
-    ``N r + phi N^2 r^2``. The dispersion ``phi`` comes from the moments of all cells about the overall rate;
-    ``z`` is the difference of two rates over the root of the sum of their variances. Perturbations x genes; 0
-    for genes without counts in these cells.
+    A gene's count ``y`` in a cell of total ``N`` has mean ``N r`` and variance ``N r + phi N^2 r^2``; ``phi``
+    comes from the moments of all cells, ``z`` is the difference of two rates over its standard error.
+    Perturbations x genes; 0 for genes without counts in these cells.
     """
     parts = (sums.values, sums.totals, sums.squared_totals)
     counts, total, squared = (_over_buckets(part, sums.n_buckets, buckets) for part in parts)

@@ -1,8 +1,7 @@
-"""Scores of thousands of perturbations, exact, without an array of all pairs too many.
+"""Scores of thousands of perturbations, exact, in little memory.
 
-Similarities are float32 (an error of about 2e-7 in a correlation), ranks of pairs float64. 81 million pairs
-cannot be ranked a thousand times: the interval comes from the infinitesimal jackknife (``influence``), and
-halves of the perturbations keep the ranks among all pairs.
+Similarities are float32 (an error of about 2e-7 in a correlation), ranks of pairs float64. The interval is
+the infinitesimal jackknife's, and halves of the perturbations keep the ranks among all pairs.
 """
 
 from __future__ import annotations

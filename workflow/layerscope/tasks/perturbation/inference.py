@@ -1,11 +1,10 @@
 """DESeq2's inference for one-way designs, all genes at once, behind PyDESeq2's own interface.
 
-PyDESeq2 fits gene by gene, with a matrix solve in every step. In a one-way design (an intercept, and one
-indicator for each group but the first) the information matrix is an arrowhead, so that every solve has a
-closed form; and a dispersion is the root of its score, which many genes can seek at the same time. The model,
-the starting values, the bounds, the ridge, the clamp on fitted means and the stopping rules are PyDESeq2's.
-The score is computed without cancellation, so that rounding decides nothing: machines agree on every gene.
-Genes on which the iteration diverges are handed to PyDESeq2's own solver, one by one, and counted.
+In a one-way design (an intercept, and one indicator for each group but the first) the information matrix is
+an arrowhead, so that every solve has a closed form; a dispersion is the root of its score, which many genes
+seek at once. The model, starting values, bounds, ridge, clamp on fitted means and stopping rules are
+PyDESeq2's. The score is computed without cancellation, so that machines agree on every gene. Genes on which
+the iteration diverges are handed to PyDESeq2's own solver, and counted.
 
 Shapes below: ``counts`` and ``mu`` are samples x genes, coefficients and sums of weights groups x genes.
 """

@@ -1,10 +1,8 @@
-"""Intervals of pair statistics by the infinitesimal jackknife.
+"""Intervals of pair statistics by the infinitesimal jackknife (Jaeckel 1972; Efron 1982, chapter 6).
 
-How Spearman's correlation changes when one perturbation counts a little more has a closed form, from one sort
-per vector. The sum of squares of these influences is the statistic's variance (Jaeckel 1972; Efron 1982,
-chapter 6), but for a factor that matters where perturbations are few (:func:`standard_error`). The bootstrap
-repeats perturbations instead, and copies share their noise: for noisy similarities it overstates the variance
-by a third. Simulations stand in ``docs/methods/perturbation.md``.
+How Spearman's correlation changes when one perturbation counts a little more has a closed form. The sum of
+squares of these influences is the variance, but for a factor that matters where perturbations are few
+(:func:`standard_error`). ``docs/methods/perturbation.md`` compares it with a bootstrap.
 """
 
 from __future__ import annotations

@@ -47,13 +47,10 @@ def scores_of_all_cells(
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
-    The centroid of a perturbation is the mean of its cells; the layer's similarity is the cosine of
-    centroids; the score is Spearman's correlation of its upper triangle with the reference's. Beside it the
-    same of centroids minus the control's (``spearman_centred``) and of cells of unit length
-    (``spearman_unit_norm``). Where the cells carry their true module, ``auc_same_module`` says how well the
-    layer's similarity tells pairs of one module from others. More than ``GENOME_SCALE`` perturbations have
-    the row ``spearman`` alone. With each metric's row come its bootstrap values, and the values on both
-    halves of the perturbations.
+    The score is Spearman's correlation of the cosines of centroids with the reference, over pairs. Beside it
+    ``spearman_centred``, ``spearman_unit_norm`` and, of simulated cells, ``auc_same_module``. More than
+    ``GENOME_SCALE`` perturbations have ``spearman`` alone. With each row come its bootstrap values, and the
+    values on both halves of the perturbations.
     """
     counts, names = cells.as_they_are.counts, reference.names
     present = counts[1:] > 0

@@ -58,11 +58,10 @@ def strict_scores(
 ) -> tuple[list[Score], dict[str, Array]]:
     """Score a layer by protocol ``strict``.
 
-    ``layer`` and ``unit_norm`` are sums of its cells as they are and scaled to unit length (None to leave out
-    ``spearman_unit_norm``); the seed of the Mantel permutations and the resamples is the subject's. With the
-    rows come the bootstrap values of those metrics that have any, and the score on both halves of the
-    perturbations. ``p_value`` of ``spearman`` is the Mantel test's; that of ``spearman_shuffled_labels`` is
-    the share of shuffles that score as high.
+    ``layer`` and ``unit_norm`` are sums of its cells as they are and scaled to unit length (None leaves out
+    ``spearman_unit_norm``). With the rows come bootstrap values, and the score on both halves of the
+    perturbations. ``p_value`` of ``spearman`` is the Mantel test's, that of ``spearman_shuffled_labels`` the
+    share of shuffles that score as high.
     """
     names, n_cells = design.names, int(layer.counts[0, design.n_buckets :].sum())
 

@@ -19,6 +19,7 @@ TASK = Task(
     drawn_references=("strict",),
     ceiling_protocols=("strict",),
     truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},
+    units="perturbations",
     intervals={
         "paper": DRAWN_PERTURBATIONS,
         "released": DRAWN_PERTURBATIONS,

@@ -20,22 +20,11 @@ PENALTY = 1e-4
 
 
 def cell_level_pearson(vectors: Array, expression: Array, item: NDArray[np.int64], folds: Folds) -> float:
-    """Pearson correlation over held-out cells and genes of decoded with measured expression.
+    """Pearson correlation of decoded with measured expression, over held-out cells and genes.
 
-    Parameters
-    ----------
-    vectors
-        The layer of the cells, finite, cells x columns; standardised here.
-    expression
-        Of the same cells, minus the mean of the control's, cells x genes.
-    item
-        Perturbation of each cell from 1; 0 the control, which always trains.
-    folds
-        Parts of the perturbations. All others train, as is published: also those that share a target.
-
-    Returns
-    -------
-    NaN where nothing varies.
+    ``vectors`` (cells x columns) and ``expression`` (cells x genes, minus the control's mean) are of the same
+    cells; ``item`` is each cell's perturbation from 1, 0 the control, which always trains. All other folds
+    train, as is published: also perturbations that share a target. NaN where nothing varies.
     """
     spread = vectors.std(axis=0)
     varies = spread > 1e-6 * np.abs(vectors).max(axis=0, initial=0)

@@ -115,19 +115,9 @@ def fitted(kernel: Array, train: Mask, penalty: float) -> Array:
 def decode(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> tuple[Errors, Array]:
     """Decode every perturbation from the folds in which its targets are held out.
 
-    Parameters
-    ----------
-    kernels
-        As in :func:`choose_penalties`, which gives the ``penalty`` of every fold.
-    truth
-        What is to be decoded. A perturbation's own target genes do not count in its row.
-    folds
-        What is held out.
-
-    Returns
-    -------
-    What was missed, and how much each training perturbation counts in each prediction, shape ``(n,
-    n_perturbations, n_perturbations)``.
+    ``kernels`` are as in :func:`choose_penalties`, which gives the ``penalty`` of every fold. A
+    perturbation's own target genes do not count in its row. Returns what was missed, and how much each
+    training perturbation counts in each prediction, shape ``(n, n_perturbations, n_perturbations)``.
     """
     n_perturbations = kernels.shape[-1]
     identity = np.eye(n_perturbations)

@@ -14,18 +14,10 @@ Mask = NDArray[np.bool_]
 
 
 def half_effects(sums: Array, counts: NDArray[np.integer], first: Mask) -> Array:
-    """Mean of each perturbation's cells minus that of the control's, in both halves of every split.
+    """Mean of each perturbation's cells minus the control's, in both halves of every split.
 
-    Parameters
-    ----------
-    sums, counts
-        Sums and numbers of cells, items x buckets (x columns), item 0 the control.
-    first
-        Buckets of the first half of each split, shape ``(n_splits, n_buckets)``.
-
-    Returns
-    -------
-    Shape ``(n_splits, 2, n_perturbations, n_columns)``.
+    ``sums`` and ``counts`` are items x buckets (x columns), item 0 the control; ``first`` are the buckets of
+    each split's first half. Shape ``(n_splits, 2, n_perturbations, n_columns)``.
     """
     halves = np.stack([first, ~first], axis=1).astype(np.float64)
     cells = np.einsum("shb,ib->shi", halves, counts)

@@ -23,9 +23,8 @@ def read_log_expression(
 ) -> tuple[sparse.csr_matrix, NDArray[np.intp]]:
     """Log expression, cells x genes, of the genes that vary most among control cells, and which those are.
 
-    Counts are scaled to 10,000 a cell over ALL genes; log-normalised values are taken as they are. The choice
-    of genes uses no label but the control's, which is in every training set. Genes that no two control cells
-    differ in are never chosen. NotAvailableError if fewer than two genes are left.
+    Counts are scaled to 10,000 a cell over ALL genes; log-normalised values are taken as they are. No label
+    is used but the control's, which is in every training set. NotAvailableError if fewer than two genes vary.
     """
     values = read_provenance(cells).get("values")
     blocks = []

@@ -22,17 +22,11 @@ UPPER_QUANTILE = (1 + LEVEL) / 2
 
 @dataclass(frozen=True)
 class Ratio:
-    """A score that is a sum over targets divided by another one, or 1 minus that.
+    """A score that is a sum over targets divided by another one, or (``explained``) 1 minus that.
 
-    Attributes
-    ----------
-    above, below
-        Each target's part of the two sums, shape ``(n_targets,)``.
-    above_moved, below_moved
-        By what the parts of all other targets change if this one does not train.
-    explained
-        Whether the score is 1 minus the ratio. It is then resampled on the scale of the ratio's root, a
-        relative distance, so that it never passes 1.
+    ``above`` and ``below`` are each target's parts of the two sums; ``above_moved`` and ``below_moved`` are
+    what the parts of all others change by if it does not train. 1 minus a ratio is resampled on the scale of
+    the ratio's root, a relative distance, so that it never passes 1.
     """
 
     above: Array

@@ -62,19 +62,11 @@ class Screen:
     def scores(
         self, kernels: Array, effects: NDArray[np.floating], labelling: int = 0, jackknife: bool = False
     ) -> dict[str, Ratio]:
-        """Scores by metric.
+        """Scores by metric, which can be resampled after a ``jackknife``.
 
-        Parameters
-        ----------
-        kernels
-            Products between perturbations' effects in the halves of the cells that are decoded from, shape
-            ``(n_folds or 1, n, n_perturbations, n_perturbations)``.
-        effects
-            Effects on genes in the halves that are decoded, splits x 2 x perturbations x genes.
-        labelling
-            0 the true labels, from 1 the shuffles.
-        jackknife
-            Whether the scores can be resampled.
+        ``kernels`` are products between perturbations' effects in the halves that are decoded from, shape
+        ``(n_folds or 1, n, n_perturbations, n_perturbations)``; ``effects`` on genes in the halves that are
+        decoded, splits x 2 x perturbations x genes. Labelling 0 has the true labels, others the shuffles.
         """
         folds, of_halves = self.folds, by_half(effects)
         truth = Truth.of(of_halves, self.reference.scale[labelling], self.reference.own_genes, folds)

@@ -58,10 +58,10 @@ class Folds:
 
 
 def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:
-    """Deal targets into folds of nearly equal numbers of perturbations; linked targets stay near each other.
+    """Deal targets into folds of nearly equal numbers of perturbations, by their names alone.
 
-    Perturbations that are linked by shared targets go into one fold, the largest such group first, unless it
-    is larger than a fold: then into the next fold when one is full. The names alone decide.
+    Perturbations that are linked by shared targets go into one fold, the largest such group first; one that
+    is larger than a fold goes on in the next.
     """
     units, unit = np.unique([own[0] for own in targets], return_inverse=True)
     shared = shares(targets)

@@ -13,6 +13,7 @@ TASK = Task(
     columns=("perturbation",),
     strata=("perturbation", "guide", "replicate", "batch"),
     drawn_references=("strict",),
+    units="targets",
     intervals={"strict": "jackknife over targets, those that are tested and those that train"},
     metrics={
         "decoding_r2": Metric(

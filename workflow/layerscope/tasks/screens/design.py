@@ -58,20 +58,9 @@ def deal_design(
 ) -> Design:
     """Select equal numbers of cells of the control and of these perturbations, and deal them into buckets.
 
-    Parameters
-    ----------
-    obs
-        Table of the cells; ``perturbation`` and ``is_control`` are demanded.
-    names
-        Perturbations to take, by name, each of ``cells_per_perturbation`` cells at least.
-    cells_per_perturbation
-        Cells of each, rounded down to a multiple of ``n_buckets``.
-    n_buckets
-        Equal parts of each perturbation's cells.
-    n_shuffles
-        Shuffles of the cells' labels within lanes.
-    seed
-        Of all that is drawn, by the cells' names.
+    ``cells_per_perturbation``, which each of ``names`` must have, is rounded down to a multiple of
+    ``n_buckets``. ``n_shuffles`` further labellings have labels shuffled within lanes. All is drawn by the
+    seed and the cells' names.
     """
     item = group_cells(obs, names)
     wanted = cells_per_perturbation // n_buckets * n_buckets

@@ -66,11 +66,10 @@ def predicted_times(
     weight: Floats | None = None,
     left_out: int = NO_TIME,
 ) -> Floats:
-    """Mean predicted time of every group, by a fit to the groups of all other folds.
+    """Mean predicted time of every group, by a fit to the groups of all other folds; shape of ``ranks``.
 
-    ``ranks`` are times of the groups, shape ``(n_labellings, n_groups)`` or ``(n_groups,)``, ``fold`` the
-    part of each group, ``weight`` how often it trains. Groups of the time ``left_out`` train nothing (of one
-    labelling). Shape as that of ``ranks``; NaN where
+    ``ranks`` are times of the groups, ``(n_groups,)`` or ``(n_labellings, n_groups)``, ``fold`` the part of
+    each group, ``weight`` how often it trains. Groups of the time ``left_out`` train nothing. NaN where
     nothing is left to learn from.
     """
     table = np.atleast_2d(ranks).astype(np.float64)

@@ -128,9 +128,8 @@ def left_out_time(
 ) -> Measure:
     """Share of pairs in which a time that trained nothing comes out on the right side of its neighbours.
 
-    Each time between the first and the last is left out in turn; one half is chance. Pairs are of its groups
-    and those of the time before or after it, which were held out as well. ``counts`` says how often each unit
-    trains.
+    Each time between the first and the last is left out in turn; pairs are of its groups and those of the
+    time before or after it. One half is chance. ``counts`` says how often each unit trains.
     """
     fold, weight = design.fold[design.unit], np.asarray(counts, dtype=np.float64)[design.unit]
     right = np.zeros((len(design.unit), len(design.unit)))

@@ -15,6 +15,7 @@ TASK = Task(
     strata=("time", "donor", "sample", "batch"),
     uses_time=True,
     has_reference=False,
+    units="donors or samples",
     intervals={"strict": "bootstrap over donors, samples or batches whose times were predicted unseen"},
     metrics={
         "tau": Metric(

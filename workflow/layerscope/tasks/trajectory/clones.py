@@ -102,9 +102,8 @@ class Fates:
 def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
     """Fates of clones: the most frequent cell type among a clone's cells of the last time.
 
-    Early cells are its ``usable`` cells of the first time, at most :data:`MAX_EARLY_CELLS`. Cell types that
-    root cells have (``is_root``) are no fates; a clone whose late cells are divided equally has none. A fate
-    that fewer than ``clones_per_fate`` clones have is left out, with its clones.
+    Early cells are its ``usable`` cells of the first time, at most :data:`MAX_EARLY_CELLS`. Types of root
+    cells are no fates, ties give none, and a fate of fewer than ``clones_per_fate`` clones is left out.
     """
     time = obs["time"].cat.codes.to_numpy()
     clone = obs["clone"].astype(str).to_numpy()

@@ -100,10 +100,9 @@ def score_released(
 ) -> Scored:
     """Score a layer (cells x hidden, cells as in ``reference``; rows that are not finite are refused cells).
 
-    Scores are ``spearman`` as in protocol ``paper``, ``neighbourhood_overlap`` (mean share of a cell's
-    neighbours in the reference's representation that are its neighbours in the layer) and
-    ``spearman_pair_distances`` (distance in the layer with difference of reference pseudotime). The column
-    ``clone`` of ``obs`` keeps sisters together in splits.
+    ``neighbourhood_overlap`` is the mean share of a cell's neighbours in the reference that are its
+    neighbours in the layer; ``spearman_pair_distances`` correlates distances in the layer with differences in
+    pseudotime. ``clone`` of ``obs`` keeps sisters together in splits.
     """
     metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
     if reference.unavailable:

@@ -1,14 +1,10 @@
 """Protocol ``strict``: what a sceptical referee accepts.
 
-Diffusion pseudotimes from a SET of roots on graphs of several sizes; the median over roots and graphs is the
-score, the quartiles over them are rows of their own. Primary is agreement with what was observed and not
-computed: the order of the sampling times among cells of the same batch (Somers' D; tau-b beside it) and,
-where cells carry clonal barcodes, the order of sister cells sampled at different times and the fates of
-clones (``clones``). Agreement with the reference pseudotime is secondary. Cells that
-a root cannot reach agree with nothing, and are counted.
-
-Intervals come from disjoint halves of the cells, each with a graph (the middle one of the sizes) and roots of
-its own.
+The score is the median over pseudotimes from a SET of roots on graphs of several sizes. Primary is agreement
+with what was observed: the order of sampling times among cells of one batch and, with barcodes, the order of
+sisters and the fates of clones (``clones``). The reference pseudotime is secondary. Unreachable cells agree
+with nothing, and are counted. Intervals come from disjoint halves of the cells, each with a graph (the middle
+one of the sizes) and roots of its own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""The documentation site, made by Sphinx of the pages as they lie in the repository (``make docs``)."""
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+import layerscope
+from layerscope.program import APP
+
+project = "layerscope"
+author = "The layerscope authors"
+version = release = layerscope.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**",
+    "config/*.md",
+    "results/README.md",
+]
+exclude_patterns = ["docs/conf.py", "docs/notebooks"]
+root_doc = "README"
+myst_heading_anchors = 4
+
+autodoc_mock_imports = ["torch"]  # three seconds, and no docstring needs it
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_use_rtype = False
+
+smartquotes = False
+
+html_theme = "furo"
+html_title = f"layerscope {release}"
+html_copy_source = html_show_sphinx = html_show_copyright = False
+
+CONTENTS = {
+    "Start": [
+        "docs/which_layer",
+        "docs/tutorials/command",
+        "docs/tutorials/python",
+        "docs/tutorials/workflow",
+    ],
+    "How to": [
+        "docs/read_the_report",
+        "docs/guides/your_data",
+        "docs/guides/mouse_cells",
+        "docs/guides/your_embeddings",
+        "docs/guides/add_a_model",
+        "docs/guides/add_a_task",
+        "docs/guides/cluster",
+        "docs/scale",
+        "docs/run-the-paper",
+        "docs/faq",
+    ],
+    "Reference": [
+        "docs/reference/command",
+        "docs/reference/python",
+        "config/README",
+        "results/README",
+        "docs/reference/catalogue",
+        "docs/reference/tables",
+        "docs/models",
+        "docs/performance",
+        "CHANGELOG",
+    ],
+    "Explanation": [
+        "docs/methods",
+        "docs/methods/*",
+        "docs/usual_numbers",
+        "docs/embedded_study",
+        "docs/architecture",
+        "CONTRIBUTING",
+    ],
+}
+"""The pages in the order of the sidebar; one that is left out is an error."""
+
+
+def completed(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add what GitHub would not show: to the first page the sidebar, to that of the command every option."""
+    if page == root_doc:
+        for heading, pages in CONTENTS.items():
+            listed = "\n".join(f"/{name}" for name in pages)
+            source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {heading}\n\n{listed}\n```\n"
+    if page == "docs/reference/command":
+        _, *verbs = APP.generate_docs(heading_level=2).split("\n### ")
+        source[0] += "".join(f"\n### {verb}" for verb in verbs)
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", completed)
