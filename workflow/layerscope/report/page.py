@@ -118,7 +118,7 @@ def write_report(
         answers=answered,
         representations=advised,
         representation_table=representation_grid(alone, settings, of_alone) if len(alone) else None,
-        notes={name: entry.get("note", "") for name, entry in (settings.get("conditions") or {}).items()},
+        notes=_notes(settings, conditions),
         caution=caution([*answered, *advised]),
         answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),
@@ -145,6 +145,13 @@ def write_report(
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _notes(settings: Mapping[str, Any], conditions: Iterable[str]) -> list[tuple[str, str]]:
+    """What the cells of conditions cannot show, each with the condition's title."""
+    described = settings.get("conditions") or {}
+    notes = {name: described.get(name, {}).get("note", "") for name in conditions}
+    return [(condition_title(settings, name), note) for name, note in notes.items() if note]
 
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -41,8 +41,8 @@ def choose_representations(
     Nothing is chosen among layers, so no score is too high by choice. ``scores`` and ``resamples`` are as for
     :func:`layerscope.statistics.layer_choice.choose_layers`.
 
-    Returns a row per representation, highest first, columns :data:`COLUMNS`; those without a score come last. The
-    answer stands in the first row of a condition and protocol.
+    Returns a row per representation, highest first, columns :data:`COLUMNS`; those without a score come
+    last. The answer stands in the first row of a condition and protocol.
     """
     own = scores[scores["layer"].isin([OFFICIAL, ""])]
     compared = list(comparisons(own, resamples, models))
