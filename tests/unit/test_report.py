@@ -158,6 +158,16 @@ def test_what_is_made_up_is_marked_and_what_cells_cannot_show_is_said(study):
     assert len(marked) == 1
 
 
+def test_what_cells_cannot_show_stands_beside_the_answer(study):
+    described = example.settings()["conditions"]
+    name = next(iter(described))
+    noted = described | {name: described[name] | {"note": "All cells are of <one> donor."}}
+    page = Page(study(conditions=noted))
+    answer = page.text[: page.text.index("What the words mean")]
+    assert "All cells are of <one> donor." in answer
+    assert page.text.count("All cells are of <one> donor.") == 2  # and in the table of the data
+
+
 def test_a_number_names_the_line_of_the_file_that_it_comes_from(example_page):
     page, results = example_page
     hint = r'title="(tables/layers.tsv), line (\d+), columns best_estimate[^"]*">([\d.]+)<'

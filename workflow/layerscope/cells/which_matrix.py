@@ -119,7 +119,7 @@ def recoverable_counts(
         if decimals := decimals_of(values):
             key["decimals"] = decimals
         with suppress(DataError):
-            deque(RecoveredCounts(matrix, totals, Recovery(**key)).blocks(chosen), maxlen=0)
+            deque(RecoveredCounts(matrix, totals, Recovery.read(key)).blocks(chosen), maxlen=0)
             return Recoverable(name, key)
     return None
 

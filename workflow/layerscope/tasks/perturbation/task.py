@@ -16,6 +16,7 @@ TASK = Task(
     settings=PerturbationProtocols,
     columns=("perturbation",),
     strata=("perturbation", "guide", "replicate", "batch"),
+    coloured_by=("true_module", "perturbation"),
     drawn_references=("strict",),
     ceiling_protocols=("strict",),
     truth={"auc_same_module": "AUC of pairs that truly share a module against pairs that do not"},
