@@ -83,3 +83,5 @@ QUESTIONS: Mapping[str, str] = {
     "next": "Next",
 }
 """What a reader asks, by the column of ``layers.tsv`` that answers."""
+OF_MODELS = ("training_helped", "next")
+"""Questions that make no sense where no model made the layers."""
