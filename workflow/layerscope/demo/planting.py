@@ -26,7 +26,7 @@ WIDTH = 64
 FALL = 1 / 4
 NOISE = 0.12
 """Standard deviation of the noise, independent between layers, cells and dimensions."""
-OF_KNOCK_DOWN, OF_COUNTS, OF_BATCH = 0.75, 0.15, 0.1
+OF_KNOCK_DOWN, OF_COUNTS, OF_BATCH = 0.5, 0.15, 0.1
 """Lengths of what a layer shows of a knock-down beside its pathways, of the library size and of the batch."""
 TYPICAL_COUNTS = 400.0
 
