@@ -20,6 +20,7 @@ from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
+from layerscope.models.catalogue import PLANTED
 from layerscope.models.entries import PlantedModel
 
 WIDTH = 64
@@ -65,7 +66,7 @@ def plant_layers(
         raise DataError(f"{cells}: {error}") from error
     about = {
         "model": model,
-        "family": "planted",
+        "family": PLANTED,
         "n_layers": layers,
         "hidden_size": WIDTH,
         "dtype": "float32",
