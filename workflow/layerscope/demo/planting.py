@@ -116,8 +116,7 @@ def planted_layers(obs: pd.DataFrame, totals: Array, signal: Array, seed: int) -
 def _labels(labels: pd.Series, seed: int) -> Array:
     """The direction of each cell's label, shape ``(n_cells, WIDTH)``."""
     codes, names = pd.factorize(labels.astype(str))
-    directions: Array = np.array([_direction(seed, name) for name in names])
-    return directions[codes]
+    return np.asarray(np.stack([_direction(seed, name) for name in names])[codes])
 
 
 def _direction(seed: int, name: str) -> Array:
