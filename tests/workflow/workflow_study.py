@@ -43,6 +43,7 @@ FINAL = {
     "gather_warnings": 1,
     "plot_scores": 2,
     "plot_layer_choice": 1,
+    "plot_layer_maps": 1,
     "plot_geometry": 2,
     "write_report": 1,
 }
