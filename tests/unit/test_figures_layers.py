@@ -89,6 +89,16 @@ def test_models_with_controls_have_panels_of_their_own():
     assert [panel.models for panel in arrange(["a"], models)[0]] == alone
 
 
+def test_a_condition_has_panels_of_the_models_that_are_run_on_it():
+    models = read_models(example.settings())
+    run = {("a", "scfoundation"), ("b", "tahoe_x1_1b"), ("b", "hvg_pca"), ("c", "hvg_pca")}
+    drawn = [[(panel.condition, *panel.models) for panel in row] for row in arrange(["a", "b"], models, run)]
+    assert drawn == [[("a", "scfoundation")], [("b", "tahoe_x1_1b")]]
+    # of a condition with baselines alone these are drawn in every group
+    three = arrange(["a", "b", "c"], models, run)
+    assert [[panel.condition for panel in row] for row in three] == [["a", "c"], ["b", "c"]]
+
+
 def test_few_models_without_controls_share_a_panel_and_many_are_divided():
     few, many = (read_models(example.settings(models, seeds=0)) for models in (None, MANY))
     assert arrange(["a", "b"], few)[0][1].models == ("scfoundation", "tahoe_x1_1b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -103,5 +104,8 @@ def _settings(study: Study) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     """Versions of the packages that the numbers depend on, where they are installed beside Snakemake."""
-    installed = {entry.metadata["Name"]: entry.version for entry in metadata.distributions()}
-    return {"layerscope": layerscope.__version__} | {n: installed[n] for n in PACKAGES if n in installed}
+    versions = {"layerscope": layerscope.__version__}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions

@@ -20,10 +20,10 @@ ANSWER = ("verdict", "use", "sentence", "sure", "training_helped", "next")
 SENTENCES: Mapping[str, str] = {
     "use_layer": "Use {use}: it beats every other; the next, {next}, by {lead}.",
     "use_layer by the second metric": "Use {use}: of those alike in {metric} it has the highest {other}.",
-    "no_difference_shown": "{use} scores highest, {score}; {n_alike} may be as good.",
+    "no_difference_shown": "{use} scores highest, {score}; {alike} may be as good.",
     "no_difference_shown untested": "{use} scores highest, {score}; whether it beats the rest is not tested.",
     "no_difference_shown alone": "{use} is the only representation with a score, {score}.",
-    "trade_off": "{best} has the highest {metric}, {higher} more {other}: choose by which matters more.",
+    "trade_off": "{best} has the highest {metric}, but less {other} than {higher}: you decide.",
     "no_signal": "The highest score, {score}, could be chance: use none of these for this question.",
     "not_scored": "No representation has a score here, so none can be named.",
 }
@@ -46,9 +46,9 @@ def answer(row: Row) -> dict[str, str]:
         "best": row["model"],
         "metric": row["metric"].replace("_", " "),
         "other": row["guard_metric"].replace("_", " "),
-        "higher": row["guard_higher"].replace(",", ", "),
+        "higher": _named(row["guard_higher"].split(",")),
         "score": with_interval(row["estimate"], row["ci_low"], row["ci_high"]),
-        "n_alike": _and_others(row["confidence_set"].split(",")),
+        "alike": _named(row["confidence_set"].split(",")[1:]) or "others",
         "next": row["runner_up"],
         "lead": with_interval(row["lead"], row["lead_low"], row["lead_high"]),
         "units": units_of(row["task"]),
@@ -98,12 +98,9 @@ def _case(row: Row) -> str:
     return "no_difference_shown untested" if untested else word
 
 
-def _and_others(names: list[str]) -> str:
-    """The first of the others, and how many more there are."""
-    others = names[1:]
-    if len(others) < 2:
-        return "".join(others) or "others"
-    return f"{others[0]} and {len(others) - 1} more"
+def _named(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    return "".join(names) if len(names) < 2 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _training_helped(row: Row) -> str:
