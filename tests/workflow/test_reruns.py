@@ -87,7 +87,8 @@ def test_another_selection_seed_runs_nothing_where_nothing_is_selected(plan: Pla
 
 def test_another_title_runs_figures_and_report_only(plan: Plan) -> None:
     jobs = plan(study=STUDY["study"] | {"title": "Another title"})
-    assert set(jobs) == {"plot_scores", "plot_layer_choice", "plot_geometry", "write_report"}
+    drawn = {"plot_scores", "plot_layer_choice", "plot_layer_maps", "plot_geometry"}
+    assert set(jobs) == {*drawn, "write_report"}
 
 
 def test_a_stricter_filter_prepares_cells_again_but_simulates_none(plan: Plan) -> None:

@@ -77,42 +77,44 @@ def shell_prefix(mirror):
 
 
 @cache
-def imported(file):
-    """Files of the package that a Python file imports, itself included, followed to the end."""
-    files, waiting = set(), [Path(file)]
-    while waiting:
-        file = waiting.pop()
-        if file in files or not file.is_file():
-            continue
-        files.add(file)
-        if file == PACKAGE / "tasks" / "catalogue.py":  # it imports them by name
-            waiting += (PACKAGE / "tasks").glob("*/task.py")
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
-                # these ask for one task alone: a task more must re-run no preparation and no other score
-                one = PACKAGE / "cells" in file.parents or file == PACKAGE / "tasks" / "jobs.py"
-                if one and node.module == "layerscope.tasks.catalogue":
-                    continue
-                place = WORKFLOW.joinpath(*node.module.split("."))
-                waiting += [place.with_suffix(".py")] + [place / f"{name.name}.py" for name in node.names]
-    # the list of families grows with every model, and must re-run none of the others
-    return files - {PACKAGE / "models" / "catalogue.py"}
+def imports(file):
+    """Files of the package that a Python file imports, without what these import in turn."""
+    files = set()
+    if file == PACKAGE / "tasks" / "catalogue.py":  # it imports them by name
+        files.update((PACKAGE / "tasks").glob("*/task.py"))
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
+            # these ask for one task alone: a task more must re-run no preparation and no other score
+            one = PACKAGE / "cells" in file.parents or file == PACKAGE / "tasks" / "jobs.py"
+            if one and node.module == "layerscope.tasks.catalogue":
+                continue
+            place = WORKFLOW.joinpath(*node.module.split("."))
+            files.update([place.with_suffix(".py"), *(place / f"{name.name}.py" for name in node.names)])
+    return {file for file in files if file.is_file()}
 
 
+@cache
+def data(folder):
+    """Files of the package in a folder, and below it, that are read by its code."""
+    return {file for file in folder.rglob("*") if file.suffix in {".html", ".css", ".js", ".tsv"}}
+
+
+@cache
 def code(script, *chosen):
     """Digest of all code of the package that a script runs: editing it re-runs those steps and no others.
 
     ``chosen`` are modules that the script imports by name at run time, such as a model's.
     """
-    starts = [WORKFLOW.parent / "scripts" / script, *(PACKAGE / module for module in chosen)]
-    modules = set().union(*map(imported, starts))
-    data = {
-        file
-        for module in modules
-        for file in module.parent.rglob("*")
-        if file.suffix in {".html", ".css", ".js", ".tsv"}
-    }
-    files = sorted(modules | data)
+    files = set()
+    waiting = [WORKFLOW.parent / "scripts" / script, *(PACKAGE / name for name in chosen)]
+    while waiting:
+        file = waiting.pop()
+        if file not in files:
+            files.add(file)
+            waiting += imports(file)
+    # the list of families grows with every model, and must re-run none of the others
+    files.discard(PACKAGE / "models" / "catalogue.py")
+    files = sorted(files.union(*(data(file.parent) for file in files)))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

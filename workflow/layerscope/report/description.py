@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
 import layerscope
 from layerscope.models.entries import Control, FoundationModel, StoredModel
 from layerscope.study import Study, stated
+from layerscope.tasks.catalogue import TASKS
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
 # what a model's entry sets of how it is run
@@ -52,6 +54,7 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
         "title": study.conditions[name].title or name,
         "task": study.task(name),
         "cells": study.cells_of(name),
+        "coloured_by": _coloured_by(study, name),
         "dataset": study.dataset_name(name),
         "dataset_title": dataset.title,
         "citation": dataset.citation,
@@ -59,6 +62,12 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
         "simulated": study.is_simulated(name),
         "note": _note(study, name),
     }
+
+
+def _coloured_by(study: Study, condition: str) -> list[str]:
+    """Columns of obs that pictures of a condition's cells may be coloured by, the preferred one first."""
+    task = study.task(condition)
+    return [*study.needed_columns(condition), *(TASKS[task].coloured_by if task in TASKS else ())]
 
 
 def _note(study: Study, condition: str) -> str:
@@ -95,5 +104,8 @@ def _settings(study: Study) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     """Versions of the packages that the numbers depend on, where they are installed beside Snakemake."""
-    installed = {entry.metadata["Name"]: entry.version for entry in metadata.distributions()}
-    return {"layerscope": layerscope.__version__} | {n: installed[n] for n in PACKAGES if n in installed}
+    versions = {"layerscope": layerscope.__version__}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
