@@ -73,21 +73,8 @@ def test_a_model_that_is_run_on_one_condition_alone_has_no_map_of_the_others(tmp
     own = alignment().query("condition == @CONDITIONS[1]").replace({"model": names, "other_model": names})
     table = pd.concat([alignment().query("condition == @CONDITIONS[0]"), own])
     text = drawn(tmp_path, "alignment", table, SETTINGS | {"models": MODELS | other})
-    assert text.count(">-<") == 2 * 6, "the undefined row of each of two maps"
+    assert text.count(">-<") == 2 * 6
     assert "The small one" in text
-
-
-def test_conditions_are_drawn_as_long_as_there_is_room_for_their_maps(tmp_path, monkeypatch):
-    other = {"small": {**MODELS["big"], "title": "The small one"}}
-    names = {"big": "small"}
-    first, second = (alignment().query("condition == @CONDITIONS[@at]") for at in (0, 1))
-    both = [first, first.replace({"model": names, "other_model": names}), second]
-    settings = SETTINGS | {"models": MODELS | other}
-    for room, n_maps in ((3, 3), (2, 2)):
-        monkeypatch.setattr("layerscope.figures.geometry.MAX_MAPS", room)
-        text = drawn(tmp_path, "alignment", pd.concat(both), settings)
-        assert text.count(">-<") == n_maps * 6
-        assert ("the first 1 are drawn" in text) == (n_maps == 2)
 
 
 def test_a_caption_names_the_layer_nearest_to_the_quality_measures(tmp_path):

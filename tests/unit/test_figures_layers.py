@@ -108,6 +108,15 @@ def test_few_models_without_controls_share_a_panel_and_many_are_divided():
     assert [len(row) for row in arrange(["a"], many)] == [2]
 
 
+def test_a_model_that_is_run_on_one_condition_alone_has_no_panel_of_the_others():
+    run = {("a", "scfoundation"), ("b", "scfoundation"), ("b", "tahoe_x1_1b")}
+    rows = arrange(["a", "b"], read_models(example.settings()), run)
+    assert [[(panel.condition, *panel.models) for panel in row] for row in rows] == [
+        [("a", "scfoundation"), ("b", "scfoundation")],
+        [("b", "tahoe_x1_1b")],
+    ]
+
+
 @pytest.mark.parametrize("seeds", [0, 1])
 def test_twelve_conditions_and_nine_models_wrap_into_three_columns(seeds):
     models = read_models(example.settings({f"model_{k}": 12 for k in range(9)}, seeds=seeds))

@@ -153,6 +153,8 @@ def test_what_is_made_up_is_marked_and_what_cells_cannot_show_is_said(study):
     settings["conditions"]["D1_Rest"]["note"] = "No donors."
     page = Page(study(models=settings["models"], conditions=settings["conditions"]))
     assert "planted: made from the simulation" in page.text
+    planted, model = (page.source.count(f">{words}<") for words in ("Use", "Training helped"))
+    assert (planted, model) == (len(LAYERS) + 1, len(LAYERS) - len(example.TASKS)), "one Use is a heading"
     assert "No donors." in page.text
     marked = [head for head in verdicts(page) if "simulated Which" in head]
     assert len(marked) == 1

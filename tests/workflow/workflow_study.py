@@ -23,6 +23,8 @@ STUDY: dict[str, Any] = {
             "embedded_tahoe_x1",
             "embedded_scfoundation_untrained_1",
             "embedded_tahoe_x1_untrained_1",
+            "planted",
+            "planted_alike",
             "hvg_pca",
             "qc_only",
         ],

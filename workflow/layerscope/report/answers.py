@@ -13,7 +13,7 @@ from layerscope.figures import wording
 from layerscope.figures.models import Model
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Source
-from layerscope.report.verdict_words import QUESTIONS, TAGS, UNNAMED, Tag
+from layerscope.report.verdict_words import OF_MODELS, QUESTIONS, TAGS, UNNAMED, Tag
 from layerscope.statistics.trust import TRUSTED, decides
 from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import TASKS
@@ -113,9 +113,10 @@ def caution(conditions: Sequence[Condition]) -> str:
     )
 
 
-def questions_of(row: Mapping[str, Any], use: str) -> tuple[tuple[str, str], ...]:
-    """What a reader asks, and the answers of a row."""
-    given = {"use": use} | {name: row[name] for name in QUESTIONS if name != "use" and name in row}
+def questions_of(row: Mapping[str, Any], use: str, mark: str = "") -> tuple[tuple[str, str], ...]:
+    """What a reader asks, and the answers of a row; of planted layers no question about a model."""
+    asked = [name for name in QUESTIONS if name in row and not (mark and name in OF_MODELS)]
+    given = {name: row[name] for name in asked} | {"use": use}
     return tuple((QUESTIONS[name], text) for name, text in given.items())
 
 
@@ -136,7 +137,7 @@ def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:
         tag=TAGS[row["verdict"]],
         cells=_cells(row, use, line),
         sentence=row["sentence"],
-        questions=questions_of(row, use),
+        questions=questions_of(row, use, mark_of(beside.models, name)),
         cautions=beside.cautions.get((row["condition"], name), ()),
         hint=f"{line}, columns verdict, sentence",
     )

@@ -30,8 +30,7 @@ _TAGS = (
         "final_will_do",
         "■",
         "final layer will do",
-        "The final layer scores highest, or no other layer can gain more than "
-        f"{NEGLIGIBLE_GAIN:g}: the choice hardly matters.",
+        f"Either the final layer scores highest, or no other can gain more than {NEGLIGIBLE_GAIN:g} on it.",
     ),
     Tag(
         "no_difference_shown",
@@ -83,3 +82,5 @@ QUESTIONS: Mapping[str, str] = {
     "next": "Next",
 }
 """What a reader asks, by the column of ``layers.tsv`` that answers."""
+OF_MODELS = ("training_helped", "next")
+"""Questions that make no sense where no model made the layers."""
