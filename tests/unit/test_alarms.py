@@ -9,16 +9,23 @@ from model_examples import counts, run_extraction, write_h5ad
 from layerscope.extraction.embeddings_file import read_provenance
 from layerscope.report.alarms import alarms
 
-CONDITIONS = {"conditions": {"a": {"cells": "a"}, "types_of_a": {"cells": "a"}, "b": {"cells": "b"}}}
+CONDITIONS = {
+    "conditions": {
+        "a": {"cells": "a"},
+        "types_of_a": {"cells": "a"},
+        "b": {"cells": "b"},
+        "c": {"cells": "c"},
+    }
+}
 
 
 def test_layers_in_which_cells_are_alike_and_vocabularies_that_hold_few_counts_are_told_of():
     geometry = pd.DataFrame(
         {
-            "condition": ["a"] * 4 + ["b"],
-            "model": ["one"] * 4 + ["two"],
-            "layer": ["00", "01", "02", "03", "01"],
-            "anisotropy": [0.991, 0.999, 0.99, 0.5, np.nan],
+            "condition": ["a"] * 4 + ["b", "c"],
+            "model": ["one"] * 4 + ["two", "two"],
+            "layer": ["00", "01", "02", "03", "01", "00"],  # the last is what enters the first block
+            "anisotropy": [0.991, 0.999, 0.99, 0.5, np.nan, 1.0],
         }
     )
     warned = pd.DataFrame(
@@ -35,8 +42,8 @@ def test_layers_in_which_cells_are_alike_and_vocabularies_that_hold_few_counts_a
     said = alarms(CONDITIONS, geometry, warned)
     assert set(said) == {("a", "one"), ("types_of_a", "one"), ("b", "two")}
     assert said["a", "one"] == said["types_of_a", "one"]
-    assert "34% of the counts" in said["a", "one"] and "layers 0-1" in said["a", "one"]
-    assert said["b", "two"] == "12% of the counts are of genes that the model knows."
+    assert "34% of the counts" in said["a", "one"][0] and "layers 0-1" in said["a", "one"][1]
+    assert said["b", "two"] == ("12% of the counts are of genes that the model knows.",)
     assert alarms(CONDITIONS, None, None) == {}
 
 

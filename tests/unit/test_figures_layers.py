@@ -89,6 +89,16 @@ def test_models_with_controls_have_panels_of_their_own():
     assert [panel.models for panel in arrange(["a"], models)[0]] == alone
 
 
+def test_a_condition_has_panels_of_the_models_that_are_run_on_it():
+    models = read_models(example.settings())
+    run = {("a", "scfoundation"), ("b", "tahoe_x1_1b"), ("b", "hvg_pca"), ("c", "hvg_pca")}
+    drawn = [[(panel.condition, *panel.models) for panel in row] for row in arrange(["a", "b"], models, run)]
+    assert drawn == [[("a", "scfoundation")], [("b", "tahoe_x1_1b")]]
+    # of a condition with baselines alone these are drawn in every group
+    three = arrange(["a", "b", "c"], models, run)
+    assert [[panel.condition for panel in row] for row in three] == [["a", "c"], ["b", "c"]]
+
+
 def test_few_models_without_controls_share_a_panel_and_many_are_divided():
     few, many = (read_models(example.settings(models, seeds=0)) for models in (None, MANY))
     assert arrange(["a", "b"], few)[0][1].models == ("scfoundation", "tahoe_x1_1b")
@@ -96,6 +106,15 @@ def test_few_models_without_controls_share_a_panel_and_many_are_divided():
     assert [[panel.condition for panel in row] for row in rows] == [["a", "b"]] * 2
     assert rows[1][0].models == ("tahoe_x1_3b", "uce_33l")
     assert [len(row) for row in arrange(["a"], many)] == [2]
+
+
+def test_a_model_that_is_run_on_one_condition_alone_has_no_panel_of_the_others():
+    run = {("a", "scfoundation"), ("b", "scfoundation"), ("b", "tahoe_x1_1b")}
+    rows = arrange(["a", "b"], read_models(example.settings()), run)
+    assert [[(panel.condition, *panel.models) for panel in row] for row in rows] == [
+        [("a", "scfoundation"), ("b", "scfoundation")],
+        [("b", "tahoe_x1_1b")],
+    ]
 
 
 @pytest.mark.parametrize("seeds", [0, 1])

@@ -267,18 +267,22 @@ def test_without_evidence_no_layer_is_preferred_to_the_final_one(tmp_path, curve
 @pytest.mark.parametrize(
     ("scores", "column", "said"),
     [
-        ({"hvg_pca": {"official": 0.8}}, "beats_baseline", "no: hvg_pca 0.80, layer 02 0.70"),
+        ({"hvg_pca": {"official": 0.8}}, "beats_baseline", "no: layer 02 scores 0.70, hvg_pca 0.80"),
         ({"hvg_pca": {"official": 0.701}}, "beats_baseline", "unclear"),
         ({"hvg_pca": {"official": 0.5}}, "beats_baseline", "yes"),
-        ({"big_untrained_2": UNTRAINED | {"03": 1.6}}, "training_helped", "no: untrained 0.90"),
-        ({"big_untrained_2": UNTRAINED | {"03": 1.2}}, "training_helped", "unknown: untrained 0.70"),
+        ({"big_untrained_2": UNTRAINED | {"03": 1.6}}, "training_helped", "no: trained 0.70, untrained 0.90"),
+        (
+            {"big_untrained_2": UNTRAINED | {"03": 1.2}},
+            "training_helped",
+            "unknown: trained 0.70",
+        ),
         ({"big_untrained_1": CURVE}, "training_helped", "unknown"),
         (
             {"big_untrained_1": {name: 0.1 + of for name, of in CURVE.items()}},
             "training_helped",
             "no",
         ),
-        ({}, "training_helped", "yes: untrained 0.35, trained 0.70"),
+        ({}, "training_helped", "yes: trained 0.70, untrained 0.35"),
         ({"big": CURVE | {"official": 0.8}}, "verdict", "prefer_official"),
         ({"big": CURVE | {"official": 0.701}}, "verdict", "use_layer"),
         ({"big": FLAT}, "verdict", "no_signal"),

@@ -236,3 +236,10 @@ def test_a_study_without_foundation_models_answers_nothing_that_it_cannot(tmp_pa
     table = answered(tmp_path, ceilings=None, summaries=[], resamples=[], settings=settings)
     assert set(table["status"]) == {"not run"}
     assert (table["configure"] != "").all()
+
+
+def test_planted_layers_answer_no_objection(tmp_path):
+    models = MODELS | {"planted": MODELS["big"] | {"family": "planted"}}
+    answers = answered(write_study(tmp_path, models), models)
+    assert answers["answer"].str.contains("big").any()
+    assert not answers["answer"].str.contains("planted").any()

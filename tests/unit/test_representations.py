@@ -112,7 +112,7 @@ def test_controls_stand_beside_and_never_among(study: Study) -> None:
     assert table.loc["scvi", "untrained"] == 0.9
     assert table.loc["big", "over_untrained"] == pytest.approx(0.55)
     assert np.isnan(table.loc["hvg_pca", "untrained"])
-    assert table.loc["scvi", "training_helped"].startswith("no: untrained 0.90")
+    assert table.loc["scvi", "training_helped"].startswith("no: trained 0.70, untrained 0.90")
 
 
 def test_without_resamples_nothing_is_claimed(study: Study) -> None:

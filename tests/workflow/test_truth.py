@@ -21,7 +21,9 @@ def scores(finished: Checkout) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def layers(finished: Checkout) -> pd.DataFrame:
-    return read_table(finished.folder / "results/tables/layers.tsv", text=["best_layer", "final_layer"])
+    return read_table(
+        finished.folder / "results/tables/layers.tsv", text=["best_layer", "final_layer", "use"]
+    )
 
 
 def row(scores: pd.DataFrame, **identity: str) -> pd.Series:
@@ -66,6 +68,17 @@ def test_training_helps_or_the_report_says_that_it_does_not(layers: pd.DataFrame
         if model.over_untrained_ci_low > 0 and model.best_ci_low > model.best_untrained_ci_high
     ]
     assert better or rows.training_helped.str.contains("^(?:no|unknown): ").all()
+
+
+@pytest.mark.parametrize("condition", STUDY["study"]["conditions"])
+def test_the_best_planted_layer_is_recommended_and_of_layers_that_are_alike_none(
+    layers: pd.DataFrame, condition: str
+) -> None:
+    planted, alike = (row(layers, condition=condition, model=name) for name in ("planted", "planted_alike"))
+    assert (planted.verdict, planted.use) == ("use_layer", "02")
+    assert planted.gain_p_family < 0.05
+    assert alike.verdict != "use_layer"
+    assert not alike.gain_p_family < 0.05
 
 
 @pytest.mark.parametrize("model", TRAINED)

@@ -23,6 +23,8 @@ STUDY: dict[str, Any] = {
             "embedded_tahoe_x1",
             "embedded_scfoundation_untrained_1",
             "embedded_tahoe_x1_untrained_1",
+            "planted",
+            "planted_alike",
             "hvg_pca",
             "qc_only",
         ],
@@ -41,6 +43,7 @@ FINAL = {
     "gather_warnings": 1,
     "plot_scores": 2,
     "plot_layer_choice": 1,
+    "plot_layer_maps": 1,
     "plot_geometry": 2,
     "write_report": 1,
 }

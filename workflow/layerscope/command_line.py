@@ -30,7 +30,7 @@ LONGEST_PATH = 1000
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 # how a line of a log begins that says what a reader of the results should know
 WARNING = "warning: "
-# how a warning ends that stands next to a recommendation, too
+# how a warning ends that stands beside a verdict, too
 KNOWN_COUNTS = "of the counts are of genes that the model knows"
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
 # what a disk or its owner refuses, with the remedy; any other failure of the system is a defect

@@ -62,6 +62,23 @@ def geometry_files(study: Study, kind: str) -> list[str]:
     return [layout.geometry(condition, model, kind) for condition, model in described_runs(study)]
 
 
+def mapped_runs(study: Study) -> list[tuple[str, str]]:
+    """Pairs of condition and trained model whose layers a picture may show: those that are kept."""
+    layered = [model for model in study.study.all_models if study.has_layers(model)]
+    trained = [model for model in layered if not getattr(study.models[model], "control", None)]
+    return [run for run in study.runs() if run[1] in trained and not study.keeps_sums(*run)]
+
+
+def mapped_embeddings(study: Study) -> list[str]:
+    """Layers of which a picture may show two."""
+    return unique([study.embeddings_file(*run) for run in mapped_runs(study)])
+
+
+def mapped_cells(study: Study) -> list[str]:
+    """Tables of the cells that such a picture may show."""
+    return unique([layout.obs(study.cells_of(condition)) for condition, _ in mapped_runs(study)])
+
+
 def label_free_embeddings(study: Study) -> list[str]:
     """Layers of the models of which there are two thinned views, these views, and the expression baseline."""
     views: dict[str, list[str]] = {}
@@ -130,6 +147,7 @@ def figures(study: Study, *suffixes: str) -> list[str]:
     """Every figure of the study, in these formats; the comparison with the paper where there is one."""
     names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
     names += ["layer_choice"] if any(map(study.has_layers, study.study.all_models)) else []
+    names += ["layer_maps"] if mapped_runs(study) else []
     names += ["geometry", "alignment"] if described_runs(study) else []
     names += ["published"] if PUBLISHED_MODELS & set(study.study.all_models) else []
     return [layout.figure(name, suffix) for name in names for suffix in suffixes or ("svg", "png", "pdf")]

@@ -95,8 +95,9 @@ class Study(Configuration):
         if self.is_stored(model):
             return list(self.stored_layers(model, self.cells_of(self.study.conditions_of(model)[0])))
         entry = self.trained(model)
-        has_layers = isinstance(entry, FoundationModel | PlantedModel)
-        return entry.layer_names if has_layers else layout.layer_names(0)
+        if isinstance(entry, FoundationModel | PlantedModel):
+            return entry.layer_names
+        return layout.layer_names(0)
 
     def n_layers(self, model: str) -> int:
         """The number of a model's last layer; 0 where none has a number."""
@@ -121,7 +122,7 @@ class Study(Configuration):
         """All models of the catalogue whose layers are made from the truth of simulated cells."""
         return [name for name in self.models if self.is_planted(name)]
 
-    def planting_options(self, model: str) -> list[str]:
+    def planting(self, model: str) -> list[str]:
         """How these layers are made: the words of a command line."""
         entry = self.models[model]
         assert isinstance(entry, PlantedModel)

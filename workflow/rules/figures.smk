@@ -74,6 +74,46 @@ rule plot_layer_choice:
         " --output {output.svg} {output.png} {output.pdf} &> {log}"
 
 
+# One job and one condition for the whole study: which is known from the layer choice alone.
+
+
+rule plot_layer_maps:
+    input:
+        script=repository("scripts/plot_layer_maps.py"),
+        layers="results/tables/layers.tsv",
+        embeddings=gathering.mapped_embeddings(study),
+        obs=gathering.mapped_cells(study),
+    output:
+        svg="results/figures/layer_maps.svg",
+        png=report(
+            "results/figures/layer_maps.png",
+            caption="../report/layer_maps.rst",
+            category="Figures",
+            labels={"task": "all", "protocol": "all"},
+        ),
+        pdf="results/figures/layer_maps.pdf",
+    log:
+        "logs/plot_layer_maps.log",
+    benchmark:
+        "logs/benchmarks/plot_layer_maps.tsv"
+    conda:
+        "../../envs/singlecell.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=15,
+    params:
+        code=code("plot_layer_maps.py"),
+        settings=described("title", "order", "conditions", "models"),
+        seed=study.seeds.resampling,
+    message:
+        "Drawing the cells by the chosen and the final layer"
+    shell:
+        "python {input.script:q} --layers {input.layers} --embeddings {input.embeddings} --obs {input.obs}"
+        " --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.svg} {output.png} {output.pdf} &> {log}"
+
+
 rule plot_published:
     input:
         script=repository("scripts/plot_published.py"),

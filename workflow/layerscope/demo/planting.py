@@ -20,13 +20,14 @@ from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
+from layerscope.models.catalogue import PLANTED
 from layerscope.models.entries import PlantedModel
 
 WIDTH = 64
 FALL = 1 / 4
 NOISE = 0.12
 """Standard deviation of the noise, independent between layers, cells and dimensions."""
-OF_KNOCK_DOWN, OF_COUNTS, OF_BATCH = 0.75, 0.15, 0.1
+OF_KNOCK_DOWN, OF_COUNTS, OF_BATCH = 0.5, 0.15, 0.1
 """Lengths of what a layer shows of a knock-down beside its pathways, of the library size and of the batch."""
 TYPICAL_COUNTS = 400.0
 
@@ -65,7 +66,7 @@ def plant_layers(
         raise DataError(f"{cells}: {error}") from error
     about = {
         "model": model,
-        "family": "planted",
+        "family": PLANTED,
         "n_layers": layers,
         "hidden_size": WIDTH,
         "dtype": "float32",
@@ -115,7 +116,7 @@ def planted_layers(obs: pd.DataFrame, totals: Array, signal: Array, seed: int) -
 def _labels(labels: pd.Series, seed: int) -> Array:
     """The direction of each cell's label, shape ``(n_cells, WIDTH)``."""
     codes, names = pd.factorize(labels.astype(str))
-    return np.array([_direction(seed, name) for name in names])[codes]
+    return np.asarray(np.stack([_direction(seed, name) for name in names])[codes])
 
 
 def _direction(seed: int, name: str) -> Array:

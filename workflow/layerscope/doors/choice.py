@@ -127,7 +127,7 @@ class Recommendation:
 def _lines(row: Mapping[str, Any]) -> list[str]:
     """What a row says, line by line."""
     title = f"{row['condition']}, {row['model']}, protocol {row['protocol']}: {row['verdict']}"
-    facts = {name: row[column] for name, column in FACTS.items()}
+    facts = {name: row.get(column, "") for name, column in FACTS.items()}
     return [title, row["sentence"], *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 
 

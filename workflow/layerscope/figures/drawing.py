@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -26,18 +27,26 @@ class Panel:
     models: tuple[str, ...]
 
 
-def arrange(conditions: Sequence[str], models: Mapping[str, Model]) -> list[Sequence[Panel]]:
+def arrange(
+    conditions: Sequence[str], models: Mapping[str, Model], run: Collection[tuple[str, str]] = ()
+) -> list[Sequence[Panel]]:
     """Lay out panels in rows: those of a group of models together, wrapped at a fixed number of columns.
 
-    A model with controls stands alone while the panels are few; else a panel has up to three models.
+    A model with controls stands alone while the panels are few; else a panel has up to three models. ``run``
+    are conditions with a model that is run on them: a condition that has others has no panel of a group.
     """
     names = [model.name for model in models.values() if model.kind == "foundation"]
+    own = {name: [model for model in names if (name, model) in run] or names for name in conditions}
     alone = any(model.kind == "control" for model in models.values())
-    alone = alone and len(conditions) * len(names) <= MAX_PANELS
+    alone = alone and sum(map(len, own.values())) <= MAX_PANELS
     groups = [tuple(group) for group in wrap(names, 1 if alone else MAX_CURVES)] or [()]
+    panels = [
+        [Panel(name, group) for name in conditions if not group or set(own[name]) & set(group)]
+        for group in groups
+    ]
     if len(conditions) == 1:
-        return wrap([Panel(conditions[0], group) for group in groups])
-    return [row for group in groups for row in wrap([Panel(name, group) for name in conditions])]
+        return wrap(list(chain(*panels)))
+    return [row for of_group in panels for row in wrap(of_group)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,9 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     models = [model for model in _described(table, settings, path)[0] if model.kind == "foundation"]
     conditions = wording.condition_order(settings, table["condition"])
     notes = [] if models else ["No foundation model was described."]
-    drawn = conditions[: max(1, MAX_MAPS // max(1, len(models)))]
+    run = table.groupby("model")["condition"].agg(set)
+    n_maps = np.cumsum([sum(name in run[model.name] for model in models) for name in conditions])
+    drawn = conditions[: max(1, int((n_maps <= MAX_MAPS).sum()))]
     if len(drawn) < len(conditions):
         notes.append(f"Of {len(conditions)} conditions the first {len(drawn)} are drawn; the table has all.")
     caption = ALIKE_CAPTION + depth_note(table, models) + wording.simulated_note(settings, conditions)
@@ -103,7 +105,6 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     room: dict[str, float] = {"left": 0.2 + max((width_of(name, MAP_LABEL) for name in others), default=0.3)}
     room |= {"gap": MAP_GAP}
     header = title_height(titles.values(), MAP_COLUMNS, **room)
-    run = table.groupby("model")["condition"].agg(set)
     of_model = {model.name: [name for name in drawn if name in run[model.name]] for model in models}
     rows = [(model, line) for model in models for line in wrap(of_model[model.name], MAP_COLUMNS)]
     heads = [header + 0.2 * (line[0] == of_model[model.name][0]) for model, line in rows]

@@ -72,10 +72,11 @@ def scores_figure(
         alone = {model.name for model in models.values() if model.kind == "baseline"}
         models = {name: model for name, model in models.items() if model.of not in alone}
         rows = rows[rows["model"].isin(list(models))]
+    run = set(zip(rows["condition"], rows["model"], strict=True))
     drawing = Drawing(
         task=task,
         protocol=protocol,
-        panels=arrange(condition_order(settings, rows["condition"]), models),
+        panels=arrange(condition_order(settings, rows["condition"]), models, run),
         rows=rows,
         models=models,
         styles=looks,

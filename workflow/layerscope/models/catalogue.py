@@ -13,6 +13,8 @@ from types import ModuleType
 
 from layerscope.errors import ConfigError
 
+PLANTED = "planted"
+"""What layers that are made from the truth of simulated cells have as their family."""
 THINNED = "thinned"
 CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 

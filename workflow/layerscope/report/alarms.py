@@ -1,4 +1,4 @@
-"""Models that hardly see the cells: what stands next to a recommendation."""
+"""Models that hardly see the cells: what stands beside an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALIKE = 0.99
 
 def alarms(
     settings: Mapping[str, Any], geometry: pd.DataFrame | None, warned: pd.DataFrame | None
-) -> dict[tuple[str, str], str]:
+) -> dict[tuple[str, str], tuple[str, ...]]:
     """Sentences by condition and model, of those of which there are any.
 
     Parameters
@@ -36,12 +36,14 @@ def alarms(
     if geometry is not None:
         alike = geometry[geometry["anisotropy"] > ALIKE]
         for (condition, model), rows in alike.groupby(["condition", "model"]):
+            if set(rows["layer"].astype(str)) <= {"0", "00"}:
+                continue  # what enters the first block is no candidate
             where = layer_ranges(rows["layer"])
             sentence = f"Cells hardly differ in {where}: the mean cosine of two is above {ALIKE:g}."
             of_cells.setdefault((condition, model), []).append(sentence)
     cells = {name: about.get("cells", name) for name, about in (settings.get("conditions") or {}).items()}
     return {
-        (condition, model): " ".join(dict.fromkeys(sentences))
+        (condition, model): tuple(dict.fromkeys(sentences))
         for condition, owner in cells.items()
         for (of, model), sentences in of_cells.items()
         if of == owner

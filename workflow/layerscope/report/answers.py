@@ -1,10 +1,10 @@
-"""The answer: for each condition, which layer of which model, in words and in a small table."""
+"""The answer: a row for each condition and model with its verdict, and what a reader asks next."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,182 +12,187 @@ import pandas as pd
 from layerscope.figures import wording
 from layerscope.figures.models import Model
 from layerscope.report.formats import interval, number, percent, signed
-from layerscope.report.grid import Cell, Column, Grid, Row, Source
+from layerscope.report.grid import Cell, Source
+from layerscope.report.verdict_words import OF_MODELS, QUESTIONS, TAGS, UNNAMED, Tag
 from layerscope.statistics.trust import TRUSTED, decides
+from layerscope.tables import OFFICIAL
+from layerscope.tasks.catalogue import TASKS
 
-
-@dataclass(frozen=True)
-class Advice:
-    """What is recommended for one model: one sentence, what to prefer, what qualifies it, and an alarm."""
-
-    model: str
-    title: str
-    first: str
-    prefer: str
-    rest: str
-    hint: str
-    alarm: str = ""
+COLUMNS = (
+    ("Model", "what was scored: a foundation model, or the highest of the representations"),
+    ("Verdict", "what follows, in a few words: each is explained below"),
+    ("Use", "the layer, embedding or baseline to use for this question"),
+    ("Highest score", "with its 95% interval, and the layer that it is of"),
+    ("Gain over final layer", "how much higher the highest layer scores than the final one"),
+    ("Cheapest as good", "the earliest layer that loses less than the margin"),
+    ("Best baseline", "the highest score without a foundation model"),
+    ("Untrained", "the highest score of the same network with random weights"),
+)
+"""Headings of the table, and what each means."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is recommended for one condition: the advice on the model that scores highest, then the others."""
+    """What follows for one model: a row of the table, a sentence, and the five answers."""
 
-    condition: str
+    model: str
     title: str
+    mark: str  # what it is if not a model of cells
+    tag: Tag
+    cells: tuple[Cell, ...]
+    sentence: str
+    questions: tuple[tuple[str, str], ...]
+    cautions: tuple[str, ...]
+    hint: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The answers of one condition by the protocol that decides, the model with the highest score first."""
+
+    title: str
+    question: str
     task: str
     protocol: str
     score: str
-    best: Advice
-    others: tuple[Advice, ...]
+    simulated: bool
+    note: str
+    answers: tuple[Answer, ...]
 
 
-def answers(
-    layers: pd.DataFrame,
-    settings: Mapping[str, Any],
-    models: Mapping[str, Model],
-    source: Source,
-    alarms: Mapping[tuple[str, str], str],
-) -> list[Answer]:
-    """The recommendation of every condition, by the most trusted of the protocols that were run for it.
+@dataclass(frozen=True)
+class Beside:
+    """What else stands beside an answer, by condition and model."""
 
-    ``alarms`` are of conditions and models (:func:`layerscope.report.alarms.alarms`).
-    """
-    result = []
+    settings: Mapping[str, Any]
+    models: Mapping[str, Model]
+    source: Source
+    cautions: Mapping[tuple[str, str], tuple[str, ...]]
+
+
+def layer_answers(layers: pd.DataFrame, beside: Beside) -> list[Condition]:
+    """The answers of every condition with layers; ``layers`` is the study's table of the choice."""
     deciding = layers[decides(layers)]
-    for condition in wording.condition_order(settings, layers["condition"]):
+    result = []
+    for condition in wording.condition_order(beside.settings, layers["condition"]):
         rows = deciding[deciding["condition"] == condition]
         rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
-        advice = [
-            replace(_advice(row, models, source.line(index)), alarm=alarms.get((condition, row["model"]), ""))
-            for index, row in rows.iterrows()
-        ]
-        task, protocol, metric = rows[["task", "protocol", "metric"]].iloc[0]
-        title, score = wording.condition_title(settings, condition), wording.metric_label(task, metric)
-        result.append(Answer(condition, title, task, protocol, score, advice[0], tuple(advice[1:])))
+        given = [_of_layers(row, beside, beside.source.line(int(index))) for index, row in rows.iterrows()]
+        result.append(of_condition(rows.iloc[0], beside.settings, given))
     return result
 
 
-def caution(given: Sequence[Answer]) -> str:
-    """What is to be known of recommendations by a protocol that is not trusted; nothing if there are none."""
-    others = [answer for answer in given if answer.protocol != TRUSTED]
+def of_condition(row: Mapping[str, Any], settings: Mapping[str, Any], given: Sequence[Answer]) -> Condition:
+    """A condition with its answers; ``row`` is of the table of any of them."""
+    condition, task = row["condition"], row["task"]
+    about = settings.get("conditions", {}).get(condition) or {}
+    what = "layer" if "best_layer" in row else "representation"
+    keeps = TASKS[task].keeps if task in TASKS else "the signal"
+    return Condition(
+        title=about.get("title") or condition,
+        question=f"Which {what} keeps {keeps}?",
+        task=task,
+        protocol=row["protocol"],
+        score=wording.metric_label(task, row["metric"]),
+        simulated=wording.is_simulated(settings, condition),
+        note=about.get("note") or "",
+        answers=tuple(given),
+    )
+
+
+def caution(conditions: Sequence[Condition]) -> str:
+    """What is to be known of answers by a protocol that is not trusted; nothing if there are none."""
+    others = [condition for condition in conditions if condition.protocol != TRUSTED]
     if not others:
         return ""
-    where = "" if len(others) == len(given) else f" for {', '.join(answer.title for answer in others)}"
-    protocols = " and ".join(sorted({answer.protocol for answer in others}))
+    where = "" if len(others) == len(conditions) else f" for {', '.join(other.title for other in others)}"
+    protocols = " and ".join(sorted({other.protocol for other in others}))
     return (
-        f"Protocol {TRUSTED} was not run{where}: scores of protocol {protocols} are not 0 for shuffled "
-        "labels where layer and reference share cells."
+        f"Protocol {TRUSTED} was not run{where}. By protocol {protocols}, layer and reference share cells, "
+        "which alone can raise a score: these verdicts are provisional."
     )
 
 
-def _advice(row: Mapping[str, Any], models: Mapping[str, Model], hint: str) -> Advice:
-    first, rest = row["sentence"], row["next"]
+def questions_of(row: Mapping[str, Any], use: str, mark: str = "") -> tuple[tuple[str, str], ...]:
+    """What a reader asks, and the answers of a row; of planted layers no question about a model."""
+    asked = [name for name in QUESTIONS if name in row and not (mark and name in OF_MODELS)]
+    given = {name: row[name] for name in asked} | {"use": use}
+    return tuple((QUESTIONS[name], text) for name, text in given.items())
+
+
+def mark_of(models: Mapping[str, Model], name: str) -> str:
+    """What a reader must know of a model that was made for the study."""
+    family = models[name].family if name in models else ""
+    return "planted: made from the simulation's truth" if family.startswith("planted") else ""
+
+
+def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:
     name = row["model"]
-    title = models[name].title if name in models else name
-    return Advice(name, title, first, "", rest, f"{hint}, column sentence")
-
-
-COLUMNS = (
-    Column("Condition"),
-    Column("Model"),
-    Column("Protocol"),
-    Column(
-        "Best layer",
-        "the block with the highest score; depth (0% the first, 100% the last) with its 95% interval",
-        kind="n",
-    ),
-    Column("Score", "of the best layer, with its 95% interval", kind="n"),
-    Column("Final layer", "score of the last block, with its 95% interval", kind="n"),
-    Column("Gain", "best minus final layer; the 95% interval holds for all layers at once (max-T)", kind="n"),
-    Column(
-        "p",
-        "of the gain, two-sided, corrected for layers (max-T), and for conditions and models of the task and "
-        "protocol (Holm); below it that of another layer that is surer to be above the final one",
-        kind="n",
-    ),
-    Column(
-        "On other data",
-        "the layer chosen on one half of the data and scored on the other: its gain over the final layer, "
-        "and by how much the highest score on a half exceeds its score on the other (optimism)",
-        kind="n",
-    ),
-    Column("Official", "score of the embedding that the model's owners publish", kind="n"),
-    Column("Best baseline", "the baseline with the highest score", kind="n"),
-    Column("Untrained", "the layer of the untrained controls that scores highest (mean of seeds)", kind="n"),
-    Column("Not told apart", "layers that cannot be told from the best one (95% confidence set)"),
-)
-
-
-def answer_table(layers: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
-    """Set the numbers behind the answers in a small table; each names the columns that it comes from."""
-    ordered = in_order(layers.assign(decides=decides(layers)), settings, "model", "protocol")
-    rows = tuple(_row(row, settings, source.line(int(index))) for index, row in ordered.iterrows())
-    protocols = sorted(set(layers["protocol"]))
-    shown = [at for at, column in enumerate(COLUMNS) if column.label != "Protocol" or len(protocols) > 1]
-    note = "" if len(protocols) > 1 else f"Protocol {', '.join(protocols)}."
-    return Grid(
-        key="answer-table",
-        caption="The numbers behind the recommendations (95% intervals in small type)",
-        columns=tuple(COLUMNS[at] for at in shown),
-        rows=tuple(Row(tuple(row.cells[at] for at in shown), row.hint) for row in rows),
-        source=source,
-        note=note,
+    title = beside.models[name].title if name in beside.models else name
+    use = _to_use(row)
+    return Answer(
+        model=name,
+        title=title,
+        mark=mark_of(beside.models, name),
+        tag=TAGS[row["verdict"]],
+        cells=_cells(row, use, line),
+        sentence=row["sentence"],
+        questions=questions_of(row, use, mark_of(beside.models, name)),
+        cautions=beside.cautions.get((row["condition"], name), ()),
+        hint=f"{line}, columns verdict, sentence",
     )
 
 
-def in_order(table: pd.DataFrame, settings: Mapping[str, Any], *columns: str) -> pd.DataFrame:
-    """Rows in the order of conditions, then by these columns."""
-    order = wording.condition_order(settings, table["condition"])
-    placed = table.assign(place=table["condition"].map(order.index))
-    return placed.sort_values(["place", *columns], kind="stable")
+def _to_use(row: Mapping[str, Any]) -> str:
+    """What to use, in words: which layer of how many."""
+    if not row["use"].isdigit():
+        return "official embedding" if row["use"] == OFFICIAL else row["use"] or UNNAMED[row["verdict"]]
+    layer = f"{row['use']} of {int(row['n_layers'])}"
+    return f"final layer ({layer})" if row["use"] == row["final_layer"] else f"layer {layer}"
 
 
-def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
-    def score(name: str, before: str = "") -> Cell:
+def _cells(row: Mapping[str, Any], use: str, line: str) -> tuple[Cell, ...]:
+    """The numbers of a row, each with the columns of the file that it comes from."""
+
+    def cell(text: str, small: Sequence[str], columns: str) -> Cell:
+        return Cell(text, "\n".join(filter(None, small)), f"{line}, columns {columns}")
+
+    def score(name: str, about: str) -> Cell:
+        ends = interval(row[f"{name}_ci_low"], row[f"{name}_ci_high"])
         columns = f"{name}_estimate, {name}_ci_low, {name}_ci_high"
-        small = interval(row[f"{name}_ci_low"], row[f"{name}_ci_high"])
-        small = "\n".join(part for part in (before, small) if part)
-        return Cell(number(row[f"{name}_estimate"]), small, f"{line}, columns {columns}")
+        return cell(number(row[f"{name}_estimate"], 2), (ends, about), columns)
 
-    best = str(int(row["best_layer"])) if row["best_layer"] else "none"
-    gain = interval(row["gain_ci_low"], row["gain_ci_high"], 3)
-    untrained = f"layer {int(row['best_untrained_layer'])}" if row["best_untrained_layer"] else "not run"
-    tried = "" if math.isnan(row["optimism"]) else f"optimism {number(row['optimism'])}"
-    alike = row["confidence_set"]
-    cells = (
-        Cell(row["condition"], wording.SIMULATED if wording.is_simulated(settings, row["condition"]) else ""),
-        Cell(row["model"]),
-        Cell(row["protocol"], "recommends" if row["decides"] else ""),
-        Cell(
-            best,
-            f"of {int(row['n_layers'])}{_depth(row)}",
-            f"{line}, columns best_layer, best_depth, n_layers",
-        ),
-        score("best") if row["status"] == "ok" else Cell("", row["reason"], f"{line}, column reason"),
-        score("final"),
-        Cell(signed(row["gain"]), gain, f"{line}, columns gain, gain_ci_low, gain_ci_high"),
-        Cell(number(row["gain_p_family"]), _surer(row), f"{line}, columns gain_p_family, surest_p_family"),
-        Cell(signed(row["heldout_gain"]), tried, f"{line}, columns heldout_gain, optimism"),
-        score("official"),
-        score("best_baseline", row["best_baseline"] or "not run"),
+    best = f"layer {row['best_layer']}" if row["best_layer"] else ""
+    reason = "" if row["best_layer"] else row["reason"]
+    surer = row["verdict"] == "use_layer" and row["use"] not in (row["best_layer"], row["better_layer"])
+    gain = "surest_gain" if surer else "gain"
+    highest = best if row["best_layer"] != row["final_layer"] else "it is the highest"
+    of_gain = f"layer {row['use']}" if surer else highest if row["best_layer"] else ""
+    gain_interval = interval(row[f"{gain}_ci_low"], row[f"{gain}_ci_high"])
+    untrained = f"layer {row['best_untrained_layer']}" if row["best_untrained_layer"] else "not run"
+    reference = row["reference_baseline"]
+    baselines = (row["best_baseline"] or ("" if reference else "not run"),)
+    return (
+        cell(use, (), "use"),
+        score("best", best or reason),
+        cell(signed(row[gain], 2), (gain_interval, of_gain), f"{gain}, {gain}_ci_low, {gain}_ci_high"),
+        _cheapest(row, line),
+        score("best_baseline", "\n".join((*baselines, *_no_score(reference)))),
         score("best_untrained", untrained),
-        Cell(wording.layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),
     )
-    return Row(cells, line)
 
 
-def _depth(row: Mapping[str, Any]) -> str:
-    """Depth of the best layer, and where it lies in 95% of the resamples."""
-    if math.isnan(row["best_depth"]):
-        return ""
-    low, high = row["best_depth_ci_low"], row["best_depth_ci_high"]
-    likely = "" if math.isnan(low) else f"\n{percent(low)} to {percent(high)}"
-    return f"\ndepth {percent(row['best_depth'])}{likely}"
+def _no_score(reference: str) -> tuple[str, ...]:
+    return (f"{reference}: not tested",) if reference else ()
 
 
-def _surer(row: Mapping[str, Any]) -> str:
-    """A layer other than the best that is surer to be above the final one, with its p-value."""
-    if not row["surest_layer"] or row["surest_layer"] == row["best_layer"]:
-        return ""
-    return f"layer {int(row['surest_layer'])}: {number(row['surest_p_family'])}"
+def _cheapest(row: Mapping[str, Any], line: str) -> Cell:
+    """The earliest layer that is as good as the one to use; nothing where that says nothing."""
+    of_best = row["verdict"] == "use_layer"
+    name = "cheapest_as_good_as_best" if of_best else "cheapest_layer"
+    share = row["forward_pass_saved_as_good_as_best" if of_best else "forward_pass_saved"]
+    of_layers = row["verdict"] in ("use_layer", "final_will_do", "no_difference_shown")
+    if not of_layers or row["guard_metric"] or not row[name] or math.isnan(share):
+        return Cell("")
+    saves = f"saves {percent(share)}" if share else "no earlier one"
+    return Cell(f"{row[name]} of {int(row['n_layers'])}", saves, f"{line}, column {name}")

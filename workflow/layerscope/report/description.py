@@ -9,6 +9,7 @@ from typing import Any
 import layerscope
 from layerscope.models.entries import Control, FoundationModel, StoredModel
 from layerscope.study import Study, stated
+from layerscope.tasks.catalogue import TASKS
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
 # what a model's entry sets of how it is run
@@ -53,6 +54,7 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
         "title": study.conditions[name].title or name,
         "task": study.task(name),
         "cells": study.cells_of(name),
+        "coloured_by": _coloured_by(study, name),
         "dataset": study.dataset_name(name),
         "dataset_title": dataset.title,
         "citation": dataset.citation,
@@ -60,6 +62,12 @@ def _condition(study: Study, name: str) -> dict[str, Any]:
         "simulated": study.is_simulated(name),
         "note": _note(study, name),
     }
+
+
+def _coloured_by(study: Study, condition: str) -> list[str]:
+    """Columns of obs that pictures of a condition's cells may be coloured by, the preferred one first."""
+    task = study.task(condition)
+    return [*study.needed_columns(condition), *(TASKS[task].coloured_by if task in TASKS else ())]
 
 
 def _note(study: Study, condition: str) -> str:

@@ -83,7 +83,8 @@
     apply();
   };
 
-  document.querySelectorAll(".table").forEach((region) => {
+  // rows of verdicts stay under their conditions
+  document.querySelectorAll(".table:not(#verdicts)").forEach((region) => {
     const table = region.querySelector("table");
     if ("filterable" in region.dataset) makeFilterable(region, table);
     makeSortable(table);

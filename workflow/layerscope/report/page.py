@@ -21,17 +21,21 @@ from layerscope.figures.wording import condition_order, condition_title, is_simu
 from layerscope.files import whole
 from layerscope.report import evidence
 from layerscope.report.alarms import alarms
-from layerscope.report.answers import answer_table, answers, caution
+from layerscope.report.answers import COLUMNS as ANSWER_COLUMNS
+from layerscope.report.answers import Beside, caution, layer_answers
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
+from layerscope.report.numbers import number_table
 from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
 from layerscope.report.representations import representation_answers, representation_grid
 from layerscope.report.truth import truth
+from layerscope.report.variants import scores_that_hang
+from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
-from layerscope.tasks.catalogue import interval_method, primary_metrics
+from layerscope.tasks.catalogue import guard_of, interval_method, primary_metrics
 
 FURTHER = {
     "ceilings": "Noise ceilings: what a layer without error would score, given the noise of the reference",
@@ -99,10 +103,13 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
-    answered = answers(all_layers, settings, models, of_layers, alarms(settings, shapes, warned))
+    cautions = scores_that_hang(all_scores, all_layers)
+    for key, sentences in alarms(settings, shapes, warned).items():
+        cautions[key] = (*sentences, *cautions.get(key, ()))
+    answered = layer_answers(all_layers, Beside(settings, models, of_layers, cautions))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
     of_alone, of_warnings = (Source.beside(str(path), output) for path in (representations, warnings))
-    advised = representation_answers(alone, settings, models, of_alone) if len(alone) else []
+    advised = representation_answers(alone, Beside(settings, models, of_alone, {})) if len(alone) else []
 
     def place(summary: str | Path) -> tuple[int, str]:
         condition = Path(summary).parent.name
@@ -117,10 +124,11 @@ def write_report(
         all_simulated=all(is_simulated(settings, name) for name in conditions),
         answers=answered,
         representations=advised,
+        columns=ANSWER_COLUMNS,
+        tags=TAGS.values(),
         representation_table=representation_grid(alone, settings, of_alone) if len(alone) else None,
-        notes=_notes(settings, conditions),
         caution=caution([*answered, *advised]),
-        answer_table=answer_table(all_layers, settings, of_layers) if len(all_layers) else None,
+        answer_table=number_table(all_layers, settings, of_layers) if len(all_layers) else None,
         meanings=_meanings(primary),
         intervals=_intervals(all_scores),
         truth=truth(all_scores, all_layers, settings, of_scores),
@@ -147,16 +155,10 @@ def write_report(
         scratch.write_text(page, encoding="utf-8", newline="\n")
 
 
-def _notes(settings: Mapping[str, Any], conditions: Iterable[str]) -> list[tuple[str, str]]:
-    """What the cells of conditions cannot show, each with the condition's title."""
-    described = settings.get("conditions") or {}
-    notes = {name: described.get(name, {}).get("note", "") for name in conditions}
-    return [(condition_title(settings, name), note) for name, note in notes.items() if note]
-
-
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What the primary metrics of the study say, each with its name."""
-    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(primary))
+    """What the primary metrics of the study say, and those that must not be lost for them, by name."""
+    metrics = {(task, of) for task, metric in primary for of in (metric, guard_of(task, metric))}
+    meanings = ((f"{plain(task)}: {plain(of)}", metric_meaning(task, of)) for task, of in sorted(metrics))
     return [(name, meaning) for name, meaning in meanings if meaning]
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
+from layerscope.models.catalogue import PLANTED
 from layerscope.report.formats import column_texts, number, percent, signed
 from layerscope.report.objections import OBJECTIONS, Objection, Query
 from layerscope.report.views import StudyTables, views
@@ -118,14 +119,20 @@ def write_referee(
     files = {"scores": str(scores), "layers": str(layers), "curves": str(curves)}
     files |= {"ceilings": str(ceilings or ""), "report": str(Path(scores).parent.parent / "report.html")}
     no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
+    # planted layers are of no model, so that they answer no objection
+    models = {name: model for name, model in read_models(settings).items() if model.family != PLANTED}
+
+    def of_models(table: pd.DataFrame) -> pd.DataFrame:
+        return table[table["model"].isin(models)]
+
     tables = views(
         StudyTables(
-            scores=read_scores(scores),
-            layers=read_layers(layers),
-            curves=read_table(curves, text=("condition", "task", "protocol", "model", "layer")),
+            scores=of_models(read_scores(scores)),
+            layers=of_models(read_layers(layers)),
+            curves=of_models(read_table(curves, text=("condition", "task", "protocol", "model", "layer"))),
             ceilings=read_table(ceilings, text=TEXT_COLUMNS) if ceilings else no_ceilings,
             summaries={Path(path).parent.name: read_table(path, text=["group"]) for path in summaries},
-            models=read_models(settings),
+            models=models,
             config=settings.get("config") or {},
             resamples=[str(path) for path in resamples],
         )

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.figures.models import Model
-from layerscope.figures.wording import condition_title, metric_label
-from layerscope.report.answers import Advice, Answer, in_order
+from layerscope.report.answers import Answer, Beside, Condition, mark_of, of_condition, questions_of
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
+from layerscope.report.numbers import in_order
+from layerscope.report.verdict_words import TAGS, UNNAMED
 from layerscope.statistics.trust import decides
 
 COLUMNS = (
@@ -23,26 +23,47 @@ COLUMNS = (
         "Behind the best", "the highest minus it; the 95% interval holds for all at once (max-T)", kind="n"
     ),
     Column("p", "of being the best one (multiple comparisons with the best)", kind="n"),
-    Column("Not told apart", "whether it cannot be told from the best one (95% confidence set)"),
+    Column("May be the best", "whether it may be the best one (95% confidence set)"),
     Column("Highest in", "share of the resamples in which it scores highest", kind="n"),
     Column("Untrained", "score of its untrained control (mean of seeds), and its own minus that", kind="n"),
 )
 
 
-def representation_answers(
-    representations: pd.DataFrame, settings: Mapping[str, Any], models: Mapping[str, Model], source: Source
-) -> list[Answer]:
-    """The same from the table of the compared representations."""
+def representation_answers(representations: pd.DataFrame, beside: Beside) -> list[Condition]:
+    """The answers of every condition without layers."""
+    answered = representations[decides(representations) & (representations["verdict"] != "")]
     result = []
-    deciding = representations[decides(representations) & (representations["verdict"] != "")]
-    for index, row in in_order(deciding, settings).iterrows():
-        condition, model = row["condition"], row["model"]
-        first, rest = row["sentence"], row["next"]
-        title = models[model].title if model in models else model
-        advice = Advice(model, title, first, "", rest, f"{source.line(int(index))}, column sentence")
-        about = (condition_title(settings, condition), row["task"], row["protocol"])
-        result.append(Answer(condition, *about, metric_label(row["task"], row["metric"]), advice, ()))
+    for index, row in in_order(answered, beside.settings).iterrows():
+        line = beside.source.line(int(index))
+        name = row["model"]
+        given = Answer(
+            model=name,
+            title=beside.models[name].title if name in beside.models else name,
+            mark=mark_of(beside.models, name) or "the highest of all",
+            tag=TAGS[row["verdict"]],
+            cells=_cells(row, line),
+            sentence=row["sentence"],
+            questions=questions_of(row, row["use"] or UNNAMED[row["verdict"]]),
+            cautions=(),
+            hint=f"{line}, columns verdict, sentence",
+        )
+        result.append(of_condition(row, beside.settings, [given]))
     return result
+
+
+def _cells(row: Mapping[str, Any], line: str) -> tuple[Cell, ...]:
+    """The numbers of the highest representation, under the headings of layers."""
+    below = interval(row["ci_low"], row["ci_high"]) if row["status"] == "ok" else row["reason"]
+    lead = interval(row["lead_low"], row["lead_high"])
+    over = f"over {row['runner_up']}" if row["runner_up"] else ""
+    return (
+        Cell(row["use"] or UNNAMED[row["verdict"]], "", f"{line}, column use"),
+        Cell(number(row["estimate"]), below, f"{line}, columns estimate, ci_low, ci_high"),
+        Cell(signed(row["lead"], 2), "\n".join(filter(None, (lead, over))), f"{line}, column lead"),
+        Cell(""),
+        Cell(""),
+        Cell(number(row["untrained"]), "", f"{line}, column untrained"),
+    )
 
 
 def representation_grid(representations: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
@@ -51,7 +72,7 @@ def representation_grid(representations: pd.DataFrame, settings: Mapping[str, An
     rows = tuple(_row(row, source.line(int(index))) for index, row in ordered.iterrows())
     return Grid(
         key="representation-table",
-        caption="The numbers behind the recommendations (95% intervals in small type)",
+        caption="The numbers behind the verdicts (95% intervals in small type)",
         columns=COLUMNS,
         rows=rows,
         source=source,

@@ -74,7 +74,7 @@ def _of_trained_layers(study: StudyTables, scores: pd.DataFrame) -> dict[str, pd
     controls = blocks[blocks["model"].isin(list(permuted))]
     controls = controls.assign(model=controls["model"].map(permuted).astype(object))
     beside = primary.merge(controls, on=KEY, suffixes=("", "_control"))
-    varied = _varied(trained)
+    varied = varied_scores(trained)
     unseen = varied["reason"].str.contains(UNSEEN).astype(bool)
     return {
         "primary": primary,
@@ -109,7 +109,7 @@ def _first_layers(curves: pd.DataFrame, conditions: set[str]) -> pd.DataFrame:
     return rows.assign(advantage=curve_names.isin(ahead))
 
 
-def _varied(trained: pd.DataFrame) -> pd.DataFrame:
+def varied_scores(trained: pd.DataFrame) -> pd.DataFrame:
     """Scores of centred layers and of cells of unit length beside the scores that they vary."""
     parts = []
     for ending, name in VARIATIONS.items():

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.trust import TRUSTED
+from layerscope.statistics.verdict import NEXT as LAYER_NEXT
 from layerscope.statistics.verdict import Row, Verdict, ahead, behind, may_be_chance, number, with_interval
 from layerscope.tasks.catalogue import units_of
 
@@ -19,21 +20,21 @@ ANSWER = ("verdict", "use", "sentence", "sure", "training_helped", "next")
 SENTENCES: Mapping[str, str] = {
     "use_layer": "Use {use}: it beats every other; the next, {next}, by {lead}.",
     "use_layer by the second metric": "Use {use}: of those alike in {metric} it has the highest {other}.",
-    "no_difference_shown": "{use} scores highest, {score}; {n_alike} may be as good.",
+    "no_difference_shown": "{use} scores highest, {score}; {alike} may be as good.",
     "no_difference_shown untested": "{use} scores highest, {score}; whether it beats the rest is not tested.",
     "no_difference_shown alone": "{use} is the only representation with a score, {score}.",
-    "trade_off": "{best} has the highest {metric}, {higher} more {other}: choose by which matters more.",
+    "trade_off": "{best} has the highest {metric}, but less {other} than {higher}: you decide.",
     "no_signal": "The highest score, {score}, could be chance: use none of these for this question.",
     "not_scored": "No representation has a score here, so none can be named.",
 }
 NEXT: Mapping[str, str] = {
-    "not_scored": "Mend what the reason names, then score again.",
-    "protocol": f"Run protocol {TRUSTED}, in which the scored cells are not those of the reference.",
+    "not_scored": LAYER_NEXT["not_scored"],
+    "protocol": LAYER_NEXT["protocol"],
     "no_signal": "Score more {units}, or another representation.",
     "trade_off": "Choose by which of the two scores matters more to you.",
     "no_difference_shown alone": "Score a second one to compare it with, such as the baseline hvg_pca.",
-    "no_difference_shown": "More {units} would narrow the interval.",
-    "use_layer": "Check it on other cells before you rely on it.",
+    "no_difference_shown": LAYER_NEXT["precision"],
+    "use_layer": LAYER_NEXT["use"],
 }
 
 
@@ -45,9 +46,9 @@ def answer(row: Row) -> dict[str, str]:
         "best": row["model"],
         "metric": row["metric"].replace("_", " "),
         "other": row["guard_metric"].replace("_", " "),
-        "higher": row["guard_higher"].replace(",", ", "),
+        "higher": _named(row["guard_higher"].split(",")),
         "score": with_interval(row["estimate"], row["ci_low"], row["ci_high"]),
-        "n_alike": _and_others(row["confidence_set"].split(",")),
+        "alike": _named(row["confidence_set"].split(",")[1:]) or "others",
         "next": row["runner_up"],
         "lead": with_interval(row["lead"], row["lead_low"], row["lead_high"]),
         "units": units_of(row["task"]),
@@ -97,18 +98,15 @@ def _case(row: Row) -> str:
     return "no_difference_shown untested" if untested else word
 
 
-def _and_others(names: list[str]) -> str:
-    """The first of the others, and how many more there are."""
-    others = names[1:]
-    if len(others) < 2:
-        return "".join(others) or "others"
-    return f"{others[0]} and {len(others) - 1} more"
+def _named(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    return "".join(names) if len(names) < 2 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _training_helped(row: Row) -> str:
     if math.isnan(row["untrained"]):
-        return "unknown: no untrained control was run"
-    scores = f"untrained {number(row['untrained'])}, trained {number(row['estimate'])}"
+        return "unknown: there is no untrained control of it"
+    scores = f"trained {number(row['estimate'])}, untrained {number(row['untrained'])}"
     if math.isnan(row["over_untrained_p"]):
         return f"unknown: {scores}; the difference could not be tested"
     if ahead(row, "over_untrained") or behind(row, "over_untrained"):

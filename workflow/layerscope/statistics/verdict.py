@@ -62,7 +62,7 @@ SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
 }
 NEXT: Mapping[str, str] = {
     "not_scored": "Mend what the reason names, then score again.",
-    "protocol": f"Run protocol {TRUSTED}, in which layer and reference share no cells.",
+    "protocol": f"Go by protocol {TRUSTED}, in which layer and reference share no cells; run it if missing.",
     "no_signal": "Score more {units}, or try another model.",
     "halves": "Repeat it on other data: chosen on one half, the layer gained nothing on the other.",
     "chance": "Score shuffled labels too, to know what chance gives.",
@@ -222,14 +222,16 @@ def _beats_baseline(row: Row) -> str:
         return "not tested: no layer has a score"
     if not name:
         return f"not tested: {made_it or 'no baseline was run'}"
-    scores = f"{name} {number(row['best_baseline_estimate'])}, layer {best} {number(row['best_estimate'])}"
+    scores = f"layer {best} scores {number(row['best_estimate'])}, "
+    scores += f"{name} {number(row['best_baseline_estimate'])}"
     if math.isnan(row["over_baseline_p"]):
         return f"not tested: {scores}; there are no paired resamples"
     if behind(row, "over_baseline") or row["guard_prefer"] == name:
         return f"no: {scores}"
-    if not ahead(row, "over_baseline"):
-        return f"unclear: {scores}; the difference could be chance"
-    return f"not tested: {made_it}; of the others {scores}" if gap else f"yes: {scores}"
+    if gap:
+        return f"not tested: {made_it}; of the others, {scores}"
+    clear = ahead(row, "over_baseline")
+    return f"yes: {scores}" if clear else f"unclear: {scores}; the difference could be chance"
 
 
 def _training_helped(row: Row) -> str:
@@ -238,7 +240,7 @@ def _training_helped(row: Row) -> str:
         return "unknown: no layer has a score"
     if not row["best_untrained"]:
         return "unknown: no untrained control was run"
-    scores = f"untrained {number(row['best_untrained_estimate'])}, trained {number(row['best_estimate'])}"
+    scores = f"trained {number(row['best_estimate'])}, untrained {number(row['best_untrained_estimate'])}"
     above, below = row["layers_above_untrained"], row["layers_below_untrained"]
     if math.isnan(row["over_untrained_p"]):
         return f"unknown: {scores}; the difference could not be tested"

@@ -42,7 +42,7 @@ class Task:
     title
         Headline of its figure.
     keeps
-        What a good layer keeps: completes "no layer is shown to keep ...".
+        What a good layer keeps: completes "Which layer keeps ...?".
     settings
         Settings of each protocol that there is, a field for each.
     metrics
@@ -55,6 +55,9 @@ class Task:
         What ``layerscope.score`` calls columns and settings in this task, beside their own names.
     strata
         Columns of obs of whose labels, and combinations of labels, a cap of the cells keeps the shares.
+    coloured_by
+        Columns of obs that pictures of its cells are coloured by, the first that they have; those that its
+        settings name come before.
     uses_time
         Whether cells whose sampling time is not known are left out, and times must have an order.
     has_reference
@@ -87,6 +90,7 @@ class Task:
     column_settings: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
     strata: tuple[str, ...] = ()
+    coloured_by: tuple[str, ...] = ()
     uses_time: bool = False
     has_reference: bool = True
     baseline: str = ""

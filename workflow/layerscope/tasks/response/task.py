@@ -12,6 +12,7 @@ TASK = Task(
     settings=ResponseProtocols,
     columns=("perturbation",),
     strata=("perturbation", "guide", "replicate", "batch"),
+    coloured_by=("true_module", "perturbation"),
     drawn_references=("strict",),
     units="targets",
     intervals={"strict": "jackknife over targets, those that are tested and those that train"},

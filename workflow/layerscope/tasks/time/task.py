@@ -13,6 +13,7 @@ TASK = Task(
     columns=("time",),
     keywords={"group": "donor"},
     strata=("time", "donor", "sample", "batch"),
+    coloured_by=("time",),
     uses_time=True,
     has_reference=False,
     units="donors or samples",

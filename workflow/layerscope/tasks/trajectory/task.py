@@ -13,6 +13,7 @@ TASK = Task(
     keeps="the order of cells along the trajectory",
     settings=TrajectoryProtocols,
     strata=("is_root", "time", "cell_type"),
+    coloured_by=("time", "cell_type"),
     uses_time=True,
     baseline="hvg_pca",
     primary={"strict": ("time_somers_d", "clone_order", "spearman")},

@@ -1,0 +1,86 @@
+"""The words of the first screen: a label for each verdict, and the questions that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from layerscope.statistics.verdict import NEGLIGIBLE_GAIN, Verdict
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A verdict on the page: its shape, label and colour, and what it means."""
+
+    word: Verdict
+    shape: str
+    label: str
+    meaning: str
+
+
+_TAGS = (
+    Tag(
+        "use_layer",
+        "▲",
+        "use this one",
+        "It scores higher than the final layer (without layers: than every other one), and chance is an "
+        "unlikely reason: p is below 0.05 after all corrections.",
+    ),
+    Tag(
+        "final_will_do",
+        "■",
+        "final layer will do",
+        f"Either the final layer scores highest, or no other can gain more than {NEGLIGIBLE_GAIN:g} on it.",
+    ),
+    Tag(
+        "no_difference_shown",
+        "?",
+        "undecided",
+        "The scores are too uncertain to name a best one. That does not say that they are equal.",
+    ),
+    Tag(
+        "trade_off",
+        "⇄",
+        "trade-off",
+        "Two scores count, and what is higher in one is lower in the other.",
+    ),
+    Tag(
+        "prefer_official",
+        "★",
+        "official is better",
+        "The embedding that the model's owners publish scores higher than every layer.",
+    ),
+    Tag(
+        "prefer_baseline",
+        "▼",
+        "baseline is better",
+        "A simple method without a foundation model scores higher than every layer.",
+    ),
+    Tag(
+        "no_signal",
+        "✕",
+        "may be chance",
+        "Even the highest score is one that chance can give, so nothing follows for the choice.",
+    ),
+    Tag("not_scored", "-", "no score", "No score could be computed. The reason stands beside it."),
+)
+TAGS: Mapping[str, Tag] = {tag.word: tag for tag in _TAGS}
+"""By verdict; shapes differ, so that colour is not needed to tell them apart."""
+
+UNNAMED: Mapping[str, str] = {
+    "trade_off": "your choice",
+    "no_signal": "none of them",
+    "not_scored": "unknown",
+}
+"""What to use where the verdict names nothing."""
+
+QUESTIONS: Mapping[str, str] = {
+    "use": "Use",
+    "sure": "Sure",
+    "beats_baseline": "Better than a baseline",
+    "training_helped": "Training helped",
+    "next": "Next",
+}
+"""What a reader asks, by the column of ``layers.tsv`` that answers."""
+OF_MODELS = ("training_helped", "next")
+"""Questions that make no sense where no model made the layers."""
