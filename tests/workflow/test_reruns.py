@@ -51,7 +51,7 @@ def test_adding_a_condition_with_models_of_its_own_runs_its_jobs_and_the_final_t
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
-    own = {"extract_layers": 2, "score_layer": 16}
+    own = {"extract_layers": 2, "score_layer": 12}
     geometry = {"describe_geometry": 2, "compare_layers": 2}
     geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL
@@ -60,7 +60,7 @@ def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) ->
 def test_another_question_about_the_same_cells_extracts_nothing_again(plan: Plan) -> None:
     conditions = [*STUDY["study"]["conditions"], "simulated_cell_types"]
     jobs = plan(study=STUDY["study"] | {"conditions": conditions})
-    assert jobs.pop("score_layer") >= 2 * 8 + 2 * 10
+    assert jobs.pop("score_layer") >= 4 * 6
     assert jobs == FINAL | {"plot_scores": 3}
 
 
