@@ -43,7 +43,7 @@ def test_adding_a_condition_with_models_of_its_own_runs_its_jobs_and_the_final_t
     conditions = [*STUDY["study"]["conditions"], "pbmc68k"]
     own_models = {"pbmc68k": ["embedded_pbmc", "embedded_pbmc_untrained_1", "hvg_pca"]}
     jobs = plan(study=STUDY["study"] | {"conditions": conditions, "models_of": own_models})
-    own = {"prepare_cells": 1, "pretrain_tahoe_x1": 1, "compute_baseline": 1, "extract_layers": 2}
+    own = {"prepare_cells": 1, "pretrain_scfoundation": 1, "compute_baseline": 1, "extract_layers": 2}
     own |= {"score_layer": 6 + 6 + 1, "describe_geometry": 2, "compare_layers": 2}
     geometry = {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL | {"plot_scores": 3}
