@@ -38,7 +38,12 @@ def read(*names: str) -> dict[str, Any]:
 
 @pytest.fixture
 def config() -> dict[str, Any]:
-    return read("models.yaml", "datasets.yaml", "config.yaml")
+    """The default study without what only makes it short."""
+    study = read("models.yaml", "datasets.yaml", "config.yaml")
+    del study["geometry"], study["perturbation"]
+    for name in ("simulated_Rest", "simulated_Stim8hr"):
+        del study["study"]["models_of"][name]
+    return study
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "referee.yaml", "labels.yaml", "paper.yaml", "scale.yaml"])
@@ -247,6 +252,8 @@ def test_a_condition_may_have_models_of_its_own(two_lists: dict[str, Any]) -> No
         ("simulated_Rest", "embedded_tahoe_x1"),
         *(("pbmc68k", model) for model in REAL[:2]),
     }
+    two_lists["geometry"] = {"conditions": ["simulated_Rest"]}
+    assert {name for name, _ in gathering.described_runs(Study.read(two_lists))} == {"simulated_Rest"}
     logs = gathering.logs_of_numbers(study)
     assert {"pretrain/embedded_pbmc.log", "pretrain/embedded_tahoe_x1.log"} <= set(logs)
     assert "extract_layers/simulated_Rest/embedded_pbmc.log" not in logs
@@ -317,7 +324,7 @@ def test_the_report_says_what_cells_cannot_show_and_who_was_pretrained_on_them(
 def test_a_control_has_the_layers_of_its_model(config: dict[str, Any]) -> None:
     study = Study.read(config)
     assert study.layers("embedded_tahoe_x1_untrained_1") == [
-        *[f"{layer:02d}" for layer in range(9)],
+        *[f"{layer:02d}" for layer in range(5)],
         "official",
     ]
     assert study.layers("hvg_pca") == ["official"]

@@ -43,7 +43,7 @@ def extended(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Ch
 
 
 def test_only_its_own_scores_and_the_final_tables_would_run(extended: Checkout) -> None:
-    n_layers, n_twins, n_baselines = 8 + 10, 2, 2  # official embeddings among the layers
+    n_layers, n_twins, n_baselines = 6 + 6, 2, 2  # official embeddings among the layers
     scores = {"score_layer": n_layers * n_twins + n_baselines + 2 * 4}  # the last are planted layers
     assert extended.jobs("--configfile", "extended.yaml") == scores | FINAL | {"plot_scores": 3}
 

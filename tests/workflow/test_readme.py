@@ -121,9 +121,13 @@ def test_the_door_of_python() -> None:
 
 
 def test_the_tutorial_from_python(capsys: pytest.CaptureFixture[str]) -> None:
-    exec("\n".join(code(TUTORIALS["python"], "python")), {})
-    promised = re.findall(r"# (\w+)$", "\n".join(code(TUTORIALS["python"], "python")), flags=re.MULTILINE)
+    snippets, names = "\n".join(code(TUTORIALS["python"], "python")), {}
+    exec(snippets, names)
+    promised = re.findall(r"# (\w+)$", snippets, flags=re.MULTILINE)
     assert capsys.readouterr().out.split() == promised == ["use_layer", "prefer_baseline"]
+    (shown,) = code(TUTORIALS["python"], "text")
+    without_numbers = re.compile(r"\d\.\d+")
+    assert without_numbers.sub("", str(names["choice"])).strip() == without_numbers.sub("", shown).strip()
 
 
 def test_the_door_of_the_workflow(checkout: Checkout) -> None:

@@ -43,7 +43,7 @@ def test_adding_a_condition_with_models_of_its_own_runs_its_jobs_and_the_final_t
     conditions = [*STUDY["study"]["conditions"], "pbmc68k"]
     own_models = {"pbmc68k": ["embedded_pbmc", "embedded_pbmc_untrained_1", "hvg_pca"]}
     jobs = plan(study=STUDY["study"] | {"conditions": conditions, "models_of": own_models})
-    own = {"prepare_cells": 1, "pretrain_tahoe_x1": 1, "compute_baseline": 1, "extract_layers": 2}
+    own = {"prepare_cells": 1, "pretrain_scfoundation": 1, "compute_baseline": 1, "extract_layers": 2}
     own |= {"score_layer": 6 + 6 + 1, "describe_geometry": 2, "compare_layers": 2}
     geometry = {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL | {"plot_scores": 3}
@@ -51,7 +51,7 @@ def test_adding_a_condition_with_models_of_its_own_runs_its_jobs_and_the_final_t
 
 def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) -> None:
     jobs = plan(study=models("embedded_scfoundation_gene_permuted"))
-    own = {"extract_layers": 2, "score_layer": 16}
+    own = {"extract_layers": 2, "score_layer": 12}
     geometry = {"describe_geometry": 2, "compare_layers": 2}
     geometry |= {"gather_geometry": 1, "compare_with_baselines": 1}
     assert jobs == own | geometry | FINAL
@@ -60,7 +60,7 @@ def test_adding_a_control_runs_its_jobs_and_the_final_tables_only(plan: Plan) ->
 def test_another_question_about_the_same_cells_extracts_nothing_again(plan: Plan) -> None:
     conditions = [*STUDY["study"]["conditions"], "simulated_cell_types"]
     jobs = plan(study=STUDY["study"] | {"conditions": conditions})
-    assert jobs.pop("score_layer") >= 2 * 8 + 2 * 10
+    assert jobs.pop("score_layer") >= 4 * 6
     assert jobs == FINAL | {"plot_scores": 3}
 
 

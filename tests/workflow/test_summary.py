@@ -81,8 +81,10 @@ def test_a_run_says_what_ran_what_was_skipped_what_was_warned_of_and_where_the_r
 
     # a run that fails says what is left, and that the rest is kept
     next(checkout.folder.glob("results/scores/*/*/*/qc_only/*.npz")).write_bytes(b"broken")
-    run = checkout.snakemake("--configfile", "study.yaml")
+    run = checkout.snakemake("--logger", "rich", "--configfile", "study.yaml")
     assert run.returncode != 0
+    assert "Failed choose_layers" in run.stdout and "not whole bootstrap values" in run.stdout
+    assert len(run.stdout.splitlines()) < 60  # without a terminal no bar, and no lines for jobs
     assert "Not complete. Jobs that ran: none." in run.stdout
     assert re.search(r"Jobs that failed, or wait for one that did: .*1 choose layers", run.stdout)
     assert "The report is" not in run.stdout

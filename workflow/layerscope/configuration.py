@@ -173,6 +173,8 @@ class _Configuration(Settings):
             demand_known(condition, configuration.conditions, where, "condition")
             for model in models:
                 configuration._demand_model(model, f"{where}: {condition}")
+        for condition in configuration.geometry.conditions:
+            demand_known(condition, configuration.conditions, "geometry: conditions", "condition")
         return configuration
 
     def _demand_shared_cells(self) -> None:

@@ -44,12 +44,15 @@ def summaries(study: Study) -> list[str]:
 
 def described_runs(study: Study) -> list[tuple[str, str]]:
     """Pairs of condition and model whose layers have a shape to describe; one seed of a control is enough."""
-    runs = [run for run in study.runs() if study.geometry.run and not study.keeps_sums(*run)]
+    named = study.geometry.conditions or study.study.conditions
+    runs = [run for run in study.runs() if study.geometry.run and run[0] in named]
     return unique(
         [
             (study.cells_of(condition), model)
             for condition, model in runs
-            if study.has_layers(model) and not study.is_repetition(condition, model)
+            if study.has_layers(model)
+            and not study.keeps_sums(condition, model)
+            and not study.is_repetition(condition, model)
         ]
     )
 

@@ -122,7 +122,7 @@ class Study(Configuration):
         """All models of the catalogue whose layers are made from the truth of simulated cells."""
         return [name for name in self.models if self.is_planted(name)]
 
-    def planting_options(self, model: str) -> list[str]:
+    def planting(self, model: str) -> list[str]:
         """How these layers are made: the words of a command line."""
         entry = self.models[model]
         assert isinstance(entry, PlantedModel)

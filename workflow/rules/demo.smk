@@ -49,11 +49,11 @@ rule plant_layers:
         runtime=10,
     params:
         code=code("plant_layers.py"),
-        options=asks(study.planting_options),
+        layers=asks(study.planting),
     message:
         "Planting layers in {wildcards.condition}: {wildcards.model}"
     shell:
-        "python {input.script:q} --model {wildcards.model} --cells {input.cells} {params.options:q}"
+        "python {input.script:q} --model {wildcards.model} --cells {input.cells} {params.layers:q}"
         " --output {output} &> {log}"
 
 

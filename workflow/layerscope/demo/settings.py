@@ -35,7 +35,7 @@ class Simulation(Settings):
 class Differentiation(Simulation):
     """Settings of the draw ``differentiation``."""
 
-    cells: int = Field(default=2000, ge=50, le=1_000_000)
+    cells: int = Field(default=1200, ge=50, le=1_000_000)
     """Cells in all."""
     clonal_share: float = Field(default=0.6, ge=0, le=1)
     """Share of the cells with a barcode."""
@@ -44,7 +44,7 @@ class Differentiation(Simulation):
 class Perturbation(Simulation):
     """Settings of the draw ``perturbation``."""
 
-    cells_per_state: int = Field(default=2500, ge=50, le=1_000_000)
+    cells_per_state: int = Field(default=1800, ge=50, le=1_000_000)
     """Cells of each of the three activation states."""
     perturbations: int = Field(default=24, ge=2, le=120)
     """Knocked-down regulators, two guides each."""
@@ -103,7 +103,7 @@ class Pretraining(Settings):
     """Width of the encoder."""
     heads: int = Field(default=4, ge=1, le=64)
     """Attention heads, which must divide the width."""
-    steps: int = Field(default=600, ge=1, le=1_000_000)
+    steps: int = Field(default=400, ge=1, le=1_000_000)
     """Optimiser steps."""
     batch: int = Field(default=32, ge=2, le=4096)
     """Cells in each step."""
