@@ -91,6 +91,13 @@ def completed(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += "".join(f"\n### {verb}" for verb in verbs)
 
 
+def with_index(app: Sphinx, error: Exception | None) -> None:
+    """Let the site's own address lead to the first page."""
+    link = f'<meta http-equiv="refresh" content="0; url={root_doc}.html">'
+    (Path(app.outdir) / "index.html").write_text(link, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", completed)
+    app.connect("build-finished", with_index)

@@ -100,7 +100,7 @@ def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, 
     svg = (tmp_path / "choice.svg").read_text()
     assert svg.count("scfoundation (strict)") == 1
     assert svg.count("scfoundation (paper)") == 3
-    assert svg.count(">use layer: layer 2<") == 2
+    assert svg.count(">use layer 2<") == 2
 
 
 def test_the_paper_is_drawn_beside_what_was_reproduced_and_counted(tmp_path):

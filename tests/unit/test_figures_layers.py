@@ -6,10 +6,12 @@ from dataclasses import replace
 import example_tables as example
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from layerscope.figures.drawing import arrange
-from layerscope.figures.layer_figure import draw_scores
+from layerscope.figures.layer_figure import draw_scores, scores_figure
 from layerscope.figures.models import read_models
+from layerscope.figures.sheet import WIDTH
 from layerscope.figures.wording import layer_ranges
 from layerscope.tables import write_scores, write_table
 
@@ -115,6 +117,19 @@ def test_a_model_that_is_run_on_one_condition_alone_has_no_panel_of_the_others()
         [("a", "scfoundation"), ("b", "scfoundation")],
         [("b", "tahoe_x1_1b")],
     ]
+
+
+def test_text_is_legible_in_print_and_every_model_stands_in_one_legend(tmp_path):
+    write_scores(tmp_path / "scores.tsv", example.scores(MANY, seeds=1))
+    chosen = {"task": "perturbation", "protocol": "paper", "settings": example.settings(MANY, seeds=1)}
+    figure = scores_figure(tmp_path / "scores.tsv", **chosen)[0]
+    assert figure.get_figwidth() == WIDTH
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 7
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert len(labels) == len(set(labels))
+    assert {chosen["settings"]["models"][name]["title"] for name in MANY} < set(labels)
+    assert not any(axes.get_legend() for axes in figure.axes)
 
 
 @pytest.mark.parametrize("seeds", [0, 1])

@@ -16,9 +16,13 @@ from layerscope.tables import write_scores, write_table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = (390, 688, 1280)
-# A4 between margins of 14 mm is 688 pixels wide; rules of paper hold on the screen for that frame
-MEASURE = """<script>onload = () => parent.postMessage(
-  innerWidth + ':' + document.documentElement.scrollWidth + ';', '*')</script></body>"""
+# A4 between margins of 14 mm is 688 pixels wide: there the rules of paper hold, and nothing may scroll
+MEASURE = """<script>onload = () => {
+  const inside = innerWidth === 688 ? document.querySelectorAll(".table, .picture") : [];
+  const boxes = [document.documentElement, ...inside];
+  parent.postMessage(innerWidth + ":" + Math.max(...boxes.map((box) => box.scrollWidth)) + ";", "*");
+};</script></body>"""
+LONG_NAME = "cells_of_a_donor_with_a_very_long_name_after_stimulation"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,10 @@ def widths(tmp_path_factory: pytest.TempPathFactory) -> dict[int, int]:
     write_scores(folder / "scores.tsv", rows)
     draw_layer_choice(folder / "layers.tsv", [folder / "choice.svg"], settings=example.settings())
     options = {name: folder / f"{name}.tsv" for name in ("scores", "layers", "published")}
+    (folder / "cells" / LONG_NAME).mkdir(parents=True)
+    write_table(folder / "cells" / LONG_NAME / "summary.tsv", example.summary())
     options |= {"tables": [folder / "travel.tsv"], "figures": [folder / "choice.svg"]}
+    options |= {"summaries": [folder / "cells" / LONG_NAME / "summary.tsv"]}
     write_report(folder / "report.html", settings=example.settings(), **options)
     return measured(folder)
 
@@ -42,7 +49,7 @@ def wide_table():
     """A table of many columns with long names and values."""
     rows = example.layers().head(3)
     return rows[["condition", "model"]].assign(
-        **{f"a_column_of_a_long_name_{k}": f"a value as long as a sentence, {k}" for k in range(16)}
+        **{f"a_column_of_a_long_name_{k}": f"averylongvalue{k}" for k in range(16)}
     )
 
 

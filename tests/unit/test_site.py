@@ -40,6 +40,11 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
     assert not [path for path in files if re.search(FETCHED, path.read_text(encoding="utf-8"))]
 
 
+def test_its_address_leads_to_the_first_page(site: Path) -> None:
+    (page,) = re.findall(r"url=(\S+?)\"", (site / "index.html").read_text(encoding="utf-8"))
+    assert "Which layer" in (site / page).read_text(encoding="utf-8")
+
+
 def test_every_function_and_verb_is_explained(site: Path) -> None:
     functions = (site / "docs/reference/python.html").read_text(encoding="utf-8")
     for name in layerscope.DOORS:

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from workflow_study import ROOT, Checkout
+from workflow_study import ROOT, STUDY, Checkout
 
 RULE = re.compile(r"^(?:use )?rule (\w+)(?: as (\w+))?(?: with)?:\n((?:[ \n].*\n?)*)", re.MULTILINE)
 
@@ -59,10 +58,10 @@ def test_the_papers_study_builds_its_jobs(checkout: Checkout) -> None:
 
 
 def test_screens_too_large_to_store_keep_sums(checkout: Checkout) -> None:
-    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    # of planted layers, which no model makes, the cells are stored all the same
-    models = [model for model in study["study"]["models"] if not model.startswith("planted")]
-    study["study"]["models"] = models
+    conditions = ["differentiation", "Rest", "Stim8hr", "Stim48hr"]
+    models = ["embedded_scfoundation", "embedded_tahoe_x1", "hvg_pca"]
+    studied = {"conditions": [f"simulated_{name}" for name in conditions], "models": models}
+    study = STUDY | {"study": STUDY["study"] | studied}
     stored = checkout.jobs("--configfile", checkout.write_config("stored.yaml", study))
     name = checkout.write_config("sums.yaml", study | {"extraction": {"keep": "sums"}})
     jobs = checkout.jobs("--configfile", name)

@@ -104,7 +104,7 @@ def draw_alignment(path: str | Path, outputs: Sequence[str | Path], *, settings:
     others = [name for name in table["other_model"].unique() if name not in table["model"].unique()]
     room: dict[str, float] = {"left": 0.2 + max((width_of(name, MAP_LABEL) for name in others), default=0.3)}
     room |= {"gap": MAP_GAP}
-    header = title_height(titles.values(), MAP_COLUMNS, **room)
+    header = title_height(titles.values(), min(MAP_COLUMNS, len(drawn)), **room)
     of_model = {model.name: [name for name in drawn if name in run[model.name]] for model in models}
     rows = [(model, line) for model in models for line in wrap(of_model[model.name], MAP_COLUMNS)]
     heads = [header + 0.2 * (line[0] == of_model[model.name][0]) for model, line in rows]

@@ -118,5 +118,7 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int, style: Style) -> No
 def _words(row: Mapping[str, Any]) -> str:
     if not row["best_layer"]:
         return textwrap.shorten(f"no score: {row['reason']}", 32, placeholder=" ...")
-    use = wording.layer_ranges([row["use"]]) if row["use"].isdigit() else row["use"]
-    return f"{wording.plain(row['verdict'])}: {use}" if use else wording.plain(row["verdict"])
+    words = wording.plain(row["verdict"])
+    if row["verdict"] == "use_layer":
+        return f"{words} {int(row['use'])}"
+    return f"{words}: {row['use']}" if row["verdict"] == "prefer_baseline" else words

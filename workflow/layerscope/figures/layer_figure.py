@@ -22,6 +22,7 @@ from layerscope.figures.representations import (
     representation_title,
 )
 from layerscope.figures.sheet import (
+    LEFT,
     PANEL_TITLE_SIZE,
     WIDTH,
     Words,
@@ -131,4 +132,4 @@ def _heading(row: int, drawing: Drawing) -> list[str]:
     above = drawing.panels[row - 1][0].models if row else ()
     if not drawing.split or len(drawing.conditions) == 1 or models == above:
         return []
-    return wrapped("; ".join(drawing.models[name].title for name in models), WIDTH, PANEL_TITLE_SIZE)
+    return wrapped("; ".join(drawing.models[name].title for name in models), WIDTH - LEFT, PANEL_TITLE_SIZE)

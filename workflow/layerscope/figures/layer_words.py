@@ -44,8 +44,8 @@ def legend_entries(drawing: Drawing) -> list[Line2D | Patch]:
         model_entry(models[name].title, styles[name]) for name in dict.fromkeys(drawn)
     ]
     if drawn:
-        grey = {"facecolor": GREY, "alpha": INTERVAL_ALPHA, "linewidth": 0}
-        entries.append(Patch(label="shaded, bars: 95% interval", **grey))
+        label = "shaded, bars: 95% interval"
+        entries.append(Patch(facecolor=GREY, alpha=INTERVAL_ALPHA, linewidth=0, label=label))
     for control, n_seeds in control_seeds(models).items():
         seeds = f"range of {n_seeds} seeds" if n_seeds != "1" else "one seed, 95% interval"
         name = next(name for name, model in models.items() if model.control == control)

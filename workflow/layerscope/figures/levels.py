@@ -69,8 +69,8 @@ def draw_levels(
     """
     step = min(0.11, 0.6 / max(len(baselines), 1))
     right = FIRST_BASELINE + step * len(baselines)
-    for style, score in levels_of(rows, list(baselines)):
-        axes.plot([LEFT_END, right], [score, score], **style.line, zorder=1.6)
+    for level, score in levels_of(rows, list(baselines)):
+        axes.plot([LEFT_END, right], [score, score], **level.line, zorder=1.6)
     if ceiling:
         bar: dict[str, Any] = {"color": CEILING.colour, "marker": "_", "markersize": 5, "linewidth": 1.2}
         axes.plot([right, right], ceiling, zorder=1.6, **bar)

@@ -118,7 +118,7 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
 
 def legend_columns(entries: Sequence[Any], width: float) -> int:
     """Most columns of a legend that fit a width in inches, filled column by column as matplotlib does."""
-    lengths = [HANDLE + width_of(entry.get_label(), LEGEND_SIZE) for entry in entries]
+    lengths = [HANDLE + 0.9 * width_of(entry.get_label(), LEGEND_SIZE) for entry in entries]
     for n_rows in range(1, len(lengths)):
         columns = -(-len(lengths) // n_rows)
         parts = np.array_split(np.array(lengths), columns)
