@@ -40,7 +40,7 @@ def read(*names: str) -> dict[str, Any]:
 def config() -> dict[str, Any]:
     """The default study without what only makes it short."""
     study = read("models.yaml", "datasets.yaml", "config.yaml")
-    del study["geometry"], study["perturbation"]
+    del study["geometry"], study["perturbation"], study["label"]
     for name in ("simulated_Rest", "simulated_Stim8hr"):
         del study["study"]["models_of"][name]
     return study
