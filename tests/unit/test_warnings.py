@@ -93,6 +93,8 @@ def test_a_model_without_an_untrained_control_is_warned_of(gathered):
     said = table[table["of"] == "tahoe_x1_1b"]
     assert len(said) == 1 and "no untrained control" in said["warning"].iloc[0]
     assert list(said["step"]) == ["study"]
+    settings["models"]["tahoe_x1_1b"]["family"] = "planted"  # which no training made
+    assert not (gathered({"a/x.log": ""}, settings=settings)["of"] == "tahoe_x1_1b").any()
 
 
 def test_a_condition_without_any_score_is_warned_of():

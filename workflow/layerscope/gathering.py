@@ -43,7 +43,10 @@ def summaries(study: Study) -> list[str]:
 
 
 def described_runs(study: Study) -> list[tuple[str, str]]:
-    """Pairs of condition and model whose layers have a shape to describe; one seed of a control is enough."""
+    """Pairs of condition and model whose layers have a shape to describe; one seed of a control is enough.
+
+    Planted layers have the shape that they were given.
+    """
     named = study.geometry.conditions or study.study.conditions
     runs = [run for run in study.runs() if study.geometry.run and run[0] in named]
     return unique(
@@ -53,6 +56,7 @@ def described_runs(study: Study) -> list[tuple[str, str]]:
             if study.has_layers(model)
             and not study.keeps_sums(condition, model)
             and not study.is_repetition(condition, model)
+            and not study.is_planted(model)
         ]
     )
 

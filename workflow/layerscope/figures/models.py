@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
+from layerscope.models.catalogue import PLANTED
 from layerscope.statistics import evidence
 
 
@@ -24,6 +25,11 @@ class Model(evidence.Model):
     title: str
     family: str
     about: Mapping[str, Any]
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether its layers are made from a simulation's truth, by no model."""
+        return self.family == PLANTED
 
 
 def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:

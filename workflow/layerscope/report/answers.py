@@ -78,6 +78,7 @@ def layer_answers(layers: pd.DataFrame, beside: Beside) -> list[Condition]:
         rows = deciding[deciding["condition"] == condition]
         rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
         given = [_of_layers(row, beside, beside.source.line(int(index))) for index, row in rows.iterrows()]
+        given.sort(key=lambda answer: bool(answer.mark))  # planted layers last
         result.append(of_condition(rows.iloc[0], beside.settings, given))
     return result
 
@@ -122,8 +123,8 @@ def questions_of(row: Mapping[str, Any], use: str, mark: str = "") -> tuple[tupl
 
 def mark_of(models: Mapping[str, Model], name: str) -> str:
     """What a reader must know of a model that was made for the study."""
-    family = models[name].family if name in models else ""
-    return "planted: made from the simulation's truth" if family.startswith("planted") else ""
+    planted = name in models and models[name].is_planted
+    return "planted: made from the simulation's truth" if planted else ""
 
 
 def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:

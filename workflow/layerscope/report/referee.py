@@ -15,7 +15,6 @@ import pandas as pd
 
 from layerscope.figures.layer_choice import read_layers
 from layerscope.figures.models import read_models
-from layerscope.models.catalogue import PLANTED
 from layerscope.report.formats import column_texts, number, percent, signed
 from layerscope.report.objections import OBJECTIONS, Objection, Query
 from layerscope.report.views import StudyTables, views
@@ -120,7 +119,7 @@ def write_referee(
     files |= {"ceilings": str(ceilings or ""), "report": str(Path(scores).parent.parent / "report.html")}
     no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
     # planted layers are of no model, so that they answer no objection
-    models = {name: model for name, model in read_models(settings).items() if model.family != PLANTED}
+    models = {name: model for name, model in read_models(settings).items() if not model.is_planted}
 
     def of_models(table: pd.DataFrame) -> pd.DataFrame:
         return table[table["model"].isin(models)]

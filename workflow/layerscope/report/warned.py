@@ -60,8 +60,9 @@ def study_warnings(scores: pd.DataFrame, settings: Mapping[str, Any]) -> Iterato
     """Model or condition, and what a reader should know of it before trusting a number."""
     models: Mapping[str, Model] = read_models(settings)
     foundation = [model.name for model in models.values() if model.kind == "foundation"]
+    has_control = {model.of for model in models.values() if model.control == "untrained"}
     for name in foundation:
-        if not any(model.of == name and model.control == "untrained" for model in models.values()):
+        if name not in has_control and not models[name].is_planted:
             yield name, "no untrained control: what its training adds is not known"
     for name in condition_order(settings, scores["condition"]):
         rows = scores[(scores["condition"] == name) & scores["model"].isin(foundation)]
