@@ -71,7 +71,7 @@ rule pretrain_scfoundation:
         model=any_of(study.pretrained_models("scfoundation")),
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1  # a second would be idle for half of the time, while scores wait
     resources:
         mem_mb=growing(4000),
         runtime=60,

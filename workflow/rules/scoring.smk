@@ -14,7 +14,7 @@ rule make_reference:
         "logs/benchmarks/make_reference/{condition}/{protocol}.tsv"
     conda:
         "../../envs/singlecell.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(6000),
         runtime=120,
