@@ -38,6 +38,7 @@ FINAL_BEST = {
 }
 BASELINE = {"best_baseline": "pca", "best_baseline_estimate": 0.7}
 BASELINE_AHEAD = BASELINE | {"over_baseline": -0.2, "over_baseline_p": 0.01}
+BASELINE_AHEAD |= {"over_baseline_ci_low": -0.3, "over_baseline_ci_high": -0.1}
 OFFICIAL_AHEAD = {"gain_official": -0.2, "gain_official_ci_low": -0.3, "gain_official_ci_high": -0.1}
 OFFICIAL_AHEAD |= {"gain_official_p": 0.01}
 BOTH = {"task": "integration", "metric": "biology", "guard_metric": "mixing", "better_p_family": 0.3}
@@ -113,7 +114,10 @@ def test_the_verdict_follows_from_the_row(changes: dict[str, Any], word: str, us
             OFFICIAL_AHEAD,
             "Use the owners' embedding (official): it beats the best layer by 0.20 (0.10 to 0.30).",
         ),
-        (BASELINE_AHEAD, "The baseline pca does better than every layer: 0.70 against 0.50 (0.40 to 0.60)."),
+        (
+            BASELINE_AHEAD,
+            "The baseline pca beats the highest layer by 0.20 (0.10 to 0.30): 0.70 against 0.50.",
+        ),
         (BETTER, "Use layer 02: its mixing beats the final layer's by 0.20 (0.10 to 0.30)."),
     ],
 )
@@ -150,9 +154,10 @@ ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
         (ABOVE | {"over_untrained": -0.2}, "training_helped", "no: trained 0.50"),
         (UNTRAINED | {"over_untrained_p": 0.4, "layers_below_untrained": "04"}, "training_helped", "no"),
         (UNTRAINED | {"over_untrained_p": NAN}, "training_helped", "unknown"),
-        ({}, "next", NEXT["untrained"]),
-        (ABOVE, "next", NEXT["baseline"]),
-        (ABOVE | BASELINE, "next", "More perturbations"),
+        ({}, "next", "Score more perturbations"),
+        (FINAL_BEST, "next", NEXT["untrained"]),
+        (ABOVE | FINAL_BEST, "next", NEXT["baseline"]),
+        (ABOVE | BASELINE | FINAL_BEST, "next", "More perturbations"),
         (ABOVE | BASELINE | GAIN, "next", NEXT["use"]),
         (ABOVE | BASELINE | GAIN | {"heldout_gain": -0.1}, "next", NEXT["halves"]),
         (ABOVE | BASELINE_AHEAD, "next", NEXT["prefer_baseline"]),

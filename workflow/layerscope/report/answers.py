@@ -174,7 +174,7 @@ def _cells(row: Mapping[str, Any], use: str, line: str) -> tuple[Cell, ...]:
     reference = row["reference_baseline"]
     baselines = (row["best_baseline"] or ("" if reference else "not run"),)
     return (
-        cell(use, (), "use"),
+        cell(use, (f"sure: {row['sure']}",), "use, sure"),
         score("best", best or reason),
         cell(signed(row[gain], 2), (gain_interval, of_gain), f"{gain}, {gain}_ci_low, {gain}_ci_high"),
         _cheapest(row, line),
@@ -192,7 +192,7 @@ def _cheapest(row: Mapping[str, Any], line: str) -> Cell:
     of_best = row["verdict"] == "use_layer"
     name = "cheapest_as_good_as_best" if of_best else "cheapest_layer"
     share = row["forward_pass_saved_as_good_as_best" if of_best else "forward_pass_saved"]
-    of_layers = row["verdict"] in ("use_layer", "final_will_do", "no_difference_shown")
+    of_layers = row["verdict"] in ("use_layer", "final_will_do")
     if not of_layers or row["guard_metric"] or not row[name] or math.isnan(share):
         return Cell("")
     saves = f"saves {percent(share)}" if share else "no earlier one"

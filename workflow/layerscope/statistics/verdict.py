@@ -54,7 +54,7 @@ SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
         "second metric": "Use the owners' embedding (official): {metric} or {other} higher, neither lower.",
     },
     "prefer_baseline": {
-        "": "The baseline {use} does better than every layer: {baseline} against {score}.",
+        "": "The baseline {use} beats the highest layer by {gain}: {baseline} against {layer}.",
         "second metric": "The baseline {use} does better: {metric} or {other} higher, neither lower.",
     },
     "no_signal": {"": "The highest score, {score}, could be chance: use none of these layers for this."},
@@ -68,6 +68,7 @@ NEXT: Mapping[str, str] = {
     "chance": "Score shuffled labels too, to know what chance gives.",
     "untrained": "Run untrained controls, to see what training adds.",
     "baseline": "Run a baseline such as hvg_pca, to see whether a model is needed.",
+    "undecided": "Score more {units}: that narrows the interval.",
     "precision": "More {units} would narrow the interval.",
     "cheaper": "To save time stop at layer {cheapest}: it is as good within {margin}.",
     "trade_off": "Choose the layer by which of the two scores matters more to you.",
@@ -168,6 +169,7 @@ def _sentence(row: Row, word: Verdict) -> str:
         "metric": metric.replace("_", " "),
         "other": row["guard_metric"].replace("_", " "),
         "score": _interval(row, "best_estimate", "best"),
+        "layer": number(row["best_estimate"]),
         "baseline": number(row["best_baseline_estimate"]),
         "gain": _gain(row, word, use),
     }
@@ -188,11 +190,11 @@ def _case(row: Row, word: Verdict) -> str:
 
 def _gain(row: Row, word: Verdict, use: str) -> str:
     """By how much what is to be used is ahead, with its interval."""
-    if word == "prefer_official":
-        low, high = -row["gain_official_ci_high"], -row["gain_official_ci_low"]
-        return with_interval(-row["gain_official"], low, high)
     if row["guard_metric"]:
         return _interval(row, "better_gain")
+    if word in ("prefer_official", "prefer_baseline"):
+        behind_by = "gain_official" if word == "prefer_official" else "over_baseline"
+        return with_interval(-row[behind_by], -row[f"{behind_by}_ci_high"], -row[f"{behind_by}_ci_low"])
     return _interval(row, "gain" if use == row["best_layer"] else "surest_gain")
 
 
@@ -262,6 +264,7 @@ def _next(row: Row, word: Verdict) -> str:
         "chance": math.isnan(row["best_null_mean"]) and not has_chance_of_zero(row["task"], row["metric"]),
         "trade_off": word == "trade_off",
         "prefer_baseline": word == "prefer_baseline",
+        "undecided": word == "no_difference_shown",
         "untrained": not row["best_untrained"],
         "baseline": not (row["best_baseline"] or row["reference_baseline"]),
         "cheaper": cheaper,
