@@ -2,12 +2,12 @@
 
     python tests/workflow/portability.py [--folder build/portability] [--cores 2] [--only tests|study]
 
-An emulated processor is this one with libraries told to leave its newer instructions alone. Cells are prepared
-and networks pretrained once, since training turns rounding into other weights; all else is made on each.
-Scores must agree to 1e-4, those of labels, which count cells, to two cells (a vote may turn at a tie), those
-of layers whose cells are nearly alike to 5e-4; the bounds of their intervals to as much, or a two-hundredth of
-the interval's width (a twentieth where cells are nearly alike). What is no number in the tables (verdicts,
-layers, statuses) must be the same. The exit status is the number of differences.
+An emulated processor is this one with libraries told to leave its newer instructions alone. Cells are
+prepared and networks pretrained once, since training turns rounding into other weights; all else is made on
+each. Scores must agree to 1e-4, those of labels, which count cells, to two cells (a vote may turn at a
+tie), those of layers whose cells are nearly alike to 5e-4; the bounds of their intervals to as much, or a
+two-hundredth of the interval's width (a twentieth where cells are nearly alike). What is no number in the
+tables (verdicts, layers, statuses) must be the same. The exit status is the number of differences.
 """
 
 from __future__ import annotations
