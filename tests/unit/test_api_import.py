@@ -65,3 +65,8 @@ def test_no_keyword_means_two_things() -> None:
     for task in TASKS.values():
         settings = {name for kind in task.protocols for name in type(task.settings_of(kind, {})).model_fields}
         assert not settings & {*columns, *keywords.OF_CELLS, *task.keywords} - {*task.column_settings}
+
+
+def test_a_notebook_runs_models_without_what_is_set_up_for_scripts() -> None:
+    """The command line tunes the collection of garbage for jobs that start anew; a session keeps its own."""
+    assert "layerscope.command_line" not in imported("import layerscope.extraction.job")

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TextIO, get_type_hints
 
 from cyclopts import App, CycloptsError, Parameter
 
-from layerscope.errors import ConfigError, LayerscopeError
+from layerscope.errors import WARNING, ConfigError, LayerscopeError
 from layerscope.files import final_name
 
 # until a script runs: what imports make stays, and to look for garbage in it again and again takes time
@@ -28,10 +28,6 @@ gc.set_threshold(100_000)
 
 LONGEST_PATH = 1000
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
-# how a line of a log begins that says what a reader of the results should know
-WARNING = "warning: "
-# how a warning ends that stands beside a verdict, too
-KNOWN_COUNTS = "of the counts are of genes that the model knows"
 HDF5_REFUSED = re.compile(r"filename = '([^']*)'.*?errno = (\d+)", re.DOTALL)
 # what a disk or its owner refuses, with the remedy; any other failure of the system is a defect
 REFUSALS = {

@@ -4,6 +4,11 @@ The message of each is one or two lines that name the file, the column or key, w
 expected and the remedy. Scripts print it without a traceback; anything else that is raised is a defect.
 """
 
+# how a line of a log begins that says what a reader of the results should know
+WARNING = "warning: "
+# how a warning ends that stands beside a verdict, too
+KNOWN_COUNTS = "of the counts are of genes that the model knows"
+
 
 class LayerscopeError(Exception):
     """Base of every failure that a user can mend."""

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from layerscope import __version__
-from layerscope.command_line import KNOWN_COUNTS
-from layerscope.errors import ConfigError, ModelError
+from layerscope.errors import KNOWN_COUNTS, ConfigError, ModelError
 from layerscope.extraction.cell_stream import CellStream, organism_of
 from layerscope.extraction.embeddings_file import write_embeddings
 from layerscope.extraction.engine import TOKEN_BUDGET, Engine

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.command_line import KNOWN_COUNTS
+from layerscope.errors import KNOWN_COUNTS
 from layerscope.figures.wording import layer_ranges
 
 ALIKE = 0.99

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.command_line import WARNING
+from layerscope.errors import WARNING
 from layerscope.figures.models import Model, read_models
 from layerscope.figures.wording import condition_order, plain
 from layerscope.tables import read_scores, read_table, write_table
