@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
+from layerscope.cells.canonical import ROOT_CELL, CellsWriter
+from layerscope.files import whole
 
 
 def adata_of(
@@ -35,6 +36,13 @@ def write_h5ad(path: Path, matrix: np.ndarray, *names: Sequence[str], **more: An
     """An h5ad file of the cells that :func:`adata_of` makes."""
     adata_of(matrix, *names, **more).write_h5ad(path)
     return path
+
+
+def write_cells(path: Path, cells: anndata.AnnData, provenance: Mapping[str, Any]) -> None:
+    """Canonical cells, whole or not at all."""
+    with whole(path) as scratch, CellsWriter(scratch, cells.var, provenance) as writer:
+        writer.append(sparse.csr_matrix(cells.X))
+        writer.finish(cells.obs, cells.uns.get(ROOT_CELL))
 
 
 def write_canonical(path: Path, cells: anndata.AnnData, **about: str) -> Path:
