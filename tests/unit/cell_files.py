@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.canonical import ROOT_CELL, CellsWriter
+from layerscope.cells.canonical import ROOT_CELL, CellsWriter, read_cells
+from layerscope.cells.prepare import prepare
 from layerscope.files import whole
 
 
@@ -52,3 +53,11 @@ def write_canonical(path: Path, cells: anndata.AnnData, **about: str) -> Path:
     known = {"condition": "blood", "dataset": "mine", "task": "", "values": "counts"}
     write_cells(path, cells, known | about)
     return path
+
+
+def prepared(inputs: Path | list[Path], folder: Path, **settings: Any) -> anndata.AnnData:
+    """The cells of files, as they are prepared into a folder."""
+    several = inputs if isinstance(inputs, list) else [inputs]
+    outputs = {"output": "cells.h5ad", "summary": "summary.tsv", "obs": "obs.parquet"}
+    prepare(several, settings, "toy", **{name: folder / file for name, file in outputs.items()})
+    return read_cells(folder / "cells.h5ad")
