@@ -38,16 +38,14 @@ def open_zarr(path: Path) -> h5py.File:
         return h5py.File(copy, "r")
 
 
-def _copy(group: Any, target: h5py.Group) -> None:
-    """Copy a group with all that is in it."""
-    import zarr
-
-    _copy_attributes(group, target)
-    for name, member in group.members():
-        if isinstance(member, zarr.Group):
-            _copy(member, target.create_group(name))
+def _copy(store: Any, file: h5py.File) -> None:
+    """Copy all groups and arrays of a store."""
+    _copy_attributes(store, file)
+    for name, member in store.members(max_depth=None):
+        if hasattr(member, "shape"):
+            _copy_array(member, file, name)
         else:
-            _copy_array(member, target, name)
+            _copy_attributes(member, file.require_group(name))
 
 
 def _copy_array(array: Any, target: h5py.Group, name: str) -> None:

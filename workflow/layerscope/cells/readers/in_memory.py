@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.gene_table import gene_table
+from layerscope.cells.guard import SAMPLE
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 NAME = "adata"  # what messages call the cells
-MAX_SAMPLE = 400
 
 
 def read(adata: AnnData, settings: CellSettings) -> SourceCells:
@@ -129,7 +129,7 @@ def _counts_elsewhere(adata: AnnData, used: str, rows: np.ndarray) -> str:
     """Say where counts probably are, by a sample of the cells, like ``where_counts_are`` of a file."""
     from anndata.io import write_elem
 
-    chosen = rows[sample_rows(len(rows), MAX_SAMPLE)]
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
     with _file_in_memory() as file:
         for name in matrix_names(adata):
             blocks = [block for _, block in _rows(adata, name).blocks(chosen)]
