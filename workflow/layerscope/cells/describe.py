@@ -129,10 +129,10 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:
     columns, skipped = [], []
     memberships = [name for name in h5ad.memberships(file) if re.search("clon", name, re.I)]
-    stored = h5ad.stored_columns(file, Path(file.filename).name)
+    of_file = h5ad.stored_columns(file, Path(file.filename).name)
     for name in [*column_names(file["obs"]), *memberships]:
         try:
-            values = read_column(file["obs"], name) if name not in memberships else stored.column(name, "")
+            values = read_column(file["obs"], name) if name not in memberships else of_file.column(name, "")
             columns.append(guess_column(name, values))
         except (OSError, DataError) as error:
             skipped.append(f"{name}: skipped: {error}")

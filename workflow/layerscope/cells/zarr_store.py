@@ -52,15 +52,15 @@ def _copy_array(array: Any, target: h5py.Group, name: str) -> None:
     """Copy an array in blocks of rows; text of any kind becomes HDF5's."""
     is_text = array.dtype.kind in "OUST"
     kind = h5py.string_dtype() if is_text else array.dtype
-    stored = target.create_dataset(name, shape=array.shape, dtype=kind)
-    _copy_attributes(array, stored)
+    dataset = target.create_dataset(name, shape=array.shape, dtype=kind)
+    _copy_attributes(array, dataset)
     if array.shape == ():
-        stored[()] = str(array[()]) if is_text else array[()]
+        dataset[()] = str(array[()]) if is_text else array[()]
         return
     rows = max(VALUES_AT_ONCE // max(int(np.prod(array.shape[1:])), 1), 1)
     for first in range(0, array.shape[0], rows):
         block = array[first : first + rows]
-        stored[first : first + rows] = block.astype(object) if is_text else block
+        dataset[first : first + rows] = block.astype(object) if is_text else block
 
 
 def _copy_attributes(source: Any, target: h5py.Group | h5py.Dataset) -> None:
