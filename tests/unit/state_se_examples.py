@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from layerscope.models import state_se
 from layerscope.models.base import CellBlock, Sentences
-from layerscope.models.state_se_network import StateConfig, StateEncoder, stored_as
+from layerscope.models.state_se_files import stored_as
+from layerscope.models.state_se_network import StateConfig, StateEncoder
 
 SETS = sorted(path.parent for path in (GOLDEN / "state_se").glob("*/golden.npz"))
 RUNS = ("raw", "log", "small", "reversed")

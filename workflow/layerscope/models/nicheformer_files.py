@@ -19,6 +19,7 @@ from layerscope.models.nicheformer_network import NicheformerConfig
 from layerscope.models.vocabulary import demand_ids
 from layerscope.models.weights import (
     DAMAGED,
+    Checkpoint,
     content_of,
     demand_agreement,
     demand_architecture,
@@ -45,13 +46,10 @@ FLAGS = ("learnable_pe", "specie", "assay", "modality")  # all must be true
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[NicheformerConfig]):
     """What a release folder holds."""
 
-    weights: Path
     prefix: str  # of the encoder's tensors
-    config: NicheformerConfig
-    tensors: dict[str, Tensor]
     special: Mapping[str, int]  # tokens that are no genes, where the release names them
     genes: Mapping[str, int]  # tokens, by ascending id
     source: Path  # the file that orders the genes

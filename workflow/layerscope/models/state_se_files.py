@@ -13,6 +13,7 @@ from torch import Tensor
 from layerscope.errors import ModelError
 from layerscope.models.state_se_network import StateConfig
 from layerscope.models.weights import (
+    Checkpoint,
     demand_agreement,
     demand_architecture,
     n_blocks,
@@ -22,23 +23,23 @@ from layerscope.models.weights import (
     read_tensors,
     read_yaml,
     reading,
+    renamed,
+    spelt_alike,
 )
 
 CONFIG, WEIGHTS, PROTEINS = "config.yaml", "model.safetensors", "protein_embeddings.pt"
 ENCODER, SAME_LAYER = "encoder.", "gene_embedding_layer."  # two names of the owners' for one layer
 TABLE, BLOCKS = "proteins.weight", "transformer_encoder.layers."
 IGNORED = ("binary_decoder.", "dataset_encoder.", "pe_embedding.", "_bin_indices_cached")
+stored_as = renamed({"self_attn.in_proj_": "qkv_proj.", "self_attn.out_proj": "out_proj"})
 FLAGS = ("counts", "rda", "dataset_correction")  # all must be true
 PAD_LENGTH, CLS_GENE = 2048, 3  # of the owners' package, where the configuration says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[StateConfig]):
     """What a release folder holds."""
 
-    weights: Path
-    config: StateConfig
-    tensors: dict[str, Tensor]  # the table of proteins among them
     genes: tuple[str, ...]  # by ascending token
     source: Path  # the file that orders the genes
     length: int  # tokens of a sentence, but for that of the data set
@@ -60,7 +61,7 @@ def read_release(folder: Path, checkpoint: str = "") -> Release:
             f"{path}: dataset.pad_length is {length} and cls_token_idx {cls_gene}; expected 2 and 0 or more"
         )
     weights = _weights(folder, checkpoint)
-    tensors = _one_encoder(read_safetensors(weights), weights)
+    tensors = spelt_alike(read_safetensors(weights), _spell, weights)
     genes, tensors[TABLE] = _read_proteins(folder / PROTEINS, width)
     return Release(
         weights=weights,
@@ -83,18 +84,9 @@ def _weights(folder: Path, checkpoint: str) -> Path:
     return path
 
 
-def _one_encoder(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The encoder of tokens under one of its names; files hold either or both."""
-    by_name: dict[str, Tensor] = {}
-    for spelling, tensor in tensors.items():
-        same = spelling.startswith(SAME_LAYER)
-        name = ENCODER + spelling.removeprefix(SAME_LAYER) if same else spelling
-        if name in by_name and not torch.equal(by_name[name], tensor):
-            raise ModelError(
-                f"{path}: {ENCODER}* and {SAME_LAYER}* are one layer, but hold different numbers"
-            )
-        by_name[name] = tensor
-    return by_name
+def _spell(name: str) -> str:
+    """The encoder of tokens has one or both of two names."""
+    return ENCODER + name.removeprefix(SAME_LAYER) if name.startswith(SAME_LAYER) else name
 
 
 def _read_proteins(path: Path, width: int) -> tuple[tuple[str, ...], Tensor]:

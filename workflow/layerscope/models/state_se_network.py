@@ -107,10 +107,3 @@ class StateEncoder(Transformer):
         with torch.no_grad():
             for token in (self.cls_token, self.dataset_token):
                 token.normal_(generator=draw)
-
-
-def stored_as(name: str) -> tuple[str]:
-    """Where the checkpoint holds a parameter of the network."""
-    for ours, theirs in (("in_proj_", "qkv_proj."), ("out_proj", "out_proj")):
-        name = name.replace(f"self_attn.{ours}", theirs)
-    return (name,)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.files import whole
+from layerscope.models.binned import CELL, VOCABULARY, BinnedRelease
 from layerscope.models.tahoe_x1_network import ChemistryConfig, TahoeX1Config, TahoeX1Encoder
 from layerscope.models.vocabulary import demand_ids, genes_of
 from layerscope.models.weights import (
@@ -31,11 +32,11 @@ from layerscope.models.weights import (
 )
 
 SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
-MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
+MODEL_CONFIG, COLLATOR_CONFIG = "model_config.yml", "collator_config.yml"
 PREFIX, BLOCKS = "model.", "transformer_encoder.layers."
 IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
 GENE_NORM, VALUE_NORM = "gene_encoder.enc_norm.weight", "expression_encoder.norm.weight"
-PAD, CELL, DRUG = "<pad>", "<cls>", "<drug>"
+PAD, DRUG = "<pad>", "<drug>"
 NORMS = ("layernorm", "low_precision_layernorm")  # the same in float32
 OTHER_ATTENTION = ("qk_ln", "qk_gn", "alibi", "rope")
 
@@ -50,19 +51,10 @@ TRAINER_STATE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(BinnedRelease[TahoeX1Config]):
     """What a release folder holds."""
 
-    weights: Path
-    config: TahoeX1Config
-    tensors: dict[str, Tensor]
     collator: Mapping[str, Any]  # how sentences were made
-    tokens: Mapping[str, int]  # special ones included
-
-    @property
-    def genes(self) -> list[str]:
-        """The tokens that are genes, by ascending id."""
-        return genes_of(self.tokens)
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
@@ -87,7 +79,10 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
             f"{folder / VOCABULARY}: {len(beyond)} tokens ({beyond[0]}, ...) have ids beyond the "
             f"{config.vocabulary_size} rows of the gene table in {weights.name}"
         )
-    return Release(weights=weights, config=config, tensors=tensors, collator=collator, tokens=tokens)
+    genes = genes_of(tokens)
+    return Release(
+        weights=weights, config=config, tensors=tensors, tokens=tokens, genes=genes, collator=collator
+    )
 
 
 def _vocabulary(path: Path) -> dict[str, int]:

@@ -16,6 +16,7 @@ from layerscope.errors import ModelError
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
 from layerscope.models.weights import (
     DAMAGED,
+    Checkpoint,
     demand_agreement,
     demand_architecture,
     first_file,
@@ -43,12 +44,9 @@ EXPECTED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[TranscriptFormerConfig]):
     """What a release folder holds."""
 
-    weights: Path
-    config: TranscriptFormerConfig
-    tensors: dict[str, Tensor]
     special: tuple[str, ...]  # tokens, by ascending id
     genes: tuple[str, ...]  # tokens, by ascending id, after the special ones
     source: str  # where the genes' names were read

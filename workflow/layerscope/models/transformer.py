@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -230,8 +231,10 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     query, key, value = split.unbind(1)
     if batch.attended is not None:
         key, value = split[:, 1:].index_select(0, batch.key_rows).unbind(1)
-    lengths, keys = (batch.cumulative_lengths, batch.longest), (batch.cumulative_keys, batch.most_keys)
-    context = varlen_attn(query, key, value, lengths[0], keys[0], lengths[1], keys[1])
+    longest, most_keys = (int(np.diff(offsets).max()) for offsets in (batch.offsets, batch.key_offsets))
+    context = varlen_attn(
+        query, key, value, batch.cumulative_lengths, batch.cumulative_keys, longest, most_keys
+    )
     return cast(Tensor, context).flatten(1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,17 @@ def genes_of(tokens: Mapping[str, int]) -> list[str]:
 def special_of(tokens: Mapping[str, int]) -> dict[str, int]:
     """The tokens that are no genes, with their ids."""
     return {token: i for token, i in tokens.items() if token.startswith("<") and token.endswith(">")}
+
+
+def refusals(n_genes: Iterable[int], minimum: int | None = None) -> list[str]:
+    """Per cell, why it is refused by its number of expressed genes; empty where it is not.
+
+    ``minimum`` is the setting ``min_expressed_genes`` of a model that has it; others need one gene.
+    """
+    if minimum is None:
+        return ["" if n else "expresses no gene of the vocabulary" for n in n_genes]
+    few = f"genes of the vocabulary, fewer than min_expressed_genes = {minimum}"
+    return ["" if n >= minimum else f"expresses {n} {few}" for n in n_genes]
 
 
 def demand_ids(tokens: Mapping[str, int], path: Path) -> None:

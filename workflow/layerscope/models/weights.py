@@ -6,8 +6,9 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import yaml
@@ -41,6 +42,15 @@ DAMAGED = (
     TypeError,
     ValueError,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Generic[Config]):
+    """The file of weights of a release, the sizes of its network, and its tensors by name."""
+
+    weights: Path
+    config: Config
+    tensors: dict[str, Tensor]
 
 
 def present(path: Path, what: str) -> Path:
@@ -233,6 +243,28 @@ def as_they_are(name: str) -> Sequence[str]:
     return (name,)
 
 
+def renamed(ours_to_theirs: Mapping[str, str]) -> Callable[[str], Sequence[str]]:
+    """Where a checkpoint holds a parameter whose name here differs in these parts."""
+
+    def stored_as(name: str) -> Sequence[str]:
+        for ours, theirs in ours_to_theirs.items():
+            name = name.replace(ours, theirs)
+        return (name,)
+
+    return stored_as
+
+
+def spelt_alike(tensors: Mapping[str, Tensor], spell: Callable[[str], str], path: Path) -> dict[str, Tensor]:
+    """Give tensors one name each; what a file holds under two names must be the same."""
+    by_name: dict[str, Tensor] = {}
+    for spelling, tensor in tensors.items():
+        name = spell(spelling)
+        if name in by_name and not torch.equal(by_name[name], tensor):
+            raise ModelError(f"{path}: {spelling} and another spelling of {name} hold different numbers")
+        by_name[name] = tensor
+    return by_name
+
+
 class _NothingDrawn(TorchFunctionMode):
     """Weights of the meta device are not drawn: torch would import its compiler for that, in two seconds."""
 
@@ -244,17 +276,22 @@ class _NothingDrawn(TorchFunctionMode):
 
 def load_network(
     network: Callable[[Config], Network],
-    config: Config,
-    tensors: Mapping[str, Tensor],
-    path: Path,
+    checkpoint: Checkpoint[Config],
     ignored: Sequence[str],
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
     stated_in: str = "the configuration",
 ) -> Network:
-    """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
+    """Build a network of a checkpoint's sizes with its tensors: see :func:`load_strictly`."""
     with torch.device("meta"), _NothingDrawn():
-        module = network(config)
-    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as, stated_in=stated_in)
+        module = network(checkpoint.config)
+    load_strictly(
+        module,
+        checkpoint.tensors,
+        ignored=ignored,
+        path=checkpoint.weights,
+        stored_as=stored_as,
+        stated_in=stated_in,
+    )
     return module
 
 
@@ -267,29 +304,11 @@ def load_strictly(
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
     stated_in: str = "the configuration",
 ) -> None:
-    """Put the tensors of a checkpoint into ``module`` as float32.
+    """Put the tensors of a checkpoint into ``module`` as float32; a ModelError names one that does not fit.
 
-    Parameters
-    ----------
-    module
-        Its state dict says what is needed.
-    tensors
-        What the checkpoint holds.
-    ignored
-        Prefixes of what the checkpoint holds besides: heads that make no representation.
-    path
-        The checkpoint, for messages.
-    stored_as
-        Names in the checkpoint of the equal parts, stacked along the first dimension, that make a parameter
-        of the module; by default its own name.
-    stated_in
-        Where the sizes of ``module`` stand, for messages.
-
-    Raises
-    ------
-    ModelError
-        If a tensor is missing, unexpected, of another shape, no floating-point numbers or not finite; by its
-        name in the checkpoint.
+    ``ignored`` are prefixes of what the checkpoint holds besides: heads that make no representation.
+    ``stored_as`` names the equal parts in the checkpoint, stacked along the first dimension, that make a
+    parameter of the module. For messages, ``path`` is the checkpoint and ``stated_in`` where sizes stand.
     """
     needed = module.state_dict()
     tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
