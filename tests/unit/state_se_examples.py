@@ -69,8 +69,7 @@ def write_state_se(folder: Path, n_genes: int = 40, hidden: int = 16, length: in
         heads=2,
         feed_forward=3 * hidden,
     )
-    encoder = StateEncoder(config)
-    encoder.initialise(7)
+    encoder = StateEncoder.fresh(config, 7)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name.replace("encoder.", "gene_embedding_layer.") if name.startswith("encoder.") else name: tensor

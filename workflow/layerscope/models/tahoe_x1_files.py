@@ -191,8 +191,8 @@ def write_release(
         Further tensors to store (a pretraining decoder); their names start with one of :data:`IGNORED`.
     """
     tensors = {
-        PREFIX + key: tensor.detach().cpu().contiguous()
-        for key, tensor in {**encoder.state_dict(), **(heads or {})}.items()
+        PREFIX + name: tensor.detach().cpu().contiguous()
+        for name, tensor in {**encoder.state_dict(), **(heads or {})}.items()
     }
     with whole(folder / SAFETENSORS) as scratch:
         save_file(tensors, scratch)
