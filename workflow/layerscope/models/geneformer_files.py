@@ -103,7 +103,7 @@ def read_network(folder: Path, *, trusted_sha256: str = "") -> Checkpoint[Genefo
 
 def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
     """Sizes and constants of ``config.json``."""
-    demand_architecture(path, {key: (stated.get(key, needed), needed) for key, needed in EXPECTED.items()})
+    demand_architecture(path, stated, EXPECTED)
     with reading(path, "a configuration of Geneformer"):
         config = GeneformerConfig(
             vocabulary_size=int(stated["vocab_size"]),

@@ -170,9 +170,7 @@ def config_of(
     """Sizes and constants of ``config.yaml``; the tables of genes have their own."""
     with reading(path, "a configuration of scConcept"):
         model = stated["model"]
-        demand_architecture(
-            path, {"input_encoding": (model.get("input_encoding", "rank_encoding"), "rank_encoding")}
-        )
+        demand_architecture(path, model, {"input_encoding": "rank_encoding"})
         norm_scheme = model.get("norm_scheme", NORM_SCHEMES[0])
         pretrained = tensors.get(f"{PRETRAINED}{species}.weight", torch.empty(0, 0))
         config = ScConceptConfig(

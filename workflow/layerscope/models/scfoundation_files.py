@@ -101,18 +101,9 @@ def write_release(
     genes: Sequence[str],
     heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write encoders in the layout of the owners' release: ``models.ckpt`` and the gene list.
+    """Write a release: the encoder of each sub-model, and the genes in the order of the position embedding.
 
-    Parameters
-    ----------
-    folder
-        Where to.
-    encoders
-        The encoder of each sub-model.
-    genes
-        The vocabulary, in the order of the position embedding.
-    heads
-        Tensors to store besides (a pretraining decoder); their names start with one of :data:`IGNORED`.
+    The names of ``heads``, tensors to store besides, start with one of :data:`IGNORED`.
     """
     submodels = {
         name: {

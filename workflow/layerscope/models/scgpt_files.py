@@ -128,8 +128,7 @@ def config_of(
 
 def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
-    stated = {name: (arguments.get(name, needed), needed) for name, needed in EXPECTED.items()}
-    demand_architecture(path, stated)
+    demand_architecture(path, arguments, EXPECTED)
     for name, value in arguments.items():
         if any(part in name.lower() for part in OTHER_FORWARD) and value not in OFF:
             raise ModelError(f"{path}: {name} is {value!r}; this architecture is without")

@@ -51,10 +51,9 @@ class StateEmbedding(FoundationModel):
     def tokenise(self, block: CellBlock) -> Sentences:
         """The cell token; genes by falling value and others that fill the sentence; the data set's token.
 
-        Values are shares of the cell's logarithms. Which of equal values come first, and which genes that
-        the cell does not express fill the sentence, belongs to the seed and the cell's id. A cell that
-        expresses all genes of a narrow panel has a shorter sentence (the owners' code fails there). A cell of
-        fewer expressed genes than ``min_expressed_genes`` is refused.
+        Values are shares of the cell's logarithms. The seed and the cell's id decide the order of equal ones,
+        and which unexpressed genes fill the sentence. A cell that expresses all genes of a narrow panel has a
+        shorter one (the owners' code fails there).
         """
         known = np.flatnonzero(block.gene_columns >= 0)
         of_cls = self._gene_of_cls(block, known)

@@ -17,10 +17,9 @@ from layerscope.models.weights import (
     demand_agreement,
     demand_architecture,
     n_blocks,
-    present,
     read_checkpoint,
+    read_proteins,
     read_safetensors,
-    read_tensors,
     read_yaml,
     reading,
     renamed,
@@ -52,7 +51,8 @@ def read_release(folder: Path, checkpoint: str = "") -> Release:
     stated = read_yaml(path)
     with reading(path, "a configuration of State Embedding"):
         model, dataset, profiles = (stated[part] for part in ("model", "dataset", "embeddings"))
-        demand_architecture(path, {f"model.{name}": (model.get(name), True) for name in FLAGS})
+        flags = {f"model.{name}": model.get(name) for name in FLAGS}
+        demand_architecture(path, flags, dict.fromkeys(flags, True))
         width = int(profiles[profiles["current"]]["size"])
         length = int(dataset.get("pad_length", PAD_LENGTH))
         cls_gene = int(dataset.get("cls_token_idx", CLS_GENE))
@@ -91,16 +91,14 @@ def _spell(name: str) -> str:
 
 def _read_proteins(path: Path, width: int) -> tuple[tuple[str, ...], Tensor]:
     """The genes by ascending token, which is their place in the file, and their vectors."""
-    vectors = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
-    if not vectors:
-        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
+    vectors = read_proteins(path)
     for name, vector in vectors.items():
         if vector.shape != (width,) or not vector.is_floating_point():
             raise ModelError(
                 f"{path}: the vector of {name} is {tuple(vector.shape)} of {vector.dtype}; {CONFIG} asks for "
                 f"{width} floating-point numbers"
             )
-    return tuple(map(str, vectors)), torch.stack([vector.float() for vector in vectors.values()])
+    return tuple(vectors), torch.stack([vector.float() for vector in vectors.values()])
 
 
 def config_of(

@@ -38,7 +38,14 @@ IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
 GENE_NORM, VALUE_NORM = "gene_encoder.enc_norm.weight", "expression_encoder.norm.weight"
 PAD, DRUG = "<pad>", "<drug>"
 NORMS = ("layernorm", "low_precision_layernorm")  # the same in float32
-OTHER_ATTENTION = ("qk_ln", "qk_gn", "alibi", "rope")
+EXPECTED = {
+    "norm_scheme": "pre",
+    "use_glu": False,
+    "norm_config.norm_type": NORMS[0],
+    "cell_emb_style": "cls",
+    "expression_encoder.input_emb_style": "continuous",
+    **dict.fromkeys([f"attn_config.{name}" for name in ("qk_ln", "qk_gn", "alibi", "rope")], False),
+}
 
 # what the owners' trainer stores beside the weights: the state of NumPy's generators, and times
 TRAINER_STATE = (
@@ -150,21 +157,17 @@ def _demand_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: 
     with reading(path, "a configuration of Tahoe-X1"):
         attention = model.get("attn_config") or {}
         norm = str(model["norm_config"].get("norm_type", NORMS[0]))
-        constants = {
-            "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
-            "use_glu": (model.get("use_glu", False), False),
-            "norm_config.norm_type": (NORMS[0] if norm.lower() in NORMS else norm, NORMS[0]),
-            "cell_emb_style": (model.get("cell_emb_style", "cls"), "cls"),
-            "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
-            "expression_encoder.input_emb_style": (
-                model["expression_encoder"].get("input_emb_style", "continuous"),
-                "continuous",
-            ),
-            **{f"attn_config.{name}": (attention.get(name) or False, False) for name in OTHER_ATTENTION},
+        encoder = model["expression_encoder"]
+        stated = {
+            **model,
+            "norm_config.norm_type": NORMS[0] if norm.lower() in NORMS else norm,
+            "expression_encoder.input_emb_style": encoder.get("input_emb_style", "continuous"),
+            **{f"attn_config.{name}": value for name, value in attention.items() if value},
+            "attn_config.kv_nheads": attention.get("kv_nheads", config.heads),
         }
     of_drugs = [config.chemistry.activation] if config.chemistry else []
     config.demand_computable(path, config.activation, config.value_activation, *of_drugs)
-    demand_architecture(path, constants)
+    demand_architecture(path, stated, EXPECTED | {"attn_config.kv_nheads": config.heads})
 
 
 def write_release(
@@ -175,20 +178,9 @@ def write_release(
     max_length: int,
     heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write an encoder without chemistry in the layout of the owners' release: its four files.
+    """Write a release of an encoder without chemistry; a cell has at most ``max_length`` tokens.
 
-    Parameters
-    ----------
-    folder
-        Where to.
-    encoder
-        Its gene table has one row for each of :func:`tokens_of` the genes.
-    genes
-        The vocabulary.
-    max_length
-        Tokens per cell at most, the cell token included.
-    heads
-        Further tensors to store (a pretraining decoder); their names start with one of :data:`IGNORED`.
+    The names of ``heads``, tensors to store besides, start with one of :data:`IGNORED`.
     """
     tensors = {
         PREFIX + name: tensor.detach().cpu().contiguous()

@@ -315,22 +315,10 @@ def usual_pooling(
 def reduced(
     hidden: Tensor, batch: TokenBatch, how: str, first: Tensor | int = 0, last: Tensor | None = None
 ) -> Tensor:
-    """Mean, maximum or sum over the tokens ``first`` to ``last`` (exclusive) of each cell.
+    """Mean, max or sum over the tokens ``first`` to ``last`` (exclusive, its end by default) of each cell.
 
-    Parameters
-    ----------
-    hidden
-        ``(n_rows, hidden)``.
-    batch
-        Says which rows are a cell's.
-    how
-        ``"mean"``, ``"max"`` or ``"sum"``.
-    first, last
-        Positions counted from the cell's start, one number or one per cell; to the cell's end by default.
-
-    Returns
-    -------
-    float32, ``(n_cells, hidden)``, NaN for a cell without a token in that range.
+    These count from the cell's start, one number or one per cell. Returns float32, ``(n_cells, hidden)``, NaN
+    for a cell without a token in that range.
     """
     lengths = torch.diff(batch.cumulative_lengths).long()
     start = batch.starts + first

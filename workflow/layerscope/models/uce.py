@@ -176,8 +176,7 @@ def random_sample(
 ) -> tuple[Integers, Integers]:
     """Draw genes of a cell with replacement, and the order of their chromosomes, as the owners' code does.
 
-    ``weights`` (of the owners, float32) are in proportion to each gene's chance; ``chromosomes`` are tokens,
-    one for each gene of the vocabulary.
+    A gene's chance is in proportion to its weight; ``chromosomes`` are tokens, one for each known gene.
     """
     drawn = genes[draw.choice(len(genes), size=size, p=weights / weights.sum(), replace=True)]
     order = np.unique(chromosomes[drawn])

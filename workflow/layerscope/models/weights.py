@@ -85,23 +85,24 @@ def read_text(path: Path, what: str) -> str:
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
-    try:
-        content = json.loads(read_text(path, what))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
-    return content
+    return _mapping(path, what, json.loads)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration in YAML that holds a mapping."""
+    return _mapping(path, "the configuration", yaml.safe_load)
+
+
+def _mapping(path: Path, what: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    text = read_text(path, what)
     try:
-        content = yaml.safe_load(read_text(path, "the configuration"))
-    except yaml.YAMLError as error:
-        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        content = parse(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        language = "YAML" if isinstance(error, yaml.YAMLError) else "JSON"
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: {what} is not valid {language} ({reason})") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
+        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
     return content
 
 
@@ -120,9 +121,9 @@ def read_checkpoint(
 ) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
-    ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
-    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs. It is None
-    where a user has no way to give it; ``instead`` names the file that is read in the place of this one.
+    ``allowed`` are harmless types and functions that it may name besides. Only if ``trusted_sha256`` is the
+    file's own checksum is it read without restriction: code in it runs. None: nothing lets a user give it.
+    ``instead`` names the file that is read in the place of this one.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
@@ -160,6 +161,14 @@ def read_tensors(path: Path, trusted_sha256: str | None = "", instead: str = "")
     raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content_of(tensors)}")
 
 
+def read_proteins(path: Path) -> dict[str, Tensor]:
+    """The vectors of genes' proteins by the genes' names, in the order of the file."""
+    vectors = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
+    if not vectors:
+        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
+    return {str(name): vector for name, vector in vectors.items()}
+
+
 def content_of(checkpoint: Any) -> str:
     """What a checkpoint holds, for messages."""
     if not isinstance(checkpoint, Mapping):
@@ -184,11 +193,11 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise ModelError(f"{path}: not {what}: {error}") from error
 
 
-def demand_architecture(path: Path, constants: Mapping[str, tuple[Any, Any]]) -> None:
+def demand_architecture(path: Path, stated: Mapping[str, Any], needed: Mapping[str, Any]) -> None:
     """Refuse a configuration that states a constant otherwise than the code here needs it."""
-    for name, (stated, needed) in constants.items():
-        if stated != needed:
-            raise ModelError(f"{path}: {name} is {stated!r}; this architecture has {needed!r}")
+    for name, value in needed.items():
+        if stated.get(name, value) != value:
+            raise ModelError(f"{path}: {name} is {stated[name]!r}; this architecture has {value!r}")
 
 
 def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
