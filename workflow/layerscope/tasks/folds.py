@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Ints, Texts
 from layerscope.chance import Chance
 
-Ints = npt.NDArray[np.intp]
-Texts = npt.NDArray[np.object_]
 Missing = Literal["undefined", "not_available"]
 CLONE = "clone"
 SAMPLE, DEAL = 1, 2

@@ -12,11 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from layerscope.arrays import Floats
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError, NotAvailableError
@@ -34,7 +33,7 @@ class Scored:
     """Score rows of a layer and, by metric, the values by which they are resampled (see ``tables``)."""
 
     rows: list[Score] = field(default_factory=list)
-    resamples: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    resamples: dict[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

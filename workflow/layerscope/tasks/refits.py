@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from layerscope.arrays import Floats
 from layerscope.statistics.intervals import LEVEL
 from layerscope.statistics.resampling import bootstrap_counts
 
-Floats = npt.NDArray[np.float64]
 Measure = Callable[[npt.ArrayLike], Floats]
 """Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 UPPER_QUANTILE = (1 + LEVEL) / 2

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Ints
 from layerscope.chance import Chance, generator
 from layerscope.tasks.folds import (
     NoScoreError,
@@ -26,8 +27,6 @@ from layerscope.tasks.folds import (
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.levels import dealt_within
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.intp]
 BALANCE = 3
 """Stream of the cells' random numbers: which of a batch and type enter the mixing."""
 KINDS_BY_COLUMN = {"donor": "donor", "time": "stimulus", "perturbation": "stimulus"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.tables import Score, Subject
 from layerscope.tasks.folds import NoScoreError
@@ -29,10 +30,6 @@ from layerscope.tasks.integration.scib import (
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.label.measures import macro_f1
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
 
 BIOLOGY, MIXING = "biology", "mixing"
 KNN, RANDOM_FOLDS, BATCH_PROBE = "biology_knn", "biology_random_folds", "batch_probe_accuracy"
@@ -72,9 +69,7 @@ class Measured:
     remark: str = ""
 
 
-def score_layer(
-    matrix: npt.NDArray[np.floating], design: Design, settings: IntegrationSettings, subject: Subject
-) -> Scored:
+def score_layer(matrix: Floating, design: Design, settings: IntegrationSettings, subject: Subject) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of): :data:`METRICS`.
 
     Raises NoScoreError as :func:`layer_of` does.
@@ -92,9 +87,7 @@ def score_layer(
     return scored
 
 
-def layer_of(
-    matrix: npt.NDArray[np.floating], design: Design, settings: IntegrationSettings, seed: int
-) -> Layer:
+def layer_of(matrix: Floating, design: Design, settings: IntegrationSettings, seed: int) -> Layer:
     """The cells of a design that a layer has; rows of the matrix that are not finite are refused cells.
 
     Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.chance import Chance, generator
 from layerscope.errors import ConfigError
 from layerscope.tasks.folds import (
@@ -41,7 +41,6 @@ from layerscope.tasks.label.selection import (
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.levels import Dealt, Level, deal, dealt_within
 
-Ints = npt.NDArray[np.intp]
 CELL_TYPE = "cell_type"
 DONORS_PER_LABEL = 5
 """Donors of each label that there must be for an interval, where labels were given to donors."""
@@ -91,11 +90,11 @@ class Design:
         """How many labels there are."""
         return len(self.names)
 
-    def p_value(self, estimate: float, null: npt.NDArray[np.float64]) -> float:
+    def p_value(self, estimate: float, null: Floats) -> float:
         """Share of the shuffles that score at least as high; NaN without any."""
         return Dealt(self.shuffled, self.exact).p_value(estimate, null)
 
-    def among(self, chosen: npt.NDArray[np.bool_]) -> Design:
+    def among(self, chosen: Bools) -> Design:
         """The design of some of its cells."""
         return replace(
             self,

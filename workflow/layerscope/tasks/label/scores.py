@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floating, Floats, Ints
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
@@ -19,8 +20,6 @@ from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.units import unit_measures
 from layerscope.tasks.refits import Measure, resampled, unit_counts
 
-Floats = npt.NDArray[np.float64]
-
 PROBE_MACRO_F1, PROBE_ACCURACY = "probe_macro_f1", "probe_accuracy"
 KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
 SILHOUETTE, AUC = "silhouette", "auc"
@@ -32,7 +31,7 @@ ALL_RIGHT = (1 - LEVEL) / 2
 
 
 def score_layer(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     design: Design,
     settings: LabelSettings,
     subject: Subject,
@@ -83,7 +82,7 @@ def score_layer(
     return scored
 
 
-def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats, Design, list[str]]:
+def _embedded(matrix: Floating, design: Design) -> tuple[Floats, Design, list[str]]:
     """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
@@ -143,7 +142,7 @@ def _cell_measures(
     return measures, failed
 
 
-def _auc(labels: npt.NDArray[np.intp], scores: Floats, design: Design) -> Measure:
+def _auc(labels: Ints, scores: Floats, design: Design) -> Measure:
     """AUC within donors, of scores for two labels."""
     # a label that no training cell had has no score: then all cells are alike
     odds = np.nan_to_num(scores[:, design.positive] - scores[:, 1 - design.positive], posinf=0, neginf=0)

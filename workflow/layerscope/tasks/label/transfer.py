@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
@@ -24,8 +25,6 @@ from layerscope.tasks.label.probe import probe_predictions, transferred_predicti
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.refits import Measure, resampled, unit_counts
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 TRANSFER, OWN_UNITS = "transfer_macro_f1", "transfer_macro_f1_own_units"
 FROM, TO, DROP = "from_macro_f1", "to_macro_f1", "transfer_drop"
 TRANSFER_METRICS = (TRANSFER, OWN_UNITS, FROM, TO, DROP)
@@ -42,9 +41,7 @@ class Side:
     shuffled: Ints
 
 
-def score_transfer(
-    matrix: npt.NDArray[np.floating], obs: pd.DataFrame, settings: LabelSettings, subject: Subject
-) -> Scored:
+def score_transfer(matrix: Floating, obs: pd.DataFrame, settings: LabelSettings, subject: Subject) -> Scored:
     """Score a layer by what a probe of one side knows of the other: rows of :data:`TRANSFER_METRICS`.
 
     Only labels that both sides have are scored. Units of the tested side are resampled; fits stay.
@@ -101,9 +98,7 @@ def score_transfer(
     return scored
 
 
-def _sides(
-    matrix: npt.NDArray[np.floating], obs: pd.DataFrame, settings: LabelSettings, seed: int
-) -> tuple[Side, Side, str]:
+def _sides(matrix: Floating, obs: pd.DataFrame, settings: LabelSettings, seed: int) -> tuple[Side, Side, str]:
     """Both sides with the labels that they share, and which labels they do not."""
     assert settings.transfer is not None
     column = settings.transfer["column"]
@@ -141,7 +136,7 @@ def _sides(
     return sides[0], sides[1], "; ".join(remarks)
 
 
-def _large(obs: pd.DataFrame, rows: npt.NDArray[np.bool_], settings: LabelSettings) -> set[str]:
+def _large(obs: pd.DataFrame, rows: Bools, settings: LabelSettings) -> set[str]:
     sizes = pd.Series(text(obs, settings.column)[rows]).value_counts()
     return {str(label) for label, size in sizes.items() if label != "" and size >= settings.cells_per_type}
 

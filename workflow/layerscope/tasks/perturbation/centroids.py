@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.arrays import Floating, Floats
 from layerscope.tasks.screens.sums import VALUES_AT_ONCE, add_by_group, unit_rows
 
-Array = NDArray[np.float64]
 # spread of centroids, relative to their length, that rounding in float32 explains
 ROUNDING_ERROR = 1e-6
 
@@ -19,9 +19,9 @@ class GroupSums:
     """Number and sum of the cells of each group."""
 
     counts: NDArray[np.int64]  # (n_groups,)
-    sums: Array  # (n_groups, n_dimensions)
+    sums: Floats  # (n_groups, n_dimensions)
 
-    def means(self) -> Array:
+    def means(self) -> Floats:
         """Mean cell of each group; NaN for a group without cells."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.sums / self.counts[:, None])
@@ -35,7 +35,7 @@ class AllCells:
     unit_norm: GroupSums  # of the cells' vectors scaled to unit length
 
 
-def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> AllCells:
+def sum_groups(matrix: Floating, group: NDArray[np.int64], n_groups: int) -> AllCells:
     """Sum cells by group: of each cell one of ``n_groups``, or -1 for none."""
     counts = np.bincount(group[group >= 0], minlength=n_groups)
     plain, unit = np.zeros((2, n_groups, matrix.shape[1]))
@@ -48,7 +48,7 @@ def sum_groups(matrix: NDArray[np.floating], group: NDArray[np.int64], n_groups:
     return AllCells(as_they_are=GroupSums(counts, plain), unit_norm=GroupSums(counts, unit))
 
 
-def why_undefined(centroids: Array) -> str:
+def why_undefined(centroids: Floats) -> str:
     """Why cosines between these (finite) centroids mean nothing; empty if they do."""
     length = np.linalg.norm(centroids, axis=1)
     if (length == 0).any():

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
@@ -27,7 +27,6 @@ from layerscope.tasks.perturbation.pairs import (
 from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings
 from layerscope.tasks.perturbation.similarity import Similarity, cosine_matrix, products
 
-Array = NDArray[np.float64]
 MIN_PERTURBATIONS = 4
 MODULE = "true_module"
 MODULES_JOINED_BY = "+"
@@ -44,7 +43,7 @@ def scores_of_all_cells(
     reference: Similarity,
     subject: Subject,
     settings: PaperSettings | ReleasedSettings,
-) -> tuple[list[Score], dict[str, Array]]:
+) -> tuple[list[Score], dict[str, Floats]]:
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
     The score is Spearman's correlation of the cosines of centroids with the reference, over pairs. Beside it
@@ -83,7 +82,7 @@ def scores_of_all_cells(
 
 
 def _statistics(
-    cells: AllCells, obs: pd.DataFrame, target: NDArray[np.floating], draws: Draws
+    cells: AllCells, obs: pd.DataFrame, target: Floating, draws: Draws
 ) -> tuple[dict[str, Statistic], dict[str, str]]:
     """By metric: statistics of the pairs, and why there is none."""
     means, present, pairs = cells.as_they_are.means(), cells.as_they_are.counts > 0, Pairs(len(draws.used))
@@ -118,8 +117,8 @@ def _statistics(
 
 
 def _scores_of_many(
-    centroids: Array, reference: NDArray[np.floating], draws: Draws, row: Callable[..., Score]
-) -> tuple[list[Score], dict[str, Array]]:
+    centroids: Floats, reference: Floating, draws: Draws, row: Callable[..., Score]
+) -> tuple[list[Score], dict[str, Floats]]:
     """The score of thousands of perturbations, its interval by the infinitesimal jackknife."""
     reason = why_undefined(centroids)
     if reason:
@@ -136,7 +135,7 @@ def _scores_of_many(
     return rows, resamples | {METRIC + CHOSEN_ON: chosen_on, METRIC + SCORED_ON: scored_on}
 
 
-def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArray[np.bool_]:
+def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> Bools:
     """Whether both perturbations of each pair act in a common module, of those that ``true_module`` joins."""
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]

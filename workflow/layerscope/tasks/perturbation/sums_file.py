@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerscope.arrays import Floating, Integers
 from layerscope.errors import DataError
 from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
 from layerscope.tasks.screens.design import Design
@@ -39,7 +40,7 @@ class SumsWriter:
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
         self._names = sorted(perturbation_sizes(obs))
         everyone = group_cells(obs, self._names)[None, :]
-        groups: dict[str, NDArray[np.integer]] = {EVERYONE: everyone, EVERYONE_UNIT_NORM: everyone}
+        groups: dict[str, Integers] = {EVERYONE: everyone, EVERYONE_UNIT_NORM: everyone}
         n_groups = dict.fromkeys(groups, len(self._names) + 1)
         self.design_digest = ""
         if design is not None:
@@ -54,7 +55,7 @@ class SumsWriter:
             for layer, width in widths.items()
         }
 
-    def add(self, layer: str, cells: slice, matrix: NDArray[np.floating]) -> None:
+    def add(self, layer: str, cells: slice, matrix: Floating) -> None:
         """Add cells of a layer: which, and their vectors (NaN where the model refused a cell)."""
         rows = np.asarray(matrix, dtype=np.float64)
         unit = unit_rows(rows)

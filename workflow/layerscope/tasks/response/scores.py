@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layerscope.arrays import Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
@@ -31,7 +31,6 @@ from layerscope.tasks.response.settings import ResponseSettings
 from layerscope.tasks.response.targets import Folds, folds_of
 from layerscope.tasks.screens.sums import LayerSums
 
-Array = NDArray[np.float64]
 Row = Callable[..., Score]
 METRIC, CENTROIDS = "decoding_r2", "centroid_accuracy"
 SHARE, VARIANCE = "share_of_ceiling", "variance_ratio"
@@ -60,7 +59,7 @@ class Screen:
         return folds_of(self.reference.targets, self.settings.folds)
 
     def scores(
-        self, kernels: Array, effects: NDArray[np.floating], labelling: int = 0, jackknife: bool = False
+        self, kernels: Floats, effects: Floating, labelling: int = 0, jackknife: bool = False
     ) -> dict[str, Ratio]:
         """Scores by metric, which can be resampled after a ``jackknife``.
 
@@ -77,7 +76,7 @@ class Screen:
         if jackknife:
             changes = changes_without(kernels, truth, folds, penalty)
 
-        def summed(values: Array) -> Array:
+        def summed(values: Floats) -> Floats:
             return np.bincount(folds.unit, values, len(folds.units)).astype(np.float64)
 
         effect, size = summed(errors.effect), summed(np.ones(len(folds.unit)))
@@ -106,14 +105,14 @@ class Screen:
         return scores | {SAME_CELLS: self.scores(kernels, effects, labelling)[METRIC]}
 
 
-def by_half(effects: NDArray[np.floating]) -> Array:
+def by_half(effects: Floating) -> Floats:
     """Splits x 2 x perturbations x columns as halves x perturbations x columns."""
     return np.asarray(effects.reshape(-1, *effects.shape[2:]), dtype=np.float64)
 
 
 def score_layer(
     layer: LayerSums,
-    vectors: NDArray[np.floating],
+    vectors: Floating,
     screen: Screen,
     ceiling: dict[str, Ratio],
     subject: Subject,
@@ -171,7 +170,7 @@ def why_not(layer: LayerSums, n_buckets: int) -> str:
     return ""
 
 
-def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
+def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Floats) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
     of_ceiling = ceiling.resampled(draws)
     low, high = percentile_interval(of_ceiling)
@@ -182,7 +181,7 @@ def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
     return row(SHARE, estimate=score.value / ceiling.value, ci_low=low, ci_high=high, ceiling=1.0)
 
 
-def _cell_level(row: Row, vectors: NDArray[np.floating], reference: Reference, folds: Folds) -> Score:
+def _cell_level(row: Row, vectors: Floating, reference: Reference, folds: Folds) -> Score:
     """The number that others report, and the same with the cells' labels shuffled within lanes."""
     cells = reference.cells
     finite = np.isfinite(vectors).all(axis=1)

@@ -7,25 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.folds import Ints, NoScoreError
+from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.refits import Measure, resampled, unit_counts
 from layerscope.tasks.time.design import TimeDesign, Times
 from layerscope.tasks.time.regression import Moments, predicted_times, principal_axes
 from layerscope.tasks.time.settings import TimeSettings
 
-Floats = npt.NDArray[np.float64]
 TAU, LEFT_OUT = "tau", "left_out_time"
 METRICS = (TAU, LEFT_OUT)
 LOWEST = {TAU: -1.0, LEFT_OUT: 0.0}
 
 
-def score_layer(
-    matrix: npt.NDArray[np.floating], design: TimeDesign, settings: TimeSettings, subject: Subject
-) -> Scored:
+def score_layer(matrix: Floating, design: TimeDesign, settings: TimeSettings, subject: Subject) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of).
 
     Rows of :data:`METRICS`. Raises NoScoreError if the layer is constant, or the model refused all cells of a
@@ -166,9 +164,9 @@ def _signs(values: Floats) -> Floats:
     return np.nan_to_num(np.sign(values[:, None] - values))
 
 
-def _compared(design: TimeDesign) -> npt.NDArray[np.bool_]:
+def _compared(design: TimeDesign) -> Bools:
     """Pairs of groups that are compared: of one unit where it has several times, else of different ones."""
-    same: npt.NDArray[np.bool_] = design.unit[:, None] == design.unit
+    same: Bools = design.unit[:, None] == design.unit
     return same if design.within_units else ~same
 
 
@@ -189,7 +187,7 @@ def _all(design: TimeDesign) -> Floats:
     return np.ones(len(design.units))
 
 
-def _embedded(matrix: npt.NDArray[np.floating], design: TimeDesign) -> tuple[Floats, TimeDesign, str]:
+def _embedded(matrix: Floating, design: TimeDesign) -> tuple[Floats, TimeDesign, str]:
     """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
     vectors = np.asarray(matrix[design.cells], dtype=np.float64)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Floating, Ints
 from layerscope.tasks.trajectory.neighbours import Metric, Neighbours, layer_neighbours
 
-Cells = npt.NDArray[np.intp]
+Cells = Ints
 MIN_CELLS = 20  # fewer cells than this give no score
 ALIKE = 1e-3  # neighbours closer than this share of their length are near the rounding of single precision
 
@@ -40,14 +40,14 @@ class LayerSearch:
 
 
 def search_layer(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     neighbours: int,
     metric: Metric,
     parts: Sequence[Cells] = (),
     neighbours_in_parts: int | None = None,
 ) -> LayerSearch:
     """Search all embedded cells of a layer, which must vary enough for a graph, and parts of its cells."""
-    finite = np.isfinite(matrix).all(axis=1)
+    finite = np.asarray(np.isfinite(matrix).all(axis=1))
     embedded = np.flatnonzero(finite)
     if lack := _lack_of_variety(matrix, embedded, neighbours):
         raise lack
@@ -68,9 +68,7 @@ def search_layer(
     )
 
 
-def _remarks(
-    n_refused: int, values: npt.NDArray[np.floating], neighbours: Neighbours, metric: Metric
-) -> list[str]:
+def _remarks(n_refused: int, values: Floating, neighbours: Neighbours, metric: Metric) -> list[str]:
     remarks = [f"{n_refused} refused cells left out"] if n_refused else []
     farthest = neighbours.distances[:, -1].astype(np.float64)
     apart = np.sqrt(2 * farthest) if metric == "cosine" else farthest / np.linalg.norm(values, axis=1).mean()
@@ -79,9 +77,7 @@ def _remarks(
     return remarks
 
 
-def _lack_of_variety(
-    matrix: npt.NDArray[np.floating], cells: Cells, neighbours: int
-) -> UndefinedPseudotimeError | None:
+def _lack_of_variety(matrix: Floating, cells: Cells, neighbours: int) -> UndefinedPseudotimeError | None:
     needed = max(MIN_CELLS, neighbours + 1)
     if len(cells) < needed:
         return UndefinedPseudotimeError(

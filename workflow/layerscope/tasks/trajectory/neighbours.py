@@ -16,11 +16,11 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floating, Floats, Integers
 from layerscope.errors import DataError
 
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
-Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.int64]
 EXTRA_CANDIDATES = 4
 ROUNDING_ERROR = 80
@@ -62,7 +62,7 @@ class LayerNeighbours:
 
 
 def layer_neighbours(
-    matrix: npt.ArrayLike, k: int, metric: Metric, parts: Sequence[npt.NDArray[np.integer]], k_of_parts: int
+    matrix: npt.ArrayLike, k: int, metric: Metric, parts: Sequence[Integers], k_of_parts: int
 ) -> LayerNeighbours:
     """Search a layer, its variation, and parts of its cells.
 
@@ -79,7 +79,7 @@ def layer_neighbours(
     )
 
 
-def _checked(matrix: npt.ArrayLike, k: int) -> Floats:
+def _checked(matrix: npt.ArrayLike, k: int) -> Floating:
     values = np.asarray(matrix)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
@@ -99,17 +99,17 @@ class _Points:
 
     at: npt.NDArray[np.float32]
     """Shape ``(n_cells, n_columns)``; a column more where a cell has no direction."""
-    norms: npt.NDArray[np.float64]  # squared norms of the points
-    undirected: npt.NDArray[np.bool_]
+    norms: Floats  # squared norms of the points
+    undirected: Bools
     """Cells at distance 1 from all others by definition: those whose direction is rounding."""
-    blur: npt.NDArray[np.float64]  # how far rounding of the layer's values may have moved the points
+    blur: Floats  # how far rounding of the layer's values may have moved the points
 
     @classmethod
-    def of(cls, values: Floats, unit: bool, shift: Floats | float = 0.0) -> Self:
+    def of(cls, values: Floating, unit: bool, shift: Floating | float = 0.0) -> Self:
         """Make the points of cells, from whose vectors ``shift`` is subtracted first."""
         blocks = list(_blocks(len(values), values.shape[1], CACHED_VALUES))
 
-        def vectors(rows: slice) -> npt.NDArray[np.float64]:
+        def vectors(rows: slice) -> Floats:
             return values[rows].astype(np.float64) - shift
 
         lengths = np.concatenate([np.linalg.norm(vectors(rows), axis=1) for rows in blocks])
@@ -125,11 +125,11 @@ class _Points:
         norms = np.einsum("ij,ij->i", at, at, dtype=np.float64)
         return cls(at, norms, undirected, blur / scale[:, 0])
 
-    def among(self, cells: npt.NDArray[np.integer]) -> _Points:
+    def among(self, cells: Integers) -> _Points:
         """Some of the points."""
         return _Points(self.at[cells], self.norms[cells], self.undirected[cells], self.blur[cells])
 
-    def squared(self, rows: Indices, columns: Indices, precision: type[np.floating] = np.float32) -> Floats:
+    def squared(self, rows: Indices, columns: Indices, precision: type[np.floating] = np.float32) -> Floating:
         """Squared distances between points, from products."""
         here, there = (-2 * self.at[rows]).astype(precision), self.at[columns].astype(precision)
         squared = here @ there.T
@@ -137,7 +137,7 @@ class _Points:
         squared += self.norms[columns].astype(precision)
         return squared
 
-    def distances(self, rows: Indices, candidates: Indices) -> Floats:
+    def distances(self, rows: Indices, candidates: Indices) -> Floating:
         """Distances of some points from candidates of each, from differences; of the point itself -1."""
         squared = np.empty(candidates.shape)
         for block in _blocks(len(rows), candidates.shape[1] * self.at.shape[1], CACHED_VALUES):
@@ -148,7 +148,9 @@ class _Points:
         squared[self.undirected[candidates] != self.undirected[rows, None]] = 2
         return np.where(candidates == rows[:, None], -1, np.sqrt(squared))
 
-    def ranked(self, rows: Indices, candidates: Indices, distances: Floats, k: int) -> tuple[Indices, Floats]:
+    def ranked(
+        self, rows: Indices, candidates: Indices, distances: Floating, k: int
+    ) -> tuple[Indices, Floating]:
         """The ``k`` nearest candidates of each point and their distances; the point itself first, at 0.
 
         Candidates that are no farther than rounding from the nearest of a group are as near as that one.
@@ -174,7 +176,7 @@ def _search(points: _Points, k: int, metric: Metric) -> Neighbours:
     return Neighbours(indices, (distances**2 / 2 if metric == "cosine" else distances).astype(np.float32))
 
 
-def _of_some(points: _Points, rows: Indices, k: int) -> tuple[Indices, Floats]:
+def _of_some(points: _Points, rows: Indices, k: int) -> tuple[Indices, Floating]:
     """Neighbours of some points among the candidates, among all where rounding could have hidden one."""
     everyone, own = np.arange(len(points.at)), np.arange(len(rows))
     n_candidates = min(k + EXTRA_CANDIDATES, len(everyone))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Floats
 from layerscope.tables import Subject
 from layerscope.tasks.jobs import Scored
 from layerscope.tasks.trajectory.layer_search import LayerSearch, Part, UndefinedPseudotimeError, search_layer
@@ -22,7 +22,6 @@ from layerscope.tasks.trajectory.scores import (
     SPEARMAN,
     TOLERANCE_ON_PARTS,
     Comparison,
-    Floats,
     add_score,
     correlation,
     on_parts,
@@ -36,7 +35,7 @@ from layerscope.tasks.trajectory.variants import varied_rows
 
 
 def score_paper(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     subject: Subject,
     settings: TrajectorySettings,

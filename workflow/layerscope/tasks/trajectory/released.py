@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Ints
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, spearman
@@ -92,7 +93,7 @@ def neighbourhoods(matrix: npt.ArrayLike, settings: ReleasedSettings) -> npt.NDA
 
 
 def score_released(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     subject: Subject,
     settings: ReleasedSettings,
@@ -150,8 +151,8 @@ def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
 def _add_pair_distances(
     scored: Scored,
     comparison: Comparison,
-    matrix: npt.NDArray[np.floating],
-    cells: npt.NDArray[np.intp],
+    matrix: Floating,
+    cells: Ints,
     n_pairs: int,
 ) -> None:
     """Add the correlation over random pairs; a resample of cells draws a pair as both its cells are."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse.linalg import ArpackNoConvergence
 
+from layerscope.arrays import Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
@@ -27,7 +28,6 @@ from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, 
 from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 
-Floats = npt.NDArray[np.float64]
 Missing = Literal["undefined", "not_available"]  # statuses of rows without a number
 
 SPEARMAN = "spearman"
@@ -116,7 +116,7 @@ def correlation(pseudotime: npt.ArrayLike, target: npt.ArrayLike) -> float:
     return float(correlations(np.asarray(pseudotime)[None], target)[0])
 
 
-def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -> Floats:
+def correlations(pseudotimes: Floating, target: npt.ArrayLike) -> Floats:
     """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
     goal = np.asarray(target)
     n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Floats
 from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
 from layerscope.tables import Subject
@@ -37,7 +38,6 @@ from layerscope.tasks.trajectory.scores import (
     SPEARMAN,
     TOLERANCE_ON_PARTS,
     Comparison,
-    Floats,
     Missing,
     add_score,
     correlations,
@@ -149,7 +149,7 @@ def pseudotimes_of(
 
 
 def score_strict(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     obs: pd.DataFrame,
     subject: Subject,
