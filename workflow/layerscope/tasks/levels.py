@@ -102,7 +102,7 @@ class Dealt:
     labels: Ints
     exact: bool
 
-    def p_value(self, estimate: float, null: Floats) -> float:
+    def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the dealings that score at least as high, within rounding; NaN without any."""
         if not len(null):
             return float("nan")

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.tables import Score, Subject
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import Design
 from layerscope.tasks.integration.jackknife import Parts
 from layerscope.tasks.integration.mixing import cells_by_type, mixing
@@ -28,8 +27,8 @@ from layerscope.tasks.integration.scib import (
     type_metrics,
 )
 from layerscope.tasks.integration.settings import IntegrationSettings
-from layerscope.tasks.jobs import Scored
 from layerscope.tasks.label.measures import macro_f1
+from layerscope.tasks.scored import NoScoreError, Scored, embedded, share_as_high
 
 BIOLOGY, MIXING = "biology", "mixing"
 KNN, RANDOM_FOLDS, BATCH_PROBE = "biology_knn", "biology_random_folds", "batch_probe_accuracy"
@@ -92,9 +91,7 @@ def layer_of(matrix: Floating, design: Design, settings: IntegrationSettings, se
 
     Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.
     """
-    vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.asarray(np.isfinite(vectors).all(axis=1))
-    refused = "" if finite.all() else f"{int((~finite).sum())} refused cells left out"
+    vectors, finite, refused = embedded(matrix, design.cells)
     parts = Parts.of(design.units, seed, settings.parts)  # before cells are left out: the same for all models
     vectors, design = vectors[finite], design.among(finite)
     if len(np.unique(design.types[design.tested])) < 2:
@@ -205,8 +202,6 @@ def _row(measured: Measured, metric: str, values: Floats, layer: Layer, subject:
         ci_high=high,
         ceiling=COMPLETE if metric == MIXING else np.nan,
         null_mean=float(null.mean()) if len(null) else np.nan,
-        p_value=float((1 + (null >= measured.estimate).sum()) / (1 + len(null)))
-        if metric in TESTED
-        else np.nan,
+        p_value=share_as_high(null, measured.estimate) if metric in TESTED else np.nan,
         reason="; ".join(filter(None, remarks)),
     )

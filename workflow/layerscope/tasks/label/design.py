@@ -17,7 +17,6 @@ from layerscope.chance import Chance, generator
 from layerscope.errors import ConfigError
 from layerscope.tasks.folds import (
     CLONE,
-    NoScoreError,
     grouped_folds,
     kin,
     n_labels,
@@ -40,6 +39,7 @@ from layerscope.tasks.label.selection import (
 )
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.levels import Dealt, Level, deal, dealt_within
+from layerscope.tasks.scored import NoScoreError
 
 CELL_TYPE = "cell_type"
 DONORS_PER_LABEL = 5
@@ -90,9 +90,9 @@ class Design:
         """How many labels there are."""
         return len(self.names)
 
-    def p_value(self, estimate: float, null: Floats) -> float:
+    def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the shuffles that score at least as high; NaN without any."""
-        return Dealt(self.shuffled, self.exact).p_value(estimate, null)
+        return Dealt(self.shuffled, self.exact).p_value(null, estimate)
 
     def among(self, chosen: Bools) -> Design:
         """The design of some of its cells."""

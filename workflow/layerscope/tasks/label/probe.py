@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from layerscope.arrays import Bools, Floats, Ints
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.label.measures import Labellings
+from layerscope.tasks.scored import NoScoreError
 
 Prepare = Callable[[Floats, Floats, Ints], tuple[Floats, Floats]]
 """Makes of training cells, tested cells and the training cells' true labels what a probe is fitted to."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from layerscope.arrays import Floats, Ints
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.label.discriminant import Discriminant
 from layerscope.tasks.label.measures import Labellings
 from layerscope.tasks.label.probe import ROUNDING, probe_scores, standardised
+from layerscope.tasks.scored import NoScoreError
 
 Reader = Callable[..., Floats]
 SCTOP, ANOVA_PCA = "sctop", "anova_pca"

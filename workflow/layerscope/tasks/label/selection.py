@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.arrays import Bools, Ints, Texts
-from layerscope.tasks.folds import NoScoreError, n_labels, named_few, plural, sampled, text
+from layerscope.tasks.folds import n_labels, named_few, plural, sampled, text
 from layerscope.tasks.levels import Level, level_of
+from layerscope.tasks.scored import NoScoreError
 
 MIN_DONORS_PER_LABEL = 3
 MIN_MIXED_DONORS = 2

@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 from layerscope.arrays import Floating, Floats
 from layerscope.cells.h5ad_file import open_h5ad, read_index
 from layerscope.errors import DataError, NotAvailableError
-from layerscope.files import whole
 from layerscope.statistics.ranks import average_ranks
-from layerscope.tables import arrays_of
+from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.perturbation.genome_scale import GENOME_SCALE, row_blocks
+from layerscope.tasks.screens.sums import all_alike
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,14 @@ def spearman_matrix(profiles: Floats) -> Floats:
     return np.asarray(cosines_of_ranks(centred_ranks(profiles)), dtype=np.float64)
 
 
+def why_undefined(centroids: Floats) -> str:
+    """Why cosines between these (finite) centroids mean nothing; empty if they do."""
+    n_zero = int((np.linalg.norm(centroids, axis=1) == 0).sum())
+    if n_zero:
+        return f"{n_zero} of {len(centroids)} centroids have length zero, so no direction"
+    return "constant layer: the centroids of all perturbations are the same" if all_alike(centroids) else ""
+
+
 def cosine_matrix(vectors: Floating) -> Floats:
     """Cosine of every pair of rows, none zero."""
     rows = np.asarray(vectors, dtype=np.float64)
@@ -90,8 +98,7 @@ def _as_similarity(matrix: Floating) -> Floating:
 
 def write_similarity(path: str | Path, names: list[str], matrix: Floating) -> None:
     """Write a similarity matrix and the names of its rows, always the same bytes for the same content."""
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, names=np.array(names, dtype=np.str_), values=matrix)
+    write_arrays(path, names=np.array(names, dtype=np.str_), values=matrix)
 
 
 def read_similarity(path: str | Path) -> Similarity:

@@ -19,7 +19,6 @@ from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
-from layerscope.tasks.perturbation.centroids import why_undefined
 from layerscope.tasks.perturbation.influence import (
     LEVEL,
     Estimate,
@@ -31,8 +30,9 @@ from layerscope.tasks.perturbation.influence import (
 )
 from layerscope.tasks.perturbation.pairs import Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
-from layerscope.tasks.perturbation.similarity import cosine_matrix
+from layerscope.tasks.perturbation.similarity import cosine_matrix, why_undefined
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of
+from layerscope.tasks.scored import Scored, share_as_high
 from layerscope.tasks.screens.design import Design
 from layerscope.tasks.screens.sums import LayerSums
 
@@ -54,13 +54,12 @@ def strict_scores(
     design: Design,
     subject: Subject,
     settings: StrictSettings,
-) -> tuple[list[Score], dict[str, Floats]]:
+) -> Scored:
     """Score a layer by protocol ``strict``.
 
     ``layer`` and ``unit_norm`` are sums of its cells as they are and scaled to unit length (None leaves out
-    ``spearman_unit_norm``). With the rows come bootstrap values, and the score on both halves of the
-    perturbations. ``p_value`` of ``spearman`` is the Mantel test's, that of ``spearman_shuffled_labels`` the
-    share of shuffles that score as high.
+    ``spearman_unit_norm``). ``p_value`` of ``spearman`` is the Mantel test's, that of
+    ``spearman_shuffled_labels`` the share of shuffles that score as high.
     """
     names, n_cells = design.names, int(layer.counts[0, design.n_buckets :].sum())
 
@@ -69,7 +68,7 @@ def strict_scores(
 
     reason = why_not(layer, design)
     if reason:
-        return [row(metric, status="undefined", reason=reason) for metric in METRICS], {}
+        return Scored([row(metric, status="undefined", reason=reason) for metric in METRICS])
     target, pairs = reference.similarity[-1], Pairs(len(names))
     similarities = [layer_similarities(layer, 0, reference, size) for size in reference.sizes]
     halves = similarities[-1]
@@ -104,7 +103,7 @@ def strict_scores(
         for split, half in np.ndindex(halves.shape[:2])
     ]
     resamples[METRIC + CHOSEN_ON], resamples[METRIC + SCORED_ON] = on_halves(statistics, draws)
-    return rows, resamples
+    return Scored(rows, resamples)
 
 
 def why_not(layer: LayerSums, design: Design) -> str:
@@ -208,7 +207,7 @@ def _shuffled(row: Row, metric: str, score: float, null: Floats) -> Score:
         reason = f"{len(null)} shuffles of the labels were made; set shuffles to 2 or more"
         return row(metric, status="not_available", reason=reason)
     error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, (1 + LEVEL) / 2))
-    mean, p_value = float(null.mean()), float((1 + (null >= score).sum()) / (1 + len(null)))
+    mean = float(null.mean())
     numbers = {"estimate": mean, "ci_low": mean - error, "ci_high": mean + error, "null_mean": mean}
     reason = f"mean of {len(null)} shuffles of labels within lanes, everything re-run"
-    return row(metric, **numbers, p_value=p_value, reason=reason)
+    return row(metric, **numbers, p_value=share_as_high(null, score), reason=reason)

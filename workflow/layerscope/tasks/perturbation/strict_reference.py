@@ -14,8 +14,7 @@ from layerscope.arrays import Bools, Floats, Integers
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
-from layerscope.files import whole
-from layerscope.tables import arrays_of
+from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
     count_effects,
@@ -114,8 +113,7 @@ def buckets_of(first: Bools, half: int, size: int) -> NDArray[np.int64]:
 
 def write_reference(path: str | Path, reference: StrictReference) -> None:
     """Write a reference, always the same bytes for the same content."""
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **vars(reference))
+    write_arrays(path, **vars(reference))
 
 
 def read_reference(path: str | Path) -> StrictReference:

@@ -16,8 +16,7 @@ from scipy import sparse
 
 from layerscope.arrays import Bools, Floats
 from layerscope.chance import Chance
-from layerscope.files import whole
-from layerscope.tables import arrays_of
+from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.response.effects import effects_of, sampling_sd
 from layerscope.tasks.response.settings import ResponseSettings
 from layerscope.tasks.response.targets import folds_of, targets_of
@@ -147,8 +146,7 @@ def write_reference(path: str | Path, reference: Reference) -> None:
         **{f"cells_{name}": values for name, values in vars(reference.cells).items()},
     }
     del arrays["cells"]
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_arrays(path, **arrays)
 
 
 def read_reference(path: str | Path) -> Reference:

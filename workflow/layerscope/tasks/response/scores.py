@@ -12,8 +12,7 @@ import numpy as np
 from layerscope.arrays import Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.jobs import Scored
+from layerscope.tables import Score, Subject
 from layerscope.tasks.response.cell_level import cell_level_pearson
 from layerscope.tasks.response.decoding import (
     Changes,
@@ -29,7 +28,8 @@ from layerscope.tasks.response.jackknife import Ratio, target_draws
 from layerscope.tasks.response.reference import Reference
 from layerscope.tasks.response.settings import ResponseSettings
 from layerscope.tasks.response.targets import Folds, folds_of
-from layerscope.tasks.screens.sums import LayerSums
+from layerscope.tasks.scored import Scored, share_as_high
+from layerscope.tasks.screens.sums import LayerSums, all_alike
 
 Row = Callable[..., Score]
 METRIC, CENTROIDS = "decoding_r2", "centroid_accuracy"
@@ -42,8 +42,6 @@ REMARKS = {
     SAME_CELLS: "layer and expression of the same cells: a cell is decoded from itself",
     CELL_LEVEL: "as others report it, of single cells decoded from themselves; no measure of effects",
 }
-ROUNDING_ERROR = 1e-6
-"""Spread of mean cells, relative to their length, that rounding in float32 explains."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +141,14 @@ def score_layer(
             "null_mean": float(shuffled.mean()) if null else math.nan,
             "reason": REMARKS.get(metric, ""),
         }
-        if metric in ceiling:
-            resamples = score.resampled(draws)
-            low, high = percentile_interval(resamples)
-            p_value = float((1 + (shuffled >= score.value).sum()) / (1 + len(null))) if null else math.nan
-            values |= {"ci_low": low, "ci_high": high, "p_value": p_value}
-            values["ceiling"] = ceiling[metric].value
-            scored.resamples[metric] = resamples
-            scored.resamples[metric + CHOSEN_ON] = score(splits.first)
-            scored.resamples[metric + SCORED_ON] = score(splits.second)
-        scored.rows.append(row(metric, **values))
+        if metric not in ceiling:
+            scored.rows.append(row(metric, **values))
+            continue
+        resamples = score.resampled(draws)
+        low, high = percentile_interval(resamples)
+        values |= {"ci_low": low, "ci_high": high, "p_value": share_as_high(shuffled, score.value)}
+        made = row(metric, **values, ceiling=ceiling[metric].value)
+        scored.add(made, resamples, (score(splits.first), score(splits.second)))
     scored.rows.insert(2, _share(row, scores[METRIC], ceiling[METRIC], draws))
     scored.rows.append(_cell_level(row, vectors, reference, folds))
     return scored
@@ -164,10 +160,7 @@ def why_not(layer: LayerSums, n_buckets: int) -> str:
     if (layer.counts == 0).any():
         return "the model refused every cell of a part of a perturbation's cells, or of the control's"
     centroids = sums.sum(axis=1) / cells.sum(axis=1, keepdims=True)
-    spread = np.linalg.norm(centroids - centroids.mean(axis=0), axis=1).max()
-    if spread <= ROUNDING_ERROR * np.linalg.norm(centroids, axis=1).mean():
-        return "constant layer: the mean cells of all perturbations are the same"
-    return ""
+    return "constant layer: the mean cells of all perturbations are the same" if all_alike(centroids) else ""
 
 
 def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Floats) -> Score:

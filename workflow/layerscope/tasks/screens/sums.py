@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from layerscope.arrays import Floating, Floats, Integers
-from layerscope.tasks.screens.design import Design
 
 VALUES_AT_ONCE = 1_000_000
 """Values of cells held at once in float64."""
+ROUNDING_ERROR = 1e-6
+"""Spread of mean cells, relative to their length, that rounding in float32 explains."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,31 @@ class LayerSums:
             add_by_group(sums, group, cells)
             counts += np.bincount(group[group >= 0], minlength=len(counts))
 
+    def means(self) -> Floats:
+        """Mean cell of each group under the true labels; NaN for a group without cells."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.sums[0] / self.counts[0, :, None])
+
     def by_bucket(self, labelling: int, n_buckets: int) -> tuple[Floats, NDArray[np.int64]]:
         """Sums and counts of a labelling: items x buckets x dimensions, and items x buckets."""
         sums, counts = self.sums[labelling], self.counts[labelling]
         return sums.reshape(-1, n_buckets, sums.shape[1]), counts.reshape(-1, n_buckets)
 
 
-def sum_layer(
-    matrix: Floating, design: Design, n_labellings: int | None = None, unit_norm: bool = False
-) -> LayerSums:
-    """Sum the cells of a layer, cells x dimensions, over the groups of a design's first labellings."""
-    groups = design.groups[:n_labellings]
-    sums = LayerSums.zeros(len(groups), design.n_groups, matrix.shape[1])
+def sum_layer(matrix: Floating, groups: Integers, n_groups: int, unit_norm: bool = False) -> LayerSums:
+    """Sum the cells of a layer, cells x dimensions, by group (-1: none), labellings x cells."""
+    sums = LayerSums.zeros(len(groups), n_groups, matrix.shape[1])
     at_once = max(1, VALUES_AT_ONCE // max(matrix.shape[1], 1))
     for start in range(0, len(matrix), at_once):
         rows = np.asarray(matrix[start : start + at_once], dtype=np.float64)
         sums.add(groups[:, start : start + at_once], unit_rows(rows) if unit_norm else rows)
     return sums
+
+
+def all_alike(centroids: Floats) -> bool:
+    """Whether mean cells (finite) differ by no more than rounding in float32 explains."""
+    spread = np.linalg.norm(centroids - centroids.mean(axis=0), axis=1).max()
+    return bool(spread <= ROUNDING_ERROR * np.linalg.norm(centroids, axis=1).mean())
 
 
 def add_by_group(total: Floats, group: Integers, cells: Floats | sparse.csr_matrix) -> None:

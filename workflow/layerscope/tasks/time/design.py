@@ -13,8 +13,9 @@ import pandas as pd
 
 from layerscope.arrays import Bools, Ints, Texts
 from layerscope.chance import generator
-from layerscope.tasks.folds import NoScoreError, grouped_folds, n_labels, numbered, plural, sampled, text
+from layerscope.tasks.folds import grouped_folds, n_labels, numbered, plural, sampled, text
 from layerscope.tasks.levels import Dealt, Labelled, deal, dealt_within, level_of
+from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
 
 TIME = "time"

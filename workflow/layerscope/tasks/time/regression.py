@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 from layerscope.arrays import Floats, Ints
-from layerscope.tasks.folds import NoScoreError
+from layerscope.tasks.scored import NoScoreError
 
 ROUNDING = 1e-6
 NO_TIME = -1

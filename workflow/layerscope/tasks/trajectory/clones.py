@@ -17,8 +17,8 @@ from layerscope.arrays import Bools, Floating, Floats, Integers, Ints
 from layerscope.chance import generator
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.scores import add_interval, unscored
+from layerscope.tasks.scored import Scored, unscored
+from layerscope.tasks.trajectory.scores import add_interval
 from layerscope.tasks.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"

@@ -29,19 +29,17 @@ from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
+from layerscope.tasks.trajectory.layer_search import Part
 from layerscope.tasks.trajectory.neighbours import nearest_neighbours
-from layerscope.tasks.trajectory.paper import add_correlations
+from layerscope.tasks.trajectory.paper import add_correlations, searched
 from layerscope.tasks.trajectory.references import Reference, computed_pseudotime
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     Comparison,
     add_interval,
-    pseudotime_of,
     share_unreachable,
-    unscored,
 )
 from layerscope.tasks.trajectory.settings import ReleasedSettings
 
@@ -105,21 +103,16 @@ def score_released(
     neighbours in the layer; ``spearman_pair_distances`` correlates distances in the layer with differences in
     pseudotime. ``clone`` of ``obs`` keeps sisters together in splits.
     """
-    metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
-    if reference.unavailable:
-        return unscored(subject, metrics, "not_available", reference.unavailable)
     comparison = Comparison.of(reference, subject, settings, obs)
-    parts = comparison.parts(always=[reference.root])
-    k = settings.neighbours
     try:
         # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
-        search = search_layer(matrix, k + 1, settings.metric, parts, k)
-        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
-    except UndefinedPseudotimeError as undefined:
-        return unscored(subject, metrics, "undefined", str(undefined))
+        search, pseudotime, remarks = searched(matrix, comparison, settings.neighbours + 1)
+    except NoScoreError as none:
+        metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
+        return unscored(subject, metrics, none.status, str(none))
     scored = Scored()
     targets = {SPEARMAN: reference.pseudotime}
-    add_correlations(scored, comparison, search, pseudotime, targets, [*search.remarks, *remarks])
+    add_correlations(scored, comparison, search, pseudotime, targets, remarks)
     _add_overlap(scored, comparison, search.whole)
     _add_pair_distances(scored, comparison, matrix, search.whole.cells, settings.pairs)
     scored.rows.append(share_unreachable(subject, pseudotime))
