@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floats
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_resamples
 from layerscope.tasks.catalogue import TASKS, guard_of, primary_metrics
 
-Floats = npt.NDArray[np.float64]
 KINDS = ("foundation", "baseline", "control")
 Identity = tuple[str, str, str, str, str]
 """Task, condition, protocol, model and layer."""
