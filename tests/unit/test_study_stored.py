@@ -75,8 +75,7 @@ def test_what_the_user_brings_is_neither_run_nor_summed(folder: Path) -> None:
     entries = config(LAYERED, ["mine"], ["simulated_Rest"]) | {"extraction": {"keep": "sums"}}
     study = Study.read(entries)
     assert not study.keeps_sums("simulated_Rest", "mine")
-    assert set(LAYERED) == set(study.stored_models())
-    assert not set(LAYERED) & {*study.run_models(), *study.baselines()}
+    assert set(LAYERED) == set(study.models_of_kind("stored"))
     assert study.unavailable() == []
 
 

@@ -36,11 +36,11 @@ WORKFLOW = folder()
 PACKAGE = WORKFLOW / "layerscope"
 sys.path.insert(0, str(WORKFLOW))
 
-from layerscope import gathering, study_file
+from layerscope import gathering, jobs, study_file
 from layerscope.doors.studies import study_of
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import PRETRAINED_FILES
+from layerscope.study import Study
 from layerscope.tasks.catalogue import TASKS
 
 
@@ -121,7 +121,7 @@ def code(script, *chosen):
 def code_of_model(script):
     """The same of a script that runs a model: with the module of its family."""
 
-    def digest(model):
+    def digest(study, model):
         return code(script, f"models/{study.family(model)}.py")
 
     return asks(digest)
@@ -130,7 +130,7 @@ def code_of_model(script):
 def code_of_task(script):
     """The same of a script that runs a task's job: with the module of the task."""
 
-    def digest(condition):
+    def digest(study, condition):
         room = f"tasks/{study.task(condition)}"
         return code(script, f"{room}/task.py", f"{room}/job.py")
 
@@ -138,11 +138,11 @@ def code_of_task(script):
 
 
 def asks(answer):
-    """A function of wildcards that asks the study, whose parameters are wildcards' names; settings become JSON."""
+    """A function of wildcards: what ``answer`` says of the study; its parameters are wildcards' names. Settings become JSON."""
     names = list(inspect.signature(answer).parameters)
 
     def ask(wildcards):
-        reply = answer(**{name: wildcards[name] for name in names if name in wildcards.keys()})
+        reply = answer(study, **{name: wildcards[name] for name in names if name in wildcards.keys()})
         return as_json(reply) if isinstance(reply, Mapping) else reply
 
     return ask
