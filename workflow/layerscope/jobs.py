@@ -189,9 +189,9 @@ def extraction_threads(study: Study, model: str) -> int:
 
 def sums_options(study: Study, model: str) -> list[str]:
     """How a model is run over cells."""
-    entry, control, extraction = study.foundation(model), study.models[model], study.extraction
+    entry, own, extraction = study.foundation(model), study.models[model], study.extraction
     files = (entry.weights.fetch or {}).items()
-    is_control = isinstance(control, Control)
+    control = own if isinstance(own, Control) else None
     return words(
         family=entry.family,
         weights=layout.weights(study.trained_model(model)),
@@ -200,8 +200,8 @@ def sums_options(study: Study, model: str) -> list[str]:
         pooling=entry.pooling,
         set=dict(sorted(entry.set.items())),
         sha256={file: source.known_sha256 for file, source in files if source.known_sha256},
-        control=control.control if is_control else None,
-        control_seed=control.seed if is_control else None,
+        control=control and control.control,
+        control_seed=control and control.seed,
         dtype=extraction.dtype,
         device=extraction.device,
         token_budget=extraction.token_budget,
