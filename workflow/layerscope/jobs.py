@@ -162,6 +162,18 @@ def planting(study: Study, model: str) -> list[str]:
     return words(layers=entry.layers, peak=entry.peak, seed=entry.seed)
 
 
+def stored_files(study: Study, condition: str, model: str) -> list[str]:
+    """Where the user's embeddings of a condition's cells are."""
+    source = study.stored_source(condition, model)
+    return [source[key] for key in ("path", "cells") if key in source]
+
+
+def stored_limits(study: Study, model: str) -> list[str]:
+    """How many cells may be amiss, and what is said of the model."""
+    entry = study.stored(model)
+    return words(max_missing=entry.max_missing, max_surplus=entry.max_surplus, trained_on=entry.trained_on)
+
+
 def pretraining_settings(study: Study, model: str) -> dict[str, Any]:
     """How a small model is pretrained."""
     entry = study.foundation(model)

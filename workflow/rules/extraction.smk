@@ -152,7 +152,7 @@ rule import_embeddings:
     input:
         script=repository("scripts/import_embeddings.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        source=asks(Study.stored_files),
+        source=asks(jobs.stored_files),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -171,7 +171,7 @@ rule import_embeddings:
         code=code("import_embeddings.py"),
         source=asks(Study.stored_source),
         layers=asks(Study.stored_layers),
-        limits=asks(Study.stored_limits),
+        limits=asks(jobs.stored_limits),
     message:
         "Matching the embeddings {wildcards.model} to the cells of {wildcards.condition}"
     shell:
