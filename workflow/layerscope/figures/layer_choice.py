@@ -20,7 +20,7 @@ from layerscope.tables import depth, read_table
 
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
-    *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
+    *("best_layer", "final_layer", "confidence_set", "best_baseline", "pca", "best_untrained"),
     *("best_untrained_layer", "surest_layer", "layers_above_untrained"),
     *("cheapest_layer", "cheapest_as_good_as_best", "better_layer", "layers_traded"),
     *("reference_baseline", "guard_metric", "guard_prefer", "better_metric", *ANSWER),

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.catalogue import PLANTED
 from layerscope.statistics import evidence
 
 
@@ -23,13 +22,7 @@ class Model(evidence.Model):
     """
 
     title: str
-    family: str
     about: Mapping[str, Any]
-
-    @property
-    def is_planted(self) -> bool:
-        """Whether its layers are made from a simulation's truth, by no model."""
-        return self.family == PLANTED
 
 
 def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
@@ -49,8 +42,8 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
                 f"{', '.join(entries)}"
             )
         about = {key: value for key, value in entries[name].items() if value not in (None, "")}
-        title, family = about.get("title", name), about.get("family", model.of or name)
-        models[name] = Model(**vars(model), title=title, family=family, about=about)
+        known = vars(model) | {"family": model.family or model.of or name}
+        models[name] = Model(**known, title=about.get("title", name), about=about)
     return models
 
 
