@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
+from layerscope.figures.wording import plain
 from layerscope.statistics import evidence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model(evidence.Model):
-    """A scored model, as the settings describe it.
+    """A scored model, as the settings describe it; without a title it has its name in plain words.
 
     Models of one ``family`` share a panel where there are many. ``about`` is everything that the settings say
     of the model (``trained_on``, ``licence``, ``citation``...).
@@ -43,7 +44,8 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
             )
         about = {key: value for key, value in entries[name].items() if value not in (None, "")}
         known = vars(model) | {"family": model.family or model.of or name}
-        models[name] = Model(**known, title=about.get("title", name), about=about)
+        title = about.get("title", name)
+        models[name] = Model(**known, title=plain(name) if title == name else title, about=about)
     return models
 
 
