@@ -52,8 +52,8 @@ COLUMNS = (
         "Best baseline",
         "The highest score of all simple methods without a foundation model. rank_normal_pca and "
         "hellinger_svd: like a PCA, with counts scaled in other ways. log_all_genes: logarithms of the "
-        "counts of all genes. qc_only: quality measures of each cell and nothing else. An embedding of one array "
-        "that was brought counts as a baseline.",
+        "counts of all genes. qc_only: quality measures of each cell and nothing else. An embedding of one "
+        "array that was brought counts as a baseline.",
     ),
     (
         "Same network, untrained",
