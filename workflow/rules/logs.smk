@@ -12,8 +12,8 @@ def summary_of_run(complete):
     left = Counter(job.rule.name for job in jobs if not workflow.dag.noneedrun_finished(job))
     current = len(jobs) - ran - left.total()
     clock = str(datetime.now() - workflow.start_time).partition(".")[0]
-    summary = f"{'Done' if complete else 'Not complete'}: {ran:,} jobs in {clock}"
-    lines = [f"{summary}, {current:,} were up to date." if current else f"{summary}."]
+    lines = [f"{'Done' if complete else 'Not complete'}. Jobs that ran: {ran:,}, in {clock}."]
+    lines += [f"Up to date, so skipped: {current:,} jobs."] if current else []
     if not complete:
         lines += [
             f"Jobs that failed, or wait for one that did: {in_words(left)}.",
@@ -39,8 +39,11 @@ def warnings_in_words(path, most=5):
     """How many warnings the jobs gave, and the most frequent ones, once each."""
     with open(path, encoding="utf-8") as file:
         warnings = Counter(row["warning"] for row in csv.DictReader(file, delimiter="\t"))
-    shown = [f"  {warning}" + (f" ({count} times)" if count > 1 else "") for warning, count in warnings.most_common(most)]
-    return [f"Warnings: {warnings.total():,}, all in {path}{':' if shown else '.'}", *shown]
+    shown = [
+        f"  {warning}" + (f" ({count} times)" if count > 1 else "")
+        for warning, count in warnings.most_common(most)
+    ]
+    return [f"Warnings: {warnings.total():,}, all in {path}:", *shown] if shown else ["Warnings: none."]
 
 
 def in_words(counts):

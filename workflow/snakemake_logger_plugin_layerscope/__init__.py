@@ -1,7 +1,7 @@
 """What scrolls by while a study runs: one bar, or a line now and then where there is no terminal.
 
-Snakemake finds this package by its name wherever it can be imported: ``snakemake --logger layerscope``. Errors are
-shown at once, warnings at the end. All that is left out stands in Snakemake's own log, below ``.snakemake/log``.
+Snakemake finds this package by its name, wherever it can be imported: ``snakemake --logger layerscope``.
+Errors are shown at once, warnings at the end. What is left out stands below ``.snakemake/log``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -25,10 +26,23 @@ SECONDS_BETWEEN_LINES = 30
 """Without a terminal a line is written so often, and whenever another tenth of the jobs is done."""
 LINES_OF_LOG = 10
 """So many of the last lines of a failed job's log are shown."""
-BEFORE_JOBS = ("Assuming unrestricted shared filesystem", "host: ", "Using shell: ", "Conda environments: ignored")
+BEFORE_JOBS = (
+    "Assuming unrestricted shared filesystem",
+    "host: ",
+    "Using shell: ",
+    "Conda environments: ignored",
+)
 """Remarks before the first job that are left out; all others are shown."""
-AMID_JOBS = ("Trying to restart job", "Terminating processes on user request")
+CANCELLED = "Terminating processes on user request"
+AMID_JOBS = ("Trying to restart job", CANCELLED)
 """Remarks since the first job that are shown; all others are left out."""
+
+SAID_OTHERWISE = (
+    "RuleException:\nCalledProcessError",
+    "Exiting because a job execution failed",
+    "WorkflowError:\nAt least one job did not complete",
+)
+"""Errors that add nothing to the failed job, which is shown, and to the end of the run."""
 
 
 class LogHandler(LogHandlerBase):
@@ -43,6 +57,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         settings = self.common_settings
         self._console = Console(stderr=not settings.stdout, no_color=settings.nocolor or None)
+        self._plain = ColorizingTextHandler(settings.nocolor, self._console.file)
         self._jobs = Jobs({}, 0.0)
         self._bar = Progress(
             SpinnerColumn(),
@@ -58,15 +73,16 @@ class LogHandler(LogHandlerBase):
         )
         self._task = self._bar.add_task("")
         self._last_line, self._last_tenth = 0.0, 0
+        self._cancelled = False
         self._warnings: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.common_settings.dryrun:
+            self._plain.setFormatter(self.formatter)
+            self._plain.emit(record)
+            return
         try:
-            if self.common_settings.dryrun:
-                nocolor, stream = self.common_settings.nocolor, self._console.file
-                ColorizingTextHandler(nocolor, stream, self.formatter).emit(record)
-            else:
-                self._show(record)
+            self._show(record)
         except Exception:  # noqa: BLE001 - as in every handler: what cannot be shown must not end a run
             self.handleError(record)
 
@@ -79,7 +95,7 @@ class LogHandler(LogHandlerBase):
         """How far the run is at this moment."""
         return self._jobs.state(time.time())
 
-    def _show(self, record: logging.LogRecord) -> None:
+    def _show(self, record: Any) -> None:
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
                 self._begin(record)
@@ -92,13 +108,15 @@ class LogHandler(LogHandlerBase):
                 self._jobs.done, self._jobs.total = record.done, record.total
                 self._write_line(record.created)
             case LogEvent.JOB_ERROR:
-                self._print("\n".join(self._failure(record)), "red")
+                failure = "\n".join(self._failure(record))
+                if not self._cancelled:
+                    self._print(failure, "red")
             case LogEvent.ERROR | LogEvent.GROUP_ERROR | LogEvent.SHELLCMD | LogEvent.DEBUG_DAG | None:
                 self._remark(record)
         jobs = self._jobs
         self._bar.update(self._task, completed=jobs.done, total=jobs.total, description=jobs.activity())
 
-    def _begin(self, record: logging.LogRecord) -> None:
+    def _begin(self, record: Any) -> None:
         jobs = {rule: count for rule, count in record.stats.items() if rule != "total"}
         self._jobs, self._last_line = Jobs(jobs, record.created), record.created
         self._bar.start()
@@ -117,13 +135,15 @@ class LogHandler(LogHandlerBase):
         tenth = 10 * self._jobs.done // self._jobs.total
         if self._bar.disable and (tenth > self._last_tenth or now - self._last_line >= SECONDS_BETWEEN_LINES):
             self._last_tenth, self._last_line = tenth, now
-            self._print(f"{self._jobs.state(now)}. {self._jobs.activity()}")
+            self._print(": ".join(filter(None, [self._jobs.state(now), self._jobs.activity()])))
 
     def _remark(self, record: logging.LogRecord) -> None:
         """Show what Snakemake says beside, if a person wants to know it."""
         text = self.format(record)
+        self._cancelled |= text.startswith(CANCELLED)
         if record.levelno > logging.WARNING:
-            self._print(text, "red")
+            if not (self._jobs.names_jobs and text.startswith(SAID_OTHERWISE)):
+                self._print(text, "red")
         elif record.levelno == logging.WARNING:
             self._warnings[text] = None
         elif hasattr(record, "summary"):
@@ -135,9 +155,9 @@ class LogHandler(LogHandlerBase):
     def _is_telling(self, remark: str) -> bool:
         return remark.startswith(AMID_JOBS) if self._jobs.total else not remark.startswith(BEFORE_JOBS)
 
-    def _failure(self, record: logging.LogRecord) -> Iterator[str]:
+    def _failure(self, record: Any) -> Iterator[str]:
         """What failed and why, with the end of its log."""
-        yield f"Failed: {self._jobs.fail(record.jobid) or record.rule_name} (rule {record.rule_name})"
+        yield f"Failed: {self._jobs.fail(record.jobid)} (rule {record.rule_name})"
         if record.rule_msg:
             yield f"  {record.rule_msg}"
         first = 0 if self.common_settings.show_failed_logs else -LINES_OF_LOG

@@ -16,6 +16,8 @@ class Jobs:
 
     def __init__(self, counts: Mapping[str, int], now: float) -> None:
         self.done, self.total = 0, sum(counts.values())
+        self.names_jobs = False
+        """Whether jobs that begin, and that fail, are told of; ``--quiet rules`` does not."""
         self._began = now
         self._ends: float | None = None
         self._left = Counter(counts)
@@ -24,15 +26,16 @@ class Jobs:
 
     def start(self, job: int, rule: str, message: str, now: float) -> None:
         """A job begins, or is submitted."""
+        self.names_jobs = True
         self._running[job] = rule, message, now
 
     def fail(self, job: int) -> str:
-        """A job has failed; what it computed, by the message of its rule, which is not known with ``--quiet``."""
-        return self._running.pop(job)[1] if job in self._running else ""
+        """A job has failed; what it computed, by the message of its rule."""
+        return self._running.pop(job)[1]
 
     def finish(self, job: int, now: float) -> None:
         """A job is done."""
-        if job not in self._running:  # ``--quiet rules`` tells of no job that begins
+        if not self.names_jobs:
             return
         rule, _, began = self._running.pop(job)
         self._left[rule] -= 1
@@ -47,12 +50,12 @@ class Jobs:
     def state(self, now: float) -> str:
         """``83 of 223 jobs, about 2 min left``; the time so far where the time left is not known."""
         jobs = f"{self.done:,} of {self.total:,} jobs"
-        if self._ends is None or self._ends < now:
+        if self._ends is None or self._ends <= now:
             return f"{jobs}, {timedelta(seconds=round(now - self._began))} so far"
         return f"{jobs}, {about(self._ends - now)} left"
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """By the rules' mean times, at the pace so far; None if most jobs that are left are of rules not seen yet."""
+        """By the rules' mean times, at the pace so far; None if most jobs left are of rules not seen yet."""
         done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
         unseen = sum(left for rule, left in self._left.items() if rule not in self._seconds)
         if len(done) < FEWEST or 2 * unseen > self._left.total():
