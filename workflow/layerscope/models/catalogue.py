@@ -134,9 +134,9 @@ def implementation(name: str) -> ModuleType:
     """Import the module of a foundation-model family.
 
     Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
-    :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
-    settings, which say the organism of the cells besides, and the seed is that of what :meth:`tokenise` draws
-    at random. It raises ModelError if a file is
+    :class:`layerscope.models.base.FoundationModel`. ``config/models.yaml`` names the files of each family,
+    ``docs/models.md`` its settings, which say the organism of the cells besides. The seed is that of what
+    :meth:`tokenise` draws at random. It raises ModelError if a file is
     missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
 
     Raises
