@@ -318,17 +318,6 @@ class _Configuration(Settings):
         """Where a user's embeddings of a condition's cells are."""
         return self.stored(model).source_of(condition)
 
-    def stored_files(self, condition: str, model: str) -> list[str]:
-        """Those files."""
-        source = self.stored_source(condition, model)
-        return [source[key] for key in ("path", "cells") if key in source]
-
-    def stored_limits(self, model: str) -> list[str]:
-        """How many cells may be amiss, and what is said of the model: the words of a command line."""
-        entry = self.stored(model)
-        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
-        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
-
     def _demand_source(self, condition: str) -> None:
         entry = self.conditions[condition]
         name = self.conditions[entry.cells_of or condition].dataset or ""

@@ -35,7 +35,8 @@ from layerscope.cells.matrix import ChosenColumns, RowMatrix, sample_rows, store
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
-from layerscope.models.base import CellBlock, FoundationModel, offsets_of
+from layerscope.models.base import CellBlock, FoundationModel
+from layerscope.models.ragged import offsets_of
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)
