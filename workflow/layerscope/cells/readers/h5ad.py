@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.canonical import PROVENANCE
+from layerscope.cells.canonical import provenance_in
 from layerscope.cells.features import feature_types
 from layerscope.cells.formats import what_hdf5_is
 from layerscope.cells.gene_table import gene_table
@@ -118,7 +118,7 @@ def with_types(features: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
 def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
-    condition = prepared_as(file)
+    condition = str(provenance_in(file).get("condition", ""))
 
     def read_any(column: str) -> pd.Series:
         if column.startswith(MEMBERSHIP):
@@ -135,14 +135,6 @@ def memberships(file: h5py.File) -> list[str]:
     """Arrays of ``obsm`` as columns are named; none of an old file, whose ``obsm`` is one table."""
     arrays = file.get("obsm", {})
     return [] if isinstance(arrays, h5py.Dataset) else [f"{MEMBERSHIP}{key}" for key in arrays]
-
-
-def prepared_as(file: h5py.File) -> str:
-    """The condition whose prepared cells a file holds; empty of any other file."""
-    about = file["uns"].get(PROVENANCE) if "uns" in file else None
-    if about is None or not h5py.check_string_dtype(about.dtype):
-        return ""
-    return str(json.loads(about.asstr()[()]).get("condition", ""))
 
 
 def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
