@@ -17,8 +17,8 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.canonical import PROVENANCE, as_text, provenance_in
-from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.gene_table import are_genes, feature_types
 from layerscope.cells.genes import identify, organism
 from layerscope.cells.guard import ACCEPTED, SAMPLE, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.canonical import provenance_in
-from layerscope.cells.features import feature_types
 from layerscope.cells.formats import what_hdf5_is
-from layerscope.cells.gene_table import gene_table
+from layerscope.cells.gene_table import feature_types, gene_table
 from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
