@@ -172,13 +172,13 @@ class SelfAttention(nn.Module):
 class JoinedProjections(nn.Module):
     """Parameters of an attention layer with one linear layer for queries, keys and values."""
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(self, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
-        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
+        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)
+        self.out_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
 
     @property
-    def joined(self) -> tuple[Tensor, Tensor]:
+    def joined(self) -> tuple[Tensor, Tensor | None]:
         """As of :class:`SelfAttention`."""
         return self.Wqkv.weight, self.Wqkv.bias
 
@@ -201,12 +201,15 @@ class AttentionBlock(nn.Module):
         """Its two linear layers."""
         return self.linear1, self.linear2
 
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
+    def forward(self, x: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
         rows, width, dtype = len(x), x.shape[1], self.self_attn.out_proj.weight.dtype
         qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
+        attended = self._attention(qkv, batch, *context)
+        return by_rows(self._after_attention, x, attended, out=x if reusable(x) else None)
+
+    def _attention(self, qkv: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
+        return attention(qkv, self.heads, batch, self.scratch)
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         return linear(self.norm1(x) if self.norm_first else x, *self.self_attn.joined, out)
