@@ -54,7 +54,6 @@ class GeneformerEncoder(Transformer):
         self.blocks = encoder_blocks(config, config.activation, config.norm_eps)
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
         return by_rows(self.embeddings, batch.tokens["ids"], batch.tokens["positions"])
 
     def initialise(self, seed: int) -> None:

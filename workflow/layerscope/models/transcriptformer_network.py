@@ -1,8 +1,7 @@
 """The encoder of TranscriptFormer (Pearce et al. 2025): causal blocks over an assay and a cell's genes.
 
 Parameters carry the names of the owners' release, but that queries, keys and values are one matrix
-(:func:`stored_as` says of which it is made). Autograd works through every method; the table of proteins is
-data, not weights.
+(:func:`stored_as` says of which it is made); the table of proteins is data.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
-from layerscope.models.encoder_blocks import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import (
     AttentionBlock,
@@ -95,7 +93,6 @@ class Block(AttentionBlock):
         self.norm2 = nn.LayerNorm(hidden)
 
     def forward(self, x: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
         return super().forward(by_rows(self._normed, x, out=x if reusable(x) else None), batch, *context)
 
     def _attention(self, qkv: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
@@ -137,7 +134,6 @@ class TranscriptFormerEncoder(Transformer):
         self.transformer_encoder = nn.ModuleDict({"encoder_layers": blocks})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
         genes: Tensor = self.gene_embeddings(batch)
         if not self.config.n_assays:
             return genes
@@ -150,7 +146,3 @@ class TranscriptFormerEncoder(Transformer):
         if not self.config.n_assays:
             return (Keys(bias, torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)),)
         return (Keys(bias, closed=batch.cells["assay_known"].logical_not()),)
-
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))

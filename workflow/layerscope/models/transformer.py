@@ -69,6 +69,16 @@ class Transformer(Network):
             x = block(x, batch, *context)
             yield layer, x
 
+    def initialise(self, seed: int) -> None:
+        """Draw all weights anew: by PyTorch's defaults, which most owners leave in place, then as they do."""
+        draw = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            draw_as_pytorch(self, draw)
+            self.draw_as_owners(draw)
+
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """Draw what the owners do not leave to PyTorch: nothing, unless a network says otherwise."""
+
 
 class Scratch:
     """Buffers for intermediate values, used again and again.
@@ -331,3 +341,33 @@ def reduced(
     segments = torch.segment_reduce(hidden.float(), how, offsets=edges, unsafe=True)
     empty = (stop <= start)[:, None]
     return torch.where(empty, torch.nan, segments[1:-1:2])
+
+
+def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:
+    """Draw all linear layers, embeddings, norms and attention of ``network`` by PyTorch's defaults."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5
+            module.weight.uniform_(-bound, bound, generator=draw)
+            if module.bias is not None:
+                module.bias.uniform_(-bound, bound, generator=draw)
+        elif isinstance(module, nn.Embedding):
+            module.weight.normal_(generator=draw)
+        elif isinstance(module, nn.LayerNorm):
+            module.weight.fill_(1.0)
+            module.bias.zero_()
+    for module in network.modules():
+        if isinstance(module, SelfAttention):
+            nn.init.xavier_uniform_(module.in_proj_weight, generator=draw)
+            module.in_proj_bias.zero_()
+            module.out_proj.bias.zero_()
+
+
+def draw_attention_as_linear(network: nn.Module, draw: torch.Generator) -> None:
+    """Draw attention anew as where queries, keys and values are one linear layer as any other."""
+    for part in network.modules():
+        if isinstance(part, SelfAttention):
+            bound = part.out_proj.in_features**-0.5
+            part.in_proj_weight.uniform_(-bound, bound, generator=draw)
+            for bias in (part.in_proj_bias, part.out_proj.bias):
+                bias.uniform_(-bound, bound, generator=draw)
