@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 NORM_EPS = 1e-12  # of the owners' code, as is the row of padding; the checkpoint holds neither
 PADDING_ROW = 1

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
-from layerscope.models.transformer import JoinedProjections, Sizes, Transformer, by_rows
+from layerscope.models.encoder import JoinedProjections, Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 
 @dataclass(frozen=True, kw_only=True)

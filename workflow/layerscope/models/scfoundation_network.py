@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 

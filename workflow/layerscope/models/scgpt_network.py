@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, draw_attention_as_linear, encoder_blocks
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.transformer import Sizes, Transformer, by_rows, draw_attention_as_linear
+from layerscope.models.transformer import by_rows
 
 MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
 GENE_SCALE = 0.1

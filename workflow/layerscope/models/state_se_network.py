@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, draw_attention_as_linear, encoder_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Sizes, Transformer, by_rows, draw_attention_as_linear
+from layerscope.models.transformer import by_rows
 
 SMALLEST_NORM = 1e-12  # of the owners' code, as is the slope of LeakyReLU; no file holds them
 SLOPE = 0.01

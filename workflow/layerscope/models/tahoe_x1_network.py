@@ -12,15 +12,9 @@ from torch import Tensor, nn
 
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
+from layerscope.models.encoder import AttentionBlock, JoinedProjections, Sizes, Transformer
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.transformer import (
-    AttentionBlock,
-    JoinedProjections,
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-)
+from layerscope.models.transformer import Scratch, by_rows
 
 DRUG_POSITION = 1
 

@@ -15,18 +15,9 @@ from torch import Tensor, nn
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
+from layerscope.models.encoder import AttentionBlock, JoinedProjections, Sizes, Transformer
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import (
-    AttentionBlock,
-    JoinedProjections,
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-    linear,
-    plus,
-    reusable,
-)
+from layerscope.models.transformer import Scratch, by_rows, linear, plus, reusable
 
 IN_PROJECTION, OUT_PROJECTION = ".self_attn.Wqkv.", ".self_attn.out_proj."
 

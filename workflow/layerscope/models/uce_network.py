@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Sizes, Transformer, linear
+from layerscope.models.transformer import linear
 
 SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
 
