@@ -33,9 +33,10 @@ import numpy.typing as npt  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
+from layerscope.statistics.choice import SIGNIFICANT  # noqa: E402
 from layerscope.statistics.held_out import held_out  # noqa: E402
 from layerscope.statistics.intervals import percentile_interval  # noqa: E402
-from layerscope.statistics.multiple_testing import confidence_set, max_t  # noqa: E402
+from layerscope.statistics.multiple_testing import max_t, p_best  # noqa: E402
 from layerscope.tables import write_table  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[d
         claimed = max_t(estimates[:-1] - estimates[-1], ahead).low > 0
         claims.append(claimed.any())
         false_claims.append((claimed & (true_gain <= 0)).any())
-        contains.append(confidence_set(estimates, resamples)[best])
+        contains.append(p_best(estimates, resamples)[best] > SIGNIFICANT)
         within.append(np.abs(estimates) < 2 * resamples.std(axis=0))
         optimism.append(held_out(study.chosen_on, study.scored_on).optimism)
     rows: list[tuple[object, ...]] = [

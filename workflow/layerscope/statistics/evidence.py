@@ -197,10 +197,7 @@ def controls_of(models: Mapping[str, Model], model: Model, control: str) -> list
 
 
 def stacked(measured: Sequence[Measured]) -> Floats | None:
-    """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none.
-
-    A DataError if their numbers differ, so that they are not paired.
-    """
+    """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none."""
     values = [score.resamples for score in measured if score.resamples is not None and score.resamples.size]
     if len(values) < len(measured) or not values:
         return None

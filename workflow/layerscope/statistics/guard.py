@@ -86,10 +86,7 @@ def guard(curve: LayerCurve, place: int | None, models: Mapping[str, Model]) -> 
 def _surest(
     layers: Sequence[Measured], words: Sequence[Weighed], gains: Mapping[str, Sequence[Difference]]
 ) -> tuple[Measured | None, str, Difference]:
-    """The better layer with the smallest p-value of all, its metric and gain; p-value 1 if none is better.
-
-    The p-value is doubled where both metrics could be tested; NaN if neither could.
-    """
+    """The better layer with the smallest p-value of all, its metric and gain; p-value 1 if none is better."""
     testable = {metric: of for metric, of in gains.items() if any(np.isfinite(gain.low) for gain in of)}
     tested = [
         (min(gain.p * len(testable), 1.0), -gain.estimate, place, metric)

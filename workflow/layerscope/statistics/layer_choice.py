@@ -34,15 +34,11 @@ CORRECTED = {"gain_p_family": "gain_p", "surest_p_family": "surest_p", "better_p
 
 @dataclass(frozen=True)
 class StudyChoice:
-    """The three tables of a study's choice of layers.
+    """The three tables of a study's choice of layers, and what all are made from."""
 
-    ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
-    ``shifts`` one per pair of conditions of each. ``layer_curves`` are what all are made from.
-    """
-
-    layers: pd.DataFrame
-    curves: pd.DataFrame
-    shifts: pd.DataFrame
+    layers: pd.DataFrame  # a row per condition, protocol and foundation model
+    curves: pd.DataFrame  # a row per layer of each
+    shifts: pd.DataFrame  # a row per pair of conditions of each
     layer_curves: tuple[LayerCurve, ...] = ()
 
 
@@ -133,7 +129,7 @@ def choose_layers(
     ]
     rows = [choice(curve, models, margin) for curve in curves]
     correct(rows, CORRECTED)
-    nothing = Comparison("", "", "", "", {}, scores.iloc[:0])
+    nothing = Comparison("", "", "", "", {}, pd.DataFrame(columns=["model", "status", "reason"]))
     columns = choice(layer_curve(nothing, Model("", "foundation", 1), {}), {}, margin)
     layers = pd.DataFrame([row | answer(row) for row in rows], columns=list(columns | answer(columns)))
     tables = [curve_table(curve) for curve in curves if curve.layers]

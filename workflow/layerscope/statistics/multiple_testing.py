@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.arrays import Bools, Floats
+from layerscope.arrays import Floats
 from layerscope.statistics.intervals import LEVEL
 
 
@@ -53,14 +53,6 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> MaxT:
     reach = np.quantile(largest, LEVEL, method="higher") * error
     exceeding = (largest[:, None] >= np.abs(_ratio(estimates, error))).sum(axis=0)
     return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
-
-
-def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Bools:
-    """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
-
-    The truly best candidate is in it with a probability of 95% at least.
-    """
-    return ~(p_best(estimates, resamples) <= 1 - LEVEL)
 
 
 def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:

@@ -15,10 +15,7 @@ from layerscope.tasks.label.probe import standardised
 
 
 def columns_of(vectors: Floats) -> Floats:
-    """Columns in units of their standard deviation, turned onto the cells' axes where those are fewer.
-
-    No label is looked at. Raises NoScoreError where all cells are the same.
-    """
+    """Columns in units of their standard deviation, turned onto the cells' axes where those are fewer."""
     return standardised(vectors, vectors[:1])[0]
 
 

@@ -48,10 +48,7 @@ def neighbours_and_silhouettes(
 
 
 class NeighbourShares:
-    """Shares of the labels among each cell's nearest neighbours of other folds, for many labellings.
-
-    Parameters are those of :func:`neighbours_and_silhouettes`.
-    """
+    """Shares of the labels among each cell's nearest neighbours of other folds, for many labellings."""
 
     def __init__(self, vectors: Floats, folds: Ints, n_neighbours: int, metric: str) -> None:
         fewest = len(vectors) - int(np.bincount(folds).max())
