@@ -38,8 +38,8 @@ class Screen:
 
     obs: pd.DataFrame
     counts: Floats
-    seen: Floats
-    """What a layer of signal 1 shows of the cells' state."""
+    hidden: Floats  # state of the cells
+    view: Floats  # what a layer shows of it
 
     @classmethod
     def drawn(cls, random: np.random.Generator, n_perturbations: int, shuffled: bool, name: str) -> Screen:
@@ -61,13 +61,13 @@ class Screen:
             {"perturbation": [f"{name}P{one:03d}" for one in label], "is_control": label == 0},
             index=[f"{name}cell{cell}" for cell in range(len(owner))],
         )
-        return cls(obs, counts, hidden @ view)
+        return cls(obs, counts, hidden, view)
 
     def layers(self, signals: tuple[float, ...], random: np.random.Generator) -> Iterator[Floats]:
         """Layers that see the same of a cell, more or less of it, and have noise of their own."""
-        shared = 2.0 * random.normal(size=self.seen.shape)
+        shared = 2.0 * random.normal(size=(len(self.obs), WIDTH))
         for signal in signals:
-            yield signal * self.seen + shared + 2.0 * random.normal(size=shared.shape)
+            yield signal * self.hidden @ self.view + shared + 2.0 * random.normal(size=shared.shape)
 
 
 def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings, seed: int) -> Study:
