@@ -18,11 +18,7 @@ from layerscope.tasks.catalogue import metric_range
 
 
 def cheapest(curve: LayerCurve, margin: float) -> dict[str, Any]:
-    """The earliest layers of a curve that are as good as the final one, and as the best; columns of a row.
-
-    ``margin`` is a share of the metric's range. Names are empty where no layer is shown to be as good, or
-    nothing could be tested.
-    """
+    """Columns of a row: the earliest layers as good as the final one, and as the best."""
     layers, over_final = curve.layers, curve.over["final"]
     in_metric = margin * metric_range(curve.comparison.task, curve.comparison.metric)
     behind_best = below_the_best(layers)
@@ -43,13 +39,10 @@ def cheapest(curve: LayerCurve, margin: float) -> dict[str, Any]:
 
 
 def earliest(layers: Sequence[Measured], contrasts: Sequence[Difference], margin: float) -> int | None:
-    """Place of the first layer that is shown to be less than ``margin`` behind; None if there is none.
-
-    A layer that is itself the reference (difference 0, no interval) is as good; it is named only where the
-    others could be tested.
-    """
+    """Place of the first layer that is shown to be less than ``margin`` behind; None if there is none."""
     tested = len(layers) == 1 or any(np.isfinite(contrast.low) for contrast in contrasts)
     for place, contrast in enumerate(contrasts):
+        # as good as itself, and named only where the others could be tested
         is_reference = contrast.estimate == 0 and contrast.p == 1 and np.isnan(contrast.low)
         if tested and (is_reference or contrast.low > -margin):
             return place

@@ -25,19 +25,15 @@ Resamples = Iterable[str | Path] | Mapping[Identity, Mapping[str, Floats]]
 
 @dataclass(frozen=True)
 class Model:
-    """What a study says of a model: its kind, and for a control of what and how.
-
-    ``before_blocks`` and ``after_blocks`` are what embedding tokens and making the official embedding cost,
-    in operations of one block.
-    """
+    """What a study says of a model: its kind, and for a control of what and how."""
 
     name: str
     kind: str
     n_layers: int
     control: str = ""
     of: str = ""
-    before_blocks: float = 0.0
-    after_blocks: float = 0.0
+    before_blocks: float = 0.0  # cost of embedding tokens, in operations of one block
+    after_blocks: float = 0.0  # likewise of making the official embedding
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
@@ -62,11 +58,7 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
 
 @dataclass(frozen=True)
 class Measured:
-    """One score that exists: its row, and its bootstrap values (None where none are written).
-
-    ``chance`` is the mean score under the null and ``p_value`` that of the score itself (Mantel, say), NaN
-    where the protocol gives none.
-    """
+    """One score that exists: its row, and its bootstrap values (None where none are written)."""
 
     model: str
     layer: str
@@ -77,8 +69,8 @@ class Measured:
     resamples: Floats | None
     chosen_on: Floats | None = None
     scored_on: Floats | None = None
-    chance: float = float("nan")
-    p_value: float = float("nan")
+    chance: float = float("nan")  # mean score under the null
+    p_value: float = float("nan")  # of the score itself (Mantel, say)
 
     @property
     def reaches_chance(self) -> bool:
@@ -88,10 +80,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores of one condition by one protocol and metric: what may be compared with what.
-
-    ``guard`` are those of the metric that must not be lost for this one, where the task has such a metric.
-    """
+    """All scores of one condition by one protocol and metric: what may be compared with what."""
 
     condition: str
     task: str
@@ -99,7 +88,7 @@ class Comparison:
     metric: str
     measured: Mapping[tuple[str, str], Measured]
     rows: pd.DataFrame
-    guard: Comparison | None = None
+    guard: Comparison | None = None  # of the metric that must not be lost for this one, if there is one
 
     def layers(self, model: Model) -> list[Measured]:
         """Measured blocks of a model, in order."""

@@ -40,11 +40,7 @@ def weigh(gain: Difference, of_guard: Difference) -> Weighed:
 
 
 def guard(curve: LayerCurve, place: int | None, models: Mapping[str, Model]) -> Mapping[str, Any]:
-    """Weigh a curve's layers by both metrics, ``place`` being that with the highest primary score.
-
-    Columns of a row of ``layers.tsv``: empty where the task has no second metric, or a layer of the curve
-    lacks it. ``better_p_family`` is still to be corrected.
-    """
+    """Columns of ``layers.tsv``: layers by both metrics, ``place`` having the highest primary score."""
     comparison, model = curve.comparison.guard, curve.model
     if comparison is None or place is None:
         return NO_GUARD

@@ -143,10 +143,7 @@ def choose_layers(
 
 
 def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGIN) -> dict[str, Any]:
-    """A row of ``layers.tsv``: the best layer of a model beside its other layers, controls and baselines.
-
-    P-values of families are still to be corrected. A model without any score has a row without numbers.
-    """
+    """A row of ``layers.tsv``, p-values of families still to be corrected; no numbers without a score."""
     comparison, model, layers = curve.comparison, curve.model, curve.layers
     place = max(range(len(layers)), key=lambda at: layers[at].estimate, default=None)
     best = None if place is None else layers[place]

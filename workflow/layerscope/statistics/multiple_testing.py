@@ -28,10 +28,7 @@ def holm(p_values: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class MaxT:
-    """Simultaneous intervals of several estimates, and two-sided p-values of their being different from 0.
-
-    Shape ``(n_estimates,)``; a p-value is below 0.05 where the 95% interval leaves 0 out.
-    """
+    """Simultaneous intervals of estimates, and two-sided p-values, below 0.05 where 0 is outside."""
 
     low: Floats
     high: Floats
@@ -76,10 +73,7 @@ def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
 
 
 def studentise(estimates: Floats, resamples: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Bootstrap standard errors, and resamples as deviations from the estimates in these units.
-
-    Only of the usable resamples; a deviation is 0 where an estimate never varies.
-    """
+    """Bootstrap standard errors, and the usable resamples as deviations from the estimates in these units."""
     values = np.asarray(resamples, dtype=np.float64)
     values = values[np.isfinite(values).all(axis=1)]
     if len(values) < 2:

@@ -19,16 +19,13 @@ from layerscope.settings import Settings
 
 @dataclass(frozen=True)
 class Metric:
-    """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance.
-
-    ``range`` is the distance from its lowest value to its highest, of which margins are shares: 1 for a share
-    or an F1, 2 for a correlation.
-    """
+    """A primary metric: the label of its axis, a sentence on what it means, and whether 0 is chance."""
 
     label: str
     meaning: str
     zero_is_chance: bool = True
     range: float = 1.0
+    """From its lowest value to its highest, of which margins are shares: 1 for an F1, 2 for a correlation."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,14 +81,10 @@ def _constant(labels: Texts, groups: Texts) -> bool:
 
 @dataclass(frozen=True)
 class Dealt:
-    """Labels of units dealt anew.
-
-    ``labels`` has shape ``(n_dealings, n_units)``; ``exact`` says that they are all that there are, the true
-    one among them, so that a p-value counts and does not estimate.
-    """
+    """Labels of units dealt anew, ``(n_dealings, n_units)``."""
 
     labels: Ints
-    exact: bool
+    exact: bool  # whether they are all that there are, so that a p-value counts and does not estimate
 
     def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the dealings that score at least as high, within rounding; NaN without any."""

@@ -79,10 +79,7 @@ PER_CELL = ("cells", "types", "batches", "tested", "balanced", "folds", "random_
 
 
 def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> Design:
-    """Choose the cells of both questions.
-
-    Raises NoScoreError if the cells have no types or batches, or no two batches share two types.
-    """
+    """Choose the cells of both questions; NoScoreError unless two batches share two types."""
     remarks: list[str] = []
     cells = _labelled(obs, settings, remarks)
     cells = at_most(cells, settings.most_cells, seed, remarks)
@@ -122,10 +119,7 @@ def cramers_v(table: Ints) -> float:
 
 
 def balanced_cells(types: Ints, batches: Ints, least: int, keys: npt.NDArray[np.uint64]) -> Bools:
-    """Equally many cells of each batch of a type, those of the smallest keys.
-
-    Only batches with so many cells of the type, and types with two such batches at least.
-    """
+    """Of each type as many cells (of smallest keys) from each batch that has ``least``, if two batches do."""
     chosen = np.zeros(len(types), dtype=bool)
     for kind, sizes in enumerate(crossed(types, batches)):
         large = np.flatnonzero(sizes >= least)

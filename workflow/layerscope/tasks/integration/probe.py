@@ -20,10 +20,7 @@ def columns_of(vectors: Floats) -> Floats:
 
 
 def predictions(columns: Floats, labellings: Ints, folds: Ints, penalty: float) -> Ints:
-    """Predict every cell's label by a probe that was fitted to the cells of all other folds.
-
-    Labellings and predictions have shape ``(n_labellings, n_cells)``; labels are numbered from 0.
-    """
+    """Labels by a probe that was fitted to the cells of all other folds, labellings x cells as given."""
     predicted = np.empty_like(labellings)
     n_labels = int(labellings.max()) + 1
     parts = [folds == fold for fold in np.unique(folds)]

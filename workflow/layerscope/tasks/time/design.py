@@ -63,11 +63,7 @@ class TimeDesign:
 
 
 def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesign:
-    """Choose cells, groups and folds.
-
-    Raises NoScoreError if there are no times, no donors, samples or batches, or too few of them: then a time
-    cannot be told from whatever else differs between its samples.
-    """
+    """Choose cells, groups and folds; NoScoreError where time cannot be told from other differences."""
     if TIME not in obs or not obs[TIME].notna().any():
         raise NoScoreError("not_available", "the cells have no column time")
     named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
