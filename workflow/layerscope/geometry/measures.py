@@ -45,7 +45,7 @@ def anisotropy(cells: Floats) -> float:
 
 
 def intrinsic_dimension(cells: Floats) -> float:
-    """TwoNN (Facco et al. 2017) as scikit-dimension has it, over distinct cells, the largest tenth discarded."""
+    """TwoNN (Facco et al. 2017) by scikit-dimension, over distinct cells, a tenth of the ratios discarded."""
     from skdim.id import TwoNN
 
     distinct = np.unique(cells, axis=0)

@@ -75,7 +75,7 @@ def layer_curve(comparison: Comparison, model: Model, models: Mapping[str, Model
 
 
 def curve_table(curve: LayerCurve) -> pd.DataFrame:
-    """A curve as rows of ``curves.tsv``; all but ``ci_low``, ``ci_high`` are of all layers at once (max-T)."""
+    """A curve as rows of ``curves.tsv``; all but ``ci_low``, ``ci_high`` hold for all layers at once."""
     comparison, layers = curve.comparison, curve.layers
     own = pd.DataFrame(
         [(layer.layer, layer.depth, layer.estimate, layer.ci_low, layer.ci_high) for layer in layers],

@@ -44,7 +44,7 @@ class Parts:
         return np.array([measure(self.part != part) for part in range(self.n_parts)])
 
     def resamples(self, estimate: float, without: Floats, n_resamples: int) -> Floats:
-        """Values that spread around an estimate: a multivariate t over all layers; NaN if parts have no score."""
+        """Values that spread around an estimate, a multivariate t over all layers; NaN without scores."""
         usable = np.isfinite(without)
         if not np.isfinite(estimate) or usable.sum() < max(2, MIN_USABLE_SHARE * self.n_parts):
             return np.full(n_resamples, np.nan)
