@@ -10,11 +10,11 @@ import label_cells
 import numpy as np
 import pandas as pd
 import trajectory_cells
+from cell_files import write_cells
 from perturbation_cells import experiment
 from scipy import sparse
 
 import compute_baseline
-from layerscope.cells.canonical import write_cells
 from layerscope.tasks.catalogue import TASKS
 
 QUICK: dict[str, dict[str, Any]] = {

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 from perturbation_cells import experiment
 from task_examples import QUICK, RUNS, settings, write_example
 
 import make_reference
 import score_layer
-from layerscope.cells.canonical import write_cells
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,11 @@ class Difference:
     p: float = NAN
 
     @property
+    def is_reference(self) -> bool:
+        """Whether the layer is itself what it is compared with."""
+        return self.estimate == 0 and self.p == 1 and math.isnan(self.low)
+
+    @property
     def ahead(self) -> bool:
         """Whether the layer is shown to score higher."""
         return self.estimate > 0 and self.p < SIGNIFICANT
@@ -40,10 +46,13 @@ class Difference:
 
 
 def correct(rows: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> None:
-    """Fill columns of rows with other columns' p-values, corrected within each task and protocol (Holm)."""
-    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    """Fill columns of rows with other columns' p-values, corrected within each task and protocol (Holm).
+
+    Planted layers are apart: a control whose truth is known must not cost the models any power.
+    """
+    families: dict[tuple[str, str, bool], list[dict[str, Any]]] = {}
     for row in rows:
-        families.setdefault((row["task"], row["protocol"]), []).append(row)
+        families.setdefault((row["task"], row["protocol"], row.get("planted", False)), []).append(row)
     for family in families.values():
         for column, alone in columns.items():
             for row, p in zip(family, holm([row[alone] for row in family]), strict=True):

@@ -158,6 +158,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
     surest, surest_gain = surest_of(layers, over_final)
     on_halves = choose_on_halves(layers, final)
     depth_low, depth_high = percentile_interval(curve.best_depths)
+    guarded = guard(curve, place, models)
     lost = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
     return {
         "condition": comparison.condition,
@@ -166,6 +167,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         "metric": comparison.metric,
         "model": model.name,
         "n_layers": model.n_layers,
+        "planted": model.is_planted,
         "status": "ok" if best else "undefined" if "undefined" in lost else "not_available",
         "reason": "; ".join(comparison.reasons(model.name)),
         "best_layer": best.layer if best else "",
@@ -199,28 +201,35 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         "heldout_layer": layers[on_halves.most_often].layer if on_halves.n_splits else "",
         "heldout_layer_share": on_halves.share,
         **_beside(curve, place, models),
-        **cheapest(curve, margin),
-        **guard(curve, place, models),
+        **cheapest(curve, margin, guarded),
+        **guarded,
     }
 
 
 def _beside(curve: LayerCurve, place: int | None, models: Mapping[str, Model]) -> dict[str, Any]:
     """Columns of baselines and untrained controls beside the layer at ``place``; empty without one."""
     comparison, layers, over_twins = curve.comparison, curve.layers, curve.over["untrained"]
-    baseline = untrained = twin = None
-    over_baseline = over_untrained = over_twin = Difference()
+    baseline = pca = untrained = twin = None
+    over_baseline = over_pca = over_untrained = over_twin = Difference()
     if place is not None:
-        baseline = comparison.best_of(entry for entry in models.values() if entry.kind == "baseline")
+        baselines = [entry for entry in models.values() if entry.kind == "baseline"]
+        baseline = comparison.best_of(baselines)
+        pca = comparison.best_of(entry for entry in baselines if entry.is_pca)
         controls = filter(None, curve.untrained.values())
         untrained = max(controls, key=lambda control: control.estimate, default=None)
         twin, over_twin = curve.untrained[layers[place].layer], over_twins[place]
         over_baseline = differences(layers, [baseline] * len(layers))[place]
+        over_pca = differences(layers, [pca] * len(layers))[place]
         over_untrained = differences(layers, [untrained] * len(layers))[place]
     return {
         "best_baseline": baseline.model if baseline else "",
         **_numbers("best_baseline", baseline),
         **over_baseline.columns("over_baseline"),
         "over_baseline_p": over_baseline.p,
+        "pca": pca.model if pca else "",
+        **_numbers("pca", pca),
+        **over_pca.columns("over_pca"),
+        "over_pca_p": over_pca.p,
         "reference_baseline": "" if place is None else comparison.reference_baseline(),
         "best_untrained": untrained.model if untrained else "",
         "best_untrained_layer": untrained.layer if untrained else "",
