@@ -11,11 +11,12 @@ import pytest
 import yaml
 from program_cells import ENSEMBL, HUMAN, N_CELLS, development, patients, screen, write
 
-from layerscope import jobs, program
+from layerscope import program
 from layerscope.cells.prepare import prepare
 from layerscope.cells.settings import Recovery
 from layerscope.doors import studies
-from layerscope.study import Study
+from layerscope.study import jobs
+from layerscope.study.runs import Study
 from scanpy_cells import pbmc68k
 
 BASELINES = {"hvg_pca", "rank_normal_pca", "hellinger_svd", "log_all_genes", "qc_only"}

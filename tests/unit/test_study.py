@@ -16,12 +16,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from layerscope import configuration_docs, gathering, jobs
 from layerscope.cells.settings import CellSettings
 from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import Study
+from layerscope.study import configuration_docs, gathering, jobs
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.perturbation.settings import StrictSettings
 from scanpy_cells import pbmc68k
@@ -459,7 +459,7 @@ def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
 
 def test_reading_a_study_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'scanpy', 'pandas', 'anndata', 'numpy'} & set(sys.modules)"
-    words = f"import sys, layerscope.study; sys.exit(str({heavy}) if {heavy} else 0)"
+    words = f"import sys, layerscope.study.runs; sys.exit(str({heavy}) if {heavy} else 0)"
     subprocess.run([sys.executable, "-c", words], check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
 
 

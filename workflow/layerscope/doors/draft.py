@@ -22,7 +22,7 @@ from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.settings import demand_known
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.response.settings import ResponseSettings
 

@@ -17,7 +17,7 @@ from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
 from layerscope.settings import stated
 from layerscope.sources.settings import RemoteFile
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 
 if TYPE_CHECKING:
     from layerscope.doors.cells import Cells

@@ -17,7 +17,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry, PlantedModel
 from layerscope.settings import demand_known
 from layerscope.sources.cache import named_cache, weights_folder
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 
 MIRROR = "LAYERSCOPE_MIRROR"
 

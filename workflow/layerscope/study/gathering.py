@@ -8,7 +8,7 @@ from typing import Any
 from layerscope import layout
 from layerscope.models.catalogue import THINNED
 from layerscope.models.entries import Control
-from layerscope.study import Study
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 
 BASELINE_OF_MAPS = "hvg_pca"  # the baseline beside which maps of layers are drawn
