@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.doors import keywords
-from layerscope.doors.cells import Cells, prepared
-from layerscope.doors.gene_names import needed_gene_names
+from layerscope.doors.cells import Cells, needed_gene_names, prepared
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
 from layerscope.errors import ConfigError, DataError
