@@ -23,6 +23,7 @@ from layerscope.sources.manifest import sha256
 HOW = ("device", "dtype", "store", "token_budget")  # settings of the extraction that a call may set
 
 
+@keywords.options_as_keywords()
 def embed(
     cells: Cells,
     model: str,
@@ -99,8 +100,7 @@ def embed(
         _chosen_layers(layers, 0, chosen.name)
         compute_baseline(chosen.family, canonical, file, chosen.settings, seed)
     else:
-        with keywords.options_as_keywords():
-            _run_model(chosen, canonical, file, layers, how, threads, seed)
+        _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
     made = Layers(file, model=chosen.name, of=chosen.of, scratch=scratch)
     if reason := made.provenance.get(NOT_AVAILABLE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def embed(file: Path, model: str, options: Mapping[str, Any], dry_run: bool) -> 
         print("\n".join(lines), file=sys.stderr, flush=True)
     if dry_run:
         return "Nothing was run"
-    layers = embedded(file, model, **options)
+    layers = inspect.unwrap(embedded)(file, model, **options)  # its messages name options
     return f"{options['output']}: layers {', '.join(layers)} of {model}"
 
 
