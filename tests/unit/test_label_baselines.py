@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from cell_files import write_cells
 from label_cells import ABOUT, QUICK, cells
 from scipy import sparse
 from scipy.stats import norm, rankdata
@@ -17,7 +18,6 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from layerscope.cells.canonical import write_cells
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.models.baselines import compute_baseline
 from layerscope.tables import Score, Subject

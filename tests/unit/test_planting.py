@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 
 import plant_layers
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.planting import planted_layers, signal
 from layerscope.demo.program import ACTIVITIES
 from layerscope.demo.simulation import simulate

@@ -156,7 +156,7 @@ def test_tasks_are_listed_with_all_their_metrics(capsys):
 def test_arguments_of_snakemake_are_handed_on_and_so_is_its_status(monkeypatch):
     called: list[list[str]] = []
 
-    def run(words: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         called.append(words)
         return subprocess.CompletedProcess(words, 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -53,11 +54,16 @@ def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
     """Run a study in the current folder by Snakemake, which must be installed; its exit status."""
     if importlib.util.find_spec("snakemake") is None:
         raise ConfigError("run: Snakemake is not installed; pip install 'layerscope[workflow]', or snakemake")
-    words = ["--snakefile", str(repository() / "Snakefile"), "--configfile", str(study), *arguments]
+    workflow = repository() / "workflow"
+    words = ["--logger", "layerscope", "--snakefile", str(workflow.parent / "Snakefile")]
+    words += ["--configfile", str(study), *arguments]
     said = {word.partition("=")[0] for word in arguments}
     if not any(word in HOW_MANY or word[:2] in ("-c", "-j") for word in said):
         words += ["--cores", "all"]
-    return subprocess.run([sys.executable, "-m", "snakemake", *words], check=False).returncode
+    # Snakemake finds the logger by its name, and not in every kind of installation
+    path = os.pathsep.join(filter(None, [str(workflow), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "snakemake", *words]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
 
 
 def is_dry(arguments: Sequence[str]) -> bool:

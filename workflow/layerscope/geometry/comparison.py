@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from layerscope.arrays import Ints
 from layerscope.chance import Chance
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import (
@@ -25,7 +25,7 @@ from layerscope.geometry.alignment import MIN_CELLS, Kernel, alignment
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
 
-Places = NDArray[np.intp]
+Places = Ints
 Kernels = Mapping[tuple[str, str], Kernel]  # by model and layer
 TEXT = ("condition", "model", "layer", "other_model", "other_layer")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
-from layerscope.cells.entries import STUDY_COLUMNS, Dataset, OneCondition
-from layerscope.cells.settings import Quality
+from layerscope.cells.entries import Dataset, OneCondition
+from layerscope.cells.settings import STUDY_COLUMNS, Quality
 from layerscope.demo.settings import Pretraining, Simulations
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.settings import ExtractionSettings
