@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.cells.entries import STUDY_COLUMNS
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import STUDY_COLUMNS, CellSettings
 from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.settings import Settings, suggest
 from layerscope.tasks.base import Task
