@@ -206,7 +206,9 @@ def breakable(text: str) -> Markup:
 def unbroken(text: str) -> str:
     """Small print of which short lines, an interval say, are not broken."""
     lines = text.split("\n")
-    return "\n".join(line.replace(" ", "\N{NO-BREAK SPACE}") if len(line) <= SHORT else line for line in lines)
+    return "\n".join(
+        line.replace(" ", "\N{NO-BREAK SPACE}") if len(line) <= SHORT else line for line in lines
+    )
 
 
 def _summary(
