@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 
 import pandas as pd
@@ -113,8 +112,10 @@ def grid_of(
         label = labels.get(name, name.replace("_", " "))
         kind = _kind(table[name])
         columns.append(Column(label, meanings.get(name, ""), kind, choices=name in chosen_by, name=name))
-        small = [interval(*pair, 3) for pair in shown[ends[name]].to_numpy()] if name in ends else None
-        cells.append(list(map(Cell, column_texts(shown[name]), small or repeat(""))))
+        small = [""] * len(shown)
+        if name in ends:
+            small = [interval(low, high, 3) for low, high in shown[ends[name]].to_numpy()]
+        cells.append(list(map(Cell, column_texts(shown[name]), small)))
     origins = [source.line(int(index)) if source else "" for index in shown.index]
     by_row = zip(*cells, strict=True) if cells else [()] * len(shown)
     rows = tuple(Row(tuple(row), hint) for row, hint in zip(by_row, origins, strict=True))
