@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from statistics import fmean
 
-FEWEST = 5
+FEWEST = 10
 """Jobs that must be done before a time left is told."""
 
 
@@ -55,10 +55,10 @@ class Jobs:
         return f"{jobs}, {about(self._ends - now)} left"
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """By the rules' mean times, at the pace so far; None if most jobs left are of rules not seen yet."""
+        """By the rules' mean times, at the pace so far; None while more jobs are of unseen rules than are done."""
         done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
         unseen = sum(left for rule, left in self._left.items() if rule not in self._seconds)
-        if len(done) < FEWEST or 2 * unseen > self._left.total():
+        if len(done) < FEWEST or unseen > len(done):
             return None
         means = {rule: fmean(seconds) for rule, seconds in self._seconds.items()}
         work = sum(left * means.get(rule, fmean(done)) for rule, left in self._left.items())
