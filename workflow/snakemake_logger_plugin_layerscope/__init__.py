@@ -112,12 +112,8 @@ class LogHandler(LogHandlerBase):
                     self._print(failure, "red")
             case LogEvent.ERROR | LogEvent.GROUP_ERROR | LogEvent.SHELLCMD | LogEvent.DEBUG_DAG | None:
                 self._remark(record)
-        state = {
-            "completed": self._jobs.done,
-            "total": self._jobs.total,
-            "description": self._jobs.activity(),
-        }
-        self._bar.update(self._task, refresh=True, **state)
+        done, total, activity = self._jobs.done, self._jobs.total, self._jobs.activity()
+        self._bar.update(self._task, completed=done, total=total, description=activity, refresh=True)
 
     def _begin(self, record: Any) -> None:
         jobs = {rule: count for rule, count in record.stats.items() if rule != "total"}

@@ -55,7 +55,7 @@ class Jobs:
         return f"{jobs}, {about(self._ends - now)} left"
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """By the rules' mean times, at the pace so far; None while more jobs are of unseen rules than are done."""
+        """By rules' mean times, at the pace so far; None while rules not seen have more jobs than are done."""
         done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
         unseen = sum(left for rule, left in self._left.items() if rule not in self._seconds)
         if len(done) < FEWEST or unseen > len(done):
