@@ -158,6 +158,10 @@ def test_progress_is_told_where_rules_are_not(lines) -> None:
     run.begin(score_layer=2)
     run.finish(1, 2, now=1)
     assert lines()[-1] == "1 of 2 jobs, 0:00:01 so far"
+    run.say(
+        event=LogEvent.JOB_ERROR, level=logging.ERROR, jobid=2, rule_name="score_layer", rule_msg="", log=[]
+    )
+    assert lines() == ["Failed: score_layer (rule score_layer)"]
 
 
 def test_of_a_plan_all_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

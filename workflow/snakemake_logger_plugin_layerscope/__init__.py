@@ -156,7 +156,7 @@ class LogHandler(LogHandlerBase):
 
     def _failure(self, record: Any) -> Iterator[str]:
         """What failed and why, with the end of its log."""
-        yield f"Failed: {self._jobs.fail(record.jobid)} (rule {record.rule_name})"
+        yield f"Failed: {self._jobs.fail(record.jobid) or record.rule_name} (rule {record.rule_name})"
         if record.rule_msg:
             yield f"  {record.rule_msg}"
         for log in map(Path, record.log):
