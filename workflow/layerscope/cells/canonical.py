@@ -20,6 +20,7 @@ from scipy import sparse
 from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
+from layerscope.cells.obs import ROOT_CELL
 from layerscope.errors import DataError
 from layerscope.files import whole
 
@@ -42,7 +43,6 @@ STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime"
 TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
-ROOT_CELL = "iroot_cell"
 ROWS_AT_ONCE = 4096
 
 
