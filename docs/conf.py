@@ -66,7 +66,6 @@ CONTENTS = {
         "config/README",
         "docs/reference/catalogue",
         "results/README",
-        "docs/reference/tables",
         "docs/models",
         "docs/performance",
         "CHANGELOG",
