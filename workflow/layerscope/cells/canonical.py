@@ -20,6 +20,7 @@ from scipy import sparse
 from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
+from layerscope.cells.obs import ROOT_CELL
 from layerscope.cells.settings import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.errors import DataError
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
-ROOT_CELL = "iroot_cell"
 
 
 def read_cells(path: str | Path) -> AnnData:

@@ -57,7 +57,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
 
 @contextmanager
 def options_as_keywords() -> Iterator[None]:
-    """Models say what is wrong with an option ``--set``: in Python it is the keyword that was given."""
+    """Models say what is wrong with an option ``--set``: in Python it is a keyword that was given."""
     try:
         yield
     except LayerscopeError as error:
