@@ -208,9 +208,10 @@ def _demand_columns(cells: Description, columns: Columns, task: Task) -> None:
     named = [getattr(usual, key) for key in task.column_settings]
     for standard in filter(None, [*task.columns, *named]):
         if standard not in columns:
+            there = among("", (column.name for column in cells.columns))
             raise ConfigError(
-                f"{cells.path}: task {task.name} needs a column for {standard!r}, and none looks like "
-                f"one: name it, --columns {standard}=COLUMN; {among('', (column.name for column in cells.columns))}"
+                f"{cells.path}: task {task.name} needs a column for {standard!r}, and none looks like one: "
+                f"name it, --columns {standard}=COLUMN; {there}"
             )
 
 
