@@ -43,13 +43,13 @@ def read_layers(path: str | Path) -> pd.DataFrame:
 
 
 def draw_layer_choice(
-    path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
+    layers: str | Path, output: Sequence[str | Path], *, settings: Mapping[str, Any]
 ) -> None:
     """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
-    ``path`` is the table of the layer choice; all titles of the settings are optional.
+    ``layers`` is the table of the layer choice; all titles of the settings are optional.
     """
-    table = read_layers(path)
+    table = read_layers(layers)
     table = table[decides(table)]
     conditions = wording.condition_order(settings, table["condition"])
     models = read_models(settings)
@@ -74,7 +74,7 @@ def draw_layer_choice(
     with look():
         figure, grid = sheet([(1, 0.05)], height, words, left=NAMES_INCHES, right=WORDS_INCHES)
         _draw(grid[0][0], rows, settings, styles(models), titles)
-        save(figure, outputs, title=TITLE, caption=caption, table=path)
+        save(figure, output, title=TITLE, caption=caption, table=layers)
 
 
 def _draw(
