@@ -16,6 +16,7 @@ from layerscope.figures.layer_choice import draw_layer_choice
 from layerscope.report.formats import column_texts, count, interval, number, signed
 from layerscope.report.grid import MAX_ROWS, without_constant, without_empty
 from layerscope.report.page import breakable, write_report
+from layerscope.report.pictures import SHEET, picture
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import COLUMNS as WARNING_COLUMNS
 from layerscope.tables import write_scores, write_table
@@ -370,6 +371,29 @@ def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(stu
     assert page.index('id="moves"') < page.index('id="figures"') < page.index("<h2>All scores")
     write_table(shifts, pairs.head(0))
     assert "moves" not in study(files={"tables": [shifts]})
+
+
+def panels(bottoms: list[int], height: int) -> str:
+    """A figure of panels 100 high, each with an axis at its top, that end at these heights."""
+    paths = [f"M 50 {end} L 90 {end} L 90 {end - 100} L 50 {end - 100} z" for end in bottoms]
+    paths += [f"M 50 {end - 100} L 90 {end - 100} z" for end in bottoms]
+    groups = [f'<g id="axes_{k}"><g><path d="{path}"/></g></g>' for k, path in enumerate(paths)]
+    size = f'width="511pt" height="{height}pt"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(groups)}</svg>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "height", "n_parts"), [(4, 700, 0), (10, 1650, 3), (0, 1650, 0)], ids=["fits", "rows", "no rows"]
+)
+def test_a_picture_that_is_taller_than_a_sheet_is_cut_below_rows_of_panels(tmp_path, rows, height, n_parts):
+    bottoms = [200 + 150 * row for row in range(rows)]
+    (tmp_path / "a.svg").write_text(panels(bottoms, height))
+    parts = picture(tmp_path / "a.svg", tmp_path / "report.html").parts
+    assert len(parts) == n_parts
+    assert sum(of_part for _, of_part in parts) == pytest.approx(height * bool(parts))
+    for top, of_part in parts:
+        assert of_part <= SHEET
+        assert top == 0 or any(20 < top - bottom < 50 for bottom in bottoms), "below the labels of an axis"
 
 
 @pytest.mark.parametrize(
