@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: run test docs portability gpu-check rehearsal rehearsal-slice test-slurm check clean-results
 
 run: $(INSTALLED)
-	snakemake --logger rich --cores $(CORES) $(ARGS)
+	PYTHONPATH=workflow snakemake --logger layerscope --cores $(CORES) $(ARGS)
 
 # unit tests share the cores; tests of the workflow run one at a time, each on two cores
 test: $(INSTALLED)

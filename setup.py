@@ -1,12 +1,15 @@
 """The wheel: the package, and in its folder ``repository`` all that Snakemake needs to run the workflow.
 
 The rest is in ``pyproject.toml``. The package travels twice: rules that run in conda environments import it
-from beside the Snakefile, and must not see other packages of the environment that Snakemake runs in.
+from beside the Snakefile, and must not see other packages of the environment that Snakemake runs in. The
+logger is found by Snakemake, by the name of its package.
 """
 
 from setuptools import find_packages, setup
 
-PACKAGES = find_packages("workflow", include=["layerscope", "layerscope.*"])
+PACKAGES = find_packages(
+    "workflow", include=["layerscope", "layerscope.*", "snakemake_logger_plugin_layerscope"]
+)
 OF_PACKAGE = ["py.typed", *(f"**/*.{suffix}" for suffix in ("pyi", "html", "css", "js", "json", "tsv"))]
 CARRIED = "layerscope.repository"
 FOLDERS = {

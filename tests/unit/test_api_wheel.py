@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -67,7 +68,7 @@ def test_the_wheel_holds_the_package_and_the_whole_workflow(wheel: Path) -> None
     with ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     files = set(files_of_repository()) - STAYS
-    package = {name for name in files if name.startswith("workflow/layerscope/")}
+    package = {name for name in files if re.match(r"workflow/(layerscope|snakemake_logger_\w+)/", name)}
     travels = {name for name in files if name.split("/")[0] in TRAVELS}
     assert package and travels
     assert not {name.removeprefix("workflow/") for name in package} - inside

@@ -13,7 +13,8 @@ from program_cells import N_CELLS, write
 from layerscope import program
 from layerscope.doors import studies
 from layerscope.errors import ConfigError
-from layerscope.study import Study
+from layerscope.study import jobs
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -35,7 +36,7 @@ def test_a_condition_names_its_columns() -> None:
     assert study().needed_columns("simulated_batches") == ("batch", "cell_type")
     chosen = study(settings={"batch": "chip"})
     assert chosen.needed_columns("simulated_batches") == ("chip", "cell_type")
-    assert chosen.settings_of("simulated_batches", "strict")["batch"] == "chip"
+    assert jobs.score_settings(chosen, "simulated_batches", "strict")["batch"] == "chip"
     with pytest.raises(ConfigError, match="'slide' is not kept"):
         study(settings={"batch": "slide"})
 

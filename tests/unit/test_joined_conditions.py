@@ -15,8 +15,9 @@ from layerscope.cells.canonical import read_cells
 from layerscope.cells.orthologs import OrthologTable
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study import jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 GENES = 30
@@ -89,7 +90,7 @@ def study(source: dict[str, object]) -> Study:
 
 def test_a_dataset_may_be_the_prepared_cells_of_conditions() -> None:
     made = study({"conditions": ["simulated_ages", "simulated_differentiation"]})
-    assert made.source_file("across") == [
+    assert jobs.source_file(made, "across") == [
         "results/cells/simulated_ages/cells.h5ad",
         "results/cells/simulated_differentiation/cells.h5ad",
     ]

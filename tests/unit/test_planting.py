@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 
 import plant_layers
-from layerscope.cells.canonical import write_cells
 from layerscope.demo.planting import planted_layers, signal
 from layerscope.demo.program import ACTIVITIES
 from layerscope.demo.simulation import simulate
@@ -16,6 +16,7 @@ from layerscope.extraction.embeddings_file import read_layer, read_layers, read_
 from layerscope.models.entries import PlantedModel
 from layerscope.statistics.evidence import Model
 from layerscope.statistics.layer_choice import choose_layers
+from layerscope.study import jobs
 from layerscope.tables import Subject
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import Reference
@@ -139,7 +140,7 @@ def study(**model):
 def test_real_cells_have_no_truth_to_plant():
     planted = study(peak=2)
     assert planted.layers("mine") == ["01", "02", "03", "04"]
-    assert planted.planting("mine") == ["--layers", "4", "--peak", "2", "--seed", "1"]
+    assert jobs.planting(planted, "mine") == ["--layers", "4", "--peak", "2", "--seed", "1"]
     assert planted.runs() == [("simulated_Rest", "mine")]
     (lacking,) = planted.unavailable()
     assert lacking["condition"] == "D1_Rest" and "truth" in lacking["reason"]

@@ -17,7 +17,7 @@ MITOCHONDRIAL = np.arange(30) < 4
 
 
 def measured(counts: np.ndarray, blocks: int = 1) -> CellMetrics:
-    metrics = CellMetrics.empty(len(counts))
+    metrics = CellMetrics(len(counts))
     for part in np.array_split(np.arange(len(counts)), blocks):
         metrics.measure(part, sparse.csr_matrix(counts[part]), MITOCHONDRIAL)
     return metrics
@@ -54,13 +54,13 @@ def test_filters_keep_what_scanpy_keeps():
     sc.pp.filter_cells(cells, min_counts=15)
     sc.pp.calculate_qc_metrics(cells, qc_vars=["mt"], percent_top=None, log1p=False, inplace=True)
     expected = cells.obs_names[cells.obs["pct_counts_mt"] <= 20].astype(int)
-    assert np.flatnonzero(summary.kept).tolist() == expected.tolist()
+    assert np.flatnonzero(summary.remaining).tolist() == expected.tolist()
     assert 0 < len(expected) < 200
 
 
 def test_explicit_zeros_are_not_detected_genes():
     block = sparse.csr_matrix((np.array([0.0, 2.0]), np.array([1, 3]), np.array([0, 2])), shape=(1, 30))
-    metrics = CellMetrics.empty(1)
+    metrics = CellMetrics(1)
     metrics.measure(np.array([0]), block, None)
     assert metrics.n_genes.tolist() == [1]
 
@@ -91,7 +91,7 @@ def test_filters_that_cannot_be_applied_say_why():
     summary = Summary(pd.DataFrame(index=range(200)), 30)
     quality = Quality(min_counts_per_cell=500, max_mitochondrial_percent=5)
     filter_cells(measured(drawn(5, 200)), quality, summary, "log_normalised", "the genes have no symbols")
-    assert summary.kept.all()
+    assert summary.remaining.all()
     assert [row["remark"] for row in summary.rows] == [
         "not applied: the values are not counts",
         "not applied: the genes have no symbols",

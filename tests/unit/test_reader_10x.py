@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import anndata
+import cell_files
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from tenx_examples import BARCODES, COUNTS, GENES, IDS, write_genomes, write_h5, write_triplet
 
-from layerscope.cells.canonical import provenance, read_cells
-from layerscope.cells.prepare import prepare
+from layerscope.cells.canonical import provenance
 from layerscope.errors import ConfigError, DataError
 
-
-def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.AnnData:
-    prepare(inputs, {"kind": "10x", **settings}, "blood", tmp_path / "out" / "cells.h5ad", tmp_path / "s.tsv")
-    return read_cells(tmp_path / "out" / "cells.h5ad")
+prepared = partial(cell_files.prepared, kind="10x")
 
 
 @pytest.mark.parametrize("as_folder", [True, False])
@@ -39,6 +35,12 @@ def test_triplets_are_read(tmp_path, compressed, version, as_folder):
 def test_h5_files_are_read(tmp_path, version):
     write_h5(tmp_path / "run.h5", version)
     assert np.array_equal(prepared([tmp_path / "run.h5"], tmp_path).X.toarray(), COUNTS)
+
+
+def test_a_total_that_no_table_gives_is_asked_for_and_not_forgotten(tmp_path):
+    write_triplet(tmp_path / "run")
+    with pytest.raises(DataError, match=r"no column 'total_counts'.*`recover_counts: total`"):
+        prepared([tmp_path / "run"], tmp_path, recover_counts={})
 
 
 def test_several_samples_get_their_names(tmp_path):

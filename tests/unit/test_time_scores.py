@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from layerscope.tables import Score, Subject
-from layerscope.tasks.folds import NoScoreError
+from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.time.design import design_of
 from layerscope.tasks.time.regression import principal_axes
 from layerscope.tasks.time.scores import score_layer
@@ -125,21 +125,6 @@ def test_a_time_that_trained_nothing_is_placed_between_its_neighbours() -> None:
 def test_too_few_times_or_donors_have_no_score_and_the_count_is_said(obs: pd.DataFrame, named: str) -> None:
     with pytest.raises(NoScoreError, match=named):
         design_of(obs, TimeSettings(), 1)
-
-
-def test_a_constant_layer_has_no_score() -> None:
-    obs = cells("sample")
-    with pytest.raises(NoScoreError, match="constant"):
-        scored(obs, np.ones((len(obs), 3)))
-
-
-def test_refused_cells_are_left_out_and_said() -> None:
-    obs = cells("sample")
-    matrix = layer(obs, signal=3.0)
-    matrix[:5] = np.nan
-    row = scored(obs, matrix)["tau"]
-    assert "5 refused" in row.reason
-    assert row.n_cells == len(obs) - 5
 
 
 @pytest.mark.parametrize("shape", [(40, 300), (300, 40)])

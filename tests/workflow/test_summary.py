@@ -59,32 +59,31 @@ def test_a_run_says_what_ran_what_was_skipped_what_was_warned_of_and_where_the_r
     checkout.write_config("study.yaml", STUDY)
     run = checkout.snakemake("--configfile", "study.yaml")
     assert run.returncode == 0, run.stdout[-8000:]
-    summary = run.stdout.partition("\nDone. ")[2]
-    assert "2 score layer" in summary
+    summary = run.stdout.partition("\nDone. Jobs that ran: 14, in 0:")[2]
     assert "Up to date" not in summary
-    assert "Warnings: 0, all in results/tables/warnings.tsv." in summary
+    assert "Warnings: none." in summary
     assert "The report is results/report.html" in summary
     assert "Job 0: The study is complete" in run.stdout
 
     # a job that does not run again still counts
     log = checkout.folder / "logs/compute_baseline/simulated_differentiation/qc_only.log"
-    log.write_text("warning: odd\n", encoding="utf-8")
+    log.write_text("warning: odd\nwarning: even\n", encoding="utf-8")
     table = checkout.folder / "results/tables/warnings.tsv"
     table.unlink()
     run = checkout.snakemake("--configfile", "study.yaml")
     assert run.returncode == 0, run.stdout[-8000:]
-    assert "Jobs that ran: 2 (" in run.stdout
+    assert "Jobs that ran: 2, in" in run.stdout
     assert "Up to date, so skipped: " in run.stdout
-    assert "Warnings: 1, all in" in run.stdout
+    assert "Warnings: 2, all in results/tables/warnings.tsv:\n  even (simulated_differ" in run.stdout
     assert "odd" in table.read_text(encoding="utf-8")
-    assert "1 warning was given" in (checkout.folder / "results/report.html").read_text(encoding="utf-8")
+    assert "2 warnings were given" in (checkout.folder / "results/report.html").read_text(encoding="utf-8")
 
     # a run that fails says what is left, and that the rest is kept
     next(checkout.folder.glob("results/scores/*/*/*/qc_only/*.npz")).write_bytes(b"broken")
-    run = checkout.snakemake("--logger", "rich", "--configfile", "study.yaml")
+    run = checkout.snakemake("--logger", "layerscope", "--configfile", "study.yaml", path="workflow")
     assert run.returncode != 0
-    assert "Failed choose_layers" in run.stdout and "not whole bootstrap values" in run.stdout
-    assert len(run.stdout.splitlines()) < 60  # without a terminal no bar, and no lines for jobs
-    assert "Not complete. Jobs that ran: none." in run.stdout
+    assert "Failed: Choosing layers" in run.stdout and "not whole bootstrap values" in run.stdout
+    assert len(run.stdout.splitlines()) < 12  # without a terminal no bar, and no lines for jobs
+    assert "Not complete. Jobs that ran: 0, in" in run.stdout
     assert re.search(r"Jobs that failed, or wait for one that did: .*1 choose layers", run.stdout)
     assert "The report is" not in run.stdout

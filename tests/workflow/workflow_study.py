@@ -59,7 +59,7 @@ class Checkout:
         (self.folder / name).write_text(yaml.safe_dump(config), encoding="utf-8")
         return name
 
-    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, cores: int = 2, path: str = "") -> subprocess.CompletedProcess[str]:
         """Run Snakemake; standard error follows standard output in ``stdout``."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
@@ -68,7 +68,7 @@ class Checkout:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            env=os.environ | {"PYTHONPATH": "", "COLUMNS": "500"},
+            env=os.environ | {"PYTHONPATH": path, "COLUMNS": "500"},
         )
 
     def jobs(self, *arguments: str) -> dict[str, int]:

@@ -12,7 +12,6 @@ from cyclopts import App, CycloptsError, Parameter
 from layerscope import __version__, command_line
 from layerscope.errors import ConfigError
 
-REPORT = Path("results/report.html")
 Device = Literal["auto", "cpu", "cuda"]
 Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 EXAMPLES = """Examples:
@@ -28,7 +27,7 @@ APP = App(
     help_format="plaintext",
     help_epilogue=EXAMPLES,
     version=__version__,
-    default_parameter=Parameter(negative=(), consume_multiple=True),
+    default_parameter=Parameter(negative=(), consume_multiple=True, show_default=command_line.shown_default),
     result_action="return_value",
 )
 APP.register_install_completion_command()
@@ -166,8 +165,6 @@ def run(study: Path, /, *arguments: Word) -> int:
     status = studies.snakemake(study, arguments)
     if not status and studies.is_dry(arguments):
         print("\n".join(_cost(planned)))
-    elif not status and REPORT.exists():
-        print(f"The report: {REPORT}")
     return status
 
 

@@ -43,8 +43,8 @@ rule write_report:
 
 
 onsuccess:
-    print(summary_of_run(complete=True))
+    logger.info(summary_of_run(complete=True), extra={"summary": True})
 
 
 onerror:
-    print(summary_of_run(complete=False))
+    logger.info(summary_of_run(complete=False), extra={"summary": True})

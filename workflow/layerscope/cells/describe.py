@@ -13,24 +13,17 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.embeddings_inside import Embedding, embeddings_of
-from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.formats import is_10x
-from layerscope.cells.gene_table import GeneTable, gene_table
+from layerscope.cells.gene_table import GeneTable, are_genes, feature_types, gene_table, genomes_of
 from layerscope.cells.genes import why_transposed
-from layerscope.cells.genomes import genomes_of
 from layerscope.cells.guard import ACCEPTED, SAMPLE, judge
 from layerscope.cells.guesses import Column, guess_column
 from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import (
-    choose_counts,
-    judge_readable,
-    recoverable_counts,
-    where_counts_are,
-)
+from layerscope.cells.which_matrix import choose_counts, judge_readable, recoverable_counts
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -96,9 +89,9 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     reading = _reading(features, path.name)
     columns, skipped = _columns(file)
     transposed = why_transposed(cell_ids, features.index.tolist())
-    values_remark = f"{counts.name}{counts.words}" if counts.words else ""
-    if not counts.name:
-        values_remark = str(recoverable or where_counts_are(file, "", everything, judged))
+    values_remark = counts.remedy() or str(recoverable or "")
+    if counts.name:
+        values_remark = f"{counts.name}{counts.words}" if counts.words else ""
     return Description(
         path=path,
         kind="h5ad",
@@ -134,10 +127,10 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:
     columns, skipped = [], []
     memberships = [name for name in h5ad.memberships(file) if re.search("clon", name, re.I)]
-    stored = h5ad.stored_columns(file, Path(file.filename).name)
+    of_file = h5ad.stored_columns(file, Path(file.filename).name)
     for name in [*column_names(file["obs"]), *memberships]:
         try:
-            values = read_column(file["obs"], name) if name not in memberships else stored.column(name, "")
+            values = read_column(file["obs"], name) if name not in memberships else of_file.column(name, "")
             columns.append(guess_column(name, values))
         except (OSError, DataError) as error:
             skipped.append(f"{name}: skipped: {error}")

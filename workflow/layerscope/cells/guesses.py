@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from layerscope.cells.canonical import TRUTH_PREFIX
 from layerscope.cells.controls import control_labels
 from layerscope.cells.labels import shortened, text, words_for_missing
 from layerscope.cells.readers.columns import are_codes
+from layerscope.cells.settings import TRUTH_PREFIX
 from layerscope.cells.time_labels import Order, order_times
 
 MIN_LABELS, MAX_LABELS, MIN_CLONES = 2, 60, 20
@@ -89,8 +89,8 @@ def guess_column(name: str, values: pd.Series) -> Column:
     if guess == "time":
         if isinstance(values.dtype, pd.CategoricalDtype):
             listed = [label for label in text(pd.Series(values.cat.categories)) if label in sizes.index]
-        stored = bool(listed) and bool(values.cat.ordered)
-        times = Order(listed) if stored else order_times(map(str, sizes.index), listed)
+        is_ordered = bool(listed) and bool(values.cat.ordered)
+        times = Order(listed) if is_ordered else order_times(map(str, sizes.index), listed)
     return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times, by_cell)
 
 

@@ -12,6 +12,15 @@ from pydantic import BeforeValidator, Field
 from layerscope.settings import UNIQUE, Settings, keys_among
 from layerscope.tasks.catalogue import TASKS, TaskName
 
+TEXT_COLUMNS = (
+    *("donor", "study", "sample", "batch", "cell_type", "clone"),
+    *("perturbation", "guide", "replicate"),
+)
+FLAG_COLUMNS = ("is_root", "is_control")
+STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
+STUDY_COLUMNS = tuple(name for name in STANDARD_COLUMNS if name not in FLAG_COLUMNS)
+"""Standard columns that a study names."""
+TRUTH_PREFIX = "true_"
 MAX_DECIMALS = 6  # more are beyond single precision
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
@@ -125,7 +134,7 @@ class Reading(Settings):
     orthologs: Orthologs | None = None
     """`{table, policy}`: cells of another species over the human orthologs of their genes. A model that knows
     the species' own genes needs none."""
-    columns: dict[str, str | None] = Field(default_factory=dict)
+    columns: Annotated[dict[str, str | None], keys_among(*STANDARD_COLUMNS)] = Field(default_factory=dict)
     """Standard name: `obs` column of the file."""
     labels: Annotated[tuple[str, ...], *UNIQUE] = ()
     """Further columns of `obs` to keep under their own names, such as `disease` or `stimulus`."""

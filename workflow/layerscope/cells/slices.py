@@ -28,12 +28,13 @@ from layerscope.cells.h5ad_file import (
 from layerscope.cells.matrix import StoredRows, append_rows, stored_shape
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
-from layerscope.cells.readers.source import SourceCells, kept_by
+from layerscope.cells.readers.source import SourceCells, passing
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
+from layerscope.sources.archives import DamagedError
 from layerscope.sources.hdf5_ranges import fetch_values, hold_chunks, open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
@@ -104,10 +105,6 @@ def slice_cells(
         remote.parts.remove()
 
 
-class DamagedError(SourceError):
-    """What came cannot be an h5ad file."""
-
-
 @contextmanager
 def _damage_named(url: str) -> Iterator[None]:
     """Raise :class:`DamagedError` where HDF5, or what interprets it, finds something that cannot be."""
@@ -174,7 +171,7 @@ class Slice:
             self._matrix = StoredRows(stored, stored_shape(stored), read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
-        self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
+        self._passing = passing(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
         self._chosen = np.zeros(len(self._cells.obs), dtype=bool)
         self._chosen[self.rows] = True

@@ -11,7 +11,7 @@ from layerscope.doors.cost import ModelRun
 from layerscope.doors.models import cache_folder, entries
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
-from layerscope.tasks.catalogue import TASKS, primary_metrics
+from layerscope.tasks.catalogue import TASKS
 
 GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
 MODEL_COLUMNS = (
@@ -58,7 +58,7 @@ def models_table() -> str:
 
 
 def tasks_table() -> str:
-    """All tasks, with the columns that they need and look at."""
+    """All tasks, with the columns that they need and look at, and the metrics that a layer is chosen by."""
     rows = [
         (
             task.name,
@@ -66,11 +66,18 @@ def tasks_table() -> str:
             ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
             ", ".join(name for name in task.strata if name not in task.columns),
             ", ".join(task.protocols),
-            ", ".join(dict.fromkeys(primary_metrics(task.name, protocol)[0] for protocol in task.protocols)),
         )
         for task in TASKS.values()
     ]
-    return aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS", "METRIC"), *rows])
+    metrics = [
+        (task.name, name, metric.label) for task in TASKS.values() for name, metric in task.metrics.items()
+    ]
+    return "\n\n".join(
+        [
+            aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS"), *rows]),
+            aligned([("TASK", "METRIC", "WHAT IT IS"), *metrics]),
+        ]
+    )
 
 
 def download_bytes(entry: FoundationModel) -> int | None:
@@ -122,7 +129,7 @@ def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
         str(size.width) if size else "",
         f"{size.tokens or min(size.max_tokens, length or size.max_tokens):,}" if size else "",
         f"{parameters / 1e6:,.0f} M" if parameters else "",
-        _gigaflop(size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length))) if size else "",
+        f"{size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length)) / 1e9:,.0f}" if size else "",
         f"{n_bytes / 1e9:.2f}" if n_bytes else "",
         GENES[FAMILIES[entry.family].identifiers],
         _few(entry.species),
@@ -135,10 +142,6 @@ def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
 def _few(species: Sequence[str]) -> str:
     more = len(species) - MOST_SPECIES
     return ", ".join(species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _gigaflop(operations: float) -> str:
-    return f"{operations / 1e9:,.0f}"
 
 
 def _values(family: str) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.doors import keywords
-from layerscope.doors.cells import Cells, prepared
-from layerscope.doors.gene_names import needed_gene_names
+from layerscope.doors.cells import Cells, needed_gene_names, prepared
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
-from layerscope.errors import ConfigError
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE
 from layerscope.extraction.settings import ExtractionSettings
 from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
@@ -23,6 +23,7 @@ from layerscope.sources.manifest import sha256
 HOW = ("device", "dtype", "store", "token_budget")  # settings of the extraction that a call may set
 
 
+@keywords.options_as_keywords()
 def embed(
     cells: Cells,
     model: str,
@@ -102,6 +103,8 @@ def embed(
         _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
     made = Layers(file, model=chosen.name, of=chosen.of, scratch=scratch)
+    if reason := made.provenance.get(NOT_AVAILABLE):
+        raise DataError(f"embed: {reason}; name it, such as cell_type='COLUMN', or take another model")
     if obsm and not isinstance(cells, str | Path):
         made.to_obsm(cells)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from layerscope.doors.cost import ModelRun
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
 from layerscope.sources.cache import named_cache
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study import jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 
 CATALOGUES = ("config/models.yaml", "config/datasets.yaml")
 HOW_MANY = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")
@@ -52,11 +54,16 @@ def snakemake(study: str | Path, arguments: Sequence[str]) -> int:
     """Run a study in the current folder by Snakemake, which must be installed; its exit status."""
     if importlib.util.find_spec("snakemake") is None:
         raise ConfigError("run: Snakemake is not installed; pip install 'layerscope[workflow]', or snakemake")
-    words = ["--snakefile", str(repository() / "Snakefile"), "--configfile", str(study), *arguments]
+    workflow = repository() / "workflow"
+    words = ["--logger", "layerscope", "--snakefile", str(workflow.parent / "Snakefile")]
+    words += ["--configfile", str(study), *arguments]
     said = {word.partition("=")[0] for word in arguments}
     if not any(word in HOW_MANY or word[:2] in ("-c", "-j") for word in said):
         words += ["--cores", "all"]
-    return subprocess.run([sys.executable, "-m", "snakemake", *words], check=False).returncode
+    # Snakemake finds the logger by its name, and not in every kind of installation
+    path = os.pathsep.join(filter(None, [str(workflow), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "snakemake", *words]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
 
 
 def is_dry(arguments: Sequence[str]) -> bool:
@@ -71,7 +78,7 @@ def model_runs(study: Study) -> list[ModelRun]:
     return [
         _model_run(study, condition, model, cells[condition])
         for condition, model in pairs
-        if study.is_run(model) and not Path(layout.embeddings(condition, model)).exists()
+        if study.kind(model) == "network" and not Path(layout.embeddings(condition, model)).exists()
     ]
 
 
@@ -80,7 +87,7 @@ def _cells(study: Study, condition: str) -> dict[str, Any]:
     from layerscope.cells.describe import describe
 
     ready = Path(layout.cells(condition))
-    given = study.source_file(condition)
+    given = jobs.source_file(study, condition)
     source = ready if ready.exists() or isinstance(given, list) else Path(given)
     if not source.exists():
         return {"unknown": "its cells are not here yet"}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import post_norm_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,9 @@ class GeneformerEncoder(Transformer):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.blocks = post_norm_blocks(config, config.activation, config.norm_eps)
+        self.blocks = encoder_blocks(config, config.activation, config.norm_eps)
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
         return by_rows(self.embeddings, batch.tokens["ids"], batch.tokens["positions"])
 
     def initialise(self, seed: int) -> None:
@@ -69,10 +68,3 @@ class GeneformerEncoder(Transformer):
                 else:
                     weight.zero_()
             self.embeddings.word.weight[self.config.pad_id].zero_()
-
-
-def fresh(config: GeneformerConfig, seed: int) -> GeneformerEncoder:
-    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
-    encoder = GeneformerEncoder(config)
-    encoder.initialise(seed)
-    return encoder

@@ -1,7 +1,6 @@
 """The encoder of scConcept (Bahrami et al. 2025): blocks over a cell token and a cell's genes by their rank.
 
-Parameters carry the names of the owners' release, so that a state dict goes in and out as it is. Autograd
-works through every method; the table of positions is data, not weights.
+Parameters carry the names of the owners' release; the table of positions is data.
 """
 
 from __future__ import annotations
@@ -13,19 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch
-from layerscope.models.transformer import (
-    AttentionBlock,
-    JoinedProjections,
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-    linear,
-    plus,
-)
+from layerscope.models.encoder import JoinedProjections, Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,41 +86,6 @@ class Positions(nn.Module):
         self.register_buffer("pe", torch.zeros(1, config.n_positions, config.hidden_size))
 
 
-class Block(AttentionBlock):
-    """Transformer block, with its norms before or after its two parts."""
-
-    def __init__(self, config: ScConceptConfig, scratch: Scratch) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.heads, self.norm_first, self.scratch = config.heads, config.norm_first, scratch
-        self.activation = activation_of(config.activation)
-        self.self_attn = JoinedProjections(width)
-        self.linear1 = nn.Linear(width, config.feed_forward)
-        self.linear2 = nn.Linear(config.feed_forward, width)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        x = self.norm1(x) if self.norm_first else x
-        return linear(x, self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
-
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
-        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        update = self.scratch.take("update", rows, width, x, dtype)
-        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
-        x = x if self.norm_first else self.norm1(x)
-        inner = self.norm2(x) if self.norm_first else x
-        hidden = self.activation(linear(inner, self.linear1.weight, self.linear1.bias, wide))
-        change = linear(hidden, self.linear2.weight, self.linear2.bias, update)
-        if self.norm_first:
-            return plus(x, change, out)
-        result: Tensor = self.norm2(plus(x, change))
-        return result if out is None else out.copy_(result)
-
-
 class ScConceptEncoder(Transformer):
     """What of scConcept makes representations of the cells of one species.
 
@@ -149,28 +103,22 @@ class ScConceptEncoder(Transformer):
         self.cls_embedding = nn.Parameter(torch.zeros(config.hidden_size))
         self.gene_token_encoder = GeneTokenEncoder(config)
         self.positional_encoder = Positions(config)
-        scratch = Scratch()
-        blocks = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        blocks = encoder_blocks(
+            config, config.activation, norm_first=config.norm_first, attention=JoinedProjections
+        )
         self.transformer_encoder = nn.ModuleDict({"layers": blocks})
         self.projection = (
             nn.Linear(config.hidden_size, config.projected, bias=False) if config.projected else nn.Identity()
         )
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
         cell_tokens = self.cls_embedding.expand(batch.n_cells, -1)
         tokens = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
         x: Tensor = tokens + functional.embedding(batch.tokens["positions"], self.positional_encoder.pe[0])
         return x
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults; the cell token is zero.
-
-        Where there are vectors of proteins, genes' own are zero, and the caller puts theirs back. (The
-        owners' builder copies one block to all layers; here each is drawn by itself.)
-        """
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            self.cls_embedding.zero_()
-            if self.config.pretrained_width:
-                self.gene_token_encoder.learnable.weight.zero_()
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """The cell token is zero, and so are genes' own vectors where those of proteins are put back."""
+        self.cls_embedding.zero_()
+        if self.config.pretrained_width:
+            self.gene_token_encoder.learnable.weight.zero_()

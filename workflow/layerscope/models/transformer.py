@@ -1,4 +1,4 @@
-"""What packed transformer encoders share: row-wise work in blocks of rows, attention cell by cell.
+"""What encoders compute on packed tokens: row-wise work in blocks of rows, attention and pooling by cell.
 
 On a CPU the rows go through matrix products in blocks of about :data:`BLOCK`, so that the intermediate values
 stay in cache. In training, and on a GPU, the whole matrix goes at once. A BLAS library picks its kernel, and
@@ -8,65 +8,20 @@ bits.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from layerscope.errors import ModelError
-from layerscope.models.activations import is_elementwise
-from layerscope.models.base import Network, TokenBatch
+from layerscope.models.base import TokenBatch
 
 BLOCK = 1024
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Sizes that every transformer has."""
-
-    hidden_size: int
-    n_layers: int  # blocks
-    heads: int
-    feed_forward: int  # width of the feed-forward layers
-
-    def demand_computable(self, path: Path, *activations: str) -> None:
-        """Refuse a file by which heads would not be of one width, or whose activations are not known."""
-        if self.heads < 1 or self.hidden_size % self.heads:
-            raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
-        for name in activations:
-            if not is_elementwise(name):
-                raise ModelError(
-                    f"{path}: activation {name!r} is no function of one number that PyTorch or Hugging Face "
-                    "has under that name, such as relu, gelu, silu"
-                )
-
-
-class Transformer(Network):
-    """A network that embeds tokens, and whose blocks take them, the batch, and :meth:`context`."""
-
-    @abstractmethod
-    def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
-
-    def context(self, batch: TokenBatch) -> tuple[Any, ...]:
-        """What the blocks take besides tokens and batch."""
-        return ()
-
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x, context = self.embed(batch), self.context(batch)
-        yield 0, x
-        for layer, block in enumerate(self.stack, start=1):
-            x = block(x, batch, *context)
-            yield layer, x
 
 
 class Scratch:
@@ -153,36 +108,6 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     return out
 
 
-class JoinedProjections(nn.Module):
-    """Parameters of an attention layer with one matrix for queries, keys and values."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-
-class AttentionBlock(nn.Module):
-    """A block of full attention; what goes in and what follows is its own."""
-
-    heads: int
-    scratch: Scratch
-    self_attn: Any
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.self_attn.out_proj.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
-
-    @abstractmethod
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
-
-    @abstractmethod
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor: ...
-
-
 def _of_spans(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
     """Rows of neighbouring cells of one length, and their attention."""
     for span in batch.spans:
@@ -230,8 +155,10 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     query, key, value = split.unbind(1)
     if batch.attended is not None:
         key, value = split[:, 1:].index_select(0, batch.key_rows).unbind(1)
-    lengths, keys = (batch.cumulative_lengths, batch.longest), (batch.cumulative_keys, batch.most_keys)
-    context = varlen_attn(query, key, value, lengths[0], keys[0], lengths[1], keys[1])
+    longest, most_keys = (int(np.diff(offsets).max()) for offsets in (batch.offsets, batch.key_offsets))
+    context = varlen_attn(
+        query, key, value, batch.cumulative_lengths, batch.cumulative_keys, longest, most_keys
+    )
     return cast(Tensor, context).flatten(1)
 
 
@@ -265,22 +192,10 @@ def usual_pooling(
 def reduced(
     hidden: Tensor, batch: TokenBatch, how: str, first: Tensor | int = 0, last: Tensor | None = None
 ) -> Tensor:
-    """Mean, maximum or sum over the tokens ``first`` to ``last`` (exclusive) of each cell.
+    """Mean, max or sum over the tokens ``first`` to ``last`` (exclusive, its end by default) of each cell.
 
-    Parameters
-    ----------
-    hidden
-        ``(n_rows, hidden)``.
-    batch
-        Says which rows are a cell's.
-    how
-        ``"mean"``, ``"max"`` or ``"sum"``.
-    first, last
-        Positions counted from the cell's start, one number or one per cell; to the cell's end by default.
-
-    Returns
-    -------
-    float32, ``(n_cells, hidden)``, NaN for a cell without a token in that range.
+    These count from the cell's start, one number or one per cell. Returns float32, ``(n_cells, hidden)``, NaN
+    for a cell without a token in that range.
     """
     lengths = torch.diff(batch.cumulative_lengths).long()
     start = batch.starts + first

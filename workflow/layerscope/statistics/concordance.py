@@ -7,35 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floating, Floats, Integers
 from layerscope.statistics.ranks import tied_places
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
 class OrderConcordance:
-    """Pairs of items of one stratum, for one or many orders of the same items.
+    """Numbers of pairs of items of one stratum, for one or many orders of the same items, ``(n_orders,)``."""
 
-    Attributes
-    ----------
-    agreeing
-        Concordant minus discordant pairs, shape ``(n_orders,)``.
-    ordered
-        Pairs with different finite values, shape ``(n_orders,)``.
-    labelled
-        Pairs with different labels, shape ``(n_orders,)``.
-    """
-
-    agreeing: Floats
-    ordered: Floats
-    labelled: Floats
+    agreeing: Floats  # concordant minus discordant
+    ordered: Floats  # with different finite values
+    labelled: Floats  # with different labels
 
     def somers_d(self) -> Floats:
-        """Somers' D: concordant minus discordant pairs, over pairs of different labels; NaN without any.
-
-        1 is reached when values separate the labels, however coarse these are. Shape ``(n_orders,)``.
-        """
+        """Somers' D: concordant minus discordant pairs, over pairs of different labels; NaN without any."""
         return _ratio(self.agreeing, self.labelled)
 
     def tau_b(self) -> Floats:
@@ -77,7 +62,7 @@ def order_concordance(
     return OrderConcordance(agreeing, ordered, labelled)
 
 
-def _count_pairs(values: npt.NDArray[np.floating], labels: Integers) -> tuple[Floats, Floats]:
+def _count_pairs(values: Floating, labels: Integers) -> tuple[Floats, Floats]:
     """Concordant minus discordant pairs, and pairs with different finite values, shape ``(n_orders,)``."""
     by_value = np.argsort(values, axis=1, kind="stable")
     ascending = np.take_along_axis(values, by_value, axis=1)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floats
 from layerscope.extraction.embeddings_file import read_rows
 from layerscope.geometry.comparison import common_cells
 from layerscope.geometry.measures import effective_rank
@@ -27,7 +28,6 @@ from layerscope.models.catalogue import THINNED
 from layerscope.statistics.trust import decides
 from layerscope.tables import OFFICIAL, read_table, write_table
 
-Floats = npt.NDArray[np.float64]
 EXPRESSION = "hvg_pca"
 """The baseline in which cells are near that express alike."""
 N_NEIGHBOURS = 30
@@ -103,10 +103,7 @@ def views(models: Mapping[str, Any], model: str) -> list[str]:
 
 
 def criteria(files: Sequence[Path], layers: Sequence[str], seed: int, size: int) -> tuple[pd.DataFrame, int]:
-    """Values of the criteria, layers x criteria, and of how many cells.
-
-    ``files`` are a model's layers, those of two thinned views of it, and the expression baseline.
-    """
+    """Values of the criteria, layers x criteria, and of how many cells."""
     cells = common_cells(files, seed, size)
     whole, first, second, expression = files
     near = neighbours(read_rows(expression, OFFICIAL, cells))
@@ -157,17 +154,14 @@ def _over_all(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def twins_found(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Share of cells, rows of two views, whose nearest row of the other view is their own; mean of both ways.
-
-    A cell as near to others as to its twin is not found.
-    """
+    """Share of cells whose nearest row of the other view is their own, and no other is as near; both ways."""
     distances = squared_distances(first, second)
     twin = np.diagonal(distances).copy()
     np.fill_diagonal(distances, np.inf)
     return float(np.mean([(twin < distances.min(axis=axis)).mean() for axis in (0, 1)]))
 
 
-def neighbours(cells: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def neighbours(cells: npt.ArrayLike) -> Bools:
     """Which cells are among the nearest of each (Euclidean), itself left out, ``(n_cells, n_cells)``."""
     distances = squared_distances(cells, cells)
     np.fill_diagonal(distances, np.inf)
@@ -178,7 +172,7 @@ def neighbours(cells: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return near
 
 
-def neighbours_kept(near: npt.NDArray[np.bool_], expected: npt.NDArray[np.bool_]) -> float:
+def neighbours_kept(near: Bools, expected: Bools) -> float:
     """R_NX of two graphs of as many neighbours: overlap beyond what is expected at random, 1 if all."""
     n_others, k = len(near) - 1, int(near[0].sum())
     overlap = (near & expected).sum() / (len(near) * k)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
 
-Floats = npt.NDArray[np.float64]
 MIN_USABLE_SHARE = 0.8
 """Share of the splits that must have a score on both parts for an interval to be given."""
 NEARLY_ONE = 1 - 1e-6
@@ -29,26 +29,15 @@ variance of a gain scatters as one of 11 to 13 degrees of freedom does, not as o
 
 @dataclass(frozen=True)
 class Splits:
-    """Pairs of disjoint random parts of the items.
+    """Pairs of disjoint random parts of the items, each of shape ``(n_splits, n_items)``."""
 
-    Attributes
-    ----------
-    first, second
-        The two parts, True for their items, shape ``(n_splits, n_items)``.
-    units
-        Names of the units that are kept together, one for each.
-    seed
-        Of everything random here.
-    scale
-        Standard error of a score on all items in units of the difference between the two parts' scores:
-        ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves.
-    """
-
-    first: npt.NDArray[np.bool_]
-    second: npt.NDArray[np.bool_]
-    units: list[str]
+    first: Bools
+    second: Bools
+    units: list[str]  # names of what is kept together
     seed: int
     scale: float
+    """Standard error of a score on all items in units of the difference between the two parts' scores:
+    ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves."""
 
     @classmethod
     def of(cls, units: Sequence[str], seed: int, n_splits: int, most: int) -> Splits:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from layerscope.arrays import Floats
 from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.evidence import Measured, stacked
 from layerscope.statistics.intervals import LEVEL, percentile_interval
@@ -24,7 +24,6 @@ from layerscope.statistics.multiple_testing import max_t
 from layerscope.statistics.trust import most_trusted
 from layerscope.tasks.catalogue import metric_range
 
-Floats = npt.NDArray[np.float64]
 MIN_CONDITIONS = 3
 """Conditions of other cells that an interval over conditions needs."""
 ONE_TASK, ALL_TASKS, ALL = "task", "all tasks", "all"
@@ -210,10 +209,7 @@ def _ranked(scope: Scope) -> Iterator[dict[str, Any]]:
 
 
 def rank_bounds(layers: Sequence[Measured], level: float) -> Floats:
-    """Rank of each layer in one condition, and the lowest and highest that it may have, ``(3, n_layers)``.
-
-    Bounds are NaN without resamples. Equal scores share the mean of their ranks.
-    """
+    """Rank of each layer in one condition, and the lowest and highest that it may have, ``(3, n_layers)``."""
     estimates = np.array([layer.estimate for layer in layers])
     above, equal = estimates[:, None] < estimates, estimates[:, None] == estimates
     rank = above.sum(axis=1) + (equal.sum(axis=1) + 1) / 2

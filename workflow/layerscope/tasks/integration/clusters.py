@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
+from layerscope.arrays import Floats, Ints
+
 STARTS = 10
 
 
@@ -22,12 +21,6 @@ def batch_variance(vectors: Floats, batches: Ints) -> float:
     means = member @ centred / member.sum(axis=1, keepdims=True)
     between = (member.sum(axis=1, keepdims=True) * means**2).sum()
     return float(between / (centred**2).sum())
-
-
-def pcr_comparison(before: Floats, after: Floats, batches: Ints) -> float:
-    """Share of the batches' part of the variance that went between two representations; 0 if none went."""
-    share = batch_variance(before, batches)
-    return max(0.0, (share - batch_variance(after, batches)) / share) if share > 0 else 0.0
 
 
 def clusters(vectors: Floats, n_clusters: int, seed: int) -> Ints:

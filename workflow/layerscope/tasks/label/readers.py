@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from layerscope.tasks.folds import NoScoreError
-from layerscope.tasks.label.discriminant import Discriminant
+from layerscope.arrays import Floats, Ints
+from layerscope.tasks.label.discriminant import Discriminant, memberships
 from layerscope.tasks.label.measures import Labellings
 from layerscope.tasks.label.probe import ROUNDING, probe_scores, standardised
+from layerscope.tasks.scored import NoScoreError
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 Reader = Callable[..., Floats]
 SCTOP, ANOVA_PCA = "sctop", "anova_pca"
 N_GENES, N_COMPONENTS = 20_000, 220
@@ -68,10 +66,7 @@ class Projection:
         for fold in np.unique(self._folds):
             test = self._folds == fold
             labels = types[:, ~test]
-            member = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
-            if weight is not None:
-                drawn = member * weight[~test, None]
-                member = np.where(drawn.any(axis=1, keepdims=True), drawn, member)
+            member = memberships(labels, n_types, None if weight is None else weight[~test])
             sizes = member.sum(axis=1)
             sums = member.transpose(0, 2, 1).reshape(-1, labels.shape[1]) @ self._vectors[~test]
             basis = sums.reshape(len(types), n_types, -1) / np.where(sizes > 0, sizes, 1)[:, :, None]

@@ -12,13 +12,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from layerscope.arrays import Bools, Ints
 from layerscope.cells.controls import COMBINED, is_control
-
-Mask = NDArray[np.bool_]
 
 
 def targets_of(names: Sequence[str], genes: Collection[str]) -> list[list[str]]:
@@ -44,17 +42,12 @@ def _targets(name: str, genes: Collection[str], known: Collection[str]) -> list[
 
 @dataclass(frozen=True)
 class Folds:
-    """Parts of the perturbations that are held out together.
+    """Parts of the perturbations that are held out together."""
 
-    ``unit`` numbers the target that each perturbation belongs to, the first of its targets by name;
-    ``units`` are those targets' names. In fold ``f`` the perturbations ``test[f]`` are held out, and
-    ``train[f]`` are those that share no target with any of them.
-    """
-
-    unit: NDArray[np.intp]
-    units: list[str]
-    test: Mask  # (n_folds, n_perturbations)
-    train: Mask
+    unit: Ints  # number of the target that each perturbation belongs to, the first of its targets by name
+    units: list[str]  # names of those targets
+    test: Bools  # held out in each fold, (n_folds, n_perturbations)
+    train: Bools  # those that share no target with any of them
 
 
 def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:
@@ -86,7 +79,7 @@ def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:
     return Folds(unit, units.tolist(), test, train)
 
 
-def shares(targets: Sequence[Sequence[str]]) -> Mask:
+def shares(targets: Sequence[Sequence[str]]) -> Bools:
     """Whether two perturbations share a target, perturbations x perturbations."""
     names = sorted({name for own in targets for name in own})
     number = {name: index for index, name in enumerate(names)}

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, eigh
 
-from layerscope.tasks.folds import Ints, NoScoreError
+from layerscope.arrays import Floats, Ints
+from layerscope.tasks.scored import NoScoreError
 
-Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-6
 NO_TIME = -1
 
@@ -38,10 +37,7 @@ class Moments:
 
 
 def principal_axes(vectors: Floats, n_axes: int) -> Floats:
-    """Coordinates of cells on the leading axes of their standardised columns; labels play no part.
-
-    Raises NoScoreError if all cells are the same.
-    """
+    """Coordinates of cells on the leading axes of their standardised columns; labels play no part."""
     spread = vectors.std(axis=0)
     varying = spread > ROUNDING * np.abs(vectors).max(axis=0)
     if not varying.any():
