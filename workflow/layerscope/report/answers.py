@@ -101,8 +101,9 @@ class Beside:
     cautions: Mapping[tuple[str, str], tuple[str, ...]]
 
     def named(self, model: str) -> tuple[str, str]:
-        """Title of a model, and its name where that is another."""
+        """Title of a model, else its name in plain words, and its name where that is another."""
         title = self.models[model].title if model in self.models else model
+        title = wording.plain(model) if title == model else title
         return title, "" if title == model else model
 
 
