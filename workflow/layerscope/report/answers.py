@@ -155,7 +155,7 @@ def questions_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     asked = [name for name in QUESTIONS if name in row]
     if row.get("planted"):
         asked = [name for name in asked if name not in OF_MODELS]
-    if row.get("beats_baseline") == row.get("beats_pca"):  # the PCA is the best baseline
+    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
         asked = [name for name in asked if name != "beats_baseline"]
     return tuple((QUESTIONS[name], row[name]) for name in asked)
 
