@@ -22,7 +22,7 @@ import pandas as pd
 from anndata.io import write_elem
 
 from layerscope.models.scfoundation_files import write_release
-from layerscope.models.scfoundation_network import ScFoundationConfig, fresh
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 
 ROOT = Path(__file__).resolve().parents[1]
 GENES, EXPRESSED, LAYERS = 200, 12, 12
@@ -86,7 +86,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_release(folder, {"cell": fresh(config, 0)}, [f"G{i}" for i in range(GENES)])
+        write_release(folder, {"cell": ScFoundationEncoder.fresh(config, 0)}, [f"G{i}" for i in range(GENES)])
         for n_cells in args.cells:
             memory, seconds, size = peak(folder, n_cells)
             print(

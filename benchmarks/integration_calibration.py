@@ -20,8 +20,9 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from calibration import Floats, sure
+from calibration import sure
 
+from layerscope.arrays import Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.multiple_testing import max_t
 from layerscope.tasks.integration.design import design_of

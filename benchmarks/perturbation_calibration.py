@@ -61,8 +61,8 @@ def simulate(scenario: Scenario, n_perturbations: int, settings: StrictSettings,
     for signal in scenario.signal:
         # every layer sees the same of a cell, more or less of it, and has noise of its own
         matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
-        layer = sum_layer(matrix, design)
-        rows, resamples = strict_scores(layer, None, reference, design, subject, settings)
-        values = [resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
-        scored.append((np.array([rows[0].estimate]), *values))
+        layer = sum_layer(matrix, design.groups, design.n_groups)
+        made = strict_scores(layer, None, reference, design, subject, settings)
+        values = [made.resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
+        scored.append((np.array([made.rows[0].estimate]), *values))
     return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import pandas as pd  # noqa: E402
 
-from layerscope import layout  # noqa: E402
+from layerscope import jobs, layout  # noqa: E402
 from layerscope.cells.obs import read_obs  # noqa: E402
 from layerscope.cells.prepare import prepare  # noqa: E402
 from layerscope.demo.planting import plant_layers  # noqa: E402
@@ -50,7 +50,7 @@ def draw(study: Study, seed: int, folder: Path) -> pd.DataFrame:
                 model=model, cells=cells, layers=entry.layers, peak=entry.peak, seed=of_draw, output=layers
             )
             for protocol, reference in references.items():
-                settings = TASKS[task].settings_of(protocol, study.settings_of(condition, protocol))
+                settings = TASKS[task].settings_of(protocol, jobs.score_settings(study, condition, protocol))
                 for layer in entry.layer_names:
                     job = ScoringJob(
                         protocol=protocol,
@@ -75,8 +75,8 @@ def prepared(study: Study, condition: str, seed: int, folder: Path) -> dict[str,
     source, cells = str(study.dataset(condition).source.simulate), folder / f"{condition}.h5ad"
     simulated, baseline = folder / f"{source}-simulated.h5ad", folder / f"{condition}-baseline.h5ad"
     if not simulated.exists():
-        write_simulation(source, study.simulation_settings(source), seed, simulated)
-    prepare([simulated], study.cells_settings(condition), condition, cells, folder / "summary.tsv")
+        write_simulation(source, jobs.simulation_settings(study, source), seed, simulated)
+    prepare([simulated], jobs.cells_settings(study, condition), condition, cells, folder / "summary.tsv")
     task, references = study.task(condition), {}
     if TASKS[task].baseline:
         compute_baseline(TASKS[task].baseline, cells, baseline, {}, seed)
@@ -87,10 +87,10 @@ def prepared(study: Study, condition: str, seed: int, folder: Path) -> dict[str,
             protocol=protocol,
             condition=condition,
             cells=cells,
-            settings=study.reference_settings_of(condition, protocol),
+            settings=jobs.reference_settings(study, condition, protocol),
             output=references[protocol],
             baseline=[baseline] if TASKS[task].baseline else [],
-            seed=study.reference_seed(condition, protocol),
+            seed=jobs.reference_seed(study, condition, protocol),
         )
     return references
 

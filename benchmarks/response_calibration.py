@@ -68,7 +68,11 @@ def simulate(scenario: Scenario, n_targets: int, settings: ResponseSettings, see
         # every layer sees the same of a cell, more or less of it, and has noise of its own
         matrix = signal * hidden @ view + shared + 2.0 * random.normal(size=shared.shape)
         made = score_layer(
-            sum_layer(matrix, design), matrix[reference.cells.rows], compared, ceiling, subject
+            sum_layer(matrix, design.groups, design.n_groups),
+            matrix[reference.cells.rows],
+            compared,
+            ceiling,
+            subject,
         )
         values = [made.resamples[METRIC + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
         scored.append((np.array([made.rows[0].estimate]), *values))

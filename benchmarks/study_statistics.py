@@ -33,7 +33,6 @@ from layerscope import tables  # noqa: E402
 from layerscope.layout import layer_names  # noqa: E402
 from layerscope.statistics.layer_choice import Model, choose_layers  # noqa: E402
 from layerscope.tables import depth, read_scores, write_resamples, write_scores  # noqa: E402
-from layerscope.tasks.perturbation.centroids import sum_groups  # noqa: E402
 from layerscope.tasks.perturbation.design import make_design  # noqa: E402
 from layerscope.tasks.perturbation.effects import count_effects  # noqa: E402
 from layerscope.tasks.perturbation.scores import scores_of_all_cells  # noqa: E402
@@ -193,7 +192,6 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
             scored = score_paper(matrix, reference, subject, settings, obs)
         else:
             scored = score_strict(matrix, reference, obs, subject, StrictSettings(resamples=args.resamples))
-        rows, found = scored.rows, scored.resamples
     else:
         obs, latent, similarity = screen(work.condition, args.perturbations, args.cells)
         matrix = matrix_of(work, latent)
@@ -211,17 +209,17 @@ def score(args: argparse.Namespace, folder: Path, work: Work) -> tuple[float, fl
             design, reference, settings, _ = strict_screen(*size)
         start = time.perf_counter(), time.process_time()
         if work.protocol == "strict":
-            plain = sum_layer(matrix, design)
-            unit = sum_layer(matrix, design, n_labellings=1, unit_norm=True)
-            rows, found = strict_scores(plain, unit, reference, design, screened, settings)
+            plain = sum_layer(matrix, design.groups, design.n_groups)
+            unit = sum_layer(matrix, design.groups[:1], design.n_groups, unit_norm=True)
+            scored = strict_scores(plain, unit, reference, design, screened, settings)
         else:
             names = sorted(set(obs["perturbation"]) - {"control"})
-            group = group_cells(obs, names, np.isfinite(matrix).all(axis=1))
-            cells = sum_groups(matrix, group, len(names) + 1)
+            group = group_cells(obs, names)[None]
+            cells = [sum_layer(matrix, group, len(names) + 1, unit_norm) for unit_norm in (False, True)]
             settings = PaperSettings(resamples=args.resamples)
-            rows, found = scores_of_all_cells(cells, obs, Similarity(names, similarity), screened, settings)
-    write_scores(stem.with_suffix(".tsv"), rows)
-    write_resamples(stem.with_suffix(".npz"), found)
+            scored = scores_of_all_cells(*cells, obs, Similarity(names, similarity), screened, settings)
+    write_scores(stem.with_suffix(".tsv"), scored.rows)
+    write_resamples(stem.with_suffix(".npz"), scored.resamples)
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 

@@ -28,7 +28,7 @@ from scipy import sparse
 from layerscope.extraction.job import Extraction, prepare
 from layerscope.models.network_size import NetworkSize
 from layerscope.models.scfoundation_files import write_release
-from layerscope.models.scfoundation_network import ScFoundationConfig, fresh
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.statistics.cheapest import share_saved
 from layerscope.statistics.evidence import Model
 
@@ -39,7 +39,7 @@ def write_study(folder: Path, layers: int, width: int, n_genes: int, n_cells: in
     """A release with random weights, and cells that express about a third of its genes."""
     genes = [f"G{number}" for number in range(n_genes)]
     sizes = {"hidden_size": width, "n_layers": layers, "heads": 8, "feed_forward": 4 * width}
-    network = fresh(ScFoundationConfig(n_genes=n_genes, bins=BINS, **sizes), seed=1)
+    network = ScFoundationEncoder.fresh(ScFoundationConfig(n_genes=n_genes, bins=BINS, **sizes), seed=1)
     write_release(folder, {"cell": network}, genes)
     counts = np.random.default_rng(1).poisson(0.4, (n_cells, n_genes)).astype(np.float32)
     cells = ad.AnnData(sparse.csr_matrix(counts), var=pd.DataFrame(index=genes))

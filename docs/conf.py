@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+import yaml
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 import layerscope
 from layerscope.program import APP
+
+ROOT = Path(__file__).parents[1]
 
 project = "layerscope"
 author = "The layerscope authors"
@@ -50,19 +53,19 @@ CONTENTS = {
         "docs/guides/your_data",
         "docs/guides/mouse_cells",
         "docs/guides/your_embeddings",
-        "docs/guides/add_a_model",
-        "docs/guides/add_a_task",
         "docs/guides/cluster",
         "docs/scale",
         "docs/run-the-paper",
+        "docs/guides/add_a_model",
+        "docs/guides/add_a_task",
         "docs/faq",
     ],
     "Reference": [
         "docs/reference/command",
         "docs/reference/python",
         "config/README",
-        "results/README",
         "docs/reference/catalogue",
+        "results/README",
         "docs/reference/tables",
         "docs/models",
         "docs/performance",
@@ -80,8 +83,24 @@ CONTENTS = {
 """The pages in the order of the sidebar; one that is left out is an error."""
 
 
+def table(heading: str, columns: list[str], rows: dict[str, dict[str, object]]) -> str:
+    """Entries of a catalogue in Markdown, by name, with some of their keys."""
+    cells = [["name", *columns], ["---"] * (len(columns) + 1)]
+    cells += [[f"`{name}`", *(str(entry.get(key, "")) for key in columns)] for name, entry in rows.items()]
+    return "\n".join([f"\n## {heading}\n", *(f"| {' | '.join(row)} |" for row in cells), ""])
+
+
+def catalogues() -> str:
+    """All foundation models and conditions of the catalogues."""
+    models = yaml.safe_load((ROOT / "config/models.yaml").read_text(encoding="utf-8"))["models"]
+    conditions = yaml.safe_load((ROOT / "config/datasets.yaml").read_text(encoding="utf-8"))["conditions"]
+    fetched = {name: entry for name, entry in models.items() if "fetch" in entry.get("weights", {})}
+    of_models = ["title", "layers", "trained_on", "licence", "citation"]
+    return table("Foundation models", of_models, fetched) + table("Conditions", ["title", "task"], conditions)
+
+
 def completed(app: Sphinx, page: str, source: list[str]) -> None:
-    """Add what GitHub would not show: to the first page the sidebar, to that of the command every option."""
+    """Add what a page need not repeat: the sidebar, every option of the command, every name that there is."""
     if page == root_doc:
         for heading, pages in CONTENTS.items():
             listed = "\n".join(f"/{name}" for name in pages)
@@ -89,6 +108,8 @@ def completed(app: Sphinx, page: str, source: list[str]) -> None:
     if page == "docs/reference/command":
         _, *verbs = APP.generate_docs(heading_level=2).split("\n### ")
         source[0] += "".join(f"\n### {verb}" for verb in verbs)
+    if page == "docs/reference/catalogue":
+        source[0] += catalogues()
 
 
 def with_index(app: Sphinx, error: Exception | None) -> None:

@@ -13,7 +13,7 @@ def parser() -> Parser:
     """The command line."""
     p = Parser(__doc__)
     add_options(p)
-    p.add_argument("--design", type=Path, nargs="*", default=[], help="strict: design.npz of the reference")
+    p.add_argument("--reference", type=Path, nargs="*", default=[], help="of protocol strict: has the design")
     p.add_argument("--output", required=True, type=Path, help="file of sums (h5)")
     return p
 
@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     from layerscope.tasks.perturbation.sum_extraction import extract_sums
 
-    extract_sums(args.weights, args.cells, next(iter(args.design), None), args.output, extraction(args))
+    design = next((folder / "design.npz" for folder in args.reference), None)
+    extract_sums(args.weights, args.cells, design, args.output, extraction(args))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,8 @@ import torch
 import yaml
 
 from layerscope.models import scfoundation_files, tahoe_x1_files
-from layerscope.models.scfoundation_network import ScFoundationConfig
-from layerscope.models.scfoundation_network import fresh as fresh_scfoundation
-from layerscope.models.tahoe_x1_network import TahoeX1Config
-from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
+from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layouts import ensembl_ids, symbols, write_cd4_perturbseq, write_gse276896
 
 BUCKET, FOLDER = "genome-scale-tcell-perturb-seq", "marson2025_data"
@@ -148,7 +146,7 @@ def _write_scfoundation(files: Files) -> None:
         n_genes=N_LISTED, hidden_size=WIDTH, n_layers=12, heads=HEADS, feed_forward=4 * WIDTH
     )
     submodels = ("gene", "cell", "rde")
-    encoders = {name: fresh_scfoundation(config, seed) for seed, name in enumerate(submodels)}
+    encoders = {name: ScFoundationEncoder.fresh(config, seed) for seed, name in enumerate(submodels)}
     decoder = {
         "decoder.performer.net.layers.0.0.fn.to_q.weight": (WIDTH, WIDTH),
         "decoder_embed.weight": (WIDTH, WIDTH),
@@ -186,7 +184,7 @@ def _write_tahoe_x1(files: Files) -> None:
     release = files.hosts / TAHOE_X1
     tahoe_x1_files.write_release(
         release,
-        fresh_tahoe_x1(config, 3),
+        TahoeX1Encoder.fresh(config, 3),
         genes,
         max_length=2048,
         heads={name: torch.ones(shape) for name, shape in heads.items()},

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
+from layerscope.cells.canonical import ROOT_CELL, CellsWriter, read_cells
+from layerscope.cells.prepare import prepare
+from layerscope.files import whole
 
 
 def adata_of(
@@ -37,6 +39,13 @@ def write_h5ad(path: Path, matrix: np.ndarray, *names: Sequence[str], **more: An
     return path
 
 
+def write_cells(path: Path, cells: anndata.AnnData, provenance: Mapping[str, Any]) -> None:
+    """Canonical cells, whole or not at all."""
+    with whole(path) as scratch, CellsWriter(scratch, cells.var, provenance) as writer:
+        writer.append(sparse.csr_matrix(cells.X))
+        writer.finish(cells.obs, cells.uns.get(ROOT_CELL))
+
+
 def write_canonical(path: Path, cells: anndata.AnnData, **about: str) -> Path:
     """Canonical cells; symbols of genes are their names where there are none."""
     if "symbol" not in cells.var:
@@ -44,3 +53,11 @@ def write_canonical(path: Path, cells: anndata.AnnData, **about: str) -> Path:
     known = {"condition": "blood", "dataset": "mine", "task": "", "values": "counts"}
     write_cells(path, cells, known | about)
     return path
+
+
+def prepared(inputs: Path | list[Path], folder: Path, **settings: Any) -> anndata.AnnData:
+    """The cells of files, as they are prepared into a folder."""
+    several = inputs if isinstance(inputs, list) else [inputs]
+    outputs = {"output": "cells.h5ad", "summary": "summary.tsv", "obs": "obs.parquet"}
+    prepare(several, settings, "toy", **{name: folder / file for name, file in outputs.items()})
+    return read_cells(folder / "cells.h5ad")

@@ -29,15 +29,11 @@ from layerscope.models import (
     tahoe_x1_files,
 )
 from layerscope.models.base import CellBlock, FoundationModel, Sentences, TokenBatch, pack
-from layerscope.models.geneformer_network import GeneformerConfig
-from layerscope.models.geneformer_network import fresh as fresh_geneformer
-from layerscope.models.scfoundation_network import ScFoundationConfig
-from layerscope.models.scfoundation_network import fresh as fresh_scfoundation
-from layerscope.models.scgpt_network import ScGptConfig
-from layerscope.models.scgpt_network import fresh as fresh_scgpt
+from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
+from layerscope.models.scgpt_network import ScGptConfig, ScGptEncoder
 from layerscope.models.settings import Settings
-from layerscope.models.tahoe_x1_network import TahoeX1Config
-from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layerscope.models.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -191,7 +187,7 @@ def write_scfoundation(folder: Path, n_genes: int = 40, hidden: int = 16, layers
     config = ScFoundationConfig(
         n_genes=n_genes, hidden_size=hidden, n_layers=layers, heads=2, feed_forward=4 * hidden, bins=12
     )
-    encoder = fresh_scfoundation(config, 7)
+    encoder = ScFoundationEncoder.fresh(config, 7)
     scfoundation_files.write_release(folder, {"cell": encoder}, [f"G{i}" for i in range(n_genes)])
     return folder
 
@@ -202,7 +198,7 @@ def write_tahoe_x1(folder: Path, n_genes: int = 40, hidden: int = 16, max_length
         vocabulary_size=n_genes + 3, hidden_size=hidden, n_layers=2, heads=2, feed_forward=4 * hidden
     )
     genes = [f"ENSG{i:011d}" for i in range(n_genes)]
-    tahoe_x1_files.write_release(folder, fresh_tahoe_x1(config, 7), genes, max_length=max_length)
+    tahoe_x1_files.write_release(folder, TahoeX1Encoder.fresh(config, 7), genes, max_length=max_length)
     return folder
 
 
@@ -222,7 +218,7 @@ def write_scgpt(folder: Path, n_genes: int = 40, hidden: int = 16, max_length: i
         vocabulary_size=n_genes + 3, hidden_size=hidden, n_layers=2, heads=2, feed_forward=3 * hidden
     )
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(as_stored(fresh_scgpt(config, 7), scgpt_files.stored_as), folder / "best_model.pt")
+    torch.save(as_stored(ScGptEncoder.fresh(config, 7), scgpt_files.stored_as), folder / "best_model.pt")
     tokens = ["<eoc>", "G0", "<cls>", "<pad>", *(f"G{i}" for i in range(1, n_genes))]
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
     sizes = {"embsize": hidden, "nheads": 2, "d_hid": 3 * hidden, "nlayers": 2}
@@ -248,7 +244,7 @@ def write_geneformer(
         pad_id=1,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = as_stored(fresh_geneformer(config, 7), geneformer_files.stored_as)
+    tensors = as_stored(GeneformerEncoder.fresh(config, 7), geneformer_files.stored_as)
     save_file(tensors, folder / "model.safetensors")
     stated = {
         "vocab_size": config.vocabulary_size,

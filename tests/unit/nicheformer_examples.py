@@ -49,8 +49,7 @@ def write_nicheformer(
         heads=2,
         feed_forward=3 * hidden,
     )
-    encoder = NicheformerEncoder(sizes)
-    encoder.initialise(7)
+    encoder = NicheformerEncoder.fresh(sizes, 7)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = as_stored(encoder, lambda name: (f"nicheformer.{name}",))
     surplus = {"nicheformer.pos": torch.arange(length), "classifier_head.bias": torch.zeros(first + n_genes)}

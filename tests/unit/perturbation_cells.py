@@ -7,9 +7,9 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
+from cell_files import write_cells
 from scipy import sparse
 
-from layerscope.cells.canonical import write_cells
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.jobs import score_layer

@@ -55,8 +55,7 @@ def write_scconcept(folder: Path, n_genes: int = 40, hidden: int = 16, max_genes
         gene_width=12,
         n_positions=max_genes + 1,
     )
-    encoder = ScConceptEncoder(config)
-    encoder.initialise(7)
+    encoder = ScConceptEncoder.fresh(config, 7)
     encoder.positional_encoder.pe.normal_(generator=torch.Generator().manual_seed(8))
     model = {
         "dim_model": hidden,

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from layerscope.models import state_se
 from layerscope.models.base import CellBlock, Sentences
-from layerscope.models.state_se_network import StateConfig, StateEncoder, stored_as
+from layerscope.models.state_se_files import stored_as
+from layerscope.models.state_se_network import StateConfig, StateEncoder
 
 SETS = sorted(path.parent for path in (GOLDEN / "state_se").glob("*/golden.npz"))
 RUNS = ("raw", "log", "small", "reversed")
@@ -68,8 +69,7 @@ def write_state_se(folder: Path, n_genes: int = 40, hidden: int = 16, length: in
         heads=2,
         feed_forward=3 * hidden,
     )
-    encoder = StateEncoder(config)
-    encoder.initialise(7)
+    encoder = StateEncoder.fresh(config, 7)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name.replace("encoder.", "gene_embedding_layer.") if name.startswith("encoder.") else name: tensor

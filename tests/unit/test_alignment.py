@@ -9,7 +9,7 @@ import pytest
 import compare_layers as compare_script
 import compare_with_baselines as baselines_script
 from layerscope.errors import DataError
-from layerscope.extraction.embeddings_file import write_embeddings, write_official
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE, write_embeddings, write_official
 from layerscope.geometry.alignment import CELLS_PER_DIMENSION, Kernel, alignment
 from layerscope.geometry.comparison import compare_layers, compare_with_baselines
 
@@ -156,6 +156,15 @@ def test_a_models_own_rows_stay_as_they_are(study):
     own = own_table(study, "blood").read_text().splitlines()
     aligned(study)
     assert (study / "alignment.tsv").read_text().splitlines()[: len(own)] == own
+
+
+def test_a_baseline_that_cannot_be_had_is_left_out(study):
+    missing = np.full((N_CELLS, 1), np.nan)
+    write_official(study / "blood" / "wide.h5ad", CELLS, missing, {NOT_AVAILABLE: "no column cell_type"})
+    assert aligned(study).groupby("condition")["other_model"].unique().map(len).to_dict() == {
+        "blood": 2,
+        "Rest": 3,
+    }
 
 
 def test_without_baselines_the_models_tables_are_joined(study):

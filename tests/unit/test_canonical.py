@@ -12,16 +12,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 from scipy import sparse
 
-from layerscope.cells.canonical import (
-    CellsWriter,
-    provenance,
-    read_cells,
-    read_var,
-    standard_table,
-    write_cells,
-)
+from layerscope.cells.canonical import CellsWriter, provenance, read_cells, read_var, standard_table
 from layerscope.cells.obs import read_obs, read_provenance, read_root_cell, write_obs
 from layerscope.errors import DataError
 
@@ -122,17 +116,9 @@ def test_cells_written_block_by_block_are_the_same(tmp_path):
     pd.testing.assert_frame_equal(one.obs, many.obs)
 
 
-def _put(value: float) -> Spoil:
-    return lambda made: made.X.data.__setitem__(1, value)
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_put(0.5), "whole numbers, found 0.5"),
-        (_put(-1), "negative"),
-        (_put(np.nan), "not finite"),
-        (_put(np.inf), "not finite"),
         (lambda made: setattr(made, "obs_names", ["a", "a", *made.obs_names[2:]]), "1 repeat, such as a"),
         (lambda made: made.obs.__setitem__("time", "d2"), "ordered categorical"),
         (lambda made: made.uns.update(iroot_cell="nobody"), "'nobody'"),

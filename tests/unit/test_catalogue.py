@@ -13,6 +13,7 @@ from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import counts
 
+from layerscope import jobs
 from layerscope.models.entries import FoundationModel
 from layerscope.study import Study
 from layerscope.study_file import read_study
@@ -46,13 +47,13 @@ def test_every_file_of_a_release_is_pinned_by_its_checksum(model):
 
 
 def test_the_files_of_one_archive_know_of_each_other():
-    asked = study().weights_source("transcriptformer_sapiens", "config.json")
+    asked = jobs.weights_source(study(), "transcriptformer_sapiens", "config.json")
     assert asked["together"] == list(catalogue()["transcriptformer_sapiens"].weights.fetch or {})
-    assert "together" not in study().weights_source("uce_4layer", "species_chrom.csv")
+    assert "together" not in jobs.weights_source(study(), "uce_4layer", "species_chrom.csv")
 
 
 def test_known_checksums_are_checked_again_before_a_model_runs():
-    words = study().sums_options("transcriptformer_sapiens_untrained_1")
+    words = jobs.sums_options(study(), "transcriptformer_sapiens_untrained_1")
     known = [word for option, word in pairwise(words) if option == "--sha256"]
     entry = catalogue()["transcriptformer_sapiens"].weights.fetch or {}
     assert known == [f"{name}={source.member_sha256}" for name, source in entry.items()]

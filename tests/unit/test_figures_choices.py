@@ -36,8 +36,8 @@ def test_every_condition_and_model_has_a_row_of_layers_with_its_verdict(tmp_path
     layers = saved(tmp_path, judged(example.layers(), "prefer_baseline", "hvg_pca"))
     draw_layer_choice(layers, [tmp_path / "choice.svg"], settings=example.settings())
     svg = (tmp_path / "choice.svg").read_text()
-    assert svg.count(">scfoundation<") == svg.count(">tahoe_x1_1b<") == 4
-    assert svg.count(">prefer baseline: hvg_pca<") == 8
+    assert svg.count(">Scfoundation<") == svg.count(">Tahoe X1 1B<") == 4
+    assert svg.count(">baseline is better: hvg_pca<") == 8
     assert f"Simulated cells, not an experiment: {SIMULATED}." in svg
 
 
@@ -98,9 +98,9 @@ def test_the_mark_is_that_of_protocol_strict_in_the_figures_of_all_protocols(bot
 def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, tmp_path):
     draw_layer_choice(both_protocols, [tmp_path / "choice.svg"], settings=example.settings())
     svg = (tmp_path / "choice.svg").read_text()
-    assert svg.count("scfoundation (strict)") == 1
-    assert svg.count("scfoundation (paper)") == 3
-    assert svg.count(">use layer 2<") == 2
+    assert svg.count(", protocol strict<") == 1
+    assert svg.count(", protocol paper<") == 3
+    assert svg.count(">use this one: layer 02<") == 2
 
 
 def test_the_paper_is_drawn_beside_what_was_reproduced_and_counted(tmp_path):

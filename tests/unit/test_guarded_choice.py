@@ -57,11 +57,13 @@ def test_every_guard_is_a_metric_with_words() -> None:
     assert guard_of("trajectory", "spearman") == guard_of("none", "spearman") == ""
 
 
-def chosen(biology: list[float], mixing: list[float], pca: tuple[float, float] | None = None) -> StudyChoice:
+def chosen(
+    biology: list[float], mixing: list[float], pca: tuple[float, float] | None = None, margin: float = 0.02
+) -> StudyChoice:
     """The choice among three layers with these scores, whose standard error is 0.02."""
     scores = {("big", layer): pair for layer, *pair in zip(LAYERS, biology, mixing, strict=True)}
     scores |= {("pca", "official"): list(pca)} if pca else {}
-    return choose_layers(*simulated(scores), MODELS)
+    return choose_layers(*simulated(scores), MODELS, margin)
 
 
 def simulated(scores: Mapping[tuple[str, str], Sequence[float]]) -> tuple[pd.DataFrame, Any]:
@@ -98,6 +100,22 @@ def test_a_layer_is_better_only_at_no_loss_of_the_other(
 ) -> None:
     row = chosen(biology, mixing).layers.iloc[0]
     assert (row["verdict"], row["use"], row["guard_metric"]) == (word, use, "mixing")
+
+
+@pytest.mark.parametrize(
+    ("biology", "mixing", "as_final", "as_best"),
+    [
+        ([0.9, 0.9, 0.9], [0.2, 0.5, 0.5], "02", ""),  # the first layer mixes less
+        ([0.9, 0.9, 0.9], [0.5, 0.9, 0.5], "01", "02"),  # the second is better than the final one
+        ([0.5, 0.9, 0.9], [0.9, 0.9, 0.5], "02", "02"),
+        ([0.9, 0.9, 0.9], [0.9, 0.9, 0.5], "01", "01"),
+    ],
+)
+def test_the_cheapest_layer_is_as_good_in_both_metrics(
+    biology: list[float], mixing: list[float], as_final: str, as_best: str
+) -> None:
+    row = chosen(biology, mixing, margin=0.2).layers.iloc[0]
+    assert (row["cheapest_layer"], row["cheapest_as_good_as_best"]) == (as_final, as_best)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from integration_cells import cells
 from scipy.stats.contingency import association, crosstab
 
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import balanced_cells, counts_of, cramers_v, design_of
 from layerscope.tasks.integration.settings import IntegrationSettings
+from layerscope.tasks.scored import NoScoreError
 
 SETTINGS = IntegrationSettings(shuffles=4)
 

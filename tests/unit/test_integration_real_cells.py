@@ -8,8 +8,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 
-from layerscope.cells.canonical import write_cells
 from layerscope.cells.obs import read_obs
 from layerscope.models.catalogue import FAMILIES
 from layerscope.tables import Score

@@ -8,9 +8,9 @@ from integration_cells import cells, layer, scored
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.probe import columns_of, predictions, votes
 from layerscope.tasks.integration.scores import BIOLOGY, METRICS, MIXING, RANDOM_FOLDS
+from layerscope.tasks.scored import NoScoreError
 
 BATCH_PROBE = "batch_probe_accuracy"
 

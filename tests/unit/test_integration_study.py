@@ -10,7 +10,7 @@ import pytest
 import yaml
 from program_cells import N_CELLS, write
 
-from layerscope import program
+from layerscope import jobs, program
 from layerscope.doors import studies
 from layerscope.errors import ConfigError
 from layerscope.study import Study
@@ -35,7 +35,7 @@ def test_a_condition_names_its_columns() -> None:
     assert study().needed_columns("simulated_batches") == ("batch", "cell_type")
     chosen = study(settings={"batch": "chip"})
     assert chosen.needed_columns("simulated_batches") == ("chip", "cell_type")
-    assert chosen.settings_of("simulated_batches", "strict")["batch"] == "chip"
+    assert jobs.score_settings(chosen, "simulated_batches", "strict")["batch"] == "chip"
     with pytest.raises(ConfigError, match="'slide' is not kept"):
         study(settings={"batch": "slide"})
 

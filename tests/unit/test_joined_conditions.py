@@ -11,6 +11,7 @@ import pytest
 import yaml
 from scipy import sparse
 
+from layerscope import jobs
 from layerscope.cells.canonical import read_cells
 from layerscope.cells.orthologs import OrthologTable
 from layerscope.cells.prepare import prepare
@@ -89,7 +90,7 @@ def study(source: dict[str, object]) -> Study:
 
 def test_a_dataset_may_be_the_prepared_cells_of_conditions() -> None:
     made = study({"conditions": ["simulated_ages", "simulated_differentiation"]})
-    assert made.source_file("across") == [
+    assert jobs.source_file(made, "across") == [
         "results/cells/simulated_ages/cells.h5ad",
         "results/cells/simulated_differentiation/cells.h5ad",
     ]

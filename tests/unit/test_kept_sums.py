@@ -66,7 +66,7 @@ def kept(folder, output, *more):
 
 
 def with_design(folder):
-    return ["--design", str(folder / "strict" / "design.npz")]
+    return ["--reference", str(folder / "strict")]
 
 
 def scores(folder, embeddings, layer, protocol, tmp_path):
@@ -173,7 +173,7 @@ def test_sums_are_kept_where_there_is_no_design_and_their_rows_say_why(study, tm
     asked = {"task": "perturbation", "protocol": "strict", "condition": "c", "cells": study / "cells.h5ad"}
     settings = SETTINGS | {"cells_per_perturbation": 4000}
     make_reference(**asked, settings=settings, output=tmp_path / "strict")
-    sums = kept(study, tmp_path / "sums.h5", "--design", str(tmp_path / "strict" / "design.npz"))
+    sums = kept(study, tmp_path / "sums.h5", "--reference", str(tmp_path / "strict"))
     written = {"output": tmp_path / "scores.tsv", "resamples": tmp_path / "draws.npz"}
     about = {"model": "m", "layer": "01", "embeddings": sums, "reference": [tmp_path / "strict"]}
     score_layer(**asked, **about, **written, settings=settings)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from cell_files import write_cells
 from label_cells import ABOUT, QUICK, cells
 from scipy import sparse
 from scipy.stats import norm, rankdata
@@ -17,11 +18,10 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from layerscope.cells.canonical import write_cells
-from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.models.baselines import compute_baseline
 from layerscope.tables import Score, Subject
+from layerscope.tasks.jobs import ScoringJob, score
 from layerscope.tasks.label.design import Design, design_of
 from layerscope.tasks.label.readers import anova_components
 from layerscope.tasks.label.scores import score_layer
@@ -137,9 +137,25 @@ def test_a_composition_knows_its_sample_and_nothing_of_the_cell(tmp_path: Path) 
 
 @pytest.mark.parametrize("missing", ["cell_type", "donor"])
 def test_a_composition_needs_types_and_samples(tmp_path: Path, missing: str) -> None:
-    obs = cells(n_cells=60)
-    with pytest.raises(DataError, match="composition needs a column"):
-        embedded(tmp_path, "composition", obs.drop(columns=missing), expressed(obs))
+    obs = cells(n_cells=60).assign(disease="ill")
+    obs.loc[::2, "disease"] = "well"
+    values = expressed(obs)
+    obs = obs.drop(columns=missing)
+    assert np.isnan(embedded(tmp_path, "composition", obs, values)).all()
+    job = ScoringJob(
+        protocol="strict",
+        settings=LabelSettings(column="disease"),
+        condition="c",
+        model="composition",
+        layer="official",
+        embeddings=tmp_path / "embeddings.h5ad",
+        obs=obs,
+        reference=None,
+        seed=1,
+    )
+    rows = score("label", job).rows
+    assert {row.status for row in rows} == {"not_available"}
+    assert all(missing in row.reason for row in rows)
 
 
 def test_samples_of_one_donor_have_compositions_of_their_own(tmp_path: Path) -> None:

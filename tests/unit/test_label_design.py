@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from label_cells import cells
 
 from layerscope.chance import Chance
-from layerscope.tasks.folds import NoScoreError, grouped_folds, stratified_folds
+from layerscope.tasks.folds import grouped_folds, stratified_folds
 from layerscope.tasks.label.design import Design, design_of
 from layerscope.tasks.label.settings import LabelSettings
+from layerscope.tasks.scored import NoScoreError
 
 
 def design(obs: pd.DataFrame, seed: int = 1, **chosen: Any) -> Design:

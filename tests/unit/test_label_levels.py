@@ -13,13 +13,13 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from layerscope.errors import ConfigError
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.label.design import design_of
 from layerscope.tasks.label.discriminant import Discriminant
 from layerscope.tasks.label.distances import NeighbourShares
 from layerscope.tasks.label.measures import auc_within, balanced_accuracy
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.units import _Predicted, unit_measures
+from layerscope.tasks.scored import NoScoreError
 
 Floats = npt.NDArray[np.float64]
 PER_SAMPLE = 12

@@ -8,8 +8,8 @@ from typing import Any
 import anndata
 import pandas as pd
 import pytest
+from cell_files import write_cells
 
-from layerscope.cells.canonical import write_cells
 from layerscope.cells.obs import read_obs
 from layerscope.tables import Score
 from layerscope.tasks.jobs import ScoringJob

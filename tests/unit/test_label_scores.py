@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
 
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
 from layerscope.tasks.label.measures import Labellings, accuracy, macro_f1
 from layerscope.tasks.label.probe import probe_predictions, standardised
 from layerscope.tasks.label.scores import METRICS, PROBE_MACRO_F1, RANDOM_FOLDS, SILHOUETTE
+from layerscope.tasks.scored import NoScoreError
 
 
 def test_clusters_that_lie_apart_are_told_apart() -> None:

@@ -15,10 +15,10 @@ from sklearn.preprocessing import StandardScaler
 
 from layerscope.errors import ConfigError
 from layerscope.tables import Score, Subject
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.label.novel import NOVEL, NOVEL_KNN, distances_to_others
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.transfer import DROP, FROM, OWN_UNITS, TO, TRANSFER, score_transfer
+from layerscope.tasks.scored import NoScoreError
 
 SIDES = {"column": "stim", "from": "ctrl", "to": "IFN"}
 

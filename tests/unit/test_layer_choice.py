@@ -24,6 +24,8 @@ MODELS = {
     "big_untrained_1": {"kind": "control", "control": "untrained", "of": "big", "layers": 4},
     "big_untrained_2": {"kind": "control", "control": "untrained", "of": "big", "layers": 4},
     "hvg_pca": {"kind": "baseline", "control": None, "of": None, "layers": 0},
+    "all_genes": {"kind": "baseline", "layers": 0},
+    "planted": {"kind": "foundation", "family": "planted", "layers": 4},
 }
 CURVE = {"00": 0.2, "01": 0.3, "02": 0.7, "03": 0.69, "04": 0.5, "official": 0.45}
 FLAT = dict.fromkeys(("01", "02", "03", "04"), 0.01)
@@ -298,7 +300,26 @@ def test_a_baseline_that_made_the_reference_is_named_though_others_are_beaten(st
     study.add("big", CURVE).add("hvg_pca", {"official": "this representation made the reference"})
     row = study.row()
     assert (row["reference_baseline"], row["best_baseline"]) == ("hvg_pca", "")
-    assert row["beats_baseline"].startswith("not tested: hvg_pca made the reference")
+    assert row["beats_pca"].startswith("not tested: hvg_pca made the reference")
+
+
+def test_the_pca_is_compared_though_another_baseline_is_higher(study):
+    study.add("big", CURVE).add("hvg_pca", {"official": 0.5}).add("all_genes", {"official": 0.8})
+    row = study.row()
+    assert (row["pca"], row["pca_estimate"], row["best_baseline"]) == ("hvg_pca", 0.5, "all_genes")
+    assert row["over_pca"] == pytest.approx(0.2)
+    assert (row["beats_pca"][:3], row["beats_baseline"][:2]) == ("yes", "no")
+
+
+def test_planted_layers_cost_the_models_no_power(study):
+    """They are a family of their own: p-values of the models are corrected for models alone."""
+    study.add("big", CURVE | {"04": 0.6}).add("big", CURVE | {"04": 0.65}, condition="marrow")
+    alone = study.choose().layers
+    study.add("planted", CURVE).add("planted", CURVE, condition="marrow")
+    layers = study.choose().layers
+    of_models = layers[~layers["planted"]].reset_index(drop=True)
+    assert alone["gain_p_family"].tolist() == of_models["gain_p_family"].tolist()
+    assert (layers.loc[layers["planted"], "gain_p_family"] < 0.05).all()
 
 
 def test_a_permutation_test_that_finds_more_than_the_interval_is_heard(study):

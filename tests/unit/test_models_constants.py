@@ -226,7 +226,7 @@ def test_bins_are_two_at_least(tmp_path, family, name, key):
     for number in (3, 7):
         model = example.load(restate(path, **{key: number}))
         sentences = model.tokenise(block_of(counts(6, len(model.vocabulary.genes))[:5]))
-        bins = sentences.tokens["values"][sentences.tokens["ids"] != model.cell_id]
+        bins = sentences.tokens["values"][sentences.tokens["ids"] != model.opening[0]]
         assert {1, number - 1} <= set(bins.tolist()) <= set(range(1, number))
     with pytest.raises(ModelError, match=rf"{name}: .*1 bins"):
         example.load(restate(path, **{key: 1}))

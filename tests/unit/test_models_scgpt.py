@@ -217,7 +217,7 @@ def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(tmp_path, tokens, m
 def test_special_tokens_that_the_vocabulary_lacks_are_appended_as_the_owners_do(tmp_path):
     without = dict.fromkeys(["<pad>", "<cls>", "<eoc>"])
     model = load_scgpt(restate(copied(tmp_path) / "vocab.json", **without))
-    assert model.cell_id == 61
+    assert model.opening == (61,)
     assert model.vocabulary.genes == load_scgpt().vocabulary.genes
 
 
@@ -226,7 +226,7 @@ def test_other_sizes_orders_and_constants_load_as_well(tmp_path):
     with pytest.raises(ConfigError, match="max_length=1"):
         load_scgpt(folder, max_length=1)
     model = load_scgpt(folder)
-    assert (model.hidden_size, model.max_length, model.n_edges, model.cell_id) == (8, 4, 10, 2)
+    assert (model.hidden_size, model.max_length, model.n_edges, model.opening) == (8, 4, 10, (2,))
     assert model.vocabulary.genes == ("G0", "G1", "G2", "G3", "G4")
     sentences = model.tokenise(block_of(np.ones((1, 5))))
     ids, values = cell(sentences, 0)

@@ -193,7 +193,7 @@ def other_proteins(folder, change):
         (lambda f: other_proteins(f, lambda p: list(p.values())), "expected tensors by name"),
         (
             lambda f: rewritten(f, lambda t: t.update({"encoder.0.bias": torch.zeros(16)})),
-            "are one layer, but hold different numbers",
+            "another spelling of encoder.0.bias hold different numbers",
         ),
         (lambda f: rewritten(f, lambda t: t.pop("bin_encoder.weight")), "it has no 'bin_encoder.weight'"),
     ],

@@ -240,7 +240,7 @@ def test_tables_are_needed_and_have_the_rows_of_the_vocabularies(release, change
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", b"{}", "it has no model.data_config"),
+        ("config.json", b"{}", "it has no 'model'"),
         ("vocabs/homo_sapiens_gene.h5", b"\x89HDF\r\n\x1a\n", "not a vocabulary of genes"),
         ("vocabs/assay_vocab.json", b'{"unknown": "0"}', "mapping of assays to rows"),
         ("vocabs/assay_vocab.json", b'{"unknown": 4}', "gives 'unknown' the row 4"),

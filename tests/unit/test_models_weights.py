@@ -86,9 +86,9 @@ def test_weights_in_half_precision_are_taken_as_float32():
 
 def test_a_network_is_built_without_the_compiler_of_torch() -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from layerscope.models.weights import load_network; "
-        "sizes, tensors = (2, 3), {'weight': torch.ones(2, 3)}; "
-        "load_network(lambda sizes: torch.nn.Embedding(*sizes), sizes, tensors, Path('x'), ()); "
+        "import sys, torch; from pathlib import Path; from layerscope.models.weights import *; "
+        "held = Checkpoint(weights=Path('x'), config=(2, 3), tensors={'weight': torch.ones(2, 3)}); "
+        "load_network(lambda sizes: torch.nn.Embedding(*sizes), held, ()); "
         "print('torch._dynamo' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

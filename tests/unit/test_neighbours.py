@@ -52,11 +52,11 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("block", [2500, 80])
+@pytest.mark.parametrize("values_at_once", [neighbours.BLOCK_VALUES, 20_000])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_search_is_exact(layer, metric, block, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK", block)
+def test_the_search_is_exact(layer, metric, values_at_once, monkeypatch):
+    monkeypatch.setattr(neighbours, "BLOCK_VALUES", values_at_once)
     matrix = LAYERS[layer](np.random.default_rng(1)).astype(np.float32)
     nearest = nearest_neighbours(matrix, 15, metric)
     apart, length = expected(matrix, 15, metric), np.linalg.norm(matrix, axis=1).max()
@@ -96,8 +96,7 @@ def test_every_cell_is_its_own_first_neighbour_and_distances_rise(matrix, k, met
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, "with a cell at the mean"])
-def test_the_variation_is_centred_for_cosine_and_of_unit_length_for_euclidean_distances(layer, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK", 80)
+def test_the_variation_is_centred_for_cosine_and_of_unit_length_for_euclidean_distances(layer):
     random = np.random.default_rng(8)
     matrix = LAYERS.get(layer, LAYERS["around 0"])(random).astype(np.float32)
     if layer == "with a cell at the mean":

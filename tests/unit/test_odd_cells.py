@@ -6,28 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import cell_files
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import write_h5ad
 from scipy import sparse
 
-from layerscope.cells.canonical import read_cells
-from layerscope.cells.prepare import prepare
 from layerscope.errors import DataError, LayerscopeError
 
 COUNTS = np.random.default_rng(0).poisson(0.8, (30, 12)).astype(np.float32) + np.eye(30, 12, dtype=np.float32)
 
 
 def made(path: Path, counts: np.ndarray = COUNTS, **obs: object) -> Path:
-    return write_h5ad(path, counts, obs=obs)
+    return cell_files.write_h5ad(path, counts, obs=obs)
 
 
 def prepared(source: Path, **settings: object) -> anndata.AnnData:
-    out = source.parent / "out"
-    prepare([source], settings, "odd", out / "cells.h5ad", out / "summary.tsv")
-    return read_cells(out / "cells.h5ad")
+    return cell_files.prepared(source, source.parent / "out", **settings)
 
 
 @pytest.mark.parametrize("counts", [COUNTS[:1], np.ones((5, 1), dtype=np.float32)])
@@ -66,7 +62,7 @@ def test_unused_categories_are_no_labels(tmp_path):
 
 
 def test_names_of_genes_are_trimmed(tmp_path):
-    source = write_h5ad(tmp_path / "a.h5ad", COUNTS, [f" GENE{i} " for i in range(12)])
+    source = cell_files.write_h5ad(tmp_path / "a.h5ad", COUNTS, [f" GENE{i} " for i in range(12)])
     assert prepared(source).var["symbol"].tolist() == [f"GENE{i}" for i in range(12)]
 
 

@@ -10,12 +10,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import prepared
 from scipy import sparse
 
-from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.canonical import provenance
 from layerscope.cells.fit import fit
 from layerscope.cells.orthologs import OrthologTable
-from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
 from layerscope.models.catalogue import FAMILIES
 from layerscope.tables import read_table
@@ -137,18 +137,13 @@ def mouse_cells(path: Path, of_trp53: int, n_cells: int = 20) -> np.ndarray:
     return values
 
 
-def run(folder: Path, **settings: Any) -> anndata.AnnData:
-    prepare([folder / "a.h5ad"], settings, "mice", folder / "cells.h5ad", folder / "summary.tsv")
-    return read_cells(folder / "cells.h5ad")
-
-
 @pytest.mark.parametrize(("policy", "columns"), [("one_to_one", [[0]]), ("sum", [[0], [1, 2]])])
 def test_counts_of_orthologs_are_in_the_cells_and_their_share_in_summary_and_provenance(
     tmp_path: Path, policy: str, columns: list[list[int]]
 ) -> None:
     values = mouse_cells(tmp_path / "a.h5ad", of_trp53=30)
     table = str(biomart(tmp_path / "b.tsv"))
-    cells = run(tmp_path, orthologs={"table": table, "policy": policy})
+    cells = prepared(tmp_path / "a.h5ad", tmp_path, orthologs={"table": table, "policy": policy})
     expected = np.column_stack([values[:, genes].sum(axis=1) for genes in columns])
     np.testing.assert_array_equal(cells.X.toarray(), expected)
     share = expected.sum() / values.sum()
@@ -170,20 +165,20 @@ def test_a_small_share_of_the_counts_is_warned_of_and_a_tiny_one_refused(
     settings = {"orthologs": {"table": str(symbols(tmp_path / "s.tsv.gz"))}}
     values = mouse_cells(tmp_path / "a.h5ad", of_trp53=8)
     assert 0.2 < values[:, 0].sum() / values.sum() < 0.5
-    run(tmp_path, **settings)
+    prepared(tmp_path / "a.h5ad", tmp_path, **settings)
     assert any(record.levelname == "WARNING" and "ortholog" in record.message for record in caplog.records)
     mouse_cells(tmp_path / "a.h5ad", of_trp53=1)
     with pytest.raises(
         DataError, match=r"of the counts are in genes with an ortholog, where 20% are needed.*Mend"
     ):
-        run(tmp_path, **settings)
+        prepared(tmp_path / "a.h5ad", tmp_path, **settings)
 
 
 def test_logarithms_are_not_added_up(tmp_path: Path) -> None:
     mouse_cells(tmp_path / "a.h5ad", of_trp53=5)
     orthologs = {"table": str(symbols(tmp_path / "s.tsv.gz")), "policy": "sum"}
     with pytest.raises(ConfigError, match="logarithms cannot be added up"):
-        run(tmp_path, values="log_normalised", orthologs=orthologs)
+        prepared(tmp_path / "a.h5ad", tmp_path, values="log_normalised", orthologs=orthologs)
 
 
 def test_real_mouse_cells_keep_most_of_their_counts() -> None:

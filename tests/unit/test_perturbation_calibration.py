@@ -37,10 +37,11 @@ def study(seed, noises, shuffled=False):
     subject = Subject(condition="c", model="m", layer="01", depth=0.0, task="t", protocol="strict", seed=seed)
     estimates, values = [], []
     for noise in noises:
-        layer_sums = sum_layer(logged + noise * random.normal(size=logged.shape), design)
-        rows, resamples = strict_scores(layer_sums, None, reference, design, subject, SETTINGS)
-        estimates.append(rows[0].estimate)
-        values.append(resamples["spearman"])
+        layer = logged + noise * random.normal(size=logged.shape)
+        layer_sums = sum_layer(layer, design.groups, design.n_groups)
+        scored = strict_scores(layer_sums, None, reference, design, subject, SETTINGS)
+        estimates.append(scored.rows[0].estimate)
+        values.append(scored.resamples["spearman"])
     return np.array(estimates), np.stack(values, axis=1)
 
 

@@ -7,7 +7,6 @@ from scipy.stats import spearmanr
 from layerscope.errors import DataError
 from layerscope.tables import Subject
 from layerscope.tasks.perturbation import genome_scale, scores, similarity
-from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
 from layerscope.tasks.perturbation.genome_scale import spearman_of_many, upper_triangle
 from layerscope.tasks.perturbation.pairs import Draws, Pairs
 from layerscope.tasks.perturbation.scores import scores_of_all_cells
@@ -19,6 +18,7 @@ from layerscope.tasks.perturbation.similarity import (
     read_similarity,
     spearman_matrix,
 )
+from layerscope.tasks.screens.sums import LayerSums
 
 NAMES = [f"P{i:02d}" for i in range(40)]
 
@@ -72,16 +72,17 @@ def test_files_of_many_perturbations_go_the_way_of_few(tmp_path, monkeypatch):
 
 def test_rows_of_many_perturbations_say_what_rows_of_few_say(monkeypatch):
     random = np.random.default_rng(0)
-    sums = GroupSums(np.full(41, 3), random.normal(size=(41, 60)))
-    reference = Similarity(NAMES, cosine_matrix(sums.sums[1:] + random.normal(size=(40, 60))))
+    sums = LayerSums(np.full((1, 41), 3), random.normal(size=(1, 41, 60)))
+    reference = Similarity(NAMES, cosine_matrix(sums.sums[0, 1:] + random.normal(size=(40, 60))))
     subject = Subject(
         condition="c", model="m", layer="official", depth=np.nan, task="t", protocol="paper", seed=1
     )
-    arguments = (AllCells(sums, sums), pd.DataFrame(), reference, subject, PaperSettings(resamples=300))
-    few, few_values = scores_of_all_cells(*arguments)
+    arguments = (sums, sums, pd.DataFrame(), reference, subject, PaperSettings(resamples=300))
+    few = scores_of_all_cells(*arguments)
     monkeypatch.setattr(scores, "GENOME_SCALE", 10)
-    (row,), values = scores_of_all_cells(*arguments)
-    assert row.estimate == pytest.approx(few[0].estimate, abs=1e-6)
-    assert row.ci_high - row.ci_low == pytest.approx(few[0].ci_high - few[0].ci_low, rel=0.4)
+    many = scores_of_all_cells(*arguments)
+    (row,), expected = many.rows, few.rows[0]
+    assert row.estimate == pytest.approx(expected.estimate, abs=1e-6)
+    assert row.ci_high - row.ci_low == pytest.approx(expected.ci_high - expected.ci_low, rel=0.4)
     for name in ("spearman", "spearman@chosen_on"):
-        assert np.corrcoef(values[name], few_values[name])[0, 1] > 0.8
+        assert np.corrcoef(many.resamples[name], few.resamples[name])[0, 1] > 0.8

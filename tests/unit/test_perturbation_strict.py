@@ -167,7 +167,7 @@ def test_the_score_is_the_mean_over_splits_and_swaps_written_out(study):
         read_reference(folder / "reference" / "similarity.npz"),
     )
     matrix = logged(cells).astype(float)
-    layer = sum_layer(matrix, design)
+    layer = sum_layer(matrix, design.groups, design.n_groups)
     similarities = layer_similarities(layer, 0, reference, 2)
     first = np.flatnonzero(~reference.halves[1])
     inside = np.isin(design.groups[0] % 4, first) & (design.groups[0] >= 0)

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import write_cells
 
 import plant_layers
-from layerscope.cells.canonical import write_cells
+from layerscope import jobs
 from layerscope.demo.planting import planted_layers, signal
 from layerscope.demo.program import ACTIVITIES
 from layerscope.demo.simulation import simulate
@@ -139,7 +140,7 @@ def study(**model):
 def test_real_cells_have_no_truth_to_plant():
     planted = study(peak=2)
     assert planted.layers("mine") == ["01", "02", "03", "04"]
-    assert planted.planting("mine") == ["--layers", "4", "--peak", "2", "--seed", "1"]
+    assert jobs.planting(planted, "mine") == ["--layers", "4", "--peak", "2", "--seed", "1"]
     assert planted.runs() == [("simulated_Rest", "mine")]
     (lacking,) = planted.unavailable()
     assert lacking["condition"] == "D1_Rest" and "truth" in lacking["reason"]

@@ -10,10 +10,11 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import prepared
 from scipy import sparse
 
 from layerscope.cells import matrix
-from layerscope.cells.canonical import provenance, read_cells
+from layerscope.cells.canonical import provenance
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError
 from layerscope.tables import read_table
@@ -32,12 +33,6 @@ def write(path: Path, values: np.ndarray, layout: Any = sparse.csr_matrix, **obs
     table = pd.DataFrame(obs, index=[f"{path.stem}_{i}" for i in range(len(values))])
     anndata.AnnData(layout(values), obs=table, var=pd.DataFrame(index=names)).write_h5ad(path)
     return path
-
-
-def prepared(inputs: Path | list[Path], out: Path, **settings: Any) -> anndata.AnnData:
-    several = inputs if isinstance(inputs, list) else [inputs]
-    prepare(several, settings, "toy", out / "cells.h5ad", out / "summary.tsv", obs=out / "obs.parquet")
-    return read_cells(out / "cells.h5ad")
 
 
 def test_counts_come_through_untouched_with_their_provenance(tmp_path: Path) -> None:
@@ -148,17 +143,10 @@ def test_several_files_become_one_condition(tmp_path: Path) -> None:
         prepared([two, one], tmp_path, columns={"time": "day"}, root={"time": "d3"})
 
 
-def test_cells_of_the_same_name_are_refused(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.h5ad", counts())
-    with pytest.raises(DataError, match="cell ids repeat, such as a_0, a_1, a_2"):
-        prepared([source, source], tmp_path)
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"subset": {"batch": "x", "kind": "q"}}, r"step subset \(batch x: 30 left; kind q: 0 left\)"),
-        ({"quality": {"min_genes_per_cell": 999}}, "step quality.*min_genes_per_cell 999"),
         ({"quality": {"min_cells_per_gene": 999}}, "no gene is detected in 999 cells"),
         ({"values": "log_normalised"}, "looks like raw counts"),
     ],

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from program_cells import ENSEMBL, HUMAN, N_CELLS, development, patients, screen, write
 
-from layerscope import program
+from layerscope import jobs, program
 from layerscope.cells.prepare import prepare
 from layerscope.cells.settings import Recovery
 from layerscope.doors import studies
@@ -33,11 +33,11 @@ def init(*words: object) -> Study:
     program.main(["init", *map(str, words)])
     study = studies.read("study.yaml")
     for condition in study.study.conditions:
-        names = study.gene_names_file(condition)
+        names = jobs.gene_names_file(study, condition)
         here = [name for name in names if Path(name).exists()]
         prepare(
-            [study.source_file(condition)],
-            study.cells_settings(condition),
+            [jobs.source_file(study, condition)],
+            jobs.cells_settings(study, condition),
             condition,
             f"prepared/{condition}.h5ad",
             f"prepared/{condition}.tsv",
@@ -74,7 +74,7 @@ def test_a_file_of_any_name_gets_names_that_are_free_and_fit_into_paths(name):
     patients(Path(name))
     study = init(name)
     (condition,) = study.study.conditions
-    assert study.source_file(condition) == name
+    assert jobs.source_file(study, condition) == name
     assert set(written()["datasets"]) == {study.dataset_name(condition)}
 
 

@@ -17,7 +17,7 @@ MITOCHONDRIAL = np.arange(30) < 4
 
 
 def measured(counts: np.ndarray, blocks: int = 1) -> CellMetrics:
-    metrics = CellMetrics.empty(len(counts))
+    metrics = CellMetrics(len(counts))
     for part in np.array_split(np.arange(len(counts)), blocks):
         metrics.measure(part, sparse.csr_matrix(counts[part]), MITOCHONDRIAL)
     return metrics
@@ -60,7 +60,7 @@ def test_filters_keep_what_scanpy_keeps():
 
 def test_explicit_zeros_are_not_detected_genes():
     block = sparse.csr_matrix((np.array([0.0, 2.0]), np.array([1, 3]), np.array([0, 2])), shape=(1, 30))
-    metrics = CellMetrics.empty(1)
+    metrics = CellMetrics(1)
     metrics.measure(np.array([0]), block, None)
     assert metrics.n_genes.tolist() == [1]
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import anndata
+import cell_files
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from tenx_examples import BARCODES, COUNTS, GENES, IDS, write_genomes, write_h5, write_triplet
 
-from layerscope.cells.canonical import provenance, read_cells
-from layerscope.cells.prepare import prepare
+from layerscope.cells.canonical import provenance
 from layerscope.errors import ConfigError, DataError
 
-
-def prepared(inputs: list[Path], tmp_path: Path, **settings: Any) -> anndata.AnnData:
-    prepare(inputs, {"kind": "10x", **settings}, "blood", tmp_path / "out" / "cells.h5ad", tmp_path / "s.tsv")
-    return read_cells(tmp_path / "out" / "cells.h5ad")
+prepared = partial(cell_files.prepared, kind="10x")
 
 
 @pytest.mark.parametrize("as_folder", [True, False])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import anndata
+import cell_files
 import numpy as np
 import pytest
 
-from layerscope.cells.canonical import read_cells
-from layerscope.cells.prepare import prepare
 from layerscope.cells.readers.cd4_perturbseq import donor_and_state
 from layerscope.errors import DataError
 from layerscope.tables import read_table
@@ -19,10 +17,7 @@ from layouts import write_cd4_perturbseq
 FILE = "D1_Rest.assigned_guide.h5ad"
 
 
-def prepared(source: Path, tmp_path: Path, **settings: Any) -> anndata.AnnData:
-    chosen = {"kind": "cd4_perturbseq", "task": "perturbation", **settings}
-    prepare([source], chosen, "D1_Rest", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
-    return read_cells(tmp_path / "cells.h5ad")
+prepared = partial(cell_files.prepared, kind="cd4_perturbseq", task="perturbation")
 
 
 def test_the_owners_layout_becomes_canonical(tmp_path):

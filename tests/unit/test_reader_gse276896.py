@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import anndata
+import cell_files
 import numpy as np
 import pytest
 
-from layerscope.cells.canonical import read_cells
-from layerscope.cells.prepare import prepare
 from layerscope.errors import DataError
 from layouts import write_gse276896
 
-
-def prepared(source: Path, tmp_path: Path, **settings: Any) -> anndata.AnnData:
-    chosen = {"kind": "gse276896", "task": "trajectory", **settings}
-    prepare([source], chosen, "cord_blood", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
-    return read_cells(tmp_path / "cells.h5ad")
+prepared = partial(cell_files.prepared, kind="gse276896", task="trajectory")
 
 
 def test_counts_are_recovered_exactly_and_labels_mapped(tmp_path):

@@ -125,11 +125,3 @@ def test_labels_that_no_cell_carries_are_noted(file: Path, settings: dict[str, A
     ((found, message),) = cells_of(file, **settings).absent.items()
     assert found[0] == key
     assert f"Mend `{key}`" in message
-
-
-def test_a_root_that_is_not_a_cell_is_refused(file: Path, tmp_path: Path) -> None:
-    cells = anndata.read_h5ad(file)
-    cells.uns["iroot"] = 99
-    cells.write_h5ad(tmp_path / "odd.h5ad")
-    with pytest.raises(DataError, match=r"uns\['iroot'\] is 99, but there are 6 cells"):
-        cells_of(tmp_path / "odd.h5ad")

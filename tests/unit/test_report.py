@@ -112,8 +112,10 @@ def test_every_condition_and_model_has_a_row_with_its_sentence_the_highest_first
     assert page.source.index('id="verdicts"') < page.source.index('id="figures"')
     first, sentence, second, _ = next(rows for head, rows in given.items() if head.startswith("D1 Stim48hr"))
     rows = LAYERS[LAYERS["condition"] == "D1_Stim48hr"].sort_values("best_estimate", ascending=False)
-    assert [first.split()[0], second.split()[0]] == rows["model"].tolist()
-    assert sentence == rows["sentence"].iloc[0]
+    names = rows["model"].tolist()
+    assert [name in row for name, row in zip(names, (first, second), strict=True)] == [True, True]
+    assert first.startswith(names[0].replace("_", " ").title()), "the title comes before the name"
+    assert sentence.startswith(rows["sentence"].iloc[0])
     assert TAGS[rows["verdict"].iloc[0]].label in first
 
 
@@ -127,13 +129,31 @@ def test_every_verdict_has_a_label_that_is_explained_and_needs_no_colour(study, 
     assert len({other.shape for other in TAGS.values()}) == len(TAGS)
 
 
-def test_the_five_answers_stand_beside_each_other(study):
-    answers = {"sure": "no", "beats_baseline": "not tested: because", "training_helped": "unknown: why"}
-    page = Page(
-        study(layers=LAYERS.head(1).assign(verdict="use_layer", use="03", next="Measure more.", **answers))
-    )
-    for words in ("Use", "layer 03 of 12", "Sure", "not tested: because", "unknown: why", "Measure more."):
-        assert words in page.text
+def test_what_a_reader_asks_is_answered_without_a_click(study):
+    answers = {"sure": "no", "beats_pca": "not tested: because", "training_helped": "unknown: why"}
+    answers |= {"beats_baseline": "no: less", "next": "Measure more.", "verdict": "use_layer", "use": "03"}
+    page = Page(study(layers=LAYERS.assign(**answers)))
+    before_any_click = page.text[: page.text.index("The numbers behind")]
+    for words in ("sure: no", "not tested: because", "no: less", "unknown: why", "Measure more."):
+        assert before_any_click.count(words) == len(LAYERS)
+    same = study(layers=LAYERS.assign(**answers | {"beats_baseline": answers["beats_pca"]}))
+    assert ">Better than a PCA<" in same
+    assert ">Better than the best baseline<" not in same
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"pca": "hvg_pca", "pca_estimate": 0.41, "best_baseline": "qc_only"}, ["0.41", "qc only"]),
+        ({"pca": "hvg_pca", "pca_estimate": 0.41, "best_baseline": "hvg_pca"}, ["0.41", "the PCA"]),
+        ({"pca": "", "reference_baseline": "hvg_pca"}, ["no score it made the reference"]),
+        ({"pca": "", "reference_baseline": ""}, ["not run"]),
+    ],
+)
+def test_the_pca_stands_in_the_first_table_whether_or_not_it_is_the_best_baseline(study, changes, shown):
+    page = Page(study(layers=LAYERS.head(1).assign(**changes)))
+    ((row, _),) = verdicts(page).values()
+    assert [words for words in shown if words not in row] == []
 
 
 def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):
@@ -149,12 +169,14 @@ def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):
 
 def test_what_is_made_up_is_marked_and_what_cells_cannot_show_is_said(study):
     settings = example.settings()
-    settings["models"]["scfoundation"]["family"] = "planted"
     settings["conditions"]["D1_Rest"]["note"] = "No donors."
-    page = Page(study(models=settings["models"], conditions=settings["conditions"]))
+    layers = LAYERS.assign(planted=LAYERS["model"] == "scfoundation")
+    page = Page(study(layers=layers, conditions=settings["conditions"]))
     assert "planted: made from the simulation" in page.text
-    planted, model = (page.source.count(f">{words}<") for words in ("Use", "Training helped"))
-    assert (planted, model) == (len(LAYERS) + 1, len(LAYERS) - len(example.TASKS)), "one Use is a heading"
+    of_all, of_models = (
+        page.source.count(f">{words}<") for words in ("Better than a PCA", "Training helped")
+    )
+    assert (of_all, of_models) == (len(LAYERS), len(LAYERS) - len(example.TASKS))
     assert "No donors." in page.text
     marked = [head for head in verdicts(page) if "simulated Which" in head]
     assert len(marked) == 1

@@ -54,5 +54,11 @@ def test_every_function_and_verb_is_explained(site: Path) -> None:
         assert words in verbs
 
 
+def test_every_name_of_the_catalogues_is_listed(site: Path) -> None:
+    page = (site / "docs/reference/catalogue.html").read_text(encoding="utf-8")
+    for name in ("scgpt", "state_se_600m", "simulated_Rest", "cord_blood", "Rosen et al. 2023"):
+        assert name in page
+
+
 def test_no_path_of_the_building_machine_is_in_it(site: Path) -> None:
     assert not [path for path in site.rglob("*.html") if str(ROOT) in path.read_text(encoding="utf-8")]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from layerscope import configuration_docs, gathering
+from layerscope import configuration_docs, gathering, jobs
 from layerscope.cells.settings import CellSettings
 from layerscope.demo.settings import Pretraining
 from layerscope.errors import ConfigError
@@ -148,7 +148,7 @@ def test_a_source_may_be_a_file_of_an_installed_package(config: dict[str, Any]) 
     config["study"]["conditions"] = ["pbmc68k"]
     source = config["datasets"]["pbmc68k"]["source"]["package"]
     source |= {"name": "yaml", "file": "loader.py"}
-    assert Study.read(config).source_file("pbmc68k") == str(Path(yaml.__file__).with_name("loader.py"))
+    assert jobs.source_file(Study.read(config), "pbmc68k") == str(Path(yaml.__file__).with_name("loader.py"))
     source |= {"file": "absent.h5ad"}
     with pytest.raises(ConfigError, match=r"datasets: pbmc68k: source: package: .*has no file 'absent.h5ad'"):
         Study.read(config)
@@ -206,7 +206,7 @@ def test_a_condition_says_which_column_holds_its_labels(config: dict[str, Any]) 
         Study.read(config)
     config["datasets"]["simulated_differentiation"]["labels"] = ["disease"]
     study = Study.read(config)
-    assert study.settings_of("simulated_cell_types", "strict")["column"] == "disease"
+    assert jobs.score_settings(study, "simulated_cell_types", "strict")["column"] == "disease"
     config["conditions"]["simulated_cell_types"]["settings"] = {"colum": "disease"}
     with pytest.raises(ConfigError, match="did you mean 'column'"):
         Study.read(config)
@@ -290,9 +290,9 @@ def test_gene_names_are_fetched_for_the_models_of_their_condition_alone(two_list
     path = pbmc68k()
     two_lists["datasets"]["pbmc68k"]["source"] = {"path": str(path)}
     two_lists["study"]["models"] = ["geneformer_v1_10m"]
-    assert Study.read(two_lists).gene_names_file("pbmc68k") == []
+    assert jobs.gene_names_file(Study.read(two_lists), "pbmc68k") == []
     two_lists["study"]["models_of"]["pbmc68k"] = ["geneformer_v1_10m"]
-    assert Study.read(two_lists).gene_names_file("pbmc68k") != []
+    assert jobs.gene_names_file(Study.read(two_lists), "pbmc68k") != []
 
 
 def test_a_model_may_be_pretrained_in_its_own_way(two_lists: dict[str, Any]) -> None:
@@ -300,11 +300,11 @@ def test_a_model_may_be_pretrained_in_its_own_way(two_lists: dict[str, Any]) -> 
     pretrain = two_lists["models"]["embedded_pbmc"]["weights"]["pretrain"]
     pretrain["settings"] = {"steps": 5}
     study = Study.read(two_lists)
-    assert study.pretraining_settings("embedded_tahoe_x1") | {"layers": 0} == {
+    assert jobs.pretraining_settings(study, "embedded_tahoe_x1") | {"layers": 0} == {
         **Pretraining(hidden=32, steps=77).as_config(),
         "layers": 0,
     }
-    own = study.pretraining_settings("embedded_pbmc")
+    own = jobs.pretraining_settings(study, "embedded_pbmc")
     assert (own["hidden"], own["steps"], own["layers"]) == (32, 5, 4)
     for wrong, words in (({"step": 5}, "did you mean 'steps'"), ({"heads": 5}, "5 heads do not divide")):
         pretrain["settings"] = wrong
@@ -348,15 +348,15 @@ def test_strict_is_what_a_study_gets_that_names_no_protocol(config: dict[str, An
 def test_the_same_defaults_hold_in_a_study_and_in_a_step(config: dict[str, Any]) -> None:
     study = Study.read(config)
     assert (study.geometry.cells, study.geometry.alignment_cells) == (2000, 1000)
-    settings = study.settings_of("simulated_Rest", "strict")
+    settings = jobs.score_settings(study, "simulated_Rest", "strict")
     assert StrictSettings.read(settings) == StrictSettings()
-    assert "resamples" not in study.reference_settings_of("simulated_Rest", "strict")
+    assert "resamples" not in jobs.reference_settings(study, "simulated_Rest", "strict")
 
 
 def test_a_token_budget_is_passed_on_only_where_one_is_set(config: dict[str, Any]) -> None:
-    assert "--token-budget" not in Study.read(config).extraction_options("embedded_tahoe_x1")
+    assert "--token-budget" not in jobs.extraction_options(Study.read(config), "embedded_tahoe_x1")
     config["extraction"] = {"token_budget": 999, "store": "float16"}
-    options = Study.read(config).extraction_options("embedded_tahoe_x1", "2", "3")
+    options = jobs.extraction_options(Study.read(config), "embedded_tahoe_x1", "2", "3")
     assert options[-9:] == [
         *["--token-budget", "999", "--seed", "1", "--stored-dtype", "float16"],
         *["--shard", "2", "3"],
@@ -365,7 +365,7 @@ def test_a_token_budget_is_passed_on_only_where_one_is_set(config: dict[str, Any
 
 def test_a_condition_overrides_single_filters(config: dict[str, Any]) -> None:
     config["conditions"]["simulated_Rest"]["quality"] = {"min_genes_per_cell": 7}
-    settings = Study.read(config).cells_settings("simulated_Rest")
+    settings = jobs.cells_settings(Study.read(config), "simulated_Rest")
     assert settings["quality"] == config["quality"] | {"min_genes_per_cell": 7}
     assert CellSettings.read(settings).subset == {"activation": ("Rest",)}
 
@@ -378,18 +378,22 @@ def test_files_lie_where_rules_make_them(config: dict[str, Any]) -> None:
     }
     config["extraction"] = {"keep": "sums"}
     study = Study.read(config)
-    assert study.source_file("simulated_Rest") == "resources/simulated/perturbation.h5ad"
-    assert study.source_file("cord_blood") == "resources/cord_blood_larry/GSE276896_adata_meta.h5ad"
-    assert study.source_file("D1_Rest") == "resources/cd4_perturbseq_D1_Rest/slice.h5ad"
-    assert study.gene_names_file("D1_Rest") == []
-    assert study.gene_names_file("cord_blood") == ["resources/gene_names/hgnc/hgnc_complete_set.txt"]
-    assert study.weight_files(model)[0] == "resources/weights/embedded_tahoe_x1/model.safetensors"
-    assert study.cells_file("simulated_cell_types") == f"results/cells/{cells}/cells.h5ad"
-    assert study.layers_file("simulated_cell_types", model) == f"results/embeddings/{cells}/{model}.h5ad"
-    assert study.layers_file("simulated_Rest", model) == f"results/sums/simulated_Rest/{model}.h5"
-    assert study.reference_folder("simulated_Rest", "strict") == ["results/references/simulated_Rest/strict"]
-    assert study.reference_folder("simulated_cell_types", "strict") == []
-    assert study.reference_baseline("simulated_differentiation") == [
+    assert jobs.source_file(study, "simulated_Rest") == "resources/simulated/perturbation.h5ad"
+    assert jobs.source_file(study, "cord_blood") == "resources/cord_blood_larry/GSE276896_adata_meta.h5ad"
+    assert jobs.source_file(study, "D1_Rest") == "resources/cd4_perturbseq_D1_Rest/slice.h5ad"
+    assert jobs.gene_names_file(study, "D1_Rest") == []
+    assert jobs.gene_names_file(study, "cord_blood") == ["resources/gene_names/hgnc/hgnc_complete_set.txt"]
+    assert jobs.weight_files(study, model)[0] == "resources/weights/embedded_tahoe_x1/model.safetensors"
+    assert study.cells_of("simulated_cell_types") == cells
+    assert (
+        jobs.layers_file(study, "simulated_cell_types", model) == f"results/embeddings/{cells}/{model}.h5ad"
+    )
+    assert jobs.layers_file(study, "simulated_Rest", model) == f"results/sums/simulated_Rest/{model}.h5"
+    assert jobs.reference_folder(study, "simulated_Rest", "strict") == [
+        "results/references/simulated_Rest/strict"
+    ]
+    assert jobs.reference_folder(study, "simulated_cell_types", "strict") == []
+    assert jobs.reference_baseline(study, "simulated_differentiation") == [
         f"results/embeddings/{cells}/hvg_pca.h5ad"
     ]
     assert {condition for condition, _ in gathering.described_runs(study)} == {cells}
@@ -411,19 +415,21 @@ def test_names_that_models_need_and_a_file_of_ones_own_lacks_are_from_hgnc(
     symbols, ids = ["TP53", "CD3E", "MS4A1"], ["ENSG00000141510", "ENSG00000198851", "ENSG00000156738"]
     hgnc = ["resources/gene_names/hgnc/hgnc_complete_set.txt"]
     model, twin = "geneformer_v1_10m", "geneformer_v1_10m_untrained_1"
-    assert study(symbols, [model]).gene_names_file("own") == hgnc
-    assert study(symbols, [twin, "hvg_pca"]).gene_names_file("own") == hgnc
-    assert study(ids, ["scgpt"]).gene_names_file("own") == hgnc
+    assert jobs.gene_names_file(study(symbols, [model]), "own") == hgnc
+    assert jobs.gene_names_file(study(symbols, [twin, "hvg_pca"]), "own") == hgnc
+    assert jobs.gene_names_file(study(ids, ["scgpt"]), "own") == hgnc
     assert (
-        study(ids, [model]).gene_names_file("own") == study(symbols, ["scgpt"]).gene_names_file("own") == []
+        jobs.gene_names_file(study(ids, [model]), "own")
+        == jobs.gene_names_file(study(symbols, ["scgpt"]), "own")
+        == []
     )
-    assert study(symbols, ["hvg_pca"]).gene_names_file("own") == []
-    assert study(symbols, [model], gene_names=None).gene_names_file("own") == []
+    assert jobs.gene_names_file(study(symbols, ["hvg_pca"]), "own") == []
+    assert jobs.gene_names_file(study(symbols, [model], gene_names=None), "own") == []
     mouse = ["Trp53", "Cd3e", "Ms4a1"]
-    assert study(mouse, [model]).gene_names_file("own") == []
+    assert jobs.gene_names_file(study(mouse, [model]), "own") == []
     for content, needed in (("human\tmouse\nTP53\tTrp53\nCD3E\tCd3e\n", hgnc), ("human\tmouse\n", [])):
         (table := tmp_path / f"{len(content)}.tsv").write_text(content)
-        assert study(mouse, [model], orthologs={"table": str(table)}).gene_names_file("own") == needed
+        assert jobs.gene_names_file(study(mouse, [model], orthologs={"table": str(table)}), "own") == needed
 
 
 def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
@@ -436,8 +442,8 @@ def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
         Study.read(config),
         "resources/gene_names/hcop_mouse/human_mouse_hcop_fifteen_column.txt.gz",
     )
-    assert study.orthologs_file(mice) == [fetched]
-    assert study.cells_settings(mice)["orthologs"] == {"table": fetched, "policy": "sum"}
+    assert jobs.orthologs_file(study, mice) == [fetched]
+    assert jobs.cells_settings(study, mice)["orthologs"] == {"table": fetched, "policy": "sum"}
     own = tmp_path / "own.tsv"
     dataset["orthologs"] = {"table": str(own)}
     with pytest.raises(
@@ -445,10 +451,10 @@ def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
     ):
         Study.read(config)
     own.touch()
-    assert Study.read(config).orthologs_file(mice) == [str(own)]
+    assert jobs.orthologs_file(Study.read(config), mice) == [str(own)]
     del dataset["orthologs"]
-    assert Study.read(config).orthologs_file(mice) == []
-    assert "orthologs" not in Study.read(config).cells_settings(mice)
+    assert jobs.orthologs_file(Study.read(config), mice) == []
+    assert "orthologs" not in jobs.cells_settings(Study.read(config), mice)
 
 
 def test_reading_a_study_imports_nothing_heavy() -> None:
@@ -473,7 +479,7 @@ def test_the_studies_of_the_repository_obey_the_schema() -> None:
 def test_a_cap_of_a_condition_comes_with_the_seed_of_the_choice(config: dict[str, Any]) -> None:
     config["conditions"]["simulated_Rest"]["max_cells"] = 500
     config["seeds"]["selection"] = 7
-    settings = Study.read(config).cells_settings("simulated_Rest")
+    settings = jobs.cells_settings(Study.read(config), "simulated_Rest")
     assert (settings["max_cells"], settings["selection"]) == (500, {"seed": 7})
     assert CellSettings.read(settings).max_cells == 500
     config["conditions"]["simulated_cell_types"]["max_cells"] = 500

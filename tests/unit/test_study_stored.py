@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from layerscope import configuration_docs, gathering
+from layerscope import configuration_docs, gathering, jobs
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
 from layerscope.study import Study
@@ -75,8 +75,7 @@ def test_what_the_user_brings_is_neither_run_nor_summed(folder: Path) -> None:
     entries = config(LAYERED, ["mine"], ["simulated_Rest"]) | {"extraction": {"keep": "sums"}}
     study = Study.read(entries)
     assert not study.keeps_sums("simulated_Rest", "mine")
-    assert set(LAYERED) == set(study.stored_models())
-    assert not set(LAYERED) & {*study.run_models(), *study.baselines()}
+    assert set(LAYERED) == set(study.models_of_kind("stored"))
     assert study.unavailable() == []
 
 
@@ -86,10 +85,10 @@ def test_files_are_those_of_the_condition_whose_cells_are_scored(folder: Path) -
         (folder / f"embeddings/{condition}.h5ad").write_bytes((folder / "mine.h5ad").read_bytes())
     entry = stored(source={"path": "embeddings/{condition}.h5ad", "column": "barcode"}, max_surplus=0.5)
     study = Study.read(config({"mine": entry}, ["mine"]))
-    assert study.stored_files("simulated_Rest", "mine") == ["embeddings/simulated_Rest.h5ad"]
+    assert jobs.stored_files(study, "simulated_Rest", "mine") == ["embeddings/simulated_Rest.h5ad"]
     assert study.stored_source("simulated_Rest", "mine")["column"] == "barcode"
     assert study.stored_layers("mine", "simulated_Rest") == {"official": "obsm/X_scVI"}
-    assert study.stored_limits("mine") == ["--max-missing", "0.05", "--max-surplus", "0.5"]
+    assert jobs.stored_limits(study, "mine") == ["--max-missing", "0.05", "--max-surplus", "0.5"]
 
 
 def test_conditions_with_other_layers_are_refused(folder: Path) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import trajectory_cells
+from cell_files import write_cells
 from perturbation_cells import experiment
 from scipy import sparse
 
 import compute_baseline
 import make_reference
 import score_layer
-from layerscope.cells.canonical import write_cells
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from layerscope.tables import Score, Subject
-from layerscope.tasks.folds import NoScoreError
+from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.time.design import design_of
 from layerscope.tasks.time.regression import principal_axes
 from layerscope.tasks.time.scores import score_layer

@@ -3,10 +3,10 @@
 import anndata
 import numpy as np
 import pytest
+from cell_files import write_cells
 from scipy import sparse
 from trajectory_cells import N_CELLS, cells, layer
 
-from layerscope.cells.canonical import write_cells
 from layerscope.statistics.ranks import spearman
 from layerscope.tables import Subject
 from layerscope.tasks.trajectory.released import (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from layerscope.tables import Score
-from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError, search_layer
+from layerscope.tasks.scored import NoScoreError
+from layerscope.tasks.trajectory.layer_search import search_layer
 from layerscope.tasks.trajectory.variants import varied_rows
 
 ABOUT = {"condition": "blood", "model": "big", "layer": "01", "depth": 0.0, "task": "trajectory"}
@@ -45,14 +46,14 @@ def test_a_layer_whose_cells_are_nearly_alike_says_so(metric):
     assert search_layer(3 + 3e-2 * noise, 10, metric).remarks == []
 
 
-def test_a_part_has_its_own_neighbours_or_says_that_it_is_too_small():
+def test_a_part_has_its_own_neighbours_or_none_where_it_is_too_small():
     layer = layer_with_refused_cells()
     part = np.arange(5, 40)
     search = search_layer(layer, 15, "cosine", [part, part[:10]], 8)
     alone = search_layer(layer[part], 8, "cosine").whole
     np.testing.assert_array_equal(search.parts[0].cells, part[alone.cells])
     np.testing.assert_array_equal(search.parts[0].neighbours.indices, alone.neighbours.indices)
-    assert "9 of 60 cells have an embedding; at least 20 are needed" in str(search.parts[1])
+    assert search.parts[1] is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_without_a_score_there_is_nothing_to_vary():
 
 def test_a_varied_layer_without_a_pseudotime_says_so():
     def score():
-        raise UndefinedPseudotimeError("constant layer: every cell has the same embedding")
+        raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
 
     centred, _ = varied_rows(ROW, "cosine", score)
     assert (centred.status, np.isnan(centred.estimate)) == ("undefined", True)

@@ -14,7 +14,7 @@ from model_examples import all_layers, counts, write_h5ad, write_scfoundation
 
 import extract_layers
 import layerscope.extraction.job as job_module
-from layerscope import gathering
+from layerscope import gathering, jobs
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import read_provenance
 from layerscope.models.entries import FoundationModel
@@ -99,7 +99,7 @@ def test_a_study_extracts_and_scores_up_to_the_layer_and_says_so_of_the_others(
     for model in (SMALL, f"{SMALL}_untrained_1"):
         assert study.layers(model) == names
         assert study.n_layers(model) == 9
-        words = study.extraction_options(model)
+        words = jobs.extraction_options(study, model)
         assert words[words.index("--up-to") + 1] == str(last)
     missing = [row for row in gathering.unavailable_scores(study) if row["model"] == SMALL]
     left_out = {row["layer"] for row in missing if row["condition"] == "simulated_Rest"}
@@ -111,7 +111,7 @@ def test_a_study_extracts_and_scores_up_to_the_layer_and_says_so_of_the_others(
 def test_a_study_that_stops_nowhere_says_nothing(config: dict[str, Any]) -> None:
     study = Study.read(config)
     assert gathering.unavailable_scores(study) == []
-    assert "--up-to" not in study.extraction_options(SMALL)
+    assert "--up-to" not in jobs.extraction_options(study, SMALL)
 
 
 def test_there_is_no_block_after_the_last(config: dict[str, Any]) -> None:

@@ -17,11 +17,20 @@ EMPTY = choose_layers(pd.DataFrame({name: [] for name in ("task", "condition", "
 ROW: dict[str, Any] = {
     **dict.fromkeys(EMPTY.layers.columns, NAN),
     **{"condition": "c", "task": "perturbation", "protocol": "strict", "metric": "spearman", "model": "m"},
-    **{"n_layers": 6, "status": "ok", "reason": "", "best_layer": "04", "final_layer": "06"},
+    **{
+        "n_layers": 6,
+        "planted": False,
+        "status": "ok",
+        "reason": "",
+        "best_layer": "04",
+        "final_layer": "06",
+    },
     **{"best_estimate": 0.5, "best_ci_low": 0.4, "best_ci_high": 0.6, "final_estimate": 0.4},
     **{"gain": 0.1, "gain_ci_low": -0.1, "gain_ci_high": 0.3, "gain_p_family": 0.3, "most_gain": 0.3},
     **{"surest_layer": "04", "surest_p_family": 0.3, "layers_above_untrained": "", "margin": 0.04},
-    **dict.fromkeys(("layers_below_untrained", "cheapest_layer", "best_untrained", "best_baseline"), ""),
+    **dict.fromkeys(
+        ("layers_below_untrained", "cheapest_layer", "best_untrained", "best_baseline", "pca"), ""
+    ),
     **dict.fromkeys(("guard_metric", "guard_prefer", "better_layer", "better_metric", "layers_traded"), ""),
     "reference_baseline": "",
 }
@@ -44,6 +53,7 @@ OFFICIAL_AHEAD |= {"gain_official_p": 0.01}
 BOTH = {"task": "integration", "metric": "biology", "guard_metric": "mixing", "better_p_family": 0.3}
 BETTER = BOTH | {"better_layer": "02", "better_metric": "mixing", "better_gain": 0.2, "better_p_family": 0.01}
 BETTER |= {"better_gain_ci_low": 0.1, "better_gain_ci_high": 0.3}
+NULL = {"best_null_mean": 0.1}
 NOTHING = {"best_layer": "", "best_estimate": NAN, "best_ci_low": NAN, "best_ci_high": NAN}
 
 
@@ -128,6 +138,7 @@ def test_the_sentence_names_what_to_use_and_what_it_is_compared_with(
 
 
 MADE_IT = {"reference_baseline": "hvg_pca"}
+PCA = {"pca": "hvg_pca", "pca_estimate": 0.2, "over_pca": 0.3, "over_pca_p": 0.01}
 UNTRAINED = {"best_untrained": "m_untrained", "best_untrained_estimate": 0.3, "over_untrained_p": 0.01}
 ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
 
@@ -135,19 +146,25 @@ ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
 @pytest.mark.parametrize(
     ("changes", "column", "said"),
     [
-        ({}, "beats_baseline", "not tested: no baseline was run"),
+        ({}, "beats_pca", "not tested: no PCA"),
+        (NOTHING, "beats_pca", "not tested: no layer"),
+        (MADE_IT, "beats_pca", "not tested: hvg_pca made the reference"),
+        (MADE_IT | BASELINE, "beats_pca", "not tested: hvg_pca made the reference"),
+        (PCA, "beats_pca", "yes: layer 04 scores 0.50, hvg_pca 0.20"),
+        (PCA | {"over_pca": -0.3}, "beats_pca", "no: layer 04"),
+        (PCA | {"over_pca_p": 0.05}, "beats_pca", "unclear: layer 04"),
+        (PCA | {"over_pca_p": NAN}, "beats_pca", "not tested: layer 04"),
+        (PCA | BASELINE_AHEAD, "beats_pca", "yes: layer 04"),
+        ({}, "beats_baseline", "not tested: no baseline"),
         (NOTHING, "beats_baseline", "not tested: no layer"),
-        (MADE_IT, "beats_baseline", "not tested: hvg_pca made the reference"),
         (BASELINE, "beats_baseline", "not tested: layer 04 scores 0.50, pca 0.70"),
         (BASELINE_AHEAD, "beats_baseline", "no: layer 04 scores 0.50, pca 0.70"),
         (BASELINE_AHEAD | {"over_baseline": 0.2}, "beats_baseline", "yes: layer 04"),
         (BASELINE_AHEAD | {"over_baseline_p": 0.05}, "beats_baseline", "unclear: layer 04"),
-        (BASELINE_AHEAD | MADE_IT, "beats_baseline", "no: layer 04"),
-        (BASELINE_AHEAD | MADE_IT | {"over_baseline": 0.2}, "beats_baseline", "not tested: hvg_pca made"),
-        (BASELINE_AHEAD | MADE_IT | {"over_baseline_p": 0.4}, "beats_baseline", "not tested: hvg_pca made"),
         (BOTH | BASELINE | {"over_baseline_p": 0.4, "guard_prefer": "pca"}, "beats_baseline", "no: layer 04"),
         ({}, "training_helped", "unknown: no untrained"),
         (NOTHING, "training_helped", "unknown: no layer"),
+        ({"planted": True}, "training_helped", "unknown: planted"),
         (ABOVE, "training_helped", "yes: trained 0.50, untrained 0.30"),
         (ABOVE | {"layers_above_untrained": ""}, "training_helped", "unknown: trained 0.50"),
         (ABOVE | {"over_untrained_p": 0.05}, "training_helped", "unknown: trained 0.50"),
@@ -162,11 +179,13 @@ ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
         (ABOVE | BASELINE | GAIN | {"heldout_gain": -0.1}, "next", NEXT["halves"]),
         (ABOVE | BASELINE_AHEAD, "next", NEXT["prefer_baseline"]),
         (ABOVE | BASELINE | FINAL_BEST | {"cheapest_layer": "02"}, "next", "To save time stop at layer 02"),
+        (FINAL_BEST | ABOVE | BASELINE | BOTH | NULL | {"cheapest_layer": "02"}, "next", "To save time"),
+        ({"planted": True}, "next", NEXT["planted"]),
         ({"protocol": "paper"}, "next", NEXT["protocol"]),
         ({"best_ci_low": -0.1}, "next", "Score more perturbations"),
         (NOTHING, "next", NEXT["not_scored"]),
         ({"task": "label", "metric": "probe_macro_f1"}, "next", NEXT["chance"]),
-        (BOTH | {"layers_traded": "01", "best_null_mean": 0.1}, "next", NEXT["trade_off"]),
+        (BOTH | NULL | {"layers_traded": "01"}, "next", NEXT["trade_off"]),
     ],
 )
 def test_what_a_reader_asks_next_follows_from_the_row(

@@ -59,8 +59,7 @@ def write_transcriptformer(
         feed_forward_bias=bias,
         softcap=0,
     )
-    encoder = TranscriptFormerEncoder(config)
-    encoder.initialise(7)
+    encoder = TranscriptFormerEncoder.fresh(config, 7)
     with torch.no_grad():
         table = draw.normal(size=(config.n_tokens, config.token_width)).astype(np.float32)
         encoder.gene_embeddings.embedding.weight.copy_(torch.from_numpy(table))

@@ -65,8 +65,7 @@ def write_uce(
         n_positions=n_positions,
         decoder=(hidden + 4, hidden, hidden - 2, hidden - 1),
     )
-    encoder = UCEEncoder(config)
-    encoder.initialise(7)
+    encoder = UCEEncoder.fresh(config, 7)
     with torch.no_grad():
         table = torch.from_numpy(draw.normal(size=(config.n_tokens, token_width)).astype(np.float32))
         encoder.pe_embedding.weight.copy_(table)

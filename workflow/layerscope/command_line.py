@@ -46,6 +46,11 @@ REFUSALS = {
 }
 
 
+def shown_default(value: object) -> str | None:
+    """A default as the help shows it: nothing where it says nothing."""
+    return None if value is None or value is False or value == () else str(value)
+
+
 def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], None]:
     """The ``main`` of a script whose command line is the signature of ``function``.
 
@@ -68,7 +73,7 @@ def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], N
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = App(
         name=Path(sys.argv[0]).name,
-        default_parameter=Parameter(consume_multiple=True, negative=()),
+        default_parameter=Parameter(consume_multiple=True, negative=(), show_default=shown_default),
         help_format="plaintext",
         version_flags=(),
         result_action="return_value",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
-from layerscope.cells.entries import STUDY_COLUMNS, Dataset, OneCondition
-from layerscope.cells.settings import Quality
+from layerscope.cells.entries import Dataset, OneCondition
+from layerscope.cells.settings import STUDY_COLUMNS, Quality
 from layerscope.demo.settings import Pretraining, Simulations
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.settings import ExtractionSettings
@@ -317,17 +317,6 @@ class _Configuration(Settings):
     def stored_source(self, condition: str, model: str) -> dict[str, Any]:
         """Where a user's embeddings of a condition's cells are."""
         return self.stored(model).source_of(condition)
-
-    def stored_files(self, condition: str, model: str) -> list[str]:
-        """Those files."""
-        source = self.stored_source(condition, model)
-        return [source[key] for key in ("path", "cells") if key in source]
-
-    def stored_limits(self, model: str) -> list[str]:
-        """How many cells may be amiss, and what is said of the model: the words of a command line."""
-        entry = self.stored(model)
-        limits = ["--max-missing", str(entry.max_missing), "--max-surplus", str(entry.max_surplus)]
-        return [*limits, *(["--trained-on", entry.trained_on] if entry.trained_on else [])]
 
     def _demand_source(self, condition: str) -> None:
         entry = self.conditions[condition]

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from layerscope import layout
 from layerscope.models.catalogue import THINNED
 from layerscope.models.entries import Control
-from layerscope.study import PUBLISHED_MODELS, Study, unique
+from layerscope.study import Study
 from layerscope.tasks.catalogue import TASKS
 
 BASELINE_OF_MAPS = "hvg_pca"  # the baseline beside which maps of layers are drawn
+RULES = {
+    "baseline": "compute_baseline",
+    "stored": "import_embeddings",
+    "planted": "plant_layers",
+}
+"""What makes the layers of a model that is no network."""
+PUBLISHED_MODELS = {"scfoundation", "tahoe_x1_1b"}  # models whose scores stand in the paper's tables
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Each value once, in the order of first appearance."""
+    return list(dict.fromkeys(values))
 
 
 def unavailable_scores(study: Study) -> list[dict[str, str]]:
@@ -17,7 +32,7 @@ def unavailable_scores(study: Study) -> list[dict[str, str]]:
         {"condition": condition, "model": model, "task": study.task(condition), "layer": layer}
         | {"reason": study.foundation(model).why_left_out}
         for condition, model in study.runs()
-        if study.is_run(model)
+        if study.kind(model) == "network"
         for layer in study.foundation(model).layers_left_out
     ]
     rows = [*study.unavailable(), *left_out]
@@ -53,10 +68,10 @@ def described_runs(study: Study) -> list[tuple[str, str]]:
         [
             (study.cells_of(condition), model)
             for condition, model in runs
-            if study.has_layers(model)
+            if study.n_layers(model)
             and not study.keeps_sums(condition, model)
             and not study.is_repetition(condition, model)
-            and not study.is_planted(model)
+            and study.kind(model) != "planted"
         ]
     )
 
@@ -68,7 +83,7 @@ def geometry_files(study: Study, kind: str) -> list[str]:
 
 def mapped_runs(study: Study) -> list[tuple[str, str]]:
     """Pairs of condition and trained model whose layers a picture may show: those that are kept."""
-    layered = [model for model in study.study.all_models if study.has_layers(model)]
+    layered = [model for model in study.study.all_models if study.n_layers(model)]
     trained = [model for model in layered if not getattr(study.models[model], "control", None)]
     return [run for run in study.runs() if run[1] in trained and not study.keeps_sums(*run)]
 
@@ -112,7 +127,7 @@ def baselines_beside(study: Study) -> list[str]:
     files = [
         study.embeddings_file(condition, model)
         for condition, model in study.runs()
-        if not study.has_layers(model) and study.cells_of(condition) in conditions
+        if not study.n_layers(model) and study.cells_of(condition) in conditions
     ]
     return unique(files)
 
@@ -140,7 +155,7 @@ def geometry_tables(study: Study, *names: str) -> list[str]:
 
 def shown_tables(study: Study) -> list[str]:
     """Tables that the report shows as they are."""
-    layered = any(study.has_layers(model) for model in study.study.all_models)
+    layered = any(map(study.n_layers, study.study.all_models))
     names = ("travel", "layer_ranks", "label_free") if layered else ()
     travelled = [layout.table(name) for name in names]
     shown = [layout.table("shifts"), *travelled, *ceiling_tables(study)]
@@ -150,7 +165,7 @@ def shown_tables(study: Study) -> list[str]:
 def figures(study: Study, *suffixes: str) -> list[str]:
     """Every figure of the study, in these formats; the comparison with the paper where there is one."""
     names = [f"{task}_{protocol}" for task in study.tasks() for protocol in study.protocols(task)]
-    names += ["layer_choice"] if any(map(study.has_layers, study.study.all_models)) else []
+    names += ["layer_choice"] if any(map(study.n_layers, study.study.all_models)) else []
     names += ["layer_maps"] if mapped_runs(study) else []
     names += ["geometry", "alignment"] if described_runs(study) else []
     names += ["published"] if PUBLISHED_MODELS & set(study.study.all_models) else []
@@ -160,7 +175,7 @@ def figures(study: Study, *suffixes: str) -> list[str]:
 def logs_of_numbers(study: Study) -> list[str]:
     """Logs, in folder ``logs``, of the jobs that the study's numbers come from, in the order of the study."""
     conditions = study.study.conditions
-    trained = {study.trained_model(model) for _, model in study.runs() if study.is_run(model)}
+    trained = {study.trained_model(model) for _, model in study.runs() if study.kind(model) == "network"}
     pretrained = sorted(model for model in trained if study.foundation(model).weights.pretrain)
     prepared = [study.pretraining_condition(model) for model in pretrained]
     prepared += [study.cells_of(condition) for condition in conditions]
@@ -193,14 +208,10 @@ def logs_of_numbers(study: Study) -> list[str]:
 
 def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
     """Logs of the jobs that make a model's layers of a condition's cells, without the suffix."""
-    run = f"{study.cells_of(condition)}/{model}"
+    run, kind = f"{study.cells_of(condition)}/{model}", study.kind(model)
     shards = study.extraction.shards
-    if study.is_stored(model):
-        return [f"import_embeddings/{run}"]
-    if study.is_planted(model):
-        return [f"plant_layers/{run}"]
-    if not study.is_run(model):
-        return [f"compute_baseline/{run}"]
+    if kind != "network":
+        return [f"{RULES[kind]}/{run}"]
     if study.keeps_sums(condition, model):
         return [f"sum_layers/{run}"]
     if shards == 1:

@@ -27,7 +27,7 @@ APP = App(
     help_format="plaintext",
     help_epilogue=EXAMPLES,
     version=__version__,
-    default_parameter=Parameter(negative=(), consume_multiple=True),
+    default_parameter=Parameter(negative=(), consume_multiple=True, show_default=command_line.shown_default),
     result_action="return_value",
 )
 APP.register_install_completion_command()

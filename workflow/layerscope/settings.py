@@ -104,6 +104,11 @@ class Settings(BaseModel):
         return schema
 
 
+def stated(settings: Settings, *leave_out: str) -> dict[str, Any]:
+    """What a user has set, and no default."""
+    return settings.model_dump(mode="json", exclude_unset=True, exclude=set(leave_out))
+
+
 def suggest(name: object, allowed: Iterable[str]) -> str:
     """What is allowed and spelt nearly so, or was called so before, in brackets; nothing if none is near."""
     allowed = list(allowed)

@@ -188,6 +188,12 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def write_arrays(path: str | Path, **arrays: Any) -> None:
+    """Write arrays as an uncompressed ``.npz``, always the same bytes for the same content."""
+    with whole(path) as scratch, scratch.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
 def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> None:
     """Write the bootstrap values of each metric, shape ``(n_resamples,)``, as an uncompressed ``.npz``.
 
@@ -195,8 +201,7 @@ def write_resamples(path: str | Path, resamples: Mapping[str, np.ndarray]) -> No
     the seed and the items alone), so that differences between layers are paired.
     """
     values = {name: np.asarray(of_metric, dtype=np.float64) for name, of_metric in resamples.items()}
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **values)
+    write_arrays(path, **values)
 
 
 @contextmanager

@@ -4,9 +4,9 @@
 rule prepare_cells:
     input:
         script=repository("scripts/prepare_cells.py"),
-        source=asks(study.source_file),
-        gene_names=asks(study.gene_names_file),
-        orthologs=asks(study.orthologs_file),
+        source=asks(jobs.source_file),
+        gene_names=asks(jobs.gene_names_file),
+        orthologs=asks(jobs.orthologs_file),
     output:
         cells="results/cells/{condition}/cells.h5ad",
         obs="results/cells/{condition}/obs.parquet",
@@ -23,7 +23,7 @@ rule prepare_cells:
         runtime=60,
     params:
         code=code("prepare_cells.py"),
-        settings=asks(study.cells_settings),
+        settings=asks(jobs.cells_settings),
     message:
         "Preparing the cells of {wildcards.condition}"
     shell:

@@ -1,7 +1,5 @@
 # Functions only: where things are, what re-runs a job, and how rules ask the study.
 
-import ast
-import hashlib
 import inspect
 import json
 import os
@@ -9,7 +7,6 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -33,14 +30,14 @@ def folder():
 
 
 WORKFLOW = folder()
-PACKAGE = WORKFLOW / "layerscope"
 sys.path.insert(0, str(WORKFLOW))
 
-from layerscope import gathering, study_file
+from layerscope import gathering, jobs, study_file
+from layerscope.code_digest import code_digest as code
 from layerscope.doors.studies import study_of
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import PRETRAINED_FILES
+from layerscope.study import Study
 from layerscope.tasks.catalogue import TASKS
 
 
@@ -76,52 +73,10 @@ def shell_prefix(mirror):
     return exports.replace("{", "{{").replace("}", "}}")
 
 
-@cache
-def imports(file):
-    """Files of the package that a Python file imports, without what these import in turn."""
-    files = set()
-    if file == PACKAGE / "tasks" / "catalogue.py":  # it imports them by name
-        files.update((PACKAGE / "tasks").glob("*/task.py"))
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("layerscope"):
-            # these ask for one task alone: a task more must re-run no preparation and no other score
-            one = PACKAGE / "cells" in file.parents or file == PACKAGE / "tasks" / "jobs.py"
-            if one and node.module == "layerscope.tasks.catalogue":
-                continue
-            place = WORKFLOW.joinpath(*node.module.split("."))
-            files.update([place.with_suffix(".py"), *(place / f"{name.name}.py" for name in node.names)])
-    return {file for file in files if file.is_file()}
-
-
-@cache
-def data(folder):
-    """Files of the package in a folder, and below it, that are read by its code."""
-    return {file for file in folder.rglob("*") if file.suffix in {".html", ".css", ".js", ".tsv"}}
-
-
-@cache
-def code(script, *chosen):
-    """Digest of all code of the package that a script runs: editing it re-runs those steps and no others.
-
-    ``chosen`` are modules that the script imports by name at run time, such as a model's.
-    """
-    files = set()
-    waiting = [WORKFLOW.parent / "scripts" / script, *(PACKAGE / name for name in chosen)]
-    while waiting:
-        file = waiting.pop()
-        if file not in files:
-            files.add(file)
-            waiting += imports(file)
-    # the list of families grows with every model, and must re-run none of the others
-    files.discard(PACKAGE / "models" / "catalogue.py")
-    files = sorted(files.union(*(data(file.parent) for file in files)))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
 def code_of_model(script):
     """The same of a script that runs a model: with the module of its family."""
 
-    def digest(model):
+    def digest(study, model):
         return code(script, f"models/{study.family(model)}.py")
 
     return asks(digest)
@@ -130,7 +85,7 @@ def code_of_model(script):
 def code_of_task(script):
     """The same of a script that runs a task's job: with the module of the task."""
 
-    def digest(condition):
+    def digest(study, condition):
         room = f"tasks/{study.task(condition)}"
         return code(script, f"{room}/task.py", f"{room}/job.py")
 
@@ -138,11 +93,11 @@ def code_of_task(script):
 
 
 def asks(answer):
-    """A function of wildcards that asks the study, whose parameters are wildcards' names; settings become JSON."""
+    """A function of wildcards: what ``answer`` says of the study; its parameters are wildcards' names. Settings become JSON."""
     names = list(inspect.signature(answer).parameters)
 
     def ask(wildcards):
-        reply = answer(**{name: wildcards[name] for name in names if name in wildcards.keys()})
+        reply = answer(study, **{name: wildcards[name] for name in names if name in wildcards.keys()})
         return as_json(reply) if isinstance(reply, Mapping) else reply
 
     return ask

@@ -20,7 +20,7 @@ rule simulate_cells:
         runtime=10,
     params:
         code=code("simulate_cells.py"),
-        settings=asks(study.simulation_settings),
+        settings=asks(jobs.simulation_settings),
         seed=study.seeds.simulation,
     message:
         "Simulating cells: {wildcards.draw}"
@@ -40,7 +40,7 @@ rule plant_layers:
     benchmark:
         "logs/benchmarks/plant_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.planted_models()),
+        model=any_of(study.models_of_kind("planted")),
     conda:
         "../../envs/singlecell.yaml"
     threads: 1
@@ -49,7 +49,7 @@ rule plant_layers:
         runtime=10,
     params:
         code=code("plant_layers.py"),
-        layers=asks(study.planting),
+        layers=asks(jobs.planting),
     message:
         "Planting layers in {wildcards.condition}: {wildcards.model}"
     shell:
@@ -60,9 +60,9 @@ rule plant_layers:
 rule pretrain_scfoundation:
     input:
         script=repository("scripts/pretrain_model.py"),
-        cells=asks(study.pretraining_cells),
+        cells=collect("results/cells/{cells}/cells.h5ad", cells=asks(Study.pretraining_condition)),
     output:
-        expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["scfoundation"]),
+        expand("resources/weights/{{model}}/{file}", file=jobs.PRETRAINED_FILES["scfoundation"]),
     log:
         "logs/pretrain/{model}.log",
     benchmark:
@@ -78,7 +78,7 @@ rule pretrain_scfoundation:
     params:
         family="scfoundation",
         code=code("pretrain_model.py", "models/scfoundation.py"),
-        settings=asks(study.pretraining_settings),
+        settings=asks(jobs.pretraining_settings),
         seed=study.seeds.pretraining,
     message:
         "Pretraining a small model with scFoundation's architecture: {wildcards.model}"
@@ -90,13 +90,13 @@ rule pretrain_scfoundation:
 
 use rule pretrain_scfoundation as pretrain_tahoe_x1 with:
     output:
-        expand("resources/weights/{{model}}/{file}", file=PRETRAINED_FILES["tahoe_x1"]),
+        expand("resources/weights/{{model}}/{file}", file=jobs.PRETRAINED_FILES["tahoe_x1"]),
     wildcard_constraints:
         model=any_of(study.pretrained_models("tahoe_x1")),
     params:
         family="tahoe_x1",
         code=code("pretrain_model.py", "models/tahoe_x1.py"),
-        settings=asks(study.pretraining_settings),
+        settings=asks(jobs.pretraining_settings),
         seed=study.seeds.pretraining,
     message:
         "Pretraining a small model with Tahoe-X1's architecture: {wildcards.model}"

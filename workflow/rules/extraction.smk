@@ -5,7 +5,7 @@ rule extract_layers:
     input:
         script=repository("scripts/extract_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        weights=asks(study.weight_files),
+        weights=asks(jobs.weight_files),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -13,17 +13,17 @@ rule extract_layers:
     benchmark:
         "logs/benchmarks/extract_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.run_models() if study.extraction.shards == 1 else []),
+        model=any_of(study.models_of_kind("network") if study.extraction.shards == 1 else []),
     conda:
         "../../envs/torch.yaml"
-    threads: asks(study.extraction_threads)
+    threads: asks(jobs.extraction_threads)
     resources:
         mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
         code=code_of_model("extract_layers.py"),
-        options=asks(study.extraction_options),
+        options=asks(jobs.extraction_options),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}"
     shell:
@@ -42,7 +42,7 @@ use rule extract_layers as extract_shard with:
     benchmark:
         "logs/benchmarks/extract_shard/{condition}/{model}/{shard}-of-{shards}.tsv"
     wildcard_constraints:
-        model=any_of(study.run_models()),
+        model=any_of(study.models_of_kind("network")),
     message:
         "Extracting every layer of {wildcards.model} for {wildcards.condition}, part {wildcards.shard} of {wildcards.shards}"
 
@@ -50,7 +50,11 @@ use rule extract_layers as extract_shard with:
 rule merge_shards:
     input:
         script=repository("scripts/merge_shards.py"),
-        shards=asks(study.shard_files),
+        shards=expand(
+            "results/shards/{{condition}}/{{model}}/{number}-of-{count}.h5ad",
+            number=range(1, study.extraction.shards + 1),
+            count=study.extraction.shards,
+        ),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -58,7 +62,7 @@ rule merge_shards:
     benchmark:
         "logs/benchmarks/merge_shards/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.run_models() if study.extraction.shards > 1 else []),
+        model=any_of(study.models_of_kind("network") if study.extraction.shards > 1 else []),
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -80,8 +84,12 @@ rule sum_layers:
     input:
         script=repository("scripts/sum_layers.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        reference=asks(study.reference_of_sums),
-        weights=asks(study.weight_files),
+        reference=branch(
+            "strict" in study.protocols("perturbation"),
+            then="results/references/{condition}/strict",
+            otherwise=[],
+        ),
+        weights=asks(jobs.weight_files),
     output:
         "results/sums/{condition}/{model}.h5",
     log:
@@ -89,23 +97,22 @@ rule sum_layers:
     benchmark:
         "logs/benchmarks/sum_layers/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.run_models()),
+        model=any_of(study.models_of_kind("network")),
     conda:
         "../../envs/torch.yaml"
-    threads: asks(study.extraction_threads)
+    threads: asks(jobs.extraction_threads)
     resources:
         mem_mb=growing(8000),
         runtime=720,
         gpu=1,
     params:
         code=code_of_model("sum_layers.py"),
-        options=asks(study.sums_options),
-        design=asks(study.design_of_sums),
+        options=asks(jobs.sums_options),
     message:
         "Summing every layer of {wildcards.model} over the cells of {wildcards.condition}"
     shell:
-        "python {input.script:q} --model {wildcards.model} {params.options:q} --cells {input.cells} --design {params.design}"
-        " --threads {threads} --output {output} &> {log}"
+        "python {input.script:q} --model {wildcards.model} {params.options:q} --cells {input.cells}"
+        " --reference {input.reference} --threads {threads} --output {output} &> {log}"
 
 
 rule compute_baseline:
@@ -119,7 +126,7 @@ rule compute_baseline:
     benchmark:
         "logs/benchmarks/compute_baseline/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.baselines()),
+        model=any_of(study.models_of_kind("baseline")),
     conda:
         "../../envs/singlecell.yaml"
     threads: 1
@@ -128,8 +135,8 @@ rule compute_baseline:
         runtime=60,
     params:
         code=code("compute_baseline.py"),
-        baseline=asks(study.family),
-        settings=asks(study.baseline_settings),
+        baseline=asks(Study.family),
+        settings=asks(jobs.baseline_settings),
         seed=study.seeds.baselines,
     message:
         "Computing the baseline {wildcards.model} for {wildcards.condition}"
@@ -145,7 +152,7 @@ rule import_embeddings:
     input:
         script=repository("scripts/import_embeddings.py"),
         cells="results/cells/{condition}/cells.h5ad",
-        source=asks(study.stored_files),
+        source=asks(jobs.stored_files),
     output:
         "results/embeddings/{condition}/{model}.h5ad",
     log:
@@ -153,7 +160,7 @@ rule import_embeddings:
     benchmark:
         "logs/benchmarks/import_embeddings/{condition}/{model}.tsv"
     wildcard_constraints:
-        model=any_of(study.stored_models()),
+        model=any_of(study.models_of_kind("stored")),
     conda:
         "../../envs/singlecell.yaml"
     threads: 1
@@ -162,9 +169,9 @@ rule import_embeddings:
         runtime=60,
     params:
         code=code("import_embeddings.py"),
-        source=asks(study.stored_source),
-        layers=asks(study.stored_layers),
-        limits=asks(study.stored_limits),
+        source=asks(Study.stored_source),
+        layers=asks(Study.stored_layers),
+        limits=asks(jobs.stored_limits),
     message:
         "Matching the embeddings {wildcards.model} to the cells of {wildcards.condition}"
     shell:

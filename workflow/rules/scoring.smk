@@ -4,8 +4,8 @@
 rule make_reference:
     input:
         script=repository("scripts/make_reference.py"),
-        cells=asks(study.cells_file),
-        baseline=asks(study.reference_baseline),
+        cells=collect("results/cells/{cells}/cells.h5ad", cells=asks(Study.cells_of)),
+        baseline=asks(jobs.reference_baseline),
     output:
         directory("results/references/{condition}/{protocol}"),
     log:
@@ -20,9 +20,9 @@ rule make_reference:
         runtime=120,
     params:
         code=code_of_task("make_reference.py"),
-        task=asks(study.task),
-        settings=asks(study.reference_settings_of),
-        seed=asks(study.reference_seed),
+        task=asks(Study.task),
+        settings=asks(jobs.reference_settings),
+        seed=asks(jobs.reference_seed),
     message:
         "Making the reference of {wildcards.condition} ({wildcards.protocol})"
     shell:
@@ -34,9 +34,9 @@ rule make_reference:
 rule score_layer:
     input:
         script=repository("scripts/score_layer.py"),
-        embeddings=asks(study.layers_file),
-        cells=asks(study.obs_file),
-        reference=asks(study.reference_folder),
+        embeddings=asks(jobs.layers_file),
+        cells=collect("results/cells/{cells}/obs.parquet", cells=asks(Study.cells_of)),
+        reference=asks(jobs.reference_folder),
     output:
         scores="results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.tsv",
         resamples="results/scores/{task}/{condition}/{protocol}/{model}/layer_{layer}.npz",
@@ -54,7 +54,7 @@ rule score_layer:
         runtime=60,
     params:
         code=code_of_task("score_layer.py"),
-        settings=asks(study.settings_of),
+        settings=asks(jobs.score_settings),
         seed=study.seeds.resampling,
     message:
         "Scoring layer {wildcards.layer} of {wildcards.model} on {wildcards.condition} ({wildcards.protocol})"

@@ -22,7 +22,7 @@ rule fetch_weights:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=asks(study.weights_source),
+        settings=asks(jobs.weights_source),
     message:
         "Fetching {wildcards.file} of {wildcards.model}"
     shell:
@@ -51,7 +51,7 @@ rule fetch_dataset:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=asks(study.dataset_source),
+        settings=asks(jobs.dataset_source),
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
     shell:
@@ -80,7 +80,7 @@ rule fetch_gene_names:
         downloads=1,
     params:
         code=code("fetch_file.py"),
-        settings=asks(study.gene_names_source),
+        settings=asks(jobs.gene_names_source),
     message:
         "Fetching the table of gene names {wildcards.names}"
     shell:
@@ -110,7 +110,7 @@ rule slice_cells:
         downloads=1,
     params:
         code=code("slice_cells.py"),
-        settings=asks(study.slice_settings),
+        settings=asks(jobs.slice_settings),
     message:
         "Fetching the chosen cells of {wildcards.dataset}, and no others"
     shell:

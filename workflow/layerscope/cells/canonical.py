@@ -1,8 +1,8 @@
 """The canonical cells: one file per condition, the same whatever the source.
 
 ``X`` holds raw counts in CSR form (or natural log-normalised values, where the dataset can give nothing
-else), ``obs`` the standard columns of :data:`STANDARD_COLUMNS` that the source has, ``var`` the gene
-identifiers, and ``uns["layerscope"]`` the provenance as JSON text.
+else), ``obs`` the standard columns that the source has, ``var`` the gene identifiers,
+``uns["iroot_cell"]`` the root that the data name, and ``uns["layerscope"]`` the provenance as JSON text.
 """
 
 from __future__ import annotations
@@ -21,29 +21,14 @@ from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
 from layerscope.cells.obs import ROOT_CELL
+from layerscope.cells.settings import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.errors import DataError
-from layerscope.files import whole
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TEXT_COLUMNS = (
-    "donor",
-    "study",
-    "sample",
-    "batch",
-    "cell_type",
-    "clone",
-    "perturbation",
-    "guide",
-    "replicate",
-)
-FLAG_COLUMNS = ("is_root", "is_control")
-STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
-TRUTH_PREFIX = "true_"
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
-ROWS_AT_ONCE = 4096
 
 
 def read_cells(path: str | Path) -> AnnData:
@@ -86,24 +71,12 @@ def provenance(cells: AnnData) -> dict[str, Any]:
     return about
 
 
-def write_cells(path: str | Path, cells: AnnData, provenance: Mapping[str, Any]) -> None:
-    """Write canonical cells, whole or not at all; the same cells and provenance give the same bytes.
-
-    ``obs`` keeps its columns, those that are not standard as labels or, where they start with ``true_``, as
-    they are; ``var`` keeps ``symbol`` and
-    ``ensembl_id``; ``uns["iroot_cell"]`` is kept. ``provenance`` holds at least ``condition``, ``dataset``,
-    ``task`` and ``values``. Cells that break the contract are refused: names that repeat, values that are
-    negative or not finite, counts that are not whole numbers, a ``time`` without order.
-    """
-    matrix = sparse.csr_matrix(cells.X)
-    with whole(path) as scratch, CellsWriter(scratch, cells.var, provenance) as writer:
-        for start in range(0, max(matrix.shape[0], 1), ROWS_AT_ONCE):
-            writer.append(matrix[start : start + ROWS_AT_ONCE])
-        writer.finish(cells.obs, cells.uns.get(ROOT_CELL))
-
-
 class CellsWriter:
-    """Write canonical cells block by block, in memory bounded by the block; see :func:`write_cells`."""
+    """Write canonical cells block by block, in memory bounded by the block.
+
+    The same cells and provenance, which holds at least ``values``, give the same bytes. Names that repeat and
+    a ``time`` without order are refused; values are guarded where they are read.
+    """
 
     def __init__(self, path: str | Path, var: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
         values = provenance.get("values")
@@ -111,7 +84,6 @@ class CellsWriter:
             raise DataError(f"{path}: values must be {' or '.join(VALUES)}, found {values!r}")
         _demand_unique(path, "gene names", var.index)
         self._path = path
-        self._are_counts = values == "counts"
         self._var = genes_table(var)
         self._provenance = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self._file = h5py.File(path, "w")
@@ -131,7 +103,6 @@ class CellsWriter:
             raise DataError(f"{self._path}: a block has {block.shape[1]} genes, the table {len(self._var)}")
         block.sum_duplicates()
         block.eliminate_zeros()
-        self._check_values(block.data)
         append_rows(self._file, "X", block)
         self._n_cells += block.shape[0]
 
@@ -151,15 +122,6 @@ class CellsWriter:
         write_elem(self._file, "uns", uns)
         for empty in ("layers", "obsm", "obsp", "varm", "varp"):
             write_elem(self._file, empty, {})
-
-    def _check_values(self, values: np.ndarray) -> None:
-        if not np.isfinite(values).all():
-            raise DataError(f"{self._path}: the matrix holds values that are not finite numbers")
-        if values.size and values.min() < 0:
-            raise DataError(f"{self._path}: the matrix holds negative values (smallest {values.min():g})")
-        if self._are_counts and (values != np.rint(values)).any():
-            odd = values[values != np.rint(values)][0]
-            raise DataError(f"{self._path}: counts must be whole numbers, found {odd:g}")
 
 
 def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFrame:

@@ -25,12 +25,7 @@ from layerscope.cells.h5ad_file import column_names, read_column, read_index
 from layerscope.cells.matrix import RowMatrix, sample_rows, stored_rows
 from layerscope.cells.readers import h5ad, tenx
 from layerscope.cells.settings import Reading
-from layerscope.cells.which_matrix import (
-    choose_counts,
-    judge_readable,
-    recoverable_counts,
-    where_counts_are,
-)
+from layerscope.cells.which_matrix import choose_counts, judge_readable, recoverable_counts
 from layerscope.cells.zarr_store import open_store
 from layerscope.errors import DataError
 
@@ -96,9 +91,9 @@ def _describe_h5ad(path: Path, file: h5py.File) -> Description:
     reading = _reading(features, path.name)
     columns, skipped = _columns(file)
     transposed = why_transposed(cell_ids, features.index.tolist())
-    values_remark = f"{counts.name}{counts.words}" if counts.words else ""
-    if not counts.name:
-        values_remark = str(recoverable or where_counts_are(file, "", everything, judged))
+    values_remark = counts.remedy() or str(recoverable or "")
+    if counts.name:
+        values_remark = f"{counts.name}{counts.words}" if counts.words else ""
     return Description(
         path=path,
         kind="h5ad",

@@ -6,25 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from layerscope.cells.settings import Kind, LabelsByColumn, Quality, Reading, Selection, Values
+from layerscope.cells.settings import (
+    STUDY_COLUMNS,
+    Kind,
+    LabelsByColumn,
+    Quality,
+    Reading,
+    Selection,
+    Values,
+)
 from layerscope.settings import Name, Settings, exactly_one, keys_among
 from layerscope.sources.settings import OneSource
 from layerscope.tasks.catalogue import TaskName
-
-STUDY_COLUMNS = (
-    "time",
-    "batch",
-    "cell_type",
-    "donor",
-    "study",
-    "sample",
-    "clone",
-    "reference_pseudotime",
-    "perturbation",
-    "guide",
-    "replicate",
-)
-"""Standard columns that a study names."""
 
 
 class Dataset(Reading):

@@ -29,14 +29,12 @@ class GeneTable:
     """Genomes of the features with their sizes, if the file names any."""
 
 
-def gene_table(
-    features: pd.DataFrame, settings: Reading, where: str, genomes: Sequence[str] = ()
-) -> GeneTable:
-    """Tell the genes of a table of features; ``genomes`` are those that the file names elsewhere."""
+def gene_table(features: pd.DataFrame, settings: Reading, where: str) -> GeneTable:
+    """Tell the genes of a table of features."""
     types = feature_types(features)
     keep, other_types = are_genes(types, where) if types is not None else (np.ones(len(features), bool), "")
     genes = features[keep]
-    stripped, of = genomes_of(genes, genomes)
+    stripped, of = genomes_of(genes)
     chosen, other_genomes = choose_genome(of, settings.genome, where)
     keep[keep] = chosen
     table = stripped[chosen]

@@ -26,14 +26,13 @@ MAJORITY = 0.5
 MIN_SHARE = 0.02
 
 
-def genomes_of(var: pd.DataFrame, names: Sequence[str] = ()) -> tuple[pd.DataFrame, np.ndarray]:
-    """Strip the genome from names of genes; ``names`` are genomes that the file names elsewhere.
+def genomes_of(var: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Strip the genome from names of genes; beside the table each feature's genome, "" where unknown.
 
-    Beside the table each feature's genome, "" where unknown: by the prefix, else the column ``genome``, else
-    the species of mixed Ensembl ids.
+    It is told by the prefix, else the column ``genome``, else the species of mixed Ensembl ids.
     """
     listed = text(var[GENOME]) if GENOME in var else np.full(len(var), "", dtype=object)
-    escaped = [re.escape(name) for name in sorted({*names, *listed} - {""}, key=len, reverse=True)]
+    escaped = [re.escape(name) for name in sorted({*listed} - {""}, key=len, reverse=True)]
     prefix = re.compile(
         rf"((?:{'|'.join([*escaped, KNOWN])})(?:\.p\d+|-20\d\d-[A-Z])?){SEPARATOR}(?=.)", re.I
     )

@@ -85,7 +85,7 @@ def admit(seen: Fingerprint, values: str, where: str, remedy: str = "") -> str:
     )
 
 
-def admit_unlogged(seen: Fingerprint, where: str, remedy: str = "") -> str:
+def admit_unlogged(seen: Fingerprint, where: str) -> str:
     """Accept a sample that may be counts, corrected or scaled ones included, for a model that takes those.
 
     What shows logarithms, z-scores or the like is refused. Parameters and result as for :func:`admit`.
@@ -95,7 +95,7 @@ def admit_unlogged(seen: Fingerprint, where: str, remedy: str = "") -> str:
         return f"{words(seen)}{remark}: {seen.seen()}"
     raise DataError(
         f"{where}: the model needs counts or values in proportion to them, but this looks like "
-        f"{words(seen)}: {seen.seen()}. {remedy or 'Find the raw counts'}"
+        f"{words(seen)}: {seen.seen()}. Find the raw counts"
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from layerscope.cells.canonical import TRUTH_PREFIX
 from layerscope.cells.controls import control_labels
 from layerscope.cells.labels import shortened, text, words_for_missing
 from layerscope.cells.readers.columns import are_codes
+from layerscope.cells.settings import TRUTH_PREFIX
 from layerscope.cells.time_labels import Order, order_times
 
 MIN_LABELS, MAX_LABELS, MIN_CLONES = 2, 60, 20

@@ -40,20 +40,13 @@ NOTHING = "-"
 class OrthologTable:
     """Pairs of a gene of another species and a human one.
 
-    Attributes
-    ----------
-    name
-        The file's.
-    pairs
-        Text columns, of ``symbol``, ``ensembl_id`` (the other species) and ``human_symbol``,
-        ``human_ensembl_id`` those that the file has, with at least one of each species; empty where unknown.
-    one_to_one
-        Which pairs the file itself calls one-to-one; all, where it does not say.
+    ``pairs`` has, as text ("" where unknown), those of the columns ``symbol`` and ``ensembl_id`` (of the
+    other species), ``human_symbol`` and ``human_ensembl_id`` that the file has, one of each species or more.
     """
 
-    name: str
+    name: str  # of the file
     pairs: pd.DataFrame
-    one_to_one: pd.Series
+    one_to_one: pd.Series  # which pairs the file itself calls so; all, where it does not say
 
     @classmethod
     def read(cls, path: str | Path) -> OrthologTable:

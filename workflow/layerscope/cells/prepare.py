@@ -154,7 +154,7 @@ class Cells:
         self.genes, columns = joined_genes(sources)
         firsts = np.cumsum([0, *(len(source.obs) for source in sources)])[:-1].tolist()
         self._parts = [Part(*part) for part in zip(sources, firsts, columns, strict=True)]
-        self.metrics = CellMetrics.empty(len(self.obs))
+        self.metrics = CellMetrics(len(self.obs))
         self.seen: list[str] = []
         self._mitochondrial = is_mitochondrial(self.genes)
         self._rescale = False

@@ -20,18 +20,13 @@ SUMMARY_COLUMNS = (
 GROUPS = ("time", "batch", "replicate", "is_control")
 
 
-@dataclass
 class CellMetrics:
     """Genes detected, total before any logarithm, and mitochondrial share of it (NaN if 0) of every cell."""
 
-    n_genes: np.ndarray
-    n_counts: np.ndarray
-    mitochondrial_percent: np.ndarray
-
-    @classmethod
-    def empty(cls, n_cells: int) -> CellMetrics:
-        """Metrics to be filled block by block."""
-        return cls(np.zeros(n_cells, dtype=np.int64), np.zeros(n_cells), np.full(n_cells, np.nan))
+    def __init__(self, n_cells: int) -> None:
+        self.n_genes = np.zeros(n_cells, dtype=np.int64)
+        self.n_counts = np.zeros(n_cells)
+        self.mitochondrial_percent = np.full(n_cells, np.nan)
 
     def measure(self, cells: np.ndarray, block: sparse.csr_matrix, mitochondrial: np.ndarray | None) -> None:
         """Measure a block, shape ``(n_rows, n_genes)``, of the cells with these positions."""
@@ -61,12 +56,10 @@ class Summary:
         self.kept = np.ones(len(self.groups), dtype=bool)
         self._steps: list[tuple[str, np.ndarray]] = []
 
-    def filter_cells(
-        self, step: str, name: str, threshold: object, keep: np.ndarray, remark: str = "", by: str = ""
-    ) -> None:
+    def filter_cells(self, step: str, name: str, threshold: object, keep: np.ndarray, by: str = "") -> None:
         """Record a filter of cells; ``by`` names one more column to group by (the perturbation, say)."""
         after = self.kept & keep
-        self._record(step, name, threshold, after, self.n_genes, remark, by)
+        self._record(step, name, threshold, after, self.n_genes, by=by)
         self._steps.append((f"`{name}: {threshold}`" if threshold is not None else name, keep))
         self.kept = after
 
@@ -83,9 +76,9 @@ class Summary:
         """Take over the steps by which the file was cut from a larger one."""
         self.rows += [{**dict.fromkeys(SUMMARY_COLUMNS, ""), **row} for row in rows]
 
-    def filter_genes(self, step: str, name: str, threshold: object, n_genes: int, remark: str = "") -> None:
+    def filter_genes(self, step: str, name: str, threshold: object, n_genes: int) -> None:
         """Record a filter of genes."""
-        self._record(step, name, threshold, self.kept, n_genes, remark, "")
+        self._record(step, name, threshold, self.kept, n_genes)
         self.n_genes = n_genes
 
     def remark(self, name: str, remark: str) -> None:
@@ -96,14 +89,21 @@ class Summary:
 
     def not_applied(self, step: str, name: str, threshold: object, reason: str) -> None:
         """Record a filter that was asked for and could not be applied."""
-        self._record(step, name, threshold, self.kept, self.n_genes, f"not applied: {reason}", "")
+        self._record(step, name, threshold, self.kept, self.n_genes, f"not applied: {reason}")
 
     def write(self, path: str | Path) -> None:
         """Write the table."""
         write_table(path, pd.DataFrame(self.rows, columns=list(SUMMARY_COLUMNS)))
 
     def _record(
-        self, step: str, name: str, threshold: object, after: np.ndarray, n_genes: int, remark: str, by: str
+        self,
+        step: str,
+        name: str,
+        threshold: object,
+        after: np.ndarray,
+        n_genes: int,
+        remark: str = "",
+        by: str = "",
     ) -> None:
         shared = {"step": step, "filter": name, "threshold": "" if threshold is None else threshold}
         genes = {"genes_before": self.n_genes, "genes_after": n_genes, "remark": remark}

@@ -12,6 +12,15 @@ from pydantic import BeforeValidator, Field
 from layerscope.settings import UNIQUE, Settings, keys_among
 from layerscope.tasks.catalogue import TASKS, TaskName
 
+TEXT_COLUMNS = (
+    *("donor", "study", "sample", "batch", "cell_type", "clone"),
+    *("perturbation", "guide", "replicate"),
+)
+FLAG_COLUMNS = ("is_root", "is_control")
+STANDARD_COLUMNS = ("time", *TEXT_COLUMNS, *FLAG_COLUMNS, "reference_pseudotime")
+STUDY_COLUMNS = tuple(name for name in STANDARD_COLUMNS if name not in FLAG_COLUMNS)
+"""Standard columns that a study names."""
+TRUTH_PREFIX = "true_"
 MAX_DECIMALS = 6  # more are beyond single precision
 WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 

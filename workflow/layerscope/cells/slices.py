@@ -34,6 +34,7 @@ from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.files import whole
 from layerscope.sources.addresses import Address, address
+from layerscope.sources.archives import DamagedError
 from layerscope.sources.hdf5_ranges import fetch_values, hold_chunks, open_hdf5, row_ranges
 from layerscope.sources.manifest import read_manifest, sha256, write_manifest
 from layerscope.sources.remote_file import RemoteFile
@@ -102,10 +103,6 @@ def slice_cells(
             error.filename = error.filename or str(output)  # a full disk, say, for the message
             raise
         remote.parts.remove()
-
-
-class DamagedError(SourceError):
-    """What came cannot be an h5ad file."""
 
 
 @contextmanager

@@ -53,6 +53,12 @@ class Choice:
     name: str
     words: str = ""
 
+    def remedy(self) -> str:
+        """What a study is to say, where something can be said."""
+        if self.name:
+            return f"{self.name} holds whole numbers: set `matrix: {matrix_key(self.name)}`{self.words}"
+        return f"{self.words}: set `matrix` to the one that holds the raw counts" if self.words else ""
+
 
 @dataclass(frozen=True)
 class Recoverable:
@@ -87,17 +93,11 @@ def judge_readable(file: h5py.File, rows: np.ndarray) -> tuple[dict[str, Fingerp
     return judged, reasons
 
 
-def where_counts_are(
-    file: h5py.File, used: str, rows: np.ndarray, judged: Mapping[str, Fingerprint] | None = None
-) -> str:
+def where_counts_are(file: h5py.File, used: str, rows: np.ndarray) -> str:
     """Say where in an h5ad file counts probably are, if not in the matrix ``used``; ``""`` if nowhere."""
-    judged = judged or judge_all(file, rows)
+    judged = judge_all(file, rows)
     counts = choose_counts(file, judged, rows, used)
-    if counts.name:
-        return f"{counts.name} holds whole numbers: set `matrix: {matrix_key(counts.name)}`{counts.words}"
-    if counts.words:
-        return f"{counts.words}: set `matrix` to the one that holds the raw counts"
-    return str(recoverable_counts(file, judged, rows) or "")
+    return counts.remedy() or str(recoverable_counts(file, judged, rows) or "")
 
 
 def recoverable_counts(

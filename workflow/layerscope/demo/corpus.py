@@ -13,6 +13,7 @@ from layerscope.cells.obs import read_provenance
 from layerscope.errors import DataError
 from layerscope.extraction.cell_stream import CellStream
 from layerscope.models.base import FoundationModel, Sentences
+from layerscope.models.ragged import offsets_of, runs
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -70,8 +71,7 @@ class Corpus:
         order = np.argsort(shown, kind="stable")
         cells, lengths, shown = cells[order], lengths[order], shown[order]
 
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        entries = np.repeat(self.offsets[cells] - starts[:-1], lengths) + np.arange(starts[-1])
+        starts, entries = offsets_of(lengths), runs(self.offsets[cells], lengths)
         owner = np.repeat(np.arange(len(cells)), lengths)
         genes, values = self.genes[entries], self.values[entries]
         shuffled = np.lexsort((rng.random(len(entries)), owner))
@@ -116,8 +116,9 @@ def read_corpus(path: Path, model: FoundationModel, n_special: int) -> Corpus:
     counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
     if len(counted) < MIN_CELLS:
         raise DataError(f"{path}: {len(counted)} cells can be read; pretraining needs at least {MIN_CELLS}")
-    offsets = np.concatenate([[0], np.cumsum(counted)]).astype(np.int64)
-    return Corpus(offsets, np.concatenate(genes), np.concatenate(values), np.concatenate(depth), n_genes)
+    return Corpus(
+        offsets_of(counted), np.concatenate(genes), np.concatenate(values), np.concatenate(depth), n_genes
+    )
 
 
 def _depth(sentences: Sentences) -> Floats:

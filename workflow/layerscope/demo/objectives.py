@@ -21,10 +21,8 @@ from torch.nn import functional
 from layerscope.demo.corpus import Corpus, Draw
 from layerscope.models import scfoundation_files, tahoe_x1_files
 from layerscope.models.base import TokenBatch
-from layerscope.models.scfoundation_network import ScFoundationConfig
-from layerscope.models.scfoundation_network import fresh as fresh_scfoundation
-from layerscope.models.tahoe_x1_network import TahoeX1Config
-from layerscope.models.tahoe_x1_network import fresh as fresh_tahoe_x1
+from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
+from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 
 FEED_FORWARD = 4
 
@@ -107,7 +105,7 @@ class ScFoundationObjective(Objective):
         super().__init__()
         sizes: dict[str, Any] = {"hidden_size": hidden, "n_layers": layers, "heads": heads}
         config = ScFoundationConfig(n_genes=n_genes, feed_forward=FEED_FORWARD * hidden, **sizes)
-        self.encoder = fresh_scfoundation(config, seed)
+        self.encoder = ScFoundationEncoder.fresh(config, seed)
         self.decoder = GeneDecoder(2, hidden, n_genes)
         with torch.no_grad():
             self.encoder.pos_emb.weight.mul_(self.pos_scale)
@@ -191,7 +189,7 @@ class TahoeX1Objective(Objective):
         sizes: dict[str, Any] = {"hidden_size": hidden, "n_layers": layers, "heads": heads}
         vocabulary_size = n_genes + self.n_special
         config = TahoeX1Config(vocabulary_size=vocabulary_size, feed_forward=FEED_FORWARD * hidden, **sizes)
-        self.encoder = fresh_tahoe_x1(config, seed)
+        self.encoder = TahoeX1Encoder.fresh(config, seed)
         self.expression_decoder = nn.Sequential(
             nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 1)
         )

@@ -11,7 +11,7 @@ from layerscope.doors.cost import ModelRun
 from layerscope.doors.models import cache_folder, entries
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
-from layerscope.tasks.catalogue import TASKS, primary_metrics
+from layerscope.tasks.catalogue import TASKS
 
 GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
 MODEL_COLUMNS = (
@@ -58,7 +58,7 @@ def models_table() -> str:
 
 
 def tasks_table() -> str:
-    """All tasks, with the columns that they need and look at."""
+    """All tasks, with the columns that they need and look at, and the metrics that a layer is chosen by."""
     rows = [
         (
             task.name,
@@ -66,11 +66,18 @@ def tasks_table() -> str:
             ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
             ", ".join(name for name in task.strata if name not in task.columns),
             ", ".join(task.protocols),
-            ", ".join(dict.fromkeys(primary_metrics(task.name, protocol)[0] for protocol in task.protocols)),
         )
         for task in TASKS.values()
     ]
-    return aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS", "METRIC"), *rows])
+    metrics = [
+        (task.name, name, metric.label) for task in TASKS.values() for name, metric in task.metrics.items()
+    ]
+    return "\n\n".join(
+        [
+            aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS"), *rows]),
+            aligned([("TASK", "METRIC", "WHAT IT IS"), *metrics]),
+        ]
+    )
 
 
 def download_bytes(entry: FoundationModel) -> int | None:

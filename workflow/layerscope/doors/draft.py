@@ -10,11 +10,11 @@ from typing import Any
 from layerscope.cells.check import as_yaml, dataset_entry, n_large_perturbations, times_suffice
 from layerscope.cells.describe import Description
 from layerscope.cells.embeddings_inside import layers_by_pattern
-from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.fit import Fit, fit
 from layerscope.cells.guesses import Column
 from layerscope.cells.labels import among
 from layerscope.cells.levels import labels_of_groups
+from layerscope.cells.settings import STUDY_COLUMNS
 from layerscope.cells.time_labels import order_times
 from layerscope.doors.models import entries
 from layerscope.errors import ConfigError, DataError

@@ -14,7 +14,8 @@ from layerscope.doors.cells import Cells, prepared
 from layerscope.doors.gene_names import needed_gene_names
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
-from layerscope.errors import ConfigError
+from layerscope.errors import ConfigError, DataError
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE
 from layerscope.extraction.settings import ExtractionSettings
 from layerscope.files import refuse_overwriting
 from layerscope.layout import layer_names
@@ -99,9 +100,12 @@ def embed(
         _chosen_layers(layers, 0, chosen.name)
         compute_baseline(chosen.family, canonical, file, chosen.settings, seed)
     else:
-        _run_model(chosen, canonical, file, layers, how, threads, seed)
+        with keywords.options_as_keywords():
+            _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
     made = Layers(file, model=chosen.name, of=chosen.of, scratch=scratch)
+    if reason := made.provenance.get(NOT_AVAILABLE):
+        raise DataError(f"embed: {reason}; name it, such as cell_type='COLUMN', or take another model")
     if obsm and not isinstance(cells, str | Path):
         made.to_obsm(cells)
     return made

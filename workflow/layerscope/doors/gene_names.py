@@ -15,8 +15,8 @@ from layerscope.doors.models import MIRROR, cache_folder
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
+from layerscope.settings import stated
 from layerscope.sources.settings import RemoteFile
-from layerscope.study import stated
 from layerscope.study_file import read_study
 
 if TYPE_CHECKING:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from layerscope.cells.entries import STUDY_COLUMNS
 from layerscope.cells.settings import CellSettings
-from layerscope.errors import ConfigError
+from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.settings import Settings, suggest
 from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
@@ -24,6 +26,8 @@ OF_CELLS = tuple(
     if name not in ("dataset", "task", "needed", "about", "columns")
 )
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+OPTION = re.compile(r"--set (\w+)=('[^']*'|[^\s,;:)]*)")
+PLAIN_VALUE = re.compile(r"'.*'|[-+.\d]+|")
 
 
 class Unset:
@@ -50,6 +54,23 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
             raise ConfigError(
                 f"{where}: no keyword {name!r}{suggest(name, known)}; there are {', '.join(known)}"
             )
+
+
+@contextmanager
+def options_as_keywords() -> Iterator[None]:
+    """Models say what is wrong with an option ``--set``: in Python it is the keyword that was given."""
+    try:
+        yield
+    except LayerscopeError as error:
+        error.args = (OPTION.sub(_keyword, str(error)).replace("--set", "settings"),)
+        raise
+
+
+def _keyword(option: re.Match[str]) -> str:
+    name, value = option.groups()
+    if name in OF_CELLS:
+        return f"{name}={value}"
+    return f"settings={{{name!r}: {value if PLAIN_VALUE.fullmatch(value) else repr(value)}}}"
 
 
 def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from layerscope import layout
+from layerscope import jobs, layout
 from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import ModelRun
 from layerscope.errors import ConfigError
@@ -77,7 +77,7 @@ def model_runs(study: Study) -> list[ModelRun]:
     return [
         _model_run(study, condition, model, cells[condition])
         for condition, model in pairs
-        if study.is_run(model) and not Path(layout.embeddings(condition, model)).exists()
+        if study.kind(model) == "network" and not Path(layout.embeddings(condition, model)).exists()
     ]
 
 
@@ -86,7 +86,7 @@ def _cells(study: Study, condition: str) -> dict[str, Any]:
     from layerscope.cells.describe import describe
 
     ready = Path(layout.cells(condition))
-    given = study.source_file(condition)
+    given = jobs.source_file(study, condition)
     source = ready if ready.exists() or isinstance(given, list) else Path(given)
     if not source.exists():
         return {"unknown": "its cells are not here yet"}

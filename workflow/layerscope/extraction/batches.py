@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.models.base import Integers, Sentences
+from layerscope.models.ragged import offsets_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def joined(parts: Iterable[tuple[npt.NDArray[np.int64], Sentences]]) -> Window:
         return {name: np.concatenate([of[name] for of in values]) for name in values[0]}
 
     together = Sentences(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offsets=offsets_of(lengths),
         tokens=of_all([part.tokens for part in sentences]),
         cells=of_all([part.cells for part in sentences]),
         refused=[reason for part in sentences for reason in part.refused],

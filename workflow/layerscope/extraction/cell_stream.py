@@ -18,18 +18,25 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.features import are_genes, feature_types
-from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.genes import identify, organism
 from layerscope.cells.guard import ACCEPTED, SAMPLE, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
-from layerscope.cells.h5ad_file import RowNames, column_names, read_column, read_index, readable_table
+from layerscope.cells.h5ad_file import (
+    RowNames,
+    column_names,
+    open_compressed,
+    read_column,
+    read_index,
+    readable_table,
+)
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, RowMatrix, sample_rows, stored_rows
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
 from layerscope.extraction.embeddings_file import PROVENANCE
-from layerscope.models.base import CellBlock, FoundationModel, offsets_of
+from layerscope.models.base import CellBlock, FoundationModel
+from layerscope.models.ragged import offsets_of
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
 
 log = logging.getLogger(__name__)

@@ -31,6 +31,7 @@ from layerscope.tables import OFFICIAL
 
 PROVENANCE = "layerscope"
 REFUSED = "refused"
+NOT_AVAILABLE = "not_available"  # in the provenance: why no cell has a representation
 # of 1,024 float32 each, a chunk of so many cells fills HDF5's chunk cache
 CHUNK_CELLS = 256
 BLOCK_BYTES = 16 << 20
@@ -205,4 +206,6 @@ def write_official(
     path: str | Path, cell_ids: Sequence[str], matrix: npt.NDArray[Any], provenance: Mapping[str, Any]
 ) -> None:
     """Write the embeddings file of a baseline, which has the layer ``official`` only; stored as float32."""
-    write_embeddings(path, cell_ids, [{OFFICIAL: np.asarray(matrix, dtype=np.float32)}], provenance)
+    reason = provenance.get(NOT_AVAILABLE)
+    refused = dict.fromkeys(range(len(cell_ids)), reason) if reason else None
+    write_embeddings(path, cell_ids, [{OFFICIAL: np.asarray(matrix, dtype=np.float32)}], provenance, refused)

@@ -32,6 +32,7 @@ def arrange(
 ) -> list[Sequence[Panel]]:
     """Lay out panels in rows: those of a group of models together, wrapped at a fixed number of columns.
 
+    Where groups have different numbers of panels, so that rows would be empty, one follows the other.
     A model with controls stands alone while the panels are few; else a panel has up to three models. ``run``
     are conditions with a model that is run on them: a condition that has others has no panel of a group.
     """
@@ -44,9 +45,10 @@ def arrange(
         [Panel(name, group) for name in conditions if not group or set(own[name]) & set(group)]
         for group in groups
     ]
-    if len(conditions) == 1:
-        return wrap(list(chain(*panels)))
-    return [row for of_group in panels for row in wrap(of_group)]
+    one_by_one = wrap(list(chain(*panels)))
+    apart = [row for of_group in panels for row in wrap(of_group)]
+    ragged = len({*map(len, panels)}) > 1 and len(one_by_one) < len(apart)
+    return one_by_one if ragged or len(conditions) == 1 else apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,11 @@ class Drawing:
     def split(self) -> bool:
         """Whether the models are divided among panels."""
         return len({panel.models for row in self.panels for panel in row}) > 1
+
+    @property
+    def mixed(self) -> bool:
+        """Whether panels of different models stand in one row."""
+        return any(len({panel.models for panel in row}) > 1 for row in self.panels)
 
     def label(self, condition: str | None = None) -> str:
         """Label of the metric of one condition, or of all if it is the same, else just "score"."""

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.figures import wording
 from layerscope.figures.models import read_models
-from layerscope.figures.sheet import WIDTH, Words, sheet
+from layerscope.figures.sheet import WIDTH, Words, sheet, wrapped
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, depth_axis, look, save, styles
 from layerscope.statistics.trust import decides
 from layerscope.statistics.verdict import ANSWER
@@ -20,7 +20,7 @@ from layerscope.tables import depth, read_table
 
 TEXT = (
     *("condition", "task", "protocol", "metric", "model", "status", "reason"),
-    *("best_layer", "final_layer", "confidence_set", "best_baseline", "best_untrained"),
+    *("best_layer", "final_layer", "confidence_set", "best_baseline", "pca", "best_untrained"),
     *("best_untrained_layer", "surest_layer", "layers_above_untrained"),
     *("cheapest_layer", "cheapest_as_good_as_best", "better_layer", "layers_traded"),
     *("reference_baseline", "guard_metric", "guard_prefer", "better_metric", *ANSWER),
@@ -32,7 +32,8 @@ CAPTION = (
     "layer to use, shown to be better than the final one; a row without it has none. At the right: the "
     "verdict. Of several protocols the one that decides is shown."
 )
-ROW_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 2.3, 1.9
+ROW_INCHES, LINE_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 0.11, 2.3, 1.9
+NAME_SIZE = 7.0
 SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 
@@ -51,8 +52,10 @@ def draw_layer_choice(
     table = read_layers(path)
     table = table[decides(table)]
     conditions = wording.condition_order(settings, table["condition"])
-    protocols = sorted(set(table["protocol"]))
-    looks = styles(read_models(settings))
+    models = read_models(settings)
+    titles = {
+        name: wrapped(models[name].title, NAMES_INCHES, NAME_SIZE) for name in dict.fromkeys(table["model"])
+    }
     legend = [
         Line2D([], [], label="may be the best", **MAY_BE_BEST),
         Line2D([], [], label="a layer", markersize=4, markerfacecolor="white", **SIGN),
@@ -66,10 +69,11 @@ def draw_layer_choice(
     caption = CAPTION + wording.simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
-    height = ROW_INCHES * max(1, len(rows) + len(conditions))
+    n_lines = max(map(len, titles.values()), default=1)
+    height = (ROW_INCHES + LINE_INCHES * (n_lines - 1)) * max(1, len(rows) + len(conditions))
     with look():
         figure, grid = sheet([(1, 0.05)], height, words, left=NAMES_INCHES, right=WORDS_INCHES)
-        _draw(grid[0][0], rows, settings, looks, with_protocol=len(protocols) > 1)
+        _draw(grid[0][0], rows, settings, styles(models), titles)
         save(figure, outputs, title=TITLE, caption=caption, table=path)
 
 
@@ -78,7 +82,7 @@ def _draw(
     rows: list[dict[Any, Any]],
     settings: Mapping[str, Any],
     looks: Mapping[str, Style],
-    with_protocol: bool,
+    titles: Mapping[str, Sequence[str]],
 ) -> None:
     place, condition = 0, None
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
@@ -87,10 +91,10 @@ def _draw(
         if row["condition"] != condition:
             condition = row["condition"]
             title = wording.condition_title(settings, row["condition"])
+            title = f"{title}, protocol {row['protocol']}"
             axes.text(0.96 * left, place, title, fontweight="bold", **beside)
             place += 1
-        protocol = f" ({row['protocol']})" if with_protocol else ""
-        axes.text(0.92 * left, place, f"{row['model']}{protocol}", fontsize=7.5, **beside)
+        axes.text(0.92 * left, place, "\n".join(titles[row["model"]]), fontsize=NAME_SIZE, **beside)
         axes.text(1.05, place, _words(row), fontsize=7, color=GREY, **beside)
         _draw_row(axes, row, place, looks[row["model"]])
         place += 1
@@ -118,7 +122,5 @@ def _draw_row(axes: Any, row: Mapping[str, Any], place: int, style: Style) -> No
 def _words(row: Mapping[str, Any]) -> str:
     if not row["best_layer"]:
         return textwrap.shorten(f"no score: {row['reason']}", 32, placeholder=" ...")
-    words = wording.plain(row["verdict"])
-    if row["verdict"] == "use_layer":
-        return f"{words} {int(row['use'])}"
-    return f"{words}: {row['use']}" if row["verdict"] == "prefer_baseline" else words
+    use = {"use_layer": f": layer {row['use']}", "prefer_baseline": f": {row['use']}"}
+    return wording.VERDICTS[row["verdict"]] + use.get(row["verdict"], "")

@@ -118,10 +118,11 @@ def _figure(drawing: Drawing) -> Figure:
 
 
 def _title(panel: Panel, drawing: Drawing) -> str:
-    """Title of a panel: its condition, with the metric where they differ; of one condition its models."""
-    if drawing.split and len(drawing.conditions) == 1:
-        return ", ".join(drawing.models[name].title for name in panel.models)
+    """Title of a panel: its condition, with the metric where they differ; in mixed rows its models."""
     title = condition_title(drawing.settings, panel.condition)
+    if drawing.mixed:
+        models = ", ".join(drawing.models[name].title for name in panel.models)
+        title = f"{models}: {title}" if len(drawing.conditions) > 1 else models
     several = len({drawing.label(name) for name in drawing.conditions}) > 1
     return f"{title}: {drawing.label(panel.condition)}" if several else title
 
@@ -130,6 +131,6 @@ def _heading(row: int, drawing: Drawing) -> list[str]:
     """The models of a row of panels, where others are in the row above, in lines."""
     models = drawing.panels[row][0].models
     above = drawing.panels[row - 1][0].models if row else ()
-    if not drawing.split or len(drawing.conditions) == 1 or models == above:
+    if not drawing.split or drawing.mixed or models == above:
         return []
     return wrapped("; ".join(drawing.models[name].title for name in models), WIDTH - LEFT, PANEL_TITLE_SIZE)

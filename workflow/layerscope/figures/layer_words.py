@@ -135,7 +135,8 @@ def caption_of(drawing: Drawing) -> str:
         "Grey signs at the right: baselines, which have no layers.": drawing.has("baseline"),
         "Level line of long dashes: noise ceiling, what a layer without error would score.": has["ceiling"],
         "Dash-dotted level line: mean score with shuffled labels.": has["null_mean"],
-        f"{n_missing} scores could not be had; they are gaps marked by a cross, not zeros.": n_missing > 0,
+        f"Scores that could not be had: {n_missing}; they are gaps marked by a cross, not zeros.": n_missing
+        > 0,
     }
     parts += [sentence for sentence, holds in sentences.items() if holds]
     parts.append(wording.simulated_note(drawing.settings, drawing.conditions).strip())

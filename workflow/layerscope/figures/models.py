@@ -10,26 +10,20 @@ from typing import Any
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.catalogue import PLANTED
+from layerscope.figures.wording import plain
 from layerscope.statistics import evidence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model(evidence.Model):
-    """A scored model, as the settings describe it.
+    """A scored model, as the settings describe it; without a title it has its name in plain words.
 
     Models of one ``family`` share a panel where there are many. ``about`` is everything that the settings say
     of the model (``trained_on``, ``licence``, ``citation``...).
     """
 
     title: str
-    family: str
     about: Mapping[str, Any]
-
-    @property
-    def is_planted(self) -> bool:
-        """Whether its layers are made from a simulation's truth, by no model."""
-        return self.family == PLANTED
 
 
 def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
@@ -49,8 +43,9 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
                 f"{', '.join(entries)}"
             )
         about = {key: value for key, value in entries[name].items() if value not in (None, "")}
-        title, family = about.get("title", name), about.get("family", model.of or name)
-        models[name] = Model(**vars(model), title=title, family=family, about=about)
+        known = vars(model) | {"family": model.family or model.of or name}
+        title = about.get("title", name)
+        models[name] = Model(**known, title=plain(name) if title == name else title, about=about)
     return models
 
 

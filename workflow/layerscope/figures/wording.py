@@ -12,6 +12,17 @@ from layerscope.tasks.catalogue import TASKS
 SIMULATED = "simulated cells"
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 
+VERDICTS = {
+    "use_layer": "use this one",
+    "final_will_do": "final layer will do",
+    "no_difference_shown": "undecided",
+    "trade_off": "trade-off",
+    "prefer_official": "official is better",
+    "prefer_baseline": "baseline is better",
+    "no_signal": "may be chance",
+    "not_scored": "no score",
+}
+"""What is printed for a verdict."""
 CONTROL_LABELS = {
     "untrained": "untrained weights",
     "gene_permuted": "gene identities permuted",

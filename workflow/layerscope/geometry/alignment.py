@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from layerscope.arrays import Floats
+
 MIN_CELLS = 4
 CELLS_PER_DIMENSION = 4
 """At this number of cells and more, products of columns are cheaper than products of cells."""
 
 
-def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Array:
+def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Floats:
     """Debiased linear CKA, shape ``(len(left), len(right))``; NaN where a representation does not vary."""
     cka = np.full((len(left), len(right)), np.nan)
     for i, kernel in enumerate(left):
@@ -38,7 +38,7 @@ class Kernel:
     memory is cells x cells at most, however wide a representation is.
     """
 
-    def __init__(self, cells: Array) -> None:
+    def __init__(self, cells: Floats) -> None:
         n, dimensions = cells.shape
         if n < MIN_CELLS:
             raise ValueError(f"debiased CKA needs {MIN_CELLS} cells, found {n}")
@@ -76,6 +76,6 @@ class Kernel:
         return float(np.vdot(self.matrix, other.matrix))
 
 
-def _largest(values: Array) -> float:
+def _largest(values: Floats) -> float:
     """The largest absolute value."""
     return float(np.abs(values).max(initial=0.0))

@@ -8,17 +8,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from layerscope.arrays import Ints
 from layerscope.chance import Chance
 from layerscope.errors import DataError
-from layerscope.extraction.embeddings_file import read_cells, read_layer, read_layers, read_rows
+from layerscope.extraction.embeddings_file import (
+    NOT_AVAILABLE,
+    read_cells,
+    read_layer,
+    read_layers,
+    read_provenance,
+    read_rows,
+)
 from layerscope.files import refuse_overwriting
 from layerscope.geometry.alignment import MIN_CELLS, Kernel, alignment
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import OFFICIAL, read_table, write_table
 
-Places = NDArray[np.intp]
+Places = Ints
 Kernels = Mapping[tuple[str, str], Kernel]  # by model and layer
 TEXT = ("condition", "model", "layer", "other_model", "other_layer")
 
@@ -89,7 +96,8 @@ def compare_with_baselines(
     sampled: tuple[list[Path], bytes] | None = None
     for table, path in zip(tables, map(Path, embeddings), strict=True):
         rows.append(read_table(table, text=TEXT))
-        of_condition = [Path(baseline) for baseline in baselines if Path(baseline).parent == path.parent]
+        beside = [Path(baseline) for baseline in baselines if Path(baseline).parent == path.parent]
+        of_condition = [file for file in beside if NOT_AVAILABLE not in read_provenance(file)]
         if not of_condition:
             continue
         cells = common_cells([path, *of_condition], seed, size)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerscope.arrays import Floats
 from layerscope.chance import Chance
 from layerscope.extraction.embeddings_file import Layer, read_layer, read_layers
 from layerscope.files import refuse_overwriting
@@ -18,8 +19,6 @@ from layerscope.geometry.alignment import MIN_CELLS
 from layerscope.geometry.measures import MEASURES, varies
 from layerscope.geometry.settings import GeometrySettings
 from layerscope.tables import depth, write_table
-
-Array = NDArray[np.float64]
 
 
 def describe_geometry(
@@ -58,7 +57,7 @@ def describe_geometry(
     write_table(output, pd.DataFrame(rows))
 
 
-def measure(cells: Array) -> dict[str, float | str]:
+def measure(cells: Floats) -> dict[str, float | str]:
     """All measures of a layer, and why there are none."""
     if len(cells) < MIN_CELLS:
         reason = f"{len(cells)} cells that the model accepts; {MIN_CELLS} are needed"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from layerscope.arrays import Floats
+
 ROUNDING_ERROR = 1e-6  # relative size of what rounding in float32 leaves of zero
 
 
-def effective_rank(cells: Array) -> float:
+def effective_rank(cells: Floats) -> float:
     """RankMe (Garrido et al. 2023): the exponential of the entropy of the singular values' shares.
 
     Of the matrix as it is, not centred: a layer whose cells all point one way has an effective rank near 1.
@@ -26,7 +26,7 @@ def effective_rank(cells: Array) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def participation_ratio(cells: Array) -> float:
+def participation_ratio(cells: Floats) -> float:
     """Dimensions that carry the variance: ``(sum l)^2 / sum l^2`` of the covariance's eigenvalues ``l``."""
     if not varies(cells):
         return float("nan")
@@ -34,7 +34,7 @@ def participation_ratio(cells: Array) -> float:
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
 
 
-def anisotropy(cells: Array) -> float:
+def anisotropy(cells: Floats) -> float:
     """Mean cosine of two different cells (Ethayarajh 2019), over all pairs but those of zero vectors."""
     length = np.linalg.norm(cells, axis=1)
     unit = cells[length > 0] / length[length > 0, None]
@@ -44,7 +44,7 @@ def anisotropy(cells: Array) -> float:
     return float(((unit.sum(axis=0) ** 2).sum() - n) / (n * (n - 1)))
 
 
-def intrinsic_dimension(cells: Array) -> float:
+def intrinsic_dimension(cells: Floats) -> float:
     """TwoNN (Facco et al. 2017) as scikit-dimension has it, a tenth of the largest ratios discarded.
 
     Copies of a cell are left out, since the distance to the nearest neighbour must not be zero.
@@ -59,18 +59,18 @@ def intrinsic_dimension(cells: Array) -> float:
         return float(TwoNN(discard_fraction=0.1).fit(distinct).dimension_)
 
 
-def mean_norm(cells: Array) -> float:
+def mean_norm(cells: Floats) -> float:
     """Mean length of a cell's vector."""
     return float(np.linalg.norm(cells, axis=1).mean())
 
 
-def norm_variation(cells: Array) -> float:
+def norm_variation(cells: Floats) -> float:
     """Standard deviation of the cells' lengths over their mean."""
     lengths = np.linalg.norm(cells, axis=1)
     return float(lengths.std() / lengths.mean()) if lengths.mean() > 0 else float("nan")
 
 
-def total_variance(cells: Array) -> float:
+def total_variance(cells: Floats) -> float:
     """Sum over the dimensions of the variance over cells (divisor ``n - 1``)."""
     return float(cells.var(axis=0, ddof=1).sum()) if len(cells) > 1 else float("nan")
 
@@ -86,13 +86,13 @@ MEASURES = {
 }
 
 
-def varies(cells: Array) -> bool:
+def varies(cells: Floats) -> bool:
     """Whether cells differ by more than rounding."""
     spread = np.linalg.norm(cells - cells.mean(axis=0), axis=1).max(initial=0.0)
     return bool(spread > ROUNDING_ERROR * np.linalg.norm(cells, axis=1).max(initial=0.0))
 
 
-def singular_values(cells: Array) -> Array:
+def singular_values(cells: Floats) -> Floats:
     """Singular values, largest first, from the Gram matrix of the smaller side."""
     small = cells if cells.shape[0] <= cells.shape[1] else cells.T
     eigenvalues = np.linalg.eigvalsh(small @ small.T)[::-1]

@@ -57,13 +57,7 @@ NAMED: Mapping[str, Activation] = {
 
 
 def activation_of(name: str) -> Activation:
-    """The function of that name: of :data:`NAMED`, else PyTorch's function, else its module of the name.
-
-    Raises
-    ------
-    KeyError
-        If there is none; :func:`is_elementwise` tells whether what there is can be an activation.
-    """
+    """The function of that name: of :data:`NAMED`, else PyTorch's, else its module; KeyError if none is."""
     for spelling in (name, name.lower()):
         if spelling in NAMED:
             return NAMED[spelling]

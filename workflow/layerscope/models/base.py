@@ -13,10 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,27 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.errors import ConfigError
+from layerscope.models.ragged import Integers as Integers
+from layerscope.models.ragged import offsets_of, runs
 from layerscope.models.vocabulary import Vocabulary
-
-Integers = npt.NDArray[np.integer[Any]]
-
-NO_GENE = "expresses no gene of the vocabulary"
-
-
-def offsets_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Where each of some runs of these lengths begins, and where the last ends: ``[0, l0, l0 + l1, ...]``."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def order_within(offsets: Integers, keys: npt.NDArray[Any]) -> Integers:
-    """Indices that sort each run ``offsets[i]:offsets[i + 1]`` of the keys, equal ones as they stand.
-
-    Run by run, because that stays in cache: a lexical sort of all at once takes several times as long.
-    """
-    order = np.empty(len(keys), dtype=np.int64)
-    for start, stop in pairwise(offsets.tolist()):
-        order[start:stop] = start + np.argsort(keys[start:stop], kind="stable")
-    return order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,46 +206,23 @@ class TokenBatch:
         ids, place = np.unique(self.tokens["ids"] if self.ids is None else self.ids, return_inverse=True)
         return self._sent(ids), self._sent(place)
 
-    @property
-    def longest(self) -> int:
-        return int(np.diff(self.offsets).max())
-
-    @property
-    def most_keys(self) -> int:
-        return int(np.diff(self.key_offsets).max())
-
     def _sent(self, numbers: Integers) -> Tensor:
         """Numbers on the device; their copy is not waited for."""
         return torch.from_numpy(numbers).to(self.device, non_blocking=True)
 
 
 def pack(
-    sentences: Sentences,
-    cells: Integers | None = None,
-    *,
-    device: torch.device | str = "cpu",
+    sentences: Sentences, cells: Integers | None = None, *, device: torch.device | str = "cpu"
 ) -> TokenBatch:
-    """Pack chosen cells of ``sentences``, in the order given, into a batch.
+    """Pack cells of ``sentences`` by their indices, all of them by default, in that order into a batch.
 
-    Parameters
-    ----------
-    sentences
-        Cells as tokens.
-    cells
-        Indices of the cells to take, each with at least one token; all of them by default.
-    device
-        Where the tensors go.
-
-    Returns
-    -------
-    The batch. Integer columns become int64, floating columns float32.
+    Each has at least one token. Integer columns become int64, floating columns float32.
     """
     chosen = np.arange(len(sentences.offsets) - 1) if cells is None else np.asarray(cells)
     starts, lengths = sentences.offsets[:-1][chosen], sentences.lengths[chosen]
     if len(chosen) == 0 or int(lengths.min()) == 0:
         raise ValueError("a batch holds at least one cell, and each of its cells at least one token")
-    offsets = offsets_of(lengths)
-    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    source = runs(starts, lengths)
     attended = sentences.tokens["attended"][source] if "attended" in sentences.tokens else None
 
     def tensor(column: npt.NDArray[Any]) -> Tensor:
@@ -275,7 +233,7 @@ def pack(
     return TokenBatch(
         tokens={name: tensor(column[source]) for name, column in sentences.tokens.items()},
         cells={name: tensor(column[chosen]) for name, column in sentences.cells.items()},
-        offsets=offsets,
+        offsets=offsets_of(lengths),
         ids=sentences.tokens["ids"][source] if "ids" in sentences.tokens else None,
         attended=None if attended is None or attended.all() else attended,
     )
@@ -308,6 +266,13 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def initialise(self, seed: int) -> None:
         """Draw all weights anew, as the architecture does before training."""
+
+    @classmethod
+    def fresh(cls, config: Any, seed: int) -> Self:
+        """A network of these sizes on the CPU, float32, whose weights are drawn from the seed."""
+        network = cls(config)
+        network.initialise(seed)
+        return network
 
     def final(self, hidden: Tensor) -> Tensor:
         """What the architecture does with the last block's output: nothing, unless it says otherwise."""

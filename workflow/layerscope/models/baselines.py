@@ -7,6 +7,7 @@ All are deterministic, and components have fixed signs.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from scipy.special import erfinv
 
 from layerscope import __version__
 from layerscope.cells.canonical import provenance, read_cells
-from layerscope.errors import ConfigError, DataError, ModelError
-from layerscope.extraction.embeddings_file import write_official
+from layerscope.errors import ConfigError, DataError, ModelError, NotAvailableError
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE, write_official
 from layerscope.files import refuse_overwriting
 from layerscope.models.baselines_cell_cycle import G2M_PHASE, RENAMED, S_PHASE
 from layerscope.models.baselines_components import Rows, principal_components
@@ -32,6 +33,8 @@ from layerscope.statistics.ranks import average_ranks
 if TYPE_CHECKING:
     from anndata import AnnData
 
+log = logging.getLogger(__name__)
+
 CLIP = 10.0
 MIN_PHASE_GENES = 5
 LIBRARY_BINS = 25
@@ -41,6 +44,8 @@ def compute_baseline(
     baseline: str, cells: str | Path, output: str | Path, settings: Mapping[str, Any], seed: int
 ) -> None:
     """Represent canonical cells by a baseline and write it as the ``official`` layer of a file of embeddings.
+
+    Where the cells lack a column that is all the baseline knows, the file says so and its rows are NaN.
 
     Parameters
     ----------
@@ -78,8 +83,13 @@ def compute_baseline(
     refuse_overwriting(output, cells)
     data = read_cells(cells)
     _demand_cells_with_counts(data, str(cells))
+    missing = {}
     try:
         embedding = BASELINES[baseline](data, seed, **settings)
+    except NotAvailableError as error:
+        log.warning("%s: %s", cells, error)
+        missing = {NOT_AVAILABLE: str(error)}
+        embedding = Representation(np.full((data.n_obs, 1), np.nan, dtype=np.float32))
     except DataError as error:
         raise DataError(f"{cells}: {error}") from error
     of_cells = provenance(data)
@@ -91,11 +101,12 @@ def compute_baseline(
         "dtype": "float32",
         "trained_on": f"the cells of {of_cells.get('condition')} themselves",
         "values": of_cells.get("values"),
-        "n_refused": 0,
+        "n_refused": data.n_obs if missing else 0,
         "settings": dict(settings),
         "notes": embedding.notes,
         "seed": seed,
         "layerscope_version": __version__,
+        **missing,
     }
     write_official(output, data.obs_names.tolist(), embedding.matrix, about)
 
@@ -156,10 +167,10 @@ def composition(cells: AnnData, seed: int) -> Representation:
     """Shares of the cell types in each cell's sample, and nothing of the cell itself."""
     obs = cells.obs
     if "cell_type" not in obs:
-        raise DataError("composition needs a column cell_type: leave it out of the models")
+        raise NotAvailableError("composition needs a column cell_type")
     by = [name for name in ("donor", "sample" if "sample" in obs else "batch") if name in obs]
     if not by:
-        raise DataError("composition needs a column donor, sample or batch: leave it out of the models")
+        raise NotAvailableError("composition needs a column donor, sample or batch")
     sample = obs[by].astype(str).agg("\x1f".join, axis=1)
     shares = pd.crosstab(sample, obs["cell_type"].astype(str), normalize="index")
     notes = [f"shares of {', '.join(shares.columns)} by {' and '.join(by)}"]

@@ -51,18 +51,7 @@ def scvi(
 ) -> Representation:
     """Latent means of scVI (Lopez et al. 2018) on counts of highly variable genes, its defaults otherwise.
 
-    Parameters
-    ----------
-    cells, seed
-        Cells with raw counts, and the seed of the training.
-    batch
-        Column of the batches.
-    n_top_genes
-        Genes, chosen as ``hvg_pca`` chooses them.
-    n_components
-        Latent dimensions.
-    epochs
-        0: as many as scvi-tools takes for so many cells.
+    With ``epochs`` 0 as many as scvi-tools takes for so many cells.
     """
     import anndata
 

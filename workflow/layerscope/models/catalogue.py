@@ -23,24 +23,15 @@ CONTROLS = ("untrained", "gene_permuted", "values_permuted", THINNED)
 class Family:
     """A family of models."""
 
-    module: str
-    """The module that implements it."""
-    foundation: bool
-    """Whether it has weights and numbered layers; a baseline has neither."""
-    values: frozenset[str]
-    """What the cells' matrix may hold: ``"counts"`` (raw), ``"log_normalised"``."""
-    blocks_after_official: int = 0
-    """Blocks of which the official embedding takes nothing."""
-    identifiers: str
-    """How its genes are named: ``"symbol"``, ``"ensembl"`` or ``"any"``."""
-    usual: bool = True
-    """Whether a drafted study that names no baseline has it; else it is for certain questions."""
-    species: tuple[str, ...] = ("human",)
-    """Organisms whose genes it, or one of its checkpoints, knows; none for what needs to know no gene."""
-    imports: str = ""
-    """What it imports that is no requirement of this project."""
-    package: str = ""
-    """The package that has it, as pip names it."""
+    module: str  # that implements it
+    foundation: bool  # whether it has weights and numbered layers; a baseline has neither
+    values: frozenset[str]  # what the cells' matrix may hold: "counts" (raw), "log_normalised"
+    blocks_after_official: int = 0  # of which the official embedding takes nothing
+    identifiers: str  # how its genes are named: "symbol", "ensembl" or "any"
+    usual: bool = True  # whether a drafted study has it; else it is for certain questions
+    species: tuple[str, ...] = ("human",)  # whose genes it knows; none for what needs to know no gene
+    imports: str = ""  # what it imports that is no requirement of this project
+    package: str = ""  # that has it, as pip names it
 
     @property
     def lacking(self) -> str:
@@ -131,18 +122,12 @@ def family(name: str) -> Family:
 
 
 def implementation(name: str) -> ModuleType:
-    """Import the module of a foundation-model family.
+    """Import the module of a foundation-model family; a ConfigError if there is none of that name.
 
     Its ``load(folder, settings, seed=0)`` reads a release folder and returns the
-    :class:`layerscope.models.base.FoundationModel`: ``docs/models.md`` lists the files of each family and its
-    settings, which say the organism of the cells besides, and the seed is that of what :meth:`tokenise` draws
-    at random. It raises ModelError if a file is
-    missing, damaged, unsafe or does not fit the others, and ConfigError for settings that mean nothing.
-
-    Raises
-    ------
-    ConfigError
-        If the family is not known, or is a baseline (which has no weights and no layers).
+    :class:`layerscope.models.base.FoundationModel`, whose :meth:`tokenise` draws from the seed. It raises
+    ModelError if a file is missing, damaged, unsafe or does not fit the others, and ConfigError for settings
+    that mean nothing.
     """
     known = family(name)
     if not known.foundation:

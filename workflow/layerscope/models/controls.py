@@ -19,25 +19,11 @@ KEPT = 0.5
 
 
 def apply_control(model: FoundationModel, control: str, seed: int) -> None:
-    """Turn a model into one of its controls.
+    """Turn a model, float32 and on the CPU, in place into a control; a ConfigError if there is no such.
 
-    Parameters
-    ----------
-    model
-        Changed in place; still float32 and on the CPU.
-    control
-        ``"untrained"``: all weights drawn anew by the architecture's own initialisation, the tokens and the
-        number of layers staying what they are. ``"gene_permuted"``: the trained weights, with the embeddings
-        of gene identity dealt out to the genes at random; special tokens and values keep theirs.
-        ``"values_permuted"``: nothing of the model; its cells go through :func:`permute_values`.
-        ``"thinned"``: likewise, through :func:`thin`.
-    seed
-        Of the draw.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such control.
+    ``"untrained"``: all weights drawn anew by the architecture's own initialisation. ``"gene_permuted"``: the
+    trained weights, with the embeddings of gene identity dealt out to the genes at random; special tokens
+    keep theirs. Of :data:`CHANGES`, which change the cells, a model shows nothing.
     """
     if control == "untrained":
         model.initialise(seed)
@@ -53,21 +39,8 @@ def apply_control(model: FoundationModel, control: str, seed: int) -> None:
 def permute_values(block: CellBlock, seed: int) -> CellBlock:
     """Deal the values of each cell out among the genes that it expresses: an ablation of the input.
 
-    Which genes a cell expresses stays, and so do its values taken together and its total; which gene has
-    which value is chance. What a layer still tells of the cell, it has from the set of expressed genes and
-    from the depth of sequencing, not from how strongly a gene is expressed.
-
-    Parameters
-    ----------
-    block
-        Cells over the model's vocabulary.
-    seed
-        With the cell's id it decides the permutation: neither the other cells of the block nor the order of
-        the file's columns do.
-
-    Returns
-    -------
-    The block with other ``values``; everything else is shared with ``block``.
+    Which genes a cell expresses stays, and its total: what a layer still tells of the cell, it has from the
+    set of expressed genes and the depth of sequencing. The seed and the cell's id decide the permutation.
     """
     cells = np.repeat(np.arange(len(block.cell_ids)), np.diff(block.offsets))
     of_cell = Chance(seed, block.cell_ids).keys(0)
@@ -79,22 +52,7 @@ def permute_values(block: CellBlock, seed: int) -> CellBlock:
 def thin(block: CellBlock, seed: int) -> CellBlock:
     """Keep each molecule of a cell with a probability of a half: a view of the cell at half the depth.
 
-    Parameters
-    ----------
-    block
-        Cells over the model's vocabulary, of counts.
-    seed
-        With the cell's id it decides what is kept: neither the other cells of the block nor the order of the
-        file's columns do.
-
-    Returns
-    -------
-    The block with fewer entries, of smaller values and totals.
-
-    Raises
-    ------
-    DataError
-        If the values are not counts.
+    The seed and the cell's id decide which. A DataError if the values are not counts.
     """
     known = np.bincount(block.cells, weights=block.values, minlength=block.n_cells)
     unknown = block.totals - known  # molecules of genes that the model does not know

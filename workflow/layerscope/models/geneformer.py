@@ -9,16 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import (
-    NO_GENE,
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-    order_within,
-)
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.geneformer_files import (
     CELL,
@@ -32,9 +23,10 @@ from layerscope.models.geneformer_files import (
     stored_as,
 )
 from layerscope.models.geneformer_network import GeneformerEncoder
+from layerscope.models.ragged import offsets_of, order_within, runs
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary, genes_of, special_of
+from layerscope.models.vocabulary import Vocabulary, genes_of, refusals, special_of
 from layerscope.models.weights import load_network
 
 TIES = ("columns", "tokens")
@@ -90,25 +82,21 @@ class Geneformer(FoundationModel):
         The owners also divide by the cell's total and multiply by 10,000, which no rank depends on. A cell
         that expresses no gene of the vocabulary is refused.
         """
-        cells, head = block.cells, len(self.special) // 2
-        ranked = self._ranked(block)
-        rank = np.arange(len(ranked)) - block.offsets[cells]
-        room = self.max_length - len(self.special)
+        head, room = len(self.special) // 2, self.max_length - len(self.special)
         n_genes = np.minimum(block.n_genes, room)
         lengths = np.where(n_genes > 0, n_genes + len(self.special), 0)
         offsets = offsets_of(lengths)
-        positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         ids = np.zeros(offsets[-1], dtype=np.int64)
-        fits = rank < room
-        ids[(offsets[cells] + head + rank)[fits]] = self.gene_ids[ranked[fits]]
+        highest = self._ranked(block)[runs(block.offsets[:-1], n_genes)]
+        ids[runs(offsets[:-1] + head, n_genes)] = self.gene_ids[highest]
         if self.special:
             has_genes = lengths > 0
             ids[offsets[:-1][has_genes]], ids[offsets[1:][has_genes] - 1] = self.special
         return Sentences(
             offsets=offsets,
-            tokens={"ids": ids, "positions": positions},
+            tokens={"ids": ids, "positions": runs(0 * lengths, lengths)},
             cells={"genes_end": n_genes + head},
-            refused=["" if n else NO_GENE for n in n_genes],
+            refused=refusals(n_genes),
             shortened=block.n_genes > room,
         )
 
@@ -140,7 +128,8 @@ class Geneformer(FoundationModel):
 def load(folder: Path, settings: Settings, seed: int = 0) -> Geneformer:
     """Load a model's folder, or the one so named of a whole release; see ``catalogue.implementation``."""
     folder = model_folder(folder, settings.take("model", ""))
-    weights, config, tensors = read_network(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    dictionaries = read_dictionaries(folder, settings.take("dictionaries", ""), config.vocabulary_size)
-    module = load_network(GeneformerEncoder, config, tensors, weights, IGNORED, stored_as, CONFIG)
-    return Geneformer(module, dictionaries, weights, settings)
+    checkpoint = read_network(folder, trusted_sha256=settings.take("trust_sha256", ""))
+    n_tokens = checkpoint.config.vocabulary_size
+    dictionaries = read_dictionaries(folder, settings.take("dictionaries", ""), n_tokens)
+    module = load_network(GeneformerEncoder, checkpoint, IGNORED, stored_as, CONFIG)
+    return Geneformer(module, dictionaries, checkpoint.weights, settings)

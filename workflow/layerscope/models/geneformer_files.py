@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.geneformer_network import GeneformerConfig
 from layerscope.models.vocabulary import demand_ids, genes_of
 from layerscope.models.weights import (
+    Checkpoint,
     demand_agreement,
     demand_architecture,
     first_file,
@@ -87,10 +86,8 @@ def model_folder(folder: Path, name: str) -> Path:
     return folder / models[0] if models else folder
 
 
-def read_network(
-    folder: Path, *, trusted_sha256: str = ""
-) -> tuple[Path, GeneformerConfig, dict[str, Tensor]]:
-    """Read ``config.json`` and the weights: the file, the network's sizes, its tensors."""
+def read_network(folder: Path, *, trusted_sha256: str = "") -> Checkpoint[GeneformerConfig]:
+    """Read ``config.json`` and the weights."""
     stated = read_json(folder / CONFIG, "the configuration")
     weights = first_file(folder, SAFETENSORS, CHECKPOINT)
     tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
@@ -101,12 +98,12 @@ def read_network(
         )
     config = config_of(stated, folder / CONFIG)
     demand_agreement(folder / CONFIG, {"num_hidden_layers": (config.n_layers, n_blocks(tensors, BLOCKS))})
-    return weights, config, tensors
+    return Checkpoint(weights=weights, config=config, tensors=tensors)
 
 
 def config_of(stated: Mapping[str, Any], path: Path) -> GeneformerConfig:
     """Sizes and constants of ``config.json``."""
-    demand_architecture(path, {key: (stated.get(key, needed), needed) for key, needed in EXPECTED.items()})
+    demand_architecture(path, stated, EXPECTED)
     with reading(path, "a configuration of Geneformer"):
         config = GeneformerConfig(
             vocabulary_size=int(stated["vocab_size"]),

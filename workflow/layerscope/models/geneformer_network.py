@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import post_norm_blocks
+from layerscope.models.encoder_blocks import encoder_blocks
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 
@@ -51,7 +51,7 @@ class GeneformerEncoder(Transformer):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.blocks = post_norm_blocks(config, config.activation, config.norm_eps)
+        self.blocks = encoder_blocks(config, config.activation, config.norm_eps)
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block, ``(n_rows, hidden_size)``."""
@@ -69,10 +69,3 @@ class GeneformerEncoder(Transformer):
                 else:
                     weight.zero_()
             self.embeddings.word.weight[self.config.pad_id].zero_()
-
-
-def fresh(config: GeneformerConfig, seed: int) -> GeneformerEncoder:
-    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
-    encoder = GeneformerEncoder(config)
-    encoder.initialise(seed)
-    return encoder

@@ -13,25 +13,19 @@ import numpy.typing as npt
 from torch import Tensor
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.base import (
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-    order_within,
-)
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
 from layerscope.models.nicheformer_files import IGNORED, N_CONTEXT, PREFIX, Release, read_release
 from layerscope.models.nicheformer_network import NicheformerEncoder
+from layerscope.models.ragged import offsets_of, order_within, runs
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import reduced
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, refusals
 from layerscope.models.weights import load_network
 
 log = logging.getLogger(__name__)
 
 MEANS = ("trained", "github", "hf", "hf_nomean")
+NOTHING_TO_ATTEND_TO = "has neither a known gene nor a known species, assay or modality"
 SMALLEST_MEAN = 1e-6  # of the tokeniser on Hugging Face
 UNKNOWN, SPATIAL = 0, 4
 # the first three tokens of a sentence, in this order: ids of the owners' code; no file is read for them
@@ -112,15 +106,16 @@ class Nicheformer(FoundationModel):
         offsets = offsets_of(lengths)
         ids = np.full(offsets[-1], self.filling_id, dtype=np.int64)
         ids[offsets[:-1, None] + np.arange(N_CONTEXT)] = self._context(block)
-        ids[_places(offsets[:-1] + N_CONTEXT, n_genes)] = self.gene_ids[genes]
+        ids[runs(offsets[:-1] + N_CONTEXT, n_genes)] = self.gene_ids[genes]
         attended = ids != self.hidden_id
         n_attended = np.add.reduceat(attended, offsets[:-1], dtype=np.int64) if len(ids) else n_genes
         return Sentences(
             offsets=offsets,
-            tokens={"ids": ids, "positions": _places(0 * lengths, lengths), "attended": attended},
+            tokens={"ids": ids, "positions": runs(0 * lengths, lengths), "attended": attended},
             cells={"n_genes": n_genes},
             refused=[
-                self._refusal(*numbers) for numbers in zip(block.n_genes, n_attended.tolist(), strict=True)
+                reason or ("" if n else NOTHING_TO_ATTEND_TO)
+                for reason, n in zip(refusals(block.n_genes, self.min_genes), n_attended, strict=True)
             ],
             shortened=block.n_genes > self.n_positions - N_CONTEXT,
         )
@@ -137,14 +132,13 @@ class Nicheformer(FoundationModel):
         counts = np.bincount(cells, minlength=block.n_cells)
         offsets = offsets_of(counts)
         order = order_within(offsets, -block.values[measured] / self.divisors[genes])
-        rank = np.arange(len(order)) - offsets[:-1][cells]
         n_measured = np.minimum(counts, room)
         n_genes = np.minimum(counts + len(self.never_measured), room)
         starts, n_others = offsets_of(n_genes)[:-1], n_genes - n_measured
         sentences = np.empty(n_genes.sum(), dtype=np.int64)
-        sentences[_places(starts, n_measured)] = genes[order[rank < room]]
-        others = _places(0 * n_others, n_others)
-        sentences[_places(starts + n_measured, n_others)] = self.never_measured[others]
+        sentences[runs(starts, n_measured)] = genes[order[runs(offsets[:-1], n_measured)]]
+        others = runs(0 * n_others, n_others)
+        sentences[runs(starts + n_measured, n_others)] = self.never_measured[others]
         return sentences, n_genes
 
     def _context(self, block: CellBlock) -> Integers:
@@ -178,12 +172,6 @@ class Nicheformer(FoundationModel):
         if text not in self._warned:
             log.warning("%s", text)
             self._warned.add(text)
-
-    def _refusal(self, n_genes: int, n_attended: int) -> str:
-        if n_genes < self.min_genes:
-            less = f"fewer than min_expressed_genes = {self.min_genes}"
-            return f"expresses {n_genes} genes of the vocabulary, {less}"
-        return "" if n_attended else "has neither a known gene nor a known species, assay or modality"
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         self.demand_pooling(pooling)
@@ -235,11 +223,6 @@ def stated_token(slot: str, settings: Settings) -> int:
     return token
 
 
-def _places(starts: Integers, lengths: Integers) -> Integers:
-    """The numbers from each start on, as many as its length, run after run."""
-    return np.arange(lengths.sum()) + np.repeat(starts - offsets_of(lengths)[:-1], lengths)
-
-
 def load(folder: Path, settings: Settings, seed: int = 0) -> Nicheformer:
     """Load a release folder; see ``catalogue.implementation``."""
     means = settings.take("means", MEANS[0], MEANS)
@@ -250,11 +233,8 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> Nicheformer:
         technology="" if means == "hf_nomean" else technology,
         trusted_sha256=settings.take("trust_sha256", ""),
     )
-
-    def stored_as(name: str) -> tuple[str]:
-        return (f"{release.prefix}{name}",)
-
     ignored = tuple(f"{prefix}{name}" for name in IGNORED for prefix in ("", PREFIX))
-    config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(NicheformerEncoder, config, tensors, weights, ignored, stored_as)
+    module = load_network(
+        NicheformerEncoder, release, ignored, stored_as=lambda name: (f"{release.prefix}{name}",)
+    )
     return Nicheformer(module, release, means, settings)

@@ -16,9 +16,10 @@ from layerscope.cells.h5ad_file import read_index
 from layerscope.errors import LayerscopeError, ModelError
 from layerscope.files import BAD_HEADER
 from layerscope.models.nicheformer_network import NicheformerConfig
-from layerscope.models.vocabulary import demand_ids
+from layerscope.models.vocabulary import demand_ids, genes_of, special_of
 from layerscope.models.weights import (
     DAMAGED,
+    Checkpoint,
     content_of,
     demand_agreement,
     demand_architecture,
@@ -45,13 +46,10 @@ FLAGS = ("learnable_pe", "specie", "assay", "modality")  # all must be true
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[NicheformerConfig]):
     """What a release folder holds."""
 
-    weights: Path
     prefix: str  # of the encoder's tensors
-    config: NicheformerConfig
-    tensors: dict[str, Tensor]
     special: Mapping[str, int]  # tokens that are no genes, where the release names them
     genes: Mapping[str, int]  # tokens, by ascending id
     source: Path  # the file that orders the genes
@@ -72,7 +70,7 @@ def read_release(folder: Path, checkpoint: str, technology: str, trusted_sha256:
     prefix = PREFIX if f"{PREFIX}{TABLE}" in tensors else ""
     tensors.pop(f"{prefix}{COUNTING}", None)
     with reading(config_path, "a configuration of Nicheformer"):
-        demand_architecture(config_path, {key: (stated.get(key, True), True) for key in FLAGS})
+        demand_architecture(config_path, stated, dict.fromkeys(FLAGS, True))
         config = config_of(stated, tensors, prefix, config_path, weights)
     if config.n_positions <= N_CONTEXT:
         raise ModelError(
@@ -161,8 +159,7 @@ def _read_genes(folder: Path, n_tokens: int) -> tuple[Path, dict[str, int], dict
         return order, {}, {gene: first + place for place, gene in enumerate(names)}
     tokens = read_json(path, "the vocabulary")
     demand_ids(tokens, path)
-    special = {token: i for token, i in tokens.items() if token.startswith("[") and token.endswith("]")}
-    genes = {token: tokens[token] for token in sorted(tokens.keys() - special.keys(), key=tokens.__getitem__)}
+    special, genes = special_of(tokens, "[]"), {gene: tokens[gene] for gene in genes_of(tokens, "[]")}
     if not genes or min(tokens.values()) < 0:
         raise ModelError(f"{path}: the vocabulary holds no gene, or ids below 0; fetch it again")
     if names and names != list(genes):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
+from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 NORM_EPS = 1e-12  # of the owners' code, as is the row of padding; the checkpoint holds neither
@@ -36,7 +36,7 @@ class NicheformerEncoder(Transformer):
         self.config = config
         self.embeddings = nn.Embedding(config.n_tokens, config.hidden_size)
         self.positional_embedding = nn.Embedding(config.n_positions, config.hidden_size)
-        self.encoder = nn.ModuleDict({"layers": post_norm_blocks(config, eps=NORM_EPS)})
+        self.encoder = nn.ModuleDict({"layers": encoder_blocks(config, eps=NORM_EPS)})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: a token's row and its position's, ``(n_rows, hidden_size)``."""

@@ -12,15 +12,8 @@ from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError
-from layerscope.models.base import (
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-    order_within,
-)
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.ragged import offsets_of, order_within, runs
 from layerscope.models.scconcept_files import (
     CELL,
     CONFIG,
@@ -32,7 +25,7 @@ from layerscope.models.scconcept_files import (
 from layerscope.models.scconcept_network import ScConceptEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, refusals
 from layerscope.models.weights import load_network
 
 Values = npt.NDArray[np.floating]
@@ -74,20 +67,16 @@ class ScConcept(FoundationModel):
         """
         offsets, genes, values = self._candidates(block)
         ranked = genes[order_within(offsets, -values)]
-        cells = np.repeat(np.arange(block.n_cells), np.diff(offsets))
-        rank = np.arange(len(ranked)) - offsets[cells]
         room = self.max_length - 1
-        lengths = 1 + np.minimum(np.diff(offsets), room)
-        starts = offsets_of(lengths)
+        n_genes = np.minimum(np.diff(offsets), room)
+        starts = offsets_of(1 + n_genes)
         ids = np.full(starts[-1], self.special_tokens[CELL], dtype=np.int64)
-        fits = rank < room
-        ids[(starts[cells] + 1 + rank)[fits]] = self.release.tokens[ranked[fits]]
-        few = f"genes of the vocabulary, fewer than min_expressed_genes = {self.min_genes}"
+        ids[runs(starts[:-1] + 1, n_genes)] = self.release.tokens[ranked[runs(offsets[:-1], n_genes)]]
         return Sentences(
             offsets=starts,
-            tokens={"ids": ids, "positions": np.arange(len(ids)) - np.repeat(starts[:-1], lengths)},
+            tokens={"ids": ids, "positions": runs(0 * n_genes, 1 + n_genes)},
             cells={},
-            refused=["" if n >= self.min_genes else f"expresses {n} {few}" for n in block.n_genes],
+            refused=refusals(block.n_genes, self.min_genes),
             shortened=block.n_genes > room,
         )
 
@@ -145,6 +134,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> ScConcept:
         trusted_sha256=settings.take("trust_sha256", ""),
         use_learnable=settings.take("use_learnable_embs", True),
     )
-    config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(ScConceptEncoder, config, tensors, weights, release.ignored)
+    module = load_network(ScConceptEncoder, release, release.ignored)
     return ScConcept(module, release, settings, seed)

@@ -17,6 +17,7 @@ from torch import Tensor
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.scconcept_network import ScConceptConfig
 from layerscope.models.weights import (
+    Checkpoint,
     content_of,
     demand_agreement,
     demand_architecture,
@@ -43,12 +44,9 @@ NORM_SCHEMES = ("post", "pre")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[ScConceptConfig]):
     """What a release says of the cells of one species."""
 
-    weights: Path
-    config: ScConceptConfig
-    tensors: Mapping[str, Tensor]
     ignored: Sequence[str]  # prefixes of tensors that are not of this species, or make no representation
     source: Path  # the file of genes
     genes: tuple[str, ...]  # ids, by ascending token
@@ -172,9 +170,7 @@ def config_of(
     """Sizes and constants of ``config.yaml``; the tables of genes have their own."""
     with reading(path, "a configuration of scConcept"):
         model = stated["model"]
-        demand_architecture(
-            path, {"input_encoding": (model.get("input_encoding", "rank_encoding"), "rank_encoding")}
-        )
+        demand_architecture(path, model, {"input_encoding": "rank_encoding"})
         norm_scheme = model.get("norm_scheme", NORM_SCHEMES[0])
         pretrained = tensors.get(f"{PRETRAINED}{species}.weight", torch.empty(0, 0))
         config = ScConceptConfig(

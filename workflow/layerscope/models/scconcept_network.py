@@ -13,19 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch
-from layerscope.models.transformer import (
-    AttentionBlock,
-    JoinedProjections,
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-    linear,
-    plus,
-)
+from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
+from layerscope.models.transformer import JoinedProjections, Sizes, Transformer, by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,41 +87,6 @@ class Positions(nn.Module):
         self.register_buffer("pe", torch.zeros(1, config.n_positions, config.hidden_size))
 
 
-class Block(AttentionBlock):
-    """Transformer block, with its norms before or after its two parts."""
-
-    def __init__(self, config: ScConceptConfig, scratch: Scratch) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.heads, self.norm_first, self.scratch = config.heads, config.norm_first, scratch
-        self.activation = activation_of(config.activation)
-        self.self_attn = JoinedProjections(width)
-        self.linear1 = nn.Linear(width, config.feed_forward)
-        self.linear2 = nn.Linear(config.feed_forward, width)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        x = self.norm1(x) if self.norm_first else x
-        return linear(x, self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
-
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
-        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        update = self.scratch.take("update", rows, width, x, dtype)
-        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
-        x = x if self.norm_first else self.norm1(x)
-        inner = self.norm2(x) if self.norm_first else x
-        hidden = self.activation(linear(inner, self.linear1.weight, self.linear1.bias, wide))
-        change = linear(hidden, self.linear2.weight, self.linear2.bias, update)
-        if self.norm_first:
-            return plus(x, change, out)
-        result: Tensor = self.norm2(plus(x, change))
-        return result if out is None else out.copy_(result)
-
-
 class ScConceptEncoder(Transformer):
     """What of scConcept makes representations of the cells of one species.
 
@@ -149,8 +104,9 @@ class ScConceptEncoder(Transformer):
         self.cls_embedding = nn.Parameter(torch.zeros(config.hidden_size))
         self.gene_token_encoder = GeneTokenEncoder(config)
         self.positional_encoder = Positions(config)
-        scratch = Scratch()
-        blocks = nn.ModuleList(Block(config, scratch) for _ in range(config.n_layers))
+        blocks = encoder_blocks(
+            config, config.activation, norm_first=config.norm_first, attention=JoinedProjections
+        )
         self.transformer_encoder = nn.ModuleDict({"layers": blocks})
         self.projection = (
             nn.Linear(config.hidden_size, config.projected, bias=False) if config.projected else nn.Identity()

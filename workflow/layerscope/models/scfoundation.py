@@ -10,27 +10,13 @@ import torch
 from torch import Tensor
 
 from layerscope.errors import ConfigError, ModelError
-from layerscope.models.base import (
-    NO_GENE,
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-)
-from layerscope.models.scfoundation_files import (
-    GENE_LIST,
-    IGNORED,
-    SUBMODELS,
-    config_of,
-    read_gene_list,
-    read_submodel,
-)
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.ragged import offsets_of
+from layerscope.models.scfoundation_files import GENE_LIST, IGNORED, SUBMODELS, read_gene_list, read_submodel
 from layerscope.models.scfoundation_network import ScFoundationEncoder
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import gathered, reduced
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, refusals
 from layerscope.models.weights import load_network
 
 NORMALISED_TOTAL = 1e4
@@ -90,7 +76,10 @@ class ScFoundation(FoundationModel):
         ids[last], expression[last] = config.total_count_id, total_count
         positive = expression > 0
         offsets = offsets_of(positive)[np.concatenate([[0], last + 1])]
-        refused = list(map(_refusal, block.n_genes, resolution, total_count))
+        refused = [
+            reason or _refusal(*values)
+            for reason, *values in zip(refusals(block.n_genes), resolution, total_count, strict=True)
+        ]
         return self._sentences(ids[positive], expression[positive].astype(np.float32), offsets, refused)
 
     def _sentences(
@@ -160,9 +149,7 @@ def _resolution(text: str) -> tuple[str, float]:
     return kind, value
 
 
-def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
-    if n_genes == 0:
-        return NO_GENE
+def _refusal(resolution: float, total_count: float) -> str:
     if not total_count > 0:
         return "its total count is 1 or less, so that the total-count token does not exist"
     if not resolution > 0:
@@ -173,13 +160,12 @@ def _refusal(n_genes: int, resolution: float, total_count: float) -> str:
 def load(folder: Path, settings: Settings, seed: int = 0) -> ScFoundation:
     """Load a sub-model of the owners' release; see ``catalogue.implementation``."""
     submodel = settings.take("submodel", SUBMODELS[0], SUBMODELS)
-    path, config, tensors = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
-    genes = read_gene_list(folder / settings.take("gene_list", GENE_LIST))
-    shape = config_of(config, tensors, path)
-    if len(genes.genes) != shape.n_genes:
+    checkpoint = read_submodel(folder, submodel, settings.take("trust_sha256", ""))
+    genes, weights = read_gene_list(folder / settings.take("gene_list", GENE_LIST)), checkpoint.weights
+    if len(genes.genes) != checkpoint.config.n_genes:
         raise ModelError(
-            f"{genes.source}: {len(genes.genes)} genes, but {path} has positions for {shape.n_genes}; "
-            "name the checkpoint's own list with --set gene_list=FILE"
+            f"{genes.source}: {len(genes.genes)} genes, but {weights} has positions for "
+            f"{checkpoint.config.n_genes}; name the checkpoint's own list with --set gene_list=FILE"
         )
-    module = load_network(ScFoundationEncoder, shape, tensors, path, IGNORED)
-    return ScFoundation(module, genes, path, settings)
+    module = load_network(ScFoundationEncoder, checkpoint, IGNORED)
+    return ScFoundation(module, genes, weights, settings)

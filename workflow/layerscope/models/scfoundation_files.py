@@ -16,6 +16,7 @@ from layerscope.files import whole
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.vocabulary import Vocabulary
 from layerscope.models.weights import (
+    Checkpoint,
     content_of,
     demand_agreement,
     n_blocks,
@@ -31,10 +32,8 @@ PREFIX, BLOCKS = "model.", "encoder.transformer_encoder."
 IGNORED = ("decoder.", "decoder_embed.", "norm.", "to_final.")
 
 
-def read_submodel(
-    folder: Path, submodel: str, trusted: str
-) -> tuple[Path, Mapping[str, Any], dict[str, Tensor]]:
-    """The checkpoint, and a sub-model's configuration and tensors in it."""
+def read_submodel(folder: Path, submodel: str, trusted: str) -> Checkpoint[ScFoundationConfig]:
+    """Read a sub-model of the checkpoint."""
     path = folder / CHECKPOINT
     submodels = read_checkpoint(path, trusted_sha256=trusted)
     if not isinstance(submodels, Mapping) or submodel not in submodels:
@@ -44,7 +43,8 @@ def read_submodel(
         raise ModelError(f"{path}: {submodel} holds {content_of(parts)}; expected config and state_dict")
     with reading(path, "a scFoundation checkpoint"):
         tensors = {name.removeprefix(PREFIX): tensor for name, tensor in dict(parts["state_dict"]).items()}
-        return path, flattened(parts["config"]), tensors
+        config = flattened(parts["config"])
+    return Checkpoint(weights=path, config=config_of(config, tensors, path), tensors=tensors)
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,18 +101,9 @@ def write_release(
     genes: Sequence[str],
     heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write encoders in the layout of the owners' release: ``models.ckpt`` and the gene list.
+    """Write a release: the encoder of each sub-model, and the genes in the order of the position embedding.
 
-    Parameters
-    ----------
-    folder
-        Where to.
-    encoders
-        The encoder of each sub-model.
-    genes
-        The vocabulary, in the order of the position embedding.
-    heads
-        Tensors to store besides (a pretraining decoder); their names start with one of :data:`IGNORED`.
+    The names of ``heads``, tensors to store besides, start with one of :data:`IGNORED`.
     """
     submodels = {
         name: {

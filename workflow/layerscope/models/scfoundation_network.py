@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
+from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
@@ -75,7 +75,7 @@ class ScFoundationEncoder(Transformer):
         self.token_emb = ValueEmbedding(config)
         self.pos_emb = nn.Embedding(config.n_genes + 3, config.hidden_size)
         norm = nn.LayerNorm(config.hidden_size)
-        self.encoder = nn.ModuleDict({"transformer_encoder": post_norm_blocks(config), "norm": norm})
+        self.encoder = nn.ModuleDict({"transformer_encoder": encoder_blocks(config), "norm": norm})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: value embedding plus position embedding, ``(n_rows, hidden_size)``."""
@@ -93,10 +93,3 @@ class ScFoundationEncoder(Transformer):
     def initialise(self, seed: int) -> None:
         """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place."""
         draw_as_pytorch(self, torch.Generator().manual_seed(seed))
-
-
-def fresh(config: ScFoundationConfig, seed: int) -> ScFoundationEncoder:
-    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
-    encoder = ScFoundationEncoder(config)
-    encoder.initialise(seed)
-    return encoder

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from layerscope.errors import ModelError
+from layerscope.models.binned import CELL, VOCABULARY, BinnedRelease
 from layerscope.models.scgpt_network import ScGptConfig
 from layerscope.models.vocabulary import demand_ids, genes_of
 from layerscope.models.weights import (
@@ -21,10 +21,11 @@ from layerscope.models.weights import (
     read_json,
     read_tensors,
     reading,
+    renamed,
+    spelt_alike,
 )
 
-CHECKPOINT, ARGUMENTS, VOCABULARY = "best_model.pt", "args.json", "vocab.json"
-CELL, END = "<cls>", "<eoc>"
+CHECKPOINT, ARGUMENTS, END = "best_model.pt", "args.json", "<eoc>"
 BLOCKS = "transformer_encoder.layers."
 IGNORED = (
     "decoder.",
@@ -40,20 +41,16 @@ SPELLINGS = {
     "self_attn.in_proj_weight": "self_attn.Wqkv.weight",
     "self_attn.in_proj_bias": "self_attn.Wqkv.bias",
 }
+stored_as = renamed({"in_proj_weight": "Wqkv.weight", "in_proj_bias": "Wqkv.bias"})
 EXPECTED = {"input_emb_style": "continuous", "input_style": "binned"}
 OTHER_FORWARD = ("batchnorm", "batch_norm", "dsbn", "pre_norm")
 OFF = (None, False, "", "no", "none", "false", "False")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(BinnedRelease[ScGptConfig]):
     """What a release folder holds."""
 
-    weights: Path
-    config: ScGptConfig
-    tensors: dict[str, Tensor]
-    tokens: Mapping[str, int]
-    genes: Sequence[str]  # the tokens that are genes, by ascending id
     n_bins: int  # one of which is for zeros
     pad_value: float  # the cell token's
     max_length: int  # tokens of a sentence at most
@@ -64,7 +61,7 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
     weights = folder / CHECKPOINT
     arguments = read_json(folder / ARGUMENTS, "the file of training arguments")
     _demand_architecture(arguments, folder / ARGUMENTS)
-    tensors = spelt_alike(read_tensors(weights, trusted_sha256), weights)
+    tensors = _read_encoder(weights, trusted_sha256)
     with reading(folder / ARGUMENTS, "the training arguments of scGPT"):
         tokens, genes = read_tokens(folder / VOCABULARY, str(arguments["pad_token"]))
         return Release(
@@ -79,22 +76,21 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
         )
 
 
-def spelt_alike(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Give attention's tensors one name each, whichever library stored them."""
-    by_name: dict[str, Tensor] = {}
-    for spelling, tensor in tensors.items():
-        name = spelling
+def _read_encoder(path: Path, trusted_sha256: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, attention's under one name each, whichever library stored them."""
+
+    def spell(name: str) -> str:
         for unusual, usual in SPELLINGS.items():
             name = name.replace(unusual, usual)
-        if name in by_name and not torch.equal(by_name[name], tensor):
-            raise ModelError(f"{path}: {spelling} and another spelling of {name} hold different numbers")
-        by_name[name] = tensor
-    by_batch = [name for name in by_name if name.startswith(BATCH_NORM)]
+        return name
+
+    tensors = spelt_alike(read_tensors(path, trusted_sha256), spell, path)
+    by_batch = [name for name in tensors if name.startswith(BATCH_NORM)]
     if by_batch:
         raise ModelError(
             f"{path}: {by_batch[0]}: fine-tuned with batch norm, which makes it another architecture"
         )
-    return by_name
+    return tensors
 
 
 def read_tokens(path: Path, pad: str) -> tuple[dict[str, int], list[str]]:
@@ -132,15 +128,7 @@ def config_of(
 
 def _demand_architecture(arguments: Mapping[str, Any], path: Path) -> None:
     """Refuse what this network would compute wrongly without a word."""
-    stated = {name: (arguments.get(name, needed), needed) for name, needed in EXPECTED.items()}
-    demand_architecture(path, stated)
+    demand_architecture(path, arguments, EXPECTED)
     for name, value in arguments.items():
         if any(part in name.lower() for part in OTHER_FORWARD) and value not in OFF:
             raise ModelError(f"{path}: {name} is {value!r}; this architecture is without")
-
-
-def stored_as(name: str) -> Sequence[str]:
-    """Where the checkpoint holds a parameter of the network."""
-    for ours, theirs in (("in_proj_weight", "Wqkv.weight"), ("in_proj_bias", "Wqkv.bias")):
-        name = name.replace(f"self_attn.{ours}", f"self_attn.{theirs}")
-    return (name,)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
+from layerscope.models.encoder_blocks import draw_as_pytorch, draw_attention_as_linear, encoder_blocks
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.post_norm import draw_as_pytorch, draw_attention_as_linear, post_norm_blocks
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
 MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
@@ -36,7 +36,7 @@ class ScGptEncoder(Transformer):
         self.config = config
         self.encoder = GeneEncoder(config.vocabulary_size, config.hidden_size)
         self.value_encoder = ValueEncoder(config.hidden_size, MAX_VALUE, "relu")
-        self.transformer_encoder = nn.ModuleDict({"layers": post_norm_blocks(config)})
+        self.transformer_encoder = nn.ModuleDict({"layers": encoder_blocks(config)})
 
     def embed(self, batch: TokenBatch) -> Tensor:
         """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
@@ -57,10 +57,3 @@ class ScGptEncoder(Transformer):
         with torch.no_grad():
             self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
         draw_attention_as_linear(self, draw)
-
-
-def fresh(config: ScGptConfig, seed: int) -> ScGptEncoder:
-    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights."""
-    encoder = ScGptEncoder(config)
-    encoder.initialise(seed)
-    return encoder

@@ -29,10 +29,7 @@ class Settings:
     def take(self, name: str, default: T, choices: Sequence[T] = (), lowest: float | None = None) -> T:
         """The value of ``name``, of the type of ``default`` (which holds where nothing was given).
 
-        Raises
-        ------
-        ConfigError
-            If the value is not of that type, not among ``choices``, below ``lowest``, or not finite.
+        A ConfigError if it is of another type, not among ``choices``, below ``lowest``, or not finite.
         """
         value = self._converted(name, self._given.get(name, default), type(default))
         if choices and value not in choices:
@@ -55,13 +52,7 @@ class Settings:
             raise ConfigError(f"--set {name}={value!r} is not {KINDS[kind]}") from error
 
     def resolved(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """Every setting that was asked for, with its value; call it last.
-
-        Raises
-        ------
-        ConfigError
-            If a setting was given that nobody asked for.
-        """
+        """Every setting that was asked for, with its value; a ConfigError for one that nobody asked for."""
         unknown = [name for name in self._given if name not in self._asked]
         if unknown:
             allowed = sorted([*self._asked, *STREAM_SETTINGS])
@@ -73,13 +64,7 @@ class Settings:
 
 
 def assignments(texts: Sequence[str], option: str = "--set") -> dict[str, str]:
-    """Read settings written as ``key=value`` after an option.
-
-    Raises
-    ------
-    ConfigError
-        If one has no ``=``, or a key comes twice.
-    """
+    """Read settings written as ``key=value``; a ConfigError for one without ``=``, or twice."""
     settings: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

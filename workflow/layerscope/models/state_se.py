@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import DataError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.ragged import offsets_of
 from layerscope.models.settings import Settings
-from layerscope.models.state_se_files import IGNORED, Release, read_release
-from layerscope.models.state_se_network import StateEncoder, stored_as
+from layerscope.models.state_se_files import IGNORED, Release, read_release, stored_as
+from layerscope.models.state_se_network import StateEncoder
 from layerscope.models.transformer import gathered, usual_pooling
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, refusals
 from layerscope.models.weights import load_network
 
 SHARES = 100.0  # what the values of a cell sum up to, by the owners' code
@@ -50,10 +51,9 @@ class StateEmbedding(FoundationModel):
     def tokenise(self, block: CellBlock) -> Sentences:
         """The cell token; genes by falling value and others that fill the sentence; the data set's token.
 
-        Values are shares of the cell's logarithms. Which of equal values come first, and which genes that
-        the cell does not express fill the sentence, belongs to the seed and the cell's id. A cell that
-        expresses all genes of a narrow panel has a shorter sentence (the owners' code fails there). A cell of
-        fewer expressed genes than ``min_expressed_genes`` is refused.
+        Values are shares of the cell's logarithms. The seed and the cell's id decide the order of equal ones,
+        and which unexpressed genes fill the sentence. A cell that expresses all genes of a narrow panel has a
+        shorter one (the owners' code fails there).
         """
         known = np.flatnonzero(block.gene_columns >= 0)
         of_cls = self._gene_of_cls(block, known)
@@ -72,7 +72,7 @@ class StateEmbedding(FoundationModel):
             offsets=offsets_of([len(sentence) for sentence in ids]),
             tokens={"ids": np.concatenate(ids), "values": np.concatenate(values)},
             cells={"n_genes": np.minimum(block.n_genes, self.room)},
-            refused=[self._refusal(n) for n in block.n_genes.tolist()],
+            refused=refusals(block.n_genes, self.min_genes),
             shortened=block.n_genes > self.room,
         )
 
@@ -105,12 +105,6 @@ class StateEmbedding(FoundationModel):
             places = draw.integers(len(others), size=n_others)
         return np.concatenate([expressed, others[places]])
 
-    def _refusal(self, n_genes: int) -> str:
-        if n_genes >= self.min_genes:
-            return ""
-        less = f"fewer than min_expressed_genes = {self.min_genes}"
-        return f"expresses {n_genes} genes of the vocabulary, {less}"
-
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
         self.demand_pooling(pooling)
         return usual_pooling(hidden, batch, pooling, first=1, last=1 + batch.cells["n_genes"])
@@ -140,6 +134,5 @@ def shares_of(values: npt.NDArray[np.float64], are_logarithms: bool) -> npt.NDAr
 def load(folder: Path, settings: Settings, seed: int = 0) -> StateEmbedding:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, settings.take("checkpoint", ""))
-    config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(StateEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(StateEncoder, release, IGNORED, stored_as)
     return StateEmbedding(module, release, settings, seed)

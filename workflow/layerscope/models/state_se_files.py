@@ -13,32 +13,32 @@ from torch import Tensor
 from layerscope.errors import ModelError
 from layerscope.models.state_se_network import StateConfig
 from layerscope.models.weights import (
+    Checkpoint,
     demand_agreement,
     demand_architecture,
     n_blocks,
-    present,
     read_checkpoint,
+    read_proteins,
     read_safetensors,
-    read_tensors,
     read_yaml,
     reading,
+    renamed,
+    spelt_alike,
 )
 
 CONFIG, WEIGHTS, PROTEINS = "config.yaml", "model.safetensors", "protein_embeddings.pt"
 ENCODER, SAME_LAYER = "encoder.", "gene_embedding_layer."  # two names of the owners' for one layer
 TABLE, BLOCKS = "proteins.weight", "transformer_encoder.layers."
 IGNORED = ("binary_decoder.", "dataset_encoder.", "pe_embedding.", "_bin_indices_cached")
+stored_as = renamed({"self_attn.in_proj_": "qkv_proj.", "self_attn.out_proj": "out_proj"})
 FLAGS = ("counts", "rda", "dataset_correction")  # all must be true
 PAD_LENGTH, CLS_GENE = 2048, 3  # of the owners' package, where the configuration says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[StateConfig]):
     """What a release folder holds."""
 
-    weights: Path
-    config: StateConfig
-    tensors: dict[str, Tensor]  # the table of proteins among them
     genes: tuple[str, ...]  # by ascending token
     source: Path  # the file that orders the genes
     length: int  # tokens of a sentence, but for that of the data set
@@ -51,7 +51,8 @@ def read_release(folder: Path, checkpoint: str = "") -> Release:
     stated = read_yaml(path)
     with reading(path, "a configuration of State Embedding"):
         model, dataset, profiles = (stated[part] for part in ("model", "dataset", "embeddings"))
-        demand_architecture(path, {f"model.{name}": (model.get(name), True) for name in FLAGS})
+        flags = {f"model.{name}": model.get(name) for name in FLAGS}
+        demand_architecture(path, flags, dict.fromkeys(flags, True))
         width = int(profiles[profiles["current"]]["size"])
         length = int(dataset.get("pad_length", PAD_LENGTH))
         cls_gene = int(dataset.get("cls_token_idx", CLS_GENE))
@@ -60,7 +61,7 @@ def read_release(folder: Path, checkpoint: str = "") -> Release:
             f"{path}: dataset.pad_length is {length} and cls_token_idx {cls_gene}; expected 2 and 0 or more"
         )
     weights = _weights(folder, checkpoint)
-    tensors = _one_encoder(read_safetensors(weights), weights)
+    tensors = spelt_alike(read_safetensors(weights), _spell, weights)
     genes, tensors[TABLE] = _read_proteins(folder / PROTEINS, width)
     return Release(
         weights=weights,
@@ -83,32 +84,21 @@ def _weights(folder: Path, checkpoint: str) -> Path:
     return path
 
 
-def _one_encoder(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The encoder of tokens under one of its names; files hold either or both."""
-    by_name: dict[str, Tensor] = {}
-    for spelling, tensor in tensors.items():
-        same = spelling.startswith(SAME_LAYER)
-        name = ENCODER + spelling.removeprefix(SAME_LAYER) if same else spelling
-        if name in by_name and not torch.equal(by_name[name], tensor):
-            raise ModelError(
-                f"{path}: {ENCODER}* and {SAME_LAYER}* are one layer, but hold different numbers"
-            )
-        by_name[name] = tensor
-    return by_name
+def _spell(name: str) -> str:
+    """The encoder of tokens has one or both of two names."""
+    return ENCODER + name.removeprefix(SAME_LAYER) if name.startswith(SAME_LAYER) else name
 
 
 def _read_proteins(path: Path, width: int) -> tuple[tuple[str, ...], Tensor]:
     """The genes by ascending token, which is their place in the file, and their vectors."""
-    vectors = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
-    if not vectors:
-        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
+    vectors = read_proteins(path)
     for name, vector in vectors.items():
         if vector.shape != (width,) or not vector.is_floating_point():
             raise ModelError(
                 f"{path}: the vector of {name} is {tuple(vector.shape)} of {vector.dtype}; {CONFIG} asks for "
                 f"{width} floating-point numbers"
             )
-    return tuple(map(str, vectors)), torch.stack([vector.float() for vector in vectors.values()])
+    return tuple(vectors), torch.stack([vector.float() for vector in vectors.values()])
 
 
 def config_of(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch, draw_attention_as_linear, post_norm_blocks
+from layerscope.models.encoder_blocks import draw_as_pytorch, draw_attention_as_linear, encoder_blocks
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import Sizes, Transformer, by_rows
 
@@ -74,7 +74,7 @@ class StateEncoder(Transformer):
             nn.Linear(1, config.bin_width), nn.LeakyReLU(SLOPE), nn.Linear(config.bin_width, config.n_bins)
         )
         self.bin_encoder = nn.Embedding(config.n_bins, width)
-        self.transformer_encoder = nn.ModuleDict({"layers": post_norm_blocks(config, "gelu")})
+        self.transformer_encoder = nn.ModuleDict({"layers": encoder_blocks(config, "gelu")})
         self.decoder = nn.Sequential(SkipBlock(width), nn.Linear(width, config.output_size))
         self.dataset_embedder = nn.Linear(config.output_size, config.n_dataset)
 
@@ -107,10 +107,3 @@ class StateEncoder(Transformer):
         with torch.no_grad():
             for token in (self.cls_token, self.dataset_token):
                 token.normal_(generator=draw)
-
-
-def stored_as(name: str) -> tuple[str]:
-    """Where the checkpoint holds a parameter of the network."""
-    for ours, theirs in (("in_proj_", "qkv_proj."), ("out_proj", "out_proj")):
-        name = name.replace(f"self_attn.{ours}", theirs)
-    return (name,)

@@ -12,45 +12,29 @@ from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError, ModelError
-from layerscope.models.base import (
-    NO_GENE,
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-)
+from layerscope.models.base import CellBlock, Integers, TokenBatch
+from layerscope.models.binned import BinnedModel
 from layerscope.models.settings import Settings
-from layerscope.models.tahoe_x1_files import CELL, COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
+from layerscope.models.tahoe_x1_files import COLLATOR_CONFIG, DRUG, IGNORED, Release, read_release
 from layerscope.models.tahoe_x1_network import TahoeX1Encoder
-from layerscope.models.transformer import first_token, usual_pooling
-from layerscope.models.vocabulary import Vocabulary, special_of
+from layerscope.models.transformer import first_token
 from layerscope.models.weights import demand_bins, load_network, read_json, reading
 
 NO_DRUG, DRUG_LIST = "<pad>", "drug_to_id_pad.json"
 
 
-class TahoeX1(FoundationModel):
+class TahoeX1(BinnedModel):
     """A Tahoe-X1 checkpoint of any size."""
 
     family = "tahoe_x1"
-    poolings = ("cls", "mean", "mean_genes", "max")
-    default_pooling = "cls"
     official_pooling = "after the final norm: cell token, divided by its L2 norm"
-    accepts = ("counts", "log_normalised")
-    rank_based = True
     module: TahoeX1Encoder
 
     def __init__(
         self, module: TahoeX1Encoder, release: Release, folder: Path, settings: Settings, seed: int
     ) -> None:
-        vocabulary = Vocabulary(tuple(release.genes), str(folder / "vocab.json"))
-        super().__init__(module, vocabulary, release.weights, module.config.hidden_size)
+        super().__init__(module, release, folder, module.config.hidden_size)
         self.seed = seed
-        self.gene_ids = np.array([release.tokens[gene] for gene in release.genes], dtype=np.int64)
-        self.special_tokens = special_of(release.tokens)
-        self.cell_id = release.tokens[CELL]
         collator = release.collator
         with reading(folder / COLLATOR_CONFIG, "a collator's configuration"):
             self.cell_value = float(collator["pad_value"])
@@ -65,52 +49,34 @@ class TahoeX1(FoundationModel):
         if isinstance(listed, Mapping):
             listed = listed.get("local") or DRUG_LIST
         drug_list = settings.take("drug_list", str(listed))
-        self.n_special = 2 if self.chemistry else 1
-        self.n_unbinned = settings.take("keep_first_n_tokens", self.n_special)
         if self.chemistry:
             if module.config.chemistry is None or DRUG not in release.tokens:
                 raise ConfigError(
                     f"{folder}: this checkpoint has no encoder of drugs; leave --set chemistry=on out"
                 )
-            self.drug_id = release.tokens[DRUG]
+            self.opening = (*self.opening, release.tokens[DRUG])
             self.drugs = _read_drugs(folder / drug_list, module.config.chemistry.n_drugs)
             self.obs_columns = (self.drug_column,)
-        if self.max_length <= self.n_special or self.n_unbinned < self.n_special:
+        n_special = len(self.opening)
+        n_unbinned = settings.take("keep_first_n_tokens", n_special)
+        self.n_escaping = n_unbinned - n_special
+        if self.max_length <= n_special or self.n_escaping < 0:
             raise ConfigError(
                 f"{folder / COLLATOR_CONFIG}, --set: max_length={self.max_length}, "
-                f"keep_first_n_tokens={self.n_unbinned}; they must leave room for {self.n_special} special "
+                f"keep_first_n_tokens={n_unbinned}; they must leave room for {n_special} special "
                 "tokens and a gene"
             )
         self.settings = settings.resolved(without=("trust_sha256", "drug_list"))
 
-    def tokenise(self, block: CellBlock) -> Sentences:
-        """The cell token (and the drug), then the expressed genes with their values binned within the cell.
-
-        Bins are made of all expressed genes, before a long cell loses some. A cell without any is refused.
-        """
-        room = self.max_length - self.n_special
-        n_genes = np.minimum(block.n_genes, room)
-        offsets = offsets_of(np.where(n_genes > 0, n_genes + self.n_special, 0))
-        ids = np.full(offsets[-1], self.cell_id, dtype=np.int64)
-        values = np.full(offsets[-1], self.cell_value, dtype=np.float32)
-        for cell in np.flatnonzero(n_genes).tolist():
-            entries = block.entries(cell)
-            genes = block.genes[entries]
-            bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
-            if len(genes) > room:
-                subset = self._subset(block, cell, genes, room)
-                genes, bins = genes[subset], bins[subset]
-            if self.chemistry:
-                ids[offsets[cell] + 1] = self.drug_id
-            tokens = slice(offsets[cell] + self.n_special, offsets[cell + 1])
-            ids[tokens], values[tokens] = self.gene_ids[genes], bins
-        return Sentences(
-            offsets=offsets,
-            tokens={"ids": ids, "values": values},
-            cells={"drug": self._drugs(block)} if self.chemistry else {},
-            refused=["" if n else NO_GENE for n in n_genes],
-            shortened=block.n_genes > room,
-        )
+    def _cell(self, block: CellBlock, cell: int, room: int) -> tuple[Integers, npt.NDArray[np.float32]]:
+        """The genes of a cell's tokens, and their bins."""
+        entries = block.entries(cell)
+        genes = block.genes[entries]
+        bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
+        if len(genes) <= room:
+            return genes, bins
+        subset = self._subset(block, cell, genes, room)
+        return genes[subset], bins[subset]
 
     def _subset(self, block: CellBlock, cell: int, genes: Integers, room: int) -> Integers:
         """Which genes a long cell keeps: drawn ones, or those of the file's first columns."""
@@ -124,17 +90,19 @@ class TahoeX1(FoundationModel):
 
         The owners' code without chemistry, on a checkpoint that has it, leaves the first gene its raw count.
         """
-        escaping = self.n_unbinned - self.n_special
-        if escaping == 0:
+        if self.n_escaping == 0:
             return binned(as_counts(raw), self.n_edges)
-        first = np.argsort(columns, kind="stable")[:escaping]
+        first = np.argsort(columns, kind="stable")[: self.n_escaping]
         rest = np.setdiff1d(np.arange(len(raw)), first)
         out = raw.copy()
         if len(rest):
             out[rest] = binned(as_counts(raw[rest]), self.n_edges)
         return out
 
-    def _drugs(self, block: CellBlock) -> Integers:
+    def _of_cells(self, block: CellBlock) -> dict[str, Integers]:
+        """The drug of each cell, by its row."""
+        if not self.chemistry:
+            return {}
         names = [str(name) or NO_DRUG for name in block.obs[self.drug_column]]
         unknown = sorted(set(names) - set(self.drugs))
         if unknown:
@@ -142,11 +110,7 @@ class TahoeX1(FoundationModel):
                 f"obs[{self.drug_column!r}] (--set drug_column): the model knows no drug {unknown[0]!r}; it "
                 f"knows {', '.join(list(self.drugs)[:5])}, ..."
             )
-        return np.array([self.drugs[name] for name in names], dtype=np.int64)
-
-    def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
-        self.demand_pooling(pooling)
-        return usual_pooling(hidden, batch, pooling, first=self.n_special)
+        return {"drug": np.array([self.drugs[name] for name in names], dtype=np.int64)}
 
     def official(self, hidden: Tensor, batch: TokenBatch) -> Tensor:
         cell = first_token(hidden, batch)
@@ -209,5 +173,5 @@ def quantiles(n: int) -> npt.NDArray[np.float32]:
 def load(folder: Path, settings: Settings, seed: int = 0) -> TahoeX1:
     """Load a release folder; see ``catalogue.implementation``."""
     release = read_release(folder, trusted_sha256=settings.take("trust_sha256", ""))
-    module = load_network(TahoeX1Encoder, release.config, release.tensors, release.weights, IGNORED)
+    module = load_network(TahoeX1Encoder, release, IGNORED)
     return TahoeX1(module, release, folder, settings, seed)

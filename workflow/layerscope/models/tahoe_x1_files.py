@@ -16,6 +16,7 @@ from torch import Tensor
 
 from layerscope.errors import ModelError
 from layerscope.files import whole
+from layerscope.models.binned import CELL, VOCABULARY, BinnedRelease
 from layerscope.models.tahoe_x1_network import ChemistryConfig, TahoeX1Config, TahoeX1Encoder
 from layerscope.models.vocabulary import demand_ids, genes_of
 from layerscope.models.weights import (
@@ -31,13 +32,20 @@ from layerscope.models.weights import (
 )
 
 SAFETENSORS, CHECKPOINT = "model.safetensors", "best-model.pt"
-MODEL_CONFIG, COLLATOR_CONFIG, VOCABULARY = "model_config.yml", "collator_config.yml", "vocab.json"
+MODEL_CONFIG, COLLATOR_CONFIG = "model_config.yml", "collator_config.yml"
 PREFIX, BLOCKS = "model.", "transformer_encoder.layers."
 IGNORED = ("expression_decoder.", "mvc_decoder.", "flag_encoder.")
 GENE_NORM, VALUE_NORM = "gene_encoder.enc_norm.weight", "expression_encoder.norm.weight"
-PAD, CELL, DRUG = "<pad>", "<cls>", "<drug>"
+PAD, DRUG = "<pad>", "<drug>"
 NORMS = ("layernorm", "low_precision_layernorm")  # the same in float32
-OTHER_ATTENTION = ("qk_ln", "qk_gn", "alibi", "rope")
+EXPECTED = {
+    "norm_scheme": "pre",
+    "use_glu": False,
+    "norm_config.norm_type": NORMS[0],
+    "cell_emb_style": "cls",
+    "expression_encoder.input_emb_style": "continuous",
+    **dict.fromkeys([f"attn_config.{name}" for name in ("qk_ln", "qk_gn", "alibi", "rope")], False),
+}
 
 # what the owners' trainer stores beside the weights: the state of NumPy's generators, and times
 TRAINER_STATE = (
@@ -50,19 +58,10 @@ TRAINER_STATE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(BinnedRelease[TahoeX1Config]):
     """What a release folder holds."""
 
-    weights: Path
-    config: TahoeX1Config
-    tensors: dict[str, Tensor]
     collator: Mapping[str, Any]  # how sentences were made
-    tokens: Mapping[str, int]  # special ones included
-
-    @property
-    def genes(self) -> list[str]:
-        """The tokens that are genes, by ascending id."""
-        return genes_of(self.tokens)
 
 
 def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
@@ -87,7 +86,10 @@ def read_release(folder: Path, *, trusted_sha256: str = "") -> Release:
             f"{folder / VOCABULARY}: {len(beyond)} tokens ({beyond[0]}, ...) have ids beyond the "
             f"{config.vocabulary_size} rows of the gene table in {weights.name}"
         )
-    return Release(weights=weights, config=config, tensors=tensors, collator=collator, tokens=tokens)
+    genes = genes_of(tokens)
+    return Release(
+        weights=weights, config=config, tensors=tensors, tokens=tokens, genes=genes, collator=collator
+    )
 
 
 def _vocabulary(path: Path) -> dict[str, int]:
@@ -155,21 +157,17 @@ def _demand_architecture(model: Mapping[str, Any], config: TahoeX1Config, path: 
     with reading(path, "a configuration of Tahoe-X1"):
         attention = model.get("attn_config") or {}
         norm = str(model["norm_config"].get("norm_type", NORMS[0]))
-        constants = {
-            "norm_scheme": (model.get("norm_scheme", "pre"), "pre"),
-            "use_glu": (model.get("use_glu", False), False),
-            "norm_config.norm_type": (NORMS[0] if norm.lower() in NORMS else norm, NORMS[0]),
-            "cell_emb_style": (model.get("cell_emb_style", "cls"), "cls"),
-            "attn_config.kv_nheads": (attention.get("kv_nheads", config.heads), config.heads),
-            "expression_encoder.input_emb_style": (
-                model["expression_encoder"].get("input_emb_style", "continuous"),
-                "continuous",
-            ),
-            **{f"attn_config.{name}": (attention.get(name) or False, False) for name in OTHER_ATTENTION},
+        encoder = model["expression_encoder"]
+        stated = {
+            **model,
+            "norm_config.norm_type": NORMS[0] if norm.lower() in NORMS else norm,
+            "expression_encoder.input_emb_style": encoder.get("input_emb_style", "continuous"),
+            **{f"attn_config.{name}": value for name, value in attention.items() if value},
+            "attn_config.kv_nheads": attention.get("kv_nheads", config.heads),
         }
     of_drugs = [config.chemistry.activation] if config.chemistry else []
     config.demand_computable(path, config.activation, config.value_activation, *of_drugs)
-    demand_architecture(path, constants)
+    demand_architecture(path, stated, EXPECTED | {"attn_config.kv_nheads": config.heads})
 
 
 def write_release(
@@ -180,24 +178,13 @@ def write_release(
     max_length: int,
     heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write an encoder without chemistry in the layout of the owners' release: its four files.
+    """Write a release of an encoder without chemistry; a cell has at most ``max_length`` tokens.
 
-    Parameters
-    ----------
-    folder
-        Where to.
-    encoder
-        Its gene table has one row for each of :func:`tokens_of` the genes.
-    genes
-        The vocabulary.
-    max_length
-        Tokens per cell at most, the cell token included.
-    heads
-        Further tensors to store (a pretraining decoder); their names start with one of :data:`IGNORED`.
+    The names of ``heads``, tensors to store besides, start with one of :data:`IGNORED`.
     """
     tensors = {
-        PREFIX + key: tensor.detach().cpu().contiguous()
-        for key, tensor in {**encoder.state_dict(), **(heads or {})}.items()
+        PREFIX + name: tensor.detach().cpu().contiguous()
+        for name, tensor in {**encoder.state_dict(), **(heads or {})}.items()
     }
     with whole(folder / SAFETENSORS) as scratch:
         save_file(tensors, scratch)

@@ -1,7 +1,7 @@
 """The encoder of Tahoe-X1 (Gandhi et al. 2025): a pre-norm transformer over a cell token and expressed genes.
 
 Parameters carry the names of the owners' release (without its leading ``model.``), so that a state dict goes
-in and out as it is. Autograd works through every method.
+in and out as it is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from layerscope.models.transformer import (
     Sizes,
     Transformer,
     by_rows,
-    linear,
-    plus,
 )
 
 DRUG_POSITION = 1
@@ -63,6 +61,7 @@ class DrugEncoder(nn.Module):
         self.fc = nn.Linear(config.bits, hidden_size)
         self.proj = nn.Linear(hidden_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
+        nn.init.zeros_(self.embedding.weight)  # until it is loaded
 
     def forward(self, drugs: Tensor) -> Tensor:
         """Drug indices ``(n,)`` to ``(n, hidden_size)``."""
@@ -73,6 +72,8 @@ class DrugEncoder(nn.Module):
 
 class Block(AttentionBlock):
     """Pre-norm transformer block."""
+
+    norm_first = True
 
     def __init__(self, config: TahoeX1Config, scratch: Scratch) -> None:
         super().__init__()
@@ -86,24 +87,18 @@ class Block(AttentionBlock):
         self.up_proj = nn.Linear(config.hidden_size, config.feed_forward)
         self.down_proj = nn.Linear(config.feed_forward, config.hidden_size)
 
+    @property
+    def feed_forward(self) -> tuple[nn.Linear, nn.Linear]:
+        """Under the names of the owners."""
+        return self.up_proj, self.down_proj
+
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        qkv = linear(self.norm1(x), self.self_attn.Wqkv.weight, self.self_attn.Wqkv.bias, out)
+        qkv = super()._qkv(x, out)
         if self.clip:
             qkv.clamp_(-self.clip, self.clip)
         if self.query_scale != 1:
             qkv[:, : x.shape[1]] *= self.query_scale
         return qkv
-
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, dtype = self.self_attn.out_proj, self.up_proj.weight.dtype
-        wide = self.scratch.take("wide", rows, len(self.up_proj.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        down = self.scratch.take("down", rows, width, x, dtype)
-        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
-        normed = self.norm2(x)
-        hidden = self.activation(linear(normed, self.up_proj.weight, self.up_proj.bias, wide))
-        return plus(x, linear(hidden, self.down_proj.weight, self.down_proj.bias, down), out)
 
 
 class TahoeX1Encoder(Transformer):
@@ -168,16 +163,3 @@ class TahoeX1Encoder(Transformer):
                 elif isinstance(module, nn.LayerNorm):
                     module.weight.fill_(1.0)
                     module.bias.zero_()
-
-
-def fresh(config: TahoeX1Config, seed: int) -> TahoeX1Encoder:
-    """Build an encoder with newly drawn float32 weights on the CPU; the same seed gives the same weights.
-
-    The table of fingerprints of a model with chemistry is zero until it is loaded.
-    """
-    encoder = TahoeX1Encoder(config)
-    if config.chemistry is not None:
-        with torch.no_grad():
-            encoder.chem_encoder.embedding.weight.zero_()
-    encoder.initialise(seed)
-    return encoder

@@ -8,20 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from layerscope.errors import ConfigError
-from layerscope.models.base import (
-    CellBlock,
-    FoundationModel,
-    Integers,
-    Sentences,
-    TokenBatch,
-    offsets_of,
-    order_within,
-)
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.ragged import offsets_of, order_within, runs
 from layerscope.models.settings import Settings
 from layerscope.models.transcriptformer_files import IGNORED, START, Release, read_release
 from layerscope.models.transcriptformer_network import TranscriptFormerEncoder, stored_as
 from layerscope.models.transformer import reduced
-from layerscope.models.vocabulary import Vocabulary
+from layerscope.models.vocabulary import Vocabulary, refusals
 from layerscope.models.weights import load_network
 
 
@@ -66,31 +59,23 @@ class TranscriptFormer(FoundationModel):
         The owners shift a sentence of at most ``seq_len`` genes by the start token, so that one gene less is
         read. Neighbours and padding change nothing; nothing is drawn at random.
         """
-        cells, n_genes, front = block.cells, block.n_genes, self.n_assay_tokens + 1
+        front, room = self.n_assay_tokens + 1, self.release.length - 1
+        n_genes = np.minimum(block.n_genes, room)
         by = block.gene_columns if self.gene_order == "columns" else np.arange(len(block.gene_columns))
-        order = order_within(block.offsets, by[block.genes])
-        rank = np.arange(len(order)) - block.offsets[:-1][cells]
-        fits = rank < self.release.length - 1
-        order, cells, rank = order[fits], cells[fits], rank[fits]
-        refused = [
-            f"expresses {n} genes of the vocabulary, fewer than min_expressed_genes = {self.min_genes}"
-            if n < self.min_genes
-            else ""
-            for n in n_genes
-        ]
-        offsets = offsets_of(front + np.minimum(n_genes, self.release.length - 1))
+        order = order_within(block.offsets, by[block.genes])[runs(block.offsets[:-1], n_genes)]
+        offsets = offsets_of(front + n_genes)
         ids = np.full(offsets[-1], self.pad, dtype=np.int64)
         counts = np.ones(len(ids), dtype=np.float32)
         ids[offsets[:-1] + front - 1] = self.start
-        place = offsets[:-1][cells] + front + rank
+        place = runs(offsets[:-1] + front, n_genes)
         ids[place] = self.first_gene + block.genes[order]
         counts[place] = np.minimum(block.values[order].astype(np.float32), np.float32(self.clip_counts))
         return Sentences(
             offsets=offsets,
             tokens={"ids": ids, "counts": counts},
             cells=self._assays(block) if self.n_assay_tokens else {},
-            refused=refused,
-            shortened=n_genes > self.release.length - 1,
+            refused=refusals(block.n_genes, self.min_genes),
+            shortened=block.n_genes > room,
         )
 
     def _assays(self, block: CellBlock) -> dict[str, np.ndarray]:
@@ -126,6 +111,5 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> TranscriptFormer:
         trusted_sha256=settings.take("trust_sha256", ""),
         pretrained_embedding=settings.take("pretrained_embedding", ""),
     )
-    config, tensors, weights = release.config, release.tensors, release.weights
-    module = load_network(TranscriptFormerEncoder, config, tensors, weights, IGNORED, stored_as)
+    module = load_network(TranscriptFormerEncoder, release, IGNORED, stored_as)
     return TranscriptFormer(module, release, settings)

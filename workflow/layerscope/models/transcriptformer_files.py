@@ -16,6 +16,7 @@ from layerscope.errors import ModelError
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig
 from layerscope.models.weights import (
     DAMAGED,
+    Checkpoint,
     demand_agreement,
     demand_architecture,
     first_file,
@@ -43,12 +44,9 @@ EXPECTED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class Release(Checkpoint[TranscriptFormerConfig]):
     """What a release folder holds."""
 
-    weights: Path
-    config: TranscriptFormerConfig
-    tensors: dict[str, Tensor]
     special: tuple[str, ...]  # tokens, by ascending id
     genes: tuple[str, ...]  # tokens, by ascending id, after the special ones
     source: str  # where the genes' names were read
@@ -60,39 +58,6 @@ class Release:
     min_genes: int  # that a cell must express
 
 
-class _Section:
-    """Part of ``config.json``; what is missing or null has the default of the owners' package."""
-
-    def __init__(self, path: Path, configuration: Mapping[str, Any], name: str) -> None:
-        self._path, self._name = path, name
-        model = configuration.get("model")
-        section = model.get(name) if isinstance(model, Mapping) else None
-        if not isinstance(section, Mapping):
-            raise ModelError(f"{path}: not a TranscriptFormer configuration, it has no model.{name}")
-        self._section = section
-
-    def value(self, key: str, default: Any = None) -> Any:
-        """What the section says, or ``default``; without one, it must say something."""
-        value = self._section.get(key)
-        if value is None and default is None:
-            raise ModelError(f"{self._path}: model.{self._name} has no {key!r}")
-        return default if value is None else value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        """What the section says, as a number."""
-        value = self.value(key, default)
-        try:
-            return float(value)
-        except (TypeError, ValueError) as error:
-            name = f"model.{self._name}.{key}"
-            raise ModelError(f"{self._path}: {name} is {value!r}, not a number") from error
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """What the section says, as names: a list of them, or one."""
-        value = self.value(key)
-        return (value,) if isinstance(value, str) else tuple(map(str, value))
-
-
 def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding: str = "") -> Release:
     """Read a release folder.
 
@@ -101,12 +66,19 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     """
     path = folder / CONFIG
     stated = read_json(path, "the configuration")
-    data, model = _Section(path, stated, "data_config"), _Section(path, stated, "model_config")
-    demand_architecture(path, {key: (data.value(key, needed), needed) for key, needed in EXPECTED.items()})
-    columns = _assay_columns(data, model, path)
+    with reading(path, "a configuration of TranscriptFormer"):
+        data, model = (_section(stated, name) for name in ("data_config", "model_config"))
+        columns = _assay_columns(data, model, path)
+        special, files = (_names(data[key]) for key in ("special_tokens", "esm2_mappings"))
+        pad, unknown = str(data.get("gene_pad_token", "[PAD]")), str(data.get("aux_pad_token", "unknown"))
+        length, min_genes = int(_number(model, "seq_len")), int(_number(data, "min_expressed_genes", 0))
+        clip_counts = _number(data, "clip_counts", CLIP_COUNTS)
+    demand_architecture(path, data, EXPECTED)
+    if length < 1 or clip_counts < 0:
+        found = f"seq_len = {length} and clip_counts = {clip_counts}"
+        raise ModelError(f"{path}: {found}; expected 1 and 0 or more")
     weights = first_file(folder, WEIGHTS, SAFETENSORS)
     tensors = read_tensors(weights, trusted_sha256, SAFETENSORS)
-    special, files = data.names("special_tokens"), data.names("esm2_mappings")
     genes = _genes([_vocabulary(folder, name) for name in files], special)
     if TABLE not in tensors:
         raise ModelError(f"{weights}: not a TranscriptFormer checkpoint, it has no {TABLE!r}")
@@ -118,15 +90,9 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
     if pretrained_embedding:
         files = tuple(pretrained_embedding.split(","))
         genes, tensors[TABLE] = _other_species([folder / name for name in files], special, tensors[TABLE])
-    pad = str(data.value("gene_pad_token", "[PAD]"))
     for token in (pad, START):
         if token not in special:
             raise ModelError(f"{path}: {token} is not among the special tokens, {', '.join(special)}")
-    unknown = str(data.value("aux_pad_token", "unknown"))
-    length, clip_counts = int(model.number("seq_len")), data.number("clip_counts", CLIP_COUNTS)
-    if length < 1 or clip_counts < 0:
-        found = f"seq_len = {length} and clip_counts = {clip_counts}"
-        raise ModelError(f"{path}: {found}; expected 1 and 0 or more")
     assays = _assays(folder, columns, unknown)
     return Release(
         weights=weights,
@@ -140,12 +106,31 @@ def read_release(folder: Path, *, trusted_sha256: str = "", pretrained_embedding
         unknown_assay=unknown,
         length=length,
         clip_counts=clip_counts,
-        min_genes=int(data.number("min_expressed_genes", 0)),
+        min_genes=min_genes,
     )
 
 
+def _section(stated: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Part of ``config.json``; what is null has the default of the owners' package, as what is missing."""
+    return {key: value for key, value in stated["model"][name].items() if value is not None}
+
+
+def _number(section: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    """What a section says, as a number; without a default it must say something."""
+    value = section[key] if default is None else section.get(key, default)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key} is {value!r}, not a number") from error
+
+
+def _names(stated: Any) -> tuple[str, ...]:
+    """A list of names, or one."""
+    return (stated,) if isinstance(stated, str) else tuple(map(str, stated))
+
+
 def config_of(
-    model: _Section,
+    model: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     columns: Sequence[str],
     assays: Mapping[str, int],
@@ -154,30 +139,31 @@ def config_of(
     """Sizes from the tensors, constants from ``config.json``; both must agree."""
     column = columns[0] if columns else ""
     table = f"aux_embeddings.{column}.weight"
+    stands_in = path.parent / CONFIG
     with reading(path, "a TranscriptFormer checkpoint"):
         n_tokens, token_width = tensors[TABLE].shape
+        n_assays = len(tensors[table]) if columns else 0
+        hidden_size = len(tensors["gene_embeddings.mlp.layers.4.weight"])
+        n_layers, feed_forward = n_blocks(tensors, LAYERS), len(tensors[f"{LAYERS}0.linear1.weight"])
+    with reading(stands_in, "a configuration of TranscriptFormer"):
         config = TranscriptFormerConfig(
             n_tokens=n_tokens,
             token_width=token_width,
-            n_assays=len(tensors[table]) if columns else 0,
+            n_assays=n_assays,
             assay_column=column,
-            hidden_size=len(tensors["gene_embeddings.mlp.layers.4.weight"]),
-            n_layers=n_blocks(tensors, LAYERS),
-            heads=int(model.number("num_heads")),
-            feed_forward=len(tensors[f"{LAYERS}0.linear1.weight"]),
-            activation=str(model.value("activation", "gelu")),
-            attention_bias=bool(model.value("attn_bias", f"{LAYERS}0.self_attn.linears.0.bias" in tensors)),
-            feed_forward_bias=bool(model.value("fw_bias", f"{LAYERS}0.linear1.bias" in tensors)),
-            softcap=model.number("softcap"),
-            log_counts_eps=model.number("log_counts_eps", 1e-6),
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            heads=int(_number(model, "num_heads")),
+            feed_forward=feed_forward,
+            activation=str(model.get("activation", "gelu")),
+            attention_bias=bool(model.get("attn_bias", f"{LAYERS}0.self_attn.linears.0.bias" in tensors)),
+            feed_forward_bias=bool(model.get("fw_bias", f"{LAYERS}0.linear1.bias" in tensors)),
+            softcap=_number(model, "softcap"),
+            log_counts_eps=_number(model, "log_counts_eps", 1e-6),
         )
-    sizes = {
-        "embed_dim": config.hidden_size,
-        "num_layers": config.n_layers,
-        "model_dim": config.feed_forward,
-    }
-    stands_in = path.parent / CONFIG
-    demand_agreement(stands_in, {name: (int(model.number(name, size)), size) for name, size in sizes.items()})
+        sizes = {"embed_dim": hidden_size, "num_layers": n_layers, "model_dim": feed_forward}
+        stated = {name: (int(_number(model, name, size)), size) for name, size in sizes.items()}
+    demand_agreement(stands_in, stated)
     config.demand_computable(stands_in, config.activation)
     beyond = [name for name, row in assays.items() if not 0 <= row < config.n_assays]
     if beyond:
@@ -188,14 +174,13 @@ def config_of(
     return config
 
 
-def _assay_columns(data: _Section, model: _Section, path: Path) -> list[str]:
+def _assay_columns(data: Mapping[str, Any], model: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     """The columns of ``obs`` that sentences begin with: one or none."""
-    stated = data.value("aux_cols", [])
-    columns = [stated] if isinstance(stated, str) else list(stated)
-    if len(columns) > 1 or int(model.number("aux_len", len(columns))) != len(columns):
+    columns = _names(data.get("aux_cols", ()))
+    if len(columns) > 1 or int(_number(model, "aux_len", len(columns))) != len(columns):
         raise ModelError(
-            f"{path}: aux_cols = {columns} and aux_len = {model.value('aux_len', 0)}; this architecture has "
-            "one such token, or none"
+            f"{path}: aux_cols = {list(columns)} and aux_len = {model.get('aux_len', 0)}; this architecture "
+            "has one such token, or none"
         )
     return columns
 

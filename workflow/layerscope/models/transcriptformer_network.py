@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
-from layerscope.models.post_norm import draw_as_pytorch
+from layerscope.models.encoder_blocks import draw_as_pytorch
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import (
     Scratch,

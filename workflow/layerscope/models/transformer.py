@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -153,21 +154,52 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     return out
 
 
+class SelfAttention(nn.Module):
+    """Parameters of an attention layer under PyTorch's own names."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * hidden_size))
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+    @property
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """The matrix and the bias of queries, keys and values."""
+        return self.in_proj_weight, self.in_proj_bias
+
+
 class JoinedProjections(nn.Module):
-    """Parameters of an attention layer with one matrix for queries, keys and values."""
+    """Parameters of an attention layer with one linear layer for queries, keys and values."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
         self.out_proj = nn.Linear(hidden_size, hidden_size)
 
+    @property
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """As of :class:`SelfAttention`."""
+        return self.Wqkv.weight, self.Wqkv.bias
+
 
 class AttentionBlock(nn.Module):
-    """A block of full attention; what goes in and what follows is its own."""
+    """Full attention, then a feed-forward part, with norms after the two or before; blocks share buffers."""
 
     heads: int
     scratch: Scratch
-    self_attn: Any
+    norm_first: bool
+    activation: Callable[[Tensor], Tensor]
+    self_attn: SelfAttention | JoinedProjections
+    norm1: nn.LayerNorm
+    norm2: nn.LayerNorm
+    linear1: nn.Linear
+    linear2: nn.Linear
+
+    @property
+    def feed_forward(self) -> tuple[nn.Linear, nn.Linear]:
+        """Its two linear layers."""
+        return self.linear1, self.linear2
 
     def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)`` to the same shape."""
@@ -176,11 +208,27 @@ class AttentionBlock(nn.Module):
         context = attention(qkv, self.heads, batch, self.scratch)
         return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
 
-    @abstractmethod
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
+    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        return linear(self.norm1(x) if self.norm_first else x, *self.self_attn.joined, out)
 
-    @abstractmethod
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor: ...
+    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
+        rows, width = x.shape
+        projection, (first, second) = self.self_attn.out_proj, self.feed_forward
+        dtype = first.weight.dtype
+        wide = self.scratch.take("wide", rows, len(first.weight), x, dtype)
+        narrow = self.scratch.take("narrow", rows, width, x, dtype)
+        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
+        if not self.norm_first:
+            x = self.norm1(x)
+        inner = self.norm2(x) if self.norm_first else x
+        hidden = self.activation(linear(inner, first.weight, first.bias, wide))
+        if self.norm_first:  # x lies in the narrow buffer
+            narrow = self.scratch.take("update", rows, width, x, dtype)
+        update = linear(hidden, second.weight, second.bias, narrow)
+        if self.norm_first:
+            return plus(x, update, out)
+        result: Tensor = self.norm2(plus(x, update))
+        return result if out is None else out.copy_(result)
 
 
 def _of_spans(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
@@ -230,8 +278,10 @@ def _varlen(split: Tensor, batch: TokenBatch) -> Tensor:
     query, key, value = split.unbind(1)
     if batch.attended is not None:
         key, value = split[:, 1:].index_select(0, batch.key_rows).unbind(1)
-    lengths, keys = (batch.cumulative_lengths, batch.longest), (batch.cumulative_keys, batch.most_keys)
-    context = varlen_attn(query, key, value, lengths[0], keys[0], lengths[1], keys[1])
+    longest, most_keys = (int(np.diff(offsets).max()) for offsets in (batch.offsets, batch.key_offsets))
+    context = varlen_attn(
+        query, key, value, batch.cumulative_lengths, batch.cumulative_keys, longest, most_keys
+    )
     return cast(Tensor, context).flatten(1)
 
 
@@ -265,22 +315,10 @@ def usual_pooling(
 def reduced(
     hidden: Tensor, batch: TokenBatch, how: str, first: Tensor | int = 0, last: Tensor | None = None
 ) -> Tensor:
-    """Mean, maximum or sum over the tokens ``first`` to ``last`` (exclusive) of each cell.
+    """Mean, max or sum over the tokens ``first`` to ``last`` (exclusive, its end by default) of each cell.
 
-    Parameters
-    ----------
-    hidden
-        ``(n_rows, hidden)``.
-    batch
-        Says which rows are a cell's.
-    how
-        ``"mean"``, ``"max"`` or ``"sum"``.
-    first, last
-        Positions counted from the cell's start, one number or one per cell; to the cell's end by default.
-
-    Returns
-    -------
-    float32, ``(n_cells, hidden)``, NaN for a cell without a token in that range.
+    These count from the cell's start, one number or one per cell. Returns float32, ``(n_cells, hidden)``, NaN
+    for a cell without a token in that range.
     """
     lengths = torch.diff(batch.cumulative_lengths).long()
     start = batch.starts + first

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from layerscope.chance import cell_generator
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch, offsets_of
+from layerscope.models.base import CellBlock, FoundationModel, Integers, Sentences, TokenBatch
+from layerscope.models.ragged import offsets_of, runs
 from layerscope.models.settings import Settings
 from layerscope.models.transformer import usual_pooling
 from layerscope.models.uce_files import (
@@ -26,7 +27,7 @@ from layerscope.models.uce_files import (
 )
 from layerscope.models.uce_network import UCEEncoder
 from layerscope.models.vocabulary import Vocabulary
-from layerscope.models.weights import load_network, read_tensors
+from layerscope.models.weights import Checkpoint, load_network, read_tensors
 
 RIGHT_BRACKET, CELL = 2, 3  # of the owners' code; no file holds them
 HEADS, SAMPLE_SIZE = 20, 1024  # of both released checkpoints; no file holds them
@@ -97,7 +98,7 @@ class UCE(FoundationModel):
         ids = np.concatenate(sentences) if sentences else np.zeros(0, dtype=np.int64)
         return Sentences(
             offsets=offsets,
-            tokens={"ids": ids, "positions": np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)},
+            tokens={"ids": ids, "positions": runs(0 * lengths, lengths)},
             cells={},
             refused=refused,
             shortened=np.zeros(n_cells, dtype=bool),
@@ -175,8 +176,7 @@ def random_sample(
 ) -> tuple[Integers, Integers]:
     """Draw genes of a cell with replacement, and the order of their chromosomes, as the owners' code does.
 
-    ``weights`` (of the owners, float32) are in proportion to each gene's chance; ``chromosomes`` are tokens,
-    one for each gene of the vocabulary.
+    A gene's chance is in proportion to its weight; ``chromosomes`` are tokens, one for each known gene.
     """
     drawn = genes[draw.choice(len(genes), size=size, p=weights / weights.sum(), replace=True)]
     order = np.unique(chromosomes[drawn])
@@ -203,10 +203,10 @@ def expected_sample(
 def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
     """Load a release folder, or the ``model_files`` in it; see ``catalogue.implementation``."""
     folder = release_folder(folder)
-    path = find_checkpoint(folder, settings.take("checkpoint", ""))
-    tensors = read_tensors(path, settings.take("trust_sha256", ""), "a safetensors file")
-    config = config_of(tensors, settings.take("nhead", HEADS, lowest=1), path)
-    module = load_network(UCEEncoder, config, tensors, path, IGNORED)
+    weights = find_checkpoint(folder, settings.take("checkpoint", ""))
+    tensors = read_tensors(weights, settings.take("trust_sha256", ""), "a safetensors file")
+    config = config_of(tensors, settings.take("nhead", HEADS, lowest=1), weights)
+    module = load_network(UCEEncoder, Checkpoint(weights=weights, config=config, tensors=tensors), IGNORED)
     genes = read_genes(
         folder,
         settings.take("species", "mouse" if settings.organism == "mouse" else "human"),
@@ -215,4 +215,4 @@ def load(folder: Path, settings: Settings, seed: int = 0) -> UCE:
         chromosome_offset=settings.take("chrom_token_offset", -1),
         drop_unplaced=settings.take("unplaced_genes", "refuse", ("refuse", "drop")) == "drop",
     )
-    return UCE(module, genes, path, settings, seed)
+    return UCE(module, genes, weights, settings, seed)

@@ -16,7 +16,7 @@ from torch import Tensor
 from layerscope.errors import ConfigError, ModelError
 from layerscope.models.dictionaries import read_dictionary
 from layerscope.models.uce_network import UCEConfig
-from layerscope.models.weights import n_blocks, present, read_tensors, reading
+from layerscope.models.weights import n_blocks, present, read_proteins, reading
 
 log = logging.getLogger(__name__)
 
@@ -195,10 +195,8 @@ def _read_proteins(folder: Path, species: str, named: str) -> tuple[Path, dict[s
     Of two symbols that differ in capitals alone there is the vector of the last, in the place of the first.
     """
     path = folder / named if named else _find_proteins(folder, species)
-    as_spelt = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
-    vectors = {str(name).upper(): vector for name, vector in as_spelt.items()}
-    if not vectors:
-        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
+    as_spelt = read_proteins(path)
+    vectors = {name.upper(): vector for name, vector in as_spelt.items()}
     if n_shared := len(as_spelt) - len(vectors):
         text = "%s: %d symbols differ from another in capitals alone, and share its token"
         log.warning(text, path.name, n_shared)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.post_norm import draw_as_pytorch, post_norm_blocks
+from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transformer import Sizes, Transformer, linear
 
@@ -58,7 +58,7 @@ class UCEEncoder(Transformer):
             nn.Linear(config.token_width, config.hidden_size), nn.GELU(), nn.LayerNorm(config.hidden_size)
         )
         self.pos_encoder = Positions(config)
-        self.transformer_encoder = nn.ModuleDict({"layers": post_norm_blocks(config)})
+        self.transformer_encoder = nn.ModuleDict({"layers": encoder_blocks(config)})
         widths = (config.hidden_size, *config.decoder)
         hidden = [
             nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.GELU()) for a, b in pairwise(widths[:-1])

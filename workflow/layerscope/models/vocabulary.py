@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,25 +24,13 @@ ORTHOLOGS = "set `orthologs` of the dataset for their human orthologs"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The genes that a model knows.
-
-    Attributes
-    ----------
-    genes
-        Their names, as the checkpoint spells them; unique.
-    source
-        The file they were read from, for messages.
-    aliases
-        Where a checkpoint has a table of names, each with the gene that it means: genes are found by these
-        names alone, and a name that means no gene of the vocabulary is not known.
-    ignore_case
-        Whether names are found however they are capitalised.
-    """
+    """The genes that a model knows, as the checkpoint spells them, each once."""
 
     genes: tuple[str, ...]
-    source: str
+    source: str  # the file they were read from, for messages
+    # names, each with the gene that it means, where a checkpoint has a table: genes are found by these alone
     aliases: Mapping[str, str] | None = None
-    ignore_case: bool = False
+    ignore_case: bool = False  # whether names are found however they are capitalised
 
     def __post_init__(self) -> None:
         if not self.genes:
@@ -72,14 +60,25 @@ class Vocabulary:
         return "ensembl" if are_ensembl(self.genes) else "symbol"
 
 
-def genes_of(tokens: Mapping[str, int]) -> list[str]:
+def genes_of(tokens: Mapping[str, int], brackets: str = "<>") -> list[str]:
     """The tokens that are genes, not special ones such as ``<cls>``, by ascending id."""
-    return sorted(tokens.keys() - special_of(tokens).keys(), key=tokens.__getitem__)
+    return sorted(tokens.keys() - special_of(tokens, brackets).keys(), key=tokens.__getitem__)
 
 
-def special_of(tokens: Mapping[str, int]) -> dict[str, int]:
+def special_of(tokens: Mapping[str, int], brackets: str = "<>") -> dict[str, int]:
     """The tokens that are no genes, with their ids."""
-    return {token: i for token, i in tokens.items() if token.startswith("<") and token.endswith(">")}
+    return {token: i for token, i in tokens.items() if token[:1] + token[-1:] == brackets}
+
+
+def refusals(n_genes: Iterable[int], minimum: int | None = None) -> list[str]:
+    """Per cell, why it is refused by its number of expressed genes; empty where it is not.
+
+    ``minimum`` is the setting ``min_expressed_genes`` of a model that has it; others need one gene.
+    """
+    if minimum is None:
+        return ["" if n else "expresses no gene of the vocabulary" for n in n_genes]
+    few = f"genes of the vocabulary, fewer than min_expressed_genes = {minimum}"
+    return ["" if n >= minimum else f"expresses {n} {few}" for n in n_genes]
 
 
 def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
@@ -95,21 +94,16 @@ def demand_ids(tokens: Mapping[str, int], path: Path) -> None:
 class GeneMatch:
     """How the columns of a file of cells meet a vocabulary."""
 
-    column: str
-    """Where the names were read: ``var_names`` or a column of ``var``."""
-    index: npt.NDArray[np.int64]
-    """Position in the vocabulary of each column of the file, -1 where the model does not know it."""
-    gene_columns: npt.NDArray[np.int64]
-    """First column of the file for each gene of the vocabulary, -1 where there is none."""
-    n_columns: npt.NDArray[np.int64]
-    """How many columns of the file name each gene of the vocabulary."""
-    rate: float
-    """Share of the file's columns that the vocabulary knows."""
-    coverage: float
-    """Share of the vocabulary that the file has."""
+    column: str  # where the names were read: ``var_names`` or a column of ``var``
+    index: npt.NDArray[np.int64]  # position in the vocabulary of each column of the file, -1 if not known
+    gene_columns: npt.NDArray[
+        np.int64
+    ]  # first column for each gene of the vocabulary, -1 where there is none
+    n_columns: npt.NDArray[np.int64]  # how many columns name each gene of the vocabulary
+    rate: float  # share of the file's columns that the vocabulary knows
+    coverage: float  # share of the vocabulary that the file has
     summary: str
-    warning: str
-    """What is likely to be wrong if the rate is low; empty otherwise."""
+    warning: str  # what is likely to be wrong if the rate is low; empty otherwise
 
 
 def match_genes(
@@ -117,22 +111,9 @@ def match_genes(
 ) -> GeneMatch:
     """Find each column of a file of cells in a vocabulary, spelt as the vocabulary wants it.
 
-    Parameters
-    ----------
-    vocabulary
-        The genes of the model.
-    names
-        ``var_names`` and the text columns of ``var``, in the order of the file.
-    path
-        The file, for messages.
-    column
-        Which of ``names`` to use. By default the standard column of the vocabulary's kind (``ensembl_id`` or
-        ``symbol``) if it names any known gene, otherwise whichever knows most.
-
-    Raises
-    ------
-    DataError
-        If ``column`` is not there, or no gene of the file is known.
+    ``names`` are ``var_names`` and the text columns of ``var``; ``column`` is the one to use, by default the
+    standard one of the vocabulary's kind (``ensembl_id`` or ``symbol``) if it names any known gene, else the
+    one that knows most. A DataError if it is not there, or no gene of the file is known.
     """
     if column is not None and column not in names:
         available = ", ".join(names)

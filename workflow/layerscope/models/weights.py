@@ -6,8 +6,9 @@ import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import yaml
@@ -43,6 +44,15 @@ DAMAGED = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Generic[Config]):
+    """The file of weights of a release, the sizes of its network, and its tensors by name."""
+
+    weights: Path
+    config: Config
+    tensors: dict[str, Tensor]
+
+
 def present(path: Path, what: str) -> Path:
     """``path``, if it is a file with content of its own and not what stands in for one never fetched."""
     if not path.is_file():
@@ -75,23 +85,24 @@ def read_text(path: Path, what: str) -> str:
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON file that holds a mapping; ``what`` it is stands in messages."""
-    try:
-        content = json.loads(read_text(path, what))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: {what} is not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
-    return content
+    return _mapping(path, what, json.loads)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a configuration in YAML that holds a mapping."""
+    return _mapping(path, "the configuration", yaml.safe_load)
+
+
+def _mapping(path: Path, what: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    text = read_text(path, what)
     try:
-        content = yaml.safe_load(read_text(path, "the configuration"))
-    except yaml.YAMLError as error:
-        raise ModelError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        content = parse(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        language = "YAML" if isinstance(error, yaml.YAMLError) else "JSON"
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: {what} is not valid {language} ({reason})") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a mapping, found {type(content).__name__}")
+        raise ModelError(f"{path}: {what} holds {type(content).__name__}, expected a mapping")
     return content
 
 
@@ -110,9 +121,9 @@ def read_checkpoint(
 ) -> Any:
     """Read a PyTorch checkpoint, which is a pickle, admitting tensors and plain containers only.
 
-    ``allowed`` are types and functions, known to be harmless, that the file may name besides. Only if
-    ``trusted_sha256`` is the file's own checksum is it read without restriction: code in it runs. It is None
-    where a user has no way to give it; ``instead`` names the file that is read in the place of this one.
+    ``allowed`` are harmless types and functions that it may name besides. Only if ``trusted_sha256`` is the
+    file's own checksum is it read without restriction: code in it runs. None: nothing lets a user give it.
+    ``instead`` names the file that is read in the place of this one.
     """
     present(path, "the file of weights")
     if kind_of(path) == SAFETENSORS:
@@ -150,6 +161,14 @@ def read_tensors(path: Path, trusted_sha256: str | None = "", instead: str = "")
     raise ModelError(f"{path}: expected tensors by name (a state dict); it holds {content_of(tensors)}")
 
 
+def read_proteins(path: Path) -> dict[str, Tensor]:
+    """The vectors of genes' proteins by the genes' names, in the order of the file."""
+    vectors = read_tensors(present(path, "the file of protein embeddings"), trusted_sha256=None)
+    if not vectors:
+        raise ModelError(f"{path}: holds no protein embedding; fetch it again")
+    return {str(name): vector for name, vector in vectors.items()}
+
+
 def content_of(checkpoint: Any) -> str:
     """What a checkpoint holds, for messages."""
     if not isinstance(checkpoint, Mapping):
@@ -174,11 +193,11 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise ModelError(f"{path}: not {what}: {error}") from error
 
 
-def demand_architecture(path: Path, constants: Mapping[str, tuple[Any, Any]]) -> None:
+def demand_architecture(path: Path, stated: Mapping[str, Any], needed: Mapping[str, Any]) -> None:
     """Refuse a configuration that states a constant otherwise than the code here needs it."""
-    for name, (stated, needed) in constants.items():
-        if stated != needed:
-            raise ModelError(f"{path}: {name} is {stated!r}; this architecture has {needed!r}")
+    for name, value in needed.items():
+        if stated.get(name, value) != value:
+            raise ModelError(f"{path}: {name} is {stated[name]!r}; this architecture has {value!r}")
 
 
 def demand_agreement(path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -233,6 +252,28 @@ def as_they_are(name: str) -> Sequence[str]:
     return (name,)
 
 
+def renamed(ours_to_theirs: Mapping[str, str]) -> Callable[[str], Sequence[str]]:
+    """Where a checkpoint holds a parameter whose name here differs in these parts."""
+
+    def stored_as(name: str) -> Sequence[str]:
+        for ours, theirs in ours_to_theirs.items():
+            name = name.replace(ours, theirs)
+        return (name,)
+
+    return stored_as
+
+
+def spelt_alike(tensors: Mapping[str, Tensor], spell: Callable[[str], str], path: Path) -> dict[str, Tensor]:
+    """Give tensors one name each; what a file holds under two names must be the same."""
+    by_name: dict[str, Tensor] = {}
+    for spelling, tensor in tensors.items():
+        name = spell(spelling)
+        if name in by_name and not torch.equal(by_name[name], tensor):
+            raise ModelError(f"{path}: {spelling} and another spelling of {name} hold different numbers")
+        by_name[name] = tensor
+    return by_name
+
+
 class _NothingDrawn(TorchFunctionMode):
     """Weights of the meta device are not drawn: torch would import its compiler for that, in two seconds."""
 
@@ -244,17 +285,22 @@ class _NothingDrawn(TorchFunctionMode):
 
 def load_network(
     network: Callable[[Config], Network],
-    config: Config,
-    tensors: Mapping[str, Tensor],
-    path: Path,
+    checkpoint: Checkpoint[Config],
     ignored: Sequence[str],
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
     stated_in: str = "the configuration",
 ) -> Network:
-    """Build a network of these sizes with the tensors of a checkpoint: see :func:`load_strictly`."""
+    """Build a network of a checkpoint's sizes with its tensors: see :func:`load_strictly`."""
     with torch.device("meta"), _NothingDrawn():
-        module = network(config)
-    load_strictly(module, tensors, ignored=ignored, path=path, stored_as=stored_as, stated_in=stated_in)
+        module = network(checkpoint.config)
+    load_strictly(
+        module,
+        checkpoint.tensors,
+        ignored=ignored,
+        path=checkpoint.weights,
+        stored_as=stored_as,
+        stated_in=stated_in,
+    )
     return module
 
 
@@ -267,29 +313,11 @@ def load_strictly(
     stored_as: Callable[[str], Sequence[str]] = as_they_are,
     stated_in: str = "the configuration",
 ) -> None:
-    """Put the tensors of a checkpoint into ``module`` as float32.
+    """Put the tensors of a checkpoint into ``module`` as float32; a ModelError names one that does not fit.
 
-    Parameters
-    ----------
-    module
-        Its state dict says what is needed.
-    tensors
-        What the checkpoint holds.
-    ignored
-        Prefixes of what the checkpoint holds besides: heads that make no representation.
-    path
-        The checkpoint, for messages.
-    stored_as
-        Names in the checkpoint of the equal parts, stacked along the first dimension, that make a parameter
-        of the module; by default its own name.
-    stated_in
-        Where the sizes of ``module`` stand, for messages.
-
-    Raises
-    ------
-    ModelError
-        If a tensor is missing, unexpected, of another shape, no floating-point numbers or not finite; by its
-        name in the checkpoint.
+    ``ignored`` are prefixes of what the checkpoint holds besides: heads that make no representation.
+    ``stored_as`` names the equal parts in the checkpoint, stacked along the first dimension, that make a
+    parameter of the module. For messages, ``path`` is the checkpoint and ``stated_in`` where sizes stand.
     """
     needed = module.state_dict()
     tables = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}

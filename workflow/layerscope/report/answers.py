@@ -13,31 +13,63 @@ from layerscope.figures import wording
 from layerscope.figures.models import Model
 from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Source
-from layerscope.report.verdict_words import OF_MODELS, QUESTIONS, TAGS, UNNAMED, Tag
+from layerscope.report.verdict_words import OF_MODELS, PLANTED, QUESTIONS, TAGS, UNNAMED, Tag
 from layerscope.statistics.trust import TRUSTED, decides
 from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import TASKS
 
 COLUMNS = (
-    ("Model", "what was scored: a foundation model, or the highest of the representations"),
-    ("Verdict", "what follows, in a few words: each is explained below"),
-    ("Use", "the layer, embedding or baseline to use for this question"),
-    ("Highest score", "with its 95% interval, and the layer that it is of"),
-    ("Gain over final layer", "how much higher the highest layer scores than the final one"),
-    ("Cheapest as good", "the earliest layer that loses less than the margin"),
-    ("Best baseline", "the highest score without a foundation model"),
-    ("Untrained", "the highest score of the same network with random weights"),
+    (
+        "Model",
+        "What was scored: a foundation model, planted layers or, where nothing has layers, the highest of "
+        "the representations. Its name in the files stands below its title.",
+    ),
+    ("Verdict", "What follows, in a few words. Each is explained above."),
+    (
+        "Use",
+        "What to use for this question: a layer, the owners' embedding or a baseline. Sure: yes if it was "
+        "tested by protocol strict and passed; no if it is only the best guess.",
+    ),
+    ("Highest score", "The score of the layer that scores highest. What is scored stands by the condition."),
+    (
+        "Gain over final layer",
+        "The score of a layer minus that of the final layer, in the units of the score. A correlation goes "
+        "from -1 to 1, so a gain, or the end of its interval, can be above 1.",
+    ),
+    (
+        "Cheapest layer that is as good",
+        "The earliest layer that loses less than a margin (0.02 of the score's range, unless set otherwise) "
+        "against the layer to use, by its interval; where two scores count, in both. Stopping there saves "
+        "part of the computation. Empty where no layer is shown to be the one to use.",
+    ),
+    (
+        "PCA",
+        "The score of a PCA (principal components) of the most variable genes, hvg_pca: the simple method "
+        "that a model must beat. Where the reference was computed from it, it would score 1 by construction: "
+        "it has no score, and may be as good as any layer.",
+    ),
+    (
+        "Best baseline",
+        "The highest score of all simple methods without a foundation model. rank_normal_pca and "
+        "hellinger_svd: like a PCA, with counts scaled in other ways. log_all_genes: logarithms of the "
+        "counts of all genes. qc_only: quality measures of each cell and nothing else. An embedding of one "
+        "array that was brought counts as a baseline.",
+    ),
+    (
+        "Same network, untrained",
+        "The highest score of the same network with random weights, which never saw a cell. A layer that "
+        "scores no higher owes its score to the architecture, not to training.",
+    ),
 )
 """Headings of the table, and what each means."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What follows for one model: a row of the table, a sentence, and the five answers."""
+    """What follows for one model: a row of the table, a sentence, and what a reader asks next."""
 
-    model: str
     title: str
-    mark: str  # what it is if not a model of cells
+    small: str  # its name, where the title is another, and what it is if not a model of cells
     tag: Tag
     cells: tuple[Cell, ...]
     sentence: str
@@ -52,7 +84,6 @@ class Condition:
 
     title: str
     question: str
-    task: str
     protocol: str
     score: str
     simulated: bool
@@ -69,16 +100,21 @@ class Beside:
     source: Source
     cautions: Mapping[tuple[str, str], tuple[str, ...]]
 
+    def named(self, model: str) -> tuple[str, str]:
+        """Title of a model, and its name where that is another."""
+        title = self.models[model].title if model in self.models else model
+        return title, "" if title == model else model
+
 
 def layer_answers(layers: pd.DataFrame, beside: Beside) -> list[Condition]:
     """The answers of every condition with layers; ``layers`` is the study's table of the choice."""
-    deciding = layers[decides(layers)]
+    deciding = layers[decides(layers)].sort_values(
+        ["planted", "best_estimate"], ascending=[True, False], kind="stable", na_position="last"
+    )
     result = []
     for condition in wording.condition_order(beside.settings, layers["condition"]):
         rows = deciding[deciding["condition"] == condition]
-        rows = rows.sort_values("best_estimate", ascending=False, kind="stable", na_position="last")
         given = [_of_layers(row, beside, beside.source.line(int(index))) for index, row in rows.iterrows()]
-        given.sort(key=lambda answer: bool(answer.mark))  # planted layers last
         result.append(of_condition(rows.iloc[0], beside.settings, given))
     return result
 
@@ -92,7 +128,6 @@ def of_condition(row: Mapping[str, Any], settings: Mapping[str, Any], given: Seq
     return Condition(
         title=about.get("title") or condition,
         question=f"Which {what} keeps {keeps}?",
-        task=task,
         protocol=row["protocol"],
         score=wording.metric_label(task, row["metric"]),
         simulated=wording.is_simulated(settings, condition),
@@ -114,77 +149,91 @@ def caution(conditions: Sequence[Condition]) -> str:
     )
 
 
-def questions_of(row: Mapping[str, Any], use: str, mark: str = "") -> tuple[tuple[str, str], ...]:
+def questions_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """What a reader asks, and the answers of a row; of planted layers no question about a model."""
-    asked = [name for name in QUESTIONS if name in row and not (mark and name in OF_MODELS)]
-    given = {name: row[name] for name in asked} | {"use": use}
-    return tuple((QUESTIONS[name], text) for name, text in given.items())
+    asked = [name for name in QUESTIONS if name in row]
+    if row.get("planted"):
+        asked = [name for name in asked if name not in OF_MODELS]
+    if row.get("beats_baseline") == row.get("beats_pca"):  # the PCA is the best baseline
+        asked = [name for name in asked if name != "beats_baseline"]
+    return tuple((QUESTIONS[name], row[name]) for name in asked)
 
 
-def mark_of(models: Mapping[str, Model], name: str) -> str:
-    """What a reader must know of a model that was made for the study."""
-    planted = name in models and models[name].is_planted
-    return "planted: made from the simulation's truth" if planted else ""
+def lines(*texts: str) -> str:
+    """Small print of a cell: one text a line, those that are empty left out."""
+    return "\n".join(filter(None, texts))
 
 
 def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:
-    name = row["model"]
-    title = beside.models[name].title if name in beside.models else name
-    use = _to_use(row)
+    title, name = beside.named(row["model"])
+    reason = () if row["best_layer"] or not row["reason"] else (f"The reason: {row['reason']}.",)
     return Answer(
-        model=name,
         title=title,
-        mark=mark_of(beside.models, name),
+        small=lines(name, PLANTED if row["planted"] else ""),
         tag=TAGS[row["verdict"]],
-        cells=_cells(row, use, line),
+        cells=_cells(row, beside, line),
         sentence=row["sentence"],
-        questions=questions_of(row, use, mark_of(beside.models, name)),
-        cautions=beside.cautions.get((row["condition"], name), ()),
+        questions=questions_of(row),
+        cautions=(*reason, *beside.cautions.get((row["condition"], row["model"]), ())),
         hint=f"{line}, columns verdict, sentence",
     )
 
 
-def _to_use(row: Mapping[str, Any]) -> str:
-    """What to use, in words: which layer of how many."""
+def _to_use(row: Mapping[str, Any], beside: Beside) -> tuple[str, str]:
+    """What to use, in words, and a baseline's name: which layer of how many."""
     if not row["use"].isdigit():
-        return "official embedding" if row["use"] == OFFICIAL else row["use"] or UNNAMED[row["verdict"]]
+        names = {OFFICIAL: "official embedding", "": UNNAMED.get(row["verdict"], "")}
+        return (names[row["use"]], "") if row["use"] in names else beside.named(row["use"])
     layer = f"{row['use']} of {int(row['n_layers'])}"
-    return f"final layer ({layer})" if row["use"] == row["final_layer"] else f"layer {layer}"
+    return f"final layer ({layer})" if row["use"] == row["final_layer"] else f"layer {layer}", ""
 
 
-def _cells(row: Mapping[str, Any], use: str, line: str) -> tuple[Cell, ...]:
+def _cells(row: Mapping[str, Any], beside: Beside, line: str) -> tuple[Cell, ...]:
     """The numbers of a row, each with the columns of the file that it comes from."""
 
-    def cell(text: str, small: Sequence[str], columns: str) -> Cell:
-        return Cell(text, "\n".join(filter(None, small)), f"{line}, columns {columns}")
-
-    def score(name: str, about: str) -> Cell:
+    def score(name: str, *about: str) -> Cell:
         ends = interval(row[f"{name}_ci_low"], row[f"{name}_ci_high"])
         columns = f"{name}_estimate, {name}_ci_low, {name}_ci_high"
-        return cell(number(row[f"{name}_estimate"], 2), (ends, about), columns)
+        return Cell(number(row[f"{name}_estimate"], 2), lines(ends, *about), f"{line}, columns {columns}")
 
+    use, baseline = _to_use(row, beside)
     best = f"layer {row['best_layer']}" if row["best_layer"] else ""
-    reason = "" if row["best_layer"] else row["reason"]
-    surer = row["verdict"] == "use_layer" and row["use"] not in (row["best_layer"], row["better_layer"])
-    gain = "surest_gain" if surer else "gain"
-    highest = best if row["best_layer"] != row["final_layer"] else "it is the highest"
-    of_gain = f"layer {row['use']}" if surer else highest if row["best_layer"] else ""
-    gain_interval = interval(row[f"{gain}_ci_low"], row[f"{gain}_ci_high"])
     untrained = f"layer {row['best_untrained_layer']}" if row["best_untrained_layer"] else "not run"
-    reference = row["reference_baseline"]
-    baselines = (row["best_baseline"] or ("" if reference else "not run"),)
     return (
-        cell(use, (f"sure: {row['sure']}",), "use, sure"),
-        score("best", best or reason),
-        cell(signed(row[gain], 2), (gain_interval, of_gain), f"{gain}, {gain}_ci_low, {gain}_ci_high"),
+        Cell(use, lines(baseline, f"sure: {row['sure']}"), f"{line}, columns use, sure"),
+        score("best", best),
+        _gain(row, line),
         _cheapest(row, line),
-        score("best_baseline", "\n".join((*baselines, *_no_score(reference)))),
+        score("pca") if row["pca"] else _no_pca(row, line),
+        score("best_baseline", *_baseline(row, beside)),
         score("best_untrained", untrained),
     )
 
 
-def _no_score(reference: str) -> tuple[str, ...]:
-    return (f"{reference}: not tested",) if reference else ()
+def _gain(row: Mapping[str, Any], line: str) -> Cell:
+    """What a layer has more than the final one: the one to use, else the highest."""
+    surer = row["verdict"] == "use_layer" and row["use"] not in (row["best_layer"], row["better_layer"])
+    gain = "surest_gain" if surer else "gain"
+    highest = "it is the highest" if row["best_layer"] == row["final_layer"] else f"layer {row['best_layer']}"
+    of_gain = f"layer {row['use']}" if surer else highest if row["best_layer"] else ""
+    ends = interval(row[f"{gain}_ci_low"], row[f"{gain}_ci_high"])
+    return Cell(
+        signed(row[gain], 2), lines(ends, of_gain), f"{line}, columns {gain}, {gain}_ci_low, {gain}_ci_high"
+    )
+
+
+def _no_pca(row: Mapping[str, Any], line: str) -> Cell:
+    """Why the PCA has no score."""
+    if not row["reference_baseline"]:
+        return Cell("", "not run")
+    return Cell("no score", "it made the\nreference", f"{line}, column reference_baseline")
+
+
+def _baseline(row: Mapping[str, Any], beside: Beside) -> tuple[str, ...]:
+    """Which baseline is the best."""
+    if not row["best_baseline"]:
+        return ("not run",)
+    return ("the PCA",) if row["best_baseline"] == row["pca"] else beside.named(row["best_baseline"])
 
 
 def _cheapest(row: Mapping[str, Any], line: str) -> Cell:
@@ -192,8 +241,7 @@ def _cheapest(row: Mapping[str, Any], line: str) -> Cell:
     of_best = row["verdict"] == "use_layer"
     name = "cheapest_as_good_as_best" if of_best else "cheapest_layer"
     share = row["forward_pass_saved_as_good_as_best" if of_best else "forward_pass_saved"]
-    of_layers = row["verdict"] in ("use_layer", "final_will_do")
-    if not of_layers or row["guard_metric"] or not row[name] or math.isnan(share):
+    if row["verdict"] not in ("use_layer", "final_will_do") or not row[name] or math.isnan(share):
         return Cell("")
     saves = f"saves {percent(share)}" if share else "no earlier one"
     return Cell(f"{row[name]} of {int(row['n_layers'])}", saves, f"{line}, column {name}")

@@ -8,7 +8,8 @@ from typing import Any
 
 import layerscope
 from layerscope.models.entries import Control, FoundationModel, StoredModel
-from layerscope.study import Study, stated
+from layerscope.settings import stated
+from layerscope.study import Study
 from layerscope.tasks.catalogue import TASKS
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")
@@ -36,7 +37,7 @@ def _model(study: Study, name: str) -> dict[str, Any]:
     control = entry.control if isinstance(entry, Control | StoredModel) else None
     about = {key: getattr(trained, key, "") for key in ("licence", "citation", "trained_on")}
     return {
-        "kind": "control" if control else "foundation" if study.has_layers(name) else "baseline",
+        "kind": "control" if control else "foundation" if study.n_layers(name) else "baseline",
         "family": trained.family,
         "control": control,
         "of": entry.of if isinstance(entry, Control | StoredModel) else None,
@@ -97,8 +98,8 @@ def _settings(study: Study) -> dict[str, Any]:
     settings |= {"quality": study.quality.stated()}
     settings |= {name: getattr(study, name).as_config() for name in sections}
     for task in study.tasks():
-        protocols = study.all_protocols(task)
-        settings[task] = {of: study.protocol_settings(task, of).as_config() for of in protocols}
+        protocols = getattr(study, task)
+        settings[task] = {of: getattr(protocols, of).as_config() for of in protocols.keys()}  # noqa: SIM118
     return settings
 
 

@@ -34,12 +34,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what a reader sees on pointing at it, and how it is set and filtered."""
+    """A column: its heading and what that means, how it is set and filtered, and its name in the file."""
 
     label: str
-    hint: str = ""
+    meaning: str = ""
     kind: str = ""  # "n" for numbers, "w" for long texts
     choices: bool = False
+    name: str = ""
+
+    @property
+    def hint(self) -> str:
+        """What a reader sees on pointing at it."""
+        return ": ".join(filter(None, [f"column {self.name}" if self.name else "", self.meaning]))
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def grid_of(
     caption: str,
     source: Source | None = None,
     labels: Mapping[str, str] | None = None,
-    hints: Mapping[str, str] | None = None,
+    meanings: Mapping[str, str] | None = None,
     choices: Iterable[str] = (),
     filterable: bool = False,
     note: str = "",
@@ -96,13 +102,12 @@ def grid_of(
 
     ``labels`` are headings; ``choices`` are columns that are filtered by a choice of their values.
     """
-    labels, hints = labels or {}, hints or {}
-    chosen_by = set(choices)
+    labels, meanings, chosen_by = labels or {}, meanings or {}, set(choices)
     columns = []
     for name in table.columns:
-        hint = f"column {name}" + (f": {hints[name]}" if name in hints else "")
         label = labels.get(name, name.replace("_", " "))
-        columns.append(Column(label, hint, _kind(table[name]), choices=name in chosen_by))
+        kind = _kind(table[name])
+        columns.append(Column(label, meanings.get(name, ""), kind, choices=name in chosen_by, name=name))
     shown = table.head(MAX_ROWS)
     texts = [column_texts(shown[name]) for name in shown.columns]
     origins = [source.line(int(index)) if source else "" for index in shown.index]

@@ -15,7 +15,7 @@ from layerscope.tables import read_table
 TEXT = ("task", "protocol", "model", "best_layer", "other_best_layer", "layers_possible_in_both")
 NUMBERS = ("shift", "shift_ci_low", "shift_ci_high", "p_same_holm")
 LABELS = {"shift_ci_low": "from", "shift_ci_high": "to", "sentence": "in words"}
-HINTS = {
+MEANINGS = {
     "shift": "depth of the best layer in the other, later condition minus that in the first",
     "shift_ci_low": "95% interval of the shift",
     "shift_ci_high": "95% interval of the shift",
@@ -38,7 +38,7 @@ def moves(path: str | Path, page: str | Path) -> Finding | None:
         caption="Shift of the best layer's depth between conditions, with its 95% interval",
         source=Source.beside(path, page),
         labels=LABELS,
-        hints=HINTS,
+        meanings=MEANINGS,
         choices=("model", "protocol"),
         filterable=True,
         note=note,

@@ -38,8 +38,13 @@ COLUMNS = (
         kind="n",
     ),
     Column("Official", "score of the embedding that the model's owners publish", kind="n"),
+    Column("PCA", "the baseline hvg_pca", kind="n"),
     Column("Best baseline", "the baseline with the highest score", kind="n"),
-    Column("Untrained", "the layer of the untrained controls that scores highest (mean of seeds)", kind="n"),
+    Column(
+        "Same network, untrained",
+        "the layer of the untrained controls that scores highest (mean of seeds)",
+        kind="n",
+    ),
     Column("May be the best", "layers that may be the best one (95% confidence set)"),
 )
 
@@ -78,7 +83,7 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
     best = str(int(row["best_layer"])) if row["best_layer"] else "none"
     gain = interval(row["gain_ci_low"], row["gain_ci_high"], 3)
     untrained = f"layer {int(row['best_untrained_layer'])}" if row["best_untrained_layer"] else "not run"
-    tried = "" if math.isnan(row["optimism"]) else f"overstated by {number(row['optimism'])}"
+    tried = "" if math.isnan(row["optimism"]) else f"overstated by {signed(row['optimism'])}"
     alike = row["confidence_set"]
     cells = (
         Cell(row["condition"], wording.SIMULATED if wording.is_simulated(settings, row["condition"]) else ""),
@@ -95,6 +100,9 @@ def _row(row: Mapping[str, Any], settings: Mapping[str, Any], line: str) -> Row:
         Cell(number(row["gain_p_family"]), _surer(row), f"{line}, columns gain_p_family, surest_p_family"),
         Cell(signed(row["heldout_gain"]), tried, f"{line}, columns heldout_gain, optimism"),
         score("official"),
+        score(
+            "pca", "" if row["pca"] else "it made the reference" if row["reference_baseline"] else "not run"
+        ),
         score("best_baseline", row["best_baseline"] or "not run"),
         score("best_untrained", untrained),
         Cell(wording.layer_ranges(alike.split(",")) if alike else "", "", f"{line}, column confidence_set"),

@@ -47,6 +47,8 @@ FURTHER = {
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
 FURTHER_LABELS = {"n_cells": "cells"}
+SHORT = 22
+"""Characters of a line of small print that is not broken."""
 SHIFTS, GEOMETRY = "shifts", "geometry"
 """Of the further tables, the one that says whether the best layer moves between conditions."""
 
@@ -190,7 +192,7 @@ def _template() -> Template:
     )
     # the style and script are ours; everything else is escaped
     environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "unbroken": unbroken}
     environment.globals["script"] = Markup((folder / "page.js").read_text(encoding="utf-8"))
     return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
 
@@ -199,6 +201,14 @@ def breakable(text: str) -> Markup:
     """Text of which long names may go on in the next line after an underscore, slash or comma."""
     marked = re.sub(r"(?<=[_/])(?=\w)|(?<=,)(?=\w)(?!\d{3}\b)", "<wbr>", str(escape(text)))
     return Markup(f"<span>{marked}</span>" if "<wbr>" in marked else marked)
+
+
+def unbroken(text: str) -> str:
+    """Small print of which short lines, an interval say, are not broken."""
+    lines = text.split("\n")
+    return "\n".join(
+        line.replace(" ", "\N{NO-BREAK SPACE}") if len(line) <= SHORT else line for line in lines
+    )
 
 
 def _summary(

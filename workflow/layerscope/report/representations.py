@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.report.answers import Answer, Beside, Condition, mark_of, of_condition, questions_of
+from layerscope.report.answers import Answer, Beside, Condition, lines, of_condition, questions_of
 from layerscope.report.formats import interval, number, signed
 from layerscope.report.grid import Cell, Column, Grid, Row, Source
 from layerscope.report.numbers import in_order
@@ -25,7 +25,11 @@ COLUMNS = (
     Column("p", "of being the best one (multiple comparisons with the best)", kind="n"),
     Column("May be the best", "whether it may be the best one (95% confidence set)"),
     Column("Highest in", "share of the resamples in which it scores highest", kind="n"),
-    Column("Untrained", "score of its untrained control (mean of seeds), and its own minus that", kind="n"),
+    Column(
+        "Same network, untrained",
+        "score of its untrained control (mean of seeds), and its own minus that",
+        kind="n",
+    ),
 )
 
 
@@ -35,15 +39,17 @@ def representation_answers(representations: pd.DataFrame, beside: Beside) -> lis
     result = []
     for index, row in in_order(answered, beside.settings).iterrows():
         line = beside.source.line(int(index))
-        name = row["model"]
+        title, name = beside.named(row["model"])
+        compared = representations[
+            (representations[["condition", "protocol"]] == row[["condition", "protocol"]]).all(axis=1)
+        ]
         given = Answer(
-            model=name,
-            title=beside.models[name].title if name in beside.models else name,
-            mark=mark_of(beside.models, name) or "the highest of all",
+            title=title,
+            small=lines(name, "the highest of all"),
             tag=TAGS[row["verdict"]],
-            cells=_cells(row, line),
+            cells=_cells(row, compared[compared["status"] == "ok"], beside, line),
             sentence=row["sentence"],
-            questions=questions_of(row, row["use"] or UNNAMED[row["verdict"]]),
+            questions=questions_of(row),
             cautions=(),
             hint=f"{line}, columns verdict, sentence",
         )
@@ -51,19 +57,33 @@ def representation_answers(representations: pd.DataFrame, beside: Beside) -> lis
     return result
 
 
-def _cells(row: Mapping[str, Any], line: str) -> tuple[Cell, ...]:
+def _cells(row: Mapping[str, Any], compared: pd.DataFrame, beside: Beside, line: str) -> tuple[Cell, ...]:
     """The numbers of the highest representation, under the headings of layers."""
     below = interval(row["ci_low"], row["ci_high"]) if row["status"] == "ok" else row["reason"]
     lead = interval(row["lead_low"], row["lead_high"])
     over = f"over {row['runner_up']}" if row["runner_up"] else ""
+    use, name = beside.named(row["use"]) if row["use"] else (UNNAMED[row["verdict"]], "")
+    baselines = [of for of in compared["model"] if beside.models[of].kind == "baseline"]
+    pcas = [of for of in baselines if beside.models[of].is_pca]
     return (
-        Cell(row["use"] or UNNAMED[row["verdict"]], "", f"{line}, column use"),
-        Cell(number(row["estimate"]), below, f"{line}, columns estimate, ci_low, ci_high"),
-        Cell(signed(row["lead"], 2), "\n".join(filter(None, (lead, over))), f"{line}, column lead"),
+        Cell(use, lines(name, f"sure: {row['sure']}"), f"{line}, columns use, sure"),
+        Cell(number(row["estimate"], 2), below, f"{line}, columns estimate, ci_low, ci_high"),
+        Cell(signed(row["lead"], 2), lines(lead, over), f"{line}, column lead"),
         Cell(""),
-        Cell(""),
-        Cell(number(row["untrained"]), "", f"{line}, column untrained"),
+        _highest(compared, pcas, (), beside),
+        _highest(compared, baselines, beside.named(baselines[0]) if baselines else (), beside),
+        Cell(number(row["untrained"], 2), "", f"{line}, column untrained"),
     )
+
+
+def _highest(compared: pd.DataFrame, names: list[str], about: tuple[str, ...], beside: Beside) -> Cell:
+    """The score of the first of some representations, which stand by their scores."""
+    if not names:
+        return Cell("", "not run")
+    row = compared[compared["model"] == names[0]].iloc[0]
+    ends = interval(row["ci_low"], row["ci_high"])
+    line = beside.source.line(int(row.name))
+    return Cell(number(row["estimate"], 2), lines(ends, *about), f"{line}, columns estimate, ci_low, ci_high")
 
 
 def representation_grid(representations: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:

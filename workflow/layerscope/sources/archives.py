@@ -22,7 +22,7 @@ MAX_NAMES_SHOWN = 20
 
 
 class DamagedError(SourceError):
-    """An archive that is cut off or changed, or a file in it that is not what it must be."""
+    """A file that came and cannot be what was written: cut off, or changed."""
 
 
 def gunzip(source: str | Path, output: str | Path) -> None:

@@ -69,10 +69,6 @@ class RemoteFile(io.RawIOBase):
         """Whether it has positions: yes."""
         return True
 
-    def tell(self) -> int:
-        """Position of the next byte."""
-        return self._position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]

@@ -51,19 +51,13 @@ class Place(Settings):
 OnePlace = Annotated[Place, BeforeValidator(exactly_one(*Place.places))]
 
 
-class RemoteFile(Settings):
+class RemoteFile(Place):
     """A file: yours, or one that is fetched and checked."""
 
-    places: ClassVar[tuple[str, ...]] = ("path", "url", "huggingface", "geo")
+    places: ClassVar[tuple[str, ...]] = ("path", *Place.places)
 
     path: Text | None = None
     """A file of yours; stands in for any download."""
-    url: Text | None = None
-    """`https://`, or `s3://BUCKET/KEY` of a public bucket."""
-    huggingface: HuggingFaceFile | None = None
-    """`{repo, revision, file}`."""
-    geo: GeoFile | None = None
-    """`{accession, file}`."""
     alternatives: Annotated[tuple[OnePlace, ...], Field(strict=False)] = ()
     """Other places of the same bytes, each `{url}`, `{huggingface}` or `{geo}`: asked in this order where the
     first does not give the file."""

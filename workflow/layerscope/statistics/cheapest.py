@@ -2,6 +2,8 @@
 
 As good means shown not to be worse by the margin: the lower end of a simultaneous interval lies above minus
 the margin. A difference that is merely not significant shows nothing of the kind.
+
+Where a task has a second metric that must not be lost, a layer is as good only if that is shown in both.
 """
 
 from __future__ import annotations
@@ -10,24 +12,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.statistics.choice import Cheapest, Difference
-from layerscope.statistics.evidence import Measured, Model
+from layerscope.statistics.choice import Cheapest, Difference, Guard
+from layerscope.statistics.evidence import Comparison, Measured, Model
 from layerscope.statistics.layer_curves import LayerCurve, differences
 from layerscope.tasks.catalogue import metric_range
 
 
-def cheapest(curve: LayerCurve, margin: float) -> Cheapest:
+def cheapest(curve: LayerCurve, margin: float, guard: Guard | None = None) -> Cheapest:
     """The earliest layers of a curve that are as good as the final one, and as the best.
 
-    ``margin`` is a share of the metric's range.
+    ``margin`` is a share of the metric's range. With a ``guard`` the best is the layer that is better in
+    both metrics, if there is one.
     """
     model, layers = curve.model, curve.layers
     in_metric = margin * metric_range(curve.comparison.task, curve.comparison.metric)
     final = model.numbered()[-1]
     over_final = curve.over["final"]
-    as_final = earliest(layers, over_final, in_metric)
-    behind_best = below_the_best(layers)
-    as_best = earliest(layers, behind_best, in_metric)
+    if guard:
+        better = guard.better.layer if guard.better else ""
+        behind_best = _over(curve.comparison, curve, better)
+        as_final = _earliest_of_both(curve, final, margin)
+        as_best = _earliest_of_both(curve, better, margin)
+    else:
+        behind_best = below_the_best(layers)
+        as_final = earliest(layers, over_final, in_metric)
+        as_best = earliest(layers, behind_best, in_metric)
     known = None if as_final is None else layers[as_final]
     return Cheapest(
         margin=in_metric,
@@ -41,18 +50,35 @@ def cheapest(curve: LayerCurve, margin: float) -> Cheapest:
     )
 
 
-def earliest(layers: Sequence[Measured], contrasts: Sequence[Difference], margin: float) -> int | None:
-    """Place of the first layer that is shown to be less than ``margin`` behind; None if there is none.
+def _over(comparison: Comparison, curve: LayerCurve, layer: str) -> list[Difference]:
+    """What every layer of a curve has more than one of them, in the metric of a comparison."""
+    name = curve.model.name
+    layers = [score for own in curve.layers if (score := comparison.get(name, own.layer))]
+    return differences(layers, [comparison.get(name, layer)] * len(layers))
 
-    A layer that is itself the reference (difference 0, no interval) is as good; it is named only where the
+
+def _earliest_of_both(curve: LayerCurve, layer: str, margin: float) -> int | None:
+    """Place of the first layer that is as good as another by the primary metric and by the guard's."""
+    of_metrics = []
+    for comparison in filter(None, (curve.comparison, curve.comparison.guard)):
+        in_metric = margin * metric_range(comparison.task, comparison.metric)
+        of_metrics.append(as_good(curve.layers, _over(comparison, curve, layer), in_metric))
+    return next((place for place, good in enumerate(zip(*of_metrics, strict=True)) if all(good)), None)
+
+
+def earliest(layers: Sequence[Measured], contrasts: Sequence[Difference], margin: float) -> int | None:
+    """Place of the first layer that is shown to be less than ``margin`` behind; None if there is none."""
+    return next((place for place, good in enumerate(as_good(layers, contrasts, margin)) if good), None)
+
+
+def as_good(layers: Sequence[Measured], contrasts: Sequence[Difference], margin: float) -> list[bool]:
+    """Whether each layer is shown to be less than ``margin`` behind.
+
+    A layer that is itself the reference (difference 0, no interval) is as good; it counts only where the
     others could be tested.
     """
     tested = len(layers) == 1 or any(np.isfinite(contrast.low) for contrast in contrasts)
-    for place, contrast in enumerate(contrasts):
-        is_reference = contrast.estimate == 0 and contrast.p == 1 and np.isnan(contrast.low)
-        if tested and (is_reference or contrast.low > -margin):
-            return place
-    return None
+    return [tested and (contrast.is_reference or contrast.low > -margin) for contrast in contrasts]
 
 
 def below_the_best(layers: Sequence[Measured]) -> list[Difference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,11 @@ class Difference:
     low: float = NAN
     high: float = NAN
     p: float = NAN
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the layer is itself what it is compared with."""
+        return self.estimate == 0 and self.p == 1 and math.isnan(self.low)
 
     @property
     def ahead(self) -> bool:
@@ -91,6 +97,7 @@ class LayerChoice:
     metric: str
     model: str
     n_layers: int
+    planted: bool = False  # made from a simulation's truth, by no model
     status: str = "ok"
     reason: str = ""
     best: Measured | None = None
@@ -115,6 +122,8 @@ class LayerChoice:
     on_halves_layer: str = ""
     baseline: Measured | None = None
     over_baseline: Difference = field(default_factory=Difference)
+    pca: Measured | None = None
+    over_pca: Difference = field(default_factory=Difference)
     reference_baseline: str = ""  # which the reference was computed from, so that it has no score
     # the best layer of the untrained controls (mean of their seeds)
     untrained: Measured | None = None
@@ -187,8 +196,12 @@ class RepresentationChoice:
 
 
 def families(choices: Sequence[LayerChoice | RepresentationChoice]) -> list[list[int]]:
-    """Places of the choices of each task and protocol, whose p-values are corrected for each other."""
-    places: dict[tuple[str, str], list[int]] = {}
+    """Places of the choices of each task and protocol, whose p-values are corrected for each other.
+
+    Planted layers are apart: a control whose truth is known must not cost the models any power.
+    """
+    places: dict[tuple[str, str, bool], list[int]] = {}
     for place, chosen in enumerate(choices):
-        places.setdefault((chosen.task, chosen.protocol), []).append(place)
+        planted = isinstance(chosen, LayerChoice) and chosen.planted
+        places.setdefault((chosen.task, chosen.protocol, planted), []).append(place)
     return list(places.values())

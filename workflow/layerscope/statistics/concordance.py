@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floating, Floats, Integers
 from layerscope.statistics.ranks import tied_places
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def order_concordance(
     return OrderConcordance(agreeing, ordered, labelled)
 
 
-def _count_pairs(values: npt.NDArray[np.floating], labels: Integers) -> tuple[Floats, Floats]:
+def _count_pairs(values: Floating, labels: Integers) -> tuple[Floats, Floats]:
     """Concordant minus discordant pairs, and pairs with different finite values, shape ``(n_orders,)``."""
     by_value = np.argsort(values, axis=1, kind="stable")
     ascending = np.take_along_axis(values, by_value, axis=1)

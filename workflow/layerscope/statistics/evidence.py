@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floats
 from layerscope.errors import ConfigError, DataError
+from layerscope.models.catalogue import PLANTED
 from layerscope.tables import read_resamples
 from layerscope.tasks.catalogue import TASKS, guard_of, primary_metrics
 
-Floats = npt.NDArray[np.float64]
+PCA = "hvg_pca"
+"""Family of the baseline that every model is held against."""
 KINDS = ("foundation", "baseline", "control")
 Identity = tuple[str, str, str, str, str]
 """Task, condition, protocol, model and layer."""
@@ -39,6 +41,17 @@ class Model:
     of: str = ""
     before_blocks: float = 0.0
     after_blocks: float = 0.0
+    family: str = ""
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether its layers are made from a simulation's truth, by no model."""
+        return self.family == PLANTED
+
+    @property
+    def is_pca(self) -> bool:
+        """Whether it is a PCA of the most variable genes."""
+        return (self.family or self.name) == PCA
 
     def numbered(self) -> list[str]:
         """Names of the blocks' outputs: the layers among which one is chosen."""
@@ -55,9 +68,8 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
         if kind == "foundation" and not isinstance(layers, int):
             raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
         around = (float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks"))
-        models[name] = Model(
-            name, kind, layers or 0, entry.get("control") or "", entry.get("of") or "", *around
-        )
+        texts = (entry.get(key) or "" for key in ("control", "of"))
+        models[name] = Model(name, kind, layers or 0, *texts, *around, entry.get("family") or "")
     return models
 
 

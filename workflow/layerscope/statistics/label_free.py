@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floats
 from layerscope.extraction.embeddings_file import read_rows
 from layerscope.geometry.comparison import common_cells
 from layerscope.geometry.measures import effective_rank
@@ -27,7 +28,6 @@ from layerscope.models.catalogue import THINNED
 from layerscope.statistics.trust import decides
 from layerscope.tables import OFFICIAL, read_table, write_table
 
-Floats = npt.NDArray[np.float64]
 EXPRESSION = "hvg_pca"
 """The baseline in which cells are near that express alike."""
 N_NEIGHBOURS = 30
@@ -167,7 +167,7 @@ def twins_found(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float(np.mean([(twin < distances.min(axis=axis)).mean() for axis in (0, 1)]))
 
 
-def neighbours(cells: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def neighbours(cells: npt.ArrayLike) -> Bools:
     """Which cells are among the nearest of each (Euclidean), itself left out, ``(n_cells, n_cells)``."""
     distances = squared_distances(cells, cells)
     np.fill_diagonal(distances, np.inf)
@@ -178,7 +178,7 @@ def neighbours(cells: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return near
 
 
-def neighbours_kept(near: npt.NDArray[np.bool_], expected: npt.NDArray[np.bool_]) -> float:
+def neighbours_kept(near: Bools, expected: Bools) -> float:
     """R_NX of two graphs of as many neighbours: overlap beyond what is expected at random, 1 if all."""
     n_others, k = len(near) - 1, int(near[0].sum())
     overlap = (near & expected).sum() / (len(near) * k)

@@ -148,7 +148,7 @@ def choose_layers(
 
 
 def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
-    """Correct the p-values of the gains for all conditions and models of a task and protocol (Holm)."""
+    """Correct the p-values of the gains for all of their family (Holm; see :func:`families`)."""
     result = list(choices)
     for places in families(choices):
         of_best = holm([choices[place].gain.p for place in places])
@@ -172,6 +172,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         metric=comparison.metric,
         model=model.name,
         n_layers=model.n_layers,
+        planted=model.is_planted,
         reason="; ".join(comparison.reasons(model.name)),
     )
     if not layers:
@@ -183,7 +184,10 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
     surest, surest_gain = surest_of(layers, over_final)
     on_halves = choose_on_halves(layers, final)
     depth_low, depth_high = percentile_interval(curve.best_depths)
-    baseline = comparison.best_of(entry for entry in models.values() if entry.kind == "baseline")
+    baselines = [entry for entry in models.values() if entry.kind == "baseline"]
+    baseline = comparison.best_of(baselines)
+    pca = comparison.best_of(entry for entry in baselines if entry.is_pca)
+    guarded = guard(curve, place, models)
     controls = filter(None, curve.untrained.values())
     best_untrained = max(controls, key=lambda control: control.estimate, default=None)
     return replace(
@@ -207,6 +211,8 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         on_halves_layer=layers[on_halves.most_often].layer if on_halves.n_splits else "",
         baseline=baseline,
         over_baseline=differences(layers, [baseline] * len(layers))[place],
+        pca=pca,
+        over_pca=differences(layers, [pca] * len(layers))[place],
         reference_baseline=comparison.reference_baseline(),
         untrained=best_untrained,
         over_untrained=differences(layers, [best_untrained] * len(layers))[place],
@@ -214,8 +220,8 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
         below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
         untrained_same_layer=curve.untrained[layers[place].layer],
         over_same_layer=over_twins[place],
-        cheapest=cheapest(curve, margin),
-        guard=guard(curve, place, models),
+        cheapest=cheapest(curve, margin, guarded),
+        guard=guarded,
     )
 
 
@@ -255,6 +261,7 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         "metric": chosen.metric,
         "model": chosen.model,
         "n_layers": chosen.n_layers,
+        "planted": chosen.planted,
         "status": chosen.status,
         "reason": chosen.reason,
         "best_layer": chosen.best.layer if chosen.best else "",
@@ -291,6 +298,10 @@ def as_row(chosen: LayerChoice) -> dict[str, Any]:
         **_numbers("best_baseline", chosen.baseline),
         **_difference("over_baseline", chosen.over_baseline),
         "over_baseline_p": chosen.over_baseline.p,
+        "pca": chosen.pca.model if chosen.pca else "",
+        **_numbers("pca", chosen.pca),
+        **_difference("over_pca", chosen.over_pca),
+        "over_pca_p": chosen.over_pca.p,
         "reference_baseline": chosen.reference_baseline,
         "best_untrained": chosen.untrained.model if chosen.untrained else "",
         "best_untrained_layer": chosen.untrained.layer if chosen.untrained else "",

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floats, Ints
 from layerscope.statistics.choice import Difference
 from layerscope.statistics.evidence import Comparison, Measured, Model, controls_of, stacked
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.multiple_testing import MaxT, max_t, p_best
 from layerscope.tables import OFFICIAL
 
-Floats = npt.NDArray[np.float64]
 AGAINST = ("final", "first", "official", "untrained")
 COLUMNS = (
     *("condition", "task", "protocol", "metric", "model", "layer", "depth", "estimate", "ci_low", "ci_high"),
@@ -50,7 +49,7 @@ class LayerCurve:
     over: Mapping[str, list[Difference]]
     simultaneous: MaxT
     p_best: Floats
-    winners: npt.NDArray[np.intp]
+    winners: Ints
 
     @property
     def best_shares(self) -> Floats:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats
 from layerscope.statistics.intervals import LEVEL
-
-Floats = npt.NDArray[np.float64]
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:
@@ -56,7 +55,7 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> MaxT:
     return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
 
 
-def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Bools:
     """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
 
     The truly best candidate is in it with a probability of 95% at least.

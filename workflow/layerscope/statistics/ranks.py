@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from layerscope.arrays import Floating, Floats, Integers, Ints
 
 
 def average_ranks(values: npt.ArrayLike) -> Floats:
@@ -21,7 +21,7 @@ def average_ranks(values: npt.ArrayLike) -> Floats:
     return ranks
 
 
-def tied_places(ascending: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def tied_places(ascending: npt.NDArray[np.generic]) -> tuple[Ints, Ints]:
     """Places of the first and of the last value that equals each, along the last axis of sorted values."""
     place = np.arange(ascending.shape[-1])
     starts, ends = np.ones((2, *ascending.shape), dtype=bool)
@@ -48,7 +48,7 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     return pearson(average_ranks(x), average_ranks(y))
 
 
-def spearman_by_row(values: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Floats:
+def spearman_by_row(values: Floating, target: Floating) -> Floats:
     """Spearman's correlation of every row with a target, over the items where both are finite.
 
     NaN where the row or the target is constant over these items. Shape ``(n_rows,)``.
@@ -76,7 +76,7 @@ class WeightedSpearman:
         self._y = _Ranker(np.asarray(y))
         self._from_y_order = self._y.place[self._x.order]
 
-    def __call__(self, counts: npt.NDArray[np.integer]) -> Floats:
+    def __call__(self, counts: Integers) -> Floats:
         """Correlation in each resample; NaN where a vector is constant.
 
         ``counts`` have shape ``(n_resamples, n_items)``.

@@ -40,7 +40,8 @@ NEXT: Mapping[str, str] = {
 
 def answer(row: Row) -> dict[str, str]:
     """What the first row of a condition and protocol says, as its columns :data:`ANSWER`."""
-    word, case = verdict(row), _case(row)
+    word = verdict(row)
+    case = _case(row, word)
     facts = {
         "use": _use(row, word) or row["model"],
         "best": row["model"],
@@ -87,9 +88,8 @@ def _use(row: Row, word: Verdict) -> str:
     return str(row["model"]) if word in ("use_layer", "no_difference_shown") else ""
 
 
-def _case(row: Row) -> str:
-    """Which of the sentences holds."""
-    word = verdict(row)
+def _case(row: Row, word: Verdict) -> str:
+    """Which of a verdict's sentences holds."""
     if word == "use_layer" and not row["p_alone_family"] < SIGNIFICANT:
         return "use_layer by the second metric"
     if word == "no_difference_shown" and not row["runner_up"]:

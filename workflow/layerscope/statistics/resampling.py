@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floats
 from layerscope.chance import generator
 
 BLOCK_VALUES = 4_000_000
@@ -39,11 +40,11 @@ def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Itera
 
 
 def bootstrap_values(
-    statistic: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.float64]],
+    statistic: Callable[[npt.NDArray[np.int32]], Floats],
     seed: int,
     items: Sequence[str],
     n_resamples: int,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """A statistic in every bootstrap resample, shape ``(n_resamples,)``.
 
     ``statistic`` gives its values for a block of :func:`bootstrap_counts`.

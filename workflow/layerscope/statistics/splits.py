@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
 
-Floats = npt.NDArray[np.float64]
 MIN_USABLE_SHARE = 0.8
 """Share of the splits that must have a score on both parts for an interval to be given."""
 NEARLY_ONE = 1 - 1e-6
@@ -44,8 +44,8 @@ class Splits:
         ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves.
     """
 
-    first: npt.NDArray[np.bool_]
-    second: npt.NDArray[np.bool_]
+    first: Bools
+    second: Bools
     units: list[str]
     seed: int
     scale: float

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from layerscope.arrays import Floats
 from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.evidence import Measured, stacked
 from layerscope.statistics.intervals import LEVEL, percentile_interval
@@ -24,7 +24,6 @@ from layerscope.statistics.multiple_testing import max_t
 from layerscope.statistics.trust import most_trusted
 from layerscope.tasks.catalogue import metric_range
 
-Floats = npt.NDArray[np.float64]
 MIN_CONDITIONS = 3
 """Conditions of other cells that an interval over conditions needs."""
 ONE_TASK, ALL_TASKS, ALL = "task", "all tasks", "all"

@@ -26,7 +26,7 @@ Verdict = Literal[
 ]
 Row = Mapping[str, Any]
 
-ANSWER = ("verdict", "use", "sentence", "sure", "beats_baseline", "training_helped", "next")
+ANSWER = ("verdict", "use", "sentence", "sure", "beats_pca", "beats_baseline", "training_helped", "next")
 """Columns of the answer."""
 NEGLIGIBLE_GAIN = 0.05
 """Where no layer can gain more than this, the final one will do."""
@@ -62,12 +62,13 @@ SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
 }
 NEXT: Mapping[str, str] = {
     "not_scored": "Mend what the reason names, then score again.",
+    "planted": "Nothing: this control, whose truth is known, checks the method and is no model to use.",
     "protocol": f"Go by protocol {TRUSTED}, in which layer and reference share no cells; run it if missing.",
     "no_signal": "Score more {units}, or try another model.",
     "halves": "Repeat it on other data: chosen on one half, the layer gained nothing on the other.",
     "chance": "Score shuffled labels too, to know what chance gives.",
     "untrained": "Run untrained controls, to see what training adds.",
-    "baseline": "Run a baseline such as hvg_pca, to see whether a model is needed.",
+    "baseline": "Run the baseline hvg_pca, to see whether a model is needed.",
     "undecided": "Score more {units}: that narrows the interval.",
     "precision": "More {units} would narrow the interval.",
     "cheaper": "To save time stop at layer {cheapest}: it is as good within {margin}.",
@@ -85,6 +86,7 @@ def answer(row: Row) -> dict[str, str]:
         "use": _use(row, word),
         "sentence": _sentence(row, word),
         "sure": "yes" if _is_sure(row, word) else "no",
+        "beats_pca": _beats_pca(row),
         "beats_baseline": _beats_baseline(row),
         "training_helped": _training_helped(row),
         "next": _next(row, word),
@@ -216,30 +218,40 @@ def _lost_on_halves(row: Row) -> bool:
     return bool(row["heldout_gain"] <= 0)
 
 
+def _beats_pca(row: Row) -> str:
+    """Whether the highest layer is better than the PCA; "not tested" where that has no score."""
+    if row["reference_baseline"] and not row["pca"]:
+        return f"not tested: {row['reference_baseline']} made the reference, so it has no score of its own"
+    return _beats(row, "pca", "over_pca")
+
+
 def _beats_baseline(row: Row) -> str:
-    """Whether the highest layer is better than the best baseline; "not tested" where one has no score."""
-    best, name, gap = row["best_layer"], row["best_baseline"], row["reference_baseline"]
-    made_it = f"{gap} made the reference, so it has no score of its own" if gap else ""
+    """Whether the highest layer is better than the best of the baselines that have a score."""
+    return _beats(row, "best_baseline", "over_baseline")
+
+
+def _beats(row: Row, baseline: str, over: str) -> str:
+    """Whether the highest layer is better than a baseline, by the difference between the two."""
+    best, name = row["best_layer"], row[baseline]
     if not best:
         return "not tested: no layer has a score"
     if not name:
-        return f"not tested: {made_it or 'no baseline was run'}"
+        return f"not tested: no {'PCA' if baseline == 'pca' else 'baseline'} was run that has a score"
     scores = f"layer {best} scores {number(row['best_estimate'])}, "
-    scores += f"{name} {number(row['best_baseline_estimate'])}"
-    if math.isnan(row["over_baseline_p"]):
+    scores += f"{name} {number(row[f'{baseline}_estimate'])}"
+    if math.isnan(row[f"{over}_p"]):
         return f"not tested: {scores}; there are no paired resamples"
-    if behind(row, "over_baseline") or row["guard_prefer"] == name:
+    if behind(row, over) or row["guard_prefer"] == name:
         return f"no: {scores}"
-    if gap:
-        return f"not tested: {made_it}; of the others, {scores}"
-    clear = ahead(row, "over_baseline")
-    return f"yes: {scores}" if clear else f"unclear: {scores}; the difference could be chance"
+    return f"yes: {scores}" if ahead(row, over) else f"unclear: {scores}; the difference could be chance"
 
 
 def _training_helped(row: Row) -> str:
     """Whether trained layers are above those of untrained weights."""
     if not row["best_layer"]:
         return "unknown: no layer has a score"
+    if row["planted"]:
+        return "unknown: planted layers come from no training"
     if not row["best_untrained"]:
         return "unknown: no untrained control was run"
     scores = f"trained {number(row['best_estimate'])}, untrained {number(row['best_untrained_estimate'])}"
@@ -254,10 +266,11 @@ def _training_helped(row: Row) -> str:
 
 
 def _next(row: Row, word: Verdict) -> str:
-    cheapest = row["cheapest_layer"]  # as good in the primary metric alone
-    cheaper = word == "final_will_do" and cheapest not in ("", row["final_layer"]) and not row["guard_metric"]
+    cheapest = row["cheapest_layer"]
+    cheaper = word == "final_will_do" and cheapest not in ("", row["final_layer"])
     applies = {
         "not_scored": word == "not_scored",
+        "planted": row["planted"],
         "protocol": row["protocol"] != TRUSTED,
         "no_signal": word == "no_signal",
         "halves": word == "use_layer" and _lost_on_halves(row),

@@ -7,29 +7,18 @@ whatever the order of its file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Ints, Texts
 from layerscope.chance import Chance
 
-Ints = npt.NDArray[np.intp]
-Texts = npt.NDArray[np.object_]
-Missing = Literal["undefined", "not_available"]
 CLONE = "clone"
 SAMPLE, DEAL = 1, 2
 """Streams of the cells' random numbers: which are scored, and how they are dealt into folds."""
 MAX_NAMED = 4
-
-
-class NoScoreError(Exception):
-    """These cells have no score; caught where rows are made, never a failure."""
-
-    def __init__(self, status: Missing, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 def text(obs: pd.DataFrame, column: str) -> Texts:

@@ -6,99 +6,55 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError, NotAvailableError
-from layerscope.extraction.embeddings_file import PROVENANCE, Layer, read_layer
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE, PROVENANCE, Layer, read_layer
 from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
 from layerscope.tasks.catalogue import primary_metrics, task_named
+from layerscope.tasks.scored import Scored, unscored
 from layerscope.tasks.unavailable import read_reason, write_reason
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Scored:
-    """Score rows of a layer and, by metric, the values by which they are resampled (see ``tables``)."""
-
-    rows: list[Score] = field(default_factory=list)
-    resamples: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ReferenceJob:
-    """What a reference is made of.
-
-    Attributes
-    ----------
-    protocol, settings
-        Of the task.
-    condition
-        Name for rows.
-    cells
-        File of canonical cells.
-    baseline
-        Embeddings of the task's baseline for these cells; None if the task has none.
-    seed
-        Of all that is drawn.
-    threads
-        To compute with.
-    folder
-        Where the reference goes; it is there and empty.
-    """
+    """What a reference is made of; see :func:`make_reference`."""
 
     protocol: str
-    settings: Any
+    settings: Any  # of the protocol
     condition: str
     cells: Path
     baseline: Path | None
     seed: int
     threads: int
-    folder: Path
+    folder: Path  # where the reference goes; it is there and empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringJob:
-    """One layer to score.
-
-    Attributes
-    ----------
-    protocol, settings
-        Of the task.
-    condition, model, layer
-        Names for rows; ``layer`` is ``"00"``, ``"01"`` ... or ``"official"``.
-    embeddings
-        The layer itself, or the file of the model's layers: of cells, or (where the task can use them) of
-        sums over groups of cells.
-    obs
-        Table of the condition's cells, in the order of the embeddings.
-    reference
-        Folder of the reference; None if the task has none.
-    seed
-        Of all that is drawn.
-    threads
-        To compute with.
-    """
+    """One layer to score; see :func:`score_layer`."""
 
     protocol: str
-    settings: Any
+    settings: Any  # of the protocol
     condition: str
     model: str
     layer: str
     embeddings: Path | Layer
-    obs: pd.DataFrame
+    """The layer itself, or the file of the model's layers: of cells, or (where the task can use them) of sums
+    over groups of cells."""
+    obs: pd.DataFrame  # of the condition's cells, in the order of the embeddings
     reference: Path | None
     seed: int
     threads: int = 1
@@ -139,16 +95,18 @@ class ScoringJob:
         )
 
 
-def _not_available(task: str, job: ScoringJob, reason: str) -> Scored:
-    """Rows of the primary metrics that say why a layer has no scores."""
+def _not_available(task: str, job: ScoringJob) -> list[Score]:
+    """Rows of the primary metrics that say why a layer has no scores; none where it can be scored."""
     if isinstance(job.embeddings, Layer):
         provenance = job.embeddings.provenance
     else:
         with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
             provenance = json.loads(file[f"uns/{PROVENANCE}"].asstr()[()])
+    reason = read_reason(job.reference) or provenance.get(NOT_AVAILABLE)
+    if not reason:
+        return []
     subject = job.subject(task, provenance)
-    metrics = primary_metrics(task, job.protocol)
-    return Scored([subject.row(metric, status="not_available", reason=reason) for metric in metrics])
+    return unscored(subject, primary_metrics(task, job.protocol), "not_available", reason)
 
 
 def room_of(task: str) -> Any:
@@ -295,6 +253,6 @@ def score_layer(
 def score(task: str, job: ScoringJob) -> Scored:
     """Score one layer by a task, with the job's number of threads."""
     with threadpool_limits(job.threads):
-        reason = read_reason(job.reference)
-        scored: Scored = _not_available(task, job, reason) if reason else room_of(task).score(job)
+        rows = _not_available(task, job)
+        scored: Scored = Scored(rows) if rows else room_of(task).score(job)
     return scored

@@ -12,10 +12,10 @@ from math import comb, prod
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from layerscope.tasks.folds import Ints, Texts, numbered, text
+from layerscope.arrays import Floats, Ints, Texts
+from layerscope.tasks.folds import numbered, text
 
 Level = Literal["cell", "sample", "donor"]
 UNITS = ("donor", "sample", "batch")
@@ -102,7 +102,7 @@ class Dealt:
     labels: Ints
     exact: bool
 
-    def p_value(self, estimate: float, null: npt.NDArray[np.float64]) -> float:
+    def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the dealings that score at least as high, within rounding; NaN without any."""
         if not len(null):
             return float("nan")

@@ -8,35 +8,47 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from layerscope.arrays import Floats
+from layerscope.settings import Resampled
 from layerscope.statistics.intervals import LEVEL
 from layerscope.statistics.resampling import bootstrap_counts
+from layerscope.statistics.splits import Splits
 
-Floats = npt.NDArray[np.float64]
 Measure = Callable[[npt.ArrayLike], Floats]
 """Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
 UPPER_QUANTILE = (1 + LEVEL) / 2
 
 
-def unit_counts(seed: int, units: Sequence[str], n_resamples: int) -> npt.NDArray[np.int32]:
-    """How often each unit is drawn in each resample, ``(n_resamples, n_units)``, of so few that all fit."""
-    blocks = bootstrap_counts(seed, units, n_resamples)
-    return np.concatenate([*blocks, np.empty((0, len(units)), dtype=np.int32)])
+class UnitDraws:
+    """How units are drawn: in resamples (``counts``), and in halves; the same for every layer and model."""
 
+    def __init__(self, units: Sequence[str], settings: Resampled, seed: int) -> None:
+        blocks = bootstrap_counts(seed, units, settings.resamples)
+        self.counts = np.concatenate([*blocks, np.empty((0, len(units)), dtype=np.int32)])
+        self.everyone = np.ones(len(units))
+        self._splits = Splits.of(units, seed, settings.splits, len(units))
 
-def resampled(measure: Measure, refits: Sequence[Measure], counts: npt.NDArray[np.int32]) -> Floats:
-    """Values of a score in resamples of the units that are tested, and of those that trained.
+    def estimate(self, measure: Measure) -> float:
+        """The score of all units."""
+        return float(measure(self.everyone))
 
-    Every resample of the tests takes the predictions of one of the refits, in turn. Refits see fewer
-    different cells and are a little worse: the mean of what they lose is given back. Values are spread as
-    Student's t. Without refits, the predictions stay. ``counts`` says how often each unit is tested.
-    """
-    n_units = counts.shape[1]
-    everyone = np.ones(n_units)
-    estimate = measure(everyone)
-    measures = refits or [measure]
-    values = np.empty(len(counts))
-    for turn, refit in enumerate(measures):
-        values[turn :: len(measures)] = refit(counts[turn :: len(measures)])
-    centre = np.nanmean([refit(everyone) for refit in measures])
-    wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
-    return np.asarray(np.minimum(estimate + wider * (values - centre), 1))
+    def resampled(self, measure: Measure, refits: Sequence[Measure] = ()) -> Floats:
+        """Values of a score in resamples of the units that are tested, and of those that trained.
+
+        Every resample of the tests takes the predictions of one of the refits, in turn. Refits see fewer
+        different cells and are a little worse: the mean of what they lose is given back. Values are spread as
+        Student's t. Without refits, the predictions stay.
+        """
+        n_units = len(self.everyone)
+        measures = refits or [measure]
+        values = np.empty(len(self.counts))
+        for turn, refit in enumerate(measures):
+            values[turn :: len(measures)] = refit(self.counts[turn :: len(measures)])
+        centre = np.nanmean([refit(self.everyone) for refit in measures])
+        wider = np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, UPPER_QUANTILE)
+        wider /= ndtri(UPPER_QUANTILE)
+        return np.asarray(np.minimum(measure(self.everyone) + wider * (values - centre), 1))
+
+    def halves(self, measure: Measure) -> tuple[Floats, Floats]:
+        """The score on both halves of every split of the units."""
+        return measure(self._splits.first), measure(self._splits.second)

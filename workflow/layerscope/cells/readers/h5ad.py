@@ -17,14 +17,11 @@ from layerscope.cells.canonical import PROVENANCE
 from layerscope.cells.features import feature_types
 from layerscope.cells.formats import what_hdf5_is
 from layerscope.cells.gene_table import gene_table
-from layerscope.cells.genes import why_transposed
 from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, RowMatrix, StoredRows, stored_rows
+from layerscope.cells.matrix import stored_rows
 from layerscope.cells.readers.columns import Columns
-from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
-from layerscope.cells.readers.standard import standard_obs
-from layerscope.cells.recovery import RecoveredCounts
+from layerscope.cells.readers.source import SourceCells, source_cells, source_labels
 from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import matrices, matrix_key, where_counts_are
 from layerscope.cells.zarr_store import open_store
@@ -90,54 +87,6 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
         remarks=[*unreadable, *cells.remarks],
         before=read_record(file).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
-    )
-
-
-def source_cells(
-    columns: Columns,
-    cell_ids: Sequence[str],
-    features: pd.DataFrame,
-    matrix: RowMatrix,
-    matrix_name: str,
-    settings: CellSettings,
-) -> SourceCells:
-    """Cells from the tables and a matrix of an AnnData, wherever they lie."""
-    cells, name = source_labels(columns, cell_ids, settings), columns.name
-    if matrix.shape != (len(cell_ids), len(features)):
-        raise DataError(
-            f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
-            f"{len(cell_ids)} cells and {len(features)} genes"
-        )
-    if transposed := why_transposed(cell_ids, features.index.tolist()):
-        raise DataError(f"{name}: {transposed}")
-    genes = gene_table(features, settings, name)
-    if genes.columns is not None:
-        matrix = ChosenColumns(matrix, genes.columns)
-    matrix, remarks = _counts(matrix, matrix_name, settings, columns)
-    return replace(
-        cells,
-        var=genes.var,
-        matrix=matrix,
-        matrix_name=matrix_name,
-        remarks=[*remarks, *genes.remarks, *cells.remarks],
-        doubts=genes.doubts,
-        used_columns=list(columns.used),
-    )
-
-
-def source_labels(columns: Columns, cell_ids: Sequence[str], settings: CellSettings) -> SourceCells:
-    """Cells from the table of their labels alone: without values, and without genes."""
-    left_out = subset_steps(columns, settings)
-    return SourceCells(
-        name=columns.name,
-        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
-        var=pd.DataFrame(index=pd.Index([], dtype=object)),
-        matrix=StoredRows(np.zeros((len(cell_ids), 0))),
-        left_out=left_out,
-        absent=columns.absent,
-        remarks=list(columns.remarks.values()),
-        stored_times=columns.stored_times,
-        used_columns=list(columns.used),
     )
 
 
@@ -234,21 +183,6 @@ def genes_of(file: h5py.File, matrix_name: str) -> h5py.Group | h5py.Dataset:
     if table is None:
         raise DataError(f"{Path(file.filename).name}: {matrix_name} has no table of genes")
     return table
-
-
-def _counts(
-    matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
-) -> tuple[RowMatrix, list[str]]:
-    """The matrix as the settings want it read, and a remark where its counts are recovered."""
-    recovery = settings.recover_counts
-    if recovery is None:
-        return matrix, []
-    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
-    where, value = f"{columns.name}: {matrix_name}", "expm1(value)" if recovery.logged else "value"
-    formula = f"{value} * obs[{recovery.total!r}] / {recovery.per:g}"
-    rounded = f" (values rounded to {recovery.decimals} decimals)" if recovery.decimals else ""
-    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery, where)
-    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}{rounded}"]
 
 
 def _membership(file: h5py.Group | h5py.Dataset, where: str) -> pd.Series:

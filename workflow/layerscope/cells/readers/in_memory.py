@@ -14,8 +14,8 @@ from layerscope.cells.gene_table import gene_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
-from layerscope.cells.readers.h5ad import root_cell, source_cells, source_labels, with_types
-from layerscope.cells.readers.source import SourceCells
+from layerscope.cells.readers.h5ad import root_cell, with_types
+from layerscope.cells.readers.source import SourceCells, source_cells, source_labels
 from layerscope.cells.settings import CellSettings, Reading
 from layerscope.cells.which_matrix import TOTALS, where_counts_are
 from layerscope.errors import ConfigError, DataError

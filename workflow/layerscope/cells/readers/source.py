@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.matrix import RowMatrix
+from layerscope.cells.gene_table import gene_table
+from layerscope.cells.genes import why_transposed
+from layerscope.cells.matrix import ChosenColumns, RowMatrix, StoredRows
 from layerscope.cells.orthologs import OrthologColumns, OrthologTable
 from layerscope.cells.readers.columns import Columns, is_one_of
+from layerscope.cells.readers.standard import standard_obs
+from layerscope.cells.recovery import RecoveredCounts
 from layerscope.cells.settings import CellSettings, Policy
+from layerscope.errors import DataError
 
 Step = tuple[str, str, np.ndarray]
 
@@ -65,7 +70,58 @@ class SourceCells:
         return f"{self.name}: {self.matrix_name}"
 
 
-def subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
+def source_cells(
+    columns: Columns,
+    cell_ids: Sequence[str],
+    features: pd.DataFrame,
+    matrix: RowMatrix,
+    matrix_name: str,
+    settings: CellSettings,
+    steps: Sequence[Step] = (),
+) -> SourceCells:
+    """Cells from their tables and a matrix; ``steps`` leave cells out before those of the settings."""
+    cells, name = source_labels(columns, cell_ids, settings, steps), columns.name
+    if matrix.shape != (len(cell_ids), len(features)):
+        raise DataError(
+            f"{name}: {matrix_name} is {matrix.shape[0]} x {matrix.shape[1]}, but the tables name "
+            f"{len(cell_ids)} cells and {len(features)} genes"
+        )
+    if transposed := why_transposed(cell_ids, features.index.tolist()):
+        raise DataError(f"{name}: {transposed}")
+    genes = gene_table(features, settings, name)
+    if genes.columns is not None:
+        matrix = ChosenColumns(matrix, genes.columns)
+    matrix, remarks = _counts(matrix, matrix_name, settings, columns)
+    return replace(
+        cells,
+        var=genes.var,
+        matrix=matrix,
+        matrix_name=matrix_name,
+        remarks=[*remarks, *genes.remarks, *cells.remarks],
+        doubts=genes.doubts,
+        used_columns=list(columns.used),
+    )
+
+
+def source_labels(
+    columns: Columns, cell_ids: Sequence[str], settings: CellSettings, steps: Sequence[Step] = ()
+) -> SourceCells:
+    """Cells from the table of their labels alone: without values, and without genes."""
+    left_out = [*steps, *_subset_steps(columns, settings)]
+    return SourceCells(
+        name=columns.name,
+        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
+        var=pd.DataFrame(index=pd.Index([], dtype=object)),
+        matrix=StoredRows(np.zeros((len(cell_ids), 0))),
+        left_out=left_out,
+        absent=columns.absent,
+        remarks=list(columns.remarks.values()),
+        stored_times=columns.stored_times,
+        used_columns=list(columns.used),
+    )
+
+
+def _subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     """The settings' ``subset`` and ``exclude`` as steps that leave cells out."""
     steps: list[Step] = []
     for key, wanted in (("subset", settings.subset), ("exclude", settings.exclude)):
@@ -83,3 +139,18 @@ def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
     for _, _, keep in steps:
         kept &= keep
     return kept
+
+
+def _counts(
+    matrix: RowMatrix, matrix_name: str, settings: CellSettings, columns: Columns
+) -> tuple[RowMatrix, list[str]]:
+    """The matrix as the settings want it read, and a remark where its counts are recovered."""
+    recovery = settings.recover_counts
+    if recovery is None:
+        return matrix, []
+    totals = pd.to_numeric(columns.column(recovery.total, "recover_counts: total"), errors="coerce")
+    where, value = f"{columns.name}: {matrix_name}", "expm1(value)" if recovery.logged else "value"
+    formula = f"{value} * obs[{recovery.total!r}] / {recovery.per:g}"
+    rounded = f" (values rounded to {recovery.decimals} decimals)" if recovery.decimals else ""
+    recovered = RecoveredCounts(matrix, totals.to_numpy(), recovery, where)
+    return recovered, [f"counts recovered exactly from {matrix_name}: {formula}{rounded}"]

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.canonical import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.cells.controls import control_labels
 from layerscope.cells.labels import among, natural_order, text
 from layerscope.cells.readers.columns import Columns, is_one_of
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import (
+    FLAG_COLUMNS,
+    STANDARD_COLUMNS,
+    TEXT_COLUMNS,
+    TRUTH_PREFIX,
+    CellSettings,
+)
 from layerscope.cells.time_labels import Order, order_times
 from layerscope.errors import ConfigError
 from layerscope.tasks.catalogue import TASKS

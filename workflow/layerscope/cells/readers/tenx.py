@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy.io import mminfo
 
-from layerscope.cells.filters import open_compressed
 from layerscope.cells.formats import what_hdf5_is
-from layerscope.cells.gene_table import gene_table
+from layerscope.cells.h5ad_file import open_compressed
 from layerscope.cells.labels import among
-from layerscope.cells.matrix import ChosenColumns, ReorderedRows, RowMatrix, StoredRows, Triplets
+from layerscope.cells.matrix import ReorderedRows, RowMatrix, StoredRows, Triplets
 from layerscope.cells.readers.columns import Columns
-from layerscope.cells.readers.source import SourceCells, kept_by, subset_steps
-from layerscope.cells.readers.standard import standard_obs
+from layerscope.cells.readers.source import SourceCells, source_cells
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError
 
@@ -113,22 +111,10 @@ def _read_sample(
         sample.name, list(table.columns), lambda column: table[column], not_missing=settings.not_missing
     )
     annotated = [("annotation", "in the table of cells", known)] if annotations is not None else []
-    left_out = [*annotated, *subset_steps(columns, settings)]
-    obs = standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids)))
-    if several and "batch" not in obs and "batch" not in settings.columns:
-        obs["batch"] = sample.name
-    genes = gene_table(features, settings, sample.name)
-    return SourceCells(
-        name=sample.name,
-        obs=obs,
-        var=genes.var,
-        matrix=matrix if genes.columns is None else ChosenColumns(matrix, genes.columns),
-        matrix_name="matrix",
-        left_out=left_out,
-        absent=columns.absent,
-        remarks=[*genes.remarks, *columns.remarks.values()],
-        doubts=genes.doubts,
-    )
+    cells = source_cells(columns, cell_ids, features, matrix, "matrix", settings, annotated)
+    if several and "batch" not in cells.obs and "batch" not in settings.columns:
+        cells.obs["batch"] = sample.name
+    return cells
 
 
 def _annotated(

@@ -13,21 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Ints
 from layerscope.chance import Chance, generator
-from layerscope.tasks.folds import (
-    NoScoreError,
-    grouped_folds,
-    named_few,
-    numbered,
-    sampled,
-    stratified_folds,
-    text,
-)
+from layerscope.tasks.folds import grouped_folds, named_few, numbered, sampled, stratified_folds, text
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.levels import dealt_within
+from layerscope.tasks.scored import NoScoreError
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.intp]
 BALANCE = 3
 """Stream of the cells' random numbers: which of a batch and type enter the mixing."""
 KINDS_BY_COLUMN = {"donor": "donor", "time": "stimulus", "perturbation": "stimulus"}

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.chance import generator
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 MIN_USABLE_SHARE = 0.8
 """Share of the parts without which there must be a score for an interval to be given."""
 
@@ -29,7 +27,7 @@ class Parts:
     and are the same for every layer and model.
     """
 
-    part: npt.NDArray[np.intp]
+    part: Ints
     n_parts: int
     units: list[str]
     seed: int

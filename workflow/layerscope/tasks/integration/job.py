@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import design_of
 from layerscope.tasks.integration.scores import METRICS, score_layer
-from layerscope.tasks.jobs import Scored, ScoringJob
+from layerscope.tasks.jobs import ScoringJob
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
 
 
 def score(job: ScoringJob) -> Scored:
@@ -16,5 +16,4 @@ def score(job: ScoringJob) -> Scored:
         design = design_of(job.obs, job.settings, job.seed)
         return score_layer(layer.matrix, design, job.settings, subject)
     except NoScoreError as none:
-        rows = [subject.row(metric, status=none.status, reason=str(none)) for metric in METRICS]
-        return Scored(rows)
+        return unscored(subject, METRICS, none.status, str(none))

@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.tasks.integration.neighbours import Neighbours, gaussian_weights, lisi, nearest_neighbours
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
 LISTED = 2
 """Times as many neighbours are listed as are looked at, since a part of the cells may be left out."""
 

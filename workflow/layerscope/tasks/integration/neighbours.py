@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.special import chdtrc
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
+from layerscope.arrays import Floats, Ints
+
 STEPS, TOLERANCE = 50, 1e-5
 REJECTED = 0.05
 FEWEST_CELLS, MOST_NEIGHBOURS = 10, 70

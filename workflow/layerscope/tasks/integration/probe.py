@@ -8,13 +8,10 @@ factorised once; the scatter within the labels of each labelling differs from th
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.probe import standardised
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 
 
 def columns_of(vectors: Floats) -> Floats:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.integration.clusters import ari, batch_variance, clusters, nmi
 from layerscope.tasks.integration.neighbours import (
     Neighbours,
@@ -22,8 +22,6 @@ from layerscope.tasks.integration.silhouettes import (
     silhouette_label,
 )
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 Metric = Callable[[Ints], float]
 """Its value for given labels; NaN where it does not exist."""
 NEIGHBOURS, NEIGHBOURS_OF_GRAPH = 90, 15

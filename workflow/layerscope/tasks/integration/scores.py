@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.tables import Score, Subject
-from layerscope.tasks.folds import NoScoreError
 from layerscope.tasks.integration.design import Design
 from layerscope.tasks.integration.jackknife import Parts
 from layerscope.tasks.integration.mixing import cells_by_type, mixing
@@ -27,12 +27,8 @@ from layerscope.tasks.integration.scib import (
     type_metrics,
 )
 from layerscope.tasks.integration.settings import IntegrationSettings
-from layerscope.tasks.jobs import Scored
 from layerscope.tasks.label.measures import macro_f1
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
+from layerscope.tasks.scored import NoScoreError, Scored, embedded, share_as_high
 
 BIOLOGY, MIXING = "biology", "mixing"
 KNN, RANDOM_FOLDS, BATCH_PROBE = "biology_knn", "biology_random_folds", "batch_probe_accuracy"
@@ -72,9 +68,7 @@ class Measured:
     remark: str = ""
 
 
-def score_layer(
-    matrix: npt.NDArray[np.floating], design: Design, settings: IntegrationSettings, subject: Subject
-) -> Scored:
+def score_layer(matrix: Floating, design: Design, settings: IntegrationSettings, subject: Subject) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of): :data:`METRICS`.
 
     Raises NoScoreError as :func:`layer_of` does.
@@ -92,16 +86,12 @@ def score_layer(
     return scored
 
 
-def layer_of(
-    matrix: npt.NDArray[np.floating], design: Design, settings: IntegrationSettings, seed: int
-) -> Layer:
+def layer_of(matrix: Floating, design: Design, settings: IntegrationSettings, seed: int) -> Layer:
     """The cells of a design that a layer has; rows of the matrix that are not finite are refused cells.
 
     Raises NoScoreError if the layer is constant, or so many cells were refused that one type is left.
     """
-    vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.asarray(np.isfinite(vectors).all(axis=1))
-    refused = "" if finite.all() else f"{int((~finite).sum())} refused cells left out"
+    vectors, finite, refused = embedded(matrix, design.cells)
     parts = Parts.of(design.units, seed, settings.parts)  # before cells are left out: the same for all models
     vectors, design = vectors[finite], design.among(finite)
     if len(np.unique(design.types[design.tested])) < 2:
@@ -212,8 +202,6 @@ def _row(measured: Measured, metric: str, values: Floats, layer: Layer, subject:
         ci_high=high,
         ceiling=COMPLETE if metric == MIXING else np.nan,
         null_mean=float(null.mean()) if len(null) else np.nan,
-        p_value=float((1 + (null >= measured.estimate).sum()) / (1 + len(null)))
-        if metric in TESTED
-        else np.nan,
+        p_value=share_as_high(null, measured.estimate) if metric in TESTED else np.nan,
         reason="; ".join(filter(None, remarks)),
     )

@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.distances import distance_blocks
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 
 
 def all_distances(vectors: Floats, metric: str) -> Floats:

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.chance import Chance, generator
 from layerscope.errors import ConfigError
 from layerscope.tasks.folds import (
     CLONE,
-    NoScoreError,
     grouped_folds,
     kin,
     n_labels,
@@ -40,8 +39,8 @@ from layerscope.tasks.label.selection import (
 )
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.levels import Dealt, Level, deal, dealt_within
+from layerscope.tasks.scored import NoScoreError
 
-Ints = npt.NDArray[np.intp]
 CELL_TYPE = "cell_type"
 DONORS_PER_LABEL = 5
 """Donors of each label that there must be for an interval, where labels were given to donors."""
@@ -91,11 +90,11 @@ class Design:
         """How many labels there are."""
         return len(self.names)
 
-    def p_value(self, estimate: float, null: npt.NDArray[np.float64]) -> float:
+    def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the shuffles that score at least as high; NaN without any."""
-        return Dealt(self.shuffled, self.exact).p_value(estimate, null)
+        return Dealt(self.shuffled, self.exact).p_value(null, estimate)
 
-    def among(self, chosen: npt.NDArray[np.bool_]) -> Design:
+    def among(self, chosen: Bools) -> Design:
         """The design of some of its cells."""
         return replace(
             self,

@@ -10,19 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import softmax
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.tasks.label.probe import Prepare, prepared
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class _Fold:
-    test: npt.NDArray[np.bool_]
+    test: Bools
     training: Floats
     tested: Floats
     factor: tuple[Floats, bool]

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.measures import Labellings
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 BLOCK_VALUES = 8_000_000
 LISTED_PER_VOTE = 4
 """Neighbours listed for every vote, since a resample leaves some out."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from layerscope.tasks.catalogue import primary_metrics
-from layerscope.tasks.folds import NoScoreError
-from layerscope.tasks.jobs import Scored, ScoringJob
+from layerscope.tasks.jobs import ScoringJob
 from layerscope.tasks.label.design import design_of
 from layerscope.tasks.label.scores import METRICS, score_layer
 from layerscope.tasks.label.transfer import TRANSFER_METRICS, score_transfer
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
 
 
 def score(job: ScoringJob) -> Scored:
@@ -22,6 +22,4 @@ def score(job: ScoringJob) -> Scored:
     except NoScoreError as none:
         *of_labels, _ = primary_metrics("label", job.protocol)
         usual = (of_labels[0], *TRANSFER_METRICS) if job.settings.transfer else (*of_labels, *METRICS)
-        metrics = dict.fromkeys(usual)
-        rows = [subject.row(metric, status=none.status, reason=str(none)) for metric in metrics]
-        return Scored(rows)
+        return unscored(subject, dict.fromkeys(usual), none.status, str(none))

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.tasks.refits import Measure
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 BLOCK_VALUES = 1_000_000
 Measures = tuple[Measure, list[Measure], list[Measure]]
 """A score as it is, under every shuffle of the labels, and after every refit."""
@@ -71,9 +70,7 @@ def balanced_accuracy(types: Ints, predicted: Ints, unit: Ints, n_units: int, n_
     return measure
 
 
-def auc_within(
-    scores: Floats, positive: npt.NDArray[np.bool_], group: Ints, unit: Ints, n_units: int
-) -> Measure:
+def auc_within(scores: Floats, positive: Bools, group: Ints, unit: Ints, n_units: int) -> Measure:
     """Share of the pairs of a positive and another cell of a group in which it scores higher.
 
     Equal scores count one half. The share is averaged over the groups that have both; where units are whole

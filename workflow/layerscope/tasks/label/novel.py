@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import distance_blocks
 from layerscope.tasks.label.measures import Labellings, Measures, auc_within
@@ -17,8 +18,6 @@ from layerscope.tasks.label.probe import probe_scores
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.refits import Measure
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 NOVEL, NOVEL_KNN = "novel_type_auc", "novel_type_knn_auc"
 MIN_LABELS = 3
 """With two labels nothing but one is left to train on, and every cell is as sure."""

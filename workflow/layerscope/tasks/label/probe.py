@@ -6,13 +6,11 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from layerscope.tasks.folds import NoScoreError
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.tasks.label.measures import Labellings
+from layerscope.tasks.scored import NoScoreError
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 Prepare = Callable[[Floats, Floats, Ints], tuple[Floats, Floats]]
 """Makes of training cells, tested cells and the training cells' true labels what a probe is fitted to."""
 STEPS = 1000
@@ -65,9 +63,7 @@ def probe_scores(
     return scores, unfinished
 
 
-def prepared(
-    vectors: Floats, test: npt.NDArray[np.bool_], prepare: Prepare | None, types: Ints
-) -> tuple[Floats, Floats]:
+def prepared(vectors: Floats, test: Bools, prepare: Prepare | None, types: Ints) -> tuple[Floats, Floats]:
     """Training and tested cells of a fold, standardised or as ``prepare`` makes them of true labels."""
     if prepare is None:
         return standardised(vectors[~test], vectors[test])

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from layerscope.tasks.folds import NoScoreError
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.discriminant import Discriminant
 from layerscope.tasks.label.measures import Labellings
 from layerscope.tasks.label.probe import ROUNDING, probe_scores, standardised
+from layerscope.tasks.scored import NoScoreError
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 Reader = Callable[..., Floats]
 SCTOP, ANOVA_PCA = "sctop", "anova_pca"
 N_GENES, N_COMPONENTS = 20_000, 220

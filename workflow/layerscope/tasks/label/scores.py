@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floating, Floats, Ints
 from layerscope.statistics.intervals import LEVEL, percentile_interval
-from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.tasks.folds import NoScoreError
-from layerscope.tasks.jobs import Scored
+from layerscope.tables import Subject
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
 from layerscope.tasks.label.measures import Labellings, Measures, accuracy, auc_within, macro_f1, mean_of
@@ -17,9 +15,8 @@ from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_mea
 from layerscope.tasks.label.readers import cell_scores
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.label.units import unit_measures
-from layerscope.tasks.refits import Measure, resampled, unit_counts
-
-Floats = npt.NDArray[np.float64]
+from layerscope.tasks.refits import Measure, UnitDraws
+from layerscope.tasks.scored import NoScoreError, Scored, embedded
 
 PROBE_MACRO_F1, PROBE_ACCURACY = "probe_macro_f1", "probe_accuracy"
 KNN_MACRO_F1, KNN_ACCURACY = "knn_macro_f1", "knn_accuracy"
@@ -32,7 +29,7 @@ ALL_RIGHT = (1 - LEVEL) / 2
 
 
 def score_layer(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     design: Design,
     settings: LabelSettings,
     subject: Subject,
@@ -43,18 +40,15 @@ def score_layer(
     donors those of :func:`unit_measures`. Rows that are not finite are refused cells. NoScoreError if the
     layer is constant, or a label is left without cells.
     """
-    vectors, embedded, remarks = _embedded(matrix, design)
-    counts = unit_counts(subject.seed, design.units, settings.resamples)
+    vectors, design, remarks = _embedded(matrix, design)
+    draws = UnitDraws(design.units, settings, subject.seed)
     of_level = _cell_measures if design.level == "cell" else unit_measures
-    measures, failed = of_level(vectors, embedded, settings, counts[: settings.refits], subject.family)
+    measures, failed = of_level(vectors, design, settings, draws.counts[: settings.refits], subject.family)
     if failed:
         remarks.append(f"{failed} fits of the probe did not converge")
-    splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
-    everyone = np.ones(len(design.units))
-    numbers = {"n_cells": len(vectors), "n_items": len(np.unique(embedded.unit))}
     scored = Scored()
     for metric, (measure, null, refits) in measures.items():
-        estimate, values = float(measure(everyone)), resampled(measure, refits, counts)
+        estimate, values = draws.estimate(measure), draws.resampled(measure, refits)
         if not design.has_interval:
             values = np.full(len(values), np.nan)
         low, high = percentile_interval(values)
@@ -62,42 +56,38 @@ def score_layer(
             low = min(low, ALL_RIGHT ** (1 / len(design.units)))
         if metric != SILHOUETTE:
             low = float(np.maximum(low, 0))
-        shuffled = np.array([float(of_shuffle(everyone)) for of_shuffle in null])
+        shuffled = np.array([draws.estimate(of_shuffle) for of_shuffle in null])
         row = subject.row(
             metric,
-            **numbers,
             estimate=estimate,
             ci_low=low,
             ci_high=high,
             null_mean=float(shuffled.mean()) if null else np.nan,
-            p_value=embedded.p_value(estimate, shuffled),
-            reason="; ".join(words for words in (_how(metric, design), design.remark, *remarks) if words),
+            p_value=design.p_value(shuffled, estimate),
+            n_cells=len(vectors),
+            n_items=len(np.unique(design.unit)),
+            reason="; ".join(filter(None, [_how(metric, design), design.remark, *remarks])),
         )
-        scored.rows.append(row)
-        scored.resamples[metric] = values
-        scored.resamples[metric + CHOSEN_ON] = measure(splits.first)
-        scored.resamples[metric + SCORED_ON] = measure(splits.second)
+        scored.add(row, values, draws.halves(measure))
     if settings.novel and NOVEL not in measures:
         why = f"needs {MIN_LABELS} labels of cells; there are {design.n_types}, of level {design.level}"
         scored.rows += [subject.row(name, status="undefined", reason=why) for name in (NOVEL, NOVEL_KNN)]
     return scored
 
 
-def _embedded(matrix: npt.NDArray[np.floating], design: Design) -> tuple[Floats, Design, list[str]]:
+def _embedded(matrix: Floating, design: Design) -> tuple[Floats, Design, list[str]]:
     """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
-    vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.asarray(np.isfinite(vectors).all(axis=1))
-    n_refused = int((~finite).sum())
-    embedded = design.among(finite)
+    vectors, finite, refused = embedded(matrix, design.cells)
+    design = design.among(finite)
     in_fold = np.zeros((design.n_types, int(design.folds.max()) + 1), dtype=bool)
-    in_fold[embedded.types, embedded.folds] = True
+    in_fold[design.types, design.folds] = True
     if design.level != "donor" and in_fold.sum(axis=1).min() < 2:
-        refused = f"the model refused {n_refused} of {len(finite)} cells"
+        refused = f"the model refused {int((~finite).sum())} of {len(finite)} cells"
         raise NoScoreError("undefined", f"{refused}, so that a label is left in fewer than two folds")
     vectors = vectors[finite]
     if (vectors == vectors[0]).all():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
-    return vectors, embedded, [f"{n_refused} refused cells left out"] if n_refused else []
+    return vectors, design, [refused] if refused else []
 
 
 def _cell_measures(
@@ -143,7 +133,7 @@ def _cell_measures(
     return measures, failed
 
 
-def _auc(labels: npt.NDArray[np.intp], scores: Floats, design: Design) -> Measure:
+def _auc(labels: Ints, scores: Floats, design: Design) -> Measure:
     """AUC within donors, of scores for two labels."""
     # a label that no training cell had has no score: then all cells are alike
     odds = np.nan_to_num(scores[:, design.positive] - scores[:, 1 - design.positive], posinf=0, neginf=0)

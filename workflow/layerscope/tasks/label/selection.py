@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from layerscope.tasks.folds import Ints, NoScoreError, Texts, n_labels, named_few, plural, sampled, text
+from layerscope.arrays import Bools, Ints, Texts
+from layerscope.tasks.folds import n_labels, named_few, plural, sampled, text
 from layerscope.tasks.levels import Level, level_of
+from layerscope.tasks.scored import NoScoreError
 
 MIN_DONORS_PER_LABEL = 3
 MIN_MIXED_DONORS = 2
 
 
-def selected(
-    obs: pd.DataFrame, keep: npt.NDArray[np.bool_], without: str, remarks: list[str]
-) -> pd.DataFrame:
+def selected(obs: pd.DataFrame, keep: Bools, without: str, remarks: list[str]) -> pd.DataFrame:
     """The cells to keep; a remark counts the others."""
     if not keep.all():
         remarks.append(f"{int((~keep).sum())} cells {without} left out")

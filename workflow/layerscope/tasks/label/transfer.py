@@ -13,19 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
-from layerscope.tasks.folds import NoScoreError, named_few, text
-from layerscope.tasks.jobs import Scored
+from layerscope.tables import Subject
+from layerscope.tasks.folds import named_few, text
 from layerscope.tasks.label.design import Design, design_of
 from layerscope.tasks.label.measures import Labellings, macro_f1
 from layerscope.tasks.label.probe import probe_predictions, transferred_predictions
 from layerscope.tasks.label.settings import LabelSettings
-from layerscope.tasks.refits import Measure, resampled, unit_counts
+from layerscope.tasks.refits import Measure, UnitDraws
+from layerscope.tasks.scored import NoScoreError, Scored
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 TRANSFER, OWN_UNITS = "transfer_macro_f1", "transfer_macro_f1_own_units"
 FROM, TO, DROP = "from_macro_f1", "to_macro_f1", "transfer_drop"
 TRANSFER_METRICS = (TRANSFER, OWN_UNITS, FROM, TO, DROP)
@@ -42,16 +40,14 @@ class Side:
     shuffled: Ints
 
 
-def score_transfer(
-    matrix: npt.NDArray[np.floating], obs: pd.DataFrame, settings: LabelSettings, subject: Subject
-) -> Scored:
+def score_transfer(matrix: Floating, obs: pd.DataFrame, settings: LabelSettings, subject: Subject) -> Scored:
     """Score a layer by what a probe of one side knows of the other: rows of :data:`TRANSFER_METRICS`.
 
     Only labels that both sides have are scored. Units of the tested side are resampled; fits stay.
     NoScoreError where a side has too few cells or labels.
     """
     one, other, remark = _sides(matrix, obs, settings, subject.seed)
-    n_types, everyone = one.design.n_types, np.ones(len(other.design.units))
+    n_types = one.design.n_types
 
     def on_other(predicted: Ints) -> Measure:
         return macro_f1(other.types, predicted, other.design.unit, len(other.design.units), n_types)
@@ -64,33 +60,28 @@ def score_transfer(
     true = Labellings(one.types[None], np.ones((1, len(one.types))), n_types)
     alone = transferred_predictions(*_own_units(one.vectors, true, other.vectors), settings.penalty)
     within = {side.name: _held_out(side, settings, n_types) for side in (one, other)}
-    shuffled = np.array([float(measure(everyone)) for measure in null])
+    draws = {side.name: UnitDraws(side.design.units, settings, subject.seed) for side in (one, other)}
+    shuffled = np.array([draws[other.name].estimate(measure) for measure in null])
     there = f"fitted to {one.name}, tested on {other.name}; level cell; interval for these fits"
     about = "; ".join(filter(None, [there, other.design.remark, remark]))
     scored = Scored()
 
     def add(metric: str, measure: Measure, reason: str, side: Side = other, p: bool = False) -> None:
-        own = unit_counts(subject.seed, side.design.units, settings.resamples)
-        values = resampled(measure, [], own)
+        of_side = draws[side.name]
+        estimate, values = of_side.estimate(measure), of_side.resampled(measure)
         low, high = percentile_interval(values)
-        estimate = float(measure(np.ones(own.shape[1])))
-        scored.rows.append(
-            subject.row(
-                metric,
-                estimate=estimate,
-                ci_low=low,
-                ci_high=high,
-                null_mean=float(shuffled.mean()) if p and null else np.nan,
-                p_value=one.design.p_value(estimate, shuffled) if p else np.nan,
-                n_cells=len(side.types),
-                n_items=own.shape[1],
-                reason=reason,
-            )
+        row = subject.row(
+            metric,
+            estimate=estimate,
+            ci_low=low,
+            ci_high=high,
+            null_mean=float(shuffled.mean()) if p and null else np.nan,
+            p_value=one.design.p_value(shuffled, estimate) if p else np.nan,
+            n_cells=len(side.types),
+            n_items=len(side.design.units),
+            reason=reason,
         )
-        splits = Splits.of(side.design.units, subject.seed, settings.splits, own.shape[1])
-        scored.resamples[metric] = values
-        scored.resamples[metric + CHOSEN_ON] = measure(splits.first)
-        scored.resamples[metric + SCORED_ON] = measure(splits.second)
+        scored.add(row, values, of_side.halves(measure))
 
     in_own_units = "each side in units of its own cells, as if their composition were the same"
     add(TRANSFER, by_one, f"{about}; in units of the cells of {one.name}", p=True)
@@ -101,9 +92,7 @@ def score_transfer(
     return scored
 
 
-def _sides(
-    matrix: npt.NDArray[np.floating], obs: pd.DataFrame, settings: LabelSettings, seed: int
-) -> tuple[Side, Side, str]:
+def _sides(matrix: Floating, obs: pd.DataFrame, settings: LabelSettings, seed: int) -> tuple[Side, Side, str]:
     """Both sides with the labels that they share, and which labels they do not."""
     assert settings.transfer is not None
     column = settings.transfer["column"]
@@ -141,7 +130,7 @@ def _sides(
     return sides[0], sides[1], "; ".join(remarks)
 
 
-def _large(obs: pd.DataFrame, rows: npt.NDArray[np.bool_], settings: LabelSettings) -> set[str]:
+def _large(obs: pd.DataFrame, rows: Bools, settings: LabelSettings) -> set[str]:
     sizes = pd.Series(text(obs, settings.column)[rows]).value_counts()
     return {str(label) for label, size in sizes.items() if label != "" and size >= settings.cells_per_type}
 

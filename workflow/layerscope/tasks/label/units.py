@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.design import Design
 from layerscope.tasks.label.distances import NeighbourShares
 from layerscope.tasks.label.measures import Measures, auc_within, balanced_accuracy, macro_f1
@@ -17,8 +18,6 @@ from layerscope.tasks.label.readers import Reader, unit_reader
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.refits import Measure
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
 BLOCK = 50
 """Labellings that are predicted at once."""
 DIGITS = 9

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import Chance
 from layerscope.tables import Score, Subject
 from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, interval, spearman_influence
@@ -20,8 +21,6 @@ from layerscope.tasks.perturbation.strict_reference import Expression, StrictRef
 from layerscope.tasks.screens.design import LANE_COLUMNS, Design, combined_codes, places, select
 from layerscope.tasks.screens.labels import group_cells
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 MIN_PERTURBATIONS = StrictSettings.MIN_PERTURBATIONS
 
 
@@ -32,7 +31,7 @@ def by_split(reference: StrictReference, size: int = -1) -> Estimate:
 
 def by_labels(
     expression: Expression, design: Design, obs: pd.DataFrame, columns: list[str], n_splits: int, seed: int
-) -> tuple[Estimate, Mask] | None:
+) -> tuple[Estimate, Bools] | None:
     """Agreement of halves whose guides, or lanes, differ, and which perturbations entered at least once.
 
     Each perturbation's labels (combinations of the columns) are halved at random, in the same order for all
@@ -96,7 +95,7 @@ def ceiling_rows(
     return rows
 
 
-def _agreement(first: Array, second: Array) -> Estimate:
+def _agreement(first: Floats, second: Floats) -> Estimate:
     pairs = Pairs(len(first))
     return spearman_influence(RankedPairs(pairs.of(first)), RankedPairs(pairs.of(second)), len(first))
 
@@ -109,7 +108,7 @@ def _halved(item: NDArray[np.int64], label: NDArray[np.int64], order: NDArray[np
     return np.asarray((2 * place >= size).astype(np.int64)[inverse])
 
 
-def _row(subject: Subject, what: str, estimate: Estimate, used: Mask, design: Design) -> Score:
+def _row(subject: Subject, what: str, estimate: Estimate, used: Bools, design: Design) -> Score:
     low, high = interval(Estimate(estimate.value, estimate.influence[used]))
     n_used, n_missing = int(used.sum()), int((~used).sum())
     reason = f"{n_missing} perturbations have too few cells in a half of their {what}s" if n_missing else ""

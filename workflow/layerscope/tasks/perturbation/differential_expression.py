@@ -23,10 +23,11 @@ from pydeseq2.dds import DeseqDataSet
 from threadpoolctl import threadpool_limits
 
 from layerscope import __version__
+from layerscope.arrays import Floats
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.errors import DataError, NotAvailableError
 from layerscope.files import whole
-from layerscope.tasks.perturbation.inference import Array, OneWayInference, one_way_design
+from layerscope.tasks.perturbation.inference import OneWayInference, one_way_design
 from layerscope.tasks.perturbation.settings import PaperSettings
 from layerscope.tasks.screens.labels import group_cells
 
@@ -42,10 +43,10 @@ FAR_ABOVE_LEAST = 100
 class FoldChanges:
     """Log2 fold changes of perturbations against the control, and what they were fitted with."""
 
-    log2_fold_change: Array  # (n_perturbations, n_genes)
-    base_mean: Array  # of normalised counts, (n_genes,)
-    dispersion: Array  # (n_genes,)
-    size_factors: Array  # (n_samples,)
+    log2_fold_change: Floats  # (n_perturbations, n_genes)
+    base_mean: Floats  # of normalised counts, (n_genes,)
+    dispersion: Floats  # (n_genes,)
+    size_factors: Floats  # (n_samples,)
     notes: dict[str, Any]  # number of genes replaced, handed over, warnings
 
 

@@ -10,29 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.arrays import Floats, Integers
 from layerscope.tasks.screens.sums import membership
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ExpressionSums:
     """What effects need of the cells of each group ``item * n_buckets + bucket``, item 0 the control."""
 
-    values: Array  # sums of the genes' counts (or values), (n_groups, n_genes)
-    squares: Array  # sums of squared counts over all cells of a bucket, (n_buckets, n_genes)
-    weighted: Array  # the same of counts times the cell's total
-    cells: Array  # number of cells, (n_groups,)
-    totals: Array  # sums of the cells' total counts
-    squared_totals: Array  # sums of their squares
+    values: Floats  # sums of the genes' counts (or values), (n_groups, n_genes)
+    squares: Floats  # sums of squared counts over all cells of a bucket, (n_buckets, n_genes)
+    weighted: Floats  # the same of counts times the cell's total
+    cells: Floats  # number of cells, (n_groups,)
+    totals: Floats  # sums of the cells' total counts
+    squared_totals: Floats  # sums of their squares
     n_buckets: int
 
 
 def expression_sums(
-    values: sparse.csr_matrix, totals: Array, group: NDArray[np.integer], n_groups: int, n_buckets: int
+    values: sparse.csr_matrix, totals: Floats, group: Integers, n_groups: int, n_buckets: int
 ) -> ExpressionSums:
     """Sum cells x genes by group (-1: none); ``totals`` are of each cell over ALL genes."""
     inside = np.flatnonzero(group >= 0)
@@ -52,7 +50,7 @@ def expression_sums(
     )
 
 
-def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
+def count_effects(sums: ExpressionSums, buckets: Integers) -> Floats:
     """Negative-binomial z-scores of every perturbation against the control, from the cells of some buckets.
 
     A gene's count ``y`` in a cell of total ``N`` has mean ``N r`` and variance ``N r + phi N^2 r^2``; ``phi``
@@ -74,7 +72,7 @@ def count_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
     return np.asarray(np.where(counted, rates[1:] - rates[0], 0.0) / np.where(counted, error, 1.0))
 
 
-def value_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
+def value_effects(sums: ExpressionSums, buckets: Integers) -> Floats:
     """Differences of means of values over their pooled standard error, 0 for genes that do not vary."""
     values = _over_buckets(sums.values, sums.n_buckets, buckets)
     cells = _over_buckets(sums.cells, sums.n_buckets, buckets)
@@ -87,6 +85,6 @@ def value_effects(sums: ExpressionSums, buckets: NDArray[np.integer]) -> Array:
     return np.asarray(np.where(varies, means[1:] - means[0], 0.0) / error)
 
 
-def _over_buckets(sums: Array, n_buckets: int, buckets: NDArray[np.integer]) -> Array:
+def _over_buckets(sums: Floats, n_buckets: int, buckets: Integers) -> Floats:
     """Sums of items over some buckets: ``(n_items * n_buckets, ...)`` to ``(n_items, ...)``."""
     return np.asarray(sums.reshape(-1, n_buckets, *sums.shape[1:])[:, buckets].sum(axis=1))

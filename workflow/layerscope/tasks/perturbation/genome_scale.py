@@ -11,22 +11,20 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floating, Floats
 from layerscope.tasks.perturbation.influence import Estimate, RankedPairs, spearman_influence
 from layerscope.tasks.perturbation.pairs import pairs_by_row
 
-Array = NDArray[np.float64]
 GENOME_SCALE = 1000  # perturbations beyond which similarities are float32, and scores are not bootstrapped
 ROWS_AT_ONCE = 256
 
 
-def upper_triangle(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
+def upper_triangle(matrix: Floating) -> NDArray[np.float32]:
     """Entries above the diagonal, row by row, shape ``(n (n - 1) / 2,)``."""
     return np.concatenate([row[index + 1 :] for index, row in enumerate(matrix)], dtype=np.float32)
 
 
-def spearman_of_many(
-    x: NDArray[np.floating], y: NDArray[np.floating], halves: NDArray[np.bool_]
-) -> tuple[Estimate, Array, Array]:
+def spearman_of_many(x: Floating, y: Floating, halves: Bools) -> tuple[Estimate, Floats, Floats]:
     """Spearman's correlation over millions of pairs, and its values on halves of the items.
 
     ``x`` and ``y`` are above a diagonal, row by row; ``halves``, splits x items, is True for the first half.
@@ -47,7 +45,7 @@ def row_blocks(n_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS_AT_ONCE, n_rows))
 
 
-def _pearson_within(u: Array, v: Array, members: NDArray[np.bool_]) -> Array:
+def _pearson_within(u: Floats, v: Floats, members: Bools) -> Floats:
     """Pearson correlation of two vectors of pairs over the pairs within each set of items."""
     n_items = members.shape[1]
     weights = members.astype(np.float64)

@@ -23,8 +23,8 @@ from pydeseq2.utils import nb_nll
 from scipy.optimize import elementwise
 from scipy.special import digamma
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from layerscope.arrays import Bools, Floats, Integers
+
 RIDGE = 1e-6
 GENES_AT_ONCE = 256
 # dispersion below which a series replaces a difference of digammas
@@ -34,9 +34,9 @@ FLAT_GRADIENT, FLAT_RELATIVE = 1e-5, 2.220446049250313e-09
 LOG_DISPERSION_TOLERANCE = 1e-7
 
 
-def one_way_design(group: NDArray[np.integer]) -> Array:
+def one_way_design(group: Integers) -> Floats:
     """An intercept, and an indicator for each group from 1, shape ``(n_samples, n_groups)``."""
-    design: Array = (group[:, None] == np.arange(group.max() + 1)).astype(np.float64)
+    design: Floats = (group[:, None] == np.arange(group.max() + 1)).astype(np.float64)
     design[:, 0] = 1.0
     return design
 
@@ -44,7 +44,7 @@ def one_way_design(group: NDArray[np.integer]) -> Array:
 class Groups:
     """Samples in groups, of which 0 is the reference, from a one-way design matrix; else a ValueError."""
 
-    def __init__(self, design: Array) -> None:
+    def __init__(self, design: Floats) -> None:
         indicators = np.asarray(design, dtype=np.float64)[:, 1:]
         self.of_sample = (indicators @ np.arange(1, indicators.shape[1] + 1)).astype(np.int64)
         self.sizes = np.bincount(self.of_sample, minlength=indicators.shape[1] + 1)
@@ -53,22 +53,22 @@ class Groups:
         self._order = np.argsort(self.of_sample, kind="stable")
         self._starts = np.cumsum(self.sizes) - self.sizes
 
-    def sums(self, values: Array) -> Array:
+    def sums(self, values: Floats) -> Floats:
         """Sums over the samples of each group."""
         return np.asarray(np.add.reduceat(values[self._order], self._starts, axis=0))
 
-    def means(self, values: Array) -> Array:
+    def means(self, values: Floats) -> Floats:
         """Means over the samples of each group."""
         return self.sums(values) / self.sizes[:, None]
 
-    def predictors(self, beta: Array) -> Array:
+    def predictors(self, beta: Floats) -> Floats:
         """Linear predictors of the samples from coefficients in treatment coding."""
         eta = beta + beta[0]
         eta[0] = beta[0]
         return np.asarray(eta[self.of_sample])
 
 
-def solve(weights: Array, right: Array) -> Array:
+def solve(weights: Floats, right: Floats) -> Floats:
     """Solve ``(X'WX + RIDGE I) beta = right`` for every gene, from the groups' sums of weights."""
     damped = weights[1:] + RIDGE
     beta = np.empty(np.broadcast_shapes(weights.shape, right.shape))
@@ -77,7 +77,7 @@ def solve(weights: Array, right: Array) -> Array:
     return beta
 
 
-def leverages(weights: Array) -> Array:
+def leverages(weights: Floats) -> Floats:
     """``x' (X'WX + RIDGE I)^-1 x`` for a sample of each group, from the groups' sums of weights."""
     pivot = _pivot(weights)
     damped = weights[1:] + RIDGE
@@ -85,7 +85,7 @@ def leverages(weights: Array) -> Array:
     return np.vstack([1.0 / pivot, intercept + (1.0 - weights[1:] * intercept) / damped])
 
 
-def _pivot(weights: Array) -> Array:
+def _pivot(weights: Floats) -> Floats:
     """The intercept's pivot once every other row is eliminated, one per gene."""
     return np.asarray(weights[0] + RIDGE + (RIDGE * weights[1:] / (weights[1:] + RIDGE)).sum(axis=0))
 
@@ -98,13 +98,15 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
         self.threads = threads
         self.n_handed_over = 0  # genes that diverged, which PyDESeq2's own solver fitted
 
-    def lin_reg_mu(self, counts: Array, size_factors: Array, design_matrix: Array, min_mu: float) -> Array:
+    def lin_reg_mu(
+        self, counts: Floats, size_factors: Floats, design_matrix: Floats, min_mu: float
+    ) -> Floats:
         """Fitted means of the linear model: group means of normalised counts, at least ``min_mu``."""
         groups, size = Groups(design_matrix), np.asarray(size_factors, dtype=np.float64)
         normed = counts / size[:, None]
         return np.asarray(np.maximum(size[:, None] * groups.means(normed)[groups.of_sample], min_mu))
 
-    def fit_rough_dispersions(self, normed_counts: Array, design_matrix: Array) -> Array:
+    def fit_rough_dispersions(self, normed_counts: Floats, design_matrix: Floats) -> Floats:
         """Dispersions by moments of the residuals."""
         groups = Groups(design_matrix)
         free = len(groups.of_sample) - len(groups.sizes)
@@ -114,22 +116,22 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
 
     def alpha_mle(
         self,
-        counts: Array,
-        design_matrix: Array,
-        mu: Array,
-        alpha_hat: Array,
+        counts: Floats,
+        design_matrix: Floats,
+        mu: Floats,
+        alpha_hat: Floats,
         min_disp: float,
         max_disp: float,
         prior_disp_var: float | None = None,
         cr_reg: bool = True,
         prior_reg: bool = False,
         optimizer: str = "L-BFGS-B",
-    ) -> tuple[Array, Mask]:
+    ) -> tuple[Floats, Bools]:
         """Dispersions of largest (adjusted, penalised) likelihood, and whether each fit converged."""
         groups, variance = Groups(design_matrix), prior_disp_var if prior_reg else None
         bounds = (float(np.log(min_disp)), float(np.log(max_disp)))
 
-        def fit(genes: slice) -> Array:
+        def fit(genes: slice) -> Floats:
             start = np.log(np.asarray(alpha_hat[genes], dtype=np.float64))
             loss = DispersionLoss(groups, counts[:, genes], mu[:, genes], start, variance, adjust=cr_reg)
             return np.exp(descend(loss, start, bounds))
@@ -139,17 +141,17 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
 
     def irls(
         self,
-        counts: Array,
-        size_factors: Array,
-        design_matrix: Array,
-        disp: Array,
+        counts: Floats,
+        size_factors: Floats,
+        design_matrix: Floats,
+        disp: Floats,
         min_mu: float,
         beta_tol: float,
         min_beta: float = -30,
         max_beta: float = 30,
         optimizer: str = "L-BFGS-B",
         maxiter: int = 250,
-    ) -> tuple[Array, Array, Array, Mask]:
+    ) -> tuple[Floats, Floats, Floats, Bools]:
         """Coefficients (genes x groups), means and hat diagonals (samples x genes), and which converged."""
         size = np.asarray(size_factors, dtype=np.float64)
         model = Regression(Groups(design_matrix), size[:, None], min_mu, beta_tol, max_beta, maxiter)
@@ -164,7 +166,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
             mu[:, diverged], hat[:, diverged], converged[diverged] = solved[1:]
         return beta.T, mu, hat, converged
 
-    def _over_genes(self, work: Callable[[slice], Any], counts: Array) -> list[Any]:
+    def _over_genes(self, work: Callable[[slice], Any], counts: Floats) -> list[Any]:
         """Do ``work`` on blocks of the genes of ``counts``."""
         starts = range(0, counts.shape[1], GENES_AT_ONCE)
         with ThreadPoolExecutor(self.threads) as pool:
@@ -176,13 +178,13 @@ class Regression:
     """Negative-binomial regression of a one-way design: sizes as a column, and PyDESeq2's limits."""
 
     groups: Groups
-    size_factors: Array
+    size_factors: Floats
     min_mu: float
     tolerance: float
     max_beta: float
     max_iterations: int
 
-    def fit(self, counts: Array, alpha: Array) -> tuple[Array, Array, Array, Mask]:
+    def fit(self, counts: Floats, alpha: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         """Coefficients in treatment coding, means and hat diagonals of samples, and which genes diverged."""
         eta = self.groups.means(np.log(counts / self.size_factors + 0.1))
         beta = eta - eta[0]
@@ -210,17 +212,17 @@ class Regression:
         hat = weights * leverages(self.groups.sums(weights))[self.groups.of_sample]
         return beta, self._means(beta), hat, diverged
 
-    def _step(self, counts: Array, alpha: Array, beta: Array) -> Array:
+    def _step(self, counts: Floats, alpha: Floats, beta: Floats) -> Floats:
         mu = self._clamped_means(beta)
         weights = mu / (1.0 + mu * alpha)
         right = self.groups.sums(weights * (np.log(mu / self.size_factors) + (counts - mu) / mu))
         right[0] = right.sum(axis=0)
         return solve(self.groups.sums(weights), right)
 
-    def _means(self, beta: Array) -> Array:
+    def _means(self, beta: Floats) -> Floats:
         return np.asarray(self.size_factors * np.exp(self.groups.predictors(beta)))
 
-    def _clamped_means(self, beta: Array) -> Array:
+    def _clamped_means(self, beta: Floats) -> Floats:
         return np.maximum(self._means(beta), self.min_mu)
 
 
@@ -234,37 +236,37 @@ class DispersionLoss:
     """
 
     groups: Groups
-    counts: Array
-    mu: Array
-    expected: Array
+    counts: Floats
+    mu: Floats
+    expected: Floats
     variance: float | None
     adjust: bool
 
-    def value(self, log_alpha: Array) -> Array:
+    def value(self, log_alpha: Floats) -> Floats:
         """The loss of every gene."""
         alpha = np.exp(log_alpha)
-        loss: Array = nb_nll(self.counts, self.mu, alpha) + self.adjustment(self.mu, alpha)
+        loss: Floats = nb_nll(self.counts, self.mu, alpha) + self.adjustment(self.mu, alpha)
         if self.variance is not None:
             loss += (log_alpha - self.expected) ** 2 / (2 * self.variance)
         return loss
 
-    def gradient(self, log_alpha: Array, gene: NDArray[np.int64]) -> Array:
+    def gradient(self, log_alpha: Floats, gene: NDArray[np.int64]) -> Floats:
         """The gradient of some genes, by index, at their log dispersions."""
         alpha = np.exp(log_alpha)
         counts, mu = self.counts[:, gene], self.mu[:, gene]
         ratio = (mu - counts) * alpha / (1.0 + counts * alpha)
         terms = np.log1p(ratio) - ratio / (1.0 + ratio) - digamma_beyond_log(counts, alpha)
-        gradient: Array = self.adjustment_gradient(mu, alpha) - terms.sum(axis=0) / alpha
+        gradient: Floats = self.adjustment_gradient(mu, alpha) - terms.sum(axis=0) / alpha
         if self.variance is not None:
             gradient += (log_alpha - self.expected[gene]) / self.variance
         return gradient
 
-    def adjustment(self, mu: Array, alpha: Array) -> Array:
+    def adjustment(self, mu: Floats, alpha: Floats) -> Floats:
         if not self.adjust:
             return np.zeros_like(alpha)
         return np.asarray(0.5 * np.log(self.groups.sums(mu / (1.0 + mu * alpha))).sum(axis=0))
 
-    def adjustment_gradient(self, mu: Array, alpha: Array) -> Array:
+    def adjustment_gradient(self, mu: Floats, alpha: Floats) -> Floats:
         if not self.adjust:
             return np.zeros_like(alpha)
         weights = mu / (1.0 + mu * alpha)
@@ -272,7 +274,7 @@ class DispersionLoss:
         return np.asarray(-0.5 * alpha * (squares / self.groups.sums(weights)).sum(axis=0))
 
 
-def digamma_beyond_log(counts: Array, alpha: Array) -> Array:
+def digamma_beyond_log(counts: Floats, alpha: Floats) -> Floats:
     """``digamma(counts + 1 / alpha) - digamma(1 / alpha) - log(1 + counts * alpha)``, one ``alpha`` per gene.
 
     For small ``alpha`` by the asymptotic series: the difference of two digammas would be rounding errors.
@@ -288,7 +290,7 @@ def digamma_beyond_log(counts: Array, alpha: Array) -> Array:
     return beyond
 
 
-def descend(loss: DispersionLoss, start: Array, bounds: tuple[float, float]) -> Array:
+def descend(loss: DispersionLoss, start: Floats, bounds: tuple[float, float]) -> Floats:
     """Log dispersions at the first minimum downhill of each start, or at the bound on the way.
 
     A gene stays at its start where PyDESeq2's L-BFGS-B does: where the gradient, or what its first step (of

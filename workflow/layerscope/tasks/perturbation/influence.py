@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from layerscope.arrays import Floating, Floats
 from layerscope.tasks.perturbation.pairs import Draws, pairs_by_row
 
-Array = NDArray[np.float64]
 LEVEL = 0.95
 
 
@@ -25,7 +24,7 @@ class Estimate:
     """A correlation over pairs of items, and its derivative in every item's weight; NaN if there is none."""
 
     value: float
-    influence: Array  # (n_items,)
+    influence: Floats  # (n_items,)
 
     @classmethod
     def mean(cls, estimates: Sequence[Estimate]) -> Estimate:
@@ -42,7 +41,7 @@ class RankedPairs:
     ``centred`` are their average ranks minus the mean rank.
     """
 
-    def __init__(self, values: NDArray[np.floating]) -> None:
+    def __init__(self, values: Floating) -> None:
         n_pairs = len(values)
         self._order = np.argsort(values, kind="stable").astype(np.int32)
         ordered = values[self._order]
@@ -54,7 +53,7 @@ class RankedPairs:
         first = np.append(0, self._last[:-1] + 1)
         self.centred = ((first + self._last + 1 - n_pairs) / 2)[self._distinct]
 
-    def above(self, values: Array) -> Array:
+    def above(self, values: Floats) -> Floats:
         """For every pair, the sum of ``values`` over the pairs ranked above, and half of it over ties."""
         ordered = values[self._order]
         total = np.cumsum(ordered, out=ordered)[-1]
@@ -96,7 +95,7 @@ def spearman_influence(x: RankedPairs, y: RankedPairs, n_items: int) -> Estimate
     return Estimate(correlation, influence)
 
 
-def standard_error(influence: Array) -> float:
+def standard_error(influence: Floats) -> float:
     """Standard error of a statistic of pairs from the influences of its items (three or more).
 
     The influences are centred on the sample, and every pair is shared by two items. For a statistic that is
@@ -143,7 +142,7 @@ def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | N
     )
 
 
-def linear_resamples(estimate: Estimate, draws: Draws) -> Array:
+def linear_resamples(estimate: Estimate, draws: Draws) -> Floats:
     """Values of the correlation in bootstrap resamples to first order, on the scale of :func:`interval`."""
     n_items = len(estimate.influence)
     stretch = _enlargement(n_items) * stdtrit(n_items - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
@@ -155,7 +154,7 @@ def _enlargement(n_items: int) -> float:
     return float(np.sqrt(n_items * (n_items - 1)) / (n_items - 2))
 
 
-def _moved(correlation: float, moves: Array) -> Array:
+def _moved(correlation: float, moves: Floats) -> Floats:
     """The correlation moved by so much to first order, on Fisher's z scale."""
     if abs(correlation) >= 1:
         return np.full(len(moves), correlation)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numpy as np
-
+from layerscope.arrays import Integers
 from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import Layer
 from layerscope.tables import OFFICIAL, Subject, write_scores
-from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
-from layerscope.tasks.perturbation.centroids import sum_groups
+from layerscope.tasks.jobs import ReferenceJob, ScoringJob
 from layerscope.tasks.perturbation.design import make_design
 from layerscope.tasks.perturbation.scores import scores_of_all_cells
 from layerscope.tasks.perturbation.similarity import read_similarity
 from layerscope.tasks.perturbation.strict import strict_scores
 from layerscope.tasks.perturbation.strict_reference import read_reference
 from layerscope.tasks.perturbation.sums_file import is_sums, read_everyone, read_layer_sums
+from layerscope.tasks.scored import Scored
 from layerscope.tasks.screens.design import read_design, write_design
 from layerscope.tasks.screens.labels import group_cells
-from layerscope.tasks.screens.sums import sum_layer
+from layerscope.tasks.screens.sums import LayerSums, sum_layer
 from layerscope.tasks.unavailable import CEILINGS
 
 PSEUDOBULK, PROFILES, SIMILARITY = "pseudobulk.h5ad", "profiles.h5ad", "similarity.npz"
@@ -79,24 +77,22 @@ def _strict_reference(job: ReferenceJob) -> None:
 
 def score(job: ScoringJob) -> Scored:
     """Score one layer by the job's protocol, from its vectors of cells or from sums of these."""
-    return Scored(*(_strict if job.protocol == "strict" else _all_cells)(job))
+    return (_strict if job.protocol == "strict" else _all_cells)(job)
 
 
-def _all_cells(job: ScoringJob) -> Any:
+def _all_cells(job: ScoringJob) -> Scored:
     similarity = read_similarity(job.reference_folder / SIMILARITY)
     if not isinstance(job.embeddings, Layer) and is_sums(job.embeddings):
-        sums, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
+        plain, unit, provenance = read_everyone(job.embeddings, job.layer, similarity.names)
     else:
-        layer = job.vectors
-        provenance = layer.provenance
-        usable = np.asarray(np.isfinite(layer.matrix).all(axis=1))
-        group = group_cells(job.obs, similarity.names, usable)
-        sums = sum_groups(layer.matrix, group, len(similarity.names) + 1)
+        item = group_cells(job.obs, similarity.names)[None]
+        plain, unit = _sums(job, item, item, len(similarity.names) + 1)
+        provenance = job.vectors.provenance
     subject = job.subject("perturbation", provenance)
-    return scores_of_all_cells(sums, job.obs, similarity, subject, job.settings)
+    return scores_of_all_cells(plain, unit, job.obs, similarity, subject, job.settings)
 
 
-def _strict(job: ScoringJob) -> Any:
+def _strict(job: ScoringJob) -> Scored:
     reference = job.reference_folder
     design, similarities = read_design(reference / DESIGN), read_reference(reference / SIMILARITY)
     if design.cell_ids != job.obs.index.tolist() or design.names != similarities.names:
@@ -107,9 +103,13 @@ def _strict(job: ScoringJob) -> Any:
     if not isinstance(job.embeddings, Layer) and is_sums(job.embeddings):
         plain, unit, provenance = read_layer_sums(job.embeddings, job.layer, design)
     else:
-        layer = job.vectors
-        provenance = layer.provenance
-        plain = sum_layer(layer.matrix, design)
-        unit = sum_layer(layer.matrix, design, n_labellings=1, unit_norm=True)
+        plain, unit = _sums(job, design.groups, design.groups[:1], design.n_groups)
+        provenance = job.vectors.provenance
     subject = job.subject("perturbation", provenance)
     return strict_scores(plain, unit, similarities, design, subject, job.settings)
+
+
+def _sums(job: ScoringJob, groups: Integers, of_unit: Integers, n_groups: int) -> tuple[LayerSums, LayerSums]:
+    """Sums of the layer's cells by group, as they are and scaled to unit length."""
+    matrix = job.vectors.matrix
+    return sum_layer(matrix, groups, n_groups), sum_layer(matrix, of_unit, n_groups, unit_norm=True)

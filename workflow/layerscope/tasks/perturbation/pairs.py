@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floating, Floats, Integers
 from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman
 from layerscope.statistics.resampling import bootstrap_counts
 
-Array = NDArray[np.float64]
 # counts of pairs held at once: what fits a processor cache
 VALUES_AT_ONCE = 200_000
 
@@ -31,7 +31,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
-    def of(self, matrix: Array) -> Array:
+    def of(self, matrix: Floats) -> Floats:
         """Entries of a symmetric matrix above its diagonal, row by row, shape ``(n_pairs,)``."""
         return np.asarray(matrix[self.first, self.second])
 
@@ -40,7 +40,7 @@ class Pairs:
         return np.asarray(drawn[:, self.first] * drawn[:, self.second])
 
 
-def pairs_by_row(of_pair: NDArray[np.floating], n_items: int) -> Iterator[NDArray[np.floating]]:
+def pairs_by_row(of_pair: Floating, n_items: int) -> Iterator[Floating]:
     """The pairs of each item with all later ones, from values above a diagonal, row by row."""
     start = 0
     for n_later in range(n_items - 1, -1, -1):
@@ -67,7 +67,7 @@ class Draws:
         for counts in bootstrap_counts(self.seed, self.items, self.n_resamples):
             yield counts[:, self._columns()]
 
-    def halves(self) -> NDArray[np.bool_]:
+    def halves(self) -> Bools:
         """Random halves of the items, True for the used items of the first, ``(n_splits, n_used)``."""
         canonical = np.argsort(np.asarray(self.items, dtype=np.str_), kind="stable")
         random = generator(self.seed, self.items, "halves")
@@ -87,13 +87,13 @@ class SameModule:
     The area under the receiver operating characteristic, ties counting one half.
     """
 
-    def __init__(self, similarity: Array, same: NDArray[np.bool_]) -> None:
+    def __init__(self, similarity: Floats, same: Bools) -> None:
         self._order = np.argsort(similarity, kind="stable")
         ordered = similarity[self._order]
         self._starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         self._same = same[self._order]
 
-    def __call__(self, counts: NDArray[np.integer]) -> Array:
+    def __call__(self, counts: Integers) -> Floats:
         """Area in each resample, shape ``(n_resamples,)``; NaN where one kind of pair is missing."""
         ordered = counts[:, self._order].astype(np.float64)
         same = np.add.reduceat(ordered * self._same, self._starts, axis=1)
@@ -112,11 +112,11 @@ def of_all_pairs(statistic: Statistic, pairs: Pairs) -> float:
     return float(statistic(np.ones((1, len(pairs)), dtype=np.int32))[0])
 
 
-def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Array]:
+def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Floats]:
     """Bootstrap values of statistics of the pairs of the used items; NaN where one does not exist."""
     pairs = Pairs(len(draws.used))
     at_once = max(1, VALUES_AT_ONCE // max(len(pairs), 1))
-    blocks: dict[str, list[Array]] = {name: [] for name in statistics}
+    blocks: dict[str, list[Floats]] = {name: [] for name in statistics}
     for drawn in draws.bootstrap():
         for start in range(0, len(drawn), at_once):
             counts = pairs.counts(drawn[start : start + at_once])
@@ -125,7 +125,7 @@ def resample(statistics: Mapping[str, Statistic], draws: Draws) -> dict[str, Arr
     return {name: np.concatenate(values) for name, values in blocks.items()}
 
 
-def on_halves(statistics: Sequence[Statistic], draws: Draws) -> tuple[Array, Array]:
+def on_halves(statistics: Sequence[Statistic], draws: Draws) -> tuple[Floats, Floats]:
     """Mean of statistics on both halves of random splits of the items; NaN where one does not exist there."""
     pairs, first = Pairs(len(draws.used)), draws.halves()
     chosen_on, scored_on = (

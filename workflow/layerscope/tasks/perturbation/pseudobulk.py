@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerscope import __version__
+from layerscope.arrays import Bools
 from layerscope.cells.canonical import read_var
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.matrix import stored_shape
@@ -133,7 +134,7 @@ def _sample_columns(obs: pd.DataFrame, wanted: tuple[str, ...], where: str) -> l
 
 
 def _divide_controls(
-    keys: pd.DataFrame, obs: pd.DataFrame, control: NDArray[np.bool_], min_cells: int, where: str
+    keys: pd.DataFrame, obs: pd.DataFrame, control: Bools, min_cells: int, where: str
 ) -> pd.DataFrame:
     """The keys, with one more column that divides the control cells where the others leave one sample."""
     finer = [name for name in SAMPLE_COLUMNS if name in obs.columns and name not in keys.columns]
@@ -154,7 +155,7 @@ def _divide_controls(
 
 
 def _number(
-    keys: pd.DataFrame, member: NDArray[np.bool_], min_cells: int, remarks: list[str], where: str
+    keys: pd.DataFrame, member: Bools, min_cells: int, remarks: list[str], where: str
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Number the samples that are large enough, control samples first."""
     columns = keys.columns.tolist()

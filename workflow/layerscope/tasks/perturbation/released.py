@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.arrays import Floats, Integers
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.matrix import stored_shape
 from layerscope.cells.obs import read_obs, read_provenance
@@ -35,7 +36,6 @@ from layerscope.tasks.screens.sums import add_by_group
 
 log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
 TARGET_SUM = 1e4
 
 
@@ -55,9 +55,7 @@ def released_reference(cells: str | Path, output: str | Path, settings: Released
     write_similarity(output, names, cosines_of_ranks(average_ranks(profiles)))
 
 
-def log_moments(
-    cells: str | Path, item: NDArray[np.integer], n_items: int
-) -> tuple[NDArray[np.int64], Array, Array]:
+def log_moments(cells: str | Path, item: Integers, n_items: int) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Cells, means and variances (divisor ``n - 1``) of log-normalised values: items, and items x genes."""
     is_counts = read_provenance(cells).get("values") == "counts"
     counts = np.bincount(item[item >= 0], minlength=n_items)
@@ -75,7 +73,9 @@ def log_moments(
     return counts, means, variances
 
 
-def truncated_differences(counts: NDArray[np.int64], means: Array, variances: Array, top_genes: int) -> Array:
+def truncated_differences(
+    counts: NDArray[np.int64], means: Floats, variances: Floats, top_genes: int
+) -> Floats:
     """Mean differences to item 0, all but the ``top_genes`` of largest ``|t|`` (Welch) set to zero.
 
     Of ``|t|`` equal to nine decimals the earlier gene stays: a gene of one cell has 1 but for rounding.

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import WeightedSpearman
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.perturbation.centroids import AllCells, why_undefined
+from layerscope.tables import Score, Subject
 from layerscope.tasks.perturbation.genome_scale import GENOME_SCALE, spearman_of_many, upper_triangle
 from layerscope.tasks.perturbation.influence import interval, linear_resamples
 from layerscope.tasks.perturbation.pairs import (
@@ -25,9 +24,10 @@ from layerscope.tasks.perturbation.pairs import (
     resample,
 )
 from layerscope.tasks.perturbation.settings import PaperSettings, ReleasedSettings
-from layerscope.tasks.perturbation.similarity import Similarity, cosine_matrix, products
+from layerscope.tasks.perturbation.similarity import Similarity, cosine_matrix, products, why_undefined
+from layerscope.tasks.scored import Scored
+from layerscope.tasks.screens.sums import LayerSums
 
-Array = NDArray[np.float64]
 MIN_PERTURBATIONS = 4
 MODULE = "true_module"
 MODULES_JOINED_BY = "+"
@@ -39,20 +39,21 @@ CONSTANT = "one of the similarity matrices is constant"
 
 
 def scores_of_all_cells(
-    cells: AllCells,
+    plain: LayerSums,
+    unit_norm: LayerSums,
     obs: pd.DataFrame,
     reference: Similarity,
     subject: Subject,
     settings: PaperSettings | ReleasedSettings,
-) -> tuple[list[Score], dict[str, Array]]:
+) -> Scored:
     """Score a layer by protocol ``paper`` or ``released``, which look at the same cells as their reference.
 
     The score is Spearman's correlation of the cosines of centroids with the reference, over pairs. Beside it
     ``spearman_centred``, ``spearman_unit_norm`` and, of simulated cells, ``auc_same_module``. More than
-    ``GENOME_SCALE`` perturbations have ``spearman`` alone. With each row come its bootstrap values, and the
-    values on both halves of the perturbations.
+    ``GENOME_SCALE`` perturbations have ``spearman`` alone. ``plain`` and ``unit_norm`` are sums of the cells
+    of the control and of each perturbation of the reference, as they are and scaled to unit length.
     """
-    counts, names = cells.as_they_are.counts, reference.names
+    counts, names = plain.counts[0], reference.names
     present = counts[1:] > 0
     used = [name for name, has_cells in zip(names, present, strict=True) if has_cells]
     draws = Draws(names, used, subject.seed, settings.resamples, settings.splits)
@@ -62,33 +63,32 @@ def scores_of_all_cells(
         return subject.row(metric, n_cells=int(counts[1:].sum()), n_items=len(used), **values)
 
     if len(used) > GENOME_SCALE:
-        return _scores_of_many(cells.as_they_are.means()[1:][present], target, draws, row)
-    statistics, reasons = _statistics(cells, obs, target, draws)
+        return _scores_of_many(plain.means()[1:][present], target, draws, row)
+    statistics, reasons = _statistics(plain, unit_norm, obs, target, draws)
     resamples = resample(statistics, draws) if statistics else {}
     n_missing, n_names = len(names) - len(used), len(names)
     remark = (
         f"{n_missing} of {n_names} perturbations have no cell that the model accepts" if n_missing else ""
     )
-    rows = []
+    scored = Scored()
     for metric in (METRIC, CENTRED, UNIT_NORM, *([MODULE_METRIC] if MODULE in obs else [])):
         if metric in reasons:
-            rows.append(row(metric, status="undefined", reason=reasons[metric]))
+            scored.rows.append(row(metric, status="undefined", reason=reasons[metric]))
             continue
         estimate = of_all_pairs(statistics[metric], Pairs(len(used)))
         low, high = percentile_interval(resamples[metric])
-        rows.append(row(metric, estimate=estimate, ci_low=low, ci_high=high, reason=remark))
-        halves = on_halves([statistics[metric]], draws)
-        resamples[metric + CHOSEN_ON], resamples[metric + SCORED_ON] = halves
-    return rows, resamples
+        made = row(metric, estimate=estimate, ci_low=low, ci_high=high, reason=remark)
+        scored.add(made, resamples[metric], on_halves([statistics[metric]], draws))
+    return scored
 
 
 def _statistics(
-    cells: AllCells, obs: pd.DataFrame, target: NDArray[np.floating], draws: Draws
+    plain: LayerSums, unit_norm: LayerSums, obs: pd.DataFrame, target: Floating, draws: Draws
 ) -> tuple[dict[str, Statistic], dict[str, str]]:
     """By metric: statistics of the pairs, and why there is none."""
-    means, present, pairs = cells.as_they_are.means(), cells.as_they_are.counts > 0, Pairs(len(draws.used))
+    means, present, pairs = plain.means(), plain.counts[0] > 0, Pairs(len(draws.used))
     reference = pairs.of(np.asarray(target, dtype=np.float64))
-    versions = {METRIC: means, CENTRED: means - means[0], UNIT_NORM: cells.unit_norm.means()}
+    versions = {METRIC: means, CENTRED: means - means[0], UNIT_NORM: unit_norm.means()}
     too_few = (
         f"{len(draws.used)} of {len(draws.items)} perturbations have cells here; at least "
         f"{MIN_PERTURBATIONS} are needed"
@@ -118,25 +118,26 @@ def _statistics(
 
 
 def _scores_of_many(
-    centroids: Array, reference: NDArray[np.floating], draws: Draws, row: Callable[..., Score]
-) -> tuple[list[Score], dict[str, Array]]:
+    centroids: Floats, reference: Floating, draws: Draws, row: Callable[..., Score]
+) -> Scored:
     """The score of thousands of perturbations, its interval by the infinitesimal jackknife."""
     reason = why_undefined(centroids)
     if reason:
-        return [row(METRIC, status="undefined", reason=reason)], {}
+        return Scored([row(METRIC, status="undefined", reason=reason)])
     unit = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
     similarity = upper_triangle(products(unit.astype(np.float32)))
     score, chosen_on, scored_on = spearman_of_many(similarity, upper_triangle(reference), draws.halves())
     if not math.isfinite(score.value):
-        return [row(METRIC, status="undefined", reason=CONSTANT)], {}
+        return Scored([row(METRIC, status="undefined", reason=CONSTANT)])
     low, high = interval(score)
     remark = "interval by the infinitesimal jackknife"
-    rows = [row(METRIC, estimate=score.value, ci_low=low, ci_high=high, reason=remark)]
-    resamples = {METRIC: linear_resamples(score, draws)}
-    return rows, resamples | {METRIC + CHOSEN_ON: chosen_on, METRIC + SCORED_ON: scored_on}
+    made = row(METRIC, estimate=score.value, ci_low=low, ci_high=high, reason=remark)
+    scored = Scored()
+    scored.add(made, linear_resamples(score, draws), (chosen_on, scored_on))
+    return scored
 
 
-def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> NDArray[np.bool_]:
+def same_module(obs: pd.DataFrame, names: Sequence[str], pairs: Pairs) -> Bools:
     """Whether both perturbations of each pair act in a common module, of those that ``true_module`` joins."""
     labels = obs.groupby(obs["perturbation"].astype(str), observed=True)[MODULE].first().astype(str)
     modules = [set(labels[name].split(MODULES_JOINED_BY)) - {""} for name in names]

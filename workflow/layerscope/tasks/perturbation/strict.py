@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
-from layerscope.tasks.perturbation.centroids import why_undefined
 from layerscope.tasks.perturbation.influence import (
     LEVEL,
     Estimate,
@@ -31,12 +30,12 @@ from layerscope.tasks.perturbation.influence import (
 )
 from layerscope.tasks.perturbation.pairs import Draws, Pairs, on_halves
 from layerscope.tasks.perturbation.settings import StrictSettings
-from layerscope.tasks.perturbation.similarity import cosine_matrix
+from layerscope.tasks.perturbation.similarity import cosine_matrix, why_undefined
 from layerscope.tasks.perturbation.strict_reference import StrictReference, buckets_of
+from layerscope.tasks.scored import Scored, share_as_high
 from layerscope.tasks.screens.design import Design
 from layerscope.tasks.screens.sums import LayerSums
 
-Array = NDArray[np.float64]
 Row = Callable[..., Score]
 METRIC = "spearman"
 SHARE = "share_of_ceiling"
@@ -55,13 +54,12 @@ def strict_scores(
     design: Design,
     subject: Subject,
     settings: StrictSettings,
-) -> tuple[list[Score], dict[str, Array]]:
+) -> Scored:
     """Score a layer by protocol ``strict``.
 
     ``layer`` and ``unit_norm`` are sums of its cells as they are and scaled to unit length (None leaves out
-    ``spearman_unit_norm``). With the rows come bootstrap values, and the score on both halves of the
-    perturbations. ``p_value`` of ``spearman`` is the Mantel test's, that of ``spearman_shuffled_labels`` the
-    share of shuffles that score as high.
+    ``spearman_unit_norm``). ``p_value`` of ``spearman`` is the Mantel test's, that of
+    ``spearman_shuffled_labels`` the share of shuffles that score as high.
     """
     names, n_cells = design.names, int(layer.counts[0, design.n_buckets :].sum())
 
@@ -70,7 +68,7 @@ def strict_scores(
 
     reason = why_not(layer, design)
     if reason:
-        return [row(metric, status="undefined", reason=reason) for metric in METRICS], {}
+        return Scored([row(metric, status="undefined", reason=reason) for metric in METRICS])
     target, pairs = reference.similarity[-1], Pairs(len(names))
     similarities = [layer_similarities(layer, 0, reference, size) for size in reference.sizes]
     halves = similarities[-1]
@@ -105,7 +103,7 @@ def strict_scores(
         for split, half in np.ndindex(halves.shape[:2])
     ]
     resamples[METRIC + CHOSEN_ON], resamples[METRIC + SCORED_ON] = on_halves(statistics, draws)
-    return rows, resamples
+    return Scored(rows, resamples)
 
 
 def why_not(layer: LayerSums, design: Design) -> str:
@@ -121,11 +119,11 @@ def why_not(layer: LayerSums, design: Design) -> str:
 
 def layer_similarities(
     layer: LayerSums, labelling: int, reference: StrictReference, size: int, n_splits: int | None = None
-) -> Array:
+) -> Floats:
     """Cosines of control-centred centroids, from ``size`` buckets of both halves: splits x 2 x n x n."""
     sums, counts = layer.by_bucket(labelling, reference.halves.shape[1])
 
-    def similarity(first: NDArray[np.bool_], half: int) -> Array:
+    def similarity(first: Bools, half: int) -> Floats:
         buckets = buckets_of(first, half, size)
         centroids = sums[:, buckets].sum(axis=1) / counts[:, buckets].sum(axis=1, keepdims=True)
         return cosine_matrix(centroids[1:] - centroids[0])
@@ -134,7 +132,7 @@ def layer_similarities(
     return np.array([[similarity(first, half) for half in (0, 1)] for first in splits])
 
 
-def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True) -> Estimate:
+def agreement(layer: Floats, reference: Floats, pairs: Pairs, swapped: bool = True) -> Estimate:
     """Mean Spearman correlation of one half's layer with the other half's reference, over splits and swaps.
 
     Both are splits x 2 x n x n. If not ``swapped`` they are of the SAME half: what this protocol avoids.
@@ -147,7 +145,7 @@ def agreement(layer: Array, reference: Array, pairs: Pairs, swapped: bool = True
     return Estimate.mean(estimates)
 
 
-def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Array, Array]:
+def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> tuple[Floats, Floats]:
     """The score under each shuffle of labels, from disjoint halves and from the same cells on both sides."""
     n_splits, size = reference.shuffled.shape[1], int(reference.sizes[-1])
     scores = np.empty((2, len(reference.shuffled)))
@@ -159,11 +157,11 @@ def null_scores(layer: LayerSums, reference: StrictReference, pairs: Pairs) -> t
 
 
 def mantel(
-    layer: Array, reference: Array, pairs: Pairs, names: Sequence[str], n_permutations: int, seed: int
+    layer: Floats, reference: Floats, pairs: Pairs, names: Sequence[str], n_permutations: int, seed: int
 ) -> float:
     """Mantel's test: how often a reference of permuted perturbations scores as high, the true included."""
 
-    def ranked(matrix: Array) -> Array:
+    def ranked(matrix: Floats) -> Floats:
         """The pairs' ranks, centred and of unit length, as a symmetric matrix with a diagonal of zeros."""
         ranks = average_ranks(pairs.of(matrix))
         ranks -= ranks.mean()
@@ -203,13 +201,13 @@ def _share(row: Row, score: Estimate, ceiling: Estimate) -> Score:
     return row(SHARE, estimate=share, ci_low=low, ci_high=high, ceiling=1.0, reason=reason)
 
 
-def _shuffled(row: Row, metric: str, score: float, null: Array) -> Score:
+def _shuffled(row: Row, metric: str, score: float, null: Floats) -> Score:
     """The mean score under shuffled labels, its interval, and how often a shuffle reaches the score."""
     if len(null) < 2:
         reason = f"{len(null)} shuffles of the labels were made; set shuffles to 2 or more"
         return row(metric, status="not_available", reason=reason)
     error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, (1 + LEVEL) / 2))
-    mean, p_value = float(null.mean()), float((1 + (null >= score).sum()) / (1 + len(null)))
+    mean = float(null.mean())
     numbers = {"estimate": mean, "ci_low": mean - error, "ci_high": mean + error, "null_mean": mean}
     reason = f"mean of {len(null)} shuffles of labels within lanes, everything re-run"
-    return row(metric, **numbers, p_value=p_value, reason=reason)
+    return row(metric, **numbers, p_value=share_as_high(null, score), reason=reason)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.arrays import Bools, Floats, Integers
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
-from layerscope.files import whole
-from layerscope.tables import arrays_of
+from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.perturbation.effects import (
     ExpressionSums,
     count_effects,
@@ -26,8 +26,7 @@ from layerscope.tasks.perturbation.similarity import spearman_matrix
 from layerscope.tasks.screens.blocks import csr_blocks
 from layerscope.tasks.screens.design import Design, halves
 
-Array = NDArray[np.float64]
-Effects = Callable[[ExpressionSums, NDArray[np.int64]], Array]
+Effects = Callable[[ExpressionSums, NDArray[np.int64]], Floats]
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,10 @@ class Expression:
     """Expression of the cells (cells x genes), their totals over ALL genes, and how effects are computed."""
 
     values: sparse.csr_matrix
-    totals: Array
+    totals: Floats
     effects: Effects
 
-    def sums(self, group: NDArray[np.integer], n_items: int, n_buckets: int) -> ExpressionSums:
+    def sums(self, group: Integers, n_items: int, n_buckets: int) -> ExpressionSums:
         """Sum the cells by group."""
         return expression_sums(self.values, self.totals, group, n_items * n_buckets, n_buckets)
 
@@ -48,10 +47,10 @@ class StrictReference:
     """Similarities of the perturbations' effects in halves of the cells."""
 
     names: list[str]
-    halves: NDArray[np.bool_]  # buckets of the first half of each split, (n_splits, n_buckets)
+    halves: Bools  # buckets of the first half of each split, (n_splits, n_buckets)
     sizes: NDArray[np.int64]  # numbers of buckets taken of each half, the last being all of it
-    similarity: Array  # (n_sizes, n_splits, 2, n, n)
-    shuffled: Array  # whole halves of the first few splits, (n_shuffles, n_few, 2, n, n)
+    similarity: Floats  # (n_sizes, n_splits, 2, n, n)
+    shuffled: Floats  # whole halves of the first few splits, (n_shuffles, n_few, 2, n, n)
 
 
 def read_expression(cells: str | Path, design: Design, min_counts: int) -> Expression:
@@ -90,7 +89,7 @@ def make_reference(
     return StrictReference(design.names, first, sizes, of_sizes, shuffled)
 
 
-def similarities(effects: Effects, sums: ExpressionSums, first: NDArray[np.bool_], size: int) -> Array:
+def similarities(effects: Effects, sums: ExpressionSums, first: Bools, size: int) -> Floats:
     """Spearman correlations of effects in both halves of each split, shape ``(n_splits, 2, n, n)``."""
     return np.array(
         [[spearman_matrix(effects(sums, buckets_of(row, half, size))) for half in (0, 1)] for row in first]
@@ -104,7 +103,7 @@ def half_sizes(n_buckets: int) -> NDArray[np.int64]:
     return np.array([*smaller, half])
 
 
-def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int64]:
+def buckets_of(first: Bools, half: int, size: int) -> NDArray[np.int64]:
     """``size`` buckets of one half of a split, drawn anew in every split and half; all of them in order."""
     members = np.flatnonzero(first if half == 0 else ~first)
     # seeded by the split itself, so that reference and layers take the same; smaller sets lie in larger ones
@@ -114,8 +113,7 @@ def buckets_of(first: NDArray[np.bool_], half: int, size: int) -> NDArray[np.int
 
 def write_reference(path: str | Path, reference: StrictReference) -> None:
     """Write a reference, always the same bytes for the same content."""
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **vars(reference))
+    write_arrays(path, **vars(reference))
 
 
 def read_reference(path: str | Path) -> StrictReference:

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerscope.arrays import Floating, Integers
 from layerscope.errors import DataError
-from layerscope.tasks.perturbation.centroids import AllCells, GroupSums
 from layerscope.tasks.screens.design import Design
 from layerscope.tasks.screens.labels import group_cells, perturbation_sizes
 from layerscope.tasks.screens.sums import LayerSums, unit_rows
@@ -39,7 +39,7 @@ class SumsWriter:
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
         self._names = sorted(perturbation_sizes(obs))
         everyone = group_cells(obs, self._names)[None, :]
-        groups: dict[str, NDArray[np.integer]] = {EVERYONE: everyone, EVERYONE_UNIT_NORM: everyone}
+        groups: dict[str, Integers] = {EVERYONE: everyone, EVERYONE_UNIT_NORM: everyone}
         n_groups = dict.fromkeys(groups, len(self._names) + 1)
         self.design_digest = ""
         if design is not None:
@@ -54,7 +54,7 @@ class SumsWriter:
             for layer, width in widths.items()
         }
 
-    def add(self, layer: str, cells: slice, matrix: NDArray[np.floating]) -> None:
+    def add(self, layer: str, cells: slice, matrix: Floating) -> None:
         """Add cells of a layer: which, and their vectors (NaN where the model refused a cell)."""
         rows = np.asarray(matrix, dtype=np.float64)
         unit = unit_rows(rows)
@@ -118,19 +118,24 @@ def read_layer_sums(
         return plain, unit, _provenance(file)
 
 
-def read_everyone(path: str | Path, layer: str, names: Sequence[str]) -> tuple[AllCells, dict[str, Any]]:
-    """Sums of all cells of the control and the named perturbations (none, if the file lacks one)."""
+def read_everyone(
+    path: str | Path, layer: str, names: Sequence[str]
+) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
+    """Sums of all cells of the control and the named perturbations (0 cells where the file lacks one).
+
+    As they are and of unit length, and the provenance.
+    """
     with h5py.File(path, "r") as file:
         versions = _layer(file, path, layer)
         place = {name: index + 1 for index, name in enumerate(file[EVERYONE].asstr()[()].tolist())}
         rows = np.array([0, *(place.get(name, -1) for name in names)])
 
-        def sums(version: str) -> GroupSums:
-            counts, totals = (versions[version][what][0][rows] for what in ("counts", "sums"))
-            counts[rows < 0], totals[rows < 0] = 0, 0.0
-            return GroupSums(counts, totals)
+        def sums(version: str) -> LayerSums:
+            counts, totals = (versions[version][what][()][:, rows] for what in ("counts", "sums"))
+            counts[:, rows < 0], totals[:, rows < 0] = 0, 0.0
+            return LayerSums(counts, totals)
 
-        return AllCells(sums(EVERYONE), sums(EVERYONE_UNIT_NORM)), _provenance(file)
+        return sums(EVERYONE), sums(EVERYONE_UNIT_NORM), _provenance(file)
 
 
 def _layer(file: h5py.File, path: str | Path, layer: str) -> h5py.Group:

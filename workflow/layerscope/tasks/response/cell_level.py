@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from layerscope.arrays import Floats
 from layerscope.tasks.response.targets import Folds
 
-Array = NDArray[np.float64]
 PENALTY = 1e-4
 """Ridge penalty as published, beside sums of squares over all cells."""
 
 
-def cell_level_pearson(vectors: Array, expression: Array, item: NDArray[np.int64], folds: Folds) -> float:
+def cell_level_pearson(vectors: Floats, expression: Floats, item: NDArray[np.int64], folds: Folds) -> float:
     """Pearson correlation of decoded with measured expression, over held-out cells and genes.
 
     ``vectors`` (cells x columns) and ``expression`` (cells x genes, minus the control's mean) are of the same

@@ -10,23 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layerscope.arrays import Bools, Floats
 from layerscope.tasks.response.targets import Folds
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Truth:
     """Effects on genes to be decoded, in every half, over the scale of each fold's training cells."""
 
-    gram: Array  # products between perturbations, (n_folds, n, n_perturbations, n_perturbations)
-    own: list[Array]  # of each perturbation, all effects on its own target genes, (n, n_perturbations, n_own)
+    gram: Floats  # products between perturbations, (n_folds, n, n_perturbations, n_perturbations)
+    own: list[
+        Floats
+    ]  # of each perturbation, all effects on its own target genes, (n, n_perturbations, n_own)
 
     @classmethod
-    def of(cls, effects: Array, scale: Array, own_genes: Mask, folds: Folds) -> Truth:
+    def of(cls, effects: Floats, scale: Floats, own_genes: Bools, folds: Folds) -> Truth:
         """From effects (n x perturbations x genes), the scale of genes in each fold, and each's own genes."""
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         gram = np.array([kernel(effects * of_fold) for of_fold in inverse])
@@ -44,27 +43,27 @@ class Errors:
     further from the prediction than its own (``further``).
     """
 
-    missed: Array
-    effect: Array
-    spread: Array
-    further: Array
+    missed: Floats
+    effect: Floats
+    spread: Floats
+    further: Floats
 
 
 @dataclass(frozen=True)
 class Changes:
     """By what the sums over all other perturbations change if a target does not train, ``(n_targets,)``."""
 
-    missed: Array
-    effect: Array
-    further: Array
+    missed: Floats
+    effect: Floats
+    further: Floats
 
 
-def kernel(effects: Array) -> Array:
+def kernel(effects: Floats) -> Floats:
     """Products between the effects of perturbations, ``(..., n_perturbations, n_perturbations)``."""
     return np.asarray(effects @ np.swapaxes(effects, -1, -2))
 
 
-def choose_penalties(kernels: Array, truth: Truth, folds: Folds, penalties: tuple[float, ...]) -> Array:
+def choose_penalties(kernels: Floats, truth: Truth, folds: Folds, penalties: tuple[float, ...]) -> Floats:
     """Penalty of every fold, by leaving single training perturbations out, over all halves together.
 
     ``kernels`` of shape ``(n_folds or 1, n, n_perturbations, n_perturbations)``. Penalties are in units of
@@ -91,7 +90,7 @@ def choose_penalties(kernels: Array, truth: Truth, folds: Folds, penalties: tupl
     return np.array(chosen)
 
 
-def fitted(kernel: Array, train: Mask, penalty: float) -> Array:
+def fitted(kernel: Floats, train: Bools, penalty: float) -> Floats:
     """How much each training perturbation counts in the prediction of every perturbation.
 
     Ridge regression with an intercept, in products between perturbations: ``(n, n_perturbations,
@@ -112,7 +111,7 @@ def fitted(kernel: Array, train: Mask, penalty: float) -> Array:
     return np.asarray(weights + (1 - weights.sum(axis=-1, keepdims=True)) * mean)
 
 
-def decode(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> tuple[Errors, Array]:
+def decode(kernels: Floats, truth: Truth, folds: Folds, penalty: Floats) -> tuple[Errors, Floats]:
     """Decode every perturbation from the folds in which its targets are held out.
 
     ``kernels`` are as in :func:`choose_penalties`, which gives the ``penalty`` of every fold. A
@@ -137,7 +136,7 @@ def decode(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> tuple[
     return Errors(missed, effect, spread, further), weights
 
 
-def changes_without(kernels: Array, truth: Truth, folds: Folds, penalty: Array) -> Changes:
+def changes_without(kernels: Floats, truth: Truth, folds: Folds, penalty: Floats) -> Changes:
     """By what :func:`decode` would miss more or less of all others, were a target left out of the training.
 
     Predictions of a ridge regression without some of its rows have a closed form: they move by what the rows
@@ -179,13 +178,13 @@ def changes_without(kernels: Array, truth: Truth, folds: Folds, penalty: Array) 
     return Changes(*changes)
 
 
-def squared(sums: Array, gram: Array, own: Array) -> Array:
+def squared(sums: Floats, gram: Floats, own: Floats) -> Floats:
     """Squared lengths over genes, but a perturbation's own, of weighted sums of effects."""
     of_all = ((sums @ gram) * sums).sum(axis=-1)
     return np.asarray(of_all - ((sums @ own) ** 2).sum(axis=-1))
 
 
-def further_share(distances: Array, own: int) -> Array:
+def further_share(distances: Floats, own: int) -> Floats:
     """Share of the other truths that are further than the own one, ties one half: n x truths x ... to n x ...
 
     One half where there is no other.
@@ -199,7 +198,7 @@ def further_share(distances: Array, own: int) -> Array:
     return np.asarray((counted.sum(axis=1) - 0.5) / n_others)
 
 
-def pearson_from_control(weights: Array, effects: Array) -> Array:
+def pearson_from_control(weights: Floats, effects: Floats) -> Floats:
     """Pearson correlation over genes of predicted with true effects on them, each's mean over halves."""
     centred = effects - effects.mean(axis=-1, keepdims=True)
     gram = kernel(centred)

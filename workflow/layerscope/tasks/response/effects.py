@@ -6,14 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.arrays import Bools, Floats, Integers
 from layerscope.tasks.screens.design import Design
 from layerscope.tasks.screens.sums import membership
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
-
-def half_effects(sums: Array, counts: NDArray[np.integer], first: Mask) -> Array:
+def half_effects(sums: Floats, counts: Integers, first: Bools) -> Floats:
     """Mean of each perturbation's cells minus the control's, in both halves of every split.
 
     ``sums`` and ``counts`` are items x buckets (x columns), item 0 the control; ``first`` are the buckets of
@@ -26,8 +24,8 @@ def half_effects(sums: Array, counts: NDArray[np.integer], first: Mask) -> Array
 
 
 def effects_of(
-    expression: sparse.csr_matrix, design: Design, labelling: int, first: Mask
-) -> tuple[Array, Array, NDArray[np.int64]]:
+    expression: sparse.csr_matrix, design: Design, labelling: int, first: Bools
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Effects on genes in halves of the cells, and what the spread of cells is computed from.
 
     Returns
@@ -48,7 +46,7 @@ def effects_of(
     return half_effects(sums, counts, first), np.maximum(deviations, 0.0), cells
 
 
-def sampling_sd(deviations: Array, cells: NDArray[np.int64], train: Mask) -> Array:
+def sampling_sd(deviations: Floats, cells: NDArray[np.int64], train: Bools) -> Floats:
     """Standard deviation of cells about the means of their perturbations, of every fold's training cells.
 
     ``train`` are the perturbations that train in each fold; control cells always do. The sampling standard

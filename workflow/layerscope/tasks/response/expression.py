@@ -5,22 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.arrays import Bools, Floats, Ints
 from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_provenance
 from layerscope.errors import NotAvailableError
 from layerscope.tasks.screens.blocks import csr_blocks
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 TARGET_SUM = 1e4
 
 
-def read_log_expression(
-    cells: str | Path, control: Mask, n_genes: int
-) -> tuple[sparse.csr_matrix, NDArray[np.intp]]:
+def read_log_expression(cells: str | Path, control: Bools, n_genes: int) -> tuple[sparse.csr_matrix, Ints]:
     """Log expression, cells x genes, of the genes that vary most among control cells, and which those are.
 
     Counts are scaled to 10,000 a cell over ALL genes; log-normalised values are taken as they are. No label
@@ -46,7 +42,7 @@ def read_log_expression(
     return expression[:, chosen].astype(np.float64), chosen
 
 
-def _variance(values: sparse.csr_matrix) -> Array:
+def _variance(values: sparse.csr_matrix) -> Floats:
     mean = np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
     squares = np.asarray(values.multiply(values).mean(axis=0, dtype=np.float64)).ravel()
     variance = squares - mean**2

@@ -10,13 +10,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
 from layerscope.statistics.intervals import LEVEL
 
-Array = NDArray[np.float64]
 UPPER_QUANTILE = (1 + LEVEL) / 2
 
 
@@ -29,13 +28,13 @@ class Ratio:
     the ratio's root, a relative distance, so that it never passes 1.
     """
 
-    above: Array
-    below: Array
-    above_moved: Array
-    below_moved: Array
+    above: Floats
+    below: Floats
+    above_moved: Floats
+    below_moved: Floats
     explained: bool = False
 
-    def __call__(self, counts: NDArray[np.bool_] | Array) -> Array:
+    def __call__(self, counts: Bools | Floats) -> Floats:
         """The score of some of the targets, predictions as they are: ``(..., n_targets)`` to ``(...)``."""
         ratio = _divided(counts @ self.above, counts @ self.below)
         return 1 - ratio if self.explained else ratio
@@ -45,7 +44,7 @@ class Ratio:
         """The score of all targets."""
         return float(self(np.ones(len(self.above))))
 
-    def resampled(self, draws: Array) -> Array:
+    def resampled(self, draws: Floats) -> Floats:
         """Values that vary as the score would with other targets, by the jackknife's influences.
 
         ``draws`` are of :func:`target_draws`. Values are spread as Student's t is wider than the normal
@@ -63,13 +62,13 @@ class Ratio:
         return np.asarray(1 - np.maximum(values, 0) ** 2 if self.explained else np.minimum(values, 1))
 
 
-def _divided(above: Array, below: Array) -> Array:
+def _divided(above: Floats, below: Floats) -> Floats:
     """A ratio; NaN where there is nothing below."""
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
 
 
-def target_draws(targets: list[str], seed: int, n_resamples: int) -> Array:
+def target_draws(targets: list[str], seed: int, n_resamples: int) -> Floats:
     """A standard normal number for each target in each resample, the same for every layer and model.
 
     Shape ``(n_resamples, n_targets)``. Not counts of a bootstrap: a score that hangs on few targets has

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from layerscope.cells.obs import read_obs
 from layerscope.errors import DataError, NotAvailableError
-from layerscope.files import whole
-from layerscope.tables import arrays_of
-from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
+from layerscope.tables import arrays_of, write_arrays
+from layerscope.tasks.jobs import ReferenceJob, ScoringJob
 from layerscope.tasks.response.jackknife import Ratio
 from layerscope.tasks.response.reference import (
     gene_names,
@@ -22,6 +19,7 @@ from layerscope.tasks.response.reference import (
     write_reference,
 )
 from layerscope.tasks.response.scores import METRICS, Screen, score_layer
+from layerscope.tasks.scored import Scored, unscored
 from layerscope.tasks.screens.design import deal_design, read_design, write_design
 from layerscope.tasks.screens.sums import sum_layer
 
@@ -63,17 +61,16 @@ def score(job: ScoringJob) -> Scored:
     subject = job.subject("response", layer.provenance)
     if (folder / UNDEFINED).is_file():
         reason = (folder / UNDEFINED).read_text(encoding="utf-8").strip()
-        return Scored([subject.row(metric, status="undefined", reason=reason) for metric in METRICS])
+        return unscored(subject, METRICS, "undefined", reason)
     design, effects = read_design(folder / DESIGN), read_reference(folder / EFFECTS)
     if design.cell_ids != job.obs.index.tolist() or design.names != effects.names:
         raise DataError(
             f"{folder}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
             "delete it and run again"
         )
+    sums = sum_layer(layer.matrix, design.groups, design.n_groups)
     vectors, screen = layer.matrix[effects.cells.rows], Screen(effects, job.settings)
-    return score_layer(
-        sum_layer(layer.matrix, design), vectors, screen, read_ceiling(folder / CEILING), subject
-    )
+    return score_layer(sums, vectors, screen, read_ceiling(folder / CEILING), subject)
 
 
 def write_ceiling(path: Path, ceiling: dict[str, Ratio]) -> None:
@@ -83,8 +80,7 @@ def write_ceiling(path: Path, ceiling: dict[str, Ratio]) -> None:
         for metric, ratio in ceiling.items()
         for part, values in vars(ratio).items()
     }
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_arrays(path, **arrays)
 
 
 def read_ceiling(path: Path) -> dict[str, Ratio]:

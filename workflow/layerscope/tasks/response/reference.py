@@ -14,16 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from layerscope.arrays import Bools, Floats
 from layerscope.chance import Chance
-from layerscope.files import whole
-from layerscope.tables import arrays_of
+from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.response.effects import effects_of, sampling_sd
 from layerscope.tasks.response.settings import ResponseSettings
 from layerscope.tasks.response.targets import folds_of, targets_of
 from layerscope.tasks.screens.design import LANE_COLUMNS, Design, combined_codes, halves, shuffled_within
 from layerscope.tasks.screens.labels import group_cells, largest, perturbation_sizes
 
-Array = NDArray[np.float64]
 MIN_TRAINING = 8
 CELL_LEVEL_CELLS, CELL_LEVEL_GENES = 2000, 500
 """Cells and genes of the number of single cells, which is no score: enough for it, and cheap."""
@@ -48,11 +47,11 @@ class Reference:
     names: list[str]
     targets: list[list[str]]
     genes: list[str]
-    own_genes: NDArray[np.bool_]  # genes that are targets of the perturbation itself
-    first: NDArray[np.bool_]  # buckets of the first half of each split, (n_splits, n_buckets)
+    own_genes: Bools  # genes that are targets of the perturbation itself
+    first: Bools  # buckets of the first half of each split, (n_splits, n_buckets)
     effects: NDArray[np.float32]  # (n_splits, 2, n_perturbations, n_genes)
     shuffled: NDArray[np.float32]  # (n_shuffles, n_few, 2, n_perturbations, n_genes)
-    scale: Array  # of genes in every fold, under every labelling, (1 + n_shuffles, n_folds, n_genes)
+    scale: Floats  # of genes in every fold, under every labelling, (1 + n_shuffles, n_folds, n_genes)
     cells: SingleCells
 
 
@@ -147,8 +146,7 @@ def write_reference(path: str | Path, reference: Reference) -> None:
         **{f"cells_{name}": values for name, values in vars(reference.cells).items()},
     }
     del arrays["cells"]
-    with whole(path) as scratch, scratch.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_arrays(path, **arrays)
 
 
 def read_reference(path: str | Path) -> Reference:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layerscope.arrays import Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.jobs import Scored
+from layerscope.tables import Score, Subject
 from layerscope.tasks.response.cell_level import cell_level_pearson
 from layerscope.tasks.response.decoding import (
     Changes,
@@ -29,9 +28,9 @@ from layerscope.tasks.response.jackknife import Ratio, target_draws
 from layerscope.tasks.response.reference import Reference
 from layerscope.tasks.response.settings import ResponseSettings
 from layerscope.tasks.response.targets import Folds, folds_of
-from layerscope.tasks.screens.sums import LayerSums
+from layerscope.tasks.scored import Scored, share_as_high
+from layerscope.tasks.screens.sums import LayerSums, all_alike
 
-Array = NDArray[np.float64]
 Row = Callable[..., Score]
 METRIC, CENTROIDS = "decoding_r2", "centroid_accuracy"
 SHARE, VARIANCE = "share_of_ceiling", "variance_ratio"
@@ -43,8 +42,6 @@ REMARKS = {
     SAME_CELLS: "layer and expression of the same cells: a cell is decoded from itself",
     CELL_LEVEL: "as others report it, of single cells decoded from themselves; no measure of effects",
 }
-ROUNDING_ERROR = 1e-6
-"""Spread of mean cells, relative to their length, that rounding in float32 explains."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Screen:
         return folds_of(self.reference.targets, self.settings.folds)
 
     def scores(
-        self, kernels: Array, effects: NDArray[np.floating], labelling: int = 0, jackknife: bool = False
+        self, kernels: Floats, effects: Floating, labelling: int = 0, jackknife: bool = False
     ) -> dict[str, Ratio]:
         """Scores by metric, which can be resampled after a ``jackknife``.
 
@@ -77,7 +74,7 @@ class Screen:
         if jackknife:
             changes = changes_without(kernels, truth, folds, penalty)
 
-        def summed(values: Array) -> Array:
+        def summed(values: Floats) -> Floats:
             return np.bincount(folds.unit, values, len(folds.units)).astype(np.float64)
 
         effect, size = summed(errors.effect), summed(np.ones(len(folds.unit)))
@@ -106,14 +103,14 @@ class Screen:
         return scores | {SAME_CELLS: self.scores(kernels, effects, labelling)[METRIC]}
 
 
-def by_half(effects: NDArray[np.floating]) -> Array:
+def by_half(effects: Floating) -> Floats:
     """Splits x 2 x perturbations x columns as halves x perturbations x columns."""
     return np.asarray(effects.reshape(-1, *effects.shape[2:]), dtype=np.float64)
 
 
 def score_layer(
     layer: LayerSums,
-    vectors: NDArray[np.floating],
+    vectors: Floating,
     screen: Screen,
     ceiling: dict[str, Ratio],
     subject: Subject,
@@ -144,16 +141,14 @@ def score_layer(
             "null_mean": float(shuffled.mean()) if null else math.nan,
             "reason": REMARKS.get(metric, ""),
         }
-        if metric in ceiling:
-            resamples = score.resampled(draws)
-            low, high = percentile_interval(resamples)
-            p_value = float((1 + (shuffled >= score.value).sum()) / (1 + len(null))) if null else math.nan
-            values |= {"ci_low": low, "ci_high": high, "p_value": p_value}
-            values["ceiling"] = ceiling[metric].value
-            scored.resamples[metric] = resamples
-            scored.resamples[metric + CHOSEN_ON] = score(splits.first)
-            scored.resamples[metric + SCORED_ON] = score(splits.second)
-        scored.rows.append(row(metric, **values))
+        if metric not in ceiling:
+            scored.rows.append(row(metric, **values))
+            continue
+        resamples = score.resampled(draws)
+        low, high = percentile_interval(resamples)
+        values |= {"ci_low": low, "ci_high": high, "p_value": share_as_high(shuffled, score.value)}
+        made = row(metric, **values, ceiling=ceiling[metric].value)
+        scored.add(made, resamples, (score(splits.first), score(splits.second)))
     scored.rows.insert(2, _share(row, scores[METRIC], ceiling[METRIC], draws))
     scored.rows.append(_cell_level(row, vectors, reference, folds))
     return scored
@@ -165,13 +160,10 @@ def why_not(layer: LayerSums, n_buckets: int) -> str:
     if (layer.counts == 0).any():
         return "the model refused every cell of a part of a perturbation's cells, or of the control's"
     centroids = sums.sum(axis=1) / cells.sum(axis=1, keepdims=True)
-    spread = np.linalg.norm(centroids - centroids.mean(axis=0), axis=1).max()
-    if spread <= ROUNDING_ERROR * np.linalg.norm(centroids, axis=1).mean():
-        return "constant layer: the mean cells of all perturbations are the same"
-    return ""
+    return "constant layer: the mean cells of all perturbations are the same" if all_alike(centroids) else ""
 
 
-def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
+def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Floats) -> Score:
     """The score over the ceiling, where the ceiling is above zero beyond its interval."""
     of_ceiling = ceiling.resampled(draws)
     low, high = percentile_interval(of_ceiling)
@@ -182,7 +174,7 @@ def _share(row: Row, score: Ratio, ceiling: Ratio, draws: Array) -> Score:
     return row(SHARE, estimate=score.value / ceiling.value, ci_low=low, ci_high=high, ceiling=1.0)
 
 
-def _cell_level(row: Row, vectors: NDArray[np.floating], reference: Reference, folds: Folds) -> Score:
+def _cell_level(row: Row, vectors: Floating, reference: Reference, folds: Folds) -> Score:
     """The number that others report, and the same with the cells' labels shuffled within lanes."""
     cells = reference.cells
     finite = np.isfinite(vectors).all(axis=1)

@@ -12,13 +12,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from layerscope.arrays import Bools, Ints
 from layerscope.cells.controls import COMBINED, is_control
-
-Mask = NDArray[np.bool_]
 
 
 def targets_of(names: Sequence[str], genes: Collection[str]) -> list[list[str]]:
@@ -51,10 +49,10 @@ class Folds:
     ``train[f]`` are those that share no target with any of them.
     """
 
-    unit: NDArray[np.intp]
+    unit: Ints
     units: list[str]
-    test: Mask  # (n_folds, n_perturbations)
-    train: Mask
+    test: Bools  # (n_folds, n_perturbations)
+    train: Bools
 
 
 def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:
@@ -86,7 +84,7 @@ def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:
     return Folds(unit, units.tolist(), test, train)
 
 
-def shares(targets: Sequence[Sequence[str]]) -> Mask:
+def shares(targets: Sequence[Sequence[str]]) -> Bools:
     """Whether two perturbations share a target, perturbations x perturbations."""
     names = sorted({name for own in targets for name in own})
     number = {name: index for index, name in enumerate(names)}

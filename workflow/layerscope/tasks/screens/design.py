@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerscope.arrays import Bools
 from layerscope.chance import Chance
 from layerscope.files import whole
 from layerscope.tables import arrays_of
@@ -104,7 +105,7 @@ def select(item: Codes, strata: Codes, n_cells: int, key: NDArray[np.uint64]) ->
     return np.asarray(inside[(rank < n_cells) | (owner == 0)])
 
 
-def shuffled_within(lane: Codes, inside: NDArray[np.bool_], chance: Chance, stream: int) -> NDArray[np.int64]:
+def shuffled_within(lane: Codes, inside: Bools, chance: Chance, stream: int) -> NDArray[np.int64]:
     """For each cell, the cell of its lane whose labels it gets; cells that are not inside keep their own."""
     source = np.arange(len(lane))
     members = np.flatnonzero(inside)
@@ -114,7 +115,7 @@ def shuffled_within(lane: Codes, inside: NDArray[np.bool_], chance: Chance, stre
     return source
 
 
-def halves(n_buckets: int, n_splits: int, seed: int) -> NDArray[np.bool_]:
+def halves(n_buckets: int, n_splits: int, seed: int) -> Bools:
     """Different ways to cut the buckets into two halves, all if they are few, True for the first of each."""
     companions = list(combinations(range(1, n_buckets), n_buckets // 2 - 1))
     random = np.random.default_rng([seed, n_buckets])

@@ -34,11 +34,9 @@ def largest(sizes: dict[str, int], min_cells: int, at_most: int | None) -> list[
     return sorted([name for name, size in sizes.items() if size >= min_cells][:at_most])
 
 
-def group_cells(
-    obs: pd.DataFrame, names: Sequence[str], usable: NDArray[np.bool_] | None = None
-) -> NDArray[np.int64]:
-    """Item of each cell: 0 the control, ``i`` the perturbation ``names[i - 1]``, -1 others and unusable."""
+def group_cells(obs: pd.DataFrame, names: Sequence[str]) -> NDArray[np.int64]:
+    """Item of each cell: 0 the control, ``i`` the perturbation ``names[i - 1]``, -1 all others."""
     number = {name: index + 1 for index, name in enumerate(names)}
     item = np.array([number.get(label, -1) for label in obs["perturbation"].astype(str)], dtype=np.int64)
     item[obs["is_control"].to_numpy(dtype=bool)] = 0
-    return item if usable is None else np.where(usable, item, -1)
+    return item

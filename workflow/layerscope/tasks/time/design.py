@@ -9,21 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Bools, Ints, Texts
 from layerscope.chance import generator
-from layerscope.tasks.folds import (
-    Ints,
-    NoScoreError,
-    grouped_folds,
-    n_labels,
-    numbered,
-    plural,
-    sampled,
-    text,
-)
+from layerscope.tasks.folds import grouped_folds, n_labels, numbered, plural, sampled, text
 from layerscope.tasks.levels import Dealt, Labelled, deal, dealt_within, level_of
+from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
 
 TIME = "time"
@@ -64,7 +56,7 @@ class TimeDesign:
         """How many times there are."""
         return int(self.times.rank.max()) + 1
 
-    def among(self, chosen: npt.NDArray[np.bool_]) -> TimeDesign:
+    def among(self, chosen: Bools) -> TimeDesign:
         """The design of some of its cells, all groups kept."""
         some = [Times(times.group[chosen], times.rank) for times in (self.times, *self.shuffled)]
         return TimeDesign(
@@ -131,7 +123,7 @@ def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesig
     )
 
 
-def _groups(labelled: Labelled, unit: npt.NDArray[np.object_], rank: Ints) -> npt.NDArray[np.object_]:
+def _groups(labelled: Labelled, unit: Texts, rank: Ints) -> Texts:
     """Cells of one time in one unit; where samples have one time, of one sample."""
     if labelled.level == "sample":
         return np.array(labelled.names, dtype=object)[labelled.unit]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from layerscope.tasks.folds import NoScoreError
-from layerscope.tasks.jobs import Scored, ScoringJob
+from layerscope.tasks.jobs import ScoringJob
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
 from layerscope.tasks.time.design import design_of
 from layerscope.tasks.time.scores import METRICS, score_layer
 
@@ -15,4 +15,4 @@ def score(job: ScoringJob) -> Scored:
     try:
         return score_layer(layer.matrix, design_of(job.obs, job.settings, job.seed), job.settings, subject)
     except NoScoreError as none:
-        return Scored([subject.row(metric, status=none.status, reason=str(none)) for metric in METRICS])
+        return unscored(subject, METRICS, none.status, str(none))

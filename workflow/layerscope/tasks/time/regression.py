@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, eigh
 
-from layerscope.tasks.folds import Ints, NoScoreError
+from layerscope.arrays import Floats, Ints
+from layerscope.tasks.scored import NoScoreError
 
-Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-6
 NO_TIME = -1
 

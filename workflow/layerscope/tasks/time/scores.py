@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.statistics.intervals import percentile_interval
-from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.folds import Ints, NoScoreError
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.refits import Measure, resampled, unit_counts
+from layerscope.tables import Subject
+from layerscope.tasks.refits import Measure, UnitDraws
+from layerscope.tasks.scored import NoScoreError, Scored, embedded, share_as_high
 from layerscope.tasks.time.design import TimeDesign, Times
 from layerscope.tasks.time.regression import Moments, predicted_times, principal_axes
 from layerscope.tasks.time.settings import TimeSettings
 
-Floats = npt.NDArray[np.float64]
 TAU, LEFT_OUT = "tau", "left_out_time"
 METRICS = (TAU, LEFT_OUT)
 LOWEST = {TAU: -1.0, LEFT_OUT: 0.0}
 
 
-def score_layer(
-    matrix: npt.NDArray[np.floating], design: TimeDesign, settings: TimeSettings, subject: Subject
-) -> Scored:
+def score_layer(matrix: Floating, design: TimeDesign, settings: TimeSettings, subject: Subject) -> Scored:
     """Score a layer (cells x columns, cells as in the table that the design was made of).
 
     Rows of :data:`METRICS`. Raises NoScoreError if the layer is constant, or the model refused all cells of a
@@ -33,77 +27,56 @@ def score_layer(
     """
     vectors, design, remark = _embedded(matrix, design)
     axes = principal_axes(vectors, settings.axes)
-    n_groups = len(design.unit)
+    n_groups, rank, fold = len(design.unit), design.times.rank, design.fold[design.unit]
+    draws = UnitDraws(design.units, settings, subject.seed)
+    trained = draws.counts[: settings.refits]
     moments = Moments.of(axes, design.times.group, n_groups)
-    fold = design.fold[design.unit]
-    ranks = np.vstack([design.times.rank, design.dealt.labels.reshape(-1, n_groups)])
+    ranks = np.vstack([rank, design.dealt.labels.reshape(-1, n_groups)])
     predicted = predicted_times(moments, ranks, fold, settings.penalty)
-    taus = [tau(*labelling, design) for labelling in zip(ranks, predicted, strict=True)]
-    null = [measure(_all(design)) for measure in taus[1:]]
+    true, *dealt = [tau(*labelling, design) for labelling in zip(ranks, predicted, strict=True)]
+    null = [measure(draws.everyone) for measure in dealt]
     if not null:
-        null = [_tau_of_cells(axes, times, design, settings) for times in design.shuffled]
-    rows = _Rows(design, settings, subject, len(vectors), remark)
-    refits, draws = [], rows.counts[: settings.refits]
-    for counts in draws:
-        again = predicted_times(moments, design.times.rank, fold, settings.penalty, counts[design.unit])
-        refits.append(tau(design.times.rank, again, design))
-    rows.add(TAU, taus[0], refits, np.array(null, dtype=np.float64))
-    everyone = _all(design)
-    rank = design.times.rank
-    left_out = left_out_time(moments, rank, design, settings, everyone)
-    refits = [left_out_time(moments, rank, design, settings, counts) for counts in draws]
+        null = [_tau_of_cells(axes, times, design, settings)(draws.everyone) for times in design.shuffled]
+    again = [
+        predicted_times(moments, rank, fold, settings.penalty, counts[design.unit]) for counts in trained
+    ]
     of_shuffles = []
     for times in design.shuffled:
         own = moments if times.group is design.times.group else Moments.of(axes, times.group, n_groups)
-        of_shuffles.append(left_out_time(own, times.rank, design, settings, everyone)(everyone))
-    rows.add(LEFT_OUT, left_out, refits, np.array(of_shuffles, dtype=np.float64))
-    return rows.scored
-
-
-class _Rows:
-    """Rows of a layer, one metric after the other."""
-
-    def __init__(
-        self, design: TimeDesign, settings: TimeSettings, subject: Subject, n_cells: int, remark: str
-    ) -> None:
-        self.scored = Scored()
-        self._design, self._subject, self._remark, self._n_cells = design, subject, remark, n_cells
-        self.counts = unit_counts(subject.seed, design.units, settings.resamples)
-        self._splits = Splits.of(design.units, subject.seed, settings.splits, len(design.units))
-
-    def add(self, metric: str, measure: Measure, refits: Sequence[Measure], null: Floats) -> None:
-        """Add the row of a metric, with its interval, and with what labels dealt anew give."""
-        estimate = float(measure(_all(self._design)))
+        placed = left_out_time(own, times.rank, design, settings, draws.everyone)
+        of_shuffles.append(placed(draws.everyone))
+    measures = {
+        TAU: (true, [tau(rank, refit, design) for refit in again], null),
+        LEFT_OUT: (
+            left_out_time(moments, rank, design, settings, draws.everyone),
+            [left_out_time(moments, rank, design, settings, counts) for counts in trained],
+            of_shuffles,
+        ),
+    }
+    scored = Scored()
+    for metric, (measure, refits, shuffled) in measures.items():
+        estimate = draws.estimate(measure)
         if np.isnan(estimate):
-            reason = f"no two neighbouring times can be compared; {self._design.how}"
-            self.scored.rows.append(self._subject.row(metric, status="undefined", reason=reason))
-            return
-        n_units = len(self._design.units)
-        values = np.maximum(resampled(measure, refits, self.counts), LOWEST[metric])
-        null = null[np.isfinite(null)]
+            reason = f"no two neighbouring times can be compared; {design.how}"
+            scored.rows.append(subject.row(metric, status="undefined", reason=reason))
+            continue
+        values = np.maximum(draws.resampled(measure, refits), LOWEST[metric])
         low, high = percentile_interval(values)
-        row: Score = self._subject.row(
+        expected = np.array([value for value in shuffled if np.isfinite(value)])
+        exact = metric == TAU and len(design.dealt.labels)
+        row = subject.row(
             metric,
             estimate=estimate,
             ci_low=low,
             ci_high=high,
-            null_mean=float(null.mean()) if len(null) else np.nan,
-            p_value=self._p_value(metric, estimate, null),
-            n_cells=self._n_cells,
-            n_items=n_units,
-            reason="; ".join(filter(None, [self._design.how, self._remark])),
+            null_mean=float(expected.mean()) if len(expected) else np.nan,
+            p_value=(design.dealt.p_value if exact else share_as_high)(expected, estimate),
+            n_cells=len(vectors),
+            n_items=len(design.units),
+            reason="; ".join(filter(None, [design.how, remark])),
         )
-        self.scored.rows.append(row)
-        self.scored.resamples[metric] = values
-        self.scored.resamples[metric + CHOSEN_ON] = measure(self._splits.first)
-        self.scored.resamples[metric + SCORED_ON] = measure(self._splits.second)
-
-    def _p_value(self, metric: str, estimate: float, null: Floats) -> float:
-        """Exact where all ways of dealing were tried."""
-        if metric == TAU and len(self._design.dealt.labels):
-            return self._design.dealt.p_value(estimate, null)
-        above = int((null >= estimate).sum())
-        return (1 + above) / (1 + len(null)) if len(null) else float("nan")
+        scored.add(row, values, draws.halves(measure))
+    return scored
 
 
 def tau(rank: Ints, predicted: Floats, design: TimeDesign) -> Measure:
@@ -154,11 +127,11 @@ def left_out_time(
     return measure
 
 
-def _tau_of_cells(axes: Floats, times: Times, design: TimeDesign, settings: TimeSettings) -> Floats:
+def _tau_of_cells(axes: Floats, times: Times, design: TimeDesign, settings: TimeSettings) -> Measure:
     """Tau of cells dealt anew into the groups of their unit."""
     moments = Moments.of(axes, times.group, len(design.unit))
     predicted = predicted_times(moments, times.rank, design.fold[design.unit], settings.penalty)
-    return tau(times.rank, predicted, design)(_all(design))
+    return tau(times.rank, predicted, design)
 
 
 def _signs(values: Floats) -> Floats:
@@ -166,9 +139,9 @@ def _signs(values: Floats) -> Floats:
     return np.nan_to_num(np.sign(values[:, None] - values))
 
 
-def _compared(design: TimeDesign) -> npt.NDArray[np.bool_]:
+def _compared(design: TimeDesign) -> Bools:
     """Pairs of groups that are compared: of one unit where it has several times, else of different ones."""
-    same: npt.NDArray[np.bool_] = design.unit[:, None] == design.unit
+    same: Bools = design.unit[:, None] == design.unit
     return same if design.within_units else ~same
 
 
@@ -185,19 +158,13 @@ def _pairs(table: Floats, weight: Floats, design: TimeDesign) -> Floats:
     return np.asarray(((weight @ table) * weight).sum(axis=-1))
 
 
-def _all(design: TimeDesign) -> Floats:
-    return np.ones(len(design.units))
-
-
-def _embedded(matrix: npt.NDArray[np.floating], design: TimeDesign) -> tuple[Floats, TimeDesign, str]:
+def _embedded(matrix: Floating, design: TimeDesign) -> tuple[Floats, TimeDesign, str]:
     """Vectors of the design's cells that a layer has, the design of these, and what was left out."""
-    vectors = np.asarray(matrix[design.cells], dtype=np.float64)
-    finite = np.asarray(np.isfinite(vectors).all(axis=1))
-    if finite.all():
-        return vectors, design, ""
-    n_refused = int((~finite).sum())
-    embedded = design.among(finite)
-    if len(np.unique(embedded.times.group)) < len(design.unit):
-        reason = f"the model refused {n_refused} of {len(finite)} cells, all of a sample among them"
+    vectors, finite, refused = embedded(matrix, design.cells)
+    design = design.among(finite)
+    if len(np.unique(design.times.group)) < len(design.unit):
+        reason = (
+            f"the model refused {int((~finite).sum())} of {len(finite)} cells, all of a sample among them"
+        )
         raise NoScoreError("undefined", reason)
-    return vectors[finite], embedded, f"{n_refused} refused cells left out"
+    return vectors[finite], design, refused

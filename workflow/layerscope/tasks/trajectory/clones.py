@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
+from layerscope.arrays import Bools, Floating, Floats, Integers, Ints
 from layerscope.chance import generator
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.scores import Floats, add_interval, unscored
+from layerscope.tasks.scored import Scored, unscored
+from layerscope.tasks.trajectory.scores import add_interval
 from layerscope.tasks.trajectory.settings import StrictSettings
 
 CLONE_ORDER = "clone_order"
@@ -30,18 +31,18 @@ MAX_EARLY_CELLS = 2000  # early cells that enter the prediction of fates; more a
 class Sisters:
     """Pairs of cells of one clone sampled at different times."""
 
-    earlier: npt.NDArray[np.intp]
-    later: npt.NDArray[np.intp]  # indices of the two cells, shape ``(n_pairs,)``
-    clone: npt.NDArray[np.intp]  # clone of each pair as a number
+    earlier: Ints
+    later: Ints  # indices of the two cells, shape ``(n_pairs,)``
+    clone: Ints  # clone of each pair as a number
     reason: str = ""  # why there are none to compare; empty where there are
 
-    def among(self, cells: npt.NDArray[np.intp]) -> Sisters:
+    def among(self, cells: Ints) -> Sisters:
         """The pairs within some cells, as places among these; ``cells`` sorted."""
         both = np.isin(self.earlier, cells) & np.isin(self.later, cells)
         earlier, later = (np.searchsorted(cells, of[both]) for of in (self.earlier, self.later))
         return Sisters(earlier, later, self.clone[both], self.reason)
 
-    def order(self, pseudotimes: npt.NDArray[np.floating], roots: npt.NDArray[np.intp]) -> Floats:
+    def order(self, pseudotimes: Floating, roots: Ints) -> Floats:
         """Mean over clones of the share of pairs in order minus that out of order, of each pseudotime.
 
         Pairs with an unreachable cell are neither; pairs with the root, first by construction, are left out.
@@ -92,14 +93,14 @@ def sisters_of(obs: pd.DataFrame) -> Sisters:
 class Fates:
     """Clones with early cells and a fate."""
 
-    early: npt.NDArray[np.intp]  # indices of early cells
-    clone: npt.NDArray[np.intp]  # clone of each early cell, as an index into ``names``
+    early: Ints  # indices of early cells
+    clone: Ints  # clone of each early cell, as an index into ``names``
     names: list[str]
-    fate: npt.NDArray[np.intp]  # fate of each clone, as an index into ``labels``
+    fate: Ints  # fate of each clone, as an index into ``labels``
     labels: list[str]  # fates that enough clones have
 
 
-def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fate: int, seed: int) -> Fates:
+def clone_fates(obs: pd.DataFrame, usable: Bools, clones_per_fate: int, seed: int) -> Fates:
     """Fates of clones: the most frequent cell type among a clone's cells of the last time.
 
     Early cells are its ``usable`` cells of the first time, at most :data:`MAX_EARLY_CELLS`. Types of root
@@ -132,13 +133,14 @@ def clone_fates(obs: pd.DataFrame, usable: npt.NDArray[np.bool_], clones_per_fat
 
 def add_fates(
     scored: Scored,
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     obs: pd.DataFrame,
     subject: Subject,
     settings: StrictSettings,
 ) -> None:
     """Add the row ``clone_fate_auc``: how well early cells tell the fate of a clone that was held out."""
-    usable, reason = np.isfinite(matrix).all(axis=1), without_labels(obs, "clone", "time", "cell_type")
+    usable = np.asarray(np.isfinite(matrix).all(axis=1))
+    reason = without_labels(obs, "clone", "time", "cell_type")
     fates = None if reason else clone_fates(obs, usable, settings.clones_per_fate, subject.seed)
     if fates is not None and len(fates.labels) < 2:
         reason = (
@@ -162,7 +164,7 @@ def add_fates(
     add_interval(scored, row, float(estimate), values)
 
 
-def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDArray[np.integer]) -> Floats:
+def predict_fates(matrix: Floating, fates: Fates, fold: Integers) -> Floats:
     """Predict the fates of clones from their early cells by ridge regression on the other parts of ``fold``.
 
     The penalty is the mean eigenvalue of the Gram matrix: it follows the scale, and nothing is tuned.
@@ -189,8 +191,8 @@ def predict_fates(matrix: npt.NDArray[np.floating], fates: Fates, fold: npt.NDAr
 
 def mean_auc(
     predicted: Floats,
-    fate: npt.NDArray[np.intp],
-    fold: npt.NDArray[np.integer],
+    fate: Ints,
+    fold: Integers,
     counts: npt.NDArray[np.int32],
 ) -> Floats:
     """Mean over fates of the area under the ROC curve, in resamples of clones; NaN where a fate stands alone.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError
-from layerscope.tasks.jobs import ReferenceJob, Scored, ScoringJob
+from layerscope.tasks.jobs import ReferenceJob, ScoringJob
+from layerscope.tasks.scored import Scored
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import (
     NoRootError,

@@ -10,33 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Floats
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.layer_search import LayerSearch, Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
+from layerscope.tasks.trajectory.layer_search import LayerSearch, Part, search_layer
 from layerscope.tasks.trajectory.references import Reference
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     TOLERANCE_ON_PARTS,
     Comparison,
-    Floats,
     add_score,
     correlation,
     on_parts,
     pseudotime_of,
     share_unreachable,
     targets_of,
-    unscored,
 )
 from layerscope.tasks.trajectory.settings import TrajectorySettings
 from layerscope.tasks.trajectory.variants import varied_rows
 
 
 def score_paper(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     subject: Subject,
     settings: TrajectorySettings,
@@ -48,20 +46,28 @@ def score_paper(
     of simulated cells adds a metric.
     """
     targets = targets_of(reference, obs)
-    metrics = [*targets, SHARE_UNREACHABLE]
-    if reference.unavailable:
-        return unscored(subject, metrics, "not_available", reference.unavailable)
     comparison = Comparison.of(reference, subject, settings, obs)
-    parts = comparison.parts(always=[reference.root])
     try:
-        search = search_layer(matrix, settings.neighbours, settings.metric, parts)
-        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
-    except UndefinedPseudotimeError as undefined:
-        return unscored(subject, metrics, "undefined", str(undefined))
+        search, pseudotime, remarks = searched(matrix, comparison, settings.neighbours)
+    except NoScoreError as none:
+        return unscored(subject, [*targets, SHARE_UNREACHABLE], none.status, str(none))
     scored = Scored()
-    add_correlations(scored, comparison, search, pseudotime, targets, [*search.remarks, *remarks])
+    add_correlations(scored, comparison, search, pseudotime, targets, remarks)
     scored.rows.append(share_unreachable(subject, pseudotime))
     return scored
+
+
+def searched(
+    matrix: Floating, comparison: Comparison, neighbours: int
+) -> tuple[LayerSearch, Floats, list[str]]:
+    """So many neighbours in a layer, its pseudotime, and remarks; a NoScoreError where it has none."""
+    reference, settings = comparison.reference, comparison.settings
+    if reference.unavailable:
+        raise NoScoreError("not_available", reference.unavailable)
+    parts = comparison.parts(always=[reference.root])
+    search = search_layer(matrix, neighbours, settings.metric, parts, settings.neighbours)
+    pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
+    return search, pseudotime, [*search.remarks, *remarks]
 
 
 def add_correlations(

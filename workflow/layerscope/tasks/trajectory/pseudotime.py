@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
+from layerscope.arrays import Floating
 from layerscope.errors import DataError
 from layerscope.tasks.trajectory.graph import NeighbourGraph
 
@@ -40,7 +41,7 @@ def transition_matrix(graph: NeighbourGraph) -> sparse.csr_matrix:
     return _scaled(kernel, 1 / np.sqrt(np.asarray(kernel.sum(axis=0)).ravel()))
 
 
-def _scaled(matrix: sparse.csr_matrix, by: npt.NDArray[np.floating]) -> sparse.csr_matrix:
+def _scaled(matrix: sparse.csr_matrix, by: Floating) -> sparse.csr_matrix:
     """Matrix whose row i and column i are multiplied by ``by[i]``."""
     row = np.repeat(by, np.diff(matrix.indptr))
     scaled = row * matrix.data * by[matrix.indices]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Floats, Ints
 from layerscope.cells.obs import ROOT_CELL, read_obs, read_root_cell
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
@@ -31,7 +32,7 @@ class Reference:
     """A reference pseudotime of all cells of a condition, in the order of its file."""
 
     cell_ids: list[str]
-    pseudotime: npt.NDArray[np.float64]
+    pseudotime: Floats
     """``inf`` where a cell cannot be reached from the root, NaN where the dataset gives none."""
     root: int  # index of the one root cell; NO_ROOT if the protocol has none for these cells
     source: str
@@ -64,9 +65,7 @@ def make_reference(
     return Reference(list(obs.index), pseudotime, root, source, root_source)
 
 
-def computed_pseudotime(
-    matrix: npt.NDArray[np.floating], root: int, settings: TrajectorySettings
-) -> npt.NDArray[np.float64]:
+def computed_pseudotime(matrix: Floating, root: int, settings: TrajectorySettings) -> Floats:
     """Diffusion pseudotime from the root, on the graph of a representation."""
     graph = neighbour_graph(matrix, settings.neighbours, settings.metric)
     diffusion = diffusion_map(graph, settings.components)
@@ -78,7 +77,7 @@ class NoRootError(DataError):
     """The cells say nothing of where their trajectory starts."""
 
 
-def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], str]:
+def root_cells(obs: pd.DataFrame, origin: str) -> tuple[Ints, str]:
     """The cells marked ``is_root``, else all, of the earliest time with any; and what they are, in words."""
     marked = obs["is_root"].to_numpy(dtype=bool) if "is_root" in obs else np.zeros(len(obs), dtype=bool)
     words = "is_root cells"
@@ -99,9 +98,7 @@ def root_cells(obs: pd.DataFrame, origin: str) -> tuple[npt.NDArray[np.intp], st
     return np.flatnonzero(marked), words
 
 
-def find_root(
-    obs: pd.DataFrame, named: str | None, baseline: npt.NDArray[np.floating], origin: str
-) -> tuple[int, str]:
+def find_root(obs: pd.DataFrame, named: str | None, baseline: Floating, origin: str) -> tuple[int, str]:
     """The root that the data name, else the root cell nearest to their centroid; and how it was chosen."""
     if named is not None:
         if named not in obs.index:

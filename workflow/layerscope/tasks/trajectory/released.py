@@ -23,24 +23,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Ints
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.chance import generator
 from layerscope.statistics.ranks import WeightedSpearman, spearman
 from layerscope.statistics.resampling import bootstrap_values
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
-from layerscope.tasks.trajectory.layer_search import Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.scored import NoScoreError, Scored, unscored
+from layerscope.tasks.trajectory.layer_search import Part
 from layerscope.tasks.trajectory.neighbours import nearest_neighbours
-from layerscope.tasks.trajectory.paper import add_correlations
+from layerscope.tasks.trajectory.paper import add_correlations, searched
 from layerscope.tasks.trajectory.references import Reference, computed_pseudotime
 from layerscope.tasks.trajectory.scores import (
     SHARE_UNREACHABLE,
     SPEARMAN,
     Comparison,
     add_interval,
-    pseudotime_of,
     share_unreachable,
-    unscored,
 )
 from layerscope.tasks.trajectory.settings import ReleasedSettings
 
@@ -92,7 +91,7 @@ def neighbourhoods(matrix: npt.ArrayLike, settings: ReleasedSettings) -> npt.NDA
 
 
 def score_released(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     subject: Subject,
     settings: ReleasedSettings,
@@ -104,21 +103,16 @@ def score_released(
     neighbours in the layer; ``spearman_pair_distances`` correlates distances in the layer with differences in
     pseudotime. ``clone`` of ``obs`` keeps sisters together in splits.
     """
-    metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
-    if reference.unavailable:
-        return unscored(subject, metrics, "not_available", reference.unavailable)
     comparison = Comparison.of(reference, subject, settings, obs)
-    parts = comparison.parts(always=[reference.root])
-    k = settings.neighbours
     try:
         # one neighbour more than the graph has: neighbourhoods are compared without the cell itself
-        search = search_layer(matrix, k + 1, settings.metric, parts, k)
-        pseudotime, remarks = pseudotime_of(search.whole, reference.root, len(matrix), settings)
-    except UndefinedPseudotimeError as undefined:
-        return unscored(subject, metrics, "undefined", str(undefined))
+        search, pseudotime, remarks = searched(matrix, comparison, settings.neighbours + 1)
+    except NoScoreError as none:
+        metrics = (SPEARMAN, OVERLAP, DISTANCES, SHARE_UNREACHABLE)
+        return unscored(subject, metrics, none.status, str(none))
     scored = Scored()
     targets = {SPEARMAN: reference.pseudotime}
-    add_correlations(scored, comparison, search, pseudotime, targets, [*search.remarks, *remarks])
+    add_correlations(scored, comparison, search, pseudotime, targets, remarks)
     _add_overlap(scored, comparison, search.whole)
     _add_pair_distances(scored, comparison, matrix, search.whole.cells, settings.pairs)
     scored.rows.append(share_unreachable(subject, pseudotime))
@@ -150,8 +144,8 @@ def _add_overlap(scored: Scored, comparison: Comparison, whole: Part) -> None:
 def _add_pair_distances(
     scored: Scored,
     comparison: Comparison,
-    matrix: npt.NDArray[np.floating],
-    cells: npt.NDArray[np.intp],
+    matrix: Floating,
+    cells: Ints,
     n_pairs: int,
 ) -> None:
     """Add the correlation over random pairs; a resample of cells draws a pair as both its cells are."""

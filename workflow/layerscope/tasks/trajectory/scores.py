@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.sparse.linalg import ArpackNoConvergence
 
+from layerscope.arrays import Floating, Floats
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.ranks import spearman_by_row
 from layerscope.statistics.splits import Splits
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
-from layerscope.tasks.jobs import Scored
+from layerscope.tables import Score, Subject
+from layerscope.tasks.scored import NoScoreError, Scored
 from layerscope.tasks.trajectory.graph import NeighbourGraph, graph_of
-from layerscope.tasks.trajectory.layer_search import MIN_CELLS, Cells, Part, UndefinedPseudotimeError
+from layerscope.tasks.trajectory.layer_search import MIN_CELLS, Cells, Part
 from layerscope.tasks.trajectory.pseudotime import DiffusionMap, diffusion_map, diffusion_pseudotime
 from layerscope.tasks.trajectory.references import COMPUTED, COMPUTED_FROM, Reference
 from layerscope.tasks.trajectory.settings import TrajectorySettings
-
-Floats = npt.NDArray[np.float64]
-Missing = Literal["undefined", "not_available"]  # statuses of rows without a number
 
 SPEARMAN = "spearman"
 SPEARMAN_TRUTH = "spearman_true_pseudotime"
@@ -80,12 +77,12 @@ class Comparison:
 
 
 def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.0) -> DiffusionMap:
-    """Diffusion map of a graph; UndefinedPseudotimeError where it has too many nearly separate components."""
+    """Diffusion map of a graph; NoScoreError where it has too many nearly separate components."""
     try:
         return diffusion_map(graph, n_components, tolerance)
     except ArpackNoConvergence as error:
-        raise UndefinedPseudotimeError(
-            f"the diffusion map did not converge (graph of {graph.n_components} components)"
+        raise NoScoreError(
+            "undefined", f"the diffusion map did not converge (graph of {graph.n_components} components)"
         ) from error
 
 
@@ -98,7 +95,7 @@ def pseudotime_of(
     """
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:
-        raise UndefinedPseudotimeError("the root cell was refused by the model")
+        raise NoScoreError("undefined", "the root cell was refused by the model")
     graph = graph_of(part.neighbours.first(settings.neighbours))
     diffusion = diffusion_of(graph, settings.components, tolerance)
     of_part = diffusion_pseudotime(diffusion, [place], settings.dpt_components)[0]
@@ -116,7 +113,7 @@ def correlation(pseudotime: npt.ArrayLike, target: npt.ArrayLike) -> float:
     return float(correlations(np.asarray(pseudotime)[None], target)[0])
 
 
-def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -> Floats:
+def correlations(pseudotimes: Floating, target: npt.ArrayLike) -> Floats:
     """:func:`correlation` of each of many pseudotimes, shape ``(n_pseudotimes,)``."""
     goal = np.asarray(target)
     n_cells = (np.isfinite(pseudotimes) & np.isfinite(goal)).sum(axis=1)
@@ -124,18 +121,18 @@ def correlations(pseudotimes: npt.NDArray[np.floating], target: npt.ArrayLike) -
 
 
 def on_parts(
-    parts: Sequence[Part | UndefinedPseudotimeError],
+    parts: Sequence[Part | None],
     metrics: Iterable[str],
     evaluate: Callable[[Part], Mapping[str, float]],
 ) -> dict[str, tuple[Floats, Floats]]:
     """Scores on both parts of every split, metric by metric; NaN where a part has no pseudotime."""
     values = {metric: np.full(len(parts), np.nan) for metric in metrics}
     for number, part in enumerate(parts):
-        if isinstance(part, UndefinedPseudotimeError):
+        if part is None:
             continue
         try:
             scores = evaluate(part)
-        except UndefinedPseudotimeError:
+        except NoScoreError:
             continue
         for metric, of_parts in values.items():
             of_parts[number] = scores[metric]
@@ -148,21 +145,16 @@ def add_score(
 ) -> None:
     """Add a score with the interval that its values on disjoint parts give."""
     settings = comparison.settings
-    add_interval(scored, row, estimate, comparison.splits.resamples(estimate, *parts, settings.resamples))
-    for ending, part in zip((CHOSEN_ON, SCORED_ON), parts, strict=True):
-        scored.resamples[row.metric + ending] = part[: settings.splits]
+    values = comparison.splits.resamples(estimate, *parts, settings.resamples)
+    add_interval(scored, row, estimate, values, [part[: settings.splits] for part in parts])
 
 
-def add_interval(scored: Scored, row: Score, estimate: float, values: Floats) -> None:
+def add_interval(
+    scored: Scored, row: Score, estimate: float, values: Floats, halves: Sequence[Floats] = ()
+) -> None:
     """Add a score, the values by which it is resampled, and the interval that these give."""
     low, high = percentile_interval(values)
-    scored.rows.append(replace(row, estimate=estimate, ci_low=low, ci_high=high))
-    scored.resamples[row.metric] = values
-
-
-def unscored(subject: Subject, metrics: Sequence[str], status: Missing, reason: str) -> Scored:
-    """Rows that say why there is no number."""
-    return Scored([subject.row(metric, status=status, reason=reason) for metric in metrics])
+    scored.add(replace(row, estimate=estimate, ci_low=low, ci_high=high), values, halves)
 
 
 def targets_of(reference: Reference, obs: pd.DataFrame | None) -> dict[str, Floats]:

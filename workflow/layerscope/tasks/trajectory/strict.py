@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from layerscope.arrays import Floating, Floats
 from layerscope.chance import generator
 from layerscope.statistics.concordance import order_concordance
 from layerscope.tables import Subject
-from layerscope.tasks.jobs import Scored
+from layerscope.tasks.scored import Missing, NoScoreError, Scored, unscored
 from layerscope.tasks.trajectory.clones import (
     CLONE_ORDER,
     FATE_AUC,
@@ -28,7 +29,7 @@ from layerscope.tasks.trajectory.clones import (
     without_labels,
 )
 from layerscope.tasks.trajectory.graph import graph_of
-from layerscope.tasks.trajectory.layer_search import Cells, Part, UndefinedPseudotimeError, search_layer
+from layerscope.tasks.trajectory.layer_search import Cells, Part, search_layer
 from layerscope.tasks.trajectory.neighbours import Neighbours
 from layerscope.tasks.trajectory.pseudotime import diffusion_pseudotime
 from layerscope.tasks.trajectory.references import NoRootError, Reference, root_cells
@@ -37,15 +38,12 @@ from layerscope.tasks.trajectory.scores import (
     SPEARMAN,
     TOLERANCE_ON_PARTS,
     Comparison,
-    Floats,
-    Missing,
     add_score,
     correlations,
     diffusion_of,
     on_parts,
     share_unreachable,
     targets_of,
-    unscored,
 )
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.variants import varied_rows
@@ -137,7 +135,7 @@ def pseudotimes_of(
 ) -> Pseudotimes:
     """Pseudotimes of cells from roots (places among them): one eigen-decomposition per graph."""
     if not roots.size:
-        raise UndefinedPseudotimeError("all root cells were refused by the model")
+        raise NoScoreError("undefined", "all root cells were refused by the model")
     values, components = [], []
     for width in neighbourhoods:
         graph = graph_of(neighbours.first(width))
@@ -149,7 +147,7 @@ def pseudotimes_of(
 
 
 def score_strict(
-    matrix: npt.NDArray[np.floating],
+    matrix: Floating,
     reference: Reference,
     obs: pd.DataFrame,
     subject: Subject,
@@ -172,8 +170,8 @@ def score_strict(
         search = search_layer(matrix, max(graphs), settings.metric, comparison.parts(), middle)
         cells = search.whole.cells
         pseudotimes = pseudotimes_of(search.whole.neighbours, roots.among(cells), graphs, settings)
-    except UndefinedPseudotimeError as undefined:
-        return unscored(subject, metrics, "undefined", str(undefined))
+    except NoScoreError as none:
+        return unscored(subject, metrics, none.status, str(none))
     observed = Observed.of(obs, reference)
     scores = observed.scores(pseudotimes, cells)
     missing = {name: _missing(name, of, obs, observed, comparison) for name, of in scores.items()}

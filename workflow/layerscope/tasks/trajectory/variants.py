@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from layerscope.tables import Score
-from layerscope.tasks.trajectory.layer_search import UndefinedPseudotimeError
+from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.trajectory.neighbours import Metric
 
 CENTRED, UNIT_NORM = "_centred", "_unit_norm"  # endings of the names of the varied scores
@@ -43,7 +43,7 @@ def _scored(row: Score, score: Callable[[], float]) -> Score:
     undefined = replace(row, estimate=np.nan, status="undefined")
     try:
         value = score()
-    except UndefinedPseudotimeError as error:
+    except NoScoreError as error:
         return replace(undefined, reason=str(error))
     if np.isnan(value):
         return replace(undefined, reason="no correlation: too few cells, or a pseudotime is constant")

@@ -1,4 +1,4 @@
-"""The block of PyTorch's own ``TransformerEncoderLayer``, post-norm, over packed tokens; and stacks of it.
+"""PyTorch's own ``TransformerEncoderLayer`` as a block over packed tokens, and the drawing of its weights.
 
 Parameters carry PyTorch's names, so that the state dict of such a layer goes in and out as it is.
 """
@@ -6,55 +6,46 @@ Parameters carry PyTorch's names, so that the state dict of such a layer goes in
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from layerscope.models.activations import activation_of
-from layerscope.models.transformer import AttentionBlock, Scratch, Sizes, linear, plus
-
-
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer under PyTorch's own names."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * hidden_size))
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
+from layerscope.models.transformer import AttentionBlock, JoinedProjections, Scratch, SelfAttention, Sizes
 
 
 class Block(AttentionBlock):
-    """Post-norm transformer block; the blocks of a network share their buffers."""
+    """Transformer block."""
 
-    def __init__(self, sizes: Sizes, scratch: Scratch, activation: str, eps: float) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        scratch: Scratch,
+        activation: str,
+        eps: float,
+        norm_first: bool,
+        attention: type[SelfAttention | JoinedProjections],
+    ) -> None:
         super().__init__()
         width = sizes.hidden_size
-        self.heads, self.scratch = sizes.heads, scratch
+        self.heads, self.scratch, self.norm_first = sizes.heads, scratch, norm_first
         self.activation = activation_of(activation)
-        self.self_attn = SelfAttention(width)
+        self.self_attn = attention(width)
         self.linear1 = nn.Linear(width, sizes.feed_forward)
         self.linear2 = nn.Linear(sizes.feed_forward, width)
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.norm2 = nn.LayerNorm(width, eps=eps)
 
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        return linear(x, self.self_attn.in_proj_weight, self.self_attn.in_proj_bias, out)
 
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, dtype = self.self_attn.out_proj, self.linear1.weight.dtype
-        wide = self.scratch.take("wide", rows, len(self.linear1.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        x = self.norm1(plus(x, linear(context, projection.weight, projection.bias, narrow)))
-        hidden = self.activation(linear(x, self.linear1.weight, self.linear1.bias, wide))
-        update = linear(hidden, self.linear2.weight, self.linear2.bias, narrow)
-        result: Tensor = self.norm2(plus(x, update))
-        return result if out is None else out.copy_(result)
-
-
-def post_norm_blocks(sizes: Sizes, activation: str = "relu", eps: float = 1e-5) -> nn.ModuleList:
+def encoder_blocks(
+    sizes: Sizes,
+    activation: str = "relu",
+    eps: float = 1e-5,
+    norm_first: bool = False,
+    attention: type[SelfAttention | JoinedProjections] = SelfAttention,
+) -> nn.ModuleList:
     """The blocks of a network, which share their buffers."""
     scratch = Scratch()
-    return nn.ModuleList(Block(sizes, scratch, activation, eps) for _ in range(sizes.n_layers))
+    blocks = (Block(sizes, scratch, activation, eps, norm_first, attention) for _ in range(sizes.n_layers))
+    return nn.ModuleList(blocks)
 
 
 def draw_as_pytorch(network: nn.Module, draw: torch.Generator) -> None:
