@@ -13,10 +13,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from layerscope import configuration_docs, gathering, jobs
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import Study
+from layerscope.study import configuration_docs, gathering, jobs
+from layerscope.study.runs import Study
 
 ROOT = Path(__file__).parents[2]
 CONDITIONS = ["simulated_differentiation", "simulated_cell_types", "simulated_Rest"]

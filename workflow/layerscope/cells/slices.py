@@ -28,7 +28,7 @@ from layerscope.cells.h5ad_file import (
 from layerscope.cells.matrix import StoredRows, append_rows, stored_shape
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
-from layerscope.cells.readers.source import SourceCells, kept_by
+from layerscope.cells.readers.source import SourceCells, passing
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
@@ -171,7 +171,7 @@ class Slice:
             self._matrix = StoredRows(stored, stored_shape(stored), read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
-        self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
+        self._passing = passing(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
         self._chosen = np.zeros(len(self._cells.obs), dtype=bool)
         self._chosen[self.rows] = True

@@ -165,7 +165,6 @@ class NumpyFile(ArrayFile):
     """One array, and no names of cells."""
 
     def names(self) -> list[str]:
-        """The array, which has no name."""
         return [ONLY]
 
     def _values(self, name: str) -> Any:
@@ -179,7 +178,6 @@ class NumpyArchive(ArrayFile):
     """Arrays by name, the cells' names among them."""
 
     def names(self) -> list[str]:
-        """Names of the arrays."""
         with self._refusing(), np.load(self.path, allow_pickle=False) as arrays:
             return sorted(set(arrays.files) - {self.column})
 
@@ -201,7 +199,6 @@ class TextTable(ArrayFile):
     """A table with a heading: of its columns of numbers one array."""
 
     def names(self) -> list[str]:
-        """The array, which has no name."""
         return [ONLY]
 
     @cached_property
@@ -229,7 +226,6 @@ class ParquetTable(TextTable):
     """The same as parquet, in which each column of lists is an array too."""
 
     def names(self) -> list[str]:
-        """The array of the columns of numbers, without a name, and the columns of lists."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -258,7 +254,6 @@ class PlainNames(ArrayFile):
     """One name of a cell a line, no heading, and no arrays."""
 
     def names(self) -> list[str]:
-        """None."""
         return []
 
     def _values(self, name: str) -> Any:

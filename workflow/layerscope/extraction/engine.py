@@ -8,7 +8,7 @@ number of cells.
 Windows are fixed stretches of cells, and a resumed run cuts them into the same batches as an undisturbed one,
 leaving out those that are done: the same command gives the same bytes on one machine. Other batches (another
 budget, order, number of threads or shard, or a budget halved when memory ran out) give the same layers within
-the rounding of float32; docs/performance.md has the numbers.
+the rounding of float32; docs/architecture.md has the numbers.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError, NotAvailableError
 from layerscope.extraction.embeddings_file import NOT_AVAILABLE, PROVENANCE, Layer, read_layer
 from layerscope.files import refuse_overwriting, whole_folder
-from layerscope.tables import Score, Subject, depth, write_resamples, write_scores
+from layerscope.tables import Subject, depth, write_resamples, write_scores
 from layerscope.tasks.catalogue import primary_metrics, task_named
 from layerscope.tasks.scored import Scored, unscored
 from layerscope.tasks.unavailable import read_reason, write_reason
@@ -33,13 +33,15 @@ class ReferenceJob:
     """What a reference is made of; see :func:`make_reference`."""
 
     protocol: str
-    settings: Any  # of the protocol
+    settings: Any
+    """Of the protocol."""
     condition: str
     cells: Path
     baseline: Path | None
     seed: int
     threads: int
-    folder: Path  # where the reference goes; it is there and empty
+    folder: Path
+    """Where the reference goes; it is there and empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +49,16 @@ class ScoringJob:
     """One layer to score; see :func:`score_layer`."""
 
     protocol: str
-    settings: Any  # of the protocol
+    settings: Any
+    """Of the protocol."""
     condition: str
     model: str
     layer: str
     embeddings: Path | Layer
     """The layer itself, or the file of the model's layers: of cells, or (where the task can use them) of sums
     over groups of cells."""
-    obs: pd.DataFrame  # of the condition's cells, in the order of the embeddings
+    obs: pd.DataFrame
+    """Table of the condition's cells, in the order of the embeddings."""
     reference: Path | None
     seed: int
     threads: int = 1
@@ -95,8 +99,8 @@ class ScoringJob:
         )
 
 
-def _not_available(task: str, job: ScoringJob) -> list[Score]:
-    """Rows of the primary metrics that say why a layer has no scores; none where it can be scored."""
+def _not_available(task: str, job: ScoringJob) -> Scored | None:
+    """Rows of the primary metrics that say why a layer has no scores; None where it can be scored."""
     if isinstance(job.embeddings, Layer):
         provenance = job.embeddings.provenance
     else:
@@ -104,7 +108,7 @@ def _not_available(task: str, job: ScoringJob) -> list[Score]:
             provenance = json.loads(file[f"uns/{PROVENANCE}"].asstr()[()])
     reason = read_reason(job.reference) or provenance.get(NOT_AVAILABLE)
     if not reason:
-        return []
+        return None
     subject = job.subject(task, provenance)
     return unscored(subject, primary_metrics(task, job.protocol), "not_available", reason)
 
@@ -253,6 +257,5 @@ def score_layer(
 def score(task: str, job: ScoringJob) -> Scored:
     """Score one layer by a task, with the job's number of threads."""
     with threadpool_limits(job.threads):
-        rows = _not_available(task, job)
-        scored: Scored = Scored(rows) if rows else room_of(task).score(job)
+        scored: Scored = _not_available(task, job) or room_of(task).score(job)
     return scored

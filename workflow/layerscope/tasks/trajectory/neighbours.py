@@ -64,11 +64,7 @@ class LayerNeighbours:
 def layer_neighbours(
     matrix: npt.ArrayLike, k: int, metric: Metric, parts: Sequence[Integers], k_of_parts: int
 ) -> LayerNeighbours:
-    """Search a layer, its variation, and parts of its cells.
-
-    The variation is the layer centred for cosine distances, and the cells at unit length for Euclidean ones.
-    ``parts`` are rising indices; neighbours in a part, ``k_of_parts`` of each cell, are places in the part.
-    """
+    """Search a layer, its variation, and parts of its cells."""
     values = _checked(matrix, k)
     points = _Points.of(values, metric == "cosine")
     shift = values.mean(axis=0, dtype=np.float64) if metric == "cosine" else 0.0
