@@ -54,6 +54,11 @@ def study_of_each(request, tmp_path):
     return study_of(EXAMPLES[request.param], tmp_path)
 
 
+@pytest.fixture(params=["scfoundation", "geneformer"])
+def study_of_symbols_or_ids(request, tmp_path):
+    return study_of(EXAMPLES[request.param], tmp_path)
+
+
 def assert_golden(path, numbered, official):
     for layer, expected in [
         *((f"{i:02d}", matrix) for i, matrix in enumerate(numbered)),
@@ -104,15 +109,15 @@ def test_golden_cells_of_scgpt_through_the_whole_engine(tmp_path):
     assert read_provenance(path)["settings"]["binning"] == "highest"
 
 
-def test_genes_outside_the_vocabulary_change_nothing(study_of_each):
-    study = study_of_each
+def test_genes_outside_the_vocabulary_change_nothing(study_of_symbols_or_ids):
+    study = study_of_symbols_or_ids
     wider = np.hstack([np.full((N_CELLS, 3), 9), counts(N_CELLS, N_GENES)])
     cells = write_h5ad(study.folder / "wider.h5ad", wider, ["x", "y", "z", *study.example.genes])
     assert_layers_agree(study.extract(), study.extract("wider_out.h5ad", cells))
 
 
-def test_columns_of_one_gene_are_summed_and_versions_are_nothing(study_of_each):
-    study = study_of_each
+def test_columns_of_one_gene_are_summed_and_versions_are_nothing(study_of_symbols_or_ids):
+    study = study_of_symbols_or_ids
     matrix, genes = counts(N_CELLS, N_GENES), study.example.genes
     symbols = genes[0] == "G0"
     names = genes if symbols else [f"{gene}.{i}" for i, gene in enumerate(genes)]

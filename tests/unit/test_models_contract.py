@@ -214,6 +214,11 @@ def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_
     study.example.load(release)
 
 
+def test_a_setting_that_the_family_has_not_is_refused_by_its_name(study):
+    with pytest.raises(ConfigError, match=r"--set max_lenght.* has no setting"):
+        study.example.load(study.weights, max_lenght=3)
+
+
 def test_every_setting_stands_in_the_familys_section_of_the_guide(model):
     section = re.search(rf"^## {model.family}\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S)
     assert section is not None
