@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import pandas as pd  # noqa: E402
 
-from layerscope import jobs, layout  # noqa: E402
+from layerscope import layout  # noqa: E402
 from layerscope.cells.obs import read_obs  # noqa: E402
 from layerscope.cells.prepare import prepare  # noqa: E402
 from layerscope.demo.planting import plant_layers  # noqa: E402
@@ -28,7 +28,8 @@ from layerscope.models.baselines import compute_baseline  # noqa: E402
 from layerscope.models.entries import PlantedModel  # noqa: E402
 from layerscope.statistics.evidence import Model  # noqa: E402
 from layerscope.statistics.layer_choice import choose_layers  # noqa: E402
-from layerscope.study import Study  # noqa: E402
+from layerscope.study import jobs  # noqa: E402
+from layerscope.study.runs import Study  # noqa: E402
 from layerscope.tables import write_table  # noqa: E402
 from layerscope.tasks.catalogue import TASKS  # noqa: E402
 from layerscope.tasks.jobs import ScoringJob, make_reference, score  # noqa: E402

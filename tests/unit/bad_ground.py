@@ -34,8 +34,8 @@ import prepare_cells
 import score_layer
 from layerscope.command_line import settings
 from layerscope.extraction.embeddings_file import write_official
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 from layerscope.tasks.perturbation.differential_expression import differential_expression
 from layerscope.tasks.perturbation.pseudobulk import sum_pseudobulk
 from layerscope.tasks.perturbation.settings import PaperSettings

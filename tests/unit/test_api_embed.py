@@ -17,7 +17,7 @@ import compute_baseline
 import layerscope as ls
 import prepare_cells
 import score_layer
-from layerscope.doors import models
+from layerscope.doors import models, terminal
 from layerscope.doors.representations import representations
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import read_layer, read_layers
@@ -230,3 +230,9 @@ def test_mistakes_are_named(
     with pytest.raises(error, match=words) as raised:
         ls.embed(adata, given.pop("model"), **given)
     assert len(str(raised.value).splitlines()) <= 2 and "--set" not in str(raised.value)
+
+
+def test_in_a_terminal_mistakes_are_told_as_options(scgpt: Study, tmp_path: Path) -> None:
+    options = {"weights": scgpt.weights, "settings": {"no_such": 1}, "output": tmp_path / "layers.h5ad"}
+    with pytest.raises(ConfigError, match="--set no_such="):
+        terminal.embed(scgpt.cells, "scgpt", options, dry_run=False)

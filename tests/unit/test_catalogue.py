@@ -13,10 +13,10 @@ from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import counts
 
-from layerscope import jobs
 from layerscope.models.entries import FoundationModel
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study import jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"} | {

@@ -18,9 +18,9 @@ import check_cells
 from layerscope.cells.check import check
 from layerscope.cells.obs import read_provenance
 from layerscope.cells.prepare import prepare
-from layerscope.configuration import Configuration
 from layerscope.errors import DataError
 from layerscope.models.catalogue import FAMILIES
+from layerscope.study.configuration import Configuration
 from layouts import write_gse276896
 from scanpy_cells import pbmc68k
 

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from program_cells import N_CELLS, write
 
-from layerscope import jobs, program
+from layerscope import program
 from layerscope.doors import studies
 from layerscope.errors import ConfigError
-from layerscope.study import Study
+from layerscope.study import jobs
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 

@@ -11,13 +11,13 @@ import pytest
 import yaml
 from scipy import sparse
 
-from layerscope import jobs
 from layerscope.cells.canonical import read_cells
 from layerscope.cells.orthologs import OrthologTable
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study import jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 GENES = 30

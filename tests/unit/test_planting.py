@@ -6,7 +6,6 @@ import pytest
 from cell_files import write_cells
 
 import plant_layers
-from layerscope import jobs
 from layerscope.demo.planting import planted_layers, signal
 from layerscope.demo.program import ACTIVITIES
 from layerscope.demo.simulation import simulate
@@ -17,6 +16,7 @@ from layerscope.extraction.embeddings_file import read_layer, read_layers, read_
 from layerscope.models.entries import PlantedModel
 from layerscope.statistics.evidence import Model
 from layerscope.statistics.layer_choice import choose_layers
+from layerscope.study import jobs
 from layerscope.tables import Subject
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import Reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from layerscope.doors.cost import EFFICIENCY, Machine, ModelRun, cost_lines, hours, measured, seconds
+from layerscope.doors.cost import EFFICIENCY, Machine, ModelRun, cost_lines, hours, how_long, measured
 from layerscope.models.network_size import NetworkSize, operations
 
 SIZE = NetworkSize(width=256, feed_forward=512, max_tokens=100)
@@ -31,7 +31,7 @@ def test_disk_is_that_of_all_layers_and_the_official_embedding():
 
 
 def test_time_is_operations_over_the_rate_that_extraction_reaches():
-    assert seconds(1e11 * EFFICIENCY["cpu"], CPU) == pytest.approx(1)
+    assert how_long(7200 * 1e11 * EFFICIENCY["cpu"], CPU) == hours(7200, CPU)
     assert hours(7200, CPU) == "2.0 h (8.0 CPU-hours)"
     assert hours(7200, Machine("cuda", 4, 1e13)) == "2.0 h (2.0 GPU-hours)"
 

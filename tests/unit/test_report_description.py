@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from layerscope.report.description import study_description
-from layerscope.study import Study
+from layerscope.study.runs import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 MODELS = ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "scfoundation", "hvg_pca"]

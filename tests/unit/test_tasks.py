@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from label_cells import ABOUT
 
-from layerscope.configuration import Protocols
 from layerscope.figures.wording import metric_label, metric_meaning, task_title
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.layer_choice import choose_layers
+from layerscope.study.configuration import Protocols
 from layerscope.tables import Score, write_resamples
 from layerscope.tasks import catalogue as tasks
 from layerscope.tasks.label.scores import PROBE_MACRO_F1

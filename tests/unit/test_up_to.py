@@ -14,14 +14,14 @@ from model_examples import all_layers, counts, write_h5ad, write_scfoundation
 
 import extract_layers
 import layerscope.extraction.job as job_module
-from layerscope import gathering, jobs
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import read_provenance
 from layerscope.models.entries import FoundationModel
 from layerscope.statistics.evidence import models_of
 from layerscope.statistics.gather import gather
 from layerscope.statistics.layer_choice import choose_layers
-from layerscope.study import Study
+from layerscope.study import gathering, jobs
+from layerscope.study.runs import Study
 from layerscope.tables import Score, depth, write_scores
 
 ROOT = Path(__file__).parents[2]

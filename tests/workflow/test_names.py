@@ -18,7 +18,6 @@ from workflow_study import ROOT, Checkout
 PLACEHOLDER = re.compile(r"\{(\w+)(?:\.(\w+))?(:q)?[^}]*\}")
 # what may stand in a command as it is: numbers, words of a list, and text that was quoted where it was made
 SAFE = {
-    "params.design": "a path of checked names",
     "params.tables": "paths of checked names",
     "params.task": "a word of a list in the schema",
     "params.margin": "a number",

@@ -178,34 +178,18 @@ def _end_at_once(kind: type[BaseException], error: BaseException, trace: Traceba
 
 def settings(text: str) -> dict[str, Any]:
     """Read settings from JSON text, or a YAML or JSON file; a ConfigError if it is neither, or no mapping."""
-    if text.lstrip().startswith("{"):
-        source, content = "the settings", text
-    else:
-        path = Path(text)
-        if len(text) > LONGEST_PATH or not path.is_file():
+    if not text.lstrip().startswith("{"):
+        if len(text) > LONGEST_PATH or not Path(text).is_file():
             shown = text if len(text) < 200 else f"{text[:100]}..."
             raise ConfigError(f"settings: {shown!r} is neither JSON text that starts with '{{' nor a file")
-        try:
-            source, content = str(path), path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
+        from layerscope.study.file import read_study  # PyYAML; rules pass JSON
+
+        return read_study(text)
     try:
-        given = json.loads(content) if content.lstrip().startswith("{") else _yaml(content)
+        given: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{source}: not valid JSON or YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(given, dict):
-        raise ConfigError(f"{source}: expected a mapping of settings, found {type(given).__name__}")
+        raise ConfigError(f"the settings: not valid JSON ({str(error).splitlines()[0]})") from error
     return given
-
-
-def _yaml(text: str) -> Any:
-    """Parse YAML, a ValueError if it is none; the parser is imported here because rules pass JSON."""
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 SETTINGS = Annotated[

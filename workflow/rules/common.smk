@@ -32,12 +32,13 @@ def folder():
 WORKFLOW = folder()
 sys.path.insert(0, str(WORKFLOW))
 
-from layerscope import gathering, jobs, study_file
 from layerscope.code_digest import code_digest as code
 from layerscope.doors.studies import study_of
 from layerscope.errors import ConfigError
 from layerscope.report.description import study_description
-from layerscope.study import Study
+from layerscope.study import gathering, jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 
 
@@ -50,7 +51,7 @@ def checked(config):
     """The study, over the catalogues, or one message that says what is wrong with its configuration."""
     try:
         for file in workflow.configfiles:
-            study_file.read_study(file)
+            read_study(file)
         return study_of(config)
     except ConfigError as error:
         raise WorkflowError(f"configuration: {error}") from None

@@ -29,7 +29,7 @@ rule describe_geometry:
         " --output {output} &> {log}"
 
 
-rule compare_layers:
+use rule describe_geometry as compare_layers with:
     input:
         script=repository("scripts/compare_layers.py"),
         embeddings="results/embeddings/{condition}/{model}.h5ad",
@@ -39,22 +39,12 @@ rule compare_layers:
         "logs/compare_layers/{condition}/{model}.log",
     benchmark:
         "logs/benchmarks/compare_layers/{condition}/{model}.tsv"
-    conda:
-        "../../envs/geometry.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=30,
     params:
         code=code("compare_layers.py"),
         settings=as_json({"alignment_cells": study.geometry.alignment_cells}),
         seed=study.seeds.resampling,
     message:
         "Comparing the layers of {wildcards.model} with each other on {wildcards.condition}"
-    shell:
-        "python {input.script:q} --embeddings {input.embeddings} --condition {wildcards.condition}"
-        " --model {wildcards.model} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output} &> {log}"
 
 
 # One job for all, so that another baseline compares no model's layers with each other again.

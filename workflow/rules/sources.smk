@@ -30,9 +30,7 @@ rule fetch_weights:
         ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
-rule fetch_dataset:
-    input:
-        script=repository("scripts/fetch_file.py"),
+use rule fetch_weights as fetch_dataset with:
     output:
         "resources/{dataset}/{file}",
     log:
@@ -41,27 +39,14 @@ rule fetch_dataset:
         "logs/benchmarks/fetch_dataset/{dataset}/{file}.tsv"
     wildcard_constraints:
         dataset=any_of(study.datasets_from("url", "geo", "huggingface")),
-    retries: 2
-    conda:
-        "../../envs/sources.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=720,
-        downloads=1,
     params:
         code=code("fetch_file.py"),
         settings=asks(jobs.dataset_source),
     message:
         "Fetching {wildcards.file} of {wildcards.dataset}"
-    shell:
-        "python {input.script:q} --settings {params.settings:q} --output {output:q}"
-        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
-rule fetch_gene_names:
-    input:
-        script=repository("scripts/fetch_file.py"),
+use rule fetch_weights as fetch_gene_names with:
     output:
         "resources/gene_names/{names}/{file}",
     log:
@@ -70,22 +55,11 @@ rule fetch_gene_names:
         "logs/benchmarks/fetch_gene_names/{names}/{file}.tsv"
     wildcard_constraints:
         names=any_of(study.gene_names),
-    retries: 2
-    conda:
-        "../../envs/sources.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=60,
-        downloads=1,
     params:
         code=code("fetch_file.py"),
         settings=asks(jobs.gene_names_source),
     message:
         "Fetching the table of gene names {wildcards.names}"
-    shell:
-        "python {input.script:q} --settings {params.settings:q} --output {output:q}"
-        ' --mirror "$LAYERSCOPE_MIRROR" &> {log:q}'
 
 
 rule slice_cells:

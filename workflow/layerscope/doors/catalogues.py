@@ -129,7 +129,7 @@ def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
         str(size.width) if size else "",
         f"{size.tokens or min(size.max_tokens, length or size.max_tokens):,}" if size else "",
         f"{parameters / 1e6:,.0f} M" if parameters else "",
-        _gigaflop(size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length))) if size else "",
+        f"{size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length)) / 1e9:,.0f}" if size else "",
         f"{n_bytes / 1e9:.2f}" if n_bytes else "",
         GENES[FAMILIES[entry.family].identifiers],
         _few(entry.species),
@@ -142,10 +142,6 @@ def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
 def _few(species: Sequence[str]) -> str:
     more = len(species) - MOST_SPECIES
     return ", ".join(species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _gigaflop(operations: float) -> str:
-    return f"{operations / 1e9:,.0f}"
 
 
 def _values(family: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,15 +14,19 @@ import pandas as pd
 from layerscope.cells.canonical import standard_table
 from layerscope.cells.h5ad_file import read_index
 from layerscope.cells.labels import among
+from layerscope.cells.needed_names import genes_as_prepared, tables_for
 from layerscope.cells.prepare import READERS, joined, prepare, write_prepared
 from layerscope.cells.readers import h5ad, in_memory
 from layerscope.cells.settings import CellSettings
 from layerscope.cells.zarr_store import open_store
 from layerscope.doors.gene_names import gene_names_table
 from layerscope.errors import DataError
+from layerscope.models.catalogue import FAMILIES
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+log = logging.getLogger(__name__)
 
 Cells: TypeAlias = "AnnData | str | Path"  # an AnnData in memory or backed, or the path of an h5ad file
 
@@ -49,6 +54,19 @@ def prepared(
     return output
 
 
+def needed_gene_names(cells: Cells, family: str, settings: Mapping[str, Any]) -> str | None:
+    """The table without which a model cannot take these cells; None if it can, or nothing helps."""
+    chosen = CellSettings.read(settings, "cells")
+    if chosen.kind != "h5ad":
+        return None
+    reader: Any = h5ad if isinstance(cells, str | Path) else in_memory
+    genes = genes_as_prepared(lambda reading: reader.read_genes(cells, reading), chosen)
+    table = "" if genes is None else next(iter(tables_for(genes, [FAMILIES[family]])), "")
+    if table:
+        log.info("genes are named otherwise than %s names them: their other names are from %s", family, table)
+    return table or None
+
+
 def with_orthologs_file(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, with the file of a table of orthologs that they name."""
     orthologs = settings.get("orthologs")
@@ -67,7 +85,7 @@ def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.Da
     else:
         sources = READERS[chosen.kind]([cells], chosen)
     labels = joined(sources, chosen, condition)
-    return standard_table(labels.obs[labels.summary.kept], condition)
+    return standard_table(labels.obs[labels.summary.remaining], condition)
 
 
 def names_of(cells: Cells) -> list[str]:

@@ -97,11 +97,6 @@ def measured(device: str = "auto") -> Machine:
     return Machine(device, torch.get_num_threads(), best)
 
 
-def seconds(operations: float, machine: Machine) -> float:
-    """Time that so many operations take."""
-    return operations / (machine.operations_per_second * EFFICIENCY[machine.device])
-
-
 def cost_lines(runs: Iterable[ModelRun], machine: Machine) -> list[str]:
     """A line for the machine and for each run, and the sum where there are several."""
     runs = list(runs)
@@ -116,7 +111,7 @@ def how_long(operations: float, machine: Machine) -> str:
     """The time of so many operations in words, or the operations where the rate is not known."""
     if not machine.operations_per_second:
         return f"{operations / 1e12:,.0f} TFLOP"
-    return hours(seconds(operations, machine), machine)
+    return hours(operations / (machine.operations_per_second * EFFICIENCY[machine.device]), machine)
 
 
 def hours(elapsed: float, machine: Machine) -> str:

@@ -16,13 +16,13 @@ from layerscope.cells.labels import among
 from layerscope.cells.levels import labels_of_groups
 from layerscope.cells.settings import STUDY_COLUMNS
 from layerscope.cells.time_labels import order_times
-from layerscope.doors.models import entries
+from layerscope.doors.models import entries, trained
 from layerscope.errors import ConfigError, DataError
 from layerscope.installation import repository
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Baseline, Control, FoundationModel
+from layerscope.models.entries import Baseline, FoundationModel
 from layerscope.settings import demand_known
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.response.settings import ResponseSettings
 
@@ -262,11 +262,9 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
     known, genes = entries(), cells.genes.var
 
     def how(model: str) -> Fit:
-        entry = known[model]
-        if isinstance(entry, Baseline):
-            return fit(FAMILIES[entry.family], cells.values, genes, cells.values_remark)
-        network = _foundation(model)
-        return fit(FAMILIES[network.family], cells.values, genes, cells.values_remark, network.species)
+        entry = trained(model)[1]
+        species = [] if isinstance(entry, Baseline) else [entry.species]
+        return fit(FAMILIES[entry.family], cells.values, genes, cells.values_remark, *species)
 
     for model in wishes.models:
         demand_known(model, known, "--models", "model")
@@ -296,26 +294,18 @@ def _models(cells: Description, wishes: Wishes) -> tuple[list[str], dict[str, Fi
     return chosen, fits, remarks
 
 
-def _foundation(model: str) -> FoundationModel:
-    entry = entries()[model]
-    trained = entries()[entry.of] if isinstance(entry, Control) else entry
-    assert isinstance(trained, FoundationModel)
-    return trained
-
-
 def _licences(models: Sequence[str]) -> list[str]:
     """Models whose weights are fetched, those that controls are of included."""
-    known = entries()
-    trained = [entry.of if isinstance(entry := known[model], Control) else model for model in models]
+    networks = dict(map(trained, models))
     return [
-        model
-        for model in dict.fromkeys(trained)
-        if isinstance(entry := known[model], FoundationModel) and entry.weights.fetch
+        name for name, entry in networks.items() if isinstance(entry, FoundationModel) and entry.weights.fetch
     ]
 
 
 def _licences_to_accept(models: Sequence[str]) -> str:
-    licences = "; ".join(f"{model}: {_foundation(model).licence or 'not stated'}" for model in models)
+    licences = "; ".join(
+        f"{model}: {getattr(entries()[model], 'licence', '') or 'not stated'}" for model in models
+    )
     return (
         f"One thing is needed before it runs: read the licences ({licences}) and, if you accept them, add "
         f"`accepted_licences: [{', '.join(models)}]`, or run init again with --accept-licence"

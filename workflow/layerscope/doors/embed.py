@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.doors import keywords
-from layerscope.doors.cells import Cells, prepared
-from layerscope.doors.gene_names import needed_gene_names
+from layerscope.doors.cells import Cells, needed_gene_names, prepared
 from layerscope.doors.layers import Layers
 from layerscope.doors.models import ChosenModel, chosen_model
 from layerscope.errors import ConfigError, DataError
@@ -24,6 +23,7 @@ from layerscope.sources.manifest import sha256
 HOW = ("device", "dtype", "store", "token_budget")  # settings of the extraction that a call may set
 
 
+@keywords.options_as_keywords()
 def embed(
     cells: Cells,
     model: str,
@@ -100,8 +100,7 @@ def embed(
         _chosen_layers(layers, 0, chosen.name)
         compute_baseline(chosen.family, canonical, file, chosen.settings, seed)
     else:
-        with keywords.options_as_keywords():
-            _run_model(chosen, canonical, file, layers, how, threads, seed)
+        _run_model(chosen, canonical, file, layers, how, threads, seed)
     canonical.unlink()
     made = Layers(file, model=chosen.name, of=chosen.of, scratch=scratch)
     if reason := made.provenance.get(NOT_AVAILABLE):

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.cells.entries import STUDY_COLUMNS
-from layerscope.cells.settings import CellSettings
+from layerscope.cells.settings import STUDY_COLUMNS, CellSettings
 from layerscope.errors import ConfigError, LayerscopeError
 from layerscope.settings import Settings, suggest
 from layerscope.tasks.base import Task
@@ -58,7 +57,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
 
 @contextmanager
 def options_as_keywords() -> Iterator[None]:
-    """Models say what is wrong with an option ``--set``: in Python it is the keyword that was given."""
+    """Models say what is wrong with an option ``--set``: in Python it is a keyword that was given."""
     try:
         yield
     except LayerscopeError as error:

@@ -17,7 +17,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel, ModelEntry, PlantedModel
 from layerscope.settings import demand_known
 from layerscope.sources.cache import named_cache, weights_folder
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 
 MIRROR = "LAYERSCOPE_MIRROR"
 
@@ -46,6 +46,15 @@ def entries() -> Mapping[str, FoundationModel | Control | Baseline]:
     return {name: entry for name, entry in models.items() if not isinstance(entry, PlantedModel)}
 
 
+def trained(name: str) -> tuple[str, FoundationModel | Baseline]:
+    """The model whose weights a model uses (itself, but for a control), and its entry."""
+    entry = entries()[name]
+    name = entry.of if isinstance(entry, Control) else name
+    model = entries()[name]
+    assert not isinstance(model, Control)
+    return name, model
+
+
 def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool) -> ChosenModel:
     """Look a model up, and fetch its weights if there is a place to fetch them from and they are not here.
 
@@ -56,23 +65,21 @@ def chosen_model(name: str, weights: str | Path | None, *, accept_licence: bool)
     if is_family and name not in entries():
         return ChosenModel(name=name, family=name, weights=folder)
     demand_known(name, entries(), "embed", "model")
+    of, model = trained(name)
+    if isinstance(model, Baseline):
+        return ChosenModel(name=name, family=model.family, settings=model.settings)
     entry = entries()[name]
-    if isinstance(entry, Baseline):
-        return ChosenModel(name=name, family=entry.family, settings=entry.settings)
     control = entry if isinstance(entry, Control) else None
-    trained = control.of if control else name
-    model = entries()[trained]
-    assert isinstance(model, FoundationModel)
     return ChosenModel(
         name=name,
         family=model.family,
-        weights=folder or cached_weights(trained, model, accept_licence),
+        weights=folder or cached_weights(of, model, accept_licence),
         layers=0 if is_family else model.layers,  # of a family's checkpoint, whatever it has
         pooling=model.pooling or "",
         settings=model.set,
         control=control.control if control else "",
         control_seed=control.seed if control else 0,
-        of=control.of if control else "",
+        of=of if control else "",
     )
 
 

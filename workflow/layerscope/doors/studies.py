@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from layerscope import jobs, layout
+from layerscope import layout
 from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import ModelRun
 from layerscope.errors import ConfigError
 from layerscope.installation import repository
 from layerscope.sources.cache import named_cache
-from layerscope.study import Study
-from layerscope.study_file import read_study
+from layerscope.study import jobs
+from layerscope.study.file import read_study
+from layerscope.study.runs import Study
 
 CATALOGUES = ("config/models.yaml", "config/datasets.yaml")
 HOW_MANY = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")

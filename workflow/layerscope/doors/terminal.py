@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,10 @@ import yaml
 from layerscope.cells.fit import fit
 from layerscope.doors.catalogues import model_run, weights_here
 from layerscope.doors.cost import cost_lines, measured
-from layerscope.doors.models import entries
+from layerscope.doors.models import entries, trained
 from layerscope.errors import ConfigError
 from layerscope.models.catalogue import FAMILIES
-from layerscope.models.entries import Control, FoundationModel
+from layerscope.models.entries import FoundationModel
 from layerscope.models.settings import assignments
 from layerscope.settings import demand_known
 
@@ -29,7 +30,7 @@ def embed(file: Path, model: str, options: Mapping[str, Any], dry_run: bool) -> 
         print("\n".join(lines), file=sys.stderr, flush=True)
     if dry_run:
         return "Nothing was run"
-    layers = embedded(file, model, **options)
+    layers = inspect.unwrap(embedded)(file, model, **options)  # its messages name options
     return f"{options['output']}: layers {', '.join(layers)} of {model}"
 
 
@@ -39,9 +40,7 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
 
     if options.get("weights") is None:
         demand_known(model, entries(), "embed", "model")
-    entry = entries().get(model)
-    trained = entry.of if isinstance(entry, Control) else model
-    network = entries().get(trained)
+    of, network = trained(model) if model in entries() else (model, None)
     if not isinstance(network, FoundationModel):
         return []
     cells = describe(file)
@@ -57,7 +56,7 @@ def embedding_cost(file: Path, model: str, options: Mapping[str, Any]) -> list[s
             f"{file} lacks the names of genes that {model} knows: --gene-names {way.gene_names} is taken"
         ]
     n_cells = min(options.get("max_cells") or len(cells.cell_ids), len(cells.cell_ids))
-    fetched = options.get("weights") is None and weights_here(trained, network) != "cache"
+    fetched = options.get("weights") is None and weights_here(of, network) != "cache"
     about = {"n_cells": n_cells, "genes_detected": cells.genes_detected}
     run = model_run(model, network, fetched, options.get("store", ""), **about)
     return names + cost_lines([run], measured(options.get("device", "auto")))

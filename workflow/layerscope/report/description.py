@@ -9,7 +9,7 @@ from typing import Any
 import layerscope
 from layerscope.models.entries import Control, FoundationModel, StoredModel
 from layerscope.settings import stated
-from layerscope.study import Study
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 
 PACKAGES = ("layerscope", "snakemake", "torch", "scanpy", "anndata", "pydeseq2", "numpy", "scipy", "pandas")

@@ -63,9 +63,9 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
             raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
         if kind == "foundation" and not isinstance(layers, int):
             raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
-        control, of, family = (entry.get(key) or "" for key in ("control", "of", "family"))
-        before, after = (float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks"))
-        models[name] = Model(name, kind, layers or 0, control, of, before, after, family)
+        about: dict[str, Any] = {key: entry.get(key) or "" for key in ("control", "of", "family")}
+        about |= {key: float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks")}
+        models[name] = Model(name, kind, layers or 0, **about)
     return models
 
 

@@ -14,7 +14,7 @@ from layerscope.errors import ConfigError, ModelError
 from layerscope.installation import repository
 from layerscope.models.entries import FoundationModel, ModelEntry
 from layerscope.settings import STUDY, demand_known, explain
-from layerscope.study_file import read_study
+from layerscope.study.file import read_study
 from layerscope.verification.checks import Check, table, write_table
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
     except _TwiceError as error:
         raise ConfigError(f"{path}: {error}; the second would replace the first: join them") from error
     if content is None:
-        raise ConfigError(f"{path}: the file is empty; it needs at least the key 'study'")
+        raise ConfigError(f"{path}: the file is empty; expected keys and values, such as 'study'")
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
     return content

@@ -9,7 +9,7 @@ from layerscope import layout
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, PlantedModel
 from layerscope.settings import Settings, stated
-from layerscope.study import Study
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 
 PRETRAINED_FILES = {

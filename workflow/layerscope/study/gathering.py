@@ -8,11 +8,11 @@ from typing import Any
 from layerscope import layout
 from layerscope.models.catalogue import THINNED
 from layerscope.models.entries import Control
-from layerscope.study import Study
+from layerscope.study.runs import Study
 from layerscope.tasks.catalogue import TASKS
 
 BASELINE_OF_MAPS = "hvg_pca"  # the baseline beside which maps of layers are drawn
-RULES = {
+RULE_OF_KIND = {
     "baseline": "compute_baseline",
     "stored": "import_embeddings",
     "planted": "plant_layers",
@@ -211,7 +211,7 @@ def _extraction_logs(study: Study, condition: str, model: str) -> list[str]:
     run, kind = f"{study.cells_of(condition)}/{model}", study.kind(model)
     shards = study.extraction.shards
     if kind != "network":
-        return [f"{RULES[kind]}/{run}"]
+        return [f"{RULE_OF_KIND[kind]}/{run}"]
     if study.keeps_sums(condition, model):
         return [f"sum_layers/{run}"]
     if shards == 1:

@@ -1,7 +1,7 @@
 """Write the JSON schema of a study's file, and the tables of keys in ``config/README.md``, from the models.
 
 To be run in the root of the repository after a key has changed:
-``PYTHONPATH=workflow python -m layerscope.configuration_docs``. A table stands in the README between
+``PYTHONPATH=workflow python -m layerscope.study.configuration_docs``. A table stands in the README between
 ``<!-- keys of MODULE:CLASS -->`` and ``<!-- end -->``.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from layerscope.configuration import Configuration
 from layerscope.settings import Settings
+from layerscope.study.configuration import Configuration
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 README = Path("config/README.md")

@@ -1,7 +1,7 @@
 """What a study's file may say: every key, its meaning, its default and its bounds.
 
 Each room defines the settings that it reads. Here they are put together, and names that stand for nothing are
-refused. ``python -m layerscope.configuration_docs`` writes the JSON schema and config/README.md's tables.
+refused. ``configuration_docs.py`` writes the JSON schema and config/README.md's tables.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from layerscope import layout
 from layerscope.cells.entries import Dataset
-from layerscope.configuration import Configuration
 from layerscope.models.catalogue import COUNTS, FAMILIES, THINNED
 from layerscope.models.entries import Baseline, Control, FoundationModel, PlantedModel, StoredModel
+from layerscope.study.configuration import Configuration
 
 KINDS: dict[type, str] = {
     FoundationModel: "network",
