@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerscope.statistics.choice import SIGNIFICANT
+from layerscope.statistics.choice import SIGNIFICANT, correct
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.layer_curves import LayerCurve
-from layerscope.statistics.multiple_testing import holm
 
 COLUMNS = (
     *("task", "protocol", "metric", "model", "condition", "other_condition"),
@@ -31,12 +30,9 @@ def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_same_holm", "sentence")])
-    families = table.groupby(["task", "protocol"])["p_same"]
-    table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
-    table["sentence"] = [_sentence(row) for row in table.to_dict("records")]
-    ordered = table.sort_values(["task", "protocol", "model"], kind="stable")
-    return ordered[list(COLUMNS)].reset_index(drop=True)
+    correct(rows, {"p_same_holm": "p_same"})
+    table = pd.DataFrame([row | {"sentence": _sentence(row)} for row in rows], columns=list(COLUMNS))
+    return table.sort_values(["task", "protocol", "model"], kind="stable", ignore_index=True)
 
 
 def _family(curve: LayerCurve) -> tuple[str, ...]:
