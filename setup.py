@@ -1,8 +1,8 @@
 """The wheel: the package, and in its folder ``repository`` all that Snakemake needs to run the workflow.
 
 The rest is in ``pyproject.toml``. The package travels twice: rules that run in conda environments import it
-from beside the Snakefile, and must not see other packages of the environment that Snakemake runs in. Snakemake
-finds the logger by the name of its package.
+from beside the Snakefile, and must not see other packages of the environment that Snakemake runs in. The
+logger is found by Snakemake, by the name of its package.
 """
 
 from setuptools import find_packages, setup

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -29,16 +29,17 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "workflow"), str(Path(__file__).resolve().parent)]
 
 import numpy as np  # noqa: E402
-import numpy.typing as npt  # noqa: E402
 import pandas as pd  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
+from layerscope.arrays import Floats  # noqa: E402
+from layerscope.statistics.choice import SIGNIFICANT  # noqa: E402
 from layerscope.statistics.held_out import held_out  # noqa: E402
 from layerscope.statistics.intervals import percentile_interval  # noqa: E402
-from layerscope.statistics.multiple_testing import confidence_set, max_t  # noqa: E402
-from layerscope.tables import write_table  # noqa: E402
+from layerscope.statistics.multiple_testing import max_t, p_best  # noqa: E402
+from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject, write_table  # noqa: E402
+from layerscope.tasks.scored import Scored  # noqa: E402
 
-Floats = npt.NDArray[np.float64]
 TASKS = ("perturbation", "trajectory", "label", "response", "time")
 
 
@@ -77,6 +78,22 @@ class Study:
     scored_on: Floats
 
 
+def study_of(layers: Iterable[Scored], metric: str) -> Study:
+    """The scores of one study's layers by this metric."""
+    scored = []
+    for layer in layers:
+        estimate = next(row.estimate for row in layer.rows if row.metric == metric)
+        scored.append(
+            (np.array([estimate]), *(layer.resamples[metric + end] for end in ("", CHOSEN_ON, SCORED_ON)))
+        )
+    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
+
+
+def subject(task: str, seed: int) -> Subject:
+    """What the rows of a simulated study are about."""
+    return Subject(condition="c", model="m", layer="01", depth=0.0, task=task, protocol="strict", seed=seed)
+
+
 def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[dict[str, object]]:
     """Compare what the statistics promise with what they kept over all studies of a scenario."""
     inside, together, gains, contains, within, optimism = [], [], [], [], [], []
@@ -95,7 +112,7 @@ def judge(scenario: Scenario, studies: Sequence[Study], truth: Floats) -> list[d
         claimed = max_t(estimates[:-1] - estimates[-1], ahead).low > 0
         claims.append(claimed.any())
         false_claims.append((claimed & (true_gain <= 0)).any())
-        contains.append(confidence_set(estimates, resamples)[best])
+        contains.append(p_best(estimates, resamples)[best] > SIGNIFICANT)
         within.append(np.abs(estimates) < 2 * resamples.std(axis=0))
         optimism.append(held_out(study.chosen_on, study.scored_on).optimism)
     rows: list[tuple[object, ...]] = [

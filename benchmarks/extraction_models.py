@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from layerscope.models.base import Network
+from layerscope.models.encoder import Sizes
 from layerscope.models.geneformer_network import GeneformerConfig, GeneformerEncoder
 from layerscope.models.network_size import operations
 from layerscope.models.nicheformer_network import NicheformerConfig, NicheformerEncoder
@@ -22,7 +23,6 @@ from layerscope.models.state_se_network import StateConfig, StateEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 from layerscope.models.token_table import TokenTable
 from layerscope.models.transcriptformer_network import TranscriptFormerConfig, TranscriptFormerEncoder
-from layerscope.models.transformer import Sizes
 from layerscope.models.uce_network import UCEConfig, UCEEncoder
 from layerscope.verification.command import read_entry
 

@@ -34,7 +34,8 @@ from layerscope.extraction.batches import first_within
 from layerscope.extraction.engine import TOKEN_BUDGET
 from layerscope.extraction.job import DTYPES
 from layerscope.models.base import Network, Sentences, pack
-from layerscope.models.transformer import Sizes, reduced
+from layerscope.models.encoder import Sizes
+from layerscope.models.transformer import reduced
 
 COSINES = {"bfloat16": 0.998, "float16": 0.9999}  # of a token's or cell's state and the golden one, at least
 ROUNDING_OF_UCE = 1e-4

@@ -21,7 +21,7 @@ from layerscope.extraction.job import Extraction, extract
 from layerscope.extraction.merge import merge
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDING = 1e-5  # of a layer's root mean square; docs/performance.md
+ROUNDING = 1e-5  # of a layer's root mean square; docs/architecture.md
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from calibration import Scenario, Study, scenarios
+from calibration import Scenario, Study, scenarios, study_of, subject
 
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.label.design import design_of
 from layerscope.tasks.label.scores import PROBE_MACRO_F1, score_layer
 from layerscope.tasks.label.settings import LabelSettings
@@ -22,14 +21,6 @@ QUICK = SETTINGS.model_copy(update={"refits": 0, "resamples": 1, "splits": 1})
 SIZE = 12  # donors
 SHARES = (0.35, 0.25, 0.2, 0.12, 0.08)
 WIDTH, CELLS_PER_DONOR, BETWEEN_DONORS = 12, 50, 0.4
-ABOUT = {
-    "condition": "c",
-    "model": "m",
-    "layer": "01",
-    "depth": 0.0,
-    "task": "label",
-    "protocol": "strict",
-}
 
 
 def simulate(scenario: Scenario, n_donors: int, settings: LabelSettings, seed: int) -> Study:
@@ -46,11 +37,6 @@ def simulate(scenario: Scenario, n_donors: int, settings: LabelSettings, seed: i
         index=[f"study{seed}cell{cell}" for cell in range(len(donor))],
     )
     design = design_of(obs, settings, seed)
-    scored = []
-    for signal in scenario.signal:
-        matrix = signal * state + random.normal(size=state.shape)
-        made = score_layer(matrix, design, settings, Subject(**ABOUT, seed=seed))
-        estimate = next(row.estimate for row in made.rows if row.metric == PROBE_MACRO_F1)
-        values = [made.resamples[PROBE_MACRO_F1 + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
-        scored.append((np.array([estimate]), *values))
-    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
+    matrices = (signal * state + random.normal(size=state.shape) for signal in scenario.signal)
+    about = subject("label", seed)
+    return study_of((score_layer(of, design, settings, about) for of in matrices), PROBE_MACRO_F1)

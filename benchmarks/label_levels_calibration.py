@@ -12,25 +12,18 @@ how often one of two equally good layers is claimed to be better.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+import numpy as np
+import pandas as pd
+from calibration import subject
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from layerscope.statistics.intervals import percentile_interval  # noqa: E402
-from layerscope.tables import Subject  # noqa: E402
-from layerscope.tasks.label.design import design_of  # noqa: E402
-from layerscope.tasks.label.scores import score_layer  # noqa: E402
-from layerscope.tasks.label.settings import LabelSettings  # noqa: E402
+from layerscope.statistics.intervals import percentile_interval
+from layerscope.tasks.label.design import design_of
+from layerscope.tasks.label.scores import score_layer
+from layerscope.tasks.label.settings import LabelSettings
 
 WIDTH, CELLS_PER_SAMPLE = 6, 12
 OF_DONOR, OF_SAMPLE = 0.6, 0.4
@@ -41,14 +34,6 @@ DONORS = {"donor": (6, 10, 16, 24), "sample": (6, 8, 12)}
 SETTINGS = LabelSettings(column="label", resamples=400, splits=2, dealings=0)
 NULL = SETTINGS.model_copy(update={"dealings": 200, "resamples": 2, "refits": 0})
 TRUTH = SETTINGS.model_copy(update={"resamples": 2, "refits": 0})
-ABOUT: dict[str, Any] = {
-    "condition": "c",
-    "model": "m",
-    "layer": "01",
-    "depth": 0.0,
-    "task": "label",
-    "protocol": "strict",
-}
 
 
 def simulate(
@@ -75,7 +60,7 @@ def simulate(
     layers = []
     for _ in range(n_layers):
         matrix = state + 0.7 * random.normal(size=state.shape)
-        scored = score_layer(matrix, design, settings, Subject(**ABOUT, seed=seed))
+        scored = score_layer(matrix, design, settings, subject("label", seed))
         row = next(row for row in scored.rows if row.metric == METRICS[level])
         layers.append(
             {

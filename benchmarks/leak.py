@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from layerscope.figures.sheet import Words, sheet
-from layerscope.figures.style import CURVES, GREY, look, save
+from layerscope.figures.style import COLOURS, GREY, look, save
 from layerscope.tables import OFFICIAL, read_scores
 
 TITLE = "Shared cells look like agreement"
@@ -54,8 +54,8 @@ class Series:
 SERIES = (
     Series("spearman_same_cells", "same cells, true labels", GREY, "s", False),
     Series("spearman_same_cells_shuffled_labels", "same cells, shuffled labels", GREY, "s", True),
-    Series("spearman", "disjoint cells, true labels", CURVES[0].colour, "o", False),
-    Series("spearman_shuffled_labels", "disjoint cells, shuffled labels", CURVES[0].colour, "o", True),
+    Series("spearman", "disjoint cells, true labels", COLOURS[0], "o", False),
+    Series("spearman_shuffled_labels", "disjoint cells, shuffled labels", COLOURS[0], "o", True),
 )
 
 

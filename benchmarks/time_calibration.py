@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from calibration import Scenario, Study, scenarios
+from calibration import Scenario, Study, scenarios, study_of, subject
 
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.time.design import design_of
 from layerscope.tasks.time.scores import TAU, score_layer
 from layerscope.tasks.time.settings import TimeSettings
@@ -20,7 +19,6 @@ SETTINGS = TimeSettings(dealings=0, shuffles=0, resamples=500, splits=20)
 QUICK = SETTINGS.model_copy(update={"resamples": 1, "splits": 1})
 SIZE = 16  # donors
 WIDTH, TIMES, CELLS_PER_DONOR, BETWEEN_DONORS = 6, 4, 20, 0.7
-ABOUT = {"condition": "c", "model": "m", "layer": "01", "depth": 0.0, "task": "time", "protocol": "strict"}
 
 
 def simulate(scenario: Scenario, n_donors: int, settings: TimeSettings, seed: int) -> Study:
@@ -38,11 +36,6 @@ def simulate(scenario: Scenario, n_donors: int, settings: TimeSettings, seed: in
         index=[f"study{seed}cell{cell}" for cell in range(len(donor))],
     )
     design = design_of(obs, settings, seed)
-    scored = []
-    for signal in scenario.signal:
-        matrix = signal * state + 0.5 * random.normal(size=state.shape)
-        made = score_layer(matrix, design, settings, Subject(**ABOUT, seed=seed))
-        estimate = next(row.estimate for row in made.rows if row.metric == TAU)
-        values = [made.resamples[TAU + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
-        scored.append((np.array([estimate]), *values))
-    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
+    matrices = (signal * state + 0.5 * random.normal(size=state.shape) for signal in scenario.signal)
+    about = subject("time", seed)
+    return study_of((score_layer(of, design, settings, about) for of in matrices), TAU)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from calibration import Scenario, Study, scenarios
+from calibration import Scenario, Study, scenarios, study_of, subject
 
-from layerscope.tables import CHOSEN_ON, SCORED_ON, Subject
 from layerscope.tasks.trajectory.references import Reference
 from layerscope.tasks.trajectory.settings import StrictSettings
 from layerscope.tasks.trajectory.strict import SOMERS_D, score_strict
@@ -47,14 +46,7 @@ def simulate(scenario: Scenario, n_cells: int, settings: StrictSettings, seed: i
     path = np.cos(np.outer(position, np.linspace(1, 6, N_DIMENSIONS)) + np.arange(N_DIMENSIONS))
     shared = SHARED_NOISE * random.normal(size=path.shape)
     reference = Reference(list(obs.index), position, 0, "simulated", "simulated")
-    subject = Subject(
-        condition="c", model="m", layer="01", depth=0.0, task="trajectory", seed=1, protocol="strict"
-    )
-    scored = []
-    for signal in scenario.signal:
-        matrix = signal * path + shared + NOISE * random.normal(size=path.shape)
-        found = score_strict(matrix.astype(np.float32), reference, obs, subject, settings)
-        estimate = next(row.estimate for row in found.rows if row.metric == SOMERS_D)
-        kept = [found.resamples[SOMERS_D + ending] for ending in ("", CHOSEN_ON, SCORED_ON)]
-        scored.append((np.array([estimate]), *kept))
-    return Study(*(np.stack(parts, axis=-1) for parts in zip(*scored, strict=True)))
+    matrices = (signal * path + shared + NOISE * random.normal(size=path.shape) for signal in scenario.signal)
+    about = subject("trajectory", 1)
+    layers = (score_strict(of.astype(np.float32), reference, obs, about, settings) for of in matrices)
+    return study_of(layers, SOMERS_D)

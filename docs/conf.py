@@ -66,7 +66,6 @@ CONTENTS = {
         "config/README",
         "docs/reference/catalogue",
         "results/README",
-        "docs/reference/tables",
         "docs/models",
         "docs/performance",
         "CHANGELOG",
@@ -83,11 +82,35 @@ CONTENTS = {
 """The pages in the order of the sidebar; one that is left out is an error."""
 
 
+INTERFACES = {
+    "Functions": {"layerscope": "embed score recommend Layers Scores Recommendation"},
+    "Models": {"layerscope.models.base": "FoundationModel Network CellBlock Sentences TokenBatch"},
+    "Tasks": {
+        "layerscope.tasks.base": "Task Metric",
+        "layerscope.tasks.jobs": "ReferenceJob ScoringJob",
+        "layerscope.tasks.scored": "Scored",
+    },
+}
+
+
 def table(heading: str, columns: list[str], rows: dict[str, dict[str, object]]) -> str:
     """Entries of a catalogue in Markdown, by name, with some of their keys."""
     cells = [["name", *columns], ["---"] * (len(columns) + 1)]
     cells += [[f"`{name}`", *(str(entry.get(key, "")) for key in columns)] for name, entry in rows.items()]
     return "\n".join([f"\n## {heading}\n", *(f"| {' | '.join(row)} |" for row in cells), ""])
+
+
+def interfaces() -> str:
+    """What is called from Python, and the contracts of models and tasks, from their docstrings."""
+    text = ""
+    for heading, places in INTERFACES.items():
+        text += f"\n## {heading}\n\n```{{eval-rst}}\n"
+        for module, names in places.items():
+            for name in names.split():
+                kind = "autofunction" if name.islower() else "autoclass"
+                text += f".. {kind}:: {module}.{name}\n" + "   :members:\n" * (kind == "autoclass")
+        text += "```\n"
+    return text
 
 
 def catalogues() -> str:
@@ -100,7 +123,7 @@ def catalogues() -> str:
 
 
 def completed(app: Sphinx, page: str, source: list[str]) -> None:
-    """Add what a page need not repeat: the sidebar, every option of the command, every name that there is."""
+    """Add what a page need not repeat: the sidebar, options, keywords and names."""
     if page == root_doc:
         for heading, pages in CONTENTS.items():
             listed = "\n".join(f"/{name}" for name in pages)
@@ -108,6 +131,8 @@ def completed(app: Sphinx, page: str, source: list[str]) -> None:
     if page == "docs/reference/command":
         _, *verbs = APP.generate_docs(heading_level=2).split("\n### ")
         source[0] += "".join(f"\n### {verb}" for verb in verbs)
+    if page == "docs/reference/python":
+        source[0] += interfaces()
     if page == "docs/reference/catalogue":
         source[0] += catalogues()
 

@@ -8,6 +8,8 @@ import os
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -65,6 +67,14 @@ def fault_seeds(*numbers: int) -> list[int]:
 def first(*faults: str) -> Plan:
     """The first requests fail, one after the other, in these ways."""
     return lambda request: faults[request.number] if request.number < len(faults) else ""
+
+
+def start_script(name: str, **options: object) -> subprocess.Popen[bytes]:
+    """A script of the repository, in a process of its own that can be killed."""
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    command = [sys.executable, f"scripts/{name}", *words]
+    root, environment = Path(__file__).parents[1], {**os.environ, "PYTHONPATH": "workflow"}
+    return subprocess.Popen(command, cwd=root, env=environment)
 
 
 class QuietServer(ThreadingHTTPServer):

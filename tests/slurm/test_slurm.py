@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def on_slurm(
     arguments = [
         "--workflow-profile",
         PROFILE,
+        "--logger",
+        "layerscope",
         "--set-resources",
         TOO_LITTLE,
         *SMALL_NODE,
@@ -98,7 +101,7 @@ def on_slurm(
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": ""},
+        env=os.environ | {"PYTHONPATH": "workflow"},  # where Snakemake finds the logger
     )
     killer.stop.set()
     (cluster / "snakemake.log").write_text(run.stdout, encoding="utf-8")
@@ -109,10 +112,18 @@ def on_slurm(
 def test_a_killed_job_and_one_out_of_memory_are_run_again(on_slurm: tuple[Checkout, str, str]) -> None:
     _, said, killed = on_slurm
     assert killed
-    failed = [line for line in said.splitlines() if line.startswith("Error in rule ")]
-    assert any("extract_" in line for line in failed), failed
-    assert any("prepare_cells" in line for line in failed), failed
+    failed = [line for line in said.splitlines() if line.startswith("Failed: ")]
+    assert any("(rule extract_" in line for line in failed), failed
+    assert any("(rule prepare_cells)" in line for line in failed), failed
     assert "Trying to restart job" in said
+
+
+def test_its_progress_is_told_in_few_lines(on_slurm: tuple[Checkout, str, str]) -> None:
+    _, said, _ = on_slurm
+    first, *_, last = re.findall(r"^(\d+) of (\d+) jobs, ", said, re.MULTILINE)
+    assert first[0] < last[0] == last[1]
+    assert "has been submitted" not in said
+    assert said.rstrip().splitlines()[-1].startswith("The report is ")
 
 
 @pytest.mark.parametrize("table", TABLES)

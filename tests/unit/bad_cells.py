@@ -25,11 +25,11 @@ ODD_NAMES = ["../../x", "$(touch x)", "a; rm -rf .", "ген a/b 'q' \"r\""]
 
 
 def made(at: Path, counts: Any = COUNTS, names: list[str] | None = None, **obs: object) -> Path:
-    """A small screen; a column given as None is left out."""
+    """A small screen."""
     n_cells, n_genes = counts.shape
     columns = {"target": TARGETS, "guide": [f"{t}_{i % 2}" for i, t in enumerate(TARGETS)]} | obs
     table = pd.DataFrame(
-        {name: np.asarray(column)[:n_cells] for name, column in columns.items() if column is not None},
+        {name: np.asarray(column)[:n_cells] for name, column in columns.items()},
         index=[f"cell{i}" for i in range(n_cells)],
     )
     genes = names or [f"GENE{i}" for i in range(n_genes)]
@@ -60,15 +60,12 @@ def says(*words: str) -> Callable[[Path], None]:
 BUILDERS |= {
     # what is no h5ad file
     "cells_missing": lambda at: None,
-    "cells_text": lambda at: (at / "mine.h5ad").write_text("gene\tcell1\nACTB\t3\n", encoding="utf-8"),
     "cells_of_nothing": lambda at: h5py.File(at / "mine.h5ad", "w").close(),
     "cells_obs_is_a_matrix": lambda at: edited(made(at), "obs", np.zeros((60, 2))),
     # values
-    "values_scaled": lambda at: made(at, (LOGGED - LOGGED.mean(axis=0)) / (LOGGED.std(axis=0) + 1e-9)),
     "values_logged": lambda at: made(at, LOGGED),
     "values_zero": lambda at: made(at, np.zeros_like(COUNTS)),
     # columns
-    "column_missing": lambda at: made(at, target=None),
     "column_too_short": lambda at: edited(made(at), "obs/guide", np.arange(10)),
     # cells for a model
     "genes_of_a_mouse": lambda at: made(at, COUNTS[:, :4], names=["Actb", "Gapdh", "Cd4", "Foxp3"]),
@@ -111,19 +108,6 @@ def cell_ids_twice(at: Path) -> None:
     cells = anndata.read_h5ad(path)
     cells.obs_names = ["cell0", *cells.obs_names[:-1]]
     cells.write_h5ad(path)
-
-
-@bad
-def genes_twice(at: Path) -> Options:
-    made(at, names=["GENE0", "GENE0", *(f"GENE{i}" for i in range(2, 40))])
-
-    def check(out: Path) -> None:
-        cells = read_cells(out / "cells.h5ad")
-        assert cells.var_names[:2].tolist() == ["GENE0", "GENE0-1"]
-        assert cells.var["symbol"].iloc[:2].tolist() == ["GENE0", "GENE0"]
-        assert cells.X.sum() == COUNTS.sum()
-
-    return {"check": check}
 
 
 @bad

@@ -5,11 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from fault_server import SHIFT, FaultServer, etag, fault_seeds, first, random_faults
+from fault_server import SHIFT, FaultServer, etag, fault_seeds, first, random_faults, start_script
 from layerscope.command_line import refused
 from layerscope.errors import SourceError
 from layerscope.sources.addresses import Address
@@ -26,7 +22,6 @@ from layerscope.sources.download import download
 from layerscope.sources.manifest import manifest_path, read_manifest
 from layerscope.sources.transport import Retries
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTENT = np.random.default_rng(0).bytes(400_000)
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -240,22 +235,19 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, seed):
     content = np.random.default_rng(seed).bytes(3_000_000)
     wait = float(np.random.default_rng(seed).uniform(0.1, 0.4))
     with FaultServer({"/file.bin": content}, seconds_per_piece=0.005) as server:
-        settings = json.dumps({"url": f"{server.url}/file.bin"})
-        command = [sys.executable, "scripts/fetch_file.py", "--settings", settings]
-        command += ["--output", str(tmp_path / "file.bin")]
-        environment = {**os.environ, "PYTHONPATH": "workflow"}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment)
+        asked = {"settings": json.dumps({"url": f"{server.url}/file.bin"}), "output": tmp_path / "file.bin"}
+        process = start_script("fetch_file.py", **asked)
         while server.bytes_sent < 200_000:
             time.sleep(0.01)
         time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         assert not (tmp_path / "file.bin").exists()
         had = (tmp_path / ".download.file.bin").stat().st_size
         assert 0 < had < len(content)
         server.reset_counts()
         server.seconds_per_piece = 0
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        assert start_script("fetch_file.py", **asked).wait() == 0
         assert [request.start for request in server.requests] == [had]
     assert (tmp_path / "file.bin").read_bytes() == content
     assert left_in(tmp_path) == ["file.bin", "file.bin.manifest.json"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from family_examples import EXAMPLES, N_GENES, study_of
-from model_examples import all_layers, load_tensors, restate
+from model_examples import all_layers, load_tensors
 from scipy import sparse
 
 import extract_layers
@@ -240,43 +240,6 @@ def test_values_of_the_other_byte_order_are_the_same_values(scgpt, tmp_path, kin
 def test_a_folder_as_output_is_refused_before_the_run(scgpt, tmp_path):
     example, folder = scgpt
     assert "--output" in refused(example, folder, "--output", str(tmp_path), error=ConfigError)
-
-
-def stated_heads(family, folder, number):
-    """Let a release say that it has that many heads."""
-    stated = {
-        "geneformer": ("config.json", {"num_attention_heads": number}),
-        "nicheformer": ("config.json", {"nheads": number}),
-        "scconcept": ("config.yaml", {"model": {"num_head": number}}),
-        "scgpt": ("args.json", {"nheads": number}),
-        "state_se": ("config.yaml", {"model": {"nhead": number}}),
-        "tahoe_x1": ("model_config.yml", {"n_heads": number, "attn_config": {"kv_nheads": number}}),
-        "transcriptformer": ("config.json", {"model": {"model_config": {"num_heads": number}}}),
-    }
-    if family in stated:
-        name, values = stated[family]
-        restate(folder / name, **values)
-    if family == "scfoundation":
-        held = torch.load(folder / "models.ckpt", weights_only=True)
-        held["cell"]["config"]["model_config"]["mae_autobin"]["encoder"]["heads"] = number
-        torch.save(held, folder / "models.ckpt")
-
-
-@pytest.mark.parametrize("number", [0, -2, 3])
-def test_heads_that_cannot_be_are_refused_by_the_file_or_option_that_says_so(family, tmp_path, number):
-    example, _ = placed(family[0].family, tmp_path)
-    stated_heads(example.family, tmp_path / "weights", number)
-    options = ["--set", f"nhead={number}"] if example.family == "uce" else []
-    said = refused(example, tmp_path, *options)
-    places = {
-        "scconcept": "config.yaml",
-        "scfoundation": "models.ckpt",
-        "state_se": "config.yaml",
-        "tahoe_x1": "model_config.yml",
-        "uce": "--set nhead=",
-    }
-    place = places.get(example.family, "args.json" if example.family == "scgpt" else "config.json")
-    assert str(number) in said and place in said
 
 
 def test_the_gene_list_of_another_name_is_asked_for_by_its_option(tmp_path):

@@ -166,10 +166,9 @@ def test_tasks_without_a_second_metric_have_no_guard() -> None:
             for layer in LAYERS
         ]
     )
-    without = choose_layers(rows, {}, MODELS)
-    assert without.choices[0].guard is None
-    assert without.layers.iloc[0]["guard_metric"] == ""
-    assert list(without.layers.columns) == list(made.layers.columns)
+    without = choose_layers(rows, {}, MODELS).layers
+    assert without.iloc[0]["guard_metric"] == without.iloc[0]["better_layer"] == ""
+    assert list(without.columns) == list(made.layers.columns)
 
 
 def test_layers_that_mix_by_destroying_biology_are_a_trade_off_through_the_public_door() -> None:

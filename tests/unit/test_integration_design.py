@@ -8,7 +8,8 @@ import pytest
 from integration_cells import cells
 from scipy.stats.contingency import association, crosstab
 
-from layerscope.tasks.integration.design import balanced_cells, counts_of, cramers_v, design_of
+from layerscope.tasks.folds import crossed
+from layerscope.tasks.integration.design import balanced_cells, cramers_v, design_of
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.scored import NoScoreError
 
@@ -54,14 +55,14 @@ def test_cramers_v_is_scipys() -> None:
     types, batches = random.integers(0, 4, 300), random.integers(0, 3, 300)
     batches = np.where(random.random(300) < 0.3, types % 3, batches)
     expected = association(crosstab(types, batches).count, method="cramer")
-    assert cramers_v(counts_of(types, batches)) == pytest.approx(expected)
+    assert cramers_v(crossed(types, batches)) == pytest.approx(expected)
 
 
 def test_mixing_has_as_many_cells_of_every_batch_of_a_type() -> None:
     obs = cells(n_cells=1200)
     obs = obs[(obs["batch"] != "batch 0") | (np.arange(1200) % 3 == 0)]
     design = design_of(obs, SETTINGS, 1)
-    table = counts_of(design.types[design.balanced], design.batches[design.balanced])
+    table = crossed(design.types[design.balanced], design.batches[design.balanced])
     assert (table == table[:, :1]).all()
     assert table.min() >= SETTINGS.cells_per_batch
 
@@ -69,7 +70,7 @@ def test_mixing_has_as_many_cells_of_every_batch_of_a_type() -> None:
 def test_a_small_batch_of_a_type_does_not_enter_its_mixing() -> None:
     types, batches = np.repeat([0, 1], 90), np.tile(np.repeat([0, 1, 2], [40, 40, 10]), 2)
     chosen = balanced_cells(types, batches, 30, np.arange(180).astype(np.uint64))
-    assert counts_of(types[chosen], batches[chosen]).tolist() == [[40, 40], [40, 40]]
+    assert crossed(types[chosen], batches[chosen]).tolist() == [[40, 40], [40, 40]]
     assert not balanced_cells(types, batches, 41, np.arange(180).astype(np.uint64)).any()
 
 
@@ -86,16 +87,16 @@ def test_whole_batches_are_held_out_and_every_tested_type_is_in_two_parts() -> N
 
 def test_shuffles_keep_the_types_of_every_batch_and_the_batches_of_every_type() -> None:
     design = design_of(cells(), SETTINGS, 1)
-    table = counts_of(design.types, design.batches)
+    table = crossed(design.types, design.batches)
     for shuffled in design.shuffled_types:
-        assert (counts_of(shuffled, design.batches) == table).all()
+        assert (crossed(shuffled, design.batches) == table).all()
         assert (shuffled != design.types).mean() > 0.3
     for shuffled in design.shuffled_batches:
-        assert (counts_of(design.types, shuffled) == table).all()
+        assert (crossed(design.types, shuffled) == table).all()
         chosen = design.balanced
         assert (
-            counts_of(design.types[chosen], shuffled[chosen])
-            == counts_of(design.types[chosen], design.batches[chosen])
+            crossed(design.types[chosen], shuffled[chosen])
+            == crossed(design.types[chosen], design.batches[chosen])
         ).all()
 
 

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
 from layerscope.tasks.label.measures import Labellings, accuracy, macro_f1
-from layerscope.tasks.label.probe import probe_predictions, standardised
+from layerscope.tasks.label.probe import probe_scores, standardised
 from layerscope.tasks.label.scores import METRICS, PROBE_MACRO_F1, RANDOM_FOLDS, SILHOUETTE
 from layerscope.tasks.scored import NoScoreError
 
@@ -74,30 +74,8 @@ def test_units_of_the_columns_do_not_matter_to_the_probe() -> None:
     assert moved[PROBE_MACRO_F1].estimate == pytest.approx(scored(obs, matrix)[0][PROBE_MACRO_F1].estimate)
 
 
-def test_resamples_are_paired_between_layers() -> None:
+def test_a_type_that_is_refused_has_no_score() -> None:
     obs = cells()
-    matrix = clusters(obs["cell_type"], spread=2.5)
-    alike = clusters(obs["cell_type"], spread=2.7)
-    layer, scaled, like = (scored(obs, vectors)[1] for vectors in (matrix, matrix * 2, alike))
-    np.testing.assert_array_equal(layer[PROBE_MACRO_F1], scaled[PROBE_MACRO_F1])
-    assert np.corrcoef(layer[PROBE_MACRO_F1], like[PROBE_MACRO_F1])[0, 1] > 0.3
-    for ending in ("@chosen_on", "@scored_on"):
-        assert layer[PROBE_MACRO_F1 + ending].shape == (20,)
-
-
-def test_refused_cells_are_left_out_and_counted() -> None:
-    obs = cells()
-    matrix = clusters(obs["cell_type"], spread=0.05)
-    matrix[:5] = np.nan
-    row = scored(obs, matrix)[0][PROBE_MACRO_F1]
-    assert row.n_cells == len(obs) - 5
-    assert "5 refused cells left out" in row.reason
-
-
-def test_a_constant_layer_and_a_type_that_is_refused_have_no_score() -> None:
-    obs = cells()
-    with pytest.raises(NoScoreError, match="constant layer"):
-        scored(obs, np.ones((len(obs), 4)))
     matrix = clusters(obs["cell_type"], spread=0.05)
     matrix[(obs["cell_type"] == "type 1").to_numpy()] = np.nan
     with pytest.raises(NoScoreError, match="so that a label is left in fewer than two folds"):
@@ -178,9 +156,9 @@ def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
     vectors, labels = np.random.default_rng(6).normal(size=(80, 40)), np.arange(80) % 2
     folds = np.arange(80) % 4
     once = np.ones((1, 80))
-    before, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
+    before, _ = probe_scores(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     labels = np.where(folds == 2, 1 - labels, labels)
-    after, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
+    after, _ = probe_scores(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     np.testing.assert_array_equal(before[0, folds == 2], after[0, folds == 2])
 
 

@@ -1,7 +1,6 @@
 """Constants that a release states are those that its network computes with: activations, scales, norms."""
 
 import math
-import re
 import shutil
 
 import numpy as np
@@ -49,11 +48,6 @@ def test_what_mixes_numbers_draws_them_or_has_weights_is_no_activation(name):
 def network(**values):
     """What TranscriptFormer's configuration says of the network."""
     return {"model": {"model_config": values}}
-
-
-def data(**values):
-    """What it says of the cells."""
-    return {"model": {"data_config": values}}
 
 
 def tahoe(folder, file="model_config.yml", **values):
@@ -158,55 +152,6 @@ def test_a_long_cell_loses_its_last_genes_where_the_release_draws_none(tmp_path)
     tokens = model.tokenise(block_of(np.ones((1, 40)), gene_columns=columns))
     first_columns = model.gene_ids[np.isin(columns, range(5))]
     assert tokens_of_cell(tokens, 0)[1:].tolist() == sorted(first_columns.tolist())
-
-
-@pytest.mark.parametrize(
-    ("family", "file", "values", "message"),
-    [
-        ("geneformer", "config.json", {"num_hidden_layers": 3}, "says num_hidden_layers = 3, the tensors 2"),
-        ("geneformer", "config.json", {"layer_norm_eps": None}, "it has no 'layer_norm_eps'"),
-        ("geneformer", "config.json", {"pad_token_id": "none"}, "invalid literal"),
-        ("geneformer", "config.json", {"model_type": "roberta"}, "model_type is 'roberta'"),
-        (
-            "geneformer",
-            "config.json",
-            {"max_position_embeddings": 30},
-            "position_embeddings.weight has shape",
-        ),
-        ("scgpt", "args.json", {"nlayers": 4}, "says nlayers = 4, the tensors 2"),
-        ("scgpt", "args.json", {"embsize": 8}, r"has shape \(43, 16\), args.json .* \(43, 8\)"),
-        ("scgpt", "args.json", {"n_bins": None}, "it has no 'n_bins'"),
-        ("scgpt", "args.json", {"pad_value": "two"}, "could not convert"),
-        ("scgpt", "args.json", {"input_emb_style": "category"}, "input_emb_style is 'category'"),
-        ("scgpt", "args.json", {"DSBN": True}, "DSBN is True"),
-        ("tahoe_x1", "model_config.yml", {"n_layers": 4}, "says n_layers = 4, the tensors 2"),
-        ("tahoe_x1", "model_config.yml", {"norm_scheme": "post"}, "norm_scheme is 'post'"),
-        ("tahoe_x1", "model_config.yml", {"use_glu": True}, "use_glu is True"),
-        ("tahoe_x1", "model_config.yml", {"cell_emb_style": "avg-pool"}, "cell_emb_style is 'avg-pool'"),
-        ("tahoe_x1", "model_config.yml", {"attn_config": {"qk_ln": True}}, "qk_ln is True"),
-        ("tahoe_x1", "model_config.yml", {"norm_config": {"norm_type": "rmsnorm"}}, "norm_type is 'rmsnorm'"),
-        ("tahoe_x1", "model_config.yml", {"expansion_ratio": 3}, "expansion_ratio = 48, the tensors 64"),
-        ("tahoe_x1", "collator_config.yml", {"right_binning": True}, "other bins"),
-        ("transcriptformer", "config.json", data(sort_genes=True), "sort_genes is True"),
-        ("transcriptformer", "config.json", data(normalize_to_scale=10000), "normalize_to_scale is 10000"),
-        ("transcriptformer", "config.json", data(filter_to_vocabs=False), "filter_to_vocabs is False"),
-        ("transcriptformer", "config.json", data(aux_cols=["platform", "b"]), "has one such token, or none"),
-        ("transcriptformer", "config.json", data(special_tokens=["[PAD]"]), "the table of genes has 44 rows"),
-        ("transcriptformer", "config.json", data(gene_pad_token="[NO]"), r"\[NO\] is not among the special"),
-        ("transcriptformer", "config.json", data(aux_pad_token="none"), "with 'none' among them"),
-        ("transcriptformer", "config.json", data(esm2_mappings=["pan.h5"]), "pan.h5: .* is missing"),
-        ("transcriptformer", "config.json", data(clip_counts=-1), "clip_counts = -1"),
-        ("transcriptformer", "config.json", network(seq_len="long"), "seq_len is 'long', not a number"),
-        ("transcriptformer", "config.json", network(num_layers=4), "says num_layers = 4, the tensors 2"),
-        ("transcriptformer", "config.json", network(attn_bias=True), "linears.0.bias"),
-    ],
-)
-def test_what_would_be_another_network_or_tokeniser_is_refused(tmp_path, family, file, values, message):
-    example = EXAMPLES[family]
-    release = restate(example.write(tmp_path / "model") / file, **values)
-    with pytest.raises(ModelError, match=message) as refused:
-        example.load(release)
-    assert re.search(r"\w\.(json|yml|safetensors|pt|h5): ", str(refused.value)), "no file is named"
 
 
 def test_norms_of_another_name_and_ratios_with_a_fraction_are_taken(tmp_path):

@@ -8,7 +8,6 @@ import torch
 from model_examples import TAHOE_3B, block_of, load_scfoundation, load_tahoe_x1
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.base import CellBlock
 from layerscope.models.catalogue import FAMILIES, family, implementation
 from layerscope.models.controls import apply_control, permute_values, thin
 
@@ -34,23 +33,12 @@ def test_untrained_matrices_have_the_scale_of_their_initialisation():
 
 def block(names=("a", "b", "c"), n_genes=40):
     """Cells that express every second, third, ... gene, the more the later the gene."""
-    genes = [np.arange(0, n_genes, step + 2) for step in range(len(names))]
-    return CellBlock(
-        cell_ids=list(names),
-        offsets=np.cumsum([0, *map(len, genes)]),
-        genes=np.concatenate(genes),
-        values=np.concatenate(genes) + 1.0,
-        totals=np.array([float((of_cell + 1).sum()) for of_cell in genes]),
-        gene_columns=np.arange(n_genes),
-        n_columns=np.ones(n_genes, dtype=np.int64),
-    )
+    genes, step = np.arange(n_genes), np.arange(len(names))[:, None] + 2
+    return block_of(np.where(genes % step == 0, genes + 1, 0), names)
 
 
 def by_cell(block):
-    return {
-        name: block.values[block.offsets[at] : block.offsets[at + 1]]
-        for at, name in enumerate(block.cell_ids)
-    }
+    return {name: block.values[block.entries(cell)] for cell, name in enumerate(block.cell_ids)}
 
 
 def test_permuted_values_stay_in_their_cell_and_on_its_expressed_genes():
@@ -72,19 +60,10 @@ def test_permuted_values_depend_on_the_cell_and_the_seed_alone():
 
 
 def test_every_gene_gets_every_value_equally_often():
-    cells = [f"cell {i}" for i in range(4000)]
-    of_one = block(("a",), n_genes=8)
-    same = CellBlock(
-        cell_ids=cells,
-        offsets=np.arange(len(cells) + 1) * 4,
-        genes=np.tile(of_one.genes, len(cells)),
-        values=np.tile(of_one.values, len(cells)),
-        totals=np.repeat(of_one.totals, len(cells)),
-        gene_columns=of_one.gene_columns,
-        n_columns=of_one.n_columns,
-    )
+    values = np.array([1, 3, 5, 7])
+    same = block_of(np.tile(values, (4000, 1)), [f"cell {i}" for i in range(4000)])
     permuted = permute_values(same, 0).values.reshape(-1, 4)
-    shares = [[(permuted[:, gene] == value).mean() for value in of_one.values] for gene in range(4)]
+    shares = [[(permuted[:, gene] == value).mean() for value in values] for gene in range(4)]
     np.testing.assert_allclose(shares, 0.25, atol=0.03)
 
 

@@ -12,9 +12,7 @@ from model_examples import (
     TOLERANCE,
     arrays,
     block_of,
-    load_tensors,
     official,
-    restate,
     run_extraction,
     states,
 )
@@ -27,7 +25,6 @@ from nicheformer_examples import (
     load_prepared,
     write_nicheformer,
 )
-from safetensors.torch import save_file
 
 from layerscope.errors import ConfigError, DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
@@ -187,38 +184,6 @@ def test_a_cell_in_which_nothing_may_be_attended_to_is_refused(tmp_path):
     assert model.tokenise(block_of(np.zeros((1, 40)))).refused[0].startswith("has neither")
     human = load_nicheformer(tmp_path, min_expressed_genes=0, specie="human")
     assert human.tokenise(block_of(np.zeros((1, 40)))).refused == [""]
-
-
-def rewritten(folder, change):
-    tensors = load_tensors(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda f: restate(f / "config.json", learnable_pe=False), "learnable_pe is False"),
-        (lambda f: restate(f / "config.json", dim_model=8), "dim_model = 8, the tensors 16"),
-        (lambda f: restate(f / "config.json", n_tokens=None), "it has no 'n_tokens'"),
-        (lambda f: restate(f / "vocab.json", ENSG99=2000), "tokens up to 2000"),
-        (lambda f: restate(f / "vocab.json", ENSG99="x"), "not a whole number"),
-        (lambda f: np.save(f / MEANS, np.ones(7)), r"holds float64 \(7,\)"),
-        (lambda f: np.save(f / MEANS, np.full(40, np.inf)), "infinite means"),
-        (lambda f: (f / MEANS).write_bytes(b"\x93NUMPY\x01\x00"), "not a whole NumPy file"),
-        (lambda f: (f / "model.h5ad").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90)), "not a whole h5ad"),
-        (
-            lambda f: rewritten(f, lambda t: t.update({n: t[n].long() for n in t if "norm1.bias" in n})),
-            "holds int64, expected floating-point numbers",
-        ),
-        (lambda f: rewritten(f, lambda t: t.pop("nicheformer.embeddings.weight")), "it has no 'embeddings"),
-    ],
-)
-def test_what_is_damaged_or_another_model_is_told_by_its_file(tmp_path, damage, message):
-    folder = write_nicheformer(tmp_path / "w")
-    damage(folder)
-    with pytest.raises(ModelError, match=message):
-        load_nicheformer(folder)
 
 
 def test_an_order_of_genes_that_is_not_the_vocabulary_s_is_refused(golden, tmp_path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from model_examples import (
     SCFOUNDATION,
     TOLERANCE,
@@ -13,12 +12,10 @@ from model_examples import (
     load_scfoundation,
     official,
     states,
-    write_scfoundation,
 )
 
-from layerscope.errors import ConfigError, ModelError
+from layerscope.errors import ConfigError
 from layerscope.models.base import pack
-from layerscope.models.scfoundation_files import read_gene_list, write_gene_list
 
 
 @pytest.fixture(scope="module")
@@ -109,44 +106,6 @@ def test_masked_values_train_the_mask_embedding(aligned):
     sentences.tokens["masked"] = np.arange(sentences.offsets[-1]) % 3 == 0
     model.module(pack(sentences)).square().sum().backward()
     assert model.module.token_emb.emb_mask.weight.grad.abs().max() > 0
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda held: held["cell"]["config"]["dataset_config"]["rnaseq"].update(bin_num=99), "bin_num"),
-        (lambda held: held.pop("cell"), "no sub-model 'cell'; it holds gene, rde"),
-        (lambda held: held["cell"].pop("config"), "expected config and state_dict"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, change, message):
-    held = torch.load(SCFOUNDATION / "models.ckpt", weights_only=True)
-    change(held)
-    torch.save(held, tmp_path / "models.ckpt")
-    (tmp_path / "gene_index.tsv").write_bytes((SCFOUNDATION / "gene_index.tsv").read_bytes())
-    with pytest.raises(ModelError, match=message):
-        load_scfoundation(tmp_path, gene_list="gene_index.tsv")
-
-
-def test_a_gene_list_of_another_checkpoint_is_refused(tmp_path):
-    folder = write_scfoundation(tmp_path)
-    write_gene_list(folder / "other.tsv", ["G0", "G1"])
-    with pytest.raises(ModelError, match=r"2 genes, but .* positions for 40"):
-        load_scfoundation(folder, gene_list="other.tsv")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("gene_name\tindex\nTP53\tone\n", "not a gene list"),
-        ("gene_name\nTP53\n", "it has no 'index'"),
-        ("gene_name\tindex\nTP53\t1\n", "must count from 0"),
-    ],
-)
-def test_what_is_no_gene_list_is_refused(tmp_path, content, message):
-    (tmp_path / "genes.tsv").write_text(content)
-    with pytest.raises(ModelError, match=message):
-        read_gene_list(tmp_path / "genes.tsv")
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,11 @@ from cell_files import write_h5ad
 from model_examples import (
     arrays,
     block_of,
-    load_tensors,
     official,
-    restate,
     run_extraction,
     states,
     tokens_of_cell,
 )
-from safetensors.torch import save_file
 from state_se_examples import (
     RUNS,
     SETS,
@@ -29,7 +26,6 @@ from state_se_examples import (
 
 from layerscope.errors import DataError, ModelError
 from layerscope.extraction.embeddings_file import read_layer
-from layerscope.models.state_se_files import CONFIG
 
 STAGE, OFFICIAL, VALUE = 5e-5, 1e-5, 1e-5  # of the golden set's README; values are up to 100
 
@@ -156,50 +152,3 @@ def test_the_trainers_checkpoint_is_refused_with_what_it_wants_to_import(golden,
     (pickled,) = folder.glob("*.ckpt")
     with pytest.raises(ModelError, match=rf"{pickled.name}: .*wants to import .*vci.*model\.safetensors"):
         load_state_se(folder, **({"checkpoint": pickled.name} if named else {}))
-
-
-def rewritten(folder, change):
-    tensors = load_tensors(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
-
-
-def other_proteins(folder, change):
-    path = folder / "protein_embeddings.pt"
-    torch.save(change(dict(torch.load(path, weights_only=True))), path)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (
-            lambda f: restate(f / CONFIG, model={"counts": False}),
-            r"config\.yaml: model\.counts is False",
-        ),
-        (lambda f: restate(f / CONFIG, model={"emsize": 8}), r"model\.emsize = 8, the tensors 16"),
-        (lambda f: restate(f / CONFIG, model={"nhead": 3}), "3 heads"),
-        (
-            lambda f: restate(f / CONFIG, model={"d_hid": "${x}"}),
-            "not a configuration of State Embedding",
-        ),
-        (lambda f: restate(f / CONFIG, embeddings={"current": "c"}), "it has no 'c'"),
-        (
-            lambda f: restate(f / CONFIG, embeddings={"current": "a"}),
-            r"vector of G\d+ is \(12,\).* asks for 5",
-        ),
-        (lambda f: restate(f / CONFIG, dataset={"pad_length": 1}), "pad_length is 1"),
-        (lambda f: (f / CONFIG).write_text("a: ["), "not valid YAML"),
-        (lambda f: other_proteins(f, lambda p: {}), "holds no protein embedding"),
-        (lambda f: other_proteins(f, lambda p: list(p.values())), "expected tensors by name"),
-        (
-            lambda f: rewritten(f, lambda t: t.update({"encoder.0.bias": torch.zeros(16)})),
-            "another spelling of encoder.0.bias hold different numbers",
-        ),
-        (lambda f: rewritten(f, lambda t: t.pop("bin_encoder.weight")), "it has no 'bin_encoder.weight'"),
-    ],
-)
-def test_what_is_damaged_or_another_model_is_told_by_its_file(tmp_path, damage, message):
-    folder = write_state_se(tmp_path / "w")
-    damage(folder)
-    with pytest.raises(ModelError, match=message):
-        load_state_se(folder)

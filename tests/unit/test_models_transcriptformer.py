@@ -35,7 +35,6 @@ from layerscope.models.capped_attention import Keys, capped_attention
 from layerscope.models.transformer import Scratch
 
 N_GENES = 40
-TABLE = "gene_embeddings.embedding.weight"
 
 
 @pytest.mark.parametrize("folder", SETS)
@@ -219,37 +218,6 @@ def test_cells_that_express_too_few_genes_are_refused_where_it_is_asked_for(tmp_
 @pytest.fixture
 def release(tmp_path):
     return shutil.copytree(SETS[0], tmp_path / "release")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda held: held.pop("aux_embeddings.assay.weight"), "it has no 'aux_embeddings.assay.weight'"),
-        (lambda held: held.pop(TABLE), f"it has no '{TABLE}'"),
-        (lambda held: held.update({TABLE: torch.ones(60, 20)}), "has 60 rows, but there are 7 special"),
-    ],
-)
-def test_tables_are_needed_and_have_the_rows_of_the_vocabularies(release, change, message):
-    held = torch.load(release / "model_weights.pt", weights_only=True)
-    change(held)
-    torch.save(held, release / "model_weights.pt")
-    with pytest.raises(ModelError, match=message):
-        load_transcriptformer(release)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("config.json", b"{}", "it has no 'model'"),
-        ("vocabs/homo_sapiens_gene.h5", b"\x89HDF\r\n\x1a\n", "not a vocabulary of genes"),
-        ("vocabs/assay_vocab.json", b'{"unknown": "0"}', "mapping of assays to rows"),
-        ("vocabs/assay_vocab.json", b'{"unknown": 4}', "gives 'unknown' the row 4"),
-    ],
-)
-def test_what_is_no_such_file_is_recognised(release, name, content, message):
-    (release / name).write_bytes(content)
-    with pytest.raises(ModelError, match=message):
-        load_transcriptformer(release)
 
 
 def test_files_of_another_species_must_hold_its_vectors_in_the_width_of_the_checkpoint(release, tmp_path):

@@ -138,6 +138,7 @@ ODD: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: made(path, COUNTS[:, :0]), r"a\.h5ad: there are no genes"),
     (edited(lambda file: file.__delitem__("X")), "no matrix 'X'; there are: none"),
     (edited(lambda file: file.__delitem__("obs/_index")), r"a\.h5ad: obs: this table has no index"),
+    (edited(lambda file: file["uns"].__setitem__("layerscope", "mine")), "'layerscope'.*delete it"),
     (edited(lambda file: file["X"].attrs.__setitem__("shape", [30, 13])), "X is 30 x 13"),
     (replaced("X/indptr", lambda starts: starts[:-1]), r"a\.h5ad: X: a stored matrix is damaged"),
     (replaced("X/indices", lambda columns: np.full(len(columns), 99)), "12 columns, and .* column 99"),

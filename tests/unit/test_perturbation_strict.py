@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from perturbation_cells import experiment, logged, score_matrix, write
 from scipy.stats import spearmanr
@@ -93,16 +92,6 @@ def test_numbers_of_cells_are_no_signal(tmp_path):
     assert rows.loc["spearman", "ci_low"] < 0 < rows.loc["spearman", "ci_high"]
 
 
-def test_the_score_does_not_depend_on_the_order_of_cells(study, tmp_path):
-    cells = study[1]
-    rows = score(study, logged(cells), tmp_path)
-    (tmp_path / "turned").mkdir()
-    turned = prepared(tmp_path / "turned", cells[::-1].copy())
-    again = score(turned, logged(turned[1]), tmp_path)
-    numbers = ["estimate", "ci_low", "ci_high", "ceiling", "null_mean", "p_value"]
-    pd.testing.assert_frame_equal(rows[numbers], again[numbers], rtol=1e-6)
-
-
 def test_ceilings_by_guide_and_lane_stand_in_their_table(study):
     rows = read_scores(study[0] / "reference" / "ceilings.tsv").set_index("metric")
     assert set(rows.index) == {"ceiling_by_split", "ceiling_by_guide", "ceiling_by_lane"}
@@ -140,11 +129,6 @@ def test_refused_cells_are_left_out_and_without_a_bucket_there_is_no_score(study
     assert rows.loc["spearman", "status"] == "undefined"
     assert "1 perturbations" in rows.loc["spearman", "reason"]
     assert read_resamples(tmp_path / "scores.npz") == {}
-
-
-def test_a_constant_layer_has_no_score(study, tmp_path):
-    rows = score(study, np.ones((study[1].n_obs, 4)), tmp_path)
-    assert "constant layer" in rows.loc["spearman", "reason"]
 
 
 def test_mantel_is_uniform_without_agreement():
@@ -205,7 +189,7 @@ def test_a_reference_of_other_cells_or_of_none_is_refused(study, tmp_path):
         score(study, logged(cells), tmp_path, reference=[])
     (tmp_path / "fewer").mkdir()
     fewer, _ = prepared(tmp_path / "fewer", cells[cells.obs["perturbation"] != "P03"].copy())
-    with pytest.raises(DataError, match="not the reference of"):
+    with pytest.raises(DataError, match="cells are not the"):
         score(study, logged(cells), tmp_path, reference=[fewer / "reference"])
     with pytest.raises(DataError, match="no such file"):
         score(study, logged(cells), tmp_path, reference=[folder])

@@ -54,7 +54,7 @@ def test_filters_keep_what_scanpy_keeps():
     sc.pp.filter_cells(cells, min_counts=15)
     sc.pp.calculate_qc_metrics(cells, qc_vars=["mt"], percent_top=None, log1p=False, inplace=True)
     expected = cells.obs_names[cells.obs["pct_counts_mt"] <= 20].astype(int)
-    assert np.flatnonzero(summary.kept).tolist() == expected.tolist()
+    assert np.flatnonzero(summary.remaining).tolist() == expected.tolist()
     assert 0 < len(expected) < 200
 
 
@@ -91,7 +91,7 @@ def test_filters_that_cannot_be_applied_say_why():
     summary = Summary(pd.DataFrame(index=range(200)), 30)
     quality = Quality(min_counts_per_cell=500, max_mitochondrial_percent=5)
     filter_cells(measured(drawn(5, 200)), quality, summary, "log_normalised", "the genes have no symbols")
-    assert summary.kept.all()
+    assert summary.remaining.all()
     assert [row["remark"] for row in summary.rows] == [
         "not applied: the values are not counts",
         "not applied: the genes have no symbols",

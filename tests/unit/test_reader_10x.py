@@ -37,6 +37,12 @@ def test_h5_files_are_read(tmp_path, version):
     assert np.array_equal(prepared([tmp_path / "run.h5"], tmp_path).X.toarray(), COUNTS)
 
 
+def test_a_total_that_no_table_gives_is_asked_for_and_not_forgotten(tmp_path):
+    write_triplet(tmp_path / "run")
+    with pytest.raises(DataError, match=r"no column 'total_counts'.*`recover_counts: total`"):
+        prepared([tmp_path / "run"], tmp_path, recover_counts={})
+
+
 def test_several_samples_get_their_names(tmp_path):
     write_triplet(tmp_path / "geo", prefix="GSM1_day2_")
     write_triplet(tmp_path / "geo", prefix="GSM2_day4_")

@@ -93,7 +93,7 @@ def test_the_first_screen_names_the_representation_of_every_condition(tables):
     assert "<h2>Which representation to use</h2>" in page
     conditions = re.findall(r"<tbody>(.*?)</tbody>", page, flags=re.DOTALL)[:2]
     assert ["marrow" in conditions[0], "Blood" in conditions[1]] == [True, True]
-    text = re.sub("<[^>]*>", " ", conditions[1])
+    text = re.sub("<[^>]*>", " ", conditions[1]).replace("\N{NO-BREAK SPACE}", " ")
     assert all(words in text for words in ("undecided", "sure: no", "scVI"))
     assert text.count(" 0.69 ") == 1, "the PCA stands beside"
     assert re.search(r"scvi scores highest, 0\.70 [^<]*hvg_pca may be as good", page)

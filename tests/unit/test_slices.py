@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,16 +13,13 @@ import pandas as pd
 import pytest
 from slice_examples import FILE, SELECTION, STORAGE, serving, sliced, write_original
 
-from fault_server import FaultServer, fault_seeds, first, random_faults
+from fault_server import FaultServer, fault_seeds, first, random_faults, start_script
 from layerscope.cells.canonical import provenance, read_cells
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError, DataError, SourceError
 from layerscope.sources.manifest import read_manifest
 from layerscope.tables import read_table
 from layouts import write_cd4_perturbseq
-
-ROOT = Path(__file__).resolve().parents[2]
-
 
 FAULTS = ["drop", "reset", "500", "503", "429", "short", "wrong_range", "ignore_range"]
 
@@ -217,21 +210,20 @@ def test_a_killed_process_goes_on_where_it_was(originals, tmp_path, seed):
         server.reset_counts()
         server.seconds_per_piece = 0.02
         asked = {"url": f"{server.url}/b/{FILE}", "kind": "cd4_perturbseq", "selection": SELECTION}
-        command = [sys.executable, "scripts/slice_cells.py", "--settings", json.dumps(asked)]
-        command += ["--output", str(tmp_path / "slice.h5ad"), "--choice", str(tmp_path / "choice.tsv")]
-        environment = {**os.environ, "PYTHONPATH": "workflow"}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment)
+        options = {"settings": json.dumps(asked), "output": tmp_path / "slice.h5ad"}
+        options["choice"] = tmp_path / "choice.tsv"
+        process = start_script("slice_cells.py", **options)
         share = np.random.default_rng(seed).uniform(0.3, 0.9)
         while server.bytes_sent < share * in_all and process.poll() is None:
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         had = fetched(tmp_path)
         assert had > 0
         time.sleep(0.3)
         server.seconds_per_piece = 0
         server.reset_counts()
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        assert start_script("slice_cells.py", **options).wait() == 0
         n_bytes = sum(request.stop - request.start for request in server.requests)
         assert n_bytes <= (in_all - had) * 1.05 + 1000
     assert (tmp_path / "slice.h5ad").read_bytes() == (tmp_path / "right" / "slice.h5ad").read_bytes()

@@ -1,4 +1,4 @@
-"""The page of tables names every column of ``layers.tsv`` and ``scores.tsv``, and no other."""
+"""The page of files and tables names every column of ``layers.tsv`` and ``scores.tsv``, and no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import example_tables
 
 from layerscope.tables import Score
 
-PAGE = Path(__file__).parents[2] / "docs/reference/tables.md"
+PAGE = Path(__file__).parents[2] / "results/README.md"
 
 
 def columns_of(table: str) -> set[str]:

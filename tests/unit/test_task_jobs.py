@@ -10,17 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anndata
-import label_cells
 import numpy as np
 import pandas as pd
 import pytest
-import trajectory_cells
 from cell_files import write_cells
 from perturbation_cells import experiment
-from scipy import sparse
+from task_examples import QUICK, RUNS, settings, write_example
 
-import compute_baseline
 import make_reference
 import score_layer
 from layerscope.errors import ConfigError, DataError
@@ -28,17 +24,7 @@ from layerscope.extraction.embeddings_file import write_official
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.catalogue import TASKS, primary_metrics
 
-QUICK: dict[str, dict[str, Any]] = {
-    "trajectory": {"resamples": 100, "halvings": 6, "splits": 5},
-    "perturbation": {"resamples": 100, "splits": 10},
-    "label": {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2},
-    "integration": {"resamples": 100, "shuffles": 3, "parts": 5},
-    "response": {"resamples": 100, "splits": 10, "shuffles": 2, "cell_splits": 2},
-    "time": {"resamples": 100, "splits": 10, "dealings": 50, "shuffles": 3, "refits": 3},
-}
-STRICT_SCREEN = {"cells_per_perturbation": 40, "buckets": 4, "shuffles": 2, "permutations": 99}
 NOTHING: Mapping[str, str] = {}
-RUNS = [(task, protocol) for task in TASKS for protocol in TASKS[task].protocols]
 
 
 # packages that take a second to start, and what a job that gets its settings from a rule does not need
@@ -62,36 +48,12 @@ def test_a_scoring_job_imports_its_own_task_and_nothing_slow(task: str) -> None:
     assert job.stdout.strip() == "[]"
 
 
-def settings(task: str, protocol: str) -> str:
-    strict = STRICT_SCREEN if (task, protocol) == ("perturbation", "strict") else {}
-    return json.dumps(QUICK[task] | strict)
-
-
-def cells_of(task: str) -> anndata.AnnData:
-    if task == "perturbation":
-        return experiment()
-    if task == "response":
-        return experiment(n_modules=7, cells_per_guide=20)
-    obs = trajectory_cells.cells()[0] if task == "trajectory" else label_cells.cells()
-    obs = obs.rename(columns={"donor": "batch"}) if task == "integration" else obs
-    if task == "time":
-        days = ["day 1", "day 2", "day 3"]
-        obs["time"] = pd.Categorical.from_codes(pd.factorize(obs["donor"])[0] % 3, days, ordered=True)
-    counts = np.random.default_rng(0).poisson(1.0, (len(obs), 40)).astype(np.float32)
-    genes = pd.DataFrame({"symbol": [f"G{k}" for k in range(40)]}, index=[f"G{k}" for k in range(40)])
-    return anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=genes)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cells and two baselines for each task."""
     folder = tmp_path_factory.mktemp("tasks")
     for task in TASKS:
-        provenance = {"condition": "blood", "dataset": "d", "task": task, "values": "counts"}
-        write_cells(folder / f"{task}.h5ad", cells_of(task), provenance)
-        for baseline in ("hvg_pca", "log_all_genes"):
-            words = ["--baseline", baseline, "--cells", f"{folder}/{task}.h5ad", "--settings", "{}"]
-            compute_baseline.main([*words, "--seed", "1", "--output", f"{folder}/{task}_{baseline}.h5ad"])
+        write_example(folder, task)
     return folder
 
 
@@ -102,7 +64,7 @@ def refer(folder: Path, task: str, protocol: str, *more: str) -> list[str]:
     output = folder / f"{task}_{protocol}"
     if not output.exists():
         words = ["--task", task, "--protocol", protocol, "--condition", "blood", "--seed", "1", *more]
-        words += ["--cells", f"{folder}/{task}.h5ad", "--settings", settings(task, protocol)]
+        words += ["--cells", f"{folder}/{task}.h5ad", "--settings", json.dumps(settings(task, protocol))]
         baseline = TASKS[task].baseline
         words += ["--baseline", f"{folder}/{task}_{baseline}.h5ad"] if baseline else ["--baseline"]
         make_reference.main([*words, "--output", str(output)])
@@ -120,7 +82,7 @@ def score(
         "layer": "official",
         "embeddings": f"{folder}/{task}_log_all_genes.h5ad",
         "cells": f"{folder}/{task}.h5ad",
-        "settings": settings(task, protocol),
+        "settings": json.dumps(settings(task, protocol)),
         "seed": "1",
         "output": f"{folder}/{out}.tsv",
         "resamples": f"{folder}/{out}.npz",
@@ -181,7 +143,7 @@ def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> 
 def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
     folder: Path, tmp_path: Path, protocol: str, change: dict[str, Any], words: str
 ) -> None:
-    settings = {name: value for name, value in change.items() if name not in ("drop", "same")}
+    changed = {name: value for name, value in change.items() if name not in ("drop", "same")}
     cells = experiment()
     cells.obs = cells.obs.drop(columns=change.get("drop", []), errors="ignore")
     if "same" in change:
@@ -190,7 +152,7 @@ def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
     source = tmp_path / "cells.h5ad"
     write_cells(source, cells, {"condition": "c", "dataset": "d", "task": "perturbation", "values": "counts"})
     about = ["--task", "perturbation", "--protocol", protocol, "--condition", "c", "--seed", "1"]
-    about += ["--cells", str(source), "--settings", json.dumps(QUICK["perturbation"] | settings)]
+    about += ["--cells", str(source), "--settings", json.dumps(QUICK["perturbation"] | changed)]
     make_reference.main([*about, "--output", f"{tmp_path}/reference"])
     about += ["--model", "log_all_genes", "--layer", "official", "--reference", f"{tmp_path}/reference"]
     about += ["--embeddings", f"{folder}/perturbation_log_all_genes.h5ad"]

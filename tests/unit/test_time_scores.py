@@ -127,21 +127,6 @@ def test_too_few_times_or_donors_have_no_score_and_the_count_is_said(obs: pd.Dat
         design_of(obs, TimeSettings(), 1)
 
 
-def test_a_constant_layer_has_no_score() -> None:
-    obs = cells("sample")
-    with pytest.raises(NoScoreError, match="constant"):
-        scored(obs, np.ones((len(obs), 3)))
-
-
-def test_refused_cells_are_left_out_and_said() -> None:
-    obs = cells("sample")
-    matrix = layer(obs, signal=3.0)
-    matrix[:5] = np.nan
-    row = scored(obs, matrix)["tau"]
-    assert "5 refused" in row.reason
-    assert row.n_cells == len(obs) - 5
-
-
 @pytest.mark.parametrize("shape", [(40, 300), (300, 40)])
 def test_the_leading_axes_are_those_of_all_columns_whichever_table_is_smaller(shape: tuple[int, int]) -> None:
     vectors = np.random.default_rng(0).normal(size=shape) * np.linspace(1, 3, shape[1])

@@ -74,17 +74,6 @@ def test_sisters_stay_together_in_splits():
     assert (rows["spearman"].n_cells, rows["spearman"].n_items) == (N_CELLS, 10)
 
 
-def test_resamples_are_paired_between_layers_even_where_cells_were_refused():
-    matrix, position = layer(noise=0.5)
-    with_refused = matrix.copy()
-    with_refused[[5, 17]] = np.nan
-    _, first = scores(matrix, position)
-    rows, second = scores(with_refused, position)
-    assert rows["spearman"].n_cells == N_CELLS - 2
-    assert rows["spearman"].reason == "2 refused cells left out"
-    assert np.corrcoef(first["spearman"], second["spearman"])[0, 1] > 0.5
-
-
 def test_true_pseudotime_adds_a_metric_and_halves_are_stored():
     matrix, position = layer()
     rows, resamples = scores(matrix, np.random.default_rng(0).random(N_CELLS), truth=position)

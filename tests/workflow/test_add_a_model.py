@@ -1,4 +1,4 @@
-"""The guide docs/guides/add_a_model.md, followed word by word: a model is added, run, and taken away."""
+"""The guide docs/guides/add_a_model.md, followed step by step: a model is added, run, and taken away."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_run_says_what_ran_what_was_skipped_what_was_warned_of_and_where_the_r
     assert run.returncode == 0, run.stdout[-8000:]
     assert "Jobs that ran: 2, in" in run.stdout
     assert "Up to date, so skipped: " in run.stdout
-    assert "Warnings: 2, all in results/tables/warnings.tsv:\n  even\n  odd\n" in run.stdout
+    assert "Warnings: 2, all in results/tables/warnings.tsv:\n  even (simulated_differ" in run.stdout
     assert "odd" in table.read_text(encoding="utf-8")
     assert "2 warnings were given" in (checkout.folder / "results/report.html").read_text(encoding="utf-8")
 

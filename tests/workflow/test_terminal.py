@@ -15,7 +15,7 @@ from workflow_study import ROOT
 SNAKEFILE = """
 rule all:
     input:
-        expand("{n}.txt", n=range(7)),
+        expand("{n}.txt", n=range(12)),
 
 rule work:
     output:
@@ -80,9 +80,9 @@ def test_a_terminal_shows_one_bar_and_keeps_the_summary(folder: Path) -> None:
     status, shown = in_terminal(folder, words())
     assert status == 0
     lines = plain(shown)
-    bars = [line for line in lines if " of 8 jobs, " in line]
+    bars = [line for line in lines if " of 13 jobs, " in line]
     assert any(line.rstrip().endswith("Computing number 3") for line in bars)
-    assert any("8 of 8 jobs" in line for line in bars)
+    assert any("13 of 13 jobs" in line for line in bars)
     assert any("left" in line for line in bars)
     # all that stays when the bar is taken away
     assert [line for line in lines if line.strip() and line not in bars] == [
@@ -103,9 +103,9 @@ def test_a_failed_job_shows_its_log_and_the_run_fails(folder: Path) -> None:
 
 
 def test_ctrl_c_leaves_the_terminal_clean(folder: Path) -> None:
-    status, shown = in_terminal(folder, words(seconds=30), cancel_at="Computing number")
-    assert status == 1
-    assert "Failed" not in shown and "Traceback" not in shown
+    status, shown = in_terminal(folder, words(seconds=5), cancel_at="Computing number")
+    assert status != 0
+    assert "Terminating" in shown and "Not complete." in shown
     assert shown.rindex(SHOW) > shown.rindex(HIDE)
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_leaves_the_terminal_clean(folder: Path) -> None:
         (["--summary"], "output_file", ""),
         (["-n"], "Computing number 3", ""),
         (["--quiet"], "", "Done. The report is here"),
-        ([], "", "8 of 8 jobs"),
+        ([], "", "13 of 13 jobs"),
     ],
 )
 def test_without_a_terminal_output_and_remarks_stay_apart(

@@ -12,7 +12,6 @@ from cyclopts import App, CycloptsError, Parameter
 from layerscope import __version__, command_line
 from layerscope.errors import ConfigError
 
-REPORT = Path("results/report.html")
 Device = Literal["auto", "cpu", "cuda"]
 Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 EXAMPLES = """Examples:
@@ -166,8 +165,6 @@ def run(study: Path, /, *arguments: Word) -> int:
     status = studies.snakemake(study, arguments)
     if not status and studies.is_dry(arguments):
         print("\n".join(_cost(planned)))
-    elif not status and REPORT.exists():
-        print(f"The report: {REPORT}")
     return status
 
 

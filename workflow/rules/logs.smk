@@ -1,7 +1,7 @@
 # Functions only: what is said at the end of a run.
 
 import csv
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
 
 
@@ -37,13 +37,16 @@ def summary_of_run(complete):
 
 def warnings_in_words(path, most=5):
     """How many warnings the jobs gave, and the most frequent ones, once each."""
+    about = defaultdict(list)
     with open(path, encoding="utf-8") as file:
-        warnings = Counter(row["warning"] for row in csv.DictReader(file, delimiter="\t"))
-    shown = [
-        f"  {warning}" + (f" ({count} times)" if count > 1 else "")
-        for warning, count in warnings.most_common(most)
-    ]
-    return [f"Warnings: {warnings.total():,}, all in {path}:", *shown] if shown else ["Warnings: none."]
+        for row in csv.DictReader(file, delimiter="\t"):
+            about[row["warning"]].append(row["of"])
+    if not about:
+        return ["Warnings: none."]
+    lines = [f"Warnings: {sum(map(len, about.values())):,}, all in {path}:"]
+    for warning, of in sorted(about.items(), key=lambda item: -len(item[1]))[:most]:
+        lines.append(f"  {warning} ({of[0] if len(of) == 1 else f'{len(of):,} times'})")
+    return lines
 
 
 def in_words(counts):

@@ -24,7 +24,7 @@ from snakemake_logger_plugin_layerscope.jobs import Jobs
 
 SECONDS_BETWEEN_LINES = 30
 """Without a terminal a line is written so often, and whenever another tenth of the jobs is done."""
-LINES_OF_LOG = 10
+LINES_OF_LOG = 20
 """So many of the last lines of a failed job's log are shown."""
 BEFORE_JOBS = (
     "Assuming unrestricted shared filesystem",
@@ -36,7 +36,6 @@ BEFORE_JOBS = (
 CANCELLED = "Terminating processes on user request"
 AMID_JOBS = ("Trying to restart job", CANCELLED)
 """Remarks since the first job that are shown; all others are left out."""
-
 SAID_OTHERWISE = (
     "RuleException:\nCalledProcessError",
     "Exiting because a job execution failed",
@@ -113,8 +112,8 @@ class LogHandler(LogHandlerBase):
                     self._print(failure, "red")
             case LogEvent.ERROR | LogEvent.GROUP_ERROR | LogEvent.SHELLCMD | LogEvent.DEBUG_DAG | None:
                 self._remark(record)
-        jobs = self._jobs
-        self._bar.update(self._task, completed=jobs.done, total=jobs.total, description=jobs.activity())
+        done, total, activity = self._jobs.done, self._jobs.total, self._jobs.activity()
+        self._bar.update(self._task, completed=done, total=total, description=activity, refresh=True)
 
     def _begin(self, record: Any) -> None:
         jobs = {rule: count for rule, count in record.stats.items() if rule != "total"}
@@ -157,14 +156,13 @@ class LogHandler(LogHandlerBase):
 
     def _failure(self, record: Any) -> Iterator[str]:
         """What failed and why, with the end of its log."""
-        yield f"Failed: {self._jobs.fail(record.jobid)} (rule {record.rule_name})"
+        yield f"Failed: {self._jobs.fail(record.jobid) or record.rule_name} (rule {record.rule_name})"
         if record.rule_msg:
             yield f"  {record.rule_msg}"
-        first = 0 if self.common_settings.show_failed_logs else -LINES_OF_LOG
         for log in map(Path, record.log):
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
             yield f"  {log}{':' if lines else ' is empty'}"
-            yield from (f"    {line}" for line in lines[first:])
+            yield from (f"    {line}" for line in lines[-LINES_OF_LOG:])
 
     def _print(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style), soft_wrap=True)

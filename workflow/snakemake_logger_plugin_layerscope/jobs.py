@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from statistics import fmean
 
-FEWEST = 5
+FEWEST = 10
 """Jobs that must be done before a time left is told."""
 
 
@@ -30,12 +30,12 @@ class Jobs:
         self._running[job] = rule, message, now
 
     def fail(self, job: int) -> str:
-        """A job has failed; what it computed, by the message of its rule."""
-        return self._running.pop(job)[1]
+        """A job has failed; what it computed, by the message of its rule, if it was told of."""
+        return self._running.pop(job)[1] if job in self._running else ""
 
     def finish(self, job: int, now: float) -> None:
         """A job is done."""
-        if not self.names_jobs:
+        if job not in self._running:
             return
         rule, _, began = self._running.pop(job)
         self._left[rule] -= 1
@@ -55,10 +55,10 @@ class Jobs:
         return f"{jobs}, {about(self._ends - now)} left"
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """By the rules' mean times, at the pace so far; None if most jobs left are of rules not seen yet."""
+        """By rules' mean times, at the pace so far; None while unseen rules have more jobs than are done."""
         done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
         unseen = sum(left for rule, left in self._left.items() if rule not in self._seconds)
-        if len(done) < FEWEST or 2 * unseen > self._left.total():
+        if len(done) < FEWEST or unseen > len(done):
             return None
         means = {rule: fmean(seconds) for rule, seconds in self._seconds.items()}
         work = sum(left * means.get(rule, fmean(done)) for rule, left in self._left.items())

@@ -20,6 +20,7 @@ from scipy import sparse
 from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
+from layerscope.cells.obs import ROOT_CELL
 from layerscope.cells.settings import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.errors import DataError
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 VALUES = ("counts", "log_normalised")
 PROVENANCE = "layerscope"
-ROOT_CELL = "iroot_cell"
 
 
 def read_cells(path: str | Path) -> AnnData:
@@ -54,13 +54,30 @@ def read_part(path: str | Path, name: str) -> pd.DataFrame:
 def read_about(path: str | Path) -> dict[str, Any]:
     """Read ``provenance`` and ``root_cell``, the id of the root that the data name, of canonical cells."""
     with open_h5ad(path) as file:
-        if "X" not in file or "uns" not in file or PROVENANCE not in file["uns"]:
+        about = provenance_in(file)
+        if "X" not in file or not about:
             raise DataError(
                 f"{path}: these are not canonical cells (no uns[{PROVENANCE!r}]); "
                 "make them from this file with scripts/prepare_cells.py"
             )
-        uns = {name: file["uns"][name].asstr()[()] for name in (PROVENANCE, ROOT_CELL) if name in file["uns"]}
-    return {"provenance": json.loads(uns[PROVENANCE]), "root_cell": uns.get(ROOT_CELL)}
+        root_cell = file["uns"][ROOT_CELL].asstr()[()] if ROOT_CELL in file["uns"] else None
+        return {"provenance": about, "root_cell": root_cell}
+
+
+def provenance_in(file: h5py.File) -> dict[str, Any]:
+    """The record that preparing cells left in an open file; empty without one, DataError if it is none."""
+    text = file["uns"].get(PROVENANCE) if "uns" in file else None
+    if not isinstance(text, h5py.Dataset):
+        return {}
+    try:
+        record = json.loads(text.asstr()[()])
+    except (TypeError, ValueError):
+        record = None
+    if not isinstance(record, dict):
+        raise DataError(
+            f"{file.filename}: uns[{PROVENANCE!r}] is not the record that layerscope writes; delete it"
+        )
+    return record
 
 
 def provenance(cells: AnnData) -> dict[str, Any]:
@@ -135,7 +152,7 @@ def standard_table(obs: pd.DataFrame, path: str | Path = "cells") -> pd.DataFram
 
 def genes_table(var: pd.DataFrame) -> pd.DataFrame:
     """Keep the columns ``symbol`` and ``ensembl_id`` of a genes' table, as text ("" where missing)."""
-    columns = {name: _as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
+    columns = {name: as_text(var[name]) for name in GENE_COLUMNS if name in var.columns}
     return pd.DataFrame(columns, index=pd.Index(var.index.astype(str), dtype=object))
 
 
@@ -154,11 +171,12 @@ def _standard_column(name: str, column: pd.Series, path: str | Path) -> Any:
     if name == "reference_pseudotime":
         return column.to_numpy(dtype=np.float64)
     if name in TEXT_COLUMNS or not name.startswith(TRUTH_PREFIX):
-        return pd.Categorical(_as_text(column))
-    return _as_text(column) if column.dtype.kind not in "biuf" else column.to_numpy()
+        return pd.Categorical(as_text(column))
+    return as_text(column) if column.dtype.kind not in "biuf" else column.to_numpy()
 
 
-def _as_text(column: pd.Series) -> np.ndarray:
+def as_text(column: pd.Series) -> np.ndarray:
+    """A column as text, empty where missing."""
     plain = column.astype(object)
     return np.where(plain.isna(), "", plain.astype(str)).astype(object)
 

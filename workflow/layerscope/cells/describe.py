@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 
 from layerscope.cells.embeddings_inside import Embedding, embeddings_of
-from layerscope.cells.features import are_genes, feature_types
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.formats import is_10x
-from layerscope.cells.gene_table import GeneTable, gene_table
+from layerscope.cells.gene_table import GeneTable, are_genes, feature_types, gene_table, genomes_of
 from layerscope.cells.genes import why_transposed
-from layerscope.cells.genomes import genomes_of
 from layerscope.cells.guard import ACCEPTED, SAMPLE, judge
 from layerscope.cells.guesses import Column, guess_column
 from layerscope.cells.h5ad_file import column_names, read_column, read_index
@@ -129,10 +127,10 @@ def genes_detected(matrix: RowMatrix) -> list[int]:
 def _columns(file: h5py.File) -> tuple[list[Column], list[str]]:
     columns, skipped = [], []
     memberships = [name for name in h5ad.memberships(file) if re.search("clon", name, re.I)]
-    stored = h5ad.stored_columns(file, Path(file.filename).name)
+    of_file = h5ad.stored_columns(file, Path(file.filename).name)
     for name in [*column_names(file["obs"]), *memberships]:
         try:
-            values = read_column(file["obs"], name) if name not in memberships else stored.column(name, "")
+            values = read_column(file["obs"], name) if name not in memberships else of_file.column(name, "")
             columns.append(guess_column(name, values))
         except (OSError, DataError) as error:
             skipped.append(f"{name}: skipped: {error}")

@@ -89,8 +89,8 @@ def guess_column(name: str, values: pd.Series) -> Column:
     if guess == "time":
         if isinstance(values.dtype, pd.CategoricalDtype):
             listed = [label for label in text(pd.Series(values.cat.categories)) if label in sizes.index]
-        stored = bool(listed) and bool(values.cat.ordered)
-        times = Order(listed) if stored else order_times(map(str, sizes.index), listed)
+        is_ordered = bool(listed) and bool(values.cat.ordered)
+        times = Order(listed) if is_ordered else order_times(map(str, sizes.index), listed)
     return Column(name, sizes, numeric, guess, rank, controls, words_for_missing(values), times, by_cell)
 
 

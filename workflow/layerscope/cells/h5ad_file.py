@@ -94,8 +94,7 @@ def damage_named(*paths: str | Path) -> Iterator[None]:
 def unknown_filter(part: Table) -> str:
     """What compressed a dataset, or one inside a group, if it is not known here; "" if all can be read."""
     if isinstance(part, h5py.Group):
-        found = part.visititems(lambda _, inside: unknown_filter(inside) or None)
-        return str(found or "")
+        return str(part.visititems(lambda _, inside: unknown_filter(inside) or None) or "")
     layout = part.id.get_create_plist()
     for number in range(layout.get_nfilters()):
         code, _, _, title = layout.get_filter(number)
@@ -201,20 +200,20 @@ def readable_table(table: Table) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def _values(table: Table, name: str) -> Any:
-    stored = table[name]
-    if isinstance(stored, h5py.Group):
+    column = table[name]
+    if isinstance(column, h5py.Group):
         from anndata.io import read_elem
 
-        values = read_elem(stored)
+        values = read_elem(column)
         if isinstance(values, dict):
             raise ValueError("a group without an encoding")
         return values
-    codes = stored[()]
+    codes = column[()]
     labels = _labels_of(table, name)
     if labels is not None:
         ordered = bool(labels.attrs.get("ordered", False))
         return pd.Categorical.from_codes(codes, _plain(labels[()]), ordered=ordered)
-    lost = "categories" in getattr(stored, "attrs", {})
+    lost = "categories" in getattr(column, "attrs", {})
     if lost or (isinstance(table, h5py.Dataset) and codes.dtype == np.int8 and (codes == -1).any()):
         raise DamagedDataError(
             f"{where(table)}/{name}: codes without labels: the file does not hold the names of the categories"

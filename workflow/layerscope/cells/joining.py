@@ -33,10 +33,10 @@ def _joined_times(present: set[str], sources: Sequence[SourceCells], settings: C
     """As the settings order times, else as a file does that has them all, else as their labels read."""
     if settings.time_order:
         return [label for label in settings.time_order if label in present]
-    stored = {source.stored_times for source in sources if source.stored_times}
-    for order in sorted(stored):
+    orders = {source.stored_times for source in sources if source.stored_times}
+    for order in sorted(orders):
         # the other files' orders are parts of it
-        if present <= set(order) and all([t for t in order if t in part] == list(part) for part in stored):
+        if present <= set(order) and all([t for t in order if t in part] == list(part) for part in orders):
             return order
     return time_order(present, (), " and ".join(source.name for source in sources), settings)
 

@@ -62,18 +62,13 @@ class StoredRows:
         """Read rows (ascending, at least one)."""
         gaps = self.starts[rows[1:]] - self.starts[rows[:-1] + 1]
         runs = np.split(rows, np.flatnonzero(gaps > self._read_over) + 1)
-        impossible: list[tuple[np.ndarray, np.ndarray]] = []
-        blocks = [self._slice(run, impossible) for run in runs]
-        if impossible:
-            damaged, columns = map(np.concatenate, zip(*impossible, strict=True))
-            raise DamagedRowsError(
-                f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, and "
-                f"entries of column {columns[0]}, in {row_names(np.unique(damaged))}",
-                np.unique(damaged),
-            )
-        if len(rows) < sum(block.shape[0] for block in blocks):
-            blocks = [block[run - run[0]] for block, run in zip(blocks, runs, strict=True)]
-        return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
+        spans = [slice(run[0], run[-1] + 1) for run in runs]
+        covered = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        if isinstance(self._stored, h5py.Group):
+            block = self._entries(spans, covered, rows)
+        else:
+            block = sparse.csr_matrix(_computable(np.concatenate([self._stored[span] for span in spans])))
+        return block if len(covered) == len(rows) else block[np.isin(covered, rows)]
 
     def spans(self, rows: np.ndarray) -> list[tuple[h5py.Dataset, np.ndarray, np.ndarray]]:
         """The arrays that hold the rows, and of each row its first entry there and the one after its last."""
@@ -83,21 +78,25 @@ class StoredRows:
             ]
         return [(self._stored, rows, rows + 1)]
 
-    def _slice(self, rows: np.ndarray, impossible: list[tuple[np.ndarray, np.ndarray]]) -> sparse.csr_matrix:
-        """Read from the first of some rows to the last; notes rows with impossible columns, and these."""
-        first, last = rows[0], rows[-1] + 1
-        if not isinstance(self._stored, h5py.Group):
-            return sparse.csr_matrix(_computable(self._stored[first:last]))
-        entries = slice(self.starts[first], self.starts[last])
-        data, indices = _computable(self._data[entries]), self._indices[entries]
-        bad = (indices < 0) | (indices >= self.shape[1])
-        if bad.any():
-            row = np.searchsorted(self.starts, entries.start + np.flatnonzero(bad), side="right") - 1
-            if (wanted := np.isin(row, rows)).any():
-                impossible.append((row[wanted], indices[bad][wanted]))
-            indices = np.where(bad, 0, indices)
-        starts = self.starts[first : last + 1] - entries.start
-        return sparse.csr_matrix((data, indices, starts), shape=(last - first, self.shape[1]))
+    def _entries(self, spans: list[slice], covered: np.ndarray, rows: np.ndarray) -> sparse.csr_matrix:
+        """Read spans of rows, which ``covered`` numbers; ``rows`` with impossible columns are refused."""
+        parts = [slice(self.starts[span.start], self.starts[span.stop]) for span in spans]
+        data, indices = (np.concatenate([array[p] for p in parts]) for array in (self._data, self._indices))
+        lengths = self.starts[covered + 1] - self.starts[covered]
+        is_bad = (indices < 0) | (indices >= self.shape[1])
+        if is_bad.any():
+            row = np.repeat(covered, lengths)
+            impossible = is_bad & np.isin(row, rows)
+            if impossible.any():
+                damaged = np.unique(row[impossible])
+                raise DamagedRowsError(
+                    f"{where(self._stored)}: a stored matrix is damaged: it has {self.shape[1]} columns, and "
+                    f"entries of column {indices[impossible][0]}, in {row_names(damaged)}",
+                    damaged,
+                )
+            indices = np.where(is_bad, 0, indices)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return sparse.csr_matrix((_computable(data), indices, starts), shape=(len(covered), self.shape[1]))
 
     def _demand_rising_starts(self) -> None:
         n_entries = min(len(self._data), len(self._indices))

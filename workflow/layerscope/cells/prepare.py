@@ -93,7 +93,9 @@ def write_prepared(cells: Cells, outputs: Sequence[str | Path]) -> None:
     with ExitStack() as files:
         scratch = [files.enter_context(whole(path)) for path in outputs]
         cells.write(genes, *scratch)
-    LOG.info("%s: %s cells x %s genes", cells.condition, f"{cells.summary.kept.sum():,}", f"{len(genes):,}")
+    LOG.info(
+        "%s: %s cells x %s genes", cells.condition, f"{cells.summary.remaining.sum():,}", f"{len(genes):,}"
+    )
 
 
 def joined(
@@ -158,7 +160,7 @@ class Cells:
         self.seen: list[str] = []
         self._mitochondrial = is_mitochondrial(self.genes)
         self._rescale = False
-        self.summary = Summary(self.obs, max(source.n_genes_read for source in sources))
+        self.summary = Summary(self.obs, max(source.matrix_read.shape[1] for source in sources))
         self._orthologs = [source.orthologs for source in sources if source.orthologs]
         self._share = 1.0
         self._leave_out(sources)
@@ -178,7 +180,7 @@ class Cells:
             self.summary.filter_cells("subset", *step, np.concatenate(keep))
         if self.settings.uses_time and "time" in self.obs:
             timed = self.obs["time"].notna().to_numpy()
-            if not timed[self.summary.kept].all():
+            if not timed[self.summary.remaining].all():
                 self.summary.filter_cells("subset", "time", "known", timed)
         if settings := self.settings.orthologs:
             n_genes = max(len(source.var) for source in sources)
@@ -188,7 +190,7 @@ class Cells:
         self._demand_some("subset")
 
     def _demand_some(self, step: str) -> None:
-        if not self.summary.kept.any():
+        if not self.summary.remaining.any():
             filters = "; ".join(
                 f"{row['filter']} {row['threshold']}: {row['cells_after']:,} left"
                 for row in self.summary.rows
@@ -234,7 +236,7 @@ class Cells:
         if self.settings.of_screens:
             self._select()
         self._cap()
-        if "is_root" in self.obs and not self.obs["is_root"][self.summary.kept].any():
+        if "is_root" in self.obs and not self.obs["is_root"][self.summary.remaining].any():
             reason = self.summary.emptied(self.obs["is_root"].to_numpy())
             raise DataError(f"condition {self.condition}: no root cell is left{reason}")
 
@@ -254,7 +256,7 @@ class Cells:
         LOG.log(level, "%s: %s%s", self.condition, sentence, f"; {remedy}" if level > logging.INFO else "")
 
     def _select(self) -> None:
-        passed = np.flatnonzero(self.summary.kept)
+        passed = np.flatnonzero(self.summary.remaining)
         assigned = (self.obs["perturbation"] != "").to_numpy() | self.obs["is_control"].to_numpy()
         self.summary.filter_cells("selection", "perturbation", "assigned", assigned)
         control = self.obs["is_control"].to_numpy()
@@ -272,7 +274,7 @@ class Cells:
         most = self.settings.max_cells
         if most is None:
             return
-        passed = np.flatnonzero(self.summary.kept)
+        passed = np.flatnonzero(self.summary.remaining)
         obs = self.obs.iloc[passed]
         strata = obs[[name for name in self.settings.strata if name in obs]]
         keep = np.zeros(len(self.obs), dtype=bool)
@@ -296,7 +298,7 @@ class Cells:
 
     def write(self, genes: np.ndarray, cells: Path, summary: Path, obs: Path | None = None) -> None:
         """Write the kept cells and genes as canonical cells, the summary, and the cells' table alone."""
-        var, table = self.genes.iloc[genes], self.obs[self.summary.kept]
+        var, table = self.genes.iloc[genes], self.obs[self.summary.remaining]
         about, root = self._provenance(var), self._root_cell(table)
         with CellsWriter(cells, var, about) as writer:
             for block in self._blocks():
@@ -317,7 +319,7 @@ class Cells:
         return left[0] if len(left) == 1 else None
 
     def _provenance(self, var: pd.DataFrame) -> dict[str, Any]:
-        settings, kept = self.settings, self.summary.kept
+        settings, remaining = self.settings, self.summary.remaining
         about = {
             **settings.about,
             "condition": self.condition,
@@ -332,9 +334,9 @@ class Cells:
             "quality": settings.quality.stated(),
             "selection": settings.selection.model_dump(exclude_none=True),
             "seed": settings.selection.seed,
-            "n_cells": int(kept.sum()),
+            "n_cells": int(remaining.sum()),
             "n_genes": len(var),
-            "median_genes_per_cell": float(np.median(self.metrics.n_genes[kept])),
+            "median_genes_per_cell": float(np.median(self.metrics.n_genes[remaining])),
             "layerscope_version": __version__,
         }
         if self.settings.orthologs:
@@ -344,13 +346,13 @@ class Cells:
                 "share_of_counts": round(self._share, 4),
             }
         if self.values == "counts":
-            about["median_counts_per_cell"] = float(np.median(self.metrics.n_counts[kept]))
+            about["median_counts_per_cell"] = float(np.median(self.metrics.n_counts[remaining]))
         return about
 
     def _used(self) -> Iterator[tuple[Part, np.ndarray]]:
         """Every source of which cells are left, and its rows that are."""
         for part in self._parts:
-            rows = np.flatnonzero(self.summary.kept[part.first : part.first + len(part.source.obs)])
+            rows = np.flatnonzero(self.summary.remaining[part.first : part.first + len(part.source.obs)])
             if len(rows):
                 yield part, rows
 

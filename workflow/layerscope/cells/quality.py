@@ -46,22 +46,22 @@ class CellMetrics:
 
 @dataclass
 class Summary:
-    """The table of what each step removed, and the cells that are left (``kept``)."""
+    """The table of what each step removed, and the cells that are left (``remaining``)."""
 
     groups: pd.DataFrame  # a row for each cell, with those of GROUPS that the data have
     n_genes: int
     rows: list[dict[str, object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.kept = np.ones(len(self.groups), dtype=bool)
+        self.remaining = np.ones(len(self.groups), dtype=bool)
         self._steps: list[tuple[str, np.ndarray]] = []
 
     def filter_cells(self, step: str, name: str, threshold: object, keep: np.ndarray, by: str = "") -> None:
         """Record a filter of cells; ``by`` names one more column to group by (the perturbation, say)."""
-        after = self.kept & keep
+        after = self.remaining & keep
         self._record(step, name, threshold, after, self.n_genes, by=by)
         self._steps.append((f"`{name}: {threshold}`" if threshold is not None else name, keep))
-        self.kept = after
+        self.remaining = after
 
     def emptied(self, cells: np.ndarray) -> str:
         """Which filter removed the last of these cells, as the end of a sentence; else nothing."""
@@ -78,7 +78,7 @@ class Summary:
 
     def filter_genes(self, step: str, name: str, threshold: object, n_genes: int) -> None:
         """Record a filter of genes."""
-        self._record(step, name, threshold, self.kept, n_genes)
+        self._record(step, name, threshold, self.remaining, n_genes)
         self.n_genes = n_genes
 
     def remark(self, name: str, remark: str) -> None:
@@ -89,7 +89,7 @@ class Summary:
 
     def not_applied(self, step: str, name: str, threshold: object, reason: str) -> None:
         """Record a filter that was asked for and could not be applied."""
-        self._record(step, name, threshold, self.kept, self.n_genes, f"not applied: {reason}")
+        self._record(step, name, threshold, self.remaining, self.n_genes, f"not applied: {reason}")
 
     def write(self, path: str | Path) -> None:
         """Write the table."""
@@ -107,9 +107,9 @@ class Summary:
     ) -> None:
         shared = {"step": step, "filter": name, "threshold": "" if threshold is None else threshold}
         genes = {"genes_before": self.n_genes, "genes_after": n_genes, "remark": remark}
-        counts = [("all", int(self.kept.sum()), int(after.sum()))]
+        counts = [("all", int(self.remaining.sum()), int(after.sum()))]
         for column in [c for c in (*GROUPS, by) if c in self.groups]:
-            counts += _per_label(self.groups[column], self.kept, after)
+            counts += _per_label(self.groups[column], self.remaining, after)
         for group, n_before, n_after in counts:
             cells = {"cells_before": n_before, "cells_after": n_after}
             self.rows.append({**shared, "group": group, **cells, **genes})

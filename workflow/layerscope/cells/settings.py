@@ -134,7 +134,7 @@ class Reading(Settings):
     orthologs: Orthologs | None = None
     """`{table, policy}`: cells of another species over the human orthologs of their genes. A model that knows
     the species' own genes needs none."""
-    columns: dict[str, str | None] = Field(default_factory=dict)
+    columns: Annotated[dict[str, str | None], keys_among(*STANDARD_COLUMNS)] = Field(default_factory=dict)
     """Standard name: `obs` column of the file."""
     labels: Annotated[tuple[str, ...], *UNIQUE] = ()
     """Further columns of `obs` to keep under their own names, such as `disease` or `stimulus`."""

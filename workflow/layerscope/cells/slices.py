@@ -28,7 +28,7 @@ from layerscope.cells.h5ad_file import (
 from layerscope.cells.matrix import StoredRows, append_rows, stored_shape
 from layerscope.cells.quality import Summary
 from layerscope.cells.readers import cd4_perturbseq, h5ad
-from layerscope.cells.readers.source import SourceCells, kept_by
+from layerscope.cells.readers.source import SourceCells, passing
 from layerscope.cells.selection import choose
 from layerscope.cells.settings import CellSettings
 from layerscope.errors import ConfigError, DataError, SourceError
@@ -148,7 +148,7 @@ def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Datase
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
     manifest = read_manifest(output) if output.is_file() and choice.is_file() else {}
-    same = (manifest.get("url"), manifest.get("settings")) == (source.url, _as_json(settings))
+    same = (manifest.get("url"), manifest.get("settings")) == (source.url, settings.model_dump(mode="json"))
     return same and manifest.get("sha256") == sha256(output)
 
 
@@ -171,7 +171,7 @@ class Slice:
             self._matrix = StoredRows(stored, stored_shape(stored), read_over=0)
         for message in self._cells.absent.values():
             raise DataError(message)
-        self._passing = kept_by(self._cells.left_out, len(self._cells.obs))
+        self._passing = passing(self._cells.left_out, len(self._cells.obs))
         self.rows = self._choose()
         self._chosen = np.zeros(len(self._cells.obs), dtype=bool)
         self._chosen[self.rows] = True
@@ -207,7 +207,7 @@ class Slice:
             n_bytes_of_rows=n_bytes_of_rows,
             n_bytes_moved=moved,
             n_bytes_of_earlier_runs=self._remote.n_bytes_of_earlier_runs,
-            settings=_as_json(self._settings),
+            settings=self._settings.model_dump(mode="json"),
         )
 
     def _fetch_rows(self) -> int:
@@ -300,7 +300,3 @@ class Slice:
         table["seed"] = self._settings.selection.seed
         order = ["is_control", "cells_chosen", "cells_passing", "perturbation"]
         return table.sort_values(order, ascending=[False, False, False, True])[list(CHOICE_COLUMNS)]
-
-
-def _as_json(settings: CellSettings) -> Any:
-    return settings.model_dump(mode="json")

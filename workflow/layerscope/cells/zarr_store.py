@@ -38,31 +38,29 @@ def open_zarr(path: Path) -> h5py.File:
         return h5py.File(copy, "r")
 
 
-def _copy(group: Any, target: h5py.Group) -> None:
-    """Copy a group with all that is in it."""
-    import zarr
-
-    _copy_attributes(group, target)
-    for name, member in group.members():
-        if isinstance(member, zarr.Group):
-            _copy(member, target.create_group(name))
+def _copy(store: Any, file: h5py.File) -> None:
+    """Copy all groups and arrays of a store."""
+    _copy_attributes(store, file)
+    for name, member in store.members(max_depth=None):
+        if hasattr(member, "shape"):
+            _copy_array(member, file, name)
         else:
-            _copy_array(member, target, name)
+            _copy_attributes(member, file.require_group(name))
 
 
 def _copy_array(array: Any, target: h5py.Group, name: str) -> None:
     """Copy an array in blocks of rows; text of any kind becomes HDF5's."""
     is_text = array.dtype.kind in "OUST"
     kind = h5py.string_dtype() if is_text else array.dtype
-    stored = target.create_dataset(name, shape=array.shape, dtype=kind)
-    _copy_attributes(array, stored)
+    dataset = target.create_dataset(name, shape=array.shape, dtype=kind)
+    _copy_attributes(array, dataset)
     if array.shape == ():
-        stored[()] = str(array[()]) if is_text else array[()]
+        dataset[()] = str(array[()]) if is_text else array[()]
         return
     rows = max(VALUES_AT_ONCE // max(int(np.prod(array.shape[1:])), 1), 1)
     for first in range(0, array.shape[0], rows):
         block = array[first : first + rows]
-        stored[first : first + rows] = block.astype(object) if is_text else block
+        dataset[first : first + rows] = block.astype(object) if is_text else block
 
 
 def _copy_attributes(source: Any, target: h5py.Group | h5py.Dataset) -> None:

@@ -85,7 +85,7 @@ def labelled(cells: Cells, settings: Mapping[str, Any], condition: str) -> pd.Da
     else:
         sources = READERS[chosen.kind]([cells], chosen)
     labels = joined(sources, chosen, condition)
-    return standard_table(labels.obs[labels.summary.kept], condition)
+    return standard_table(labels.obs[labels.summary.remaining], condition)
 
 
 def names_of(cells: Cells) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.features import are_genes, feature_types
+from layerscope.cells.canonical import PROVENANCE, as_text, provenance_in
 from layerscope.cells.fingerprint import Fingerprint
+from layerscope.cells.gene_table import are_genes, feature_types
 from layerscope.cells.genes import identify, organism
 from layerscope.cells.guard import ACCEPTED, SAMPLE, StreamGuard, admit, admit_unlogged, judge, words
 from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
@@ -34,7 +34,6 @@ from layerscope.cells.labels import among
 from layerscope.cells.matrix import ChosenColumns, RowMatrix, sample_rows, stored_rows
 from layerscope.cells.which_matrix import choose_counts, judge_all, matrices, matrix_key
 from layerscope.errors import ConfigError, DataError, LayerscopeError
-from layerscope.extraction.embeddings_file import PROVENANCE
 from layerscope.models.base import CellBlock, FoundationModel
 from layerscope.models.ragged import offsets_of
 from layerscope.models.vocabulary import VAR_NAMES, match_genes
@@ -89,7 +88,7 @@ class CellStream:
         self.cell_ids = RowNames(self._file["obs"])  # read when asked for, while the file is open
         self._demand_names(len(self.cell_ids), len(read_index(self._file[var_name])))
         _demand_unique(self.path, self.cell_ids)
-        self.provenance = _provenance(self._file)
+        self.provenance = provenance_in(self._file)
         names, vocabulary = self._genes_alone(_gene_names(self._file[var_name])), self._model.vocabulary
         self.match = match_genes(vocabulary, names, path=str(self.path), column=gene_column or None)
         self.values = self._checked_values(values)
@@ -234,7 +233,7 @@ class CellStream:
         column = read_column(obs, name)
         if pd.api.types.is_numeric_dtype(column.dtype):
             return np.asarray(column)
-        return pd.Categorical(_texts(column))
+        return pd.Categorical(as_text(column))
 
 
 def organism_of(path: Path) -> str:
@@ -254,29 +253,8 @@ def _gene_names(var: h5py.Group | h5py.Dataset) -> dict[str, list[str]]:
         log.warning("a column of var is left out: %s", reason)
     for name in table:
         if not pd.api.types.is_numeric_dtype(table[name].dtype):
-            names[str(name)] = _texts(table[name]).tolist()
+            names[str(name)] = as_text(table[name]).tolist()
     return names
-
-
-def _texts(column: pd.Series) -> npt.NDArray[np.object_]:
-    """A column as text, empty where missing."""
-    plain = column.astype(object)
-    return np.asarray(plain.where(plain.notna(), "").astype(str), dtype=object)
-
-
-def _provenance(file: h5py.File) -> dict[str, Any]:
-    text = file["uns"].get(PROVENANCE) if "uns" in file else None
-    if not isinstance(text, h5py.Dataset):
-        return {}
-    try:
-        provenance = json.loads(text.asstr()[()])
-    except (TypeError, ValueError):
-        provenance = None
-    if not isinstance(provenance, dict):
-        raise DataError(
-            f"{file.filename}: uns[{PROVENANCE!r}] is not the record that layerscope writes; delete it"
-        )
-    return provenance
 
 
 def _demand_unique(path: Path, cell_ids: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ CAPTION = (
     "verdict. Of several protocols the one that decides is shown."
 )
 ROW_INCHES, LINE_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 0.11, 2.3, 1.9
-NAME_SIZE = 7.0
+NAME_SIZE, MAX_PLACES = 7.0, 26
 SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 
@@ -61,20 +61,36 @@ def draw_layer_choice(
         Line2D([], [], label="a layer", markersize=4, markerfacecolor="white", **SIGN),
         Line2D([], [], label="the layer to use", markersize=6.5, **SIGN),
     ]
-    rows = [
-        row
-        for condition in conditions
-        for row in table[table["condition"] == condition].sort_values("model").to_dict("records")
-    ]
+    rows = table.sort_values("model", kind="stable")
+    panels = _panels([rows[rows["condition"] == name].to_dict("records") for name in conditions])
     caption = CAPTION + wording.simulated_note(settings, conditions)
-    notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
+    notes = [] if len(rows) else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
     n_lines = max(map(len, titles.values()), default=1)
-    height = (ROW_INCHES + LINE_INCHES * (n_lines - 1)) * max(1, len(rows) + len(conditions))
+    n_places = max(1, *map(_n_places, panels))
+    height = (ROW_INCHES + LINE_INCHES * (n_lines - 1)) * n_places
     with look():
-        figure, grid = sheet([(1, 0.05)], height, words, left=NAMES_INCHES, right=WORDS_INCHES)
-        _draw(grid[0][0], rows, settings, styles(models), titles)
+        figure, grid = sheet([(1, 0.05)] * len(panels), height, words, left=NAMES_INCHES, right=WORDS_INCHES)
+        for panel, (axes,) in zip(panels, grid, strict=True):
+            _draw(axes, panel, settings, styles(models), titles)
+            axes.set_ylim(n_places - 0.5, -0.5)
+        grid[-1][0].set_xlabel(wording.DEPTH_LABEL)
         save(figure, output, title=TITLE, caption=caption, table=layers)
+
+
+def _panels(conditions: Sequence[list[dict[Any, Any]]]) -> list[list[dict[Any, Any]]]:
+    """Rows of conditions in panels that fit a sheet of paper."""
+    panels: list[list[dict[Any, Any]]] = [[]]
+    for rows in conditions:
+        if panels[-1] and _n_places([*panels[-1], *rows]) > MAX_PLACES:
+            panels.append([])
+        panels[-1] += rows
+    return panels
+
+
+def _n_places(rows: Sequence[Mapping[Any, Any]]) -> int:
+    """Lines of a panel: its rows, and the titles of their conditions."""
+    return len(rows) + len({row["condition"] for row in rows})
 
 
 def _draw(
@@ -98,11 +114,9 @@ def _draw(
         axes.text(1.05, place, _words(row), fontsize=7, color=GREY, **beside)
         _draw_row(axes, row, place, looks[row["model"]])
         place += 1
-    axes.set_ylim(max(place, 1) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.set_yticks([])
     depth_axis(axes)
-    axes.set_xlabel(wording.DEPTH_LABEL)
     axes.spines["left"].set_visible(False)
 
 

@@ -30,7 +30,7 @@ ASIDE = 0.035
 
 
 def score_limits(drawing: Drawing) -> tuple[float, float]:
-    """Limits of the score axis that hold zero, every score and every interval that is drawn."""
+    """Limits of the score axis that hold zero, every score, interval and number of a layer that is drawn."""
     ok = drawing.rows[drawing.rows["status"] == "ok"]
     controls = [model for model in drawing.models.values() if model.kind == "control"]
     n_seeds = Counter((model.of, model.control) for model in controls)
@@ -41,8 +41,8 @@ def score_limits(drawing: Drawing) -> tuple[float, float]:
     values = np.concatenate([values, ok["estimate"].to_numpy(dtype=np.float64), bounds, [0.0]])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
-    margin = 0.06 * (high - low or 1.0)
-    return low - margin, high + margin
+    span = high - low or 1.0
+    return low - 0.06 * span, high + (0.2 if drawing.marked else 0.06) * span
 
 
 def draw_panel(axes: Any, panel: Panel, drawing: Drawing) -> None:

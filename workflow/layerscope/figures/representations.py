@@ -19,6 +19,7 @@ from layerscope.figures.levels import level_entries, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, model_entry
 from layerscope.statistics.representation_verdict import ANSWER
+from layerscope.statistics.verdict import number
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
@@ -129,8 +130,7 @@ def _draw(axes: Any, rows: pd.DataFrame, titles: Mapping[str, str], looks: Mappi
         axes.plot(
             row["estimate"], place, **style.line | {"markersize": 4.5, "zorder": 4, "markerfacecolor": face}
         )
-        score = f"{round(row['estimate'], 2) + 0.0:.2f}"
-        axes.text(1.01, place, score, transform=axes.get_yaxis_transform(), va="center")
+        axes.text(1.01, place, number(row["estimate"]), transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
     axes.set_yticks(range(len(rows)), [titles[name] for name in rows["model"]], fontsize=LABEL_SIZE)
     axes.tick_params(axis="y", length=0)

@@ -32,11 +32,7 @@ def alignment(left: Sequence[Kernel], right: Sequence[Kernel]) -> Floats:
 
 
 class Kernel:
-    """The linear kernel of cells (cells x dimensions, every entry finite).
-
-    Holds the cells where there are few dimensions, else their products (:data:`CELLS_PER_DIMENSION`), so that
-    memory is cells x cells at most, however wide a representation is.
-    """
+    """The linear kernel of cells (cells x dimensions, every entry finite)."""
 
     def __init__(self, cells: Floats) -> None:
         n, dimensions = cells.shape

@@ -45,10 +45,7 @@ def anisotropy(cells: Floats) -> float:
 
 
 def intrinsic_dimension(cells: Floats) -> float:
-    """TwoNN (Facco et al. 2017) as scikit-dimension has it, a tenth of the largest ratios discarded.
-
-    Copies of a cell are left out, since the distance to the nearest neighbour must not be zero.
-    """
+    """TwoNN (Facco et al. 2017) by scikit-dimension, over distinct cells, a tenth of the ratios discarded."""
     from skdim.id import TwoNN
 
     distinct = np.unique(cells, axis=0)

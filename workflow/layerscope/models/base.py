@@ -240,7 +240,7 @@ def pack(
 
 
 class Network(nn.Module, ABC):
-    """The network of a checkpoint.
+    """The network of a checkpoint; autograd works through every method.
 
     Attributes
     ----------

@@ -10,8 +10,9 @@ import torch
 
 from layerscope.chance import STRIDE, Chance, cell_generator, mixed
 from layerscope.errors import ConfigError, DataError
-from layerscope.models.base import CellBlock, FoundationModel, offsets_of
+from layerscope.models.base import CellBlock, FoundationModel
 from layerscope.models.catalogue import CONTROLS, THINNED
+from layerscope.models.ragged import offsets_of
 
 VALUES_PERMUTED = "values_permuted"
 KEPT = 0.5
@@ -42,8 +43,7 @@ def permute_values(block: CellBlock, seed: int) -> CellBlock:
     Which genes a cell expresses stays, and its total: what a layer still tells of the cell, it has from the
     set of expressed genes and the depth of sequencing. The seed and the cell's id decide the permutation.
     """
-    cells = np.repeat(np.arange(len(block.cell_ids)), np.diff(block.offsets))
-    of_cell = Chance(seed, block.cell_ids).keys(0)
+    cells, of_cell = block.cells, Chance(seed, block.cell_ids).keys(0)
     with np.errstate(over="ignore"):
         keys = mixed(of_cell[cells] + block.genes.astype(np.uint64) * STRIDE)
     return replace(block, values=block.values[np.lexsort((keys, cells))])

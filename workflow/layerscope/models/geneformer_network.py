@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import encoder_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,6 @@ class GeneformerEncoder(Transformer):
         self.blocks = encoder_blocks(config, config.activation, config.norm_eps)
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
         return by_rows(self.embeddings, batch.tokens["ids"], batch.tokens["positions"])
 
     def initialise(self, seed: int) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 NORM_EPS = 1e-12  # of the owners' code, as is the row of padding; the checkpoint holds neither
 PADDING_ROW = 1
@@ -39,7 +39,6 @@ class NicheformerEncoder(Transformer):
         self.encoder = nn.ModuleDict({"layers": encoder_blocks(config, eps=NORM_EPS)})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: a token's row and its position's, ``(n_rows, hidden_size)``."""
         return by_rows(self._tokens, batch.tokens["ids"], batch.tokens["positions"])
 
     def _tokens(self, ids: Tensor, positions: Tensor) -> Tensor:
@@ -47,13 +46,10 @@ class NicheformerEncoder(Transformer):
         places: Tensor = self.positional_embedding(positions)
         return tokens + places
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew as the owners do: linear layers by Xavier's rule, others by PyTorch's."""
-        draw = torch.Generator().manual_seed(seed)
-        draw_as_pytorch(self, draw)
-        with torch.no_grad():
-            self.embeddings.weight[PADDING_ROW] = 0
-            for part in self.modules():
-                if isinstance(part, nn.Linear):
-                    nn.init.xavier_normal_(part.weight, generator=draw)
-                    part.bias.zero_()
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """Linear layers by Xavier's rule."""
+        self.embeddings.weight[PADDING_ROW] = 0
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_normal_(part.weight, generator=draw)
+                part.bias.zero_()

@@ -1,7 +1,6 @@
 """The encoder of scConcept (Bahrami et al. 2025): blocks over a cell token and a cell's genes by their rank.
 
-Parameters carry the names of the owners' release, so that a state dict goes in and out as it is. Autograd
-works through every method; the table of positions is data, not weights.
+Parameters carry the names of the owners' release; the table of positions is data.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
-from layerscope.models.transformer import JoinedProjections, Sizes, Transformer, by_rows
+from layerscope.models.encoder import JoinedProjections, Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,20 +112,13 @@ class ScConceptEncoder(Transformer):
         )
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
         cell_tokens = self.cls_embedding.expand(batch.n_cells, -1)
         tokens = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
         x: Tensor = tokens + functional.embedding(batch.tokens["positions"], self.positional_encoder.pe[0])
         return x
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults; the cell token is zero.
-
-        Where there are vectors of proteins, genes' own are zero, and the caller puts theirs back. (The
-        owners' builder copies one block to all layers; here each is drawn by itself.)
-        """
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            self.cls_embedding.zero_()
-            if self.config.pretrained_width:
-                self.gene_token_encoder.learnable.weight.zero_()
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """The cell token is zero, and so are genes' own vectors where those of proteins are put back."""
+        self.cls_embedding.zero_()
+        if self.config.pretrained_width:
+            self.gene_token_encoder.learnable.weight.zero_()

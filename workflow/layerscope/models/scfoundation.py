@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,36 +75,21 @@ class ScFoundation(FoundationModel):
         ids[last], expression[last] = config.total_count_id, total_count
         positive = expression > 0
         offsets = offsets_of(positive)[np.concatenate([[0], last + 1])]
+        lengths, has_resolution, has_total = np.diff(offsets), positive[last - 1], positive[last]
         refused = [
             reason or _refusal(*values)
             for reason, *values in zip(refusals(block.n_genes), resolution, total_count, strict=True)
         ]
-        return self._sentences(ids[positive], expression[positive].astype(np.float32), offsets, refused)
-
-    def _sentences(
-        self, ids: Integers, values: np.ndarray, offsets: Integers, refused: Sequence[str]
-    ) -> Sentences:
-        """Sentences of tokens in ascending order of ``ids``; where T and S stand is found by their ids."""
-        config = self.module.config
-
-        def position(token: int) -> Integers:
-            rows = np.flatnonzero(ids == token)
-            cells = np.searchsorted(offsets, rows, side="right") - 1
-            positions = np.full(len(offsets) - 1, -1, dtype=np.int64)
-            positions[cells] = rows - offsets[cells]
-            return positions
-
-        genes = offsets_of(ids < config.n_genes)
         return Sentences(
             offsets=offsets,
-            tokens={"ids": ids, "values": values},
+            tokens={"ids": ids[positive], "values": expression[positive].astype(np.float32)},
             cells={
-                "resolution": position(config.resolution_id),
-                "total_count": position(config.total_count_id),
-                "n_genes": np.diff(genes[offsets]),
+                "resolution": np.where(has_resolution, lengths - 1 - has_total, -1),
+                "total_count": np.where(has_total, lengths - 1, -1),
+                "n_genes": lengths - has_resolution - has_total,
             },
             refused=refused,
-            shortened=np.zeros(len(refused), dtype=bool),
+            shortened=np.zeros(n_cells, dtype=bool),
         )
 
     def pool(self, hidden: Tensor, batch: TokenBatch, pooling: str) -> Tensor:

@@ -1,7 +1,6 @@
 """The encoder of scFoundation (Hao et al. 2024): a post-norm transformer over the expressed genes of a cell.
 
-Parameters carry the names of the owners' release (without its leading ``model.``), so that a state dict goes
-in and out as it is. Autograd works through every method.
+Parameters carry the names of the owners' release, without its leading ``model.``.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
+from layerscope.models.transformer import by_rows
 
 LEAKY_SLOPE = 0.1  # of the owners' code; the checkpoint does not hold it
 
@@ -78,7 +77,6 @@ class ScFoundationEncoder(Transformer):
         self.encoder = nn.ModuleDict({"transformer_encoder": encoder_blocks(config), "norm": norm})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: value embedding plus position embedding, ``(n_rows, hidden_size)``."""
         x = by_rows(self.token_emb, batch.tokens["values"])
         masked = batch.tokens.get("masked")
         if masked is not None:
@@ -87,9 +85,4 @@ class ScFoundationEncoder(Transformer):
         return x + positions
 
     def final(self, hidden: Tensor) -> Tensor:
-        """The norm after the last block."""
         return by_rows(self.encoder["norm"], hidden)
-
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place."""
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))

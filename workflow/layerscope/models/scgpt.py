@@ -42,7 +42,6 @@ class ScGpt(BinnedModel):
         self.settings = settings.resolved(without=("trust_sha256",))
 
     def _cell(self, block: CellBlock, cell: int, room: int) -> tuple[Integers, npt.NDArray[np.float32]]:
-        """The genes of a cell's tokens, drawn where there are too many, and their bins."""
         genes, raw = block.genes[block.entries(cell)], block.values[block.entries(cell)]
         draw = cell_generator(self.seed, block.cell_ids[cell])
         below, highest = possible_bins(raw.astype(np.float32), self.n_edges)

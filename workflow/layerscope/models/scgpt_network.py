@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, draw_attention_as_linear, encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, draw_attention_as_linear, encoder_blocks
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.transformer import by_rows
 
 MAX_VALUE = 512.0  # of the owners' code, as is the scale of gene embeddings; the checkpoint holds neither
 GENE_SCALE = 0.1
@@ -39,7 +39,6 @@ class ScGptEncoder(Transformer):
         self.transformer_encoder = nn.ModuleDict({"layers": encoder_blocks(config)})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
         return by_rows(self._tokens, batch.tokens["ids"], batch.tokens["values"])
 
     def _tokens(self, ids: Tensor, values: Tensor) -> Tensor:
@@ -47,13 +46,7 @@ class ScGptEncoder(Transformer):
         expression: Tensor = self.value_encoder(values)
         return genes + expression
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew as the owners do: PyTorch's defaults, but gene embeddings small and uniform.
-
-        The owners' attention is one linear layer for queries, keys and values, drawn as any other.
-        """
-        draw = torch.Generator().manual_seed(seed)
-        draw_as_pytorch(self, draw)
-        with torch.no_grad():
-            self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """Gene embeddings small and uniform; attention is one linear layer, drawn as any other."""
+        self.encoder.embedding.weight.uniform_(-GENE_SCALE, GENE_SCALE, generator=draw)
         draw_attention_as_linear(self, draw)

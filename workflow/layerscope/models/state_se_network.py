@@ -1,7 +1,7 @@
 """The encoder of State Embedding (Adduri et al. 2025): post-norm blocks over genes and soft bins of counts.
 
-Parameters carry the names of the owners' release, but for attention's, which are PyTorch's, and the table of
-proteins, which is a file of its own and data, not weights.
+Parameters carry the names of the owners' release, but for attention's, which are PyTorch's; the table of
+proteins, which is data, is a file of its own.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, draw_attention_as_linear, encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, draw_attention_as_linear, encoder_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Sizes, Transformer, by_rows
+from layerscope.models.transformer import by_rows
 
 SMALLEST_NORM = 1e-12  # of the owners' code, as is the slope of LeakyReLU; no file holds them
 SLOPE = 0.01
@@ -79,7 +79,6 @@ class StateEncoder(Transformer):
         self.dataset_embedder = nn.Linear(config.output_size, config.n_dataset)
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: a token's part, worked out once each, and its count's."""
         distinct, place = batch.distinct_ids
         tokens = by_rows(self._tokens, distinct).index_select(0, place)
         return by_rows(self._with_counts, tokens, batch.tokens["ids"], batch.tokens["values"])
@@ -99,11 +98,8 @@ class StateEncoder(Transformer):
         counts = weights @ self.bin_encoder.weight
         return tokens + torch.where((ids == self.dataset_id)[:, None], 0, counts)
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults, which the owners leave in place."""
-        draw = torch.Generator().manual_seed(seed)
-        draw_as_pytorch(self, draw)
+    def draw_as_owners(self, draw: torch.Generator) -> None:
+        """Attention is one linear layer, drawn as any other."""
         draw_attention_as_linear(self, draw)
-        with torch.no_grad():
-            for token in (self.cls_token, self.dataset_token):
-                token.normal_(generator=draw)
+        for token in (self.cls_token, self.dataset_token):
+            token.normal_(generator=draw)

@@ -69,7 +69,6 @@ class TahoeX1(BinnedModel):
         self.settings = settings.resolved(without=("trust_sha256", "drug_list"))
 
     def _cell(self, block: CellBlock, cell: int, room: int) -> tuple[Integers, npt.NDArray[np.float32]]:
-        """The genes of a cell's tokens, and their bins."""
         entries = block.entries(cell)
         genes = block.genes[entries]
         bins = self._binned(block.values[entries].astype(np.float32), block.gene_columns[genes])
@@ -100,7 +99,6 @@ class TahoeX1(BinnedModel):
         return out
 
     def _of_cells(self, block: CellBlock) -> dict[str, Integers]:
-        """The drug of each cell, by its row."""
         if not self.chemistry:
             return {}
         names = [str(name) or NO_DRUG for name in block.obs[self.drug_column]]

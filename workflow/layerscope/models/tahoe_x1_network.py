@@ -1,7 +1,6 @@
 """The encoder of Tahoe-X1 (Gandhi et al. 2025): a pre-norm transformer over a cell token and expressed genes.
 
-Parameters carry the names of the owners' release (without its leading ``model.``), so that a state dict goes
-in and out as it is.
+Parameters carry the names of the owners' release, without its leading ``model.``.
 """
 
 from __future__ import annotations
@@ -13,15 +12,9 @@ from torch import Tensor, nn
 
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
+from layerscope.models.encoder import AttentionBlock, JoinedProjections, Sizes, Transformer
 from layerscope.models.gene_value import GeneEncoder, ValueEncoder
-from layerscope.models.transformer import (
-    AttentionBlock,
-    JoinedProjections,
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-)
+from layerscope.models.transformer import Scratch, by_rows
 
 DRUG_POSITION = 1
 
@@ -89,7 +82,6 @@ class Block(AttentionBlock):
 
     @property
     def feed_forward(self) -> tuple[nn.Linear, nn.Linear]:
-        """Under the names of the owners."""
         return self.up_proj, self.down_proj
 
     def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
@@ -126,7 +118,6 @@ class TahoeX1Encoder(Transformer):
         self.transformer_encoder = nn.ModuleDict({"layers": blocks, "norm": norm})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: gene term plus value term, ``(n_rows, hidden_size)``."""
         x = by_rows(self._tokens, batch.tokens["ids"], batch.tokens["values"])
         if "drug" not in batch.cells:
             return x
@@ -140,7 +131,6 @@ class TahoeX1Encoder(Transformer):
         return genes + expression
 
     def final(self, hidden: Tensor) -> Tensor:
-        """The norm after the last block."""
         return by_rows(self.transformer_encoder["norm"], hidden)
 
     def initialise(self, seed: int) -> None:

@@ -1,14 +1,13 @@
 """The encoder of TranscriptFormer (Pearce et al. 2025): causal blocks over an assay and a cell's genes.
 
 Parameters carry the names of the owners' release, but that queries, keys and values are one matrix
-(:func:`stored_as` says of which it is made). Autograd works through every method; the table of proteins is
-data, not weights.
+(:func:`stored_as` says of which it is made); the table of proteins is data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +15,11 @@ from torch import Tensor, nn
 from layerscope.models.activations import activation_of
 from layerscope.models.base import TokenBatch
 from layerscope.models.capped_attention import Keys, capped_attention
-from layerscope.models.encoder_blocks import draw_as_pytorch
+from layerscope.models.encoder import AttentionBlock, JoinedProjections, Sizes, Transformer
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import (
-    Scratch,
-    Sizes,
-    Transformer,
-    by_rows,
-    linear,
-    plus,
-    reusable,
-)
+from layerscope.models.transformer import Scratch, by_rows, linear, plus, reusable
 
-IN_PROJECTION, OUT_PROJECTION = ".self_attn.in_proj.", ".self_attn.out_proj."
+IN_PROJECTION, OUT_PROJECTION = ".self_attn.Wqkv.", ".self_attn.out_proj."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,44 +67,32 @@ class GeneEmbeddings(nn.Module):
         return linear(hidden, last.weight, last.bias)
 
 
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer."""
-
-    def __init__(self, config: TranscriptFormerConfig) -> None:
-        super().__init__()
-        hidden, bias = config.hidden_size, config.attention_bias
-        self.in_proj = nn.Linear(hidden, 3 * hidden, bias=bias)
-        self.out_proj = nn.Linear(hidden, hidden, bias=bias)
-
-
-class Block(nn.Module):
+class Block(AttentionBlock):
     """Transformer block whose residual stream is what its norms give, not what they are given."""
+
+    norm_first = False
 
     def __init__(self, config: TranscriptFormerConfig, scratch: Scratch) -> None:
         super().__init__()
         hidden, bias = config.hidden_size, config.feed_forward_bias
         self.heads, self.softcap, self.scratch = config.heads, config.softcap, scratch
         self.activation = activation_of(config.activation)
-        self.self_attn = SelfAttention(config)
+        self.self_attn = JoinedProjections(hidden, config.attention_bias)
         self.linear1 = nn.Linear(hidden, config.feed_forward, bias=bias)
         self.linear2 = nn.Linear(config.feed_forward, hidden, bias=bias)
         self.norm1 = nn.LayerNorm(hidden)
         self.norm2 = nn.LayerNorm(hidden)
 
-    def forward(self, x: Tensor, batch: TokenBatch, keys: Keys) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.linear1.weight.dtype
-        y = by_rows(self._normed, x, out=x if reusable(x) else None)
-        qkv = by_rows(self._qkv, y, out=self.scratch.take("qkv", rows, 3 * width, y, dtype))
-        context = capped_attention(qkv, self.heads, batch, keys, self.softcap, self.scratch)
-        return by_rows(self._after_attention, y, context, out=y if reusable(y) else None)
+    def forward(self, x: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
+        return super().forward(by_rows(self._normed, x, out=x if reusable(x) else None), batch, *context)
+
+    def _attention(self, qkv: Tensor, batch: TokenBatch, *context: Any) -> Tensor:
+        (keys,) = context
+        return capped_attention(qkv, self.heads, batch, keys, self.softcap, self.scratch)
 
     def _normed(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         normed: Tensor = self.norm1(x)
         return normed if out is None else out.copy_(normed)
-
-    def _qkv(self, y: Tensor, out: Tensor | None = None) -> Tensor:
-        return linear(y, self.self_attn.in_proj.weight, self.self_attn.in_proj.bias, out)
 
     def _after_attention(self, y: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
         rows, width = y.shape
@@ -146,7 +125,6 @@ class TranscriptFormerEncoder(Transformer):
         self.transformer_encoder = nn.ModuleDict({"encoder_layers": blocks})
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
         genes: Tensor = self.gene_embeddings(batch)
         if not self.config.n_assays:
             return genes
@@ -159,7 +137,3 @@ class TranscriptFormerEncoder(Transformer):
         if not self.config.n_assays:
             return (Keys(bias, torch.zeros(batch.n_cells, dtype=torch.bool, device=batch.device)),)
         return (Keys(bias, closed=batch.cells["assay_known"].logical_not()),)
-
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults; the vectors of proteins are data and stay."""
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""What packed transformer encoders share: row-wise work in blocks of rows, attention cell by cell.
+"""What encoders compute on packed tokens: row-wise work in blocks of rows, attention and pooling by cell.
 
 On a CPU the rows go through matrix products in blocks of about :data:`BLOCK`, so that the intermediate values
 stay in cache. In training, and on a GPU, the whole matrix goes at once. A BLAS library picks its kernel, and
@@ -8,66 +8,20 @@ bits.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from layerscope.errors import ModelError
-from layerscope.models.activations import is_elementwise
-from layerscope.models.base import Network, TokenBatch
+from layerscope.models.base import TokenBatch
 
 BLOCK = 1024
 LONG = 512
 HALF = (torch.float16, torch.bfloat16)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Sizes that every transformer has."""
-
-    hidden_size: int
-    n_layers: int  # blocks
-    heads: int
-    feed_forward: int  # width of the feed-forward layers
-
-    def demand_computable(self, path: Path, *activations: str) -> None:
-        """Refuse a file by which heads would not be of one width, or whose activations are not known."""
-        if self.heads < 1 or self.hidden_size % self.heads:
-            raise ModelError(f"{path}: {self.heads} heads do not divide a width of {self.hidden_size}")
-        for name in activations:
-            if not is_elementwise(name):
-                raise ModelError(
-                    f"{path}: activation {name!r} is no function of one number that PyTorch or Hugging Face "
-                    "has under that name, such as relu, gelu, silu"
-                )
-
-
-class Transformer(Network):
-    """A network that embeds tokens, and whose blocks take them, the batch, and :meth:`context`."""
-
-    @abstractmethod
-    def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block, ``(n_rows, hidden_size)``."""
-
-    def context(self, batch: TokenBatch) -> tuple[Any, ...]:
-        """What the blocks take besides tokens and batch."""
-        return ()
-
-    def layers(self, batch: TokenBatch) -> Iterator[tuple[int, Tensor]]:
-        """Yield ``(0, input of the first block)``, then ``(i, output of block i)`` for ``i`` from 1."""
-        x, context = self.embed(batch), self.context(batch)
-        yield 0, x
-        for layer, block in enumerate(self.stack, start=1):
-            x = block(x, batch, *context)
-            yield layer, x
 
 
 class Scratch:
@@ -152,83 +106,6 @@ def attention(qkv: Tensor, heads: int, batch: TokenBatch, scratch: Scratch) -> T
     for rows, context in contexts:
         out[rows] = context
     return out
-
-
-class SelfAttention(nn.Module):
-    """Parameters of an attention layer under PyTorch's own names."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * hidden_size))
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-    @property
-    def joined(self) -> tuple[Tensor, Tensor]:
-        """The matrix and the bias of queries, keys and values."""
-        return self.in_proj_weight, self.in_proj_bias
-
-
-class JoinedProjections(nn.Module):
-    """Parameters of an attention layer with one linear layer for queries, keys and values."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.Wqkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
-
-    @property
-    def joined(self) -> tuple[Tensor, Tensor]:
-        """As of :class:`SelfAttention`."""
-        return self.Wqkv.weight, self.Wqkv.bias
-
-
-class AttentionBlock(nn.Module):
-    """Full attention, then a feed-forward part, with norms after the two or before; blocks share buffers."""
-
-    heads: int
-    scratch: Scratch
-    norm_first: bool
-    activation: Callable[[Tensor], Tensor]
-    self_attn: SelfAttention | JoinedProjections
-    norm1: nn.LayerNorm
-    norm2: nn.LayerNorm
-    linear1: nn.Linear
-    linear2: nn.Linear
-
-    @property
-    def feed_forward(self) -> tuple[nn.Linear, nn.Linear]:
-        """Its two linear layers."""
-        return self.linear1, self.linear2
-
-    def forward(self, x: Tensor, batch: TokenBatch) -> Tensor:
-        """``(n_rows, hidden_size)`` to the same shape."""
-        rows, width, dtype = len(x), x.shape[1], self.self_attn.out_proj.weight.dtype
-        qkv = by_rows(self._qkv, x, out=self.scratch.take("qkv", rows, 3 * width, x, dtype))
-        context = attention(qkv, self.heads, batch, self.scratch)
-        return by_rows(self._after_attention, x, context, out=x if reusable(x) else None)
-
-    def _qkv(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        return linear(self.norm1(x) if self.norm_first else x, *self.self_attn.joined, out)
-
-    def _after_attention(self, x: Tensor, context: Tensor, out: Tensor | None = None) -> Tensor:
-        rows, width = x.shape
-        projection, (first, second) = self.self_attn.out_proj, self.feed_forward
-        dtype = first.weight.dtype
-        wide = self.scratch.take("wide", rows, len(first.weight), x, dtype)
-        narrow = self.scratch.take("narrow", rows, width, x, dtype)
-        x = plus(x, linear(context, projection.weight, projection.bias, narrow))
-        if not self.norm_first:
-            x = self.norm1(x)
-        inner = self.norm2(x) if self.norm_first else x
-        hidden = self.activation(linear(inner, first.weight, first.bias, wide))
-        if self.norm_first:  # x lies in the narrow buffer
-            narrow = self.scratch.take("update", rows, width, x, dtype)
-        update = linear(hidden, second.weight, second.bias, narrow)
-        if self.norm_first:
-            return plus(x, update, out)
-        result: Tensor = self.norm2(plus(x, update))
-        return result if out is None else out.copy_(result)
 
 
 def _of_spans(split: Tensor, batch: TokenBatch, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:

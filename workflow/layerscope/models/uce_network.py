@@ -1,7 +1,6 @@
 """The encoder of UCE (Rosen et al. 2023): post-norm blocks over genes drawn from a cell, by chromosome.
 
-Parameters carry the names of the owners' release, so that a state dict goes in and out as it is. Autograd
-works through every method; the table of proteins and the table of positions are data, not weights.
+Parameters carry the names of the owners' release; the tables of proteins and of positions are data.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.encoder_blocks import draw_as_pytorch, encoder_blocks
+from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import Sizes, Transformer, linear
+from layerscope.models.transformer import linear
 
 SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
 
@@ -66,7 +65,6 @@ class UCEEncoder(Transformer):
         self.decoder = nn.Sequential(*hidden, nn.Linear(widths[-2], widths[-1]))
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        """What enters the first block: a token's part and its position's, ``(n_rows, hidden_size)``."""
         tokens: Tensor = self.pe_embedding(batch, self.project)
         return tokens + functional.embedding(batch.tokens["positions"], self.pos_encoder.pe[:, 0])
 
@@ -77,11 +75,3 @@ class UCEEncoder(Transformer):
         hidden: Tensor = self.encoder[2](self.encoder[1](linear(unit, to_hidden.weight, to_hidden.bias)))
         scaled: Tensor = hidden * self.config.hidden_size**0.5
         return scaled
-
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew with PyTorch's defaults, which the owners' builder leaves in place.
-
-        The vectors of proteins and chromosomes and the positions are data, not weights, and stay. (The
-        owners' builder copies one block to all layers; here each is drawn by itself.)
-        """
-        draw_as_pytorch(self, torch.Generator().manual_seed(seed))

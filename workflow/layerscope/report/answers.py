@@ -101,8 +101,9 @@ class Beside:
     cautions: Mapping[tuple[str, str], tuple[str, ...]]
 
     def named(self, model: str) -> tuple[str, str]:
-        """Title of a model, and its name where that is another."""
+        """Title of a model, else its name in plain words, and its name where that is another."""
         title = self.models[model].title if model in self.models else model
+        title = wording.plain(model) if title == model else title
         return title, "" if title == model else model
 
 
@@ -154,7 +155,7 @@ def questions_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     asked = [name for name in QUESTIONS if name in row]
     if row.get("planted"):
         asked = [name for name in asked if name not in OF_MODELS]
-    if row.get("beats_baseline") == row.get("beats_pca"):  # the PCA is the best baseline
+    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
         asked = [name for name in asked if name != "beats_baseline"]
     return tuple((QUESTIONS[name], row[name]) for name in asked)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from layerscope.report.formats import column_texts
+from layerscope.report.formats import column_texts, interval
 
 MAX_ROWS = 3000
 LONG_TEXT = 28
@@ -100,19 +100,25 @@ def grid_of(
 ) -> Grid:
     """Make a table of the page from any tidy table, cut after :data:`MAX_ROWS` rows.
 
-    ``labels`` are headings; ``choices`` are columns that are filtered by a choice of their values.
+    An interval stands in small print below its number. ``labels`` are headings; ``choices`` are columns that
+    are filtered by a choice of their values.
     """
     labels, meanings, chosen_by = labels or {}, meanings or {}, set(choices)
-    columns = []
-    for name in table.columns:
+    numbers = table.select_dtypes("number")
+    ends = {name: pair for name in numbers if (pair := ends_of(name, numbers))}
+    within = {end for pair in ends.values() for end in pair}
+    columns, cells, shown = [], [], table.head(MAX_ROWS)
+    for name in [name for name in table if name not in within]:
         label = labels.get(name, name.replace("_", " "))
         kind = _kind(table[name])
         columns.append(Column(label, meanings.get(name, ""), kind, choices=name in chosen_by, name=name))
-    shown = table.head(MAX_ROWS)
-    texts = [column_texts(shown[name]) for name in shown.columns]
+        small = [""] * len(shown)
+        if name in ends:
+            small = [interval(low, high, 3) for low, high in shown[ends[name]].to_numpy()]
+        cells.append(list(map(Cell, column_texts(shown[name]), small)))
     origins = [source.line(int(index)) if source else "" for index in shown.index]
-    by_row = zip(*texts, strict=True) if texts else [()] * len(shown)
-    rows = tuple(Row(tuple(map(Cell, row)), hint) for row, hint in zip(by_row, origins, strict=True))
+    by_row = zip(*cells, strict=True) if cells else [()] * len(shown)
+    rows = tuple(Row(tuple(row), hint) for row, hint in zip(by_row, origins, strict=True))
     if len(table) > MAX_ROWS:
         note = f"{note} The first {MAX_ROWS:,} of {len(table):,} rows; the file has them all.".strip()
     return Grid(key, caption, tuple(columns), rows, source, note, filterable)
@@ -132,6 +138,13 @@ def without_constant(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     same = [name for name in texts if first[name] and (table[name] == first[name]).all()]
     shared = ", ".join(f"{name.replace('_', ' ')} {table[name].iloc[0]}" for name in same)
     return table.drop(columns=same), f"In every row: {shared}." if shared else ""
+
+
+def ends_of(name: str, columns: Collection[str]) -> list[str]:
+    """Those of some columns that are the interval of a number; none if they are not there."""
+    of = name.removesuffix("estimate").rstrip("_")
+    pairs = [[f"{of}_{kind}{end}".lstrip("_") for end in ("low", "high")] for kind in ("ci_", "")]
+    return next((pair for pair in pairs if {*pair} <= {*columns}), [])
 
 
 def _kind(values: pd.Series) -> str:

@@ -9,28 +9,25 @@ import pandas as pd
 
 from layerscope.report.answers import Answer, Beside, Condition, lines, of_condition, questions_of
 from layerscope.report.formats import interval, number, signed
-from layerscope.report.grid import Cell, Column, Grid, Row, Source
-from layerscope.report.numbers import in_order
+from layerscope.report.grid import Cell, Grid, Source
+from layerscope.report.numbers import behind_verdicts, in_order
 from layerscope.report.verdict_words import TAGS, UNNAMED
 from layerscope.statistics.trust import decides
 
-COLUMNS = (
-    Column("Condition"),
-    Column("Representation"),
-    Column("Protocol"),
-    Column("Score", "with its 95% interval", kind="n"),
-    Column(
-        "Behind the best", "the highest minus it; the 95% interval holds for all at once (max-T)", kind="n"
-    ),
-    Column("p", "of being the best one (multiple comparisons with the best)", kind="n"),
-    Column("May be the best", "whether it may be the best one (95% confidence set)"),
-    Column("Highest in", "share of the resamples in which it scores highest", kind="n"),
-    Column(
-        "Same network, untrained",
-        "score of its untrained control (mean of seeds), and its own minus that",
-        kind="n",
-    ),
-)
+COLUMNS = {
+    "condition": ("condition", ""),
+    "model": ("representation", ""),
+    "protocol": ("protocol", ""),
+    "estimate": ("score", ""),
+    "behind_best": ("behind the best", "the highest minus it; its interval holds for all at once (max-T)"),
+    "p_best": ("p", "of being the best one (multiple comparisons with the best)"),
+    "in_confidence_set": ("may be the best", "whether it may be the best one (95% confidence set)"),
+    "best_share": ("highest in", "share of the resamples in which it scores highest"),
+    "untrained": ("same network, untrained", "score of its untrained control (mean of seeds)"),
+    "over_untrained": ("more than untrained", "its own score minus that"),
+    "reason": ("reason", ""),
+}
+"""Columns of ``representations.tsv``, with their headings and what these mean."""
 
 
 def representation_answers(representations: pd.DataFrame, beside: Beside) -> list[Condition]:
@@ -87,33 +84,8 @@ def _highest(compared: pd.DataFrame, names: list[str], about: tuple[str, ...], b
 
 
 def representation_grid(representations: pd.DataFrame, settings: Mapping[str, Any], source: Source) -> Grid:
-    """The numbers behind these answers; each names the columns that it comes from."""
-    ordered = in_order(representations, settings, "protocol")
-    rows = tuple(_row(row, source.line(int(index))) for index, row in ordered.iterrows())
-    return Grid(
-        key="representation-table",
-        caption="The numbers behind the verdicts (95% intervals in small type)",
-        columns=COLUMNS,
-        rows=rows,
-        source=source,
-    )
-
-
-def _row(row: Mapping[str, Any], line: str) -> Row:
-    def cell(text: str, small: str, columns: str) -> Cell:
-        return Cell(text, small, f"{line}, columns {columns}")
-
-    below = interval(row["ci_low"], row["ci_high"]) if row["status"] == "ok" else row["reason"]
-    behind = interval(row["behind_best_low"], row["behind_best_high"], 3)
-    share = "" if pd.isna(row["best_share"]) else f"{row['best_share']:.0%}"
-    alike = ("yes" if row["in_confidence_set"] else "no") if pd.notna(row["p_best"]) else ""
-    cells = (
-        *(Cell(row[name]) for name in ("condition", "model", "protocol")),
-        cell(number(row["estimate"]), below, "estimate, ci_low, ci_high"),
-        cell(number(row["behind_best"]), behind, "behind_best, behind_best_low, behind_best_high"),
-        cell(number(row["p_best"]), "", "p_best"),
-        cell(alike, "", "in_confidence_set"),
-        cell(share, "", "best_share"),
-        cell(number(row["untrained"]), signed(row["over_untrained"]), "untrained, over_untrained"),
-    )
-    return Row(cells, line)
+    """The numbers behind these answers."""
+    known = representations["p_best"].notna()
+    alike = representations["in_confidence_set"].map({True: "yes", False: "no"}).where(known, "")
+    table = in_order(representations.assign(in_confidence_set=alike), settings, "protocol")
+    return behind_verdicts("representation-table", table, COLUMNS, source)

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from layerscope.figures.wording import condition_order
-from layerscope.report.formats import interval, number, signed
-from layerscope.report.grid import Cell, Column, Finding, Grid, Row, Source
+from layerscope.report.grid import Finding, Source, grid_of
 from layerscope.statistics.trust import most_trusted
 from layerscope.tasks.catalogue import TASKS
 
-COLUMNS = (
-    Column("Condition"),
-    Column("Model"),
-    Column("Truth", kind="w"),
-    Column("Protocol", "the most trusted one that compares with the truth"),
-    Column("Best by truth", "block that agrees best with the truth, with its 95% interval", kind="n"),
-    Column("Highest score", "agreement with the truth of the block with the highest score", kind="n"),
-    Column("Final layer", "agreement with the truth of the last block", kind="n"),
-    Column("Lost", "agreement of the block with the highest score minus the best agreement", kind="n"),
-)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Agreement with the truth of a model's layers in a condition: rows of the table of scores."""
-
-    label: str
-    protocol: str
-    best: pd.Series
-    chosen: pd.Series
-    final: pd.Series
-
-    @property
-    def lost(self) -> float:
-        """What the choice by the score costs in agreement with the truth; 0 or below."""
-        return float(self.chosen["estimate"] - self.best["estimate"])
+LABELS = {"best": "its agreement", "highest": "its agreement", "highest_layer": "layer of highest score"}
+MEANINGS = {
+    "protocol": "the most trusted one that compares with the truth",
+    "best_layer": "the block that agrees best with the truth",
+    "highest_layer": "the block with the highest score",
+    "final": "agreement of the last block",
+    "lost": "agreement of the block with the highest score minus the best agreement",
+}
 
 
 def truth(
@@ -49,23 +29,28 @@ def truth(
     compared = list(_compared(scores, layers, settings))
     if not compared:
         return None
-    same = sum(choice.lost == 0 for choice in compared)
-    least, most = (abs(end(choice.lost for choice in compared)) for end in (max, min))
+    # a row names the line of the block that is best by the truth
+    table = pd.DataFrame([row for _, row in compared], index=[line for line, _ in compared])
+    hit, lost = (table["lost"] == 0).sum(), table["lost"].abs()
     words = (
-        f"The block with the highest score is the one that agrees best with the truth in {same} of "
-        f"{len(compared)} rows; what its choice loses in agreement is {least:.3f} to {most:.3f}."
+        f"The block with the highest score is the one that agrees best with the truth in {hit} of "
+        f"{len(table)} rows; what its choice loses in agreement is {lost.min():.3f} to {lost.max():.3f}."
     )
-    grid = Grid(
+    grid = grid_of(
+        table,
         key="truth-table",
         caption="Agreement of layers with the truth (95% intervals in small type)",
-        columns=COLUMNS,
-        rows=tuple(_row(choice, source) for choice in compared),
         source=source,
+        labels=LABELS,
+        meanings=MEANINGS,
     )
     return Finding(words, grid)
 
 
-def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[Compared]:
+def _compared(
+    scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Agreement with the truth of a model's layers in a condition, with the line of the best."""
     measured = scores[scores["status"] == "ok"]
     chosen = layers[layers["best_layer"] != ""]
     for condition in condition_order(settings, chosen["condition"]):
@@ -83,17 +68,23 @@ def _compared(scores: pd.DataFrame, layers: pd.DataFrame, settings: Mapping[str,
                 by_layer = {row["layer"]: row for _, row in blocks.iterrows()}
                 if {choice["best_layer"], choice["final_layer"]} <= set(by_layer):
                     best = blocks.loc[blocks["estimate"].idxmax()]
-                    highest, final = by_layer[choice["best_layer"]], by_layer[choice["final_layer"]]
-                    yield Compared(label, protocol, best, highest, final)
+                    highest = by_layer[choice["best_layer"]]
+                    yield (
+                        int(best.name),
+                        {
+                            "condition": condition,
+                            "model": choice["model"],
+                            "truth": label,
+                            "protocol": protocol,
+                            "best_layer": best["layer"],
+                            **_agreement("best", best),
+                            "highest_layer": highest["layer"],
+                            **_agreement("highest", highest),
+                            **_agreement("final", by_layer[choice["final_layer"]]),
+                            "lost": highest["estimate"] - best["estimate"],
+                        },
+                    )
 
 
-def _row(choice: Compared, source: Source) -> Row:
-    def cell(row: pd.Series) -> Cell:
-        small = f"layer {int(row['layer'])}\n{interval(row['ci_low'], row['ci_high'], 3)}"
-        hint = f"{source.line(int(row.name))}, columns estimate, ci_low, ci_high"
-        return Cell(number(row["estimate"]), small, hint)
-
-    about = choice.best["condition"], choice.best["model"], choice.label, choice.protocol
-    agreements = choice.best, choice.chosen, choice.final
-    lost = Cell(signed(choice.lost), "", "highest score's minus best agreement")
-    return Row((*map(Cell, about), *map(cell, agreements), lost), source.line(int(choice.best.name)))
+def _agreement(name: str, row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: row["estimate"], f"{name}_ci_low": row["ci_low"], f"{name}_ci_high": row["ci_high"]}

@@ -70,22 +70,23 @@ def download(
         except OSError as error:
             error.filename = error.filename or str(output)  # a full disk, say, for the message
             raise
-    another = _another_file(before, address, output)
-    return write_manifest(output, address.url, member=member, before=another, **about)
+    digest = sha256(output)
+    another = _another_file(before, address, output, digest)
+    return write_manifest(output, address.url, digest, member=member, before=another, **about)
 
 
 def _fetched(address: Address, part: Partial, retries: Retries) -> dict[str, Any]:
     """Fetch what is missing of a file and compare it with what is known of it; for its manifest."""
     headers = _fetch(address, part, retries)
-    _demand_right(address, part, headers)
-    version = part.version
+    digest, version = sha256(part.path), part.version
+    _demand_right(address, part, digest, headers)
     return {
         "fetched_from": address.fetched_from if address.fetched_from != address.url else None,
         "etag": version.etag if version else None,
         "last_modified": version.modified if version else None,
         "revision": headers.get("x-repo-commit"),
         "fetched_bytes": part.size,
-        "fetched_sha256": sha256(part.path),
+        "fetched_sha256": digest,
     }
 
 
@@ -115,16 +116,18 @@ def already_there(
     return None
 
 
-def _another_file(before: Mapping[str, Any], address: Address, output: Path) -> dict[str, Any] | None:
+def _another_file(
+    before: Mapping[str, Any], address: Address, output: Path, digest: str
+) -> dict[str, Any] | None:
     """What was there before, if it was another file; a warning says so unless the study pins the file."""
-    found, earlier = sha256(output), before.get("sha256")
-    if earlier is None or found == earlier:
+    earlier = before.get("sha256")
+    if earlier is None or digest == earlier:
         return None
     if not (address.sha256 or address.md5 or address.member.sha256):
         LOG.warning(
             "%s: another file than before: SHA-256 %s from %s, on %s %s from %s. What was computed with the "
             "one is not comparable with what is computed with the other",
-            *(output.name, found, address.url, before.get("date"), earlier, before.get("url")),
+            *(output.name, digest, address.url, before.get("date"), earlier, before.get("url")),
         )
     return {key: before[key] for key in ("url", "sha256", "revision", "date") if key in before}
 
@@ -183,7 +186,7 @@ def _receive(address: Address, part: Partial, answer: Answer, response: requests
             progress.update(len(piece))
 
 
-def _demand_right(address: Address, part: Partial, headers: Mapping[str, str]) -> None:
+def _demand_right(address: Address, part: Partial, digest: str, headers: Mapping[str, str]) -> None:
     """Compare size and checksums with the study's, or with the server's; discard what is wrong."""
     problem = ""
     etag = part.version.etag.strip('"') if part.version else ""
@@ -194,8 +197,8 @@ def _demand_right(address: Address, part: Partial, headers: Mapping[str, str]) -
     expected_md5 = address.md5 or (etag if is_s3_md5 and not expected_sha256 else "")
     if address.size not in (None, part.size):
         problem = f"the study says {address.size:,} bytes, {part.size:,} came"
-    elif expected_sha256 and sha256(part.path) != expected_sha256:
-        problem = f"expected the SHA-256 {expected_sha256}, found {sha256(part.path)}"
+    elif expected_sha256 and digest != expected_sha256:
+        problem = f"expected the SHA-256 {expected_sha256}, found {digest}"
     elif expected_md5 and md5(part.path) != expected_md5:
         problem = f"expected the MD5 {expected_md5}, found {md5(part.path)}"
     if problem:

@@ -66,8 +66,8 @@ def fetch(
     cache = named_cache()
     if cache is not None and "model" in settings:
         with weights_folder(cache, settings["model"]) as folder:
-            kept = {key: value for key, value in settings.items() if key != "model"}
-            fetch(kept, folder / Path(output).name, mirror, attempts, wait)
+            source = {key: value for key, value in settings.items() if key != "model"}
+            fetch(source, folder / Path(output).name, mirror, attempts, wait)
         _link(folder / Path(output).name, Path(output), {})
         return
     through, output = mirror or settings.get("mirror"), Path(output)

@@ -34,12 +34,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 
-def write_manifest(path: str | Path, url: str, **more: Any) -> dict[str, Any]:
-    """Write the manifest of a whole file: address, bytes, sha256, date, tool, and what else is known."""
+def write_manifest(path: str | Path, url: str, digest: str = "", **more: Any) -> dict[str, Any]:
+    """Write the manifest of a whole file: address, bytes, SHA-256, date, tool, and what else is known."""
     manifest = {
         "url": url,
         "bytes": Path(path).stat().st_size,
-        "sha256": sha256(path),
+        "sha256": digest or sha256(path),
         **{key: value for key, value in more.items() if value not in (None, "")},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": f"layerscope {__version__}",

@@ -8,46 +8,46 @@ Where a task has a second metric that must not be lost, a layer is as good only 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from layerscope.statistics.choice import Cheapest, Difference, Guard
+from layerscope.statistics.choice import Difference
 from layerscope.statistics.evidence import Comparison, Measured, Model
 from layerscope.statistics.layer_curves import LayerCurve, differences
 from layerscope.tasks.catalogue import metric_range
 
 
-def cheapest(curve: LayerCurve, margin: float, guard: Guard | None = None) -> Cheapest:
-    """The earliest layers of a curve that are as good as the final one, and as the best.
+def cheapest(curve: LayerCurve, margin: float, guard: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of a row: the earliest layers of a curve that are as good as the final one, and as the best.
 
-    ``margin`` is a share of the metric's range. With a ``guard`` the best is the layer that is better in
-    both metrics, if there is one.
+    ``margin`` is a share of the metric's range. With the columns of a second metric (``guard``) the best is
+    the layer that is better in both metrics, if there is one.
     """
-    model, layers = curve.model, curve.layers
+    layers, over_final = curve.layers, curve.over["final"]
     in_metric = margin * metric_range(curve.comparison.task, curve.comparison.metric)
-    final = model.numbered()[-1]
-    over_final = curve.over["final"]
-    if guard:
-        better = guard.better.layer if guard.better else ""
-        behind_best = _over(curve.comparison, curve, better)
-        as_final = _earliest_of_both(curve, final, margin)
-        as_best = _earliest_of_both(curve, better, margin)
+    if guard["guard_metric"]:
+        behind_best = _over(curve.comparison, curve, guard["better_layer"])
+        as_final = _earliest_of_both(curve, curve.model.numbered()[-1], margin)
+        as_best = _earliest_of_both(curve, guard["better_layer"], margin)
     else:
         behind_best = below_the_best(layers)
         as_final = earliest(layers, over_final, in_metric)
         as_best = earliest(layers, behind_best, in_metric)
-    known = None if as_final is None else layers[as_final]
-    return Cheapest(
-        margin=in_metric,
-        layer=known.layer if known else "",
-        is_final=known is not None and known.layer == final,
-        over_final=Difference() if as_final is None else over_final[as_final],
-        saved=np.nan if known is None else share_saved(model, int(known.layer)),
-        as_best="" if as_best is None else layers[as_best].layer,
-        behind_best=Difference() if as_best is None else behind_best[as_best],
-        saved_as_best=np.nan if as_best is None else share_saved(model, int(layers[as_best].layer)),
-    )
+
+    def saved(place: int | None) -> float:
+        return np.nan if place is None else share_saved(curve.model, int(layers[place].layer))
+
+    return {
+        "margin": in_metric if layers else np.nan,
+        "cheapest_layer": "" if as_final is None else layers[as_final].layer,
+        **(Difference() if as_final is None else over_final[as_final]).columns("cheapest_over_final"),
+        "forward_pass_saved": saved(as_final),
+        "cheapest_as_good_as_best": "" if as_best is None else layers[as_best].layer,
+        **(Difference() if as_best is None else behind_best[as_best]).columns("cheapest_behind_best"),
+        "forward_pass_saved_as_good_as_best": saved(as_best),
+    }
 
 
 def _over(comparison: Comparison, curve: LayerCurve, layer: str) -> list[Difference]:
@@ -88,8 +88,8 @@ def below_the_best(layers: Sequence[Measured]) -> list[Difference]:
     max-T intervals of all differences to it. A layer's interval reaches from the lowest of its lower ends to
     the highest of its upper ends, or 0; all hold at once with 95%.
     """
-    if len(layers) == 1:
-        return [Difference(0.0, p=1.0)]
+    if len(layers) < 2:
+        return [Difference(0.0, p=1.0)] * len(layers)
     against = [differences(layers, [best] * len(layers)) for best in layers]
     ends = np.array([[(one.low, one.high) for one in contrasts] for contrasts in against])
     itself = np.arange(len(layers))

@@ -13,27 +13,14 @@ from layerscope.statistics.ranks import tied_places
 
 @dataclass(frozen=True)
 class OrderConcordance:
-    """Pairs of items of one stratum, for one or many orders of the same items.
+    """Numbers of pairs of items of one stratum, for one or many orders of the same items, ``(n_orders,)``."""
 
-    Attributes
-    ----------
-    agreeing
-        Concordant minus discordant pairs, shape ``(n_orders,)``.
-    ordered
-        Pairs with different finite values, shape ``(n_orders,)``.
-    labelled
-        Pairs with different labels, shape ``(n_orders,)``.
-    """
-
-    agreeing: Floats
-    ordered: Floats
-    labelled: Floats
+    agreeing: Floats  # concordant minus discordant
+    ordered: Floats  # with different finite values
+    labelled: Floats  # with different labels
 
     def somers_d(self) -> Floats:
-        """Somers' D: concordant minus discordant pairs, over pairs of different labels; NaN without any.
-
-        1 is reached when values separate the labels, however coarse these are. Shape ``(n_orders,)``.
-        """
+        """Somers' D: concordant minus discordant pairs, over pairs of different labels; NaN without any."""
         return _ratio(self.agreeing, self.labelled)
 
     def tau_b(self) -> Floats:

@@ -28,19 +28,15 @@ Resamples = Iterable[str | Path] | Mapping[Identity, Mapping[str, Floats]]
 
 @dataclass(frozen=True)
 class Model:
-    """What a study says of a model: its kind, and for a control of what and how.
-
-    ``before_blocks`` and ``after_blocks`` are what embedding tokens and making the official embedding cost,
-    in operations of one block.
-    """
+    """What a study says of a model: its kind, and for a control of what and how."""
 
     name: str
     kind: str
     n_layers: int
     control: str = ""
     of: str = ""
-    before_blocks: float = 0.0
-    after_blocks: float = 0.0
+    before_blocks: float = 0.0  # cost of embedding tokens, in operations of one block
+    after_blocks: float = 0.0  # likewise of making the official embedding
     family: str = ""
 
     @property
@@ -67,19 +63,15 @@ def models_of(given: Mapping[str, Any], source: str = "--models") -> dict[str, M
             raise ConfigError(f"{source}: {name}: kind must be {', '.join(KINDS)}; found {kind!r}")
         if kind == "foundation" and not isinstance(layers, int):
             raise ConfigError(f"{source}: {name}: layers must be a number, found {layers!r}")
-        around = (float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks"))
-        texts = (entry.get(key) or "" for key in ("control", "of"))
-        models[name] = Model(name, kind, layers or 0, *texts, *around, entry.get("family") or "")
+        about: dict[str, Any] = {key: entry.get(key) or "" for key in ("control", "of", "family")}
+        about |= {key: float(entry.get(key) or 0) for key in ("before_blocks", "after_blocks")}
+        models[name] = Model(name, kind, layers or 0, **about)
     return models
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One score that exists: its row, and its bootstrap values (None where none are written).
-
-    ``chance`` is the mean score under the null and ``p_value`` that of the score itself (Mantel, say), NaN
-    where the protocol gives none.
-    """
+    """One score that exists: its row, and its bootstrap values (None where none are written)."""
 
     model: str
     layer: str
@@ -90,8 +82,8 @@ class Measured:
     resamples: Floats | None
     chosen_on: Floats | None = None
     scored_on: Floats | None = None
-    chance: float = float("nan")
-    p_value: float = float("nan")
+    chance: float = float("nan")  # mean score under the null
+    p_value: float = float("nan")  # of the score itself (Mantel, say)
 
     @property
     def reaches_chance(self) -> bool:
@@ -101,10 +93,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores of one condition by one protocol and metric: what may be compared with what.
-
-    ``guard`` are those of the metric that must not be lost for this one, where the task has such a metric.
-    """
+    """All scores of one condition by one protocol and metric: what may be compared with what."""
 
     condition: str
     task: str
@@ -112,7 +101,7 @@ class Comparison:
     metric: str
     measured: Mapping[tuple[str, str], Measured]
     rows: pd.DataFrame
-    guard: Comparison | None = None
+    guard: Comparison | None = None  # of the metric that must not be lost for this one, if there is one
 
     def layers(self, model: Model) -> list[Measured]:
         """Measured blocks of a model, in order."""
@@ -210,10 +199,7 @@ def controls_of(models: Mapping[str, Model], model: Model, control: str) -> list
 
 
 def stacked(measured: Sequence[Measured]) -> Floats | None:
-    """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none.
-
-    A DataError if their numbers differ, so that they are not paired.
-    """
+    """Paired bootstrap values of several scores, shape ``(n_resamples, n_scores)``; None if one has none."""
     values = [score.resamples for score in measured if score.resamples is not None and score.resamples.size]
     if len(values) < len(measured) or not values:
         return None

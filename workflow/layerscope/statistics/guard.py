@@ -11,12 +11,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-from layerscope.statistics.choice import NAN, Difference, Guard, GuardBeside, RepresentationChoice
+from layerscope.statistics.choice import NAN, Difference
 from layerscope.statistics.evidence import Comparison, Measured, Model
 from layerscope.statistics.layer_curves import LayerCurve, differences
 from layerscope.tables import OFFICIAL
 
 Weighed = Literal["better", "worse", "trade_off", "alike"]
+NO_GUARD: Mapping[str, Any] = {
+    "guard_metric": "",
+    "guard_best_estimate": NAN,
+    "guard_final_estimate": NAN,
+    "better_layer": "",
+    "better_metric": "",
+    **Difference().columns("better_gain"),
+    "better_p_family": NAN,
+    "guard_most_gain": NAN,
+    "guard_prefer": "",
+    "layers_traded": "",
+}
 
 
 def weigh(gain: Difference, of_guard: Difference) -> Weighed:
@@ -27,20 +39,17 @@ def weigh(gain: Difference, of_guard: Difference) -> Weighed:
     return "better" if ahead else "worse" if behind else "alike"
 
 
-def guard(curve: LayerCurve, place: int, models: Mapping[str, Model]) -> Guard | None:
-    """Weigh a curve's layers by both metrics, ``place`` being that with the highest primary score.
-
-    None where the task has no second metric, or a layer of the curve lacks it.
-    """
+def guard(curve: LayerCurve, place: int | None, models: Mapping[str, Model]) -> Mapping[str, Any]:
+    """Columns of ``layers.tsv``: layers by both metrics, ``place`` having the highest primary score."""
     comparison, model = curve.comparison.guard, curve.model
-    if comparison is None or not curve.layers:
-        return None
+    if comparison is None or place is None:
+        return NO_GUARD
     layers = [
         score for layer in curve.layers if (score := comparison.get(model.name, layer.layer)) is not None
     ]
     final = comparison.get(model.name, model.numbered()[-1])
     if final is None or len(layers) < len(curve.layers):
-        return None
+        return NO_GUARD
     over_final = curve.over["final"], differences(layers, [final] * len(layers))
     words = [weigh(*gains) for gains in zip(*over_final, strict=True)]
     metrics = curve.comparison.metric, comparison.metric
@@ -54,27 +63,26 @@ def guard(curve: LayerCurve, place: int, models: Mapping[str, Model]) -> Guard |
 
     baselines = [entry for entry in models.values() if entry.kind == "baseline"]
     preferred = [entry.name for entry in baselines if beside(entry.name, OFFICIAL) == "worse"]
-    return Guard(
-        metric=comparison.metric,
-        best=layers[place],
-        final=final,
-        most_gain=max((gain.high for gain in over_final[1] if np.isfinite(gain.high)), default=NAN),
-        better=better,
-        better_metric=better_metric,
-        better_gain=gain,
-        traded=tuple(layer.layer for layer, word in zip(layers, words, strict=True) if word == "trade_off"),
-        official_better=beside(model.name, OFFICIAL) == "worse",
-        baseline=max(preferred, key=lambda name: _estimate(curve, name), default=""),
-    )
+    official = OFFICIAL if beside(model.name, OFFICIAL) == "worse" else ""
+    traded = [layer.layer for layer, word in zip(layers, words, strict=True) if word == "trade_off"]
+    return {
+        "guard_metric": comparison.metric,
+        "guard_best_estimate": layers[place].estimate,
+        "guard_final_estimate": final.estimate,
+        "better_layer": better.layer if better else "",
+        "better_metric": better_metric,
+        **gain.columns("better_gain"),
+        "better_p_family": gain.p,
+        "guard_most_gain": max((gain.high for gain in over_final[1] if np.isfinite(gain.high)), default=NAN),
+        "guard_prefer": max(preferred, key=lambda name: _estimate(curve, name), default=official),
+        "layers_traded": ",".join(traded),
+    }
 
 
 def _surest(
     layers: Sequence[Measured], words: Sequence[Weighed], gains: Mapping[str, Sequence[Difference]]
 ) -> tuple[Measured | None, str, Difference]:
-    """The better layer with the smallest p-value of all, its metric and gain; p-value 1 if none is better.
-
-    The p-value is doubled where both metrics could be tested; NaN if neither could.
-    """
+    """The better layer with the smallest p-value of all, its metric and gain; p-value 1 if none is better."""
     testable = {metric: of for metric, of in gains.items() if any(np.isfinite(gain.low) for gain in of)}
     tested = [
         (min(gain.p * len(testable), 1.0), -gain.estimate, place, metric)
@@ -94,44 +102,33 @@ def _estimate(curve: LayerCurve, baseline: str) -> float:
     return score.estimate if score else NAN
 
 
-def guard_beside(chosen: RepresentationChoice, comparison: Comparison | None) -> GuardBeside | None:
-    """Weigh representations by the second metric of a task too; None where it has none."""
-    if comparison is None or not chosen.ranked:
-        return None
-    scores = {score.model: comparison.get(score.model, score.layer) for score in chosen.ranked}
+def guard_beside(
+    ranked: Sequence[Measured], alike: Sequence[str], comparison: Comparison | None
+) -> dict[str, Any]:
+    """Weigh representations, the highest primary score first, by the second metric of a task too.
+
+    Columns of a row of ``representations.tsv``. ``guard_higher`` are shown to have more of it than the first,
+    and a primary score above chance. ``guard_preferred`` is that with most of it of the models whose primary
+    scores are ``alike``; ``guard_p_family`` the p-value of its having more than each of the others, doubled
+    since two metrics are looked at, and still to be corrected.
+    """
+    row = {"guard_metric": "", "guard_higher": "", "guard_preferred": "", "guard_p_family": NAN}
+    if comparison is None or not ranked:
+        return row
+    scores = {score.model: comparison.get(score.model, score.layer) for score in ranked}
     measured = {name: score for name, score in scores.items() if score is not None}
-    best = scores[chosen.ranked[0].model]
-    over_best = differences(list(measured.values()), [best] * len(measured))
-    at_chance = {score.model for score in chosen.ranked if score.reaches_chance}
+    over_best = differences(list(measured.values()), [scores[ranked[0].model]] * len(measured))
+    at_chance = {score.model for score in ranked if score.reaches_chance}
     higher = [
         name for name, gain in zip(measured, over_best, strict=True) if gain.ahead and name not in at_chance
     ]
-    alike = [measured[name] for name in chosen.alike if name in measured]
-    preferred = max(alike, key=lambda score: score.estimate, default=None)
-    others = [score for score in alike if score is not preferred]
+    equals = [measured[name] for name in alike if name in measured]
+    preferred = max(equals, key=lambda score: score.estimate, default=None)
+    others = [score for score in equals if score is not preferred]
     ps = [gain.p for gain in differences(others, [preferred] * len(others))]
-    return GuardBeside(
-        metric=comparison.metric,
-        best=best,
-        higher=tuple(higher),
-        preferred=preferred.model if preferred else "",
-        p=min(2 * max(ps), 1.0) if ps and np.isfinite(ps).all() else NAN,
-    )
-
-
-def guard_row(known: Guard | None) -> dict[str, Any]:
-    """The guard's part of a row of ``layers.tsv``."""
     return {
-        "guard_metric": known.metric if known else "",
-        "guard_best_estimate": known.best.estimate if known else NAN,
-        "guard_final_estimate": known.final.estimate if known else NAN,
-        "better_layer": known.better.layer if known and known.better else "",
-        "better_metric": known.better_metric if known else "",
-        "better_gain": known.better_gain.estimate if known else NAN,
-        "better_gain_ci_low": known.better_gain.low if known else NAN,
-        "better_gain_ci_high": known.better_gain.high if known else NAN,
-        "better_p_family": known.better_p_family if known else NAN,
-        "guard_most_gain": known.most_gain if known else NAN,
-        "guard_prefer": (known.baseline or OFFICIAL * known.official_better) if known else "",
-        "layers_traded": ",".join(known.traded) if known else "",
+        "guard_metric": comparison.metric,
+        "guard_higher": ",".join(higher),
+        "guard_preferred": preferred.model if preferred else "",
+        "guard_p_family": min(2 * max(ps), 1.0) if ps and np.isfinite(ps).all() else NAN,
     }

@@ -10,27 +10,18 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A choice among layers, tried on many splits in halves: means over the choices.
+    """A choice among layers, tried on many splits in halves: means over the choices."""
 
-    ``estimate`` is the chosen layer's score on the other half, ``gain`` that minus the final layer's,
-    ``optimism`` its score on the choosing half minus ``estimate``. ``most_often`` is the index of the layer
-    that is chosen most often, ``share`` how often.
-    """
-
-    estimate: float = np.nan
-    gain: float = np.nan
-    optimism: float = np.nan
-    most_often: int = -1
-    share: float = np.nan
+    estimate: float = np.nan  # the chosen layer's score on the other half
+    gain: float = np.nan  # that minus the final layer's
+    optimism: float = np.nan  # its score on the choosing half minus the estimate
+    most_often: int = -1  # index of the layer that is chosen most often
+    share: float = np.nan  # how often
     n_splits: int = 0
 
 
 def held_out(one_half: npt.ArrayLike, other_half: npt.ArrayLike, final: int = -1) -> HeldOut:
-    """Choose the highest layer on each half, score it on the other.
-
-    The scores on the two halves of each split have shape ``(n_splits, n_layers)``; splits with NaN are left
-    out. ``final`` is the index of the final layer.
-    """
+    """Choose the highest layer on each half, ``(n_splits, n_layers)``, and score it on the other."""
     first, second = np.asarray(one_half, dtype=np.float64), np.asarray(other_half, dtype=np.float64)
     usable = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
     if not usable.any():

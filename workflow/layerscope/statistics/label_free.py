@@ -103,10 +103,7 @@ def views(models: Mapping[str, Any], model: str) -> list[str]:
 
 
 def criteria(files: Sequence[Path], layers: Sequence[str], seed: int, size: int) -> tuple[pd.DataFrame, int]:
-    """Values of the criteria, layers x criteria, and of how many cells.
-
-    ``files`` are a model's layers, those of two thinned views of it, and the expression baseline.
-    """
+    """Values of the criteria, layers x criteria, and of how many cells."""
     cells = common_cells(files, seed, size)
     whole, first, second, expression = files
     near = neighbours(read_rows(expression, OFFICIAL, cells))
@@ -157,10 +154,7 @@ def _over_all(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def twins_found(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Share of cells, rows of two views, whose nearest row of the other view is their own; mean of both ways.
-
-    A cell as near to others as to its twin is not found.
-    """
+    """Share of cells whose nearest row of the other view is their own, and no other is as near; both ways."""
     distances = squared_distances(first, second)
     twin = np.diagonal(distances).copy()
     np.fill_diagonal(distances, np.inf)

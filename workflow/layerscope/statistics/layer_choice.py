@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from layerscope.statistics.cheapest import cheapest
-from layerscope.statistics.choice import NAN, Difference, LayerChoice, families
-from layerscope.statistics.evidence import Measured, Model, Resamples, comparisons, models_of
-from layerscope.statistics.guard import guard, guard_row
+from layerscope.statistics.choice import NAN, Difference, correct
+from layerscope.statistics.evidence import Comparison, Measured, Model, Resamples, comparisons, models_of
+from layerscope.statistics.guard import guard
 from layerscope.statistics.held_out import HeldOut, held_out
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.statistics.layer_curves import COLUMNS as CURVE_COLUMNS
 from layerscope.statistics.layer_curves import LayerCurve, curve_table, differences, layer_curve
-from layerscope.statistics.multiple_testing import holm
 from layerscope.statistics.representations import choose_representations
 from layerscope.statistics.settings import ChoiceSettings
 from layerscope.statistics.shifts import shifts
@@ -30,21 +29,16 @@ from layerscope.tables import OFFICIAL, read_scores, write_table
 
 ORDER = ["condition", "task", "protocol", "model"]
 MARGIN = ChoiceSettings().margin
+CORRECTED = {"gain_p_family": "gain_p", "surest_p_family": "surest_p", "better_p_family": "better_p_family"}
 
 
 @dataclass(frozen=True)
 class StudyChoice:
-    """The three tables of a study's choice of layers.
+    """The three tables of a study's choice of layers, and what all are made from."""
 
-    ``layers`` has a row per condition, protocol and foundation model, ``curves`` one per layer of each,
-    ``shifts`` one per pair of conditions of each. ``choices`` are what ``layers`` has in its rows,
-    ``layer_curves`` what all are made from.
-    """
-
-    layers: pd.DataFrame
-    curves: pd.DataFrame
-    shifts: pd.DataFrame
-    choices: tuple[LayerChoice, ...] = ()
+    layers: pd.DataFrame  # a row per condition, protocol and foundation model
+    curves: pd.DataFrame  # a row per layer of each
+    shifts: pd.DataFrame  # a row per pair of conditions of each
     layer_curves: tuple[LayerCurve, ...] = ()
 
 
@@ -133,96 +127,120 @@ def choose_layers(
         for model in models.values()
         if model.kind == "foundation" and (comparison.rows["model"] == model.name).any()
     ]
-    choices = corrected([choice(curve, models, margin) for curve in curves])
-    columns = list(as_row(LayerChoice("", "", "", "", "", 0, status="undefined")))
-    layers = pd.DataFrame([as_row(chosen) for chosen in choices], columns=columns)
+    rows = [choice(curve, models, margin) for curve in curves]
+    correct(rows, CORRECTED)
+    nothing = Comparison("", "", "", "", {}, pd.DataFrame(columns=["model", "status", "reason"]))
+    columns = choice(layer_curve(nothing, Model("", "foundation", 1), {}), {}, margin)
+    layers = pd.DataFrame([row | answer(row) for row in rows], columns=list(columns | answer(columns)))
     tables = [curve_table(curve) for curve in curves if curve.layers]
     drawn = pd.concat(tables) if tables else pd.DataFrame(columns=list(CURVE_COLUMNS))
     return StudyChoice(
         layers.sort_values(ORDER, kind="stable", ignore_index=True),
         drawn.sort_values([*ORDER, "layer"], kind="stable", ignore_index=True),
         shifts(curves),
-        tuple(choices),
         tuple(curves),
     )
 
 
-def corrected(choices: Sequence[LayerChoice]) -> list[LayerChoice]:
-    """Correct the p-values of the gains for all of their family (Holm; see :func:`families`)."""
-    result = list(choices)
-    for places in families(choices):
-        of_best = holm([choices[place].gain.p for place in places])
-        of_surest = holm([choices[place].surest_gain.p for place in places])
-        for place, best, surest in zip(places, of_best, of_surest, strict=True):
-            result[place] = replace(choices[place], gain_p_family=float(best), surest_p_family=float(surest))
-        guards = {place: known for place in places if (known := choices[place].guard) is not None}
-        of_better = holm([known.better_gain.p for known in guards.values()])
-        for (place, known), p in zip(guards.items(), of_better, strict=True):
-            result[place] = replace(result[place], guard=replace(known, better_p_family=float(p)))
-    return result
-
-
-def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGIN) -> LayerChoice:
-    """Compare the best layer of a model with its other layers, its controls and the baselines."""
+def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGIN) -> dict[str, Any]:
+    """A row of ``layers.tsv``, p-values of families still to be corrected; no numbers without a score."""
     comparison, model, layers = curve.comparison, curve.model, curve.layers
-    about = LayerChoice(
-        condition=comparison.condition,
-        task=comparison.task,
-        protocol=comparison.protocol,
-        metric=comparison.metric,
-        model=model.name,
-        n_layers=model.n_layers,
-        planted=model.is_planted,
-        reason="; ".join(comparison.reasons(model.name)),
-    )
-    if not layers:
-        statuses = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
-        return replace(about, status="undefined" if "undefined" in statuses else "not_available")
-    place = max(range(len(layers)), key=lambda at: layers[at].estimate)
-    final = comparison.get(model.name, model.numbered()[-1])
-    over_final, over_twins = curve.over["final"], curve.over["untrained"]
+    place = max(range(len(layers)), key=lambda at: layers[at].estimate, default=None)
+    best = None if place is None else layers[place]
+
+    def get(layer: str) -> Measured | None:
+        return comparison.get(model.name, layer) if best else None
+
+    def at_best(contrasts: Sequence[Difference]) -> Difference:
+        return Difference() if place is None else contrasts[place]
+
+    final, over_final = get(model.numbered()[-1]), curve.over["final"]
     surest, surest_gain = surest_of(layers, over_final)
     on_halves = choose_on_halves(layers, final)
     depth_low, depth_high = percentile_interval(curve.best_depths)
-    baselines = [entry for entry in models.values() if entry.kind == "baseline"]
-    baseline = comparison.best_of(baselines)
-    pca = comparison.best_of(entry for entry in baselines if entry.is_pca)
     guarded = guard(curve, place, models)
-    controls = filter(None, curve.untrained.values())
-    best_untrained = max(controls, key=lambda control: control.estimate, default=None)
-    return replace(
-        about,
-        best=layers[place],
-        final=final,
-        first=comparison.get(model.name, "01"),
-        embedding_layer=comparison.get(model.name, "00"),
-        official=comparison.get(model.name, OFFICIAL),
-        gain=over_final[place],
-        most_gain=max((gain.high for gain in over_final if np.isfinite(gain.high)), default=NAN),
-        surest=surest,
-        surest_gain=surest_gain,
-        below_final=names_of(layers, [gain.behind for gain in over_final]),
-        gain_official=curve.over["official"][place],
-        confidence_set=names_of(layers, curve.p_best > 1 - LEVEL),
-        best_share=float(curve.best_shares[place]),
-        depth_low=depth_low,
-        depth_high=depth_high,
-        on_halves=on_halves,
-        on_halves_layer=layers[on_halves.most_often].layer if on_halves.n_splits else "",
-        baseline=baseline,
-        over_baseline=differences(layers, [baseline] * len(layers))[place],
-        pca=pca,
-        over_pca=differences(layers, [pca] * len(layers))[place],
-        reference_baseline=comparison.reference_baseline(),
-        untrained=best_untrained,
-        over_untrained=differences(layers, [best_untrained] * len(layers))[place],
-        above_untrained=names_of(layers, [gain.ahead for gain in over_twins]),
-        below_untrained=names_of(layers, [gain.behind for gain in over_twins]),
-        untrained_same_layer=curve.untrained[layers[place].layer],
-        over_same_layer=over_twins[place],
-        cheapest=cheapest(curve, margin, guarded),
-        guard=guarded,
-    )
+    lost = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
+    return {
+        "condition": comparison.condition,
+        "task": comparison.task,
+        "protocol": comparison.protocol,
+        "metric": comparison.metric,
+        "model": model.name,
+        "n_layers": model.n_layers,
+        "planted": model.is_planted,
+        "status": "ok" if best else "undefined" if "undefined" in lost else "not_available",
+        "reason": "; ".join(comparison.reasons(model.name)),
+        "best_layer": best.layer if best else "",
+        "best_depth": best.depth if best else NAN,
+        **_numbers("best", best),
+        "best_null_mean": best.chance if best else NAN,
+        "best_p_value": best.p_value if best else NAN,
+        "final_layer": final.layer if final else "",
+        **_numbers("final", final),
+        **_numbers("first", get("01")),
+        **_numbers("embedding_layer", get("00")),
+        **_numbers("official", get(OFFICIAL)),
+        **at_best(over_final).columns("gain"),
+        "gain_p": at_best(over_final).p,
+        "gain_p_family": NAN,
+        "most_gain": max((gain.high for gain in over_final if np.isfinite(gain.high)), default=NAN),
+        "surest_layer": surest.layer if surest else "",
+        **surest_gain.columns("surest_gain"),
+        "surest_p": surest_gain.p,
+        "surest_p_family": NAN,
+        "layers_below_final": names_of(layers, [gain.behind for gain in over_final]),
+        **at_best(curve.over["official"]).columns("gain_official"),
+        "gain_official_p": at_best(curve.over["official"]).p,
+        "confidence_set": names_of(layers, curve.p_best > 1 - LEVEL),
+        "best_share": NAN if place is None else float(curve.best_shares[place]),
+        "best_depth_ci_low": depth_low,
+        "best_depth_ci_high": depth_high,
+        "heldout_estimate": on_halves.estimate,
+        "heldout_gain": on_halves.gain,
+        "optimism": on_halves.optimism,
+        "heldout_layer": layers[on_halves.most_often].layer if on_halves.n_splits else "",
+        "heldout_layer_share": on_halves.share,
+        **_beside(curve, place, models),
+        **cheapest(curve, margin, guarded),
+        **guarded,
+    }
+
+
+def _beside(curve: LayerCurve, place: int | None, models: Mapping[str, Model]) -> dict[str, Any]:
+    """Columns of baselines and untrained controls beside the layer at ``place``; empty without one."""
+    comparison, layers, over_twins = curve.comparison, curve.layers, curve.over["untrained"]
+    baseline = pca = untrained = twin = None
+    over_baseline = over_pca = over_untrained = over_twin = Difference()
+    if place is not None:
+        baselines = [entry for entry in models.values() if entry.kind == "baseline"]
+        baseline = comparison.best_of(baselines)
+        pca = comparison.best_of(entry for entry in baselines if entry.is_pca)
+        controls = filter(None, curve.untrained.values())
+        untrained = max(controls, key=lambda control: control.estimate, default=None)
+        twin, over_twin = curve.untrained[layers[place].layer], over_twins[place]
+        over_baseline = differences(layers, [baseline] * len(layers))[place]
+        over_pca = differences(layers, [pca] * len(layers))[place]
+        over_untrained = differences(layers, [untrained] * len(layers))[place]
+    return {
+        "best_baseline": baseline.model if baseline else "",
+        **_numbers("best_baseline", baseline),
+        **over_baseline.columns("over_baseline"),
+        "over_baseline_p": over_baseline.p,
+        "pca": pca.model if pca else "",
+        **_numbers("pca", pca),
+        **over_pca.columns("over_pca"),
+        "over_pca_p": over_pca.p,
+        "reference_baseline": "" if place is None else comparison.reference_baseline(),
+        "best_untrained": untrained.model if untrained else "",
+        "best_untrained_layer": untrained.layer if untrained else "",
+        **_numbers("best_untrained", untrained),
+        **over_untrained.columns("over_untrained"),
+        "over_untrained_p": over_untrained.p,
+        "layers_above_untrained": names_of(layers, [gain.ahead for gain in over_twins]),
+        "layers_below_untrained": names_of(layers, [gain.behind for gain in over_twins]),
+        **_numbers("untrained_same_layer", twin),
+        **over_twin.columns("over_untrained_same_layer"),
+    }
 
 
 def surest_of(
@@ -238,9 +256,9 @@ def surest_of(
     return layers[place], over_final[place]
 
 
-def names_of(layers: Sequence[Measured], chosen: Iterable[bool]) -> tuple[str, ...]:
+def names_of(layers: Sequence[Measured], chosen: Iterable[bool]) -> str:
     """Names of the chosen layers."""
-    return tuple(layer.layer for layer, taken in zip(layers, chosen, strict=True) if taken)
+    return ",".join(layer.layer for layer, taken in zip(layers, chosen, strict=True) if taken)
 
 
 def choose_on_halves(layers: list[Measured], final: Measured | None) -> HeldOut:
@@ -252,85 +270,9 @@ def choose_on_halves(layers: list[Measured], final: Measured | None) -> HeldOut:
     return held_out(np.column_stack(first), np.column_stack(second), layers.index(final))
 
 
-def as_row(chosen: LayerChoice) -> dict[str, Any]:
-    """A choice as one row of ``layers.tsv``."""
-    row = {
-        "condition": chosen.condition,
-        "task": chosen.task,
-        "protocol": chosen.protocol,
-        "metric": chosen.metric,
-        "model": chosen.model,
-        "n_layers": chosen.n_layers,
-        "planted": chosen.planted,
-        "status": chosen.status,
-        "reason": chosen.reason,
-        "best_layer": chosen.best.layer if chosen.best else "",
-        "best_depth": chosen.best.depth if chosen.best else NAN,
-        **_numbers("best", chosen.best),
-        "best_null_mean": chosen.best.chance if chosen.best else NAN,
-        "best_p_value": chosen.best.p_value if chosen.best else NAN,
-        "final_layer": chosen.final.layer if chosen.final else "",
-        **_numbers("final", chosen.final),
-        **_numbers("first", chosen.first),
-        **_numbers("embedding_layer", chosen.embedding_layer),
-        **_numbers("official", chosen.official),
-        **_difference("gain", chosen.gain),
-        "gain_p": chosen.gain.p,
-        "gain_p_family": chosen.gain_p_family,
-        "most_gain": chosen.most_gain,
-        "surest_layer": chosen.surest.layer if chosen.surest else "",
-        **_difference("surest_gain", chosen.surest_gain),
-        "surest_p": chosen.surest_gain.p,
-        "surest_p_family": chosen.surest_p_family,
-        "layers_below_final": ",".join(chosen.below_final),
-        **_difference("gain_official", chosen.gain_official),
-        "gain_official_p": chosen.gain_official.p,
-        "confidence_set": ",".join(chosen.confidence_set),
-        "best_share": chosen.best_share,
-        "best_depth_ci_low": chosen.depth_low,
-        "best_depth_ci_high": chosen.depth_high,
-        "heldout_estimate": chosen.on_halves.estimate,
-        "heldout_gain": chosen.on_halves.gain,
-        "optimism": chosen.on_halves.optimism,
-        "heldout_layer": chosen.on_halves_layer,
-        "heldout_layer_share": chosen.on_halves.share,
-        "best_baseline": chosen.baseline.model if chosen.baseline else "",
-        **_numbers("best_baseline", chosen.baseline),
-        **_difference("over_baseline", chosen.over_baseline),
-        "over_baseline_p": chosen.over_baseline.p,
-        "pca": chosen.pca.model if chosen.pca else "",
-        **_numbers("pca", chosen.pca),
-        **_difference("over_pca", chosen.over_pca),
-        "over_pca_p": chosen.over_pca.p,
-        "reference_baseline": chosen.reference_baseline,
-        "best_untrained": chosen.untrained.model if chosen.untrained else "",
-        "best_untrained_layer": chosen.untrained.layer if chosen.untrained else "",
-        **_numbers("best_untrained", chosen.untrained),
-        **_difference("over_untrained", chosen.over_untrained),
-        "over_untrained_p": chosen.over_untrained.p,
-        "layers_above_untrained": ",".join(chosen.above_untrained),
-        "layers_below_untrained": ",".join(chosen.below_untrained),
-        **_numbers("untrained_same_layer", chosen.untrained_same_layer),
-        **_difference("over_untrained_same_layer", chosen.over_same_layer),
-        "margin": chosen.cheapest.margin,
-        "cheapest_layer": chosen.cheapest.layer,
-        **_difference("cheapest_over_final", chosen.cheapest.over_final),
-        "forward_pass_saved": chosen.cheapest.saved,
-        "cheapest_as_good_as_best": chosen.cheapest.as_best,
-        **_difference("cheapest_behind_best", chosen.cheapest.behind_best),
-        "forward_pass_saved_as_good_as_best": chosen.cheapest.saved_as_best,
-        **guard_row(chosen.guard),
-    }
-    return row | answer(row)
-
-
 def _numbers(name: str, score: Measured | None) -> dict[str, float]:
     return {
         f"{name}_estimate": score.estimate if score else NAN,
         f"{name}_ci_low": score.ci_low if score else NAN,
         f"{name}_ci_high": score.ci_high if score else NAN,
     }
-
-
-def _difference(name: str, difference: Difference) -> dict[str, float]:
-    return {name: difference.estimate, f"{name}_ci_low": difference.low, f"{name}_ci_high": difference.high}

@@ -26,30 +26,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LayerCurve:
-    """A model's numbered layers under one condition and protocol, compared with each other and with controls.
-
-    Attributes
-    ----------
-    layers
-        Layers that have a score, in order.
-    untrained
-        Mean score of the untrained controls at each numbered layer; None where there is none.
-    over
-        For each of :data:`AGAINST`, every layer's difference to it.
-    p_best
-        P-value of being the best layer, shape ``(n_layers,)``; NaN without resamples.
-    winners
-        Index of the highest layer in every usable resample; empty without resamples.
-    """
+    """A model's numbered layers in one condition by one protocol, beside each other and controls."""
 
     comparison: Comparison
     model: Model
-    layers: list[Measured]
-    untrained: Mapping[str, Measured | None]
-    over: Mapping[str, list[Difference]]
+    layers: list[Measured]  # that have a score, in order
+    untrained: Mapping[str, Measured | None]  # mean score of the untrained controls at each numbered layer
+    over: Mapping[str, list[Difference]]  # for each of AGAINST, every layer's difference to it
     simultaneous: MaxT
-    p_best: Floats
-    winners: Ints
+    p_best: Floats  # of being the best layer, (n_layers,); NaN without resamples
+    winners: Ints  # index of the highest layer in every usable resample
 
     @property
     def best_shares(self) -> Floats:
@@ -89,11 +75,7 @@ def layer_curve(comparison: Comparison, model: Model, models: Mapping[str, Model
 
 
 def curve_table(curve: LayerCurve) -> pd.DataFrame:
-    """A curve as rows of ``curves.tsv``, one per layer, columns :data:`COLUMNS`.
-
-    ``ci_low``, ``ci_high`` are of the layer alone; all other intervals and p-values are of all layers at once
-    (max-T).
-    """
+    """A curve as rows of ``curves.tsv``; all but ``ci_low``, ``ci_high`` hold for all layers at once."""
     comparison, layers = curve.comparison, curve.layers
     own = pd.DataFrame(
         [(layer.layer, layer.depth, layer.estimate, layer.ci_low, layer.ci_high) for layer in layers],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.arrays import Bools, Floats
+from layerscope.arrays import Floats
 from layerscope.statistics.intervals import LEVEL
 
 
@@ -28,10 +28,7 @@ def holm(p_values: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class MaxT:
-    """Simultaneous intervals of several estimates, and two-sided p-values of their being different from 0.
-
-    Shape ``(n_estimates,)``; a p-value is below 0.05 where the 95% interval leaves 0 out.
-    """
+    """Simultaneous intervals of estimates, and two-sided p-values, below 0.05 where 0 is outside."""
 
     low: Floats
     high: Floats
@@ -55,14 +52,6 @@ def max_t(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> MaxT:
     return MaxT(estimates - reach, estimates + reach, (1 + exceeding) / (1 + len(largest)))
 
 
-def confidence_set(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Bools:
-    """Candidates that cannot be told from the best (see :func:`p_best`), True for those of the set.
-
-    The truly best candidate is in it with a probability of 95% at least.
-    """
-    return ~(p_best(estimates, resamples) <= 1 - LEVEL)
-
-
 def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
     """P-value of each candidate being the best: multiple comparisons with the best (Hsu 1984).
 
@@ -84,10 +73,7 @@ def p_best(estimates: npt.ArrayLike, resamples: npt.ArrayLike) -> Floats:
 
 
 def studentise(estimates: Floats, resamples: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Bootstrap standard errors, and resamples as deviations from the estimates in these units.
-
-    Only of the usable resamples; a deviation is 0 where an estimate never varies.
-    """
+    """Bootstrap standard errors, and the usable resamples as deviations from the estimates in these units."""
     values = np.asarray(resamples, dtype=np.float64)
     values = values[np.isfinite(values).all(axis=1)]
     if len(values) < 2:

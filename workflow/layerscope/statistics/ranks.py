@@ -77,10 +77,7 @@ class WeightedSpearman:
         self._from_y_order = self._y.place[self._x.order]
 
     def __call__(self, counts: Integers) -> Floats:
-        """Correlation in each resample; NaN where a vector is constant.
-
-        ``counts`` have shape ``(n_resamples, n_items)``.
-        """
+        """Correlation in each resample; NaN where a vector is constant."""
         weight = counts[:, self._x.order].astype(np.float64)
         x = self._x.ranks(weight)
         y = self._y.ranks(counts[:, self._y.order].astype(np.float64))[:, self._from_y_order]

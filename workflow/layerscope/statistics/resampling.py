@@ -20,12 +20,9 @@ BLOCK_VALUES = 4_000_000
 
 
 def bootstrap_counts(seed: int, items: Sequence[str], n_resamples: int) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield how often each item is drawn in each bootstrap resample (with replacement, as many as there are).
+    """Yield how often each item is drawn in each bootstrap resample, in blocks of consecutive resamples.
 
-    Yields
-    ------
-    Blocks of consecutive resamples, shape ``(n_resamples_of_block, n_items)``, columns in the order of
-    ``items``. The blocks' size bounds the memory and changes nothing else.
+    Shape ``(n_resamples_of_block, n_items)``; the blocks' size bounds the memory and changes nothing else.
     """
     n_items = len(items)
     columns = np.argsort(np.asarray(items, dtype=np.str_), kind="stable")
@@ -45,9 +42,6 @@ def bootstrap_values(
     items: Sequence[str],
     n_resamples: int,
 ) -> Floats:
-    """A statistic in every bootstrap resample, shape ``(n_resamples,)``.
-
-    ``statistic`` gives its values for a block of :func:`bootstrap_counts`.
-    """
+    """A statistic in every bootstrap resample, shape ``(n_resamples,)``."""
     blocks = [statistic(counts) for counts in bootstrap_counts(seed, items, n_resamples)]
     return np.concatenate([np.empty(0), *blocks])

@@ -29,26 +29,15 @@ variance of a gain scatters as one of 11 to 13 degrees of freedom does, not as o
 
 @dataclass(frozen=True)
 class Splits:
-    """Pairs of disjoint random parts of the items.
-
-    Attributes
-    ----------
-    first, second
-        The two parts, True for their items, shape ``(n_splits, n_items)``.
-    units
-        Names of the units that are kept together, one for each.
-    seed
-        Of everything random here.
-    scale
-        Standard error of a score on all items in units of the difference between the two parts' scores:
-        ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves.
-    """
+    """Pairs of disjoint random parts of the items, each of shape ``(n_splits, n_items)``."""
 
     first: Bools
     second: Bools
-    units: list[str]
+    units: list[str]  # names of what is kept together
     seed: int
     scale: float
+    """Standard error of a score on all items in units of the difference between the two parts' scores:
+    ``sqrt(share of the items in a part / 2)``, 1 / 2 for halves."""
 
     @classmethod
     def of(cls, units: Sequence[str], seed: int, n_splits: int, most: int) -> Splits:

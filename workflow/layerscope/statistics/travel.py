@@ -209,10 +209,7 @@ def _ranked(scope: Scope) -> Iterator[dict[str, Any]]:
 
 
 def rank_bounds(layers: Sequence[Measured], level: float) -> Floats:
-    """Rank of each layer in one condition, and the lowest and highest that it may have, ``(3, n_layers)``.
-
-    Bounds are NaN without resamples. Equal scores share the mean of their ranks.
-    """
+    """Rank of each layer in one condition, and the lowest and highest that it may have, ``(3, n_layers)``."""
     estimates = np.array([layer.estimate for layer in layers])
     above, equal = estimates[:, None] < estimates, estimates[:, None] == estimates
     rank = above.sum(axis=1) + (equal.sum(axis=1) + 1) / 2

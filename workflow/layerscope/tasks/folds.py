@@ -32,12 +32,20 @@ def n_labels(obs: pd.DataFrame, column: str) -> int:
     return len(set(text(obs, column)) - {""}) if column in obs else 0
 
 
-def sampled(obs: pd.DataFrame, n_cells: int, seed: int) -> pd.DataFrame:
-    """At most so many cells, drawn by the seed, in their order."""
+def at_most(obs: pd.DataFrame, n_cells: int, seed: int, remarks: list[str]) -> pd.DataFrame:
+    """At most so many cells, drawn by the seed, in their order; a remark says so."""
     if len(obs) <= n_cells:
         return obs
+    remarks.append(f"{n_cells} of {len(obs)} cells, drawn by the seed")
     order = np.argsort(Chance(seed, obs.index.tolist()).keys(SAMPLE), kind="stable")
     return obs.iloc[np.sort(order[:n_cells])]
+
+
+def crossed(rows: Ints, columns: Ints) -> Ints:
+    """How many cells have each pair of two numbered labels."""
+    table = np.zeros((rows.max() + 1, columns.max() + 1), dtype=np.intp)
+    np.add.at(table, (rows, columns), 1)
+    return table
 
 
 def numbered(labels: npt.ArrayLike) -> Ints:
@@ -77,8 +85,7 @@ def stratified_folds(types: Ints, unit: npt.ArrayLike, n_folds: int, chance: Cha
     cells have, and then fewest cells.
     """
     _, member = np.unique(np.asarray(unit, dtype=np.str_), return_inverse=True)
-    counts = np.zeros((member.max() + 1, types.max() + 1), dtype=np.intp)
-    np.add.at(counts, (member, types), 1)
+    counts = crossed(member, types)
     first = np.full(len(counts), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(first, member, chance.keys(DEAL))
     filled = np.zeros((n_folds, counts.shape[1]), dtype=np.intp)

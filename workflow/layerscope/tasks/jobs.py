@@ -33,13 +33,15 @@ class ReferenceJob:
     """What a reference is made of; see :func:`make_reference`."""
 
     protocol: str
-    settings: Any  # of the protocol
+    settings: Any
+    """Of the protocol."""
     condition: str
     cells: Path
     baseline: Path | None
     seed: int
     threads: int
-    folder: Path  # where the reference goes; it is there and empty
+    folder: Path
+    """Where the reference goes; it is there and empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +49,16 @@ class ScoringJob:
     """One layer to score; see :func:`score_layer`."""
 
     protocol: str
-    settings: Any  # of the protocol
+    settings: Any
+    """Of the protocol."""
     condition: str
     model: str
     layer: str
     embeddings: Path | Layer
     """The layer itself, or the file of the model's layers: of cells, or (where the task can use them) of sums
     over groups of cells."""
-    obs: pd.DataFrame  # of the condition's cells, in the order of the embeddings
+    obs: pd.DataFrame
+    """Table of the condition's cells, in the order of the embeddings."""
     reference: Path | None
     seed: int
     threads: int = 1
@@ -67,6 +71,14 @@ class ScoringJob:
                 f"protocol {self.protocol} needs --reference, the folder that make_reference.py wrote"
             )
         return self.reference
+
+    def demand_reference_of(self, cell_ids: Sequence[str]) -> None:
+        """Raise a DataError where the reference is not one of the job's cells, in their order."""
+        if list(cell_ids) != self.obs.index.tolist():
+            raise DataError(
+                f"{self.reference}: its {len(cell_ids)} cells are not the {len(self.obs)} cells of condition "
+                f"{self.condition} in their order; delete this reference and run again"
+            )
 
     @cached_property
     def vectors(self) -> Layer:

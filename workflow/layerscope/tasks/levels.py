@@ -24,29 +24,17 @@ UNITS = ("donor", "sample", "batch")
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a column's labels were given to.
-
-    Attributes
-    ----------
-    level
-        ``donor`` where each of these has one label, ``sample`` where each sample has one and some donor
-        several, else ``cell``.
-    unit
-        What has one label, numbered for each cell: its donor, its sample, or the cell itself.
-    names
-        Name of each unit.
-    by
-        Column of the units, for words: ``donor``, ``sample``, ``batch``; empty where units are cells.
-    within
-        Number of the group among whose units labels can be dealt anew, for each cell: of its donor at level
-        ``sample``, of its donor and sample at level ``cell``, one for all at level ``donor``.
-    """
+    """What a column's labels were given to."""
 
     level: Level
+    """``donor`` where each has one label, ``sample`` where each has one but not each donor, else ``cell``."""
     unit: Ints
-    names: tuple[str, ...]
-    by: str
+    """What has one label, numbered for each cell: its donor, its sample, or the cell itself."""
+    names: tuple[str, ...]  # of the units
+    by: str  # their column, for words; empty where they are cells
     within: Ints
+    """Number of the group among whose units labels can be dealt anew, for each cell: of its donor at level
+    ``sample``, of its donor and sample at level ``cell``, one for all at level ``donor``."""
 
 
 def level_of(obs: pd.DataFrame, column: str) -> Labelled:
@@ -93,14 +81,10 @@ def _constant(labels: Texts, groups: Texts) -> bool:
 
 @dataclass(frozen=True)
 class Dealt:
-    """Labels of units dealt anew.
-
-    ``labels`` has shape ``(n_dealings, n_units)``; ``exact`` says that they are all that there are, the true
-    one among them, so that a p-value counts and does not estimate.
-    """
+    """Labels of units dealt anew, ``(n_dealings, n_units)``."""
 
     labels: Ints
-    exact: bool
+    exact: bool  # whether they are all that there are, so that a p-value counts and does not estimate
 
     def p_value(self, null: Floats, estimate: float) -> float:
         """Share of the dealings that score at least as high, within rounding; NaN without any."""

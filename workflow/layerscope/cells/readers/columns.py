@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,44 +12,34 @@ import pandas as pd
 from layerscope.cells.labels import among, natural_order, shortened, text, words_for_missing
 from layerscope.errors import DataError
 
-ReadColumn = Callable[[str], pd.Series]
 CODE = re.compile(r"-?\d+", re.ASCII)
 
 
+@dataclass(eq=False)
 class Columns:
-    """The columns of one file's cells.
+    """The columns of one file's cells."""
 
-    ``also`` names what can be read beside the ``available`` columns, and is not listed in messages;
-    ``not_missing`` lists words such as ``NA`` that are labels here. ``remarks`` gathers, by column, what the
-    log should say; ``stored_times`` is the order of sampling times that the file itself gives.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        available: Sequence[str],
-        read: ReadColumn,
-        also: Sequence[str] = (),
-        not_missing: Sequence[str] = (),
-    ) -> None:
-        self.name, self.available, self._read, self._also = name, list(available), read, list(also)
-        self._not_missing = tuple(not_missing)
-        self.absent: dict[tuple[str, str], str] = {}
-        self.used: dict[str, None] = {}
-        self.remarks: dict[str, str] = {}
-        self.stored_times: tuple[str, ...] = ()
+    name: str  # of the file
+    available: Sequence[str]
+    read: Callable[[str], pd.Series]
+    also: Sequence[str] = ()  # what can be read besides, and is not listed in messages
+    not_missing: Sequence[str] = ()  # words such as ``NA`` that are labels here
+    absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    used: dict[str, None] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)  # by column, what the log should say
+    stored_times: tuple[str, ...] = ()  # the order of sampling times that the file itself gives
 
     def __contains__(self, column: object) -> bool:
         return column in self.available
 
     def column(self, column: str, key: str) -> pd.Series:
         """Read a column, or refuse it with the columns that there are; ``key`` of the settings names it."""
-        if column not in (*self.available, *self._also):
+        if column not in (*self.available, *self.also):
             raise DataError(
                 f"{self.name}: no column {column!r} in obs; {among(column, self.available)}. Mend `{key}`"
             )
         self.used[column] = None
-        return self._read(column)
+        return self.read(column)
 
     def labels(
         self, column: str, key: str, missing: Sequence[str] = (), named: Sequence[str] = ()
@@ -60,7 +51,7 @@ class Columns:
         self, values: pd.Series, column: str, missing: Sequence[str] = (), named: Sequence[str] = ()
     ) -> np.ndarray:
         """The same of values that have been read; says which words were taken for missing values."""
-        not_missing = (*self._not_missing, *named)
+        not_missing = (*self.not_missing, *named)
         if words := words_for_missing(values, (*not_missing, *missing)):
             listed = ", ".join(f"{word!r} ({size:,} cells)" for word, size in words.items())
             self.remarks[column] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +13,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from layerscope.cells.canonical import PROVENANCE
-from layerscope.cells.features import feature_types
+from layerscope.cells.canonical import provenance_in
 from layerscope.cells.formats import what_hdf5_is
-from layerscope.cells.gene_table import gene_table
+from layerscope.cells.gene_table import feature_types, gene_table
 from layerscope.cells.h5ad_file import column_names, read_column, read_index, readable_table
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import stored_rows
@@ -46,7 +45,7 @@ def read_labels(path: str | Path, settings: CellSettings) -> SourceCells:
     file, name = open_named(path)
     demand_tables(file, name)
     columns, cell_ids = stored_columns(file, name, settings.not_missing), read_index(file["obs"])
-    return replace(source_labels(columns, cell_ids, settings), root_cell=root_cell(file, cell_ids))
+    return replace(source_labels(columns, cell_ids, settings), root_cell=_root_cell(file, cell_ids))
 
 
 def read_genes(path: str | Path, settings: Reading) -> pd.DataFrame:
@@ -83,7 +82,7 @@ def read_open(file: h5py.File, name: str, settings: CellSettings) -> SourceCells
     cells = source_cells(columns, cell_ids, features, matrix, matrix_name, settings)
     return replace(
         cells,
-        root_cell=root_cell(file, cell_ids),
+        root_cell=_root_cell(file, cell_ids),
         remarks=[*unreadable, *cells.remarks],
         before=read_record(file).get("before", []),
         counts_elsewhere=lambda rows: where_counts_are(file, matrix_name, rows),
@@ -118,7 +117,7 @@ def with_types(features: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
 def stored_columns(file: h5py.File, name: str, not_missing: Sequence[str] = ()) -> Columns:
     """Columns of an open h5ad file's cells; memberships in ``obsm`` can be named too."""
 
-    condition = prepared_as(file)
+    condition = str(provenance_in(file).get("condition", ""))
 
     def read_any(column: str) -> pd.Series:
         if column.startswith(MEMBERSHIP):
@@ -137,33 +136,30 @@ def memberships(file: h5py.File) -> list[str]:
     return [] if isinstance(arrays, h5py.Dataset) else [f"{MEMBERSHIP}{key}" for key in arrays]
 
 
-def prepared_as(file: h5py.File) -> str:
-    """The condition whose prepared cells a file holds; empty of any other file."""
-    about = file["uns"].get(PROVENANCE) if "uns" in file else None
-    if about is None or not h5py.check_string_dtype(about.dtype):
-        return ""
-    return str(json.loads(about.asstr()[()]).get("condition", ""))
-
-
-def root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
+def root_cell(uns: Mapping[str, Any], cell_ids: Sequence[str], where: str) -> str | None:
     """Id of the root cell that ``uns`` names, by id (``iroot_cell``) or by position (scanpy's ``iroot``)."""
-    uns, where = file.get("uns", {}), Path(file.filename).name
     if "iroot_cell" in uns:
         named = uns["iroot_cell"]
-        if not h5py.check_string_dtype(named.dtype):
-            raise DataError(f"{where}: uns['iroot_cell'] must be a cell id, found {named[()]!r}")
-        return str(named.asstr()[()])
+        if not isinstance(named, str):
+            raise DataError(f"{where}: uns['iroot_cell'] must be a cell id, found {named!r}")
+        return named
     if "iroot" not in uns:
         return None
-    root = np.asarray(uns["iroot"][()])
+    root = np.asarray(uns["iroot"])
     if root.size != 1 or root.dtype.kind not in "iuf" or root.item() != np.rint(root.item()):
         value = root.item() if root.size == 1 else root.tolist()
-        value = value.decode(errors="replace") if isinstance(value, bytes) else value
         raise DataError(f"{where}: uns['iroot'] must be the number of a cell, found {value!r}")
     position = int(root.item())
     if not 0 <= position < len(cell_ids):
         raise DataError(f"{where}: uns['iroot'] is {position}, but there are {len(cell_ids)} cells")
     return cell_ids[position]
+
+
+def _root_cell(file: h5py.File, cell_ids: Sequence[str]) -> str | None:
+    uns = file.get("uns", {})
+    named = {name: uns[name][()] for name in ("iroot_cell", "iroot") if name in uns}
+    text = {name: value.decode(errors="replace") for name, value in named.items() if isinstance(value, bytes)}
+    return root_cell(named | text, cell_ids, Path(file.filename).name)
 
 
 def _matrix_name(file: h5py.File, matrix: str | None, name: str) -> str:

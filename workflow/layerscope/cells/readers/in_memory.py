@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.gene_table import gene_table
+from layerscope.cells.guard import SAMPLE
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import RowMatrix, SparseRows, StoredRows, sample_rows, stored_rows
 from layerscope.cells.readers.columns import Columns
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 NAME = "adata"  # what messages call the cells
-MAX_SAMPLE = 400
 
 
 def read(adata: AnnData, settings: CellSettings) -> SourceCells:
@@ -36,7 +36,7 @@ def read(adata: AnnData, settings: CellSettings) -> SourceCells:
     tables = _columns(adata, settings), _cell_ids(adata), _features(adata, name)
     cells = source_cells(*tables, _rows(adata, name), name, settings)
     cells.counts_elsewhere = lambda rows: _counts_elsewhere(adata, name, rows)
-    return replace(cells, root_cell=_root_cell(adata))
+    return replace(cells, root_cell=root_cell(adata.uns, _cell_ids(adata), NAME))
 
 
 def read_genes(adata: AnnData, settings: Reading) -> pd.DataFrame:
@@ -46,9 +46,9 @@ def read_genes(adata: AnnData, settings: Reading) -> pd.DataFrame:
 
 def read_labels(adata: AnnData, settings: CellSettings) -> SourceCells:
     """Read the cells' labels alone: there may be no values, and no genes are named."""
-    return replace(
-        source_labels(_columns(adata, settings), _cell_ids(adata), settings), root_cell=_root_cell(adata)
-    )
+    cell_ids = _cell_ids(adata)
+    labels = source_labels(_columns(adata, settings), cell_ids, settings)
+    return replace(labels, root_cell=root_cell(adata.uns, cell_ids, NAME))
 
 
 def _columns(adata: AnnData, settings: CellSettings) -> Columns:
@@ -114,23 +114,12 @@ def _rows(adata: AnnData, name: str) -> RowMatrix:
     )
 
 
-def _root_cell(adata: AnnData) -> str | None:
-    """Id of the root cell that ``uns`` names, see :func:`layerscope.cells.readers.h5ad.root_cell`."""
-    named = {name: adata.uns[name] for name in ("iroot_cell", "iroot") if name in adata.uns}
-    if not named:
-        return None
-    with _file_in_memory() as file:
-        for name, value in named.items():
-            file[f"uns/{name}"] = value
-        return root_cell(file, _cell_ids(adata))
-
-
 def _counts_elsewhere(adata: AnnData, used: str, rows: np.ndarray) -> str:
     """Say where counts probably are, by a sample of the cells, like ``where_counts_are`` of a file."""
     from anndata.io import write_elem
 
-    chosen = rows[sample_rows(len(rows), MAX_SAMPLE)]
-    with _file_in_memory() as file:
+    chosen = rows[sample_rows(len(rows), SAMPLE)]
+    with h5py.File(NAME, "w", driver="core", backing_store=False) as file:
         for name in matrix_names(adata):
             blocks = [block for _, block in _rows(adata, name).blocks(chosen)]
             sample = sparse.vstack(blocks, format="csr")
@@ -139,7 +128,3 @@ def _counts_elsewhere(adata: AnnData, used: str, rows: np.ndarray) -> str:
         write_elem(file, "obs", pd.DataFrame(totals, index=pd.Index(chosen.astype(str))))
         name = "raw/X" if used == "raw" else used
         return where_counts_are(file, name, np.arange(len(chosen)))
-
-
-def _file_in_memory() -> h5py.File:
-    return h5py.File(NAME, "w", driver="core", backing_store=False)

@@ -49,13 +49,8 @@ class SourceCells:
     """What had been left out when the file was cut from a larger one: rows of the summary."""
 
     @property
-    def n_genes_read(self) -> int:
-        """Genes of the file, before any became its ortholog."""
-        return self.orthologs.n_genes if self.orthologs else len(self.var)
-
-    @property
     def matrix_read(self) -> RowMatrix:
-        """The matrix of the file, likewise."""
+        """The matrix of the file, before any gene became its ortholog."""
         return self.orthologs.matrix if self.orthologs else self.matrix
 
     def take_orthologs(self, table: OrthologTable, policy: Policy) -> None:
@@ -110,7 +105,7 @@ def source_labels(
     left_out = [*steps, *_subset_steps(columns, settings)]
     return SourceCells(
         name=columns.name,
-        obs=standard_obs(cell_ids, columns, settings, kept_by(left_out, len(cell_ids))),
+        obs=standard_obs(cell_ids, columns, settings, passing(left_out, len(cell_ids))),
         var=pd.DataFrame(index=pd.Index([], dtype=object)),
         matrix=StoredRows(np.zeros((len(cell_ids), 0))),
         left_out=left_out,
@@ -133,12 +128,12 @@ def _subset_steps(columns: Columns, settings: CellSettings) -> list[Step]:
     return steps
 
 
-def kept_by(steps: Sequence[Step], n_cells: int) -> np.ndarray:
+def passing(steps: Sequence[Step], n_cells: int) -> np.ndarray:
     """Which cells pass all steps, shape ``(n_cells,)``, bool."""
-    kept = np.ones(n_cells, dtype=bool)
-    for _, _, keep in steps:
-        kept &= keep
-    return kept
+    passes: np.ndarray = np.logical_and.reduce(
+        [np.ones(n_cells, dtype=bool), *(keep for _, _, keep in steps)]
+    )
+    return passes
 
 
 def _counts(

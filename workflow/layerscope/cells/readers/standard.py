@@ -62,9 +62,6 @@ def _standard(
 
 
 def _chosen_columns(columns: Columns, settings: CellSettings) -> dict[str, str]:
-    for name in settings.columns:
-        if name not in STANDARD_COLUMNS:
-            raise ConfigError(f"columns: unknown key {name!r}; {among(name, STANDARD_COLUMNS)}")
     chosen = {name: name for name in STANDARD_COLUMNS if name in columns}
     chosen |= {name: name for name in columns.available if name.startswith(TRUTH_PREFIX)}
     for name, column in settings.columns.items():

@@ -23,12 +23,6 @@ def batch_variance(vectors: Floats, batches: Ints) -> float:
     return float(between / (centred**2).sum())
 
 
-def pcr_comparison(before: Floats, after: Floats, batches: Ints) -> float:
-    """Share of the batches' part of the variance that went between two representations; 0 if none went."""
-    share = batch_variance(before, batches)
-    return max(0.0, (share - batch_variance(after, batches)) / share) if share > 0 else 0.0
-
-
 def clusters(vectors: Floats, n_clusters: int, seed: int) -> Ints:
     """K-means, the best of :data:`STARTS` starts."""
     from sklearn.cluster import KMeans

@@ -15,7 +15,15 @@ import pandas as pd
 
 from layerscope.arrays import Bools, Ints
 from layerscope.chance import Chance, generator
-from layerscope.tasks.folds import grouped_folds, named_few, numbered, sampled, stratified_folds, text
+from layerscope.tasks.folds import (
+    at_most,
+    crossed,
+    grouped_folds,
+    named_few,
+    numbered,
+    stratified_folds,
+    text,
+)
 from layerscope.tasks.integration.settings import IntegrationSettings
 from layerscope.tasks.levels import dealt_within
 from layerscope.tasks.scored import NoScoreError
@@ -71,22 +79,18 @@ PER_CELL = ("cells", "types", "batches", "tested", "balanced", "folds", "random_
 
 
 def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> Design:
-    """Choose the cells of both questions.
-
-    Raises NoScoreError if the cells have no types or batches, or no two batches share two types.
-    """
+    """Choose the cells of both questions; NoScoreError unless two batches share two types."""
     remarks: list[str] = []
     cells = _labelled(obs, settings, remarks)
-    if len(cells) > settings.most_cells:
-        remarks.append(f"{settings.most_cells} of {len(cells)} cells, drawn by the seed")
-        cells = sampled(cells, settings.most_cells, seed)
+    cells = at_most(cells, settings.most_cells, seed, remarks)
     names = cells.index.tolist()
+    chance = Chance(seed, names)
     types, batches = numbered(cells["type"]), numbered(cells["batch"])
-    table = counts_of(types, batches)
+    table = crossed(types, batches)
     _demand_shared_types(table, settings)
     folds = grouped_folds(cells["batch"], settings.folds)
     tested = _in_two_folds(types, folds, settings.cells_per_type)
-    balanced = balanced_cells(types, batches, settings.cells_per_batch, Chance(seed, names).keys(BALANCE))
+    balanced = balanced_cells(types, batches, settings.cells_per_batch, chance.keys(BALANCE))
     any_batches = table.shape[1] >= settings.least_batches
     remarks.insert(0, f"interval for {'any' if any_batches else 'these'} batches")
     random = generator(seed, names, "shuffles of types and batches")
@@ -97,7 +101,7 @@ def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> De
         tested=tested,
         balanced=balanced,
         folds=folds,
-        random_folds=_random_folds(types, folds, names, seed),
+        random_folds=stratified_folds(types, names, len(np.unique(folds)), chance),
         shuffled_types=_shuffled(types, [batches, tested], settings.shuffles, random),
         shuffled_batches=_shuffled(batches, [types, balanced], settings.shuffles, random),
         units=cells["batch"].tolist() if any_batches else names,
@@ -105,13 +109,6 @@ def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> De
         untested=_untested(cells["type"][~tested].unique().tolist(), settings.cells_per_type),
         remark="; ".join(remarks),
     )
-
-
-def counts_of(types: Ints, batches: Ints) -> Ints:
-    """Cells of each type in each batch, shape ``(n_types, n_batches)``."""
-    table = np.zeros((types.max() + 1, batches.max() + 1), dtype=np.intp)
-    np.add.at(table, (types, batches), 1)
-    return table
 
 
 def cramers_v(table: Ints) -> float:
@@ -123,12 +120,9 @@ def cramers_v(table: Ints) -> float:
 
 
 def balanced_cells(types: Ints, batches: Ints, least: int, keys: npt.NDArray[np.uint64]) -> Bools:
-    """Equally many cells of each batch of a type, those of the smallest keys.
-
-    Only batches with so many cells of the type, and types with two such batches at least.
-    """
+    """Of each type as many cells (of smallest keys) from each batch that has ``least``, if two batches do."""
     chosen = np.zeros(len(types), dtype=bool)
-    for kind, sizes in enumerate(counts_of(types, batches)):
+    for kind, sizes in enumerate(crossed(types, batches)):
         large = np.flatnonzero(sizes >= least)
         if len(large) < 2:
             continue
@@ -192,13 +186,8 @@ def _demand_shared_types(table: Ints, settings: IntegrationSettings) -> None:
 
 def _in_two_folds(types: Ints, folds: Ints, least: int) -> Bools:
     """Cells of types that have so many cells, in two folds at least."""
-    in_fold = counts_of(types, folds)
+    in_fold = crossed(types, folds)
     return np.asarray(((in_fold.sum(axis=1) >= least) & ((in_fold > 0).sum(axis=1) > 1))[types])
-
-
-def _random_folds(types: Ints, folds: Ints, names: list[str], seed: int) -> Ints:
-    n_folds = len(np.unique(folds))
-    return stratified_folds(types, names, n_folds, Chance(seed, names))
 
 
 def _shuffled(

@@ -21,13 +21,9 @@ MIN_USABLE_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Parts:
-    """Random parts of nearly equal size, of whole units.
+    """Random parts of whole units, of nearly equal size; the same for every layer and model."""
 
-    ``part`` is the part of each cell, from 0. Multipliers depend on the names in ``units`` and on the seed,
-    and are the same for every layer and model.
-    """
-
-    part: Ints
+    part: Ints  # of each cell, from 0
     n_parts: int
     units: list[str]
     seed: int
@@ -48,10 +44,7 @@ class Parts:
         return np.array([measure(self.part != part) for part in range(self.n_parts)])
 
     def resamples(self, estimate: float, without: Floats, n_resamples: int) -> Floats:
-        """Values that spread around an estimate as it would vary: a multivariate t over all layers.
-
-        NaN if there is no estimate, or no score without more than a fifth of the parts.
-        """
+        """Values that spread around an estimate, a multivariate t over all layers; NaN without scores."""
         usable = np.isfinite(without)
         if not np.isfinite(estimate) or usable.sum() < max(2, MIN_USABLE_SHARE * self.n_parts):
             return np.full(n_resamples, np.nan)

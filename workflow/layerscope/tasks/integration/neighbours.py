@@ -44,11 +44,7 @@ def nearest_neighbours(vectors: Floats, k: int) -> Neighbours:
 
 
 def gaussian_weights(distances: Floats, perplexity: float) -> Floats:
-    """Weights of each cell's neighbours: ``exp(-b distance)`` over their sum, of a given perplexity.
-
-    Shape of ``distances``. ``b`` is found by bisection, cell by cell; where all neighbours are equally far
-    their weights are equal.
-    """
+    """Weights of each cell's neighbours: ``exp(-b distance)`` over their sum, of a given perplexity."""
     nearer = distances - distances.min(axis=1, keepdims=True)
     scale = nearer.mean(axis=1)
     nearer /= np.where(scale > 0, scale, 1)[:, None]
@@ -80,17 +76,8 @@ def lisi(weights: Floats, labels_near: Ints, n_labels: int) -> Floats:
     return np.asarray(1 / (shares**2).sum(axis=1))
 
 
-def median_lisi(neighbours: Neighbours, labels: Ints, n_labels: int) -> float:
-    """Median LISI of the cells, 0 where every cell's neighbours have one label and 1 where all alike.
-
-    The perplexity is a third of the neighbours, the cell itself counted.
-    """
-    weights = gaussian_weights(neighbours.distances, (neighbours.cells.shape[1] + 1) // 3)
-    return scaled_median_lisi(weights, labels[neighbours.cells], n_labels)
-
-
 def scaled_median_lisi(weights: Floats, labels_near: Ints, n_labels: int) -> float:
-    """The same of given weights."""
+    """Median LISI of the cells, 0 where every cell's neighbours have one label and 1 where all alike."""
     return float((np.median(lisi(weights, labels_near, n_labels)) - 1) / (n_labels - 1))
 
 

@@ -15,18 +15,12 @@ from layerscope.tasks.label.probe import standardised
 
 
 def columns_of(vectors: Floats) -> Floats:
-    """Columns in units of their standard deviation, turned onto the cells' axes where those are fewer.
-
-    No label is looked at. Raises NoScoreError where all cells are the same.
-    """
+    """Columns in units of their standard deviation, turned onto the cells' axes where those are fewer."""
     return standardised(vectors, vectors[:1])[0]
 
 
 def predictions(columns: Floats, labellings: Ints, folds: Ints, penalty: float) -> Ints:
-    """Predict every cell's label by a probe that was fitted to the cells of all other folds.
-
-    Labellings and predictions have shape ``(n_labellings, n_cells)``; labels are numbered from 0.
-    """
+    """Labels by a probe that was fitted to the cells of all other folds, labellings x cells as given."""
     predicted = np.empty_like(labellings)
     n_labels = int(labellings.max()) + 1
     parts = [folds == fold for fold in np.unique(folds)]

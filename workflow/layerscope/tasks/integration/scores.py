@@ -69,10 +69,7 @@ class Measured:
 
 
 def score_layer(matrix: Floating, design: Design, settings: IntegrationSettings, subject: Subject) -> Scored:
-    """Score a layer (cells x columns, cells as in the table that the design was made of): :data:`METRICS`.
-
-    Raises NoScoreError as :func:`layer_of` does.
-    """
+    """Score a layer (cells x columns, cells as in the table that the design was made of): :data:`METRICS`."""
     layer = layer_of(matrix, design, settings, subject.seed)
     measured = {MIXING: mixing_of(layer), **biology_of(layer), **beside_of(layer)}
     scored = Scored()

@@ -17,6 +17,7 @@ from layerscope.chance import Chance, generator
 from layerscope.errors import ConfigError
 from layerscope.tasks.folds import (
     CLONE,
+    at_most,
     grouped_folds,
     kin,
     n_labels,
@@ -27,7 +28,6 @@ from layerscope.tasks.folds import (
     text,
 )
 from layerscope.tasks.label.selection import (
-    at_most,
     demand_labels,
     demand_mixed_donors,
     in_two_folds,
@@ -96,16 +96,12 @@ class Design:
 
     def among(self, chosen: Bools) -> Design:
         """The design of some of its cells."""
+        per_cell = ("cells", "types", "folds", "group", "cell_types", "unit")
         return replace(
             self,
-            cells=self.cells[chosen],
-            types=self.types[chosen],
-            folds=self.folds[chosen],
+            **{name: getattr(self, name)[chosen] for name in per_cell},
             random_folds=None if self.random_folds is None else self.random_folds[chosen],
-            group=self.group[chosen],
-            cell_types=self.cell_types[chosen],
             shuffled=self.shuffled[:, chosen],
-            unit=self.unit[chosen],
         )
 
 

@@ -53,16 +53,13 @@ class Discriminant:
     def __call__(self, types: Ints, n_types: int, weight: Floats | None = None) -> Floats:
         """Probability of every label, shape ``(n_labellings, n_cells, n_types)``.
 
-        ``weight`` says how often each training cell counts in the mean of its label; where it leaves out all
-        cells of a label, each counts once. A label that no training cell has gets probability 0.
+        ``weight`` says how often each training cell counts in the mean of its label. A label that no training
+        cell has gets probability 0.
         """
         scores = np.empty((*types.shape, n_types))
         for fold in self._folds:
             labels = types[:, ~fold.test]
-            member = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
-            if weight is not None:
-                drawn = member * weight[~fold.test, None]
-                member = np.where(drawn.any(axis=1, keepdims=True), drawn, member)
+            member = memberships(labels, n_types, None if weight is None else weight[~fold.test])
             sizes = member.sum(axis=1).ravel()
             sums = fold.training.T @ member.transpose(1, 0, 2).reshape(labels.shape[1], -1)
             means = sums / np.where(sizes > 0, sizes, 1)
@@ -73,3 +70,15 @@ class Discriminant:
         lost = np.isneginf(scores).all(axis=2)
         scores[lost] = 0
         return np.asarray(softmax(scores, axis=2))
+
+
+def memberships(labels: Ints, n_types: int, weight: Floats | None = None) -> Floats:
+    """How much each cell counts for each label: labellings x cells x labels.
+
+    ``weight`` says how often a cell counts; where it leaves out all cells of a label, each counts once.
+    """
+    member: Floats = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
+    if weight is None:
+        return member
+    drawn = member * weight[:, None]
+    return np.asarray(np.where(drawn.any(axis=1, keepdims=True), drawn, member))

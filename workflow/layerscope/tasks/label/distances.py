@@ -48,10 +48,7 @@ def neighbours_and_silhouettes(
 
 
 class NeighbourShares:
-    """Shares of the labels among each cell's nearest neighbours of other folds, for many labellings.
-
-    Parameters are those of :func:`neighbours_and_silhouettes`.
-    """
+    """Shares of the labels among each cell's nearest neighbours of other folds, for many labellings."""
 
     def __init__(self, vectors: Floats, folds: Ints, n_neighbours: int, metric: str) -> None:
         fewest = len(vectors) - int(np.bincount(folds).max())
@@ -100,11 +97,7 @@ def _smallest(distances: Floats, n: int) -> Ints:
 
 
 def _votes(labels: Ints, weights: Floats, n_types: int, n_neighbours: int) -> Ints:
-    """Commonest type among the nearest of each row; of equals the one that comes first.
-
-    ``labels`` and ``weights`` are those of the neighbours from near to far, shape ``(n_cells, n_listed)``;
-    each has as many votes as its weight, until ``n_neighbours`` votes are cast.
-    """
+    """Commonest type among neighbours, near to far, until all votes are cast; ties go to the nearest."""
     before = np.cumsum(weights, axis=1) - weights
     votes = np.clip(n_neighbours - before, 0, weights)
     score = np.empty((len(labels), n_types))
@@ -116,11 +109,7 @@ def _votes(labels: Ints, weights: Floats, n_types: int, n_neighbours: int) -> In
 
 
 def _silhouettes(sums: Floats, labels: Ints, sizes: Floats) -> Floats:
-    """Silhouettes of cells under several labellings; 0 for a cell whose type no other cell has.
-
-    ``sums`` are each cell's distances to the cells of every type, shape ``(n_labellings, n_rows, n_types)``,
-    and ``sizes`` the other cells of every type.
-    """
+    """Silhouettes from summed distances to, and sizes of, the other cells of every type; 0 if alone."""
     own = labels[:, :, None]
     means = sums / np.where(sizes > 0, sizes, np.nan)
     inner = np.take_along_axis(means, own, axis=2)[:, :, 0]

@@ -24,11 +24,7 @@ MIN_LABELS = 3
 
 
 def novel_measures(vectors: Floats, design: Design, settings: LabelSettings) -> dict[str, Measures]:
-    """AUC of the probe's doubt, and of the distance to the nearest cells, with shuffles.
-
-    For labels of cells. The fits stay: a shuffle deals anew which cells are of the label that was left out,
-    within donor and sample.
-    """
+    """AUC of the probe's doubt and of nearest distances; shuffles deal the left-out label anew."""
     unseen = design.types != np.arange(design.n_types)[:, None]
     types = np.tile(design.types, (design.n_types, 1))
     labellings = Labellings(types, unseen.astype(np.float64), design.n_types)
@@ -41,10 +37,7 @@ def novel_measures(vectors: Floats, design: Design, settings: LabelSettings) -> 
 def distances_to_others(
     vectors: Floats, types: Ints, n_types: int, folds: Ints, settings: LabelSettings
 ) -> Floats:
-    """Mean distance of every cell to its nearest cells of other folds that do not have a label.
-
-    Shape ``(n_types, n_cells)``, a row for each label.
-    """
+    """Mean distance of cells to the nearest of other folds that lack each label, ``(n_types, n_cells)``."""
     means = np.empty((n_types, len(vectors)))
     for rows, distances in distance_blocks(vectors, settings.metric):
         distances[folds[rows, None] == folds] = np.inf

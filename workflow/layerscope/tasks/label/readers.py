@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from layerscope.arrays import Floats, Ints
-from layerscope.tasks.label.discriminant import Discriminant
+from layerscope.tasks.label.discriminant import Discriminant, memberships
 from layerscope.tasks.label.measures import Labellings
 from layerscope.tasks.label.probe import ROUNDING, probe_scores, standardised
 from layerscope.tasks.scored import NoScoreError
@@ -66,10 +66,7 @@ class Projection:
         for fold in np.unique(self._folds):
             test = self._folds == fold
             labels = types[:, ~test]
-            member = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
-            if weight is not None:
-                drawn = member * weight[~test, None]
-                member = np.where(drawn.any(axis=1, keepdims=True), drawn, member)
+            member = memberships(labels, n_types, None if weight is None else weight[~test])
             sizes = member.sum(axis=1)
             sums = member.transpose(0, 2, 1).reshape(-1, labels.shape[1]) @ self._vectors[~test]
             basis = sums.reshape(len(types), n_types, -1) / np.where(sizes > 0, sizes, 1)[:, :, None]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.arrays import Bools, Ints, Texts
-from layerscope.tasks.folds import n_labels, named_few, plural, sampled, text
+from layerscope.tasks.folds import n_labels, named_few, plural, text
 from layerscope.tasks.levels import Level, level_of
 from layerscope.tasks.scored import NoScoreError
 
@@ -45,13 +45,6 @@ def with_level(known: pd.DataFrame, column: str, remarks: list[str]) -> tuple[pd
     units = np.asarray(labelled.names, dtype=object)[labelled.unit]
     known = known.assign(**{"\x1funit": units, "\x1fwithin": labelled.within})
     return known, labelled.level, labelled.by if labelled.level == "donor" else "donor"
-
-
-def at_most(obs: pd.DataFrame, n_cells: int, seed: int, remarks: list[str]) -> pd.DataFrame:
-    """At most so many cells, drawn by the seed; a remark says so."""
-    if len(obs) > n_cells:
-        remarks.append(f"{n_cells} of {len(obs)} cells, drawn by the seed")
-    return sampled(obs, n_cells, seed)
 
 
 def large_labels(obs: pd.DataFrame, column: str, least: int, remarks: list[str]) -> pd.DataFrame:

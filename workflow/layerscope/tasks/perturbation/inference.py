@@ -42,14 +42,12 @@ def one_way_design(group: Integers) -> Floats:
 
 
 class Groups:
-    """Samples in groups, of which 0 is the reference, from a one-way design matrix; else a ValueError."""
+    """Samples in groups, of which 0 is the reference, from the matrix of :func:`one_way_design`."""
 
     def __init__(self, design: Floats) -> None:
         indicators = np.asarray(design, dtype=np.float64)[:, 1:]
         self.of_sample = (indicators @ np.arange(1, indicators.shape[1] + 1)).astype(np.int64)
         self.sizes = np.bincount(self.of_sample, minlength=indicators.shape[1] + 1)
-        if not self.sizes.all() or not np.array_equal(design, one_way_design(self.of_sample)):
-            raise ValueError("not a one-way design: an intercept, then one indicator for each further group")
         self._order = np.argsort(self.of_sample, kind="stable")
         self._starts = np.cumsum(self.sizes) - self.sizes
 
@@ -133,7 +131,7 @@ class OneWayInference(DefaultInference):  # type: ignore[misc]
 
         def fit(genes: slice) -> Floats:
             start = np.log(np.asarray(alpha_hat[genes], dtype=np.float64))
-            loss = DispersionLoss(groups, counts[:, genes], mu[:, genes], start, variance, adjust=cr_reg)
+            loss = DispersionLoss(groups, counts[:, genes], mu[:, genes], start, variance)
             return np.exp(descend(loss, start, bounds))
 
         dispersions = np.concatenate(self._over_genes(fit, counts))
@@ -240,12 +238,12 @@ class DispersionLoss:
     mu: Floats
     expected: Floats
     variance: float | None
-    adjust: bool
 
     def value(self, log_alpha: Floats) -> Floats:
         """The loss of every gene."""
         alpha = np.exp(log_alpha)
-        loss: Floats = nb_nll(self.counts, self.mu, alpha) + self.adjustment(self.mu, alpha)
+        weights = self.groups.sums(self.mu / (1.0 + self.mu * alpha))
+        loss: Floats = nb_nll(self.counts, self.mu, alpha) + 0.5 * np.log(weights).sum(axis=0)
         if self.variance is not None:
             loss += (log_alpha - self.expected) ** 2 / (2 * self.variance)
         return loss
@@ -256,22 +254,12 @@ class DispersionLoss:
         counts, mu = self.counts[:, gene], self.mu[:, gene]
         ratio = (mu - counts) * alpha / (1.0 + counts * alpha)
         terms = np.log1p(ratio) - ratio / (1.0 + ratio) - digamma_beyond_log(counts, alpha)
-        gradient: Floats = self.adjustment_gradient(mu, alpha) - terms.sum(axis=0) / alpha
+        weights = mu / (1.0 + mu * alpha)
+        shares = self.groups.sums(weights**2) / self.groups.sums(weights)
+        gradient: Floats = -0.5 * alpha * shares.sum(axis=0) - terms.sum(axis=0) / alpha
         if self.variance is not None:
             gradient += (log_alpha - self.expected[gene]) / self.variance
         return gradient
-
-    def adjustment(self, mu: Floats, alpha: Floats) -> Floats:
-        if not self.adjust:
-            return np.zeros_like(alpha)
-        return np.asarray(0.5 * np.log(self.groups.sums(mu / (1.0 + mu * alpha))).sum(axis=0))
-
-    def adjustment_gradient(self, mu: Floats, alpha: Floats) -> Floats:
-        if not self.adjust:
-            return np.zeros_like(alpha)
-        weights = mu / (1.0 + mu * alpha)
-        squares = self.groups.sums(weights**2)
-        return np.asarray(-0.5 * alpha * (squares / self.groups.sums(weights)).sum(axis=0))
 
 
 def digamma_beyond_log(counts: Floats, alpha: Floats) -> Floats:

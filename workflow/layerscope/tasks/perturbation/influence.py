@@ -36,10 +36,7 @@ class Estimate:
 
 
 class RankedPairs:
-    """Values above a diagonal, row by row, sorted once; fewer than 2**30.
-
-    ``centred`` are their average ranks minus the mean rank.
-    """
+    """Values above a diagonal, row by row, fewer than 2**30; ``centred``: average ranks minus their mean."""
 
     def __init__(self, values: Floating) -> None:
         n_pairs = len(values)

@@ -82,10 +82,7 @@ class Draws:
 
 
 class SameModule:
-    """How well a similarity tells pairs of one module from pairs of different modules, pairs being counted.
-
-    The area under the receiver operating characteristic, ties counting one half.
-    """
+    """Area under the ROC curve of a similarity: pairs of one module against the others, ties one half."""
 
     def __init__(self, similarity: Floats, same: Bools) -> None:
         self._order = np.argsort(similarity, kind="stable")

@@ -31,10 +31,7 @@ EVERYONE, EVERYONE_UNIT_NORM = "everyone", "everyone_unit_norm"
 
 
 class SumsWriter:
-    """Sums the cells of every layer (by name with its width) as an extraction yields them; writes the sums.
-
-    Without a design, which must be of these cells, the file serves the protocols that need none.
-    """
+    """Sums the cells of every layer (by name, with its width) as an extraction yields them."""
 
     def __init__(self, obs: pd.DataFrame, widths: Mapping[str, int], design: Design | None = None) -> None:
         self._names = sorted(perturbation_sizes(obs))
@@ -121,10 +118,7 @@ def read_layer_sums(
 def read_everyone(
     path: str | Path, layer: str, names: Sequence[str]
 ) -> tuple[LayerSums, LayerSums, dict[str, Any]]:
-    """Sums of all cells of the control and the named perturbations (0 cells where the file lacks one).
-
-    As they are and of unit length, and the provenance.
-    """
+    """Sums of all cells of the control and the named perturbations (0 cells where the file lacks one)."""
     with h5py.File(path, "r") as file:
         versions = _layer(file, path, layer)
         place = {name: index + 1 for index, name in enumerate(file[EVERYONE].asstr()[()].tolist())}

@@ -36,17 +36,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Errors:
-    """What decoding missed, of each perturbation when it was held out: means over halves, (n_perturbations,).
+    """What decoding missed of each perturbation when it was held out: means over halves."""
 
-    Squared distances of the truth from the prediction (``missed``) and from the training mean (``effect``),
-    of the prediction from the training mean (``spread``), and the share of the other held-out truths that are
-    further from the prediction than its own (``further``).
-    """
-
-    missed: Floats
-    effect: Floats
-    spread: Floats
-    further: Floats
+    missed: Floats  # squared distance of the truth from the prediction
+    effect: Floats  # of the truth from the training mean
+    spread: Floats  # of the prediction from the training mean
+    further: Floats  # share of the other held-out truths that are further from the prediction than its own
 
 
 @dataclass(frozen=True)
@@ -185,10 +180,7 @@ def squared(sums: Floats, gram: Floats, own: Floats) -> Floats:
 
 
 def further_share(distances: Floats, own: int) -> Floats:
-    """Share of the other truths that are further than the own one, ties one half: n x truths x ... to n x ...
-
-    One half where there is no other.
-    """
+    """Share of the other truths that are further than the own one; ties, or no other, count one half."""
     n_others = distances.shape[1] - 1
     if not n_others:
         return np.full_like(distances[:, 0], 0.5)

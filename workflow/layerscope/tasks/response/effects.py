@@ -28,8 +28,6 @@ def effects_of(
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Effects on genes in halves of the cells, and what the spread of cells is computed from.
 
-    Returns
-    -------
     Effects as of :func:`half_effects`; squared deviations from the mean of each item's cells, items x genes;
     and the number of each item's cells. Item 0 is the control.
     """

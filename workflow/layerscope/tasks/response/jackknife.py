@@ -45,11 +45,7 @@ class Ratio:
         return float(self(np.ones(len(self.above))))
 
     def resampled(self, draws: Floats) -> Floats:
-        """Values that vary as the score would with other targets, by the jackknife's influences.
-
-        ``draws`` are of :func:`target_draws`. Values are spread as Student's t is wider than the normal
-        distribution.
-        """
+        """Values that vary as the score would with other targets, by the jackknife, spread as Student's t."""
         above = self.above.sum() - self.above + self.above_moved
         without = _divided(above, self.below.sum() - self.below + self.below_moved)
         everyone = self.above.sum() / self.below.sum()

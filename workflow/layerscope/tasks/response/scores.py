@@ -115,10 +115,7 @@ def score_layer(
     ceiling: dict[str, Ratio],
     subject: Subject,
 ) -> Scored:
-    """Score a layer from sums of its cells in every group of the design.
-
-    ``vectors`` are its single cells of ``reference.cells``, for the number that is reported of these.
-    """
+    """Score a layer from sums of its cells in every group of the design."""
     reference, settings, folds = screen.reference, screen.settings, screen.folds
     n_buckets = reference.first.shape[1]
     n_cells = int(layer.counts[0, n_buckets:].sum())

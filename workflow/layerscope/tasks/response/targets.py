@@ -42,17 +42,12 @@ def _targets(name: str, genes: Collection[str], known: Collection[str]) -> list[
 
 @dataclass(frozen=True)
 class Folds:
-    """Parts of the perturbations that are held out together.
+    """Parts of the perturbations that are held out together."""
 
-    ``unit`` numbers the target that each perturbation belongs to, the first of its targets by name;
-    ``units`` are those targets' names. In fold ``f`` the perturbations ``test[f]`` are held out, and
-    ``train[f]`` are those that share no target with any of them.
-    """
-
-    unit: Ints
-    units: list[str]
-    test: Bools  # (n_folds, n_perturbations)
-    train: Bools
+    unit: Ints  # number of the target that each perturbation belongs to, the first of its targets by name
+    units: list[str]  # names of those targets
+    test: Bools  # held out in each fold, (n_folds, n_perturbations)
+    train: Bools  # those that share no target with any of them
 
 
 def folds_of(targets: Sequence[Sequence[str]], n_folds: int) -> Folds:

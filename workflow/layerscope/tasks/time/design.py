@@ -6,14 +6,14 @@ a condition, whatever the order of its file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from layerscope.arrays import Bools, Ints, Texts
 from layerscope.chance import generator
-from layerscope.tasks.folds import grouped_folds, n_labels, numbered, plural, sampled, text
+from layerscope.tasks.folds import at_most, grouped_folds, n_labels, numbered, plural, text
 from layerscope.tasks.levels import Dealt, Labelled, deal, dealt_within, level_of
 from layerscope.tasks.scored import NoScoreError
 from layerscope.tasks.time.settings import MIN_TIMES, TimeSettings
@@ -39,7 +39,7 @@ class TimeDesign:
     """Rows of the cells' table."""
     times: Times
     unit: Ints
-    """What is held out whole and resampled, of each group."""
+    """What is held out whole and reat_most, of each group."""
     units: list[str]
     fold: Ints
     """Part of the cross-validation of each unit."""
@@ -59,29 +59,15 @@ class TimeDesign:
     def among(self, chosen: Bools) -> TimeDesign:
         """The design of some of its cells, all groups kept."""
         some = [Times(times.group[chosen], times.rank) for times in (self.times, *self.shuffled)]
-        return TimeDesign(
-            self.cells[chosen],
-            some[0],
-            self.unit,
-            self.units,
-            self.fold,
-            self.within_units,
-            self.dealt,
-            some[1:],
-            self.how,
-        )
+        return replace(self, cells=self.cells[chosen], times=some[0], shuffled=some[1:])
 
 
 def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesign:
-    """Choose cells, groups and folds.
-
-    Raises NoScoreError if there are no times, no donors, samples or batches, or too few of them: then a time
-    cannot be told from whatever else differs between its samples.
-    """
+    """Choose cells, groups and folds; NoScoreError where time cannot be told from other differences."""
     if TIME not in obs or not obs[TIME].notna().any():
         raise NoScoreError("not_available", "the cells have no column time")
     named = obs.assign(row=np.arange(len(obs))).sort_index(kind="stable")
-    timed = sampled(named[named[TIME].notna()], settings.most_cells, seed)
+    timed = at_most(named[named[TIME].notna()], settings.most_cells, seed, [])
     rank = timed[TIME].cat.remove_unused_categories().cat.codes.to_numpy(dtype=np.intp)
     n_times = int(rank.max()) + 1
     by = next((name for name in ("donor", "sample", "batch") if n_labels(timed, name) > 1), "")
@@ -105,7 +91,8 @@ def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesig
     dealt = deal(times.rank, within, settings.dealings if labelled.level != "cell" else 0, random)
     within_units = len(first) > len(units)
     if labelled.level == "cell":
-        shuffled = _shuffled_cells(times, labelled.within, settings.shuffles, random)
+        regrouped = dealt_within(group, labelled.within, settings.shuffles, random)
+        shuffled = [Times(of_cells, times.rank) for of_cells in regrouped]
     else:
         few = deal(times.rank, within, settings.shuffles, random)
         shuffled = [Times(group, ranks) for ranks in few.labels]
@@ -129,9 +116,3 @@ def _groups(labelled: Labelled, unit: Texts, rank: Ints) -> Texts:
         return np.array(labelled.names, dtype=object)[labelled.unit]
     joined = [f"{name}\x1f{time}" for name, time in zip(unit, rank, strict=True)]
     return np.array(joined, dtype=object)
-
-
-def _shuffled_cells(times: Times, within: Ints, n_shuffles: int, random: np.random.Generator) -> list[Times]:
-    """Cells dealt anew into the groups of their unit."""
-    dealt = dealt_within(times.group, within, n_shuffles, random)
-    return [Times(group, times.rank) for group in dealt]

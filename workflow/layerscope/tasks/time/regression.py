@@ -37,10 +37,7 @@ class Moments:
 
 
 def principal_axes(vectors: Floats, n_axes: int) -> Floats:
-    """Coordinates of cells on the leading axes of their standardised columns; labels play no part.
-
-    Raises NoScoreError if all cells are the same.
-    """
+    """Coordinates of cells on the leading axes of their standardised columns; labels play no part."""
     spread = vectors.std(axis=0)
     varying = spread > ROUNDING * np.abs(vectors).max(axis=0)
     if not varying.any():

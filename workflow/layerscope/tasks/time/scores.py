@@ -20,11 +20,7 @@ LOWEST = {TAU: -1.0, LEFT_OUT: 0.0}
 
 
 def score_layer(matrix: Floating, design: TimeDesign, settings: TimeSettings, subject: Subject) -> Scored:
-    """Score a layer (cells x columns, cells as in the table that the design was made of).
-
-    Rows of :data:`METRICS`. Raises NoScoreError if the layer is constant, or the model refused all cells of a
-    group.
-    """
+    """Score a layer (cells x columns, cells as in the table that the design was made of)."""
     vectors, design, remark = _embedded(matrix, design)
     axes = principal_axes(vectors, settings.axes)
     n_groups, rank, fold = len(design.unit), design.times.rank, design.fold[design.unit]

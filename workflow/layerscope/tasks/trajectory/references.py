@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.arrays import Floating, Floats, Ints
-from layerscope.cells.canonical import ROOT_CELL
-from layerscope.cells.obs import read_obs, read_root_cell
+from layerscope.cells.obs import ROOT_CELL, read_obs, read_root_cell
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
@@ -148,12 +147,3 @@ def read_reference(path: str | Path) -> Reference:
         table["root_source"].iloc[0],
         np.vstack(lists) if lists[0].size else None,
     )
-
-
-def demand_same_cells(cell_ids: Sequence[str], reference: Reference, origin: str) -> None:
-    """Refuse embeddings whose cells are not those of the reference, in the same order."""
-    if list(cell_ids) != reference.cell_ids:
-        raise DataError(
-            f"{origin}: its {len(cell_ids)} cells are not the {len(reference.cell_ids)} of the reference. "
-            "Delete it and run again"
-        )

@@ -89,10 +89,7 @@ def diffusion_of(graph: NeighbourGraph, n_components: int, tolerance: float = 0.
 def pseudotime_of(
     part: Part, root: int, n_cells: int, settings: TrajectorySettings, tolerance: float = 0.0
 ) -> tuple[Floats, list[str]]:
-    """Diffusion pseudotime of all cells from the one root, and remarks on what it lacks.
-
-    NaN for cells outside the part, ``inf`` for those that the root cannot reach.
-    """
+    """Pseudotime of all cells from the one root, NaN outside the part, ``inf`` if not reached; remarks."""
     place = int(np.searchsorted(part.cells, root))
     if place == len(part.cells) or part.cells[place] != root:
         raise NoScoreError("undefined", "the root cell was refused by the model")

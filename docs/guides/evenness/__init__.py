@@ -1,0 +1,1 @@
+"""How even the values of a layer are."""
