@@ -20,9 +20,9 @@ from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
 from layerscope.report import evidence
-from layerscope.report.alarms import alarms
 from layerscope.report.answers import COLUMNS as ANSWER_COLUMNS
 from layerscope.report.answers import Beside, caution, layer_answers
+from layerscope.report.cautions import cautions
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
@@ -31,7 +31,6 @@ from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
 from layerscope.report.representations import representation_answers, representation_grid
 from layerscope.report.truth import truth
-from layerscope.report.variants import scores_that_hang
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
@@ -105,10 +104,8 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
-    cautions = scores_that_hang(all_scores, all_layers)
-    for key, sentences in alarms(settings, shapes, warned).items():
-        cautions[key] = (*sentences, *cautions.get(key, ()))
-    answered = layer_answers(all_layers, Beside(settings, models, of_layers, cautions))
+    told = cautions(settings, all_scores, all_layers, shapes, warned)
+    answered = layer_answers(all_layers, Beside(settings, models, of_layers, told))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
     of_alone, of_warnings = (Source.beside(str(path), output) for path in (representations, warnings))
     advised = representation_answers(alone, Beside(settings, models, of_alone, {})) if len(alone) else []
