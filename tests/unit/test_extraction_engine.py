@@ -312,14 +312,14 @@ def test_a_run_that_is_killed_while_its_parts_are_removed_can_be_run_again(study
     expected = study.extract().read_bytes()
 
     def killed_half_way(partial):
-        (partial.folder / "journal.jsonl").unlink()
+        (partial.folder / "run.json").unlink()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(PartialRun, "remove", killed_half_way)
     with pytest.raises(KeyboardInterrupt):
         study.extract("other.h5ad")
     monkeypatch.undo()
-    for left in ("records.bin", "journal.jsonl"):
+    for left in ("records.bin", "done.bin", "run.json"):
         assert study.extract("other.h5ad").read_bytes() == expected
         folder = study.folder / ".partial.other.h5ad.run"
         folder.mkdir()
@@ -348,19 +348,21 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(study):
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     subprocess.run(command(0, study.folder / "whole.h5ad"), env=environment, check=True)
+
+    def n_done():
+        marks = folder / "done.bin"
+        return sum(map(bool, marks.read_bytes())) if marks.is_file() else 0
+
     done = []
-    for wanted in (3, 6, 9):
+    for wanted in (3, 8, 13):
         process = subprocess.Popen(command(0.1, output), env=environment, stderr=subprocess.DEVNULL)
-        journal = folder / "journal.jsonl"
-        while process.poll() is None and not (
-            journal.is_file() and len(journal.read_bytes().splitlines()) > wanted
-        ):
+        while process.poll() is None and n_done() <= wanted:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not output.exists()
-        done.append(len(journal.read_bytes().splitlines()))
-    assert 3 < done[0] < done[1] < done[2]
+        done.append(n_done())
+    assert 3 < done[0] < done[1] < done[2] < N_CELLS - 1
     ran = subprocess.run(command(0, output), env=environment, capture_output=True, text=True, check=True)
     assert "taking up an interrupted run" in ran.stderr
     assert output.read_bytes() == (study.folder / "whole.h5ad").read_bytes()

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from layerscope.tasks.label.distances import neighbours_and_silhouettes
 from layerscope.tasks.label.measures import Labellings, accuracy, macro_f1
-from layerscope.tasks.label.probe import probe_predictions, standardised
+from layerscope.tasks.label.probe import probe_scores, standardised
 from layerscope.tasks.label.scores import METRICS, PROBE_MACRO_F1, RANDOM_FOLDS, SILHOUETTE
 from layerscope.tasks.scored import NoScoreError
 
@@ -156,9 +156,9 @@ def test_the_probe_never_sees_the_cells_that_it_is_tested_on() -> None:
     vectors, labels = np.random.default_rng(6).normal(size=(80, 40)), np.arange(80) % 2
     folds = np.arange(80) % 4
     once = np.ones((1, 80))
-    before, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
+    before, _ = probe_scores(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     labels = np.where(folds == 2, 1 - labels, labels)
-    after, _ = probe_predictions(vectors, Labellings(labels[None], once, 2), folds, 0.01)
+    after, _ = probe_scores(vectors, Labellings(labels[None], once, 2), folds, 0.01)
     np.testing.assert_array_equal(before[0, folds == 2], after[0, folds == 2])
 
 

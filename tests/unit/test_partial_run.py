@@ -1,4 +1,4 @@
-"""Records count when the journal names them, and at no other time."""
+"""Records count when they are marked as done, and at no other time."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ def started(folder, run=RUN):
     return PartialRun(folder, run, COLUMNS, CELLS)
 
 
-def finished(*rows, refused=None):
+def finished(*rows, shortened=True):
     numbers = np.array(rows, dtype=np.int64)
     layers = {c.layer: np.repeat(numbers[:, None], c.width, axis=1).astype(c.dtype) for c in COLUMNS}
-    return Finished(rows=numbers, layers=layers, refused=refused or {}, n_shortened=len(rows))
+    return Finished(rows=numbers, layers=layers, shortened=np.full(len(rows), shortened))
 
 
 def content(partial):
@@ -39,9 +39,10 @@ def content(partial):
 def test_cells_come_back_in_order_and_refused_ones_as_nan(folder):
     with started(folder) as partial:
         partial.append(finished(14, 10, 12))
-        partial.append(finished(11, 15, refused={13: "empty"}))
+        partial.append(finished(11, 15))
+        partial.refused[13] = "empty"
         partial.commit()
-        assert partial.done.all()
+        assert partial.done.tolist() == [True, True, True, False, True, True]
         np.testing.assert_array_equal(content(partial), [10, 11, 12, np.nan, 14, 15])
         partial.remove()
     assert not folder.exists()
@@ -49,26 +50,16 @@ def test_cells_come_back_in_order_and_refused_ones_as_nan(folder):
 
 def test_a_later_run_goes_on_from_the_last_commit(folder):
     with started(folder) as partial:
-        partial.append(finished(10, 12, refused={11: "empty"}))
+        partial.append(finished(10, 12))
+        partial.append(finished(11, shortened=False))
         partial.commit()
         partial.append(finished(13))
     with started(folder) as partial:
         assert partial.done.tolist() == [True, True, True, False, False, False]
-        assert (partial.refused, partial.n_shortened) == ({11: "empty"}, 2)
+        assert partial.n_shortened == 2
         partial.append(finished(13, 14, 15))
         partial.commit()
-        np.testing.assert_array_equal(content(partial), [10, np.nan, 12, 13, 14, 15])
-
-
-def test_a_line_that_a_kill_cut_off_does_not_count(folder):
-    with started(folder) as partial:
-        for row in (10, 11):
-            partial.append(finished(row))
-            partial.commit()
-    journal = folder / "journal.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-5])
-    with started(folder) as partial:
-        assert partial.done.tolist() == [True, *[False] * 5]
+        np.testing.assert_array_equal(content(partial), list(CELLS))
 
 
 def test_what_is_of_another_run_is_thrown_away(folder):
@@ -83,31 +74,29 @@ def lose_half(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def lose_the_middle(path):
-    content = path.read_bytes()
-    path.write_bytes(content[:30] + b"}\n" + content[60:])
-
-
-@pytest.mark.parametrize(
-    ("file", "lose"),
-    [
-        ("records.bin", Path.unlink),
-        ("records.bin", lose_half),
-        ("journal.jsonl", Path.unlink),
-        ("journal.jsonl", lose_the_middle),
-        ("journal.jsonl", lambda path: path.write_bytes(path.read_bytes() + b'{"rows": [99]}\n')),
-        ("journal.jsonl", lambda path: path.write_bytes(path.read_bytes() + b"[]\n")),
-    ],
-)
+@pytest.mark.parametrize("file", ["records.bin", "done.bin", "run.json"])
+@pytest.mark.parametrize("lose", [Path.unlink, lose_half, lambda path: path.write_bytes(b"")])
 def test_a_lost_part_is_one_message_and_no_cell_is_taken_for_done(folder, file, lose, caplog):
     with started(folder) as partial:
         for row in (10, 11):
-            partial.append(finished(row, refused={row + 2: "empty"}))
+            partial.append(finished(row))
             partial.commit()
     lose(folder / file)
+    assert_begins_anew(folder, file, caplog)
+
+
+def test_marks_that_mean_nothing_are_one_message(folder, caplog):
+    with started(folder) as partial:
+        partial.append(finished(10))
+        partial.commit()
+    (folder / "done.bin").write_bytes(bytes([1, 9, 0, 0, 0, 0]))
+    assert_begins_anew(folder, "done.bin", caplog)
+
+
+def assert_begins_anew(folder, file, caplog):
     caplog.set_level("INFO")
     with started(folder) as partial:
-        assert not partial.done.any() and not partial.refused and not partial.n_shortened
+        assert not partial.done.any() and not partial.n_shortened
         partial.append(finished(*CELLS))
         partial.commit()
         assert content(partial) == list(CELLS)

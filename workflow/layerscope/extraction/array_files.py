@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.cells.h5ad_file import column_names, open_h5ad, read_column, read_index
+from layerscope.cells.labels import among
 from layerscope.errors import ConfigError, DataError
 from layerscope.files import BAD_HEADER
 from layerscope.models.entries import PATTERN
@@ -29,8 +30,8 @@ from layerscope.tables import OFFICIAL
 
 log = logging.getLogger(__name__)
 
+UNNAMED = "one without a name"
 ONLY = ""  # name of the array of a file that has one and no name for it
-SHOWN = 20
 
 
 class ArrayFile(ABC):
@@ -77,12 +78,12 @@ class ArrayFile(ABC):
         names = self.names()
         if name not in names:
             asked = f"no array {name!r}" if name else "which array? Name it under 'layers'"
-            raise DataError(f"{self.path}: {asked}; there are {listed(names)}")
+            raise DataError(f"{self.path}: {asked}; {among(name, [other or UNNAMED for other in names])}")
 
     def _demand_column(self, columns: Sequence[str]) -> None:
         if self.column not in columns:
             raise DataError(
-                f"{self.path}: no column {self.column!r} of cells' names; there are {listed(columns)}"
+                f"{self.path}: no column {self.column!r} of cells' names; {among(str(self.column), columns)}"
             )
 
     @contextmanager
@@ -215,7 +216,7 @@ class TextTable(ArrayFile):
         table = self._table
         numbers = table.select_dtypes(["number", "bool"])
         if left_out := [str(column) for column in table if column not in numbers]:
-            log.info("%s: columns without numbers are left out: %s", self.path, listed(left_out))
+            log.info("%s: columns without numbers are left out: %s", self.path, ", ".join(left_out[:20]))
         return numbers.to_numpy(dtype=np.float64)
 
     def _cell_ids(self) -> Sequence[Any]:
@@ -317,12 +318,5 @@ def _fitting(file: ArrayFile, pattern: str) -> dict[str, str]:
             raise DataError(f"{file.path}: {fitting[layer]!r} and {name!r} are both layer {layer}; name one")
         fitting[layer] = name
     if not fitting:
-        raise DataError(f"{file.path}: no array fits {pattern!r}; there are {listed(names)}")
+        raise DataError(f"{file.path}: no array fits {pattern!r}; {among(pattern, names)}")
     return fitting
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of some names, for messages."""
-    names = [name or "one without a name" for name in names]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return (", ".join(names[:SHOWN]) or "none") + more

@@ -52,7 +52,7 @@ class Engine:
 
     def run(self) -> None:
         """Run every cell that is not done yet."""
-        done = self.partial.done.copy()
+        done = self.partial.done
         with (
             ThreadPoolExecutor(1, "reader") as reader,
             ThreadPoolExecutor(1, "writer") as writer,
@@ -60,8 +60,10 @@ class Engine:
         ):
             writing: Future[None] | None = None
             for window in _ahead(reader, self, _windows(self.partial.cells, done)):
+                self.partial.refused |= window.refused
+                progress.update(len(window.refused))
                 for finished in self._batches(window, done[window.rows - self.partial.cells.start]):
-                    progress.update(len(finished.rows) + len(finished.refused))
+                    progress.update(len(finished.rows))
                     if writing is not None:
                         writing.result()
                     writing = writer.submit(self.partial.append, finished)
@@ -74,11 +76,7 @@ class Engine:
         return joined((part, self.model.tokenise(block)) for part, block in self.stream.blocks(rows))
 
     def _batches(self, window: Window, done: npt.NDArray[np.bool_]) -> Iterator[Finished]:
-        """Run what is not done of a window batch by batch; the refused cells come first, without layers."""
-        refused = {row: reason for row, reason in window.refused.items() if not done[window.rows == row]}
-        if refused:
-            empty = {c.layer: np.zeros((0, c.width), dtype=c.dtype) for c in self.partial.columns}
-            yield Finished(rows=np.zeros(0, dtype=np.int64), layers=empty, refused=refused)
+        """Run what is not done of a window batch by batch."""
         order = window.by_length()
         while len(order):
             lengths = window.sentences.lengths[order]
@@ -88,8 +86,8 @@ class Engine:
                 if layers is None:
                     torch.cuda.empty_cache()  # the error is gone, and with it the tensors of its pass
                     continue
-                n_shortened = int((window.sentences.shortened[cells] & ~done[cells]).sum())
-                yield Finished(rows=window.rows[cells], layers=layers, n_shortened=n_shortened)
+                shortened = window.sentences.shortened[cells]
+                yield Finished(rows=window.rows[cells], layers=layers, shortened=shortened)
             order = order[len(cells) :]
 
     def _forward_or_halve(

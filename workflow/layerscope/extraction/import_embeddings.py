@@ -6,7 +6,6 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,6 @@ log = logging.getLogger(__name__)
 
 ABSENT = "not in the file of embeddings"
 NOT_FINITE = "its embedding holds values that are not finite"
-
-
-@dataclass(frozen=True)
-class Match:
-    """Which rows of a file are the prepared cells."""
-
-    rows: npt.NDArray[np.intp]  # per prepared cell; -1 for one that the file does not have
-    n_surplus: int  # cells of the file that are none of the prepared ones
-
-    @property
-    def present(self) -> npt.NDArray[np.bool_]:
-        """Which prepared cells the file has."""
-        return self.rows >= 0
 
 
 def import_embeddings(
@@ -84,19 +70,20 @@ def import_embeddings(
     about = read_about(cells)["provenance"]
     with open_h5ad(cells) as file:
         cell_ids = read_index(file["obs"])
-    match = match_cells(cell_ids, names, paths[-1], str(cells))
-    of_layers = {layer: _Array(arrays, str(place), len(names)) for layer, place in sorted(layers.items())}
-    refused = dict.fromkeys(np.flatnonzero(~match.present).tolist(), ABSENT)
+    rows = match_cells(cell_ids, names, paths[-1], str(cells))
+    present, places = rows >= 0, {layer: str(place) for layer, place in sorted(layers.items())}
+    n_surplus = len(names) - int(present.sum())
+    refused = dict.fromkeys(np.flatnonzero(~present).tolist(), ABSENT)
     widths = {}
-    for layer, array in of_layers.items():
-        values = array.rows(match)
+    for layer, place in places.items():
+        values = _array(arrays, place, rows, len(names))
         widths[layer] = values.shape[1]
         finite = np.isfinite(values).all(axis=1)
-        refused |= dict.fromkeys(np.flatnonzero(~finite & match.present).tolist(), NOT_FINITE)
+        refused |= dict.fromkeys(np.flatnonzero(~finite & present).tolist(), NOT_FINITE)
     counts, n_cells = Counter(refused.values()), len(cell_ids)
     limits = (
         ("max_missing", max_missing, len(refused), n_cells, "prepared cells have no embedding"),
-        ("max_surplus", max_surplus, match.n_surplus, len(names), "cells are none of the prepared"),
+        ("max_surplus", max_surplus, n_surplus, len(names), "cells are none of the prepared"),
     )
     for key, most, number, of, what in limits:
         if number > most * of:
@@ -107,7 +94,7 @@ def import_embeddings(
     log.info("%s: %d of %d prepared cells have an embedding", given.path, n_cells - len(refused), n_cells)
     for reason, number in sorted(counts.items()):
         log.warning("%s: %d of %d prepared cells are left out: %s", given.path, number, n_cells, reason)
-    log.info("%s: cells that are none of the prepared ones: %d", given.path, match.n_surplus)
+    log.info("%s: cells that are none of the prepared ones: %d", given.path, n_surplus)
     n_layers = max((int(layer) for layer in layers if layer != OFFICIAL), default=0)
     provenance = {
         "model": model,
@@ -122,47 +109,42 @@ def import_embeddings(
         "cells": {name: about.get(name, "") for name in ("condition", "dataset")},
         "n_cells": len(cell_ids),
         "n_missing": counts[ABSENT],
-        "n_surplus": match.n_surplus,
+        "n_surplus": n_surplus,
         "n_refused": len(refused),
         "refused": dict(sorted(counts.items())),
         "layerscope_version": __version__,
     }
-    write_embeddings(output, cell_ids, _blocks(of_layers, match, list(refused)), provenance, refused)
+
+    def blocks() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+        """One layer at a time: a cell without one of its layers has none."""
+        for layer, place in places.items():
+            values = _array(arrays, place, rows, len(names))
+            values[list(refused)] = np.nan
+            yield {layer: values}
+
+    write_embeddings(output, cell_ids, blocks(), provenance, refused)
 
 
-@dataclass(frozen=True)
-class _Array:
-    """One layer of a file, read when it is asked for: files of many layers need not fit into memory."""
+def _array(file: ArrayFile, name: str, rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.float32]:
+    """The prepared cells' rows of an array, NaN for cells that the file does not have.
 
-    file: ArrayFile
-    name: str
-    n_rows: int
-
-    def rows(self, match: Match) -> npt.NDArray[np.float32]:
-        """The prepared cells' rows, NaN for cells that the file does not have."""
-        values = self.file.read(self.name)
-        if len(values) != self.n_rows:
-            raise DataError(
-                f"{self.file.path}: array {self.name!r} has {len(values)} rows, but {self.n_rows} cells are "
-                "named; expected a row for each, in the same order"
-            )
-        rows = values[match.rows]
-        rows[~match.present] = np.nan
-        return rows
+    It is read when it is asked for: files of many layers need not fit into memory.
+    """
+    values = file.read(name)
+    if len(values) != n_rows:
+        raise DataError(
+            f"{file.path}: array {name!r} has {len(values)} rows, but {n_rows} cells are named; expected a "
+            "row for each, in the same order"
+        )
+    of_cells = values[rows]
+    of_cells[rows < 0] = np.nan
+    return of_cells
 
 
-def _blocks(
-    arrays: Mapping[str, _Array], match: Match, refused: Sequence[int]
-) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-    """One layer at a time, NaN for refused cells: a cell without one of its layers has none."""
-    for layer, array in arrays.items():
-        values = array.rows(match)
-        values[refused] = np.nan
-        yield {layer: values}
-
-
-def match_cells(cell_ids: Sequence[str], names: Sequence[str], where: str, cells: str) -> Match:
-    """Find prepared cells in a file by their names; a DataError if it names one twice, or none of them."""
+def match_cells(
+    cell_ids: Sequence[str], names: Sequence[str], where: str, cells: str
+) -> npt.NDArray[np.intp]:
+    """The row of each prepared cell in a file, -1 where it is not; a DataError for a name given twice."""
     places = {name: row for row, name in enumerate(names)}
     if len(places) < len(names):
         twice, n_times = Counter(names).most_common(1)[0]
@@ -174,7 +156,7 @@ def match_cells(cell_ids: Sequence[str], names: Sequence[str], where: str, cells
             f"{_examples(cell_ids)} there and {_examples(names)} here; name them alike, or give another "
             "'column'"
         )
-    return Match(rows, len(names) - int((rows >= 0).sum()))
+    return rows
 
 
 def _examples(names: Sequence[str]) -> str:

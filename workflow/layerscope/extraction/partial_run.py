@@ -1,9 +1,9 @@
 """Finished cells on disk while a run goes on.
 
-``records.bin`` has room for one record per cell: its vector of every layer, one after the other. The lines of
-``journal.jsonl`` say which records count; the first says whose they are. Records are flushed to the disk
-before the journal names them, so after a kill at any moment what the journal names is there, and all else is
-done again.
+``records.bin`` has room for one record per cell: its vector of every layer, one after the other. A byte per
+cell in ``done.bin`` says whether its record counts. Records are flushed to the disk before the bytes that
+count them, so after a kill at any moment what counts is there, and all else is done again; so are the cells
+that a model refuses, which cost no forward pass. ``run.json`` says whose all this is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,10 +25,12 @@ import numpy.typing as npt
 
 from layerscope.errors import ConfigError
 from layerscope.extraction.embeddings_file import cells_of_block
+from layerscope.files import whole
 
 log = logging.getLogger(__name__)
 
-RECORDS, JOURNAL = "records.bin", "journal.jsonl"
+RUN, RECORDS, DONE = "run.json", "records.bin", "done.bin"
+FINISHED, SHORTENED = 1, 2  # what a cell's byte says besides 0: its record counts, and it lost tokens
 COMMIT_SECONDS = 20.0
 
 
@@ -47,8 +49,7 @@ class Finished:
 
     rows: npt.NDArray[np.int64]  # in the file of cells
     layers: Mapping[str, npt.NDArray[Any]]  # each (len(rows), width)
-    refused: Mapping[int, str] = field(default_factory=dict)  # row to reason; these are not in ``rows``
-    n_shortened: int = 0  # how many of ``rows`` lost tokens to a length limit
+    shortened: npt.NDArray[np.bool_]  # whether each of ``rows`` lost tokens to a length limit
 
 
 class PartialRun:
@@ -62,60 +63,68 @@ class PartialRun:
         self, folder: Path, identity: Mapping[str, Any], columns: Sequence[Column], cells: range
     ) -> None:
         self.folder, self.columns, self.cells = folder, list(columns), cells
-        self.done = np.zeros(len(cells), dtype=bool)
         self.refused: dict[int, str] = {}  # row to reason
-        self.n_shortened = 0
         self._record = np.dtype([(column.layer, column.dtype, (column.width,)) for column in columns])
-        self._uncommitted: list[Finished] = []
         folder.mkdir(parents=True, exist_ok=True)
-        self._journal = (folder / JOURNAL).open("a+b")
+        (folder / DONE).touch()
+        self._done = (folder / DONE).open("r+b")
         try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._done, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._journal.close()
+            self._done.close()
             raise ConfigError(
                 f"{folder}: another process is extracting to the same output; wait until it ends, or end it"
             ) from error
-        head = {"run": json.dumps(identity, sort_keys=True)}
-        if self._take_up(head):
-            self._records = (folder / RECORDS).open("r+b")
-        else:
-            self._journal.truncate(0)
-            self._records = (folder / RECORDS).open("w+b")
-            self._records.truncate(self._size)
-            self._write_line(head)
-        self._last_commit = time.monotonic()
+        run = json.dumps(identity, sort_keys=True)
+        taken_up = self._taken_up(run)
+        self._marks = np.zeros(len(cells), dtype=np.uint8) if taken_up is None else taken_up
+        if taken_up is None:
+            (folder / RUN).unlink(missing_ok=True)
+            (folder / RECORDS).touch()
+            os.truncate(folder / RECORDS, 0)
+            os.truncate(folder / RECORDS, self._size)
+        self._records = (folder / RECORDS).open("r+b")
+        self.commit()
+        if taken_up is None:
+            with whole(folder / RUN) as scratch:
+                scratch.write_text(run, encoding="utf-8")
+
+    @property
+    def done(self) -> npt.NDArray[np.bool_]:
+        """Which of the cells are done."""
+        return self._marks > 0
+
+    @property
+    def n_shortened(self) -> int:
+        """How many of those that are done lost tokens to a length limit."""
+        return int((self._marks == SHORTENED).sum())
 
     @property
     def _size(self) -> int:
         """Bytes of the file of records."""
         return len(self.cells) * self._record.itemsize
 
-    def _take_up(self, head: Mapping[str, Any]) -> bool:
-        """Count what an interrupted run has finished; False where nothing of it can be used."""
-        records, journal = self.folder / RECORDS, self.folder / JOURNAL
-        there = records.is_file()
-        try:
-            lines = self._whole_lines()
-            if lines and lines[0] != head:
-                log.info("what an interrupted run with other inputs or settings left is thrown away")
-                return False
-            if not lines and not there:
-                return False
-            if not lines or not there or records.stat().st_size != self._size:
-                lost = records if lines else journal
-                log.warning("%s: lost, or a part of it: the interrupted run begins anew", lost)
-                return False
-            for line in lines[1:]:
-                self._count(line)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            log.warning("%s: damaged (%s): the interrupted run begins anew", journal, error)
-            self.done[:], self.n_shortened = False, 0
-            self.refused.clear()
-            return False
-        if self.done.any():
-            log.info("taking up an interrupted run: %d cells are done", self.done.sum())
-        return True
+    def _taken_up(self, run: str) -> npt.NDArray[np.uint8] | None:
+        """What an interrupted run has finished; None where nothing of it can be used."""
+        before, records = self.folder / RUN, self.folder / RECORDS
+        marks = np.frombuffer(self._done.read(), dtype=np.uint8).copy()
+        if not (before.is_file() or records.is_file() or len(marks)):
+            return None
+        if before.is_file() and before.read_text(encoding="utf-8", errors="replace") != run:
+            log.info("%s: of a run with other inputs or settings, which is thrown away", before)
+            return None
+        sound = {
+            before: before.is_file(),
+            records: records.is_file() and records.stat().st_size == self._size,
+            self.folder / DONE: len(marks) == len(self.cells) and (marks <= SHORTENED).all(),
+        }
+        for path, is_sound in sound.items():
+            if not is_sound:
+                log.warning("%s: lost, or damaged: the interrupted run begins anew", path)
+                return None
+        if marks.any():
+            log.info("taking up an interrupted run: %d cells are done", (marks > 0).sum())
+        return marks
 
     def __enter__(self) -> PartialRun:
         return self
@@ -124,7 +133,7 @@ class PartialRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._records.close()
-        self._journal.close()
+        self._done.close()
 
     def append(self, finished: Finished) -> None:
         """Take finished cells, in whatever order they come; they count from the next commit on."""
@@ -132,26 +141,23 @@ class PartialRun:
         for column in self.columns:
             records[column.layer] = finished.layers[column.layer]
         content = records.view(np.uint8).reshape(len(records), self._record.itemsize)
-        for row, record in zip(finished.rows, content, strict=True):
-            self._records.seek((int(row) - self.cells.start) * self._record.itemsize)
+        places = finished.rows - self.cells.start
+        for place, record in zip(places.tolist(), content, strict=True):
+            self._records.seek(place * self._record.itemsize)
             self._records.write(record.data)
-        self._uncommitted.append(finished)
+        self._marks[places] = np.where(finished.shortened, SHORTENED, FINISHED)
         if time.monotonic() - self._last_commit >= COMMIT_SECONDS:
             self.commit()
 
     def commit(self) -> None:
-        """Flush what was taken to the disk, then name it in the journal."""
+        """Flush what was taken to the disk, then count it."""
         self._records.flush()
         os.fsync(self._records.fileno())
-        for finished in self._uncommitted:
-            line = {
-                "rows": finished.rows.tolist(),
-                "refused": {str(row): reason for row, reason in finished.refused.items()},
-                "shortened": finished.n_shortened,
-            }
-            self._write_line(line)
-            self._count(line)
-        self._uncommitted.clear()
+        self._done.seek(0)
+        self._done.write(self._marks.tobytes())
+        self._done.truncate()
+        self._done.flush()
+        os.fsync(self._done.fileno())
         self._last_commit = time.monotonic()
 
     def blocks(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
@@ -169,24 +175,6 @@ class PartialRun:
             yield layers
 
     def remove(self) -> None:
-        """Delete the folder, the journal first: without it nothing else counts."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+        """Delete the folder, what says whose it is first: without it nothing else counts."""
+        (self.folder / RUN).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _whole_lines(self) -> list[dict[str, Any]]:
-        """The journal's lines up to the first that a kill cut off, which is taken away."""
-        self._journal.seek(0)
-        lines = [line for line in self._journal.read().splitlines(keepends=True) if line.endswith(b"\n")]
-        self._journal.truncate(sum(map(len, lines)))
-        return [json.loads(line) for line in lines]
-
-    def _count(self, line: Mapping[str, Any]) -> None:
-        refused = {int(row): reason for row, reason in line["refused"].items()}
-        self.done[np.array([*line["rows"], *refused], dtype=np.int64) - self.cells.start] = True
-        self.refused.update(refused)
-        self.n_shortened += line["shortened"]
-
-    def _write_line(self, line: Mapping[str, Any]) -> None:
-        self._journal.write(json.dumps(line, sort_keys=True).encode() + b"\n")
-        self._journal.flush()
-        os.fsync(self._journal.fileno())

@@ -43,13 +43,13 @@ def read_layers(path: str | Path) -> pd.DataFrame:
 
 
 def draw_layer_choice(
-    path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
+    layers: str | Path, output: Sequence[str | Path], *, settings: Mapping[str, Any]
 ) -> None:
     """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
-    ``path`` is the table of the layer choice; all titles of the settings are optional.
+    ``layers`` is the table of the layer choice; all titles of the settings are optional.
     """
-    table = read_layers(path)
+    table = read_layers(layers)
     table = table[decides(table)]
     conditions = wording.condition_order(settings, table["condition"])
     models = read_models(settings)
@@ -75,7 +75,7 @@ def draw_layer_choice(
             _draw(axes, panel, settings, styles(models), titles)
             axes.set_ylim(n_places - 0.5, -0.5)
         grid[-1][0].set_xlabel(wording.DEPTH_LABEL)
-        save(figure, outputs, title=TITLE, caption=caption, table=path)
+        save(figure, output, title=TITLE, caption=caption, table=layers)
 
 
 def _panels(conditions: Sequence[list[dict[Any, Any]]]) -> list[list[dict[Any, Any]]]:

@@ -20,14 +20,6 @@ ROUNDING = 1e-6
 """Share of its largest value that a column must vary by: less is single precision's rounding."""
 
 
-def probe_predictions(
-    vectors: Floats, labellings: Labellings, folds: Ints, penalty: float
-) -> tuple[Ints, int]:
-    """Every cell's likeliest label by :func:`probe_scores`, shape ``(n_labellings, n_cells)``; its count."""
-    scores, unfinished = probe_scores(vectors, labellings, folds, penalty)
-    return np.asarray(scores.argmax(axis=2), dtype=np.intp), unfinished
-
-
 def probe_scores(
     vectors: Floats,
     labellings: Labellings,
