@@ -23,14 +23,14 @@ from layerscope.statistics.verdict import number
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
+TEXT = ("condition", "task", "protocol", "metric", "guard_metric", "model", "runner_up", "status", "reason")
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 
 
 def read_representations(path: str | Path) -> pd.DataFrame:
     """Read the table of the compared representations; a DataError if a column is missing."""
-    return read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
+    return read_table(path, text=(*TEXT, *ANSWER), columns=(*TEXT, *ANSWER, *NUMBERS))
 
 
 def compared_representations(path: str | Path, task: str, protocol: str) -> pd.DataFrame:
