@@ -64,7 +64,7 @@ def sheet(
     n_legend = -(-len(words.legend) // columns) if words.legend else 0
     top = 0.1 + 0.18 * len(title) + 0.15 * len(subtitle) + 0.165 * n_legend + 0.1 * bool(n_legend)
     foot = BOTTOM + 0.13 * len(notes)
-    heights = [height] * len(rows) if isinstance(height, float) else height
+    heights = height if isinstance(height, Sequence) else [height] * len(rows)
     total = top + sum(header for _, header in rows) + sum(heights) + (len(rows) - 1) * ROW_GAP + foot
     figure = Figure(figsize=(WIDTH, total))
     lines = ((title, TITLE_SIZE, 0.18, "bold", "black"), (subtitle, SUBTITLE_SIZE, 0.15, "normal", "#444444"))
