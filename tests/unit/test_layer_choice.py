@@ -313,7 +313,7 @@ def test_the_pca_is_compared_though_another_baseline_is_higher(study):
 
 def test_planted_layers_cost_the_models_no_power(study):
     """They are a family of their own: p-values of the models are corrected for models alone."""
-    study.add("big", CURVE | {"04": 0.6}).add("big", CURVE | {"03": 0.8}, condition="marrow")
+    study.add("big", CURVE | {"04": 0.6}).add("big", CURVE | {"01": 0.9}, condition="marrow")
     study.add("big", CURVE, condition="skin")
     alone, alone_shifts = study.choose().layers, study.choose().shifts
     for condition in ("blood", "marrow", "skin"):
