@@ -45,7 +45,21 @@ FURTHER = {
 }
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
-FURTHER_LABELS = {"n_cells": "cells"}
+FURTHER_LABELS = {"n_cells": "cells", "n_items": "items"}
+FURTHER_MEANINGS = {
+    "n_items": "what intervals are drawn over: cells, perturbations or the like",
+    "left_out": "the condition that the chosen layer is scored on; all: the mean over conditions",
+    "n_conditions": "conditions that the layer was chosen on",
+    "final_score": "the score of the final layer there",
+    "gain": "score minus final score",
+    "effective_rank": "directions that a layer uses, as it is (RankMe)",
+    "participation_ratio": "directions that carry its variance",
+    "anisotropy": "mean cosine of two cells: near 1, all point the same way",
+    "intrinsic_dimension": "directions in which neighbouring cells differ (TwoNN)",
+    "mean_norm": "mean length of a cell's vector",
+    "norm_variation": "spread of these lengths, as a share of their mean",
+    "total_variance": "variance over cells, summed over the dimensions",
+}
 SHORT = 22
 """Characters of a line of small print that is not broken."""
 SHIFTS, GEOMETRY = "shifts", "geometry"
@@ -232,6 +246,7 @@ def _further(path: str | Path, output: str | Path) -> Grid:
         caption=FURTHER.get(name, name.replace("_", " ").capitalize()),
         source=Source.beside(path, output),
         labels=FURTHER_LABELS,
+        meanings=FURTHER_MEANINGS,
         filterable=True,
         note=note,
     )
