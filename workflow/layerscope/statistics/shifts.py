@@ -26,13 +26,24 @@ def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     ``shift`` is the depth of the later condition's best layer minus the earlier's, its interval from both
     bootstrap distributions. ``p_same`` tests that SOME layer is the best in both: the largest, over layers,
     of twice the smaller of the layer's two p-values of being the best; ``p_same_holm`` is corrected for all
-    rows of the task and protocol. ``layers_possible_in_both`` have a p-value above 0.05 in this test.
+    rows of the task and protocol, planted layers apart. ``layers_possible_in_both`` have a p-value above 0.05
+    in this test.
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
+<<<<<<< HEAD
     correct(rows, {"p_same_holm": "p_same"})
     table = pd.DataFrame([row | {"sentence": _sentence(row)} for row in rows], columns=list(COLUMNS))
     return table.sort_values(["task", "protocol", "model"], kind="stable", ignore_index=True)
+=======
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_same_holm", "sentence")])
+    planted = table["model"].isin([curve.model.name for curve in curves if curve.model.is_planted])
+    families = table.groupby(["task", "protocol", planted])["p_same"]
+    table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
+    table["sentence"] = [_sentence(row) for row in table.to_dict("records")]
+    ordered = table.sort_values(["task", "protocol", "model"], kind="stable")
+    return ordered[list(COLUMNS)].reset_index(drop=True)
+>>>>>>> refs/heads/report
 
 
 def _family(curve: LayerCurve) -> tuple[str, ...]:
