@@ -31,19 +31,9 @@ def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
-<<<<<<< HEAD
     correct(rows, {"p_same_holm": "p_same"})
     table = pd.DataFrame([row | {"sentence": _sentence(row)} for row in rows], columns=list(COLUMNS))
     return table.sort_values(["task", "protocol", "model"], kind="stable", ignore_index=True)
-=======
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_same_holm", "sentence")])
-    planted = table["model"].isin([curve.model.name for curve in curves if curve.model.is_planted])
-    families = table.groupby(["task", "protocol", planted])["p_same"]
-    table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
-    table["sentence"] = [_sentence(row) for row in table.to_dict("records")]
-    ordered = table.sort_values(["task", "protocol", "model"], kind="stable")
-    return ordered[list(COLUMNS)].reset_index(drop=True)
->>>>>>> refs/heads/report
 
 
 def _family(curve: LayerCurve) -> tuple[str, ...]:
@@ -59,6 +49,7 @@ def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
     p_both = p_best_in_both(first, second)
     return {
         **dict(zip(COLUMNS, _family(first), strict=False)),
+        "planted": first.model.is_planted,
         "condition": first.comparison.condition,
         "other_condition": second.comparison.condition,
         "best_layer": best.layer,
