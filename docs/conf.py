@@ -87,7 +87,8 @@ INTERFACES = {
     "Models": {"layerscope.models.base": "FoundationModel Network CellBlock Sentences TokenBatch"},
     "Tasks": {
         "layerscope.tasks.base": "Task Metric",
-        "layerscope.tasks.jobs": "ReferenceJob ScoringJob Scored",
+        "layerscope.tasks.jobs": "ReferenceJob ScoringJob",
+        "layerscope.tasks.scored": "Scored",
     },
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -18,15 +17,15 @@ import trajectory_cells
 from perturbation_cells import experiment, logged
 from scipy import sparse
 
-import compute_baseline
 import layerscope as ls
-import make_reference
-import prepare_cells
-import score_layer
+from layerscope.cells.prepare import prepare
+from layerscope.doors.representations import model_and_layer
 from layerscope.errors import ConfigError, DataError
 from layerscope.extraction.embeddings_file import write_embeddings
+from layerscope.models.baselines import compute_baseline
 from layerscope.tables import read_resamples, read_scores
 from layerscope.tasks.catalogue import TASKS
+from layerscope.tasks.jobs import make_reference, score_layer
 
 QUICK: dict[tuple[str, str], dict[str, Any]] = {
     ("trajectory", "paper"): {"resamples": 100, "halvings": 4, "splits": 5},
@@ -94,43 +93,39 @@ def layers_of(task: str, adata: anndata.AnnData) -> dict[str, np.ndarray]:
 
 
 class Workflow:
-    """What the rules do, by their scripts, in a folder."""
+    """What the rules do, by the functions of their scripts, in a folder."""
 
     def __init__(self, folder: Path, task: str, adata: anndata.AnnData, layers: dict[str, np.ndarray]):
-        self.folder, self.task, self.layers = folder, task, layers
+        self.folder, self.task, self.layers = folder, TASKS[task], layers
         adata.write_h5ad(folder / "given.h5ad")
-        settings = json.dumps({"task": task, "columns": OTHER_NAMES[task], **MORE[task]})
-        words = ["--input", f"{folder}/given.h5ad", "--settings", settings, "--condition", "blood"]
-        words += ["--output", f"{folder}/cells.h5ad", "--summary", f"{folder}/summary.tsv"]
-        prepare_cells.main([*words, "--obs", f"{folder}/obs.parquet"])
+        settings = {"task": task, "columns": OTHER_NAMES[task], **MORE[task]}
+        cells, obs = folder / "cells.h5ad", folder / "obs.parquet"
+        prepare([folder / "given.h5ad"], settings, "blood", cells, folder / "summary.tsv", obs=obs)
         provenance = {"model": "m", "family": "mine", "n_layers": len(layers)}
         write_embeddings(folder / "m.h5ad", adata.obs_names.tolist(), [layers], provenance)
 
-    def reference(self, protocol: str) -> list[str]:
-        if not TASKS[self.task].has_reference:
+    def reference(self, about: dict[str, Any]) -> list[Path]:
+        if not self.task.has_reference:
             return []
-        folder, output, baseline = self.folder, self.folder / protocol, TASKS[self.task].baseline
-        words = ["--task", self.task, "--protocol", protocol, "--condition", "blood"]
-        words += ["--cells", f"{folder}/cells.h5ad", "--settings", json.dumps(QUICK[self.task, protocol])]
-        words += ["--seed", "1" if protocol in TASKS[self.task].drawn_references else "0"]
-        if baseline:
-            of_baseline = ["--baseline", baseline, "--cells", f"{folder}/cells.h5ad", "--settings", "{}"]
-            compute_baseline.main([*of_baseline, "--seed", "1", "--output", f"{folder}/{baseline}.h5ad"])
-            words += ["--baseline", f"{folder}/{baseline}.h5ad"]
-        make_reference.main([*words, "--output", str(output)])
-        return ["--reference", str(output)]
+        cells, output, baseline = self.folder / "cells.h5ad", self.folder / about["protocol"], []
+        if self.task.baseline:
+            baseline = [self.folder / "baseline.h5ad"]
+            compute_baseline(self.task.baseline, cells, baseline[0], {}, seed=1)
+        seed = 1 if about["protocol"] in self.task.drawn_references else 0
+        make_reference(**about, cells=cells, baseline=baseline, output=output, seed=seed)
+        return [output]
 
     def scores(self, protocol: str) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
-        tables, resamples, reference = [], {}, self.reference(protocol)
+        settings = QUICK[self.task.name, protocol]
+        about = {"task": self.task.name, "protocol": protocol, "condition": "blood", "settings": settings}
+        files = {"embeddings": self.folder / "m.h5ad", "cells": self.folder / "obs.parquet"}
+        tables, resamples, reference = [], {}, self.reference(about)
         for layer in self.layers:
-            out = self.folder / f"{protocol}_{layer}"
-            words = ["--task", self.task, "--protocol", protocol, "--condition", "blood", "--model", "m"]
-            words += ["--layer", layer, "--embeddings", f"{self.folder}/m.h5ad", "--seed", "1", *reference]
-            words += ["--cells", f"{self.folder}/obs.parquet"]
-            words += ["--settings", json.dumps(QUICK[self.task, protocol])]
-            score_layer.main([*words, "--output", f"{out}.tsv", "--resamples", f"{out}.npz"])
-            tables.append(read_scores(f"{out}.tsv"))
-            resamples[layer] = read_resamples(f"{out}.npz")
+            rows, values = self.folder / f"{layer}.tsv", self.folder / f"{layer}.npz"
+            made = {"model": "m", "layer": layer, "output": rows, "resamples": values}
+            score_layer(**about, **files, **made, reference=reference, seed=1)
+            tables.append(read_scores(rows))
+            resamples[layer] = read_resamples(values)
         return pd.concat(tables, ignore_index=True), resamples
 
 
@@ -178,10 +173,7 @@ def table_of(rows: np.ndarray, adata: anndata.AnnData) -> pd.DataFrame:
 
 FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
     "names of arrays in obsm": lambda adata, layers: ["m_layer_01", "obsm/m_layer_02"],
-    "numbers": lambda adata, layers: {"1": layers["01"], "2": layers["02"]},
-    "whole numbers": lambda adata, layers: {1: layers["01"], 2: layers["02"]},
-    "names of layers": lambda adata, layers: {"layer_1": layers["01"], "Layer_002": layers["02"]},
-    "names of blocks": lambda adata, layers: {"m/layers.1": layers["01"], "m.block2": layers["02"]},
+    "names of layers": lambda adata, layers: {1: layers["01"], "m/layers.2": layers["02"]},
     "tables": lambda adata, layers: {name: table_of(rows, adata) for name, rows in layers.items()},
     "sparse": lambda adata, layers: {name: sparse.csr_matrix(rows) for name, rows in layers.items()},
     "tensors": lambda adata, layers: {name: torch.from_numpy(rows) for name, rows in layers.items()},
@@ -195,6 +187,19 @@ def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.
     given = FORMS[form](adata, layers_of("label", adata))
     table = called("label", "strict", adata, given).table
     pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        *(("7", ("name", "07")), ("layer_7", ("name", "07")), ("Layer_007", ("name", "07"))),
+        *(("m/layers.7", ("m", "07")), ("m.block7", ("m", "07")), ("obsm/X_m_layer_07", ("m", "07"))),
+        *(("official", ("name", "official")), ("scgpt_official", ("scgpt", "official"))),
+        ("X_pca", ("X_pca", "official")),
+    ],
+)
+def test_a_key_names_a_layer_or_a_model(key: str, expected: tuple[str, str]) -> None:
+    assert model_and_layer(key, "name") == expected
 
 
 def test_layers_scored_at_once_score_the_same(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
@@ -251,14 +256,6 @@ def test_nothing_that_is_given_is_changed(adata: anndata.AnnData) -> None:
     assert state() == before
 
 
-def test_other_names_are_models_of_their_own(adata: anndata.AnnData) -> None:
-    layers = layers_of("label", adata)
-    given = {"X_pca": layers["01"], "scgpt_layer_2": layers["02"], "scgpt_official": layers["02"]}
-    table = called("label", "strict", adata, given).table
-    pairs = set(table[["model", "layer"]].itertuples(index=False, name=None))
-    assert pairs == {("X_pca", "official"), ("scgpt", "02"), ("scgpt", "official")}
-
-
 def test_scores_are_joined_and_print_well(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
     one = called("label", "strict", adata, ["m_layer_01"])
     other = called("label", "strict", adata, {"X_scVI": adata.obsm["m_layer_02"]})
@@ -292,14 +289,11 @@ def test_any_column_may_be_the_labels_and_a_transfer_names_another(adata: anndat
         ("m_layer_01", {"folds": 1}, ConfigError, "folds: found 1; expected at least 2"),
         ("m_layer_01", {"jobs": 0}, ConfigError, "jobs: found 0"),
         ("m_layer_01", {"task": "cell_types"}, ConfigError, "no task 'cell_types'"),
-        ("m_layer_01", {"task": "cell_type"}, ConfigError, "'cell_type' is called 'label' now"),
         ("m_layer_01", {"label": "kin"}, DataError, "did you mean 'kind'"),
         ("m_layer_01", {"protocol": "paper"}, ConfigError, "no label protocol 'paper'"),
-        ("m_layer_01", {"cell_type": "kin"}, DataError, "did you mean 'kind'"),
         ("m_layer_1", {}, DataError, "did you mean 'm_layer_01'"),
         ({"my model": np.ones((240, 2))}, {}, ConfigError, "'my model'"),
         ({"01": np.ones((7, 2))}, {}, DataError, r"shape \(7, 2\); expected a row for each of 240"),
-        ({"01": np.ones(240)}, {}, DataError, r"shape \(240,\)"),
         ({"01": np.full((240, 2), np.inf)}, {}, DataError, "infinite"),
         ({"01": np.full((240, 2), "a")}, {}, DataError, "expected numbers"),
         ({"1": np.ones((240, 2)), "01": np.ones((240, 2))}, {}, ConfigError, "comes twice"),

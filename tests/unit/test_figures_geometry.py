@@ -86,7 +86,7 @@ def test_a_caption_names_the_layer_nearest_to_the_quality_measures(tmp_path):
     depth_only.loc[highest, "cka"] = 0.87
     settings = SETTINGS | {"models": MODELS | {"qc_only": {"kind": "baseline"}}}
     text = drawn(tmp_path, "alignment", pd.concat([table, depth_only]), settings)
-    assert "sequencing depth: big 0.87 (layer 2, Rest)." in text
+    assert "sequencing depth: The big one 0.87 (layer 2, Rest)." in text
 
 
 @pytest.mark.parametrize(("figure", "table"), [("geometry", geometry), ("alignment", alignment)])

@@ -29,10 +29,10 @@ def draw(folder, task, *, rows=None, settings=None, **tables):
 
 def test_a_figure_names_what_it_shows_and_what_it_lacks(tmp_path):
     svg = draw(tmp_path, "perturbation")
-    words = ["D1 Rest", "D1 Stim8hr", "Scfoundation", "Tahoe X1 1B", "rank normal pca"]
+    words = ["D1 Rest", "D1 Stim8hr", "Scfoundation", "Tahoe X1 1B", "rank_normal_pca"]
     words += ["range of 5 seeds", "bootstrap over perturbations"]
     words += ["No score: Scfoundation, layers 5-6 (D1_Rest): the layer is constant"]
-    words += ["No score: log all genes (D1_Stim8hr): needs raw counts"]
+    words += ["No score: log_all_genes (D1_Stim8hr): needs raw counts"]
     assert [text for text in words if text not in svg] == []
     assert "simulated" not in svg.lower()
 
@@ -208,7 +208,7 @@ def test_layers_are_named_briefly(layers, words):
 def test_a_study_of_baselines_alone_is_drawn(tmp_path):
     rows = [row for row in example.scores() if row.model in example.BASELINES]
     svg = draw(tmp_path, "trajectory", rows=rows)
-    assert ">hvg pca<" in svg
+    assert ">hvg_pca<" in svg
     assert ">0.64<" in svg
     assert "best layer" not in svg
 

@@ -76,10 +76,10 @@ def test_labels_of_samples_are_dealt_within_each_donor() -> None:
     assert len(dealt.labels) == 2**5
     assert (dealt.labels.reshape(-1, 5, 2).sum(axis=2) == 1).all()
     null = dealt.labels[:, 1::2].sum(axis=1).astype(float)
-    assert dealt.p_value(5.0, null) == 1 / 32
+    assert dealt.p_value(null, 5.0) == 1 / 32
 
 
 def test_labels_that_can_be_dealt_one_way_alone_have_no_null() -> None:
     dealt = deal(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), 100, np.random.default_rng(0))
     assert len(dealt.labels) == 0
-    assert np.isnan(dealt.p_value(1.0, np.empty(0)))
+    assert np.isnan(dealt.p_value(np.empty(0), 1.0))

@@ -52,11 +52,11 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("values_at_once", [neighbours.BLOCK_VALUES, 20_000])
+@pytest.mark.parametrize("block", [neighbours.BLOCK, 80])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_search_is_exact(layer, metric, values_at_once, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK_VALUES", values_at_once)
+def test_the_search_is_exact(layer, metric, block, monkeypatch):
+    monkeypatch.setattr(neighbours, "BLOCK", block)
     matrix = LAYERS[layer](np.random.default_rng(1)).astype(np.float32)
     nearest = nearest_neighbours(matrix, 15, metric)
     apart, length = expected(matrix, 15, metric), np.linalg.norm(matrix, axis=1).max()

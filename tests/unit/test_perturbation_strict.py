@@ -189,7 +189,7 @@ def test_a_reference_of_other_cells_or_of_none_is_refused(study, tmp_path):
         score(study, logged(cells), tmp_path, reference=[])
     (tmp_path / "fewer").mkdir()
     fewer, _ = prepared(tmp_path / "fewer", cells[cells.obs["perturbation"] != "P03"].copy())
-    with pytest.raises(DataError, match="not the reference of"):
+    with pytest.raises(DataError, match="cells are not the"):
         score(study, logged(cells), tmp_path, reference=[fewer / "reference"])
     with pytest.raises(DataError, match="no such file"):
         score(study, logged(cells), tmp_path, reference=[folder])

@@ -107,7 +107,8 @@ def ceiling(kind, estimate, low):
 
 
 def answered(folder, models=MODELS, **changes):
-    files = {name: folder / f"{name}.tsv" for name in ("scores", "layers", "curves", "ceilings")}
+    files = {name: folder / f"{name}.tsv" for name in ("scores", "layers", "curves")}
+    files["ceilings"] = [folder / "ceilings.tsv"]
     settings = {"models": models, "config": {"resampling": {"resamples": 300, "splits": 20}}}
     options = {"summaries": [folder / "Rest" / "summary.tsv"], "settings": settings}
     options["resamples"] = list(folder.glob("perturbation/*/*/*/layer_01.npz"))
@@ -217,7 +218,7 @@ def test_optimism_is_that_of_half_the_data_by_task(table, folder):
 
 def test_what_was_not_run_is_said_with_what_to_configure(tmp_path):
     few = {name: MODELS[name] for name in ("big", "big_untrained_1")}
-    table = answered(write_study(tmp_path, few), few, ceilings=None)
+    table = answered(write_study(tmp_path, few), few, ceilings=[])
     assert table.index[table["status"] == "not run"].tolist() == [NOISE, ABLATION]
     noise = table.loc[NOISE]
     assert noise["configure"] == "study: protocols: perturbation: [paper, strict]"
@@ -233,7 +234,7 @@ def test_a_study_without_foundation_models_answers_nothing_that_it_cannot(tmp_pa
     write_table(tmp_path / "layers.tsv", chosen.layers)
     write_table(tmp_path / "curves.tsv", chosen.curves)
     settings = {"models": {"hvg_pca": {"kind": "baseline"}}}
-    table = answered(tmp_path, ceilings=None, summaries=[], resamples=[], settings=settings)
+    table = answered(tmp_path, ceilings=[], summaries=[], resamples=[], settings=settings)
     assert set(table["status"]) == {"not run"}
     assert (table["configure"] != "").all()
 

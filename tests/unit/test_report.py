@@ -16,9 +16,11 @@ from layerscope.figures.layer_choice import draw_layer_choice
 from layerscope.report.formats import column_texts, count, interval, number, signed
 from layerscope.report.grid import MAX_ROWS, without_constant, without_empty
 from layerscope.report.page import breakable, write_report
+from layerscope.report.pictures import SHEET, picture
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import COLUMNS as WARNING_COLUMNS
 from layerscope.tables import write_scores, write_table
+from layerscope.tasks.catalogue import TASKS
 
 ROWS = example.scores(seeds=1)
 LAYERS = example.layers(ROWS)
@@ -132,11 +134,11 @@ def test_every_verdict_has_a_label_that_is_explained_and_needs_no_colour(study, 
 def test_what_a_reader_asks_is_answered_without_a_click(study):
     answers = {"sure": "no", "beats_pca": "not tested: because", "training_helped": "unknown: why"}
     answers |= {"beats_baseline": "no: less", "next": "Measure more.", "verdict": "use_layer", "use": "03"}
-    page = Page(study(layers=LAYERS.assign(**answers)))
+    page = Page(study(layers=LAYERS.assign(**answers, best_baseline="qc_only")))
     before_any_click = page.text[: page.text.index("The numbers behind")]
     for words in ("sure: no", "not tested: because", "no: less", "unknown: why", "Measure more."):
         assert before_any_click.count(words) == len(LAYERS)
-    same = study(layers=LAYERS.assign(**answers | {"beats_baseline": answers["beats_pca"]}))
+    same = study(layers=LAYERS.assign(**answers, best_baseline="hvg_pca", pca="hvg_pca"))
     assert ">Better than a PCA<" in same
     assert ">Better than the best baseline<" not in same
 
@@ -156,6 +158,12 @@ def test_the_pca_stands_in_the_first_table_whether_or_not_it_is_the_best_baselin
     assert [words for words in shown if words not in row] == []
 
 
+def test_both_scores_are_named_where_two_count(study):
+    layers = LAYERS.head(1).assign(task="integration", metric="biology", guard_metric="mixing")
+    ((head, _),) = verdicts(Page(study(layers=layers))).items()
+    assert all(TASKS["integration"].metrics[name].label in head for name in ("biology", "mixing"))
+
+
 def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):
     layer = LAYERS.iloc[1][["condition", "model", "best_layer"]]
     (score,) = [row for row in ROWS if (row.condition, row.model, row.layer) == tuple(layer)]
@@ -169,7 +177,7 @@ def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):
 
 def test_what_is_made_up_is_marked_and_what_cells_cannot_show_is_said(study):
     settings = example.settings()
-    settings["conditions"]["D1_Rest"]["note"] = "No donors."
+    settings["conditions"]["D1_Rest"]["note"] = "All cells are of <one> donor."
     layers = LAYERS.assign(planted=LAYERS["model"] == "scfoundation")
     page = Page(study(layers=layers, conditions=settings["conditions"]))
     assert "planted: made from the simulation" in page.text
@@ -177,19 +185,10 @@ def test_what_is_made_up_is_marked_and_what_cells_cannot_show_is_said(study):
         page.source.count(f">{words}<") for words in ("Better than a PCA", "Training helped")
     )
     assert (of_all, of_models) == (len(LAYERS), len(LAYERS) - len(example.TASKS))
-    assert "No donors." in page.text
+    before_any_click = page.text[: page.text.index("The numbers behind")]
+    assert before_any_click.count("All cells are of <one> donor.") == 1
     marked = [head for head in verdicts(page) if "simulated Which" in head]
     assert len(marked) == 1
-
-
-def test_what_cells_cannot_show_stands_beside_the_answer(study):
-    described = example.settings()["conditions"]
-    name = next(iter(described))
-    noted = described | {name: described[name] | {"note": "All cells are of <one> donor."}}
-    page = Page(study(conditions=noted))
-    answer = page.text[: page.text.index("What the words mean")]
-    assert "All cells are of <one> donor." in answer
-    assert page.text.count("All cells are of <one> donor.") == 2  # and in the table of the data
 
 
 def test_a_number_names_the_line_of_the_file_that_it_comes_from(example_page):
@@ -370,6 +369,29 @@ def test_whether_the_best_layer_moves_stands_after_the_answers_in_a_sentence(stu
     assert page.index('id="moves"') < page.index('id="figures"') < page.index("<h2>All scores")
     write_table(shifts, pairs.head(0))
     assert "moves" not in study(files={"tables": [shifts]})
+
+
+def panels(bottoms: list[int], height: int) -> str:
+    """A figure of panels 100 high, each with an axis at its top, that end at these heights."""
+    paths = [f"M 50 {end} L 90 {end} L 90 {end - 100} L 50 {end - 100} z" for end in bottoms]
+    paths += [f"M 50 {end - 100} L 90 {end - 100} z" for end in bottoms]
+    groups = [f'<g id="axes_{k}"><g><path d="{path}"/></g></g>' for k, path in enumerate(paths)]
+    size = f'width="511pt" height="{height}pt"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(groups)}</svg>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "height", "n_parts"), [(4, 700, 0), (10, 1650, 3), (0, 1650, 0)], ids=["fits", "rows", "no rows"]
+)
+def test_a_picture_that_is_taller_than_a_sheet_is_cut_below_rows_of_panels(tmp_path, rows, height, n_parts):
+    bottoms = [200 + 150 * row for row in range(rows)]
+    (tmp_path / "a.svg").write_text(panels(bottoms, height))
+    parts = picture(tmp_path / "a.svg", tmp_path / "report.html").parts
+    assert len(parts) == n_parts
+    assert sum(of_part for _, of_part in parts) == pytest.approx(height * bool(parts))
+    for top, of_part in parts:
+        assert of_part <= SHEET
+        assert top == 0 or any(20 < top - bottom < 50 for bottom in bottoms), "below the labels of an axis"
 
 
 @pytest.mark.parametrize(

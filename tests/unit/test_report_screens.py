@@ -61,7 +61,7 @@ def wide_table():
     """A table of many columns with long names and values."""
     rows = example.layers().head(3)
     return rows[["condition", "model"]].assign(
-        **{f"a_column_of_a_long_name_{k}": f"averylongvalue{k}" for k in range(16)}
+        **{f"a_column_of_a_long_name_{k}": f"averylongvalue{k}" for k in range(11)}
     )
 
 

@@ -107,7 +107,7 @@ def test_no_root_stops_protocol_paper_and_empties_the_others(files):
 def test_a_reference_of_other_cells_is_refused(files):
     files.refer()
     files.write(files.obs.iloc[:-1])
-    with pytest.raises(DataError, match=r"paper: its 399 cells are not the 400"):
+    with pytest.raises(DataError, match=r"paper: its 400 cells are not the 399"):
         files.score()
     with pytest.raises(DataError, match=r"hvg_pca.h5ad: its cells are not those of"):
         files.refer()

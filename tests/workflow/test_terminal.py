@@ -103,9 +103,9 @@ def test_a_failed_job_shows_its_log_and_the_run_fails(folder: Path) -> None:
 
 
 def test_ctrl_c_leaves_the_terminal_clean(folder: Path) -> None:
-    status, shown = in_terminal(folder, words(seconds=30), cancel_at="Computing number")
-    assert status == 1
-    assert "Failed" not in shown and "Traceback" not in shown
+    status, shown = in_terminal(folder, words(seconds=5), cancel_at="Computing number")
+    assert status != 0
+    assert "Terminating" in shown and "Not complete." in shown
     assert shown.rindex(SHOW) > shown.rindex(HIDE)
 
 

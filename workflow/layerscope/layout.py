@@ -43,11 +43,6 @@ def embeddings(condition: str, model: str) -> str:
     return f"results/embeddings/{condition}/{model}.h5ad"
 
 
-def shard(condition: str, model: str, number: int, count: int) -> str:
-    """Every layer of a stretch of a condition's cells."""
-    return f"results/shards/{condition}/{model}/{number}-of-{count}.h5ad"
-
-
 def sums(condition: str, model: str) -> str:
     """Sums of every layer over groups of a condition's cells."""
     return f"results/sums/{condition}/{model}.h5"

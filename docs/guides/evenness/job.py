@@ -1,6 +1,7 @@
 """The score of one layer."""
 
-from layerscope.tasks.jobs import Scored, ScoringJob
+from layerscope.tasks.jobs import ScoringJob
+from layerscope.tasks.scored import Scored
 
 
 def score(job: ScoringJob) -> Scored:

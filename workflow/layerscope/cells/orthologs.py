@@ -137,7 +137,6 @@ class OrthologColumns:
         kind = matrix.dtype if matrix.dtype.kind == "f" else np.dtype(np.int64)
         self._mapping = mapping.astype(kind)
         self.shape, self.dtype = (matrix.shape[0], mapping.shape[1]), kind
-        self.n_genes = mapping.shape[0]
         self.total = self.left = 0.0
         """Sums of the blocks that the last call of :meth:`blocks` gave, before and after."""
 

@@ -160,7 +160,7 @@ class Cells:
         self.seen: list[str] = []
         self._mitochondrial = is_mitochondrial(self.genes)
         self._rescale = False
-        self.summary = Summary(self.obs, max(source.n_genes_read for source in sources))
+        self.summary = Summary(self.obs, max(source.matrix_read.shape[1] for source in sources))
         self._orthologs = [source.orthologs for source in sources if source.orthologs]
         self._share = 1.0
         self._leave_out(sources)

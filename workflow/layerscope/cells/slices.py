@@ -148,7 +148,7 @@ def _columns(table: Any, names: Iterable[str] | None = None) -> list[h5py.Datase
 
 def _already_there(output: Path, choice: Path, source: Address, settings: CellSettings) -> bool:
     manifest = read_manifest(output) if output.is_file() and choice.is_file() else {}
-    same = (manifest.get("url"), manifest.get("settings")) == (source.url, _as_json(settings))
+    same = (manifest.get("url"), manifest.get("settings")) == (source.url, settings.model_dump(mode="json"))
     return same and manifest.get("sha256") == sha256(output)
 
 
@@ -207,7 +207,7 @@ class Slice:
             n_bytes_of_rows=n_bytes_of_rows,
             n_bytes_moved=moved,
             n_bytes_of_earlier_runs=self._remote.n_bytes_of_earlier_runs,
-            settings=_as_json(self._settings),
+            settings=self._settings.model_dump(mode="json"),
         )
 
     def _fetch_rows(self) -> int:
@@ -300,7 +300,3 @@ class Slice:
         table["seed"] = self._settings.selection.seed
         order = ["is_control", "cells_chosen", "cells_passing", "perturbation"]
         return table.sort_values(order, ascending=[False, False, False, True])[list(CHOICE_COLUMNS)]
-
-
-def _as_json(settings: CellSettings) -> Any:
-    return settings.model_dump(mode="json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,6 @@ from layerscope.models.entries import Baseline, Control, FoundationModel
 from layerscope.tasks.catalogue import TASKS
 
 GENES = {"symbol": "symbols", "ensembl": "Ensembl ids", "any": "any"}
-MODEL_COLUMNS = (
-    "MODEL",
-    "LAYERS",
-    "WIDTH",
-    "CONTEXT",
-    "PARAMETERS",
-    "GFLOP",
-    "GB",
-    "GENES",
-    "SPECIES",
-    "VALUES",
-    "HERE",
-    "LICENCE",
-)
 MOST_SPECIES, TYPICAL_GENES = 2, 2000
 """Species that are named in the table; genes that a cell expresses, for its operations."""
 
@@ -36,19 +22,17 @@ def models_table() -> str:
     """All models of the catalogue, with what each needs and whether its weights are here."""
     known = entries()
     foundation = {name: entry for name, entry in known.items() if isinstance(entry, FoundationModel)}
-    rows = [_model_row(name, entry) for name, entry in foundation.items()]
-    baselines = [
-        (name, entry.title or "", _values(entry.family))
-        for name, entry in known.items()
-        if isinstance(entry, Baseline)
-    ]
+    baselines = {name: entry for name, entry in known.items() if isinstance(entry, Baseline)}
     of = {name: entry.of for name, entry in known.items() if isinstance(entry, Control)}
     controls = {name: ", ".join(control for control in of if of[control] == name) for name in foundation}
     return "\n\n".join(
         [
-            aligned([MODEL_COLUMNS, *rows]),
-            aligned([("BASELINE", "WHAT IT IS", "VALUES"), *baselines]),
-            aligned([("CONTROLS OF", "NAMES"), *(row for row in controls.items() if row[1])]),
+            aligned(_model_row(name, entry) for name, entry in foundation.items()),
+            aligned(
+                {"BASELINE": name, "WHAT IT IS": entry.title or "", "VALUES": _values(entry.family)}
+                for name, entry in baselines.items()
+            ),
+            aligned({"CONTROLS OF": name, "NAMES": names} for name, names in controls.items() if names),
             "HERE: in the cache, in resources/weights of this folder (study), or made by a study that\n"
             "pretrains them. GB: to download, where the catalogue states sizes. CONTEXT: tokens of a cell\n"
             f"at most. GFLOP: of a cell that expresses {TYPICAL_GENES:,} genes. Cells of other species than\n"
@@ -59,25 +43,22 @@ def models_table() -> str:
 
 def tasks_table() -> str:
     """All tasks, with the columns that they need and look at, and the metrics that a layer is chosen by."""
-    rows = [
-        (
-            task.name,
-            task.title,
-            ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
-            ", ".join(name for name in task.strata if name not in task.columns),
-            ", ".join(task.protocols),
-        )
+    tasks = (
+        {
+            "TASK": task.name,
+            "WHAT IT ASKS": task.title,
+            "NEEDS": ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
+            "TAKES": ", ".join(name for name in task.strata if name not in task.columns),
+            "PROTOCOLS": ", ".join(task.protocols),
+        }
         for task in TASKS.values()
-    ]
-    metrics = [
-        (task.name, name, metric.label) for task in TASKS.values() for name, metric in task.metrics.items()
-    ]
-    return "\n\n".join(
-        [
-            aligned([("TASK", "WHAT IT ASKS", "NEEDS", "TAKES", "PROTOCOLS"), *rows]),
-            aligned([("TASK", "METRIC", "WHAT IT IS"), *metrics]),
-        ]
     )
+    metrics = (
+        {"TASK": task.name, "METRIC": name, "WHAT IT IS": metric.label}
+        for task in TASKS.values()
+        for name, metric in task.metrics.items()
+    )
+    return f"{aligned(tasks)}\n\n{aligned(metrics)}"
 
 
 def download_bytes(entry: FoundationModel) -> int | None:
@@ -112,36 +93,36 @@ def weights_here(name: str, entry: FoundationModel) -> str:
     return ""
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A table as text, the first row its heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+def aligned(rows: Iterable[Mapping[str, str]]) -> str:
+    """A table as text, the keys of its rows as heading."""
+    rows = list(rows)
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
 
 
-def _model_row(name: str, entry: FoundationModel) -> tuple[str, ...]:
+def _model_row(name: str, entry: FoundationModel) -> dict[str, str]:
     size, n_bytes = entry.network, download_bytes(entry)
     parameters = entry.published.parameters if entry.published else None
     length = int(entry.set["max_length"]) if "max_length" in entry.set else None
-    return (
-        name,
-        str(entry.layers),
-        str(size.width) if size else "",
-        f"{size.tokens or min(size.max_tokens, length or size.max_tokens):,}" if size else "",
-        f"{parameters / 1e6:,.0f} M" if parameters else "",
-        f"{size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length)) / 1e9:,.0f}" if size else "",
-        f"{n_bytes / 1e9:.2f}" if n_bytes else "",
-        GENES[FAMILIES[entry.family].identifiers],
-        _few(entry.species),
-        _values(entry.family),
-        "made" if entry.weights.pretrain else weights_here(name, entry),
-        entry.licence or "not stated",
-    )
-
-
-def _few(species: Sequence[str]) -> str:
-    more = len(species) - MOST_SPECIES
-    return ", ".join(species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else "")
+    more = len(entry.species) - MOST_SPECIES
+    row = {"MODEL": name, "LAYERS": str(entry.layers), "WIDTH": "", "CONTEXT": ""}
+    row |= {"PARAMETERS": f"{parameters / 1e6:,.0f} M" if parameters else "", "GFLOP": ""}
+    if size:
+        operations = size.operations(entry.layers, size.tokens_of(TYPICAL_GENES, length))
+        context = size.tokens or min(size.max_tokens, length or size.max_tokens)
+        row |= {"WIDTH": str(size.width), "CONTEXT": f"{context:,}", "GFLOP": f"{operations / 1e9:,.0f}"}
+    return row | {
+        "GB": f"{n_bytes / 1e9:.2f}" if n_bytes else "",
+        "GENES": GENES[FAMILIES[entry.family].identifiers],
+        "SPECIES": ", ".join(entry.species[:MOST_SPECIES]) + (f" and {more} more" if more > 0 else ""),
+        "VALUES": _values(entry.family),
+        "HERE": "made" if entry.weights.pretrain else weights_here(name, entry),
+        "LICENCE": entry.licence or "not stated",
+    }
 
 
 def _values(family: str) -> str:

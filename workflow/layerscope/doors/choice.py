@@ -129,8 +129,8 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
     """What a row says, line by line."""
     title = f"{row['condition']}, {row['model']}, protocol {row['protocol']}: {row['verdict']}"
     facts = {name: row.get(column, "") for name, column in FACTS.items()}
-    if facts["better than the best baseline"] == facts["better than a PCA"]:  # the PCA is the best
-        facts["better than the best baseline"] = ""
+    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
+        del facts["better than the best baseline"]
     return [title, row["sentence"], *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 
 

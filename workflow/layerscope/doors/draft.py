@@ -23,6 +23,7 @@ from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, FoundationModel
 from layerscope.settings import demand_known
 from layerscope.study.file import read_study
+from layerscope.tasks.base import Task
 from layerscope.tasks.catalogue import TASKS
 from layerscope.tasks.response.settings import ResponseSettings
 
@@ -79,8 +80,12 @@ def draft(cells: Description, wishes: Wishes) -> Draft:
     if not any(TASKS[task].uses_time for task in chosen):
         dataset = {key: value for key, value in dataset.items() if key not in OF_TIME}
         comments = [comment for comment in comments if comment.partition(":")[0] not in OF_TIME]
-    for task in chosen:
-        dataset |= NEEDS.get(task, _needs_columns)(cells, columns, wishes, task)
+    for task in map(TASKS.__getitem__, chosen):
+        _demand_columns(cells, columns, task)
+        if task.of_screens:
+            dataset["control"] = _control(cells, columns["perturbation"], wishes.control)
+        if task.uses_time and not task.columns:
+            dataset |= _root(cells, columns, wishes.root)
     models, fits, remarks = _models(cells, wishes)
     if table := next((each.gene_names for each in fits.values() if each.gene_names), ""):
         dataset["gene_names"] = table
@@ -198,43 +203,43 @@ def _possible(cells: Description, columns: Mapping[str, Column]) -> list[str]:
     return tasks
 
 
-def _needs_columns(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    usual = TASKS[task].settings_of(_protocols(task, columns)[0], {})
-    named = [getattr(usual, key) for key in TASKS[task].column_settings]
-    for standard in filter(None, [*TASKS[task].columns, *named]):
+def _demand_columns(cells: Description, columns: Columns, task: Task) -> None:
+    usual = task.settings_of(_protocols(task.name, columns)[0], {})
+    named = [getattr(usual, key) for key in task.column_settings]
+    for standard in filter(None, [*task.columns, *named]):
         if standard not in columns:
+            there = among("", (column.name for column in cells.columns))
             raise ConfigError(
-                f"{cells.path}: task {task} needs a column for {standard!r}, and none looks like one: name "
-                f"it, --columns {standard}=COLUMN; {among('', (column.name for column in cells.columns))}"
+                f"{cells.path}: task {task.name} needs a column for {standard!r}, and none looks like one: "
+                f"name it, --columns {standard}=COLUMN; {there}"
             )
-    return {}
 
 
-def _needs_control(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    _needs_columns(cells, columns, wishes, task)
-    target = columns["perturbation"]
+def _control(cells: Description, target: Column, wanted: Sequence[str]) -> list[str]:
+    """Labels of perturbations that mean untreated."""
     labels = [str(label) for label in target.sizes.index]
-    for label in wishes.control:
+    for label in wanted:
         if label not in labels:
             raise ConfigError(
                 f"--control: no cell is labelled {label!r} in {target.name!r}; {among(label, labels)}"
             )
-    control = list(wishes.control) or list(target.controls)
+    control = list(wanted) or list(target.controls)
     if not control:
         raise ConfigError(
             f"{cells.path}: no label of {target.name!r} looks like a control: name it, --control LABEL; "
             f"{among('', labels)}"
         )
-    return {"control": control}
+    return control
 
 
-def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str) -> dict[str, Any]:
-    for standard, label in wishes.root.items():
+def _root(cells: Description, columns: Columns, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Where development begins, in the keys of a dataset; nothing where the file says it."""
+    for standard, label in wanted.items():
         if standard not in columns or label not in set(columns[standard].labels):
             there = map(str, columns[standard].sizes.index) if standard in columns else columns
             raise ConfigError(f"--root {standard}={label}: no such cells; {among(label, there)}")
-    if wishes.root:
-        return {"root": {standard: [label] for standard, label in wishes.root.items()}}
+    if wanted:
+        return {"root": {standard: [label] for standard, label in wanted.items()}}
     if time := columns.get("time"):
         order = time.times if time.times.labels else order_times(map(str, time.sizes.index), [])
         guess = {"time_order": order.labels} if order.guess or order.conflict else {}
@@ -243,13 +248,7 @@ def _needs_root(cells: Description, columns: Columns, wishes: Wishes, task: str)
         return {}
     example = columns.get("cell_type")
     label = f"cell_type={example.sizes.index[0]}" if example else "cell_type=LABEL"
-    raise ConfigError(
-        f"{cells.path}: task {task} needs to know where development begins: say it, such as --root {label}"
-    )
-
-
-NEEDS = {"perturbation": _needs_control, "response": _needs_control, "trajectory": _needs_root}
-"""What a task needs beside its columns."""
+    raise ConfigError(f"{cells.path}: say where development begins, such as --root {label}")
 
 
 def _protocols(task: str, columns: Mapping[str, Column]) -> list[str]:

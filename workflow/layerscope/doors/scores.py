@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -147,84 +148,59 @@ def score(
     own = keywords.of_task(chosen, protocol, more)
     settings = chosen.settings_of(protocol, own)
     given = representations(layers, cells, name)
-    scoring = Scoring(chosen, protocol, settings, condition, seed, threads, jobs)
     with tempfile.TemporaryDirectory(prefix="layerscope-") as scratch:
-        folder, of_cells = Path(scratch), keywords.of_cells(more, chosen)
+        folder, of_cells, reference = Path(scratch), keywords.of_cells(more, chosen), None
+        about: dict[str, Any] = {"protocol": protocol, "condition": condition, "threads": threads}
         if chosen.has_reference or NEED_VALUES & set(more):
             canonical = prepared(cells, of_cells, condition, folder, more.get(keywords.GENE_NAMES))
-            reference = scoring.reference(canonical, own, folder) if chosen.has_reference else None
-            return scoring.of_all(given, read_obs(canonical), reference)
-        return scoring.of_all(given, labelled(cells, of_cells, condition), None)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What all layers of a call are scored by."""
-
-    task: Task
-    protocol: str
-    settings: Any
-    condition: str
-    seed: int
-    threads: int
-    jobs: int
-
-    def reference(self, cells: Path, settings: Mapping[str, Any], folder: Path) -> Path:
-        """Make what the layers are compared with, as the workflow's rules do."""
-        baseline: list[Path] = []
-        if self.task.baseline:
-            from layerscope.models.baselines import compute_baseline
-
-            entry = entries()[self.task.baseline]
-            assert isinstance(entry, Baseline)
-            baseline = [folder / "baseline.h5ad"]
-            compute_baseline(entry.family, cells, baseline[0], entry.settings, self.seed)
-        make_reference(
-            task=self.task.name,
-            protocol=self.protocol,
-            condition=self.condition,
-            cells=cells,
-            settings=settings,
-            output=folder / "reference",
-            baseline=baseline,
-            seed=self.seed if self.protocol in self.task.drawn_references else 0,
-            threads=self.threads,
-        )
-        return folder / "reference"
-
-    def of_all(self, given: Iterable[Representation], obs: pd.DataFrame, reference: Path | None) -> Scores:
-        """Score every layer of every model."""
-        from joblib import Parallel, delayed
-
-        pairs = [(one, layer) for one in given for layer in one.layers]
-        jobs = (delayed(score_one)(self.task.name, self.job(*pair, obs, reference)) for pair in pairs)
-        at_once = Parallel(n_jobs=self.jobs, return_as="generator")(jobs)
-        progress = tqdm(at_once, f"{self.task.name}, {self.protocol}", len(pairs), unit="layer")
-        rows: list[Score] = []
-        resamples: dict[Identity, Mapping[str, npt.NDArray[np.float64]]] = {}
-        for (one, layer), scored in zip(pairs, progress, strict=True):
-            rows += scored.rows
-            identity = (self.task.name, self.condition, self.protocol, one.model.name, layer)
-            resamples[identity] = scored.resamples
-        table = pd.DataFrame([asdict(row) for row in rows], columns=list(SCORE_COLUMNS))
-        made = Scores(table, resamples, {one.model.name: one.model for one, _ in pairs})
+            obs = read_obs(canonical)
+            if chosen.has_reference:
+                reference = _reference(chosen, canonical, seed, settings=own, **about)
+        else:
+            obs = labelled(cells, of_cells, condition)
+        job = partial(ScoringJob, settings=settings, obs=obs, reference=reference, seed=seed, **about)
+        made = _all_layers(task, given, job, jobs)
         ceilings = reference / CEILINGS if reference else None
         return replace(made, ceilings=read_scores(ceilings)) if ceilings and ceilings.exists() else made
 
-    def job(self, one: Representation, layer: str, obs: pd.DataFrame, reference: Path | None) -> ScoringJob:
-        """What is to be scored of one layer."""
-        return ScoringJob(
-            protocol=self.protocol,
-            settings=self.settings,
-            condition=self.condition,
-            model=one.model.name,
-            layer=layer,
-            embeddings=one.layer(layer, obs.index),
-            obs=obs,
-            reference=reference,
-            seed=self.seed,
-            threads=self.threads,
-        )
+
+def _reference(task: Task, cells: Path, seed: int, **options: Any) -> Path:
+    """Make what the layers are compared with, as the workflow's rules do."""
+    baseline: list[Path] = []
+    if task.baseline:
+        from layerscope.models.baselines import compute_baseline
+
+        entry = entries()[task.baseline]
+        assert isinstance(entry, Baseline)
+        baseline = [cells.with_name("baseline.h5ad")]
+        compute_baseline(entry.family, cells, baseline[0], entry.settings, seed)
+    drawn = options["protocol"] in task.drawn_references
+    folder = cells.with_name("reference")
+    made: dict[str, Any] = {"task": task.name, "cells": cells, "baseline": baseline, "output": folder}
+    make_reference(**made, seed=seed if drawn else 0, **options)
+    return folder
+
+
+def _all_layers(task: str, given: Iterable[Representation], job: partial[ScoringJob], at_once: int) -> Scores:
+    """Score every layer of every model."""
+    from joblib import Parallel, delayed
+
+    about, pairs = job.keywords, [(one, layer) for one in given for layer in one.layers]
+    made = (
+        job(model=one.model.name, layer=layer, embeddings=one.layer(layer, about["obs"].index))
+        for one, layer in pairs
+    )
+    parallel = Parallel(n_jobs=at_once, return_as="generator")
+    scores = parallel(delayed(score_one)(task, each) for each in made)
+    progress = tqdm(scores, f"{task}, {about['protocol']}", len(pairs), unit="layer")
+    rows: list[Score] = []
+    resamples: dict[Identity, Mapping[str, npt.NDArray[np.float64]]] = {}
+    for (one, layer), scored in zip(pairs, progress, strict=True):
+        rows += scored.rows
+        identity = (task, about["condition"], about["protocol"], one.model.name, layer)
+        resamples[identity] = scored.resamples
+    table = pd.DataFrame([asdict(row) for row in rows], columns=list(SCORE_COLUMNS))
+    return Scores(table, resamples, {one.model.name: one.model for one, _ in pairs})
 
 
 keywords.show(score, {**keywords.words_of_tasks(), **keywords.words_of_cells()})

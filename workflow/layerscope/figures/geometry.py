@@ -141,7 +141,7 @@ def depth_note(table: pd.DataFrame, models: Sequence[Model]) -> str:
         if len(own):
             row = own.loc[own["cka"].idxmax()]
             where = f"{wording.layer_ranges([row['layer']])}, {row['condition']}"
-            nearest.append(f"{model.name} {row['cka']:.2f} ({where})")
+            nearest.append(f"{model.title} {row['cka']:.2f} ({where})")
     if not nearest:
         return ""
     return (

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.figures import wording
 from layerscope.figures.models import read_models
-from layerscope.figures.sheet import WIDTH, Words, sheet, wrapped
+from layerscope.figures.sheet import WIDTH, Words, head_row, sheet, wrapped
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, depth_axis, look, save, styles
 from layerscope.statistics.trust import decides
 from layerscope.statistics.verdict import ANSWER
@@ -33,7 +33,7 @@ CAPTION = (
     "verdict. Of several protocols the one that decides is shown."
 )
 ROW_INCHES, LINE_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 0.11, 2.3, 1.9
-NAME_SIZE = 7.0
+HEAD_INCHES, NAME_SIZE = 0.22, 7.0
 SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 
@@ -43,13 +43,13 @@ def read_layers(path: str | Path) -> pd.DataFrame:
 
 
 def draw_layer_choice(
-    path: str | Path, outputs: Sequence[str | Path], *, settings: Mapping[str, Any]
+    layers: str | Path, output: Sequence[str | Path], *, settings: Mapping[str, Any]
 ) -> None:
     """Draw the confidence set of layers of every condition and model, by the protocol that decides.
 
-    ``path`` is the table of the layer choice; all titles of the settings are optional.
+    ``layers`` is the table of the layer choice; all titles of the settings are optional.
     """
-    table = read_layers(path)
+    table = read_layers(layers)
     table = table[decides(table)]
     conditions = wording.condition_order(settings, table["condition"])
     models = read_models(settings)
@@ -61,49 +61,42 @@ def draw_layer_choice(
         Line2D([], [], label="a layer", markersize=4, markerfacecolor="white", **SIGN),
         Line2D([], [], label="the layer to use", markersize=6.5, **SIGN),
     ]
-    rows = [
-        row
-        for condition in conditions
-        for row in table[table["condition"] == condition].sort_values("model").to_dict("records")
-    ]
+    rows = {name: table[table["condition"] == name].sort_values("model") for name in conditions}
     caption = CAPTION + wording.simulated_note(settings, conditions)
     notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
-    n_lines = max(map(len, titles.values()), default=1)
-    height = (ROW_INCHES + LINE_INCHES * (n_lines - 1)) * max(1, len(rows) + len(conditions))
+    row_height = ROW_INCHES + LINE_INCHES * (max(map(len, titles.values()), default=1) - 1)
+    heights = [row_height * len(of_condition) for of_condition in rows.values()] or [row_height]
     with look():
-        figure, grid = sheet([(1, 0.05)], height, words, left=NAMES_INCHES, right=WORDS_INCHES)
-        _draw(grid[0][0], rows, settings, styles(models), titles)
-        save(figure, outputs, title=TITLE, caption=caption, table=path)
+        panels = [(1, HEAD_INCHES)] * len(heights)
+        figure, grid = sheet(panels, heights, words, left=NAMES_INCHES, right=WORDS_INCHES)
+        for (axes,), (condition, of_condition) in zip(grid, rows.items(), strict=False):
+            title = wording.condition_title(settings, condition)
+            title += f", protocol {of_condition['protocol'].iloc[0]}"
+            head_row(axes, title, 0.05, indent=0.1 - NAMES_INCHES)
+            _draw(axes, of_condition.to_dict("records"), styles(models), titles)
+        for (axes,) in grid:
+            axes.set_xlim(-0.03, 1.03)
+            axes.set_yticks([])
+            depth_axis(axes)
+            axes.spines["left"].set_visible(False)
+        grid[-1][0].set_xlabel(wording.DEPTH_LABEL)
+        save(figure, output, title=TITLE, caption=caption, table=layers)
 
 
 def _draw(
     axes: Any,
-    rows: list[dict[Any, Any]],
-    settings: Mapping[str, Any],
+    rows: Sequence[Mapping[Any, Any]],
     looks: Mapping[str, Style],
     titles: Mapping[str, Sequence[str]],
 ) -> None:
-    place, condition = 0, None
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
-    left = -NAMES_INCHES / (WIDTH - NAMES_INCHES - WORDS_INCHES)
-    for row in rows:
-        if row["condition"] != condition:
-            condition = row["condition"]
-            title = wording.condition_title(settings, row["condition"])
-            title = f"{title}, protocol {row['protocol']}"
-            axes.text(0.96 * left, place, title, fontweight="bold", **beside)
-            place += 1
-        axes.text(0.92 * left, place, "\n".join(titles[row["model"]]), fontsize=NAME_SIZE, **beside)
+    left = -0.92 * NAMES_INCHES / (WIDTH - NAMES_INCHES - WORDS_INCHES)
+    for place, row in enumerate(rows):
+        axes.text(left, place, "\n".join(titles[row["model"]]), fontsize=NAME_SIZE, **beside)
         axes.text(1.05, place, _words(row), fontsize=7, color=GREY, **beside)
         _draw_row(axes, row, place, looks[row["model"]])
-        place += 1
-    axes.set_ylim(max(place, 1) - 0.5, -0.5)
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_yticks([])
-    depth_axis(axes)
-    axes.set_xlabel(wording.DEPTH_LABEL)
-    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
 def _draw_row(axes: Any, row: Mapping[str, Any], place: int, style: Style) -> None:

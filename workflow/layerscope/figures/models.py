@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 
 from layerscope.errors import ConfigError, DataError
-from layerscope.figures.wording import plain
 from layerscope.statistics import evidence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model(evidence.Model):
-    """A scored model, as the settings describe it; without a title it has its name in plain words.
+    """A scored model, as the settings describe it.
 
     Models of one ``family`` share a panel where there are many. ``about`` is everything that the settings say
     of the model (``trained_on``, ``licence``, ``citation``...).
@@ -44,8 +43,7 @@ def read_models(settings: Mapping[str, Any]) -> dict[str, Model]:
             )
         about = {key: value for key, value in entries[name].items() if value not in (None, "")}
         known = vars(model) | {"family": model.family or model.of or name}
-        title = about.get("title", name)
-        models[name] = Model(**known, title=plain(name) if title == name else title, about=about)
+        models[name] = Model(**known, title=about.get("title", name), about=about)
     return models
 
 

@@ -30,13 +30,17 @@ PUBLISHED["markerfacecolor"] = "white"
 
 
 def draw_published(
-    path: str | Path, outputs: Sequence[str | Path], *, protocol: str, settings: Mapping[str, Any]
+    published: str | Path,
+    output: Sequence[str | Path],
+    *,
+    settings: Mapping[str, Any],
+    protocol: str = "paper",
 ) -> None:
     """Draw the paper's scores and those of one protocol of the study; one panel a condition and model.
 
-    ``path`` is the table of published and reproduced scores; all titles of the settings are optional.
+    ``published`` is the table of published and reproduced scores; all titles of the settings are optional.
     """
-    rows = read_published(path)
+    rows = read_published(published)
     conditions = condition_order(settings, rows["condition"])
     models = sorted(set(rows["model"]))
     described = read_models(settings)
@@ -68,7 +72,7 @@ def draw_published(
                 axes.tick_params(labelleft=axes is line[0])
             line[0].set_ylabel("Spearman correlation")
         grid[-1][0].set_xlabel(DEPTH_LABEL, x=0.0, ha="left")
-        save(figure, outputs, title=TITLE, caption=f"{CAPTION} {notes[0]}", table=path)
+        save(figure, output, title=TITLE, caption=f"{CAPTION} {notes[0]}", table=published)
 
 
 def read_published(path: str | Path) -> pd.DataFrame:

@@ -19,17 +19,18 @@ from layerscope.figures.levels import level_entries, levels_of
 from layerscope.figures.sheet import Words, sheet, width_of
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, model_entry
 from layerscope.statistics.representation_verdict import ANSWER
+from layerscope.statistics.verdict import number
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
+TEXT = ("condition", "task", "protocol", "metric", "guard_metric", "model", "runner_up", "status", "reason")
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 
 
 def read_representations(path: str | Path) -> pd.DataFrame:
     """Read the table of the compared representations; a DataError if a column is missing."""
-    return read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
+    return read_table(path, text=(*TEXT, *ANSWER), columns=(*TEXT, *ANSWER, *NUMBERS))
 
 
 def compared_representations(path: str | Path, task: str, protocol: str) -> pd.DataFrame:
@@ -43,11 +44,12 @@ def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Fi
     rows = _rows(drawing, compared)
     titles = {name: drawing.models[name].title for name in rows["model"]}
     left = 0.25 + max((width_of(title, LABEL_SIZE) for title in titles.values()), default=0.5)
-    most = int(rows.groupby("condition")["model"].size().max()) if len(rows) else 1
+    n_rows = [max(1, (rows["condition"] == name).sum()) for name in drawing.conditions]
     legend = _legend(drawing, rows)
     words = Words(representation_title(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
     panels = [(1, 0.26)] * len(drawing.conditions)
-    figure, grid = sheet(panels, ROW_INCHES * (most + 0.4), words, left=left, right=0.5)
+    heights = [ROW_INCHES * (number + 0.4) for number in n_rows]
+    figure, grid = sheet(panels, heights, words, left=left, right=0.5)
     low, high = score_limits(drawing)
     bounds = rows[["low", "high"]].to_numpy(dtype=np.float64)
     bounds = bounds[np.isfinite(bounds)]
@@ -129,8 +131,7 @@ def _draw(axes: Any, rows: pd.DataFrame, titles: Mapping[str, str], looks: Mappi
         axes.plot(
             row["estimate"], place, **style.line | {"markersize": 4.5, "zorder": 4, "markerfacecolor": face}
         )
-        score = f"{round(row['estimate'], 2) + 0.0:.2f}"
-        axes.text(1.01, place, score, transform=axes.get_yaxis_transform(), va="center")
+        axes.text(1.01, place, number(row["estimate"]), transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color="#999999", linewidth=0.6, zorder=0.5)
     axes.set_yticks(range(len(rows)), [titles[name] for name in rows["model"]], fontsize=LABEL_SIZE)
     axes.tick_params(axis="y", length=0)

@@ -101,8 +101,9 @@ class Beside:
     cautions: Mapping[tuple[str, str], tuple[str, ...]]
 
     def named(self, model: str) -> tuple[str, str]:
-        """Title of a model, and its name where that is another."""
+        """Title of a model, else its name in plain words, and its name where that is another."""
         title = self.models[model].title if model in self.models else model
+        title = wording.plain(model) if title == model else title
         return title, "" if title == model else model
 
 
@@ -125,11 +126,12 @@ def of_condition(row: Mapping[str, Any], settings: Mapping[str, Any], given: Seq
     about = settings.get("conditions", {}).get(condition) or {}
     what = "layer" if "best_layer" in row else "representation"
     keeps = TASKS[task].keeps if task in TASKS else "the signal"
+    metrics = filter(None, (row["metric"], row.get("guard_metric")))
     return Condition(
         title=about.get("title") or condition,
         question=f"Which {what} keeps {keeps}?",
         protocol=row["protocol"],
-        score=wording.metric_label(task, row["metric"]),
+        score=" and ".join(wording.metric_label(task, name) for name in metrics),
         simulated=wording.is_simulated(settings, condition),
         note=about.get("note") or "",
         answers=tuple(given),
@@ -154,7 +156,7 @@ def questions_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     asked = [name for name in QUESTIONS if name in row]
     if row.get("planted"):
         asked = [name for name in asked if name not in OF_MODELS]
-    if row.get("beats_baseline") == row.get("beats_pca"):  # the PCA is the best baseline
+    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
         asked = [name for name in asked if name != "beats_baseline"]
     return tuple((QUESTIONS[name], row[name]) for name in asked)
 

@@ -28,7 +28,7 @@ def model_table(models: Mapping[str, Model]) -> Grid:
     rows = [
         {
             "model": model.name,
-            "title": model.about.get("title", "") if model.about.get("title") != model.name else "",
+            "title": model.title if model.title != model.name else "",
             "kind": _kind(model),
             "layers": model.n_layers or None,
             "trained on": _training(model),

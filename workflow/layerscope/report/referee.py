@@ -104,8 +104,8 @@ def write_referee(
     scores: str | Path,
     layers: str | Path,
     curves: str | Path,
-    ceilings: str | Path | None,
-    summaries: Sequence[str | Path],
+    ceilings: Sequence[str | Path] = (),
+    summaries: Sequence[str | Path] = (),
     settings: Mapping[str, Any],
     resamples: Sequence[str | Path] = (),
 ) -> None:
@@ -115,8 +115,9 @@ def write_referee(
     ``.../CONDITION/summary.tsv``, ``resamples`` the bootstrap values of the layers that a control takes
     something from. A ConfigError if the settings name no models; a DataError if a file is no such table.
     """
+    ceiling_table = next(iter(ceilings), "")
     files = {"scores": str(scores), "layers": str(layers), "curves": str(curves)}
-    files |= {"ceilings": str(ceilings or ""), "report": str(Path(scores).parent.parent / "report.html")}
+    files |= {"ceilings": str(ceiling_table), "report": str(Path(scores).parent.parent / "report.html")}
     no_ceilings = pd.DataFrame(columns=list(SCORE_COLUMNS))
     # planted layers are of no model, so that they answer no objection
     models = {name: model for name, model in read_models(settings).items() if not model.is_planted}
@@ -129,7 +130,7 @@ def write_referee(
             scores=of_models(read_scores(scores)),
             layers=of_models(read_layers(layers)),
             curves=of_models(read_table(curves, text=("condition", "task", "protocol", "model", "layer"))),
-            ceilings=read_table(ceilings, text=TEXT_COLUMNS) if ceilings else no_ceilings,
+            ceilings=read_table(ceiling_table, text=TEXT_COLUMNS) if ceilings else no_ceilings,
             summaries={Path(path).parent.name: read_table(path, text=["group"]) for path in summaries},
             models=models,
             config=settings.get("config") or {},

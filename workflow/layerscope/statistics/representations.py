@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,8 +68,9 @@ def rows_of(comparison: Comparison, models: Mapping[str, Model]) -> list[dict[st
         for score in scores
     ]
     over_untrained = differences(scores, untrained)
+    behind = differences(scores, scores[:1] * len(scores))
     # the highest's difference to each
-    ahead = _negated(differences(scores, scores[:1] * len(scores)))
+    ahead = [Difference(-of.estimate + 0.0, -of.high + 0.0, -of.low + 0.0, of.p) for of in behind]
     rows = []
     for at, score in enumerate(scores):
         low, high = (NAN, NAN) if together is None else (together.low[at], together.high[at])
@@ -128,10 +129,7 @@ def _unscored(comparison: Comparison, models: Mapping[str, Model]) -> list[dict[
 
 def _about(comparison: Comparison, model: str, status: str, reason: str) -> dict[str, Any]:
     return {
-        "condition": comparison.condition,
-        "task": comparison.task,
-        "protocol": comparison.protocol,
-        "metric": comparison.metric,
+        **comparison.about,
         "model": model,
         "status": status,
         "reason": reason,
@@ -145,8 +143,3 @@ def _best_shares(values: Any) -> Any:
     if not len(usable):
         return np.full(values.shape[1], NAN)
     return np.bincount(usable.argmax(axis=1), minlength=values.shape[1]) / len(usable)
-
-
-def _negated(behind: Iterable[Difference]) -> list[Difference]:
-    """The highest's difference to each, from each one's to the highest."""
-    return [Difference(-of.estimate + 0.0, -of.high + 0.0, -of.low + 0.0, of.p) for of in behind]

@@ -148,10 +148,10 @@ def words(**options: Any) -> list[str]:
     """Options with a value as words of a command line; one with a mapping comes once for each key."""
     listed: list[str] = []
     for name, value in options.items():
-        for each in (
-            [f"{key}={part}" for key, part in value.items()] if isinstance(value, Mapping) else [value]
-        ):
-            listed += [f"--{name.replace('_', '-')}", str(each)] if each not in (None, "") else []
+        values = [f"{key}={part}" for key, part in value.items()] if isinstance(value, Mapping) else [value]
+        for each in values:
+            if each not in (None, ""):
+                listed += [f"--{name.replace('_', '-')}", str(each)]
     return listed
 
 

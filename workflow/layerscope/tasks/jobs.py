@@ -72,6 +72,14 @@ class ScoringJob:
             )
         return self.reference
 
+    def demand_reference_of(self, cell_ids: Sequence[str]) -> None:
+        """Raise a DataError where the reference is not one of the job's cells, in their order."""
+        if list(cell_ids) != self.obs.index.tolist():
+            raise DataError(
+                f"{self.reference}: its {len(cell_ids)} cells are not the {len(self.obs)} cells of condition "
+                f"{self.condition} in their order; delete this reference and run again"
+            )
+
     @cached_property
     def vectors(self) -> Layer:
         """The layer's vectors of the cells; a DataError if the file lacks the layer or holds other cells."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -43,18 +43,18 @@ def near(check: str, source: str, difference: float, allowed: float, found: str 
 
 def table(checks: Sequence[Check]) -> str:
     """The checks as aligned columns; long texts are shortened."""
-    return aligned([[_short(cell) for cell in row] for row in _rows(checks)])
+    return aligned({name: _short(cell) for name, cell in row.items()} for row in _rows(checks))
 
 
 def write_table(checks: Sequence[Check], output: Path) -> None:
     """The checks as a table with tabs, nothing shortened."""
+    lines = [[field.name for field in fields(Check)], *(row.values() for row in _rows(checks))]
     with whole(output) as scratch:
-        scratch.write_text("".join("\t".join(row) + "\n" for row in _rows(checks)), encoding="utf-8")
+        scratch.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def _rows(checks: Sequence[Check]) -> list[list[str]]:
-    names = [field.name for field in fields(Check)]
-    return [names, *([_text(value) for value in astuple(check)] for check in checks)]
+def _rows(checks: Sequence[Check]) -> list[dict[str, str]]:
+    return [{name: _text(value) for name, value in asdict(check).items()} for check in checks]
 
 
 def _text(value: object) -> str:

@@ -49,13 +49,8 @@ class SourceCells:
     """What had been left out when the file was cut from a larger one: rows of the summary."""
 
     @property
-    def n_genes_read(self) -> int:
-        """Genes of the file, before any became its ortholog."""
-        return self.orthologs.n_genes if self.orthologs else len(self.var)
-
-    @property
     def matrix_read(self) -> RowMatrix:
-        """The matrix of the file, likewise."""
+        """The matrix of the file, before any gene became its ortholog."""
         return self.orthologs.matrix if self.orthologs else self.matrix
 
     def take_orthologs(self, table: OrthologTable, policy: Policy) -> None:

@@ -84,12 +84,13 @@ def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> De
     cells = _labelled(obs, settings, remarks)
     cells = at_most(cells, settings.most_cells, seed, remarks)
     names = cells.index.tolist()
+    chance = Chance(seed, names)
     types, batches = numbered(cells["type"]), numbered(cells["batch"])
     table = crossed(types, batches)
     _demand_shared_types(table, settings)
     folds = grouped_folds(cells["batch"], settings.folds)
     tested = _in_two_folds(types, folds, settings.cells_per_type)
-    balanced = balanced_cells(types, batches, settings.cells_per_batch, Chance(seed, names).keys(BALANCE))
+    balanced = balanced_cells(types, batches, settings.cells_per_batch, chance.keys(BALANCE))
     any_batches = table.shape[1] >= settings.least_batches
     remarks.insert(0, f"interval for {'any' if any_batches else 'these'} batches")
     random = generator(seed, names, "shuffles of types and batches")
@@ -100,7 +101,7 @@ def design_of(obs: pd.DataFrame, settings: IntegrationSettings, seed: int) -> De
         tested=tested,
         balanced=balanced,
         folds=folds,
-        random_folds=_random_folds(types, folds, names, seed),
+        random_folds=stratified_folds(types, names, len(np.unique(folds)), chance),
         shuffled_types=_shuffled(types, [batches, tested], settings.shuffles, random),
         shuffled_batches=_shuffled(batches, [types, balanced], settings.shuffles, random),
         units=cells["batch"].tolist() if any_batches else names,
@@ -187,11 +188,6 @@ def _in_two_folds(types: Ints, folds: Ints, least: int) -> Bools:
     """Cells of types that have so many cells, in two folds at least."""
     in_fold = crossed(types, folds)
     return np.asarray(((in_fold.sum(axis=1) >= least) & ((in_fold > 0).sum(axis=1) > 1))[types])
-
-
-def _random_folds(types: Ints, folds: Ints, names: list[str], seed: int) -> Ints:
-    n_folds = len(np.unique(folds))
-    return stratified_folds(types, names, n_folds, Chance(seed, names))
 
 
 def _shuffled(

@@ -77,7 +77,7 @@ def memberships(labels: Ints, n_types: int, weight: Floats | None = None) -> Flo
 
     ``weight`` says how often a cell counts; where it leaves out all cells of a label, each counts once.
     """
-    member = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
+    member: Floats = (labels[:, :, None] == np.arange(n_types)).astype(np.float64)
     if weight is None:
         return member
     drawn = member * weight[:, None]

@@ -19,7 +19,7 @@ from layerscope.tables import Subject
 from layerscope.tasks.folds import named_few, text
 from layerscope.tasks.label.design import Design, design_of
 from layerscope.tasks.label.measures import Labellings, macro_f1
-from layerscope.tasks.label.probe import probe_predictions, transferred_predictions
+from layerscope.tasks.label.probe import probe_scores, transferred_predictions
 from layerscope.tasks.label.settings import LabelSettings
 from layerscope.tasks.refits import Measure, UnitDraws
 from layerscope.tasks.scored import NoScoreError, Scored
@@ -151,8 +151,8 @@ def _design(obs: pd.DataFrame, settings: LabelSettings, side: str, seed: int) ->
 def _held_out(side: Side, settings: LabelSettings, n_types: int) -> Measure:
     """Macro F1 of a side by itself."""
     true = Labellings(side.types[None], np.ones((1, len(side.types))), n_types)
-    predicted, _ = probe_predictions(side.vectors, true, side.design.folds, settings.penalty)
-    return macro_f1(side.types, predicted[0], side.design.unit, len(side.design.units), n_types)
+    scores, _ = probe_scores(side.vectors, true, side.design.folds, settings.penalty)
+    return macro_f1(side.types, scores[0].argmax(axis=1), side.design.unit, len(side.design.units), n_types)
 
 
 def _own_units(one: Floats, labellings: Labellings, other: Floats) -> tuple[Floats, Labellings, Floats]:

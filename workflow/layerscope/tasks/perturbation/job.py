@@ -6,7 +6,6 @@ import math
 
 from layerscope.arrays import Integers
 from layerscope.cells.obs import read_obs
-from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import Layer
 from layerscope.tables import OFFICIAL, Subject, write_scores
 from layerscope.tasks.jobs import ReferenceJob, ScoringJob
@@ -95,11 +94,7 @@ def _all_cells(job: ScoringJob) -> Scored:
 def _strict(job: ScoringJob) -> Scored:
     reference = job.reference_folder
     design, similarities = read_design(reference / DESIGN), read_reference(reference / SIMILARITY)
-    if design.cell_ids != job.obs.index.tolist() or design.names != similarities.names:
-        raise DataError(
-            f"{reference}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
-            "delete it and run again"
-        )
+    job.demand_reference_of(design.cell_ids)
     if not isinstance(job.embeddings, Layer) and is_sums(job.embeddings):
         plain, unit, provenance = read_layer_sums(job.embeddings, job.layer, design)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.cells.obs import read_obs
-from layerscope.errors import DataError, NotAvailableError
+from layerscope.errors import NotAvailableError
 from layerscope.tables import arrays_of, write_arrays
 from layerscope.tasks.jobs import ReferenceJob, ScoringJob
 from layerscope.tasks.response.jackknife import Ratio
@@ -63,11 +63,7 @@ def score(job: ScoringJob) -> Scored:
         reason = (folder / UNDEFINED).read_text(encoding="utf-8").strip()
         return unscored(subject, METRICS, "undefined", reason)
     design, effects = read_design(folder / DESIGN), read_reference(folder / EFFECTS)
-    if design.cell_ids != job.obs.index.tolist() or design.names != effects.names:
-        raise DataError(
-            f"{folder}: not the reference of the {len(job.obs)} cells of condition {job.condition}; "
-            "delete it and run again"
-        )
+    job.demand_reference_of(design.cell_ids)
     sums = sum_layer(layer.matrix, design.groups, design.n_groups)
     vectors, screen = layer.matrix[effects.cells.rows], Screen(effects, job.settings)
     return score_layer(sums, vectors, screen, read_ceiling(folder / CEILING), subject)

@@ -91,7 +91,8 @@ def design_of(obs: pd.DataFrame, settings: TimeSettings, seed: int) -> TimeDesig
     dealt = deal(times.rank, within, settings.dealings if labelled.level != "cell" else 0, random)
     within_units = len(first) > len(units)
     if labelled.level == "cell":
-        shuffled = _shuffled_cells(times, labelled.within, settings.shuffles, random)
+        regrouped = dealt_within(group, labelled.within, settings.shuffles, random)
+        shuffled = [Times(of_cells, times.rank) for of_cells in regrouped]
     else:
         few = deal(times.rank, within, settings.shuffles, random)
         shuffled = [Times(group, ranks) for ranks in few.labels]
@@ -115,9 +116,3 @@ def _groups(labelled: Labelled, unit: Texts, rank: Ints) -> Texts:
         return np.array(labelled.names, dtype=object)[labelled.unit]
     joined = [f"{name}\x1f{time}" for name, time in zip(unit, rank, strict=True)]
     return np.array(joined, dtype=object)
-
-
-def _shuffled_cells(times: Times, within: Ints, n_shuffles: int, random: np.random.Generator) -> list[Times]:
-    """Cells dealt anew into the groups of their unit."""
-    dealt = dealt_within(times.group, within, n_shuffles, random)
-    return [Times(group, times.rank) for group in dealt]

@@ -10,7 +10,6 @@ from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import (
     NoRootError,
     Reference,
-    demand_same_cells,
     make_reference,
     read_reference,
     write_reference,
@@ -43,7 +42,7 @@ def _reference(job: ReferenceJob) -> Reference:
 def score(job: ScoringJob) -> Scored:
     """Score one layer by the job's protocol."""
     pseudotime = read_reference(job.reference_folder / PSEUDOTIME)
-    demand_same_cells(job.obs.index, pseudotime, str(job.reference_folder))
+    job.demand_reference_of(pseudotime.cell_ids)
     layer = job.vectors
     subject = job.subject("trajectory", layer.provenance)
     if isinstance(job.settings, StrictSettings):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Literal, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from layerscope.errors import DataError
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 Indices = npt.NDArray[np.int64]
+BLOCK = 2500
 EXTRA_CANDIDATES = 4
 ROUNDING_ERROR = 80
 """Error of squared distances from products, in units of the squared norm and of the epsilon of the float."""
@@ -166,39 +168,50 @@ class _Points:
 
 
 def _search(points: _Points, k: int, metric: Metric) -> Neighbours:
+    """Neighbours among the candidates, and among all points where rounding could have hidden one."""
     everyone = np.arange(len(points.at))
-    blocks = [_of_some(points, everyone[rows], k) for rows in _blocks(len(everyone), len(everyone))]
-    indices, distances = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Neighbours(indices, (distances**2 / 2 if metric == "cosine" else distances).astype(np.float32))
+    candidates, farthest = _candidates(points, min(k + EXTRA_CANDIDATES, len(everyone)))
+    distances = points.distances(everyone, candidates)
+    indices, ranked = points.ranked(everyone, candidates, distances, k)
+    if candidates.shape[1] < len(everyone):
+        # a neighbour is no farther than the last one listed, by products of either precision
+        last = np.partition(distances, k - 1, axis=1)[:, k - 1]
+        last = (last + points.blur + points.blur.max()) ** 2 * (1 + 1e-5)
+        error = ROUNDING_ERROR * points.norms
+        unsure = np.flatnonzero(farthest <= last + error * np.finfo(np.float32).eps)
+        for block in _blocks(len(unsure), len(everyone)):
+            rows = unsure[block]
+            columns = (everyone[some] for some in _blocks(*points.at.shape))
+            fine = np.hstack([points.squared(rows, some, np.float64) for some in columns])
+            within = (last + error * np.finfo(np.float64).eps)[rows, None]
+            for row, near in zip(rows[:, None], fine <= within, strict=True):
+                nearby = np.flatnonzero(near)[None]
+                indices[row], ranked[row] = points.ranked(row, nearby, points.distances(row, nearby), k)
+    return Neighbours(indices, (ranked**2 / 2 if metric == "cosine" else ranked).astype(np.float32))
 
 
-def _of_some(points: _Points, rows: Indices, k: int) -> tuple[Indices, Floating]:
-    """Neighbours of some points among the candidates, among all where rounding could have hidden one."""
-    everyone, own = np.arange(len(points.at)), np.arange(len(rows))
-    n_candidates = min(k + EXTRA_CANDIDATES, len(everyone))
-    rough = points.squared(rows, everyone)
-    rough[own, rows] = -1  # every point is its own first
-    candidates = np.argpartition(rough, n_candidates - 1, axis=1)[:, :n_candidates]
-    distances = points.distances(rows, candidates)
-    indices, ranked = points.ranked(rows, candidates, distances, k)
-    if n_candidates == len(everyone):
-        return indices, ranked
-    # a neighbour is no farther than the last one listed, by products of either precision
-    last = np.partition(distances, k - 1, axis=1)[:, k - 1]
-    last = (last + points.blur[rows] + points.blur.max()) ** 2 * (1 + 1e-5)
-    error = ROUNDING_ERROR * points.norms[rows]
-    farthest = np.take_along_axis(rough, candidates, axis=1).max(axis=1)
-    unsure = np.flatnonzero(farthest <= last + error * np.finfo(np.float32).eps)
-    for block in _blocks(len(unsure), len(everyone)):
-        places = unsure[block]
-        columns = (everyone[some] for some in _blocks(*points.at.shape))
-        fine = np.hstack([points.squared(rows[places], some, np.float64) for some in columns])
-        within = (last + error * np.finfo(np.float64).eps)[places, None]
-        for place, near in zip(places[:, None], fine <= within, strict=True):
-            candidates = np.flatnonzero(near)[None]
-            distances = points.distances(rows[place], candidates)
-            indices[place], ranked[place] = points.ranked(rows[place], candidates, distances, k)
-    return indices, ranked
+def _candidates(points: _Points, n: int) -> tuple[Indices, Floating]:
+    """The ``n`` nearest points of each by products, itself among them, and how far the farthest is."""
+    nearest = np.full((len(points.at), n), np.inf, dtype=np.float32)
+    candidates = np.zeros(nearest.shape, dtype=np.int64)
+
+    def offer(rows: Indices, columns: Indices, squared: Floating) -> None:
+        near = np.argpartition(squared, min(n, len(columns)) - 1, axis=1)[:, :n]
+        distances = np.hstack([nearest[rows], np.take_along_axis(squared, near, axis=1)])
+        offered = np.hstack([candidates[rows], columns[near]])
+        best = np.argpartition(distances, n - 1, axis=1)[:, :n]
+        nearest[rows] = np.take_along_axis(distances, best, axis=1)
+        candidates[rows] = np.take_along_axis(offered, best, axis=1)
+
+    blocks = np.array_split(np.arange(len(points.at)), -(-len(points.at) // BLOCK))
+    for rows, columns in combinations_with_replacement(blocks, 2):
+        squared = points.squared(rows, columns)
+        if rows is columns:
+            np.fill_diagonal(squared, -1)
+        else:
+            offer(columns, rows, squared.T)
+        offer(rows, columns, squared)
+    return candidates, nearest.max(axis=1)
 
 
 def _blocks(n_rows: int, n_columns: int, n_values: int = BLOCK_VALUES) -> Iterator[slice]:

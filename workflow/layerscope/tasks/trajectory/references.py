@@ -147,12 +147,3 @@ def read_reference(path: str | Path) -> Reference:
         table["root_source"].iloc[0],
         np.vstack(lists) if lists[0].size else None,
     )
-
-
-def demand_same_cells(cell_ids: Sequence[str], reference: Reference, origin: str) -> None:
-    """Refuse embeddings whose cells are not those of the reference, in the same order."""
-    if list(cell_ids) != reference.cell_ids:
-        raise DataError(
-            f"{origin}: its {len(cell_ids)} cells are not the {len(reference.cell_ids)} of the reference. "
-            "Delete it and run again"
-        )
