@@ -81,16 +81,9 @@ def import_embeddings(
         finite = np.isfinite(values).all(axis=1)
         refused |= dict.fromkeys(np.flatnonzero(~finite & present).tolist(), NOT_FINITE)
     counts, n_cells = Counter(refused.values()), len(cell_ids)
-    limits = (
-        ("max_missing", max_missing, len(refused), n_cells, "prepared cells have no embedding"),
-        ("max_surplus", max_surplus, n_surplus, len(names), "cells are none of the prepared"),
-    )
-    for key, most, number, of, what in limits:
-        if number > most * of:
-            raise DataError(
-                f"{given.path}: {number:,} of {of:,} {what}, more than the share {key}: {most:g} allows; are "
-                f"these the same cells? If so, set {key}: {math.ceil(1000 * number / of) / 1000:g} or more"
-            )
+    missing, surplus = "prepared cells have no embedding", "cells are none of the prepared"
+    _demand_share(given.path, missing, len(refused), n_cells, "max_missing", max_missing)
+    _demand_share(given.path, surplus, n_surplus, len(names), "max_surplus", max_surplus)
     log.info("%s: %d of %d prepared cells have an embedding", given.path, n_cells - len(refused), n_cells)
     for reason, number in sorted(counts.items()):
         log.warning("%s: %d of %d prepared cells are left out: %s", given.path, number, n_cells, reason)
@@ -123,6 +116,15 @@ def import_embeddings(
             yield {layer: values}
 
     write_embeddings(output, cell_ids, blocks(), provenance, refused)
+
+
+def _demand_share(path: str, what: str, number: int, of: int, key: str, most: float) -> None:
+    """Refuse more cells of a kind than the share that a setting allows."""
+    if number > most * of:
+        raise DataError(
+            f"{path}: {number:,} of {of:,} {what}, more than the share {key}: {most:g} allows; are these the "
+            f"same cells? If so, set {key}: {math.ceil(1000 * number / of) / 1000:g} or more"
+        )
 
 
 def _array(file: ArrayFile, name: str, rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.float32]:
