@@ -310,6 +310,13 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     torch.save(held if "cell" in held or "state_dict" in held else tensors, path)
 
 
+def change_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Put other tensors into a file of weights: what ``change`` makes of a dictionary of them."""
+    tensors = load_tensors(path)
+    change(tensors)
+    save_tensors(tensors, path)
+
+
 def all_layers(path: Path) -> dict[str, np.ndarray]:
     """Every layer of an embeddings file."""
     return {layer: read_layer(path, layer).matrix for layer in read_layers(path)}

@@ -91,8 +91,8 @@ def test_help_says_the_poolings_of_every_family_and_what_official_is(capsys, scr
         assert {pooling for kind in kinds for pooling in kind.poolings} <= set(re.findall(r"\w+", poolings))
 
 
-def test_a_family_runs_with_a_pooling_that_is_chosen_and_names_all_if_another_is_asked_for(family):
-    example, folder = family
+def test_a_family_runs_with_a_pooling_that_is_chosen_and_names_all_if_another_is_asked_for(scgpt):
+    example, folder = scgpt
     poolings = example.load(folder / "weights").poolings
     layers = all_layers(typed(example, folder, "--pooling", poolings[-1]))
     assert {"00", "01", "02", "official"} == set(layers)
@@ -100,8 +100,8 @@ def test_a_family_runs_with_a_pooling_that_is_chosen_and_names_all_if_another_is
     assert all(pooling in said for pooling in poolings) and "--pooling" in said
 
 
-def test_weights_that_are_no_folder_are_said_to_be_what_they_are(family):
-    example, folder = family
+def test_weights_that_are_no_folder_are_said_to_be_what_they_are(scgpt):
+    example, folder = scgpt
     file = next(path for path in sorted((folder / "weights").rglob("*")) if path.is_file())
     assert "a file" in refused(example, folder, "--weights", str(file), error=ConfigError)
     absent = refused(example, folder, "--weights", str(folder / "absent"), error=ConfigError)
@@ -121,8 +121,8 @@ def test_weights_that_are_no_folder_are_said_to_be_what_they_are(family):
         (["--set", "max_lenght=3"], ConfigError, "--set max_lenght"),
     ],
 )
-def test_what_cannot_be_done_names_the_option_that_asks_for_it(family, options, error, named):
-    assert named in refused(*family, *options, error=error)
+def test_what_cannot_be_done_names_the_option_that_asks_for_it(scgpt, options, error, named):
+    assert named in refused(*scgpt, *options, error=error)
 
 
 def logged_cells(folder, counts_too):

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
 
-from layerscope.tasks.label.distances import neighbours_and_silhouettes
+from layerscope.tasks.label.distances import silhouettes, votes
 from layerscope.tasks.label.measures import Labellings, accuracy, macro_f1
 from layerscope.tasks.label.probe import probe_scores, standardised
 from layerscope.tasks.label.scores import METRICS, PROBE_MACRO_F1, RANDOM_FOLDS, SILHOUETTE
@@ -102,8 +102,8 @@ def test_votes_and_silhouettes_are_scikit_learns(metric: str) -> None:
     vectors, folds = random.normal(size=(90, 5)), np.arange(90) % 3
     labellings = random.integers(0, 3, (2, 90))
     once = Labellings(labellings, np.ones(labellings.shape), 3)
-    votes, silhouettes = neighbours_and_silhouettes(vectors, once, folds, 1, metric)
-    for labels, voted, silhouette in zip(labellings, votes, silhouettes, strict=True):
+    of_cells, cast = silhouettes(vectors, once, metric), votes(vectors, once, folds, 1, metric)
+    for labels, voted, silhouette in zip(labellings, cast, of_cells, strict=True):
         np.testing.assert_allclose(silhouette, silhouette_samples(vectors, labels, metric=metric), atol=1e-9)
         for fold in range(3):
             test = folds == fold
@@ -115,8 +115,7 @@ def test_of_equal_votes_the_nearest_wins() -> None:
     vectors = np.array([[0.0], [1.0], [2.0], [-1.5], [-3.0]])
     labellings = np.array([[0, 1, 0, 0, 1]])
     folds, once = np.array([0, 1, 1, 1, 1]), np.ones(labellings.shape)
-    votes, _ = neighbours_and_silhouettes(vectors, Labellings(labellings, once, 2), folds, 4, "euclidean")
-    assert votes[0, 0] == 1
+    assert votes(vectors, Labellings(labellings, once, 2), folds, 4, "euclidean")[0, 0] == 1
 
 
 def test_a_cell_that_counts_twice_is_two_cells() -> None:
@@ -124,18 +123,17 @@ def test_a_cell_that_counts_twice_is_two_cells() -> None:
     vectors, folds, labels = random.normal(size=(60, 3)), np.arange(60) % 3, random.integers(0, 3, 60)
     counts = random.integers(0, 3, 60)
     twice = np.repeat(np.arange(60), counts)
-    votes, silhouettes = neighbours_and_silhouettes(
-        vectors, Labellings(labels[None], counts[None].astype(float), 3), folds, 5, "euclidean"
-    )
+    weighted = Labellings(labels[None], counts[None].astype(float), 3)
+    cast = votes(vectors, weighted, folds, 5, "euclidean")
     for fold in range(3):
         test, train = np.flatnonzero(folds == fold), twice[folds[twice] != fold]
         for cell in test:
             near = np.argsort(np.linalg.norm(vectors[train] - vectors[cell], axis=1), kind="stable")[:5]
             sizes = np.bincount(labels[train][near], minlength=3)
-            assert sizes[votes[0, cell]] == sizes.max()
+            assert sizes[cast[0, cell]] == sizes.max()
     cell = int(np.flatnonzero(counts == 1)[0])
     expected = silhouette_samples(vectors[twice], labels[twice])[list(twice).index(cell)]
-    assert silhouettes[0, cell] == pytest.approx(expected)
+    assert silhouettes(vectors, weighted, "euclidean")[0, cell] == pytest.approx(expected)
 
 
 def test_many_columns_are_turned_without_changing_a_prediction() -> None:

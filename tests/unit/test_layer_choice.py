@@ -313,10 +313,15 @@ def test_the_pca_is_compared_though_another_baseline_is_higher(study):
 
 def test_planted_layers_cost_the_models_no_power(study):
     """They are a family of their own: p-values of the models are corrected for models alone."""
-    study.add("big", CURVE | {"04": 0.6}).add("big", CURVE | {"04": 0.65}, condition="marrow")
-    alone = study.choose().layers
-    study.add("planted", CURVE).add("planted", CURVE, condition="marrow")
-    layers = study.choose().layers
+    study.add("big", CURVE | {"04": 0.6}).add("big", CURVE | {"01": 0.9}, condition="marrow")
+    study.add("big", CURVE, condition="skin")
+    alone, alone_shifts = study.choose().layers, study.choose().shifts
+    for condition in ("blood", "marrow", "skin"):
+        study.add("planted", CURVE, condition=condition)
+    chosen = study.choose()
+    layers, shifts = chosen.layers, chosen.shifts
+    of_big = shifts[shifts["model"] == "big"]
+    assert alone_shifts["p_same_holm"].tolist() == of_big["p_same_holm"].tolist()
     of_models = layers[~layers["planted"]].reset_index(drop=True)
     assert alone["gain_p_family"].tolist() == of_models["gain_p_family"].tolist()
     assert (layers.loc[layers["planted"], "gain_p_family"] < 0.05).all()

@@ -10,7 +10,7 @@ from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_examples import all_layers, block_of, counts, load_tensors, save_tensors, states
+from model_examples import all_layers, block_of, change_tensors, counts, load_tensors, states
 
 import layerscope.extraction.engine as engine_module
 from layerscope.errors import ConfigError, ModelError
@@ -196,9 +196,8 @@ def test_autograd_reaches_every_weight_and_gives_the_values_of_inference(study):
 def test_tensors_are_loaded_strictly(study, model, tmp_path, change, message):
     release = study.example.write(tmp_path / "release")
     weights = next(release.rglob(model.weights.name))
-    tensors = load_tensors(weights)
-    change(tensors, next(name for name in tensors if "norm1.bias" in name or "LayerNorm.bias" in name))
-    save_tensors(tensors, weights)
+    norm = next(name for name in load_tensors(weights) if "norm1.bias" in name or "LayerNorm.bias" in name)
+    change_tensors(weights, lambda tensors: change(tensors, norm))
     with pytest.raises(ModelError, match=message):
         study.example.load(release)
 
@@ -212,6 +211,11 @@ def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_
             study.example.load(release)
         path.write_bytes(content)
     study.example.load(release)
+
+
+def test_a_setting_that_the_family_has_not_is_refused_by_its_name(study):
+    with pytest.raises(ConfigError, match=r"--set max_lenght.* has no setting"):
+        study.example.load(study.weights, max_lenght=3)
 
 
 def test_every_setting_stands_in_the_familys_section_of_the_guide(model):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from family_examples import EXAMPLES
-from model_examples import load_tensors, restate, save_tensors
+from model_examples import change_tensors, restate
 
 from layerscope.errors import ConfigError, ModelError
 
@@ -34,13 +34,7 @@ def training(**values):
 
 def holding(change):
     """Other tensors in a file of weights."""
-
-    def damage(path):
-        tensors = load_tensors(path)
-        change(tensors)
-        save_tensors(tensors, path)
-
-    return damage
+    return lambda path: change_tensors(path, change)
 
 
 def checkpoint(change):

@@ -20,6 +20,7 @@ from layerscope.report.pictures import SHEET, picture
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import COLUMNS as WARNING_COLUMNS
 from layerscope.tables import write_scores, write_table
+from layerscope.tasks.catalogue import TASKS
 
 ROWS = example.scores(seeds=1)
 LAYERS = example.layers(ROWS)
@@ -155,6 +156,12 @@ def test_the_pca_stands_in_the_first_table_whether_or_not_it_is_the_best_baselin
     page = Page(study(layers=LAYERS.head(1).assign(**changes)))
     ((row, _),) = verdicts(page).values()
     assert [words for words in shown if words not in row] == []
+
+
+def test_both_scores_are_named_where_two_count(study):
+    layers = LAYERS.head(1).assign(task="integration", metric="biology", guard_metric="mixing")
+    ((head, _),) = verdicts(Page(study(layers=layers))).items()
+    assert all(TASKS["integration"].metrics[name].label in head for name in ("biology", "mixing"))
 
 
 def test_a_score_that_hangs_on_centring_says_so_beside_the_verdict(study):

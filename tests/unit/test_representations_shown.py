@@ -116,3 +116,9 @@ def test_a_study_in_which_nothing_was_scored_says_so(tmp_path):
     files = Tables(tmp_path).add("hvg_pca", "needs counts").write()
     page = page_of(files)
     assert "No representation has a score here" in re.sub("<[^>]*>", "", page)
+
+
+def test_a_representation_that_is_alone_is_over_no_other(tmp_path):
+    page = page_of(Tables(tmp_path).add("scvi", 0.7).write())
+    assert "is the only representation with a score" in page
+    assert "nan" not in re.sub("<script>.*</script>|<[^>]*>", "", page, flags=re.DOTALL)

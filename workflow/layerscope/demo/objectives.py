@@ -21,6 +21,7 @@ from torch.nn import functional
 from layerscope.demo.corpus import Corpus, Draw
 from layerscope.models import scfoundation_files, tahoe_x1_files
 from layerscope.models.base import TokenBatch
+from layerscope.models.ragged import offsets_of
 from layerscope.models.scfoundation_network import ScFoundationConfig, ScFoundationEncoder
 from layerscope.models.tahoe_x1_network import TahoeX1Config, TahoeX1Encoder
 
@@ -132,7 +133,7 @@ class ScFoundationObjective(Objective):
                 "values": torch.from_numpy(np.insert(value, at, special.astype(np.float32))),
             },
             cells={},
-            offsets=np.concatenate([[0], np.cumsum(lengths + 2)]),
+            offsets=offsets_of(lengths + 2),
         )
         scale = (10.0 ** (resolution - usual)).astype(np.float32)
         target = np.log1p(np.expm1(draw.target) * scale[:, None])
@@ -213,7 +214,7 @@ class TahoeX1Objective(Objective):
                 "values": torch.from_numpy(np.insert(value, starts, np.float32(self.cell_value))),
             },
             cells={},
-            offsets=np.concatenate([[0], np.cumsum(lengths + 1)]),
+            offsets=offsets_of(lengths + 1),
         )
         outside = draw.scored.copy()
         outside[draw.owner, draw.gene] = False

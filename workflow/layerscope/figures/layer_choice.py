@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.figures import wording
 from layerscope.figures.models import read_models
-from layerscope.figures.sheet import WIDTH, Words, sheet, wrapped
+from layerscope.figures.sheet import WIDTH, Words, head_row, sheet, wrapped
 from layerscope.figures.style import GREY, MAY_BE_BEST, Style, depth_axis, look, save, styles
 from layerscope.statistics.trust import decides
 from layerscope.statistics.verdict import ANSWER
@@ -33,7 +33,7 @@ CAPTION = (
     "verdict. Of several protocols the one that decides is shown."
 )
 ROW_INCHES, LINE_INCHES, NAMES_INCHES, WORDS_INCHES = 0.2, 0.11, 2.3, 1.9
-NAME_SIZE, MAX_PLACES = 7.0, 26
+HEAD_INCHES, NAME_SIZE = 0.22, 7.0
 SIGN: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
 
 
@@ -61,63 +61,42 @@ def draw_layer_choice(
         Line2D([], [], label="a layer", markersize=4, markerfacecolor="white", **SIGN),
         Line2D([], [], label="the layer to use", markersize=6.5, **SIGN),
     ]
-    rows = table.sort_values("model", kind="stable")
-    panels = _panels([rows[rows["condition"] == name].to_dict("records") for name in conditions])
+    rows = {name: table[table["condition"] == name].sort_values("model") for name in conditions}
     caption = CAPTION + wording.simulated_note(settings, conditions)
-    notes = [] if len(rows) else ["No foundation model was scored, so there are no layers to choose from."]
+    notes = [] if rows else ["No foundation model was scored, so there are no layers to choose from."]
     words = Words(title=TITLE, subtitle=str(settings.get("title") or ""), notes=notes, legend=legend)
-    n_lines = max(map(len, titles.values()), default=1)
-    n_places = max(1, *map(_n_places, panels))
-    height = (ROW_INCHES + LINE_INCHES * (n_lines - 1)) * n_places
+    row_height = ROW_INCHES + LINE_INCHES * (max(map(len, titles.values()), default=1) - 1)
+    heights = [row_height * len(of_condition) for of_condition in rows.values()] or [row_height]
     with look():
-        figure, grid = sheet([(1, 0.05)] * len(panels), height, words, left=NAMES_INCHES, right=WORDS_INCHES)
-        for panel, (axes,) in zip(panels, grid, strict=True):
-            _draw(axes, panel, settings, styles(models), titles)
-            axes.set_ylim(n_places - 0.5, -0.5)
+        panels = [(1, HEAD_INCHES)] * len(heights)
+        figure, grid = sheet(panels, heights, words, left=NAMES_INCHES, right=WORDS_INCHES)
+        for (axes,), (condition, of_condition) in zip(grid, rows.items(), strict=False):
+            title = wording.condition_title(settings, condition)
+            title += f", protocol {of_condition['protocol'].iloc[0]}"
+            head_row(axes, title, 0.05, indent=0.1 - NAMES_INCHES)
+            _draw(axes, of_condition.to_dict("records"), styles(models), titles)
+        for (axes,) in grid:
+            axes.set_xlim(-0.03, 1.03)
+            axes.set_yticks([])
+            depth_axis(axes)
+            axes.spines["left"].set_visible(False)
         grid[-1][0].set_xlabel(wording.DEPTH_LABEL)
         save(figure, output, title=TITLE, caption=caption, table=layers)
 
 
-def _panels(conditions: Sequence[list[dict[Any, Any]]]) -> list[list[dict[Any, Any]]]:
-    """Rows of conditions in panels that fit a sheet of paper."""
-    panels: list[list[dict[Any, Any]]] = [[]]
-    for rows in conditions:
-        if panels[-1] and _n_places([*panels[-1], *rows]) > MAX_PLACES:
-            panels.append([])
-        panels[-1] += rows
-    return panels
-
-
-def _n_places(rows: Sequence[Mapping[Any, Any]]) -> int:
-    """Lines of a panel: its rows, and the titles of their conditions."""
-    return len(rows) + len({row["condition"] for row in rows})
-
-
 def _draw(
     axes: Any,
-    rows: list[dict[Any, Any]],
-    settings: Mapping[str, Any],
+    rows: Sequence[Mapping[Any, Any]],
     looks: Mapping[str, Style],
     titles: Mapping[str, Sequence[str]],
 ) -> None:
-    place, condition = 0, None
     beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
-    left = -NAMES_INCHES / (WIDTH - NAMES_INCHES - WORDS_INCHES)
-    for row in rows:
-        if row["condition"] != condition:
-            condition = row["condition"]
-            title = wording.condition_title(settings, row["condition"])
-            title = f"{title}, protocol {row['protocol']}"
-            axes.text(0.96 * left, place, title, fontweight="bold", **beside)
-            place += 1
-        axes.text(0.92 * left, place, "\n".join(titles[row["model"]]), fontsize=NAME_SIZE, **beside)
+    left = -0.92 * NAMES_INCHES / (WIDTH - NAMES_INCHES - WORDS_INCHES)
+    for place, row in enumerate(rows):
+        axes.text(left, place, "\n".join(titles[row["model"]]), fontsize=NAME_SIZE, **beside)
         axes.text(1.05, place, _words(row), fontsize=7, color=GREY, **beside)
         _draw_row(axes, row, place, looks[row["model"]])
-        place += 1
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_yticks([])
-    depth_axis(axes)
-    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
 def _draw_row(axes: Any, row: Mapping[str, Any], place: int, style: Style) -> None:

@@ -23,14 +23,14 @@ from layerscope.statistics.verdict import number
 from layerscope.tables import OFFICIAL, read_table
 from layerscope.tasks.catalogue import interval_method
 
-TEXT = ("condition", "task", "protocol", "metric", "model", "status", "reason", *ANSWER)
+TEXT = ("condition", "task", "protocol", "metric", "guard_metric", "model", "runner_up", "status", "reason")
 NUMBERS = ("simultaneous_low", "simultaneous_high", "in_confidence_set", "p_best")
 ROW_INCHES, LABEL_SIZE = 0.26, 7.5
 
 
 def read_representations(path: str | Path) -> pd.DataFrame:
     """Read the table of the compared representations; a DataError if a column is missing."""
-    return read_table(path, text=TEXT, columns=(*TEXT, *NUMBERS))
+    return read_table(path, text=(*TEXT, *ANSWER), columns=(*TEXT, *ANSWER, *NUMBERS))
 
 
 def compared_representations(path: str | Path, task: str, protocol: str) -> pd.DataFrame:
@@ -44,11 +44,12 @@ def representation_figure(drawing: Drawing, compared: pd.DataFrame | None) -> Fi
     rows = _rows(drawing, compared)
     titles = {name: drawing.models[name].title for name in rows["model"]}
     left = 0.25 + max((width_of(title, LABEL_SIZE) for title in titles.values()), default=0.5)
-    most = int(rows.groupby("condition")["model"].size().max()) if len(rows) else 1
+    n_rows = [max(1, (rows["condition"] == name).sum()) for name in drawing.conditions]
     legend = _legend(drawing, rows)
     words = Words(representation_title(drawing), subtitle_of(drawing), missing_notes(drawing), legend)
     panels = [(1, 0.26)] * len(drawing.conditions)
-    figure, grid = sheet(panels, ROW_INCHES * (most + 0.4), words, left=left, right=0.5)
+    heights = [ROW_INCHES * (number + 0.4) for number in n_rows]
+    figure, grid = sheet(panels, heights, words, left=left, right=0.5)
     low, high = score_limits(drawing)
     bounds = rows[["low", "high"]].to_numpy(dtype=np.float64)
     bounds = bounds[np.isfinite(bounds)]

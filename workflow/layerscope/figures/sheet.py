@@ -44,7 +44,7 @@ def wrap(items: Sequence[T], columns: int = COLUMNS) -> list[Sequence[T]]:
 
 def sheet(
     rows: Sequence[tuple[int, float]],
-    height: float,
+    height: float | Sequence[float],
     words: Words,
     left: float = LEFT,
     right: float = RIGHT,
@@ -52,8 +52,8 @@ def sheet(
 ) -> tuple[Figure, list[list[Any]]]:
     """Make a figure, and its axes by row and column, with the words above and below.
 
-    Of each row of panels, their number and the space above them for titles; ``height`` is that of a panel,
-    ``left`` and ``right`` are beside all of them. All sizes are in inches.
+    Of each row of panels, their number and the space above them for titles; ``height`` is that of a panel, or
+    of those of each row, ``left`` and ``right`` are beside all of them. All sizes are in inches.
     """
     n_columns = max(number for number, _ in rows)
     panel = min(MAX_PANEL, (WIDTH - left - right - (n_columns - 1) * gap) / n_columns)
@@ -64,7 +64,8 @@ def sheet(
     n_legend = -(-len(words.legend) // columns) if words.legend else 0
     top = 0.1 + 0.18 * len(title) + 0.15 * len(subtitle) + 0.165 * n_legend + 0.1 * bool(n_legend)
     foot = BOTTOM + 0.13 * len(notes)
-    total = top + sum(header + height for _, header in rows) + (len(rows) - 1) * ROW_GAP + foot
+    heights = height if isinstance(height, Sequence) else [height] * len(rows)
+    total = top + sum(header for _, header in rows) + sum(heights) + (len(rows) - 1) * ROW_GAP + foot
     figure = Figure(figsize=(WIDTH, total))
     lines = ((title, TITLE_SIZE, 0.18, "bold", "black"), (subtitle, SUBTITLE_SIZE, 0.15, "normal", "#444444"))
     y = total - 0.08
@@ -81,11 +82,11 @@ def sheet(
         figure.text(0.08 / WIDTH, (0.06 + 0.13 * above) / total, line, fontsize=NOTE_SIZE, color="#333333")
     grid: list[list[Any]] = []
     bottom = total - top
-    for number, header in rows:
-        bottom -= header + height
+    for (number, header), tall in zip(rows, heights, strict=True):
+        bottom -= header + tall
         places = [left + column * (panel + gap) for column in range(number)]
         grid.append(
-            [figure.add_axes((x / WIDTH, bottom / total, panel / WIDTH, height / total)) for x in places]
+            [figure.add_axes((x / WIDTH, bottom / total, panel / WIDTH, tall / total)) for x in places]
         )
         bottom -= ROW_GAP
     return figure, grid

@@ -10,11 +10,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.encoder import JoinedProjections, Sizes, Transformer, encoder_blocks
-from layerscope.models.transformer import by_rows
+from layerscope.models.token_table import Positions
+from layerscope.models.transformer import by_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,7 @@ class GeneTokenEncoder(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """``(n_rows, hidden_size)``; each distinct token is worked out once."""
-        distinct, place = batch.distinct_ids
-        return by_rows(self._encoded, distinct).index_select(0, place)
+        return by_ids(self._encoded, batch)
 
     @property
     def learnable(self) -> nn.Embedding:
@@ -76,16 +75,6 @@ class GeneTokenEncoder(nn.Module):
         return encoded
 
 
-class Positions(nn.Module):
-    """A fixed table of positions."""
-
-    pe: Tensor
-
-    def __init__(self, config: ScConceptConfig) -> None:
-        super().__init__()
-        self.register_buffer("pe", torch.zeros(1, config.n_positions, config.hidden_size))
-
-
 class ScConceptEncoder(Transformer):
     """What of scConcept makes representations of the cells of one species.
 
@@ -102,7 +91,7 @@ class ScConceptEncoder(Transformer):
         self.config = config
         self.cls_embedding = nn.Parameter(torch.zeros(config.hidden_size))
         self.gene_token_encoder = GeneTokenEncoder(config)
-        self.positional_encoder = Positions(config)
+        self.positional_encoder = Positions(1, config.n_positions, config.hidden_size)
         blocks = encoder_blocks(
             config, config.activation, norm_first=config.norm_first, attention=JoinedProjections
         )
@@ -114,8 +103,8 @@ class ScConceptEncoder(Transformer):
     def embed(self, batch: TokenBatch) -> Tensor:
         cell_tokens = self.cls_embedding.expand(batch.n_cells, -1)
         tokens = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
-        x: Tensor = tokens + functional.embedding(batch.tokens["positions"], self.positional_encoder.pe[0])
-        return x
+        positions: Tensor = self.positional_encoder(batch.tokens["positions"])
+        return tokens + positions
 
     def draw_as_owners(self, draw: torch.Generator) -> None:
         """The cell token is zero, and so are genes' own vectors where those of proteins are put back."""

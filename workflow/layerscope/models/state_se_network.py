@@ -15,7 +15,7 @@ from torch.nn import functional
 from layerscope.models.base import TokenBatch
 from layerscope.models.encoder import Sizes, Transformer, draw_attention_as_linear, encoder_blocks
 from layerscope.models.token_table import TokenTable
-from layerscope.models.transformer import by_rows
+from layerscope.models.transformer import by_ids, by_rows
 
 SMALLEST_NORM = 1e-12  # of the owners' code, as is the slope of LeakyReLU; no file holds them
 SLOPE = 0.01
@@ -79,8 +79,7 @@ class StateEncoder(Transformer):
         self.dataset_embedder = nn.Linear(config.output_size, config.n_dataset)
 
     def embed(self, batch: TokenBatch) -> Tensor:
-        distinct, place = batch.distinct_ids
-        tokens = by_rows(self._tokens, distinct).index_select(0, place)
+        tokens = by_ids(self._tokens, batch)
         return by_rows(self._with_counts, tokens, batch.tokens["ids"], batch.tokens["values"])
 
     def _tokens(self, ids: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Vectors of tokens that a model takes as data, not as weights."""
+"""Vectors of tokens and of positions that a model takes as data, not as weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
-from layerscope.models.transformer import by_rows
+from layerscope.models.transformer import by_ids
 
 
 class TokenTable(nn.Module):
@@ -29,10 +30,22 @@ class TokenTable(nn.Module):
 
     def forward(self, batch: TokenBatch, project: Callable[[Tensor], Tensor]) -> Tensor:
         """What the row-wise ``project`` makes of the vectors of tokens; each distinct one is done once."""
-        distinct, place = batch.distinct_ids
-
-        return by_rows(lambda tokens: project(self.vectors(tokens)), distinct).index_select(0, place)
+        return by_ids(lambda tokens: project(self.vectors(tokens)), batch)
 
     def vectors(self, tokens: Tensor) -> Tensor:
         """The vectors of tokens, ``(n, width)``, float32."""
         return self.weight.index_select(0, self.rows.index_select(0, tokens)).float()
+
+
+class Positions(nn.Module):
+    """A fixed table of positions, in the shape that a checkpoint has: one of the first two sizes is 1."""
+
+    pe: Tensor
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("pe", torch.zeros(shape))
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Their vectors, ``(n, width)``."""
+        return functional.embedding(positions, self.pe.flatten(0, 1))

@@ -66,6 +66,12 @@ def by_rows(function: Callable[..., Tensor], *matrices: Tensor, out: Tensor | No
     return out
 
 
+def by_ids(function: Callable[[Tensor], Tensor], batch: TokenBatch) -> Tensor:
+    """What the row-wise ``function`` makes of the ids of a batch's tokens; each distinct one is done once."""
+    distinct, place = batch.distinct_ids
+    return by_rows(function, distinct).index_select(0, place)
+
+
 def blocks_of(n_rows: int) -> list[slice]:
     """Cut rows into nearly equal blocks."""
     count = max(round(n_rows / BLOCK), 1)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from layerscope.models.base import TokenBatch
 from layerscope.models.encoder import Sizes, Transformer, encoder_blocks
-from layerscope.models.token_table import TokenTable
+from layerscope.models.token_table import Positions, TokenTable
 from layerscope.models.transformer import linear
 
 SMALLEST_NORM = 1e-12  # of the owners' code; the checkpoint does not hold it
@@ -29,16 +28,6 @@ class UCEConfig(Sizes):
     token_width: int
     n_positions: int  # tokens of a sentence at most
     decoder: tuple[int, ...]  # widths of its layers, the official embedding's last
-
-
-class Positions(nn.Module):
-    """A fixed table of positions."""
-
-    pe: Tensor
-
-    def __init__(self, config: UCEConfig) -> None:
-        super().__init__()
-        self.register_buffer("pe", torch.zeros(config.n_positions, 1, config.hidden_size))
 
 
 class UCEEncoder(Transformer):
@@ -56,7 +45,7 @@ class UCEEncoder(Transformer):
         self.encoder = nn.Sequential(
             nn.Linear(config.token_width, config.hidden_size), nn.GELU(), nn.LayerNorm(config.hidden_size)
         )
-        self.pos_encoder = Positions(config)
+        self.pos_encoder = Positions(config.n_positions, 1, config.hidden_size)
         self.transformer_encoder = nn.ModuleDict({"layers": encoder_blocks(config)})
         widths = (config.hidden_size, *config.decoder)
         hidden = [
@@ -66,7 +55,8 @@ class UCEEncoder(Transformer):
 
     def embed(self, batch: TokenBatch) -> Tensor:
         tokens: Tensor = self.pe_embedding(batch, self.project)
-        return tokens + functional.embedding(batch.tokens["positions"], self.pos_encoder.pe[:, 0])
+        positions: Tensor = self.pos_encoder(batch.tokens["positions"])
+        return tokens + positions
 
     def project(self, vectors: Tensor) -> Tensor:
         """A token's part of the input, from its row of the table: ``(n, token_width)`` to hidden size."""

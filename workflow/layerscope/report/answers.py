@@ -126,11 +126,12 @@ def of_condition(row: Mapping[str, Any], settings: Mapping[str, Any], given: Seq
     about = settings.get("conditions", {}).get(condition) or {}
     what = "layer" if "best_layer" in row else "representation"
     keeps = TASKS[task].keeps if task in TASKS else "the signal"
+    metrics = filter(None, (row["metric"], row.get("guard_metric")))
     return Condition(
         title=about.get("title") or condition,
         question=f"Which {what} keeps {keeps}?",
         protocol=row["protocol"],
-        score=wording.metric_label(task, row["metric"]),
+        score=" and ".join(wording.metric_label(task, name) for name in metrics),
         simulated=wording.is_simulated(settings, condition),
         note=about.get("note") or "",
         answers=tuple(given),

@@ -20,9 +20,9 @@ from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
 from layerscope.files import whole
 from layerscope.report import evidence
-from layerscope.report.alarms import alarms
 from layerscope.report.answers import COLUMNS as ANSWER_COLUMNS
 from layerscope.report.answers import Beside, caution, layer_answers
+from layerscope.report.cautions import cautions
 from layerscope.report.formats import column_texts
 from layerscope.report.grid import Grid, Source, grid_of, without_constant, without_empty
 from layerscope.report.moves import moves
@@ -31,7 +31,6 @@ from layerscope.report.pictures import picture
 from layerscope.report.referee import COLUMNS
 from layerscope.report.representations import representation_answers, representation_grid
 from layerscope.report.truth import truth
-from layerscope.report.variants import scores_that_hang
 from layerscope.report.verdict_words import TAGS
 from layerscope.report.warned import read_warnings
 from layerscope.tables import read_scores, read_table
@@ -46,7 +45,21 @@ FURTHER = {
 }
 LAYER_COLUMNS = ("layer", "chosen_layer")
 """Of the further tables: names, not numbers."""
-FURTHER_LABELS = {"n_cells": "cells"}
+FURTHER_LABELS = {"n_cells": "cells", "n_items": "items"}
+FURTHER_MEANINGS = {
+    "n_items": "what intervals are drawn over: cells, perturbations or the like",
+    "left_out": "the condition that the chosen layer is scored on; all: the mean over conditions",
+    "n_conditions": "conditions that the layer was chosen on",
+    "final_score": "the score of the final layer there",
+    "gain": "score minus final score",
+    "effective_rank": "directions that a layer uses, as it is (RankMe)",
+    "participation_ratio": "directions that carry its variance",
+    "anisotropy": "mean cosine of two cells: near 1, all point the same way",
+    "intrinsic_dimension": "directions in which neighbouring cells differ (TwoNN)",
+    "mean_norm": "mean length of a cell's vector",
+    "norm_variation": "spread of these lengths, as a share of their mean",
+    "total_variance": "variance over cells, summed over the dimensions",
+}
 SHORT = 22
 """Characters of a line of small print that is not broken."""
 SHIFTS, GEOMETRY = "shifts", "geometry"
@@ -105,10 +118,8 @@ def write_report(
     warned = read_warnings(warnings) if warnings else None
     conditions = condition_order(settings, {*(settings.get("conditions") or {}), *all_scores["condition"]})
     shapes = next((read_table(path) for path in tables if Path(path).stem == GEOMETRY), None)
-    cautions = scores_that_hang(all_scores, all_layers)
-    for key, sentences in alarms(settings, shapes, warned).items():
-        cautions[key] = (*sentences, *cautions.get(key, ()))
-    answered = layer_answers(all_layers, Beside(settings, models, of_layers, cautions))
+    told = cautions(settings, all_scores, all_layers, shapes, warned)
+    answered = layer_answers(all_layers, Beside(settings, models, of_layers, told))
     alone = compared[~compared["condition"].isin(all_layers["condition"])] if len(compared) else compared
     of_alone, of_warnings = (Source.beside(str(path), output) for path in (representations, warnings))
     advised = representation_answers(alone, Beside(settings, models, of_alone, {})) if len(alone) else []
@@ -235,6 +246,7 @@ def _further(path: str | Path, output: str | Path) -> Grid:
         caption=FURTHER.get(name, name.replace("_", " ").capitalize()),
         source=Source.beside(path, output),
         labels=FURTHER_LABELS,
+        meanings=FURTHER_MEANINGS,
         filterable=True,
         note=note,
     )

@@ -103,6 +103,12 @@ class Comparison:
     rows: pd.DataFrame
     guard: Comparison | None = None  # of the metric that must not be lost for this one, if there is one
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What all rows about it have in common."""
+        names = ("condition", "task", "protocol", "metric")
+        return {name: getattr(self, name) for name in names}
+
     def layers(self, model: Model) -> list[Measured]:
         """Measured blocks of a model, in order."""
         return [

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEVEL = 0.95
+UPPER_QUANTILE = (1 + LEVEL) / 2
 
 
 def percentile_interval(values: npt.ArrayLike) -> tuple[float, float]:

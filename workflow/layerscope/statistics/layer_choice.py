@@ -161,10 +161,7 @@ def choice(curve: LayerCurve, models: Mapping[str, Model], margin: float = MARGI
     guarded = guard(curve, place, models)
     lost = set(comparison.rows.loc[comparison.rows["model"] == model.name, "status"])
     return {
-        "condition": comparison.condition,
-        "task": comparison.task,
-        "protocol": comparison.protocol,
-        "metric": comparison.metric,
+        **comparison.about,
         "model": model.name,
         "n_layers": model.n_layers,
         "planted": model.is_planted,

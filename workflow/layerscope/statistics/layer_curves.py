@@ -91,10 +91,7 @@ def curve_table(curve: LayerCurve) -> pd.DataFrame:
         # the p-value of a difference to itself is no test
         own[f"over_{name}_p"] = [np.nan if np.isnan(contrast.low) else contrast.p for contrast in contrasts]
     return own.assign(
-        condition=comparison.condition,
-        task=comparison.task,
-        protocol=comparison.protocol,
-        metric=comparison.metric,
+        **comparison.about,
         model=curve.model.name,
         p_best=curve.p_best,
         in_confidence_set=~(curve.p_best <= 1 - LEVEL),

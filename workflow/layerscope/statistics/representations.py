@@ -129,10 +129,7 @@ def _unscored(comparison: Comparison, models: Mapping[str, Model]) -> list[dict[
 
 def _about(comparison: Comparison, model: str, status: str, reason: str) -> dict[str, Any]:
     return {
-        "condition": comparison.condition,
-        "task": comparison.task,
-        "protocol": comparison.protocol,
-        "metric": comparison.metric,
+        **comparison.about,
         "model": model,
         "status": status,
         "reason": reason,

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from layerscope.statistics.choice import SIGNIFICANT
+from layerscope.statistics.choice import SIGNIFICANT, correct
 from layerscope.statistics.intervals import percentile_interval
 from layerscope.statistics.layer_curves import LayerCurve
-from layerscope.statistics.multiple_testing import holm
 
 COLUMNS = (
     *("task", "protocol", "metric", "model", "condition", "other_condition"),
@@ -27,16 +26,14 @@ def shifts(curves: Sequence[LayerCurve]) -> pd.DataFrame:
     ``shift`` is the depth of the later condition's best layer minus the earlier's, its interval from both
     bootstrap distributions. ``p_same`` tests that SOME layer is the best in both: the largest, over layers,
     of twice the smaller of the layer's two p-values of being the best; ``p_same_holm`` is corrected for all
-    rows of the task and protocol. ``layers_possible_in_both`` have a p-value above 0.05 in this test.
+    rows of the task and protocol, planted layers apart. ``layers_possible_in_both`` have a p-value above 0.05
+    in this test.
     """
     pairs = itertools.combinations([curve for curve in curves if curve.layers], 2)
     rows = [_shift(first, second) for first, second in pairs if _family(first) == _family(second)]
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_same_holm", "sentence")])
-    families = table.groupby(["task", "protocol"])["p_same"]
-    table["p_same_holm"] = families.transform(lambda p: holm(p.to_numpy())) if len(table) else []
-    table["sentence"] = [_sentence(row) for row in table.to_dict("records")]
-    ordered = table.sort_values(["task", "protocol", "model"], kind="stable")
-    return ordered[list(COLUMNS)].reset_index(drop=True)
+    correct(rows, {"p_same_holm": "p_same"})
+    table = pd.DataFrame([row | {"sentence": _sentence(row)} for row in rows], columns=list(COLUMNS))
+    return table.sort_values(["task", "protocol", "model"], kind="stable", ignore_index=True)
 
 
 def _family(curve: LayerCurve) -> tuple[str, ...]:
@@ -52,6 +49,7 @@ def _shift(first: LayerCurve, second: LayerCurve) -> dict[str, Any]:
     p_both = p_best_in_both(first, second)
     return {
         **dict(zip(COLUMNS, _family(first), strict=False)),
+        "planted": first.model.is_planted,
         "condition": first.comparison.condition,
         "other_condition": second.comparison.condition,
         "best_layer": best.layer,

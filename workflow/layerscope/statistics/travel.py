@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 from layerscope.arrays import Floats
 from layerscope.statistics.choice import SIGNIFICANT
 from layerscope.statistics.evidence import Measured, stacked
-from layerscope.statistics.intervals import LEVEL, percentile_interval
+from layerscope.statistics.intervals import UPPER_QUANTILE, percentile_interval
 from layerscope.statistics.layer_curves import LayerCurve
 from layerscope.statistics.multiple_testing import max_t
 from layerscope.statistics.trust import most_trusted
@@ -165,7 +165,7 @@ def _travelled(scope: Scope) -> Iterator[dict[str, Any]]:
         yield mean | {"status": "undefined", "reason": few}
         return
     error = gains.std(ddof=1) / np.sqrt(len(gains))
-    reach = float(stdtrit(len(gains) - 1, (1 + LEVEL) / 2)) * error
+    reach = float(stdtrit(len(gains) - 1, UPPER_QUANTILE)) * error
     yield mean | {"gain_ci_low": gains.mean() - reach, "gain_ci_high": gains.mean() + reach}
 
 

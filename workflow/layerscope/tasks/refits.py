@@ -10,13 +10,12 @@ from scipy.special import ndtri, stdtrit
 
 from layerscope.arrays import Floats
 from layerscope.settings import Resampled
-from layerscope.statistics.intervals import LEVEL
+from layerscope.statistics.intervals import UPPER_QUANTILE
 from layerscope.statistics.resampling import bootstrap_counts
 from layerscope.statistics.splits import Splits
 
 Measure = Callable[[npt.ArrayLike], Floats]
 """Gives the score of every row of counts of the units, shape ``(n_rows, n_units)``."""
-UPPER_QUANTILE = (1 + LEVEL) / 2
 
 
 class UnitDraws:

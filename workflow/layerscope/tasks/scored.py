@@ -11,6 +11,7 @@ import numpy as np
 from layerscope.arrays import Bools, Floating, Floats, Ints
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 
+ROUNDING = 1e-6
 Missing = Literal["undefined", "not_available"]
 
 
@@ -47,6 +48,11 @@ def embedded(matrix: Floating, cells: Ints) -> tuple[Floats, Bools, str]:
     vectors = np.asarray(matrix[cells], dtype=np.float64)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     return vectors, finite, "" if finite.all() else f"{int((~finite).sum())} refused cells left out"
+
+
+def varying_columns(vectors: Floats) -> Bools:
+    """Columns that vary by more than single precision's rounding, as a share of their largest value."""
+    return np.asarray(vectors.std(axis=0) > ROUNDING * np.abs(vectors).max(axis=0, initial=0))
 
 
 def share_as_high(null: Floats, estimate: float) -> float:

@@ -9,15 +9,13 @@ import numpy as np
 
 from layerscope.arrays import Bools, Floats, Ints
 from layerscope.tasks.label.measures import Labellings
-from layerscope.tasks.scored import NoScoreError
+from layerscope.tasks.scored import NoScoreError, varying_columns
 
 Prepare = Callable[[Floats, Floats, Ints], tuple[Floats, Floats]]
 """Makes of training cells, tested cells and the training cells' true labels what a probe is fitted to."""
 STEPS = 1000
 TOLERANCE, TOLERANCE_REPEATED = 1e-4, 1e-3
 """Largest gradient at the end of a fit: of the first labelling, and of the many that are beside it."""
-ROUNDING = 1e-6
-"""Share of its largest value that a column must vary by: less is single precision's rounding."""
 
 
 def probe_scores(
@@ -89,7 +87,7 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """
     mean = train.mean(axis=0)
     spread = train.std(axis=0)
-    varying = spread > ROUNDING * np.abs(train).max(axis=0)
+    varying = varying_columns(train)
     if not varying.any():
         raise NoScoreError("undefined", "constant layer: the cells that a probe is fitted to are the same")
     scale = spread[varying]

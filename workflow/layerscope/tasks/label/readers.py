@@ -13,8 +13,8 @@ import numpy as np
 from layerscope.arrays import Floats, Ints
 from layerscope.tasks.label.discriminant import Discriminant, memberships
 from layerscope.tasks.label.measures import Labellings
-from layerscope.tasks.label.probe import ROUNDING, probe_scores, standardised
-from layerscope.tasks.scored import NoScoreError
+from layerscope.tasks.label.probe import probe_scores, standardised
+from layerscope.tasks.scored import NoScoreError, varying_columns
 
 Reader = Callable[..., Floats]
 SCTOP, ANOVA_PCA = "sctop", "anova_pca"
@@ -84,7 +84,7 @@ def anova_components(train: Floats, test: Floats, labels: Ints) -> tuple[Floats,
     from sklearn.decomposition import PCA
     from sklearn.feature_selection import f_classif
 
-    varying = train.std(axis=0) > ROUNDING * np.abs(train).max(axis=0)
+    varying = varying_columns(train)
     if not varying.any():
         return standardised(train, test)
     train, test = train[:, varying], test[:, varying]

@@ -9,7 +9,7 @@ from layerscope.arrays import Floating, Floats, Ints
 from layerscope.statistics.intervals import LEVEL, percentile_interval
 from layerscope.tables import Subject
 from layerscope.tasks.label.design import Design
-from layerscope.tasks.label.distances import neighbours_and_silhouettes
+from layerscope.tasks.label.distances import silhouettes, votes
 from layerscope.tasks.label.measures import Labellings, Measures, accuracy, auc_within, macro_f1, mean_of
 from layerscope.tasks.label.novel import MIN_LABELS, NOVEL, NOVEL_KNN, novel_measures
 from layerscope.tasks.label.readers import cell_scores
@@ -104,17 +104,16 @@ def _cell_measures(
     weights[1 + n_shuffles :] = draws[:, design.unit]
     labellings = Labellings(types, weights, n_types)
     scores, failed = cell_scores(family, vectors, labellings, design.folds, settings.penalty)
-    voted, silhouettes = neighbours_and_silhouettes(
-        vectors, labellings, design.folds, settings.neighbours, settings.metric
-    )
+    voted = votes(vectors, labellings, design.folds, settings.neighbours, settings.metric)
+    of_cells = silhouettes(vectors, labellings, settings.metric)
     metrics = METRICS if n_types > 2 else (AUC, *METRICS)
     by_metric: dict[str, list[Measure]] = {metric: [] for metric in metrics}
-    for labels, of_labels, votes, silhouette in zip(types, scores, voted, silhouettes, strict=True):
+    for labels, of_labels, by_votes, silhouette in zip(types, scores, voted, of_cells, strict=True):
         probe = of_labels.argmax(axis=1)
         by_metric[PROBE_MACRO_F1].append(macro_f1(labels, probe, design.unit, n_units, n_types))
         by_metric[PROBE_ACCURACY].append(accuracy(labels, probe, design.unit, n_units))
-        by_metric[KNN_MACRO_F1].append(macro_f1(labels, votes, design.unit, n_units, n_types))
-        by_metric[KNN_ACCURACY].append(accuracy(labels, votes, design.unit, n_units))
+        by_metric[KNN_MACRO_F1].append(macro_f1(labels, by_votes, design.unit, n_units, n_types))
+        by_metric[KNN_ACCURACY].append(accuracy(labels, by_votes, design.unit, n_units))
         by_metric[SILHOUETTE].append(mean_of(silhouette, design.unit, n_units))
         if n_types == 2:
             by_metric[AUC].append(_auc(labels, of_labels, design))

@@ -14,9 +14,8 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from layerscope.arrays import Floating, Floats
+from layerscope.statistics.intervals import UPPER_QUANTILE
 from layerscope.tasks.perturbation.pairs import Draws, pairs_by_row
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def standard_error(influence: Floats) -> float:
 def interval(estimate: Estimate) -> tuple[float, float]:
     """Interval of 95% on Fisher's z scale, with Student's t of ``n_items - 1`` degrees of freedom."""
     n_items = len(estimate.influence)
-    error = standard_error(estimate.influence) * stdtrit(n_items - 1, (1 + LEVEL) / 2)
+    error = standard_error(estimate.influence) * stdtrit(n_items - 1, UPPER_QUANTILE)
     if not np.isfinite(error):
         return float("nan"), float("nan")
     low, high = _moved(estimate.value, np.array([-error, error]))
@@ -142,7 +141,7 @@ def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | N
 def linear_resamples(estimate: Estimate, draws: Draws) -> Floats:
     """Values of the correlation in bootstrap resamples to first order, on the scale of :func:`interval`."""
     n_items = len(estimate.influence)
-    stretch = _enlargement(n_items) * stdtrit(n_items - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
+    stretch = _enlargement(n_items) * stdtrit(n_items - 1, UPPER_QUANTILE) / ndtri(UPPER_QUANTILE)
     moves = np.concatenate([(counts - 1.0) @ estimate.influence for counts in draws.bootstrap()])
     return _moved(estimate.value, stretch * moves)
 

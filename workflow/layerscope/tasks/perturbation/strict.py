@@ -16,11 +16,11 @@ from scipy.special import stdtrit
 
 from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
+from layerscope.statistics.intervals import UPPER_QUANTILE
 from layerscope.statistics.ranks import WeightedSpearman, average_ranks, spearman
 from layerscope.tables import CHOSEN_ON, SCORED_ON, Score, Subject
 from layerscope.tasks.perturbation.ceilings import by_split
 from layerscope.tasks.perturbation.influence import (
-    LEVEL,
     Estimate,
     RankedPairs,
     interval,
@@ -206,7 +206,7 @@ def _shuffled(row: Row, metric: str, score: float, null: Floats) -> Score:
     if len(null) < 2:
         reason = f"{len(null)} shuffles of the labels were made; set shuffles to 2 or more"
         return row(metric, status="not_available", reason=reason)
-    error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, (1 + LEVEL) / 2))
+    error = null.std(ddof=1) / math.sqrt(len(null)) * float(stdtrit(len(null) - 1, UPPER_QUANTILE))
     mean = float(null.mean())
     numbers = {"estimate": mean, "ci_low": mean - error, "ci_high": mean + error, "null_mean": mean}
     reason = f"mean of {len(null)} shuffles of labels within lanes, everything re-run"

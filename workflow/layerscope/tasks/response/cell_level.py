@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from layerscope.arrays import Floats
 from layerscope.tasks.response.targets import Folds
+from layerscope.tasks.scored import varying_columns
 
 PENALTY = 1e-4
 """Ridge penalty as published, beside sums of squares over all cells."""
@@ -27,7 +28,7 @@ def cell_level_pearson(vectors: Floats, expression: Floats, item: NDArray[np.int
     train, as is published: also perturbations that share a target. NaN where nothing varies.
     """
     spread = vectors.std(axis=0)
-    varies = spread > 1e-6 * np.abs(vectors).max(axis=0, initial=0)
+    varies = varying_columns(vectors)
     standard = (vectors[:, varies] - vectors[:, varies].mean(axis=0)) / spread[varies]
     with_one = np.column_stack([np.ones(len(standard)), standard])
     square, product = with_one.T @ with_one, with_one.T @ expression

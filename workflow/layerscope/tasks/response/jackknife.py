@@ -14,9 +14,7 @@ from scipy.special import ndtri, stdtrit
 
 from layerscope.arrays import Bools, Floats
 from layerscope.chance import generator
-from layerscope.statistics.intervals import LEVEL
-
-UPPER_QUANTILE = (1 + LEVEL) / 2
+from layerscope.statistics.intervals import UPPER_QUANTILE
 
 
 @dataclass(frozen=True)

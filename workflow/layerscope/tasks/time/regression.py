@@ -13,9 +13,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 from layerscope.arrays import Floats, Ints
-from layerscope.tasks.scored import NoScoreError
+from layerscope.tasks.scored import NoScoreError, varying_columns
 
-ROUNDING = 1e-6
 NO_TIME = -1
 
 
@@ -39,7 +38,7 @@ class Moments:
 def principal_axes(vectors: Floats, n_axes: int) -> Floats:
     """Coordinates of cells on the leading axes of their standardised columns; labels play no part."""
     spread = vectors.std(axis=0)
-    varying = spread > ROUNDING * np.abs(vectors).max(axis=0)
+    varying = varying_columns(vectors)
     if not varying.any():
         raise NoScoreError("undefined", "constant layer: every cell has the same embedding")
     standard = (vectors[:, varying] - vectors[:, varying].mean(axis=0)) / spread[varying]

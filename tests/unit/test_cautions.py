@@ -7,7 +7,8 @@ from family_examples import EXAMPLES, N_GENES
 from model_examples import counts, run_extraction, write_h5ad
 
 from layerscope.extraction.embeddings_file import read_provenance
-from layerscope.report.alarms import alarms
+from layerscope.report.cautions import KEYS, cautions
+from layerscope.tables import SCORE_COLUMNS
 
 CONDITIONS = {
     "conditions": {
@@ -17,6 +18,8 @@ CONDITIONS = {
         "c": {"cells": "c"},
     }
 }
+
+NOTHING_SCORED = pd.DataFrame(columns=SCORE_COLUMNS), pd.DataFrame(columns=[*KEYS, "use", "best_layer"])
 
 
 def test_layers_in_which_cells_are_alike_and_vocabularies_that_hold_few_counts_are_told_of():
@@ -39,12 +42,12 @@ def test_layers_in_which_cells_are_alike_and_vocabularies_that_hold_few_counts_a
             ],
         }
     )
-    said = alarms(CONDITIONS, geometry, warned)
+    said = cautions(CONDITIONS, *NOTHING_SCORED, geometry, warned)
     assert set(said) == {("a", "one"), ("types_of_a", "one"), ("b", "two")}
     assert said["a", "one"] == said["types_of_a", "one"]
     assert "34% of the counts" in said["a", "one"][0] and "layers 0-1" in said["a", "one"][1]
     assert said["b", "two"] == ("12% of the counts are of genes that the model knows.",)
-    assert alarms(CONDITIONS, None, None) == {}
+    assert cautions(CONDITIONS, *NOTHING_SCORED) == {}
 
 
 @pytest.mark.parametrize(("n_unknown", "warns"), [(5, False), (200, True)])
