@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from layerscope.cells.canonical import ROOT_CELL, CellsWriter, read_cells
+from layerscope.cells import ROOT_CELL
+from layerscope.cells.canonical import CellsWriter, read_cells
 from layerscope.cells.prepare import prepare
 from layerscope.files import whole
 

@@ -137,7 +137,7 @@ def test_compression_by_plugins_is_read(tmp_path, name):
     with h5py.File(tmp_path / "a.h5ad", "w") as stored:
         values = np.arange(12, dtype=np.float32).reshape(4, 3)
         stored.create_dataset("X", data=values, chunks=(2, 3), **getattr(hdf5plugin, name)())
-    script = "import sys; from layerscope.cells.h5ad_file import open_compressed as open_h5ad"
+    script = "import sys; from layerscope.cells.filters import open_compressed as open_h5ad"
     script += "; print(open_h5ad(sys.argv[1])['X'][3, 2])"
     done = subprocess.run(  # without what this process has loaded
         [sys.executable, "-c", script, tmp_path / "a.h5ad"],

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from layerscope.cells import ROOT_CELL
 from layerscope.cells.genes import GENE_COLUMNS
 from layerscope.cells.h5ad_file import open_h5ad, read_table
 from layerscope.cells.matrix import append_rows
-from layerscope.cells.obs import ROOT_CELL
 from layerscope.cells.settings import FLAG_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, TRUTH_PREFIX
 from layerscope.errors import DataError
 

@@ -62,13 +62,6 @@ def open_h5ad(path: str | Path) -> h5py.File:
         ) from error
 
 
-def open_compressed(path: str | Path) -> h5py.File:
-    """Open one whose writer may have compressed it with more than HDF5 has: zstd, blosc, lz4 and others."""
-    import hdf5plugin  # noqa: F401 - makes the filters known to HDF5
-
-    return open_h5ad(path)
-
-
 def why_unreadable(path: str | Path, error: OSError) -> DataError:
     """What to say of a file that HDF5 cannot read: the filter that is not known here, or damage."""
     name = Path(path).name

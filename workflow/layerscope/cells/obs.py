@@ -14,9 +14,6 @@ import pandas as pd
 
 from layerscope.errors import DataError
 
-ROOT_CELL = "iroot_cell"
-"""Key of ``uns`` by which a file of cells names its root, as scanpy's ``iroot`` does by number."""
-
 METADATA = b"layerscope"
 
 

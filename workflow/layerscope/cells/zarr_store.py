@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.formats import ZARR_MARKS
-from layerscope.cells.h5ad_file import open_compressed
 from layerscope.errors import DataError
 
 VALUES_AT_ONCE = 1 << 22

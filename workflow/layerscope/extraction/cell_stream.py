@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import sparse
 
 from layerscope.cells.canonical import PROVENANCE, as_text, provenance_in
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.fingerprint import Fingerprint
 from layerscope.cells.gene_table import are_genes, feature_types
 from layerscope.cells.genes import identify, organism
@@ -25,7 +26,6 @@ from layerscope.cells.guard import UNLOGGED as UNLOGGED_KINDS
 from layerscope.cells.h5ad_file import (
     RowNames,
     column_names,
-    open_compressed,
     read_column,
     read_index,
     readable_table,

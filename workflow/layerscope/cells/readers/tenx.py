@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.io import mminfo
 
+from layerscope.cells.filters import open_compressed
 from layerscope.cells.formats import what_hdf5_is
-from layerscope.cells.h5ad_file import open_compressed
 from layerscope.cells.labels import among
 from layerscope.cells.matrix import ReorderedRows, RowMatrix, StoredRows, Triplets
 from layerscope.cells.readers.columns import Columns

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from layerscope.arrays import Floating, Floats, Ints
-from layerscope.cells.obs import ROOT_CELL, read_obs, read_root_cell
+from layerscope.cells import ROOT_CELL
+from layerscope.cells.obs import read_obs, read_root_cell
 from layerscope.errors import DataError
 from layerscope.extraction.embeddings_file import read_layer
 from layerscope.tables import OFFICIAL, demand_numbers, read_table, write_table
