@@ -104,7 +104,7 @@ def test_embeddings_without_layers_are_compared_with_each_other(
 def test_it_can_be_plotted(keys: list[str], tmp_path: Path) -> None:
     figure = ls.recommend(scored(*keys)).plot()
     figure.savefig(tmp_path / "figure.png")
-    assert any("X scVI" in text.get_text() for text in figure.findobj(Text))
+    assert any("X_scVI" in text.get_text() for text in figure.findobj(Text))
 
 
 def test_what_is_plotted_must_be_there(layered: ls.Scores) -> None:

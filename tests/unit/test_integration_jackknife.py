@@ -31,15 +31,6 @@ def test_units_stay_together_and_few_are_a_part_each() -> None:
     assert np.bincount(five.part).min() >= 2 * 400 // 12 - 12
 
 
-def test_order_changes_nothing_and_layers_are_paired() -> None:
-    order = np.random.default_rng(2).permutation(400)
-    parts, other = Parts.of(CELLS, 1, 20), Parts.of([CELLS[place] for place in order], 1, 20)
-    np.testing.assert_array_equal(parts.part[order], other.part)
-    without = np.random.default_rng(3).normal(size=20)
-    first, second = parts.resamples(0.5, without, 200), other.resamples(0.6, without, 200)
-    np.testing.assert_allclose(second - first, 0.1)
-
-
 def test_no_interval_without_most_of_the_parts() -> None:
     parts = Parts.of(CELLS, 1, 10)
     without = np.linspace(0, 1, 10)

@@ -73,18 +73,16 @@ def test_a_type_that_only_its_batch_gives_away_is_not_told_in_other_batches() ->
     assert rows[BIOLOGY].estimate < 0.35
 
 
-def test_the_order_of_cells_and_other_names_change_nothing() -> None:
+def test_other_names_of_types_change_nothing() -> None:
     obs = cells(n_cells=300)
     matrix = layer(obs, of_batches=0.5)
     rows, values = scored(obs, matrix)
-    order = np.random.default_rng(1).permutation(len(obs))
     renamed = obs.assign(cell_type=obs["cell_type"].map({"type 0": "z", "type 1": "a", "type 2": "m"}))
-    for same, where in ((obs, order), (renamed, np.arange(len(obs)))):
-        again, resamples = scored(same.iloc[where], matrix[where])
-        for metric in METRICS:
-            assert again[metric].estimate == pytest.approx(rows[metric].estimate, abs=1e-9), metric
-        for name in values:
-            np.testing.assert_allclose(resamples[name], values[name], atol=1e-9)
+    again, resamples = scored(renamed, matrix)
+    for metric in METRICS:
+        assert again[metric].estimate == pytest.approx(rows[metric].estimate, abs=1e-9), metric
+    for name in values:
+        np.testing.assert_allclose(resamples[name], values[name], atol=1e-9)
 
 
 def test_every_metric_stands_beside_what_shuffled_labels_give() -> None:

@@ -161,12 +161,6 @@ def test_a_score_is_never_resampled_above_1() -> None:
     assert np.median(values) == pytest.approx(ratio.value, abs=0.01)
 
 
-def test_resamples_follow_the_set_of_targets_and_not_their_order() -> None:
-    names = [f"T{number}" for number in range(20)]
-    forwards, backwards = target_draws(names, 1, 10), target_draws(names[::-1], 1, 10)
-    np.testing.assert_array_equal(forwards, backwards[:, ::-1])
-
-
 def test_single_cells_are_decoded_as_others_do(folds: Folds) -> None:
     random = np.random.default_rng(4)
     item = random.integers(0, N + 1, 300)

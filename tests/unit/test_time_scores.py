@@ -93,16 +93,6 @@ def test_chance_is_below_zero_for_few_samples_so_the_null_is_what_counts() -> No
     assert row.null_mean < -0.1
 
 
-def test_the_order_of_cells_in_the_file_and_the_names_of_times_change_nothing() -> None:
-    obs = cells("sample")
-    matrix = layer(obs, signal=1.0)
-    order = np.random.default_rng(5).permutation(len(obs))
-    first, second = scored(obs, matrix), scored(obs.iloc[order], matrix[order])
-    for metric, row in first.items():
-        assert second[metric].estimate == pytest.approx(row.estimate, abs=1e-9)
-        assert second[metric].p_value == row.p_value
-
-
 def test_a_time_that_trained_nothing_is_placed_between_its_neighbours() -> None:
     obs = cells("sample", n_donors=8, n_times=3)
     beyond = layer(obs, signal=0.0, of_donor=0.1)

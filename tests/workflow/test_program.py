@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 import anndata
-import numpy as np
-import pandas as pd
 import pytest
-from workflow_study import Checkout, copy_repository
+from workflow_study import Checkout, blood, copy_repository
 
 MODULE = """
 configfile: "study.yaml"
@@ -26,20 +24,6 @@ rule mine:
     default_target: True
     input: rules.ls_all.input
 """
-
-
-def write_cells(path: Path) -> None:
-    """Blood of 12 patients with an embedding."""
-    rng = np.random.default_rng(0)
-    number = np.arange(240) % 12
-    obs = {"cell_type": [f"type {i % 5}" for i in range(240)], "patient": [f"P{i}" for i in number]}
-    cells = anndata.AnnData(
-        rng.poisson(2.0, (240, 40)).astype(np.float32),
-        obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(240)]),
-        obsm={"X_scVI": rng.normal(size=(240, 8)).astype(np.float32)},
-    )
-    cells.var_names = ["CD3E", "CD4", "MS4A1", "LYZ", *(f"ZNF{i}" for i in range(36))]
-    cells.write_h5ad(path)
 
 
 def command(folder: Path, checkout: Checkout, *words: str, program: str = "layerscope") -> str:
@@ -74,7 +58,7 @@ def folder(tmp_path: Path, checkout: Checkout) -> Path:
     """A folder far from the repository, with a file of cells and a study of it."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    write_cells(folder / "pbmc.h5ad")
+    blood(folder / "pbmc.h5ad")
     command(folder, checkout, "init", "pbmc.h5ad")
     return folder
 
@@ -104,7 +88,7 @@ def test_the_workflow_is_a_module_of_another(folder: Path, checkout: Checkout) -
     planned = command(folder, checkout, "--cores", "1", "-n", program="snakemake")
     assert "ls_write_report" in planned and "mine" in planned
     command(folder, checkout, "--cores", "1", "results/cells/pbmc/cells.h5ad", program="snakemake")
-    assert len(anndata.read_h5ad(folder / "results/cells/pbmc/cells.h5ad")) == 240
+    assert len(anndata.read_h5ad(folder / "results/cells/pbmc/cells.h5ad")) == 360
 
 
 def test_a_module_that_is_fetched_takes_the_installed_package(folder: Path, checkout: Checkout) -> None:

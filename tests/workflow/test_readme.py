@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import sparse
-from workflow_study import ROOT, Checkout
+from workflow_study import ROOT, Checkout, blood
 
 from layerscope import __version__
 from layerscope.program import main
@@ -41,22 +41,6 @@ def commands(page: str, program: str) -> list[list[str]]:
     """Lines of a page that call a program, in words."""
     lines = re.findall(rf"^    {program} (.+)$", page, flags=re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
-
-
-def blood(path: Path | None = None) -> anndata.AnnData:
-    """Blood of 12 patients, with two embeddings."""
-    rng = np.random.default_rng(0)
-    types = rng.integers(3, size=360)
-    obs = {"annotation": [f"type {i}" for i in types], "patient": [f"P{i % 12}" for i in range(360)]}
-    cells = anndata.AnnData(
-        sparse.csr_matrix(rng.poisson(0.8, (360, 20)).astype(np.float32)),
-        obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(360)]),
-        var=pd.DataFrame(index=["CD3E", "CD4", *(f"ZNF{i}" for i in range(18))]),
-        obsm={"X_scVI": np.eye(3)[types] + rng.normal(size=(360, 3)), "X_pca": rng.normal(size=(360, 3))},
-    )
-    if path:
-        cells.write_h5ad(path)
-    return cells
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

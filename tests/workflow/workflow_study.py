@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anndata
+import numpy as np
+import pandas as pd
 import yaml
+from scipy import sparse
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,3 +113,19 @@ def copy_repository(folder: Path) -> Checkout:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
     return Checkout(folder)
+
+
+def blood(path: Path | None = None) -> anndata.AnnData:
+    """Blood of 12 patients, with two embeddings."""
+    rng = np.random.default_rng(0)
+    types = rng.integers(3, size=360)
+    obs = {"annotation": [f"type {i}" for i in types], "patient": [f"P{i % 12}" for i in range(360)]}
+    cells = anndata.AnnData(
+        sparse.csr_matrix(rng.poisson(0.8, (360, 20)).astype(np.float32)),
+        obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(360)]),
+        var=pd.DataFrame(index=["CD3E", "CD4", *(f"ZNF{i}" for i in range(18))]),
+        obsm={"X_scVI": np.eye(3)[types] + rng.normal(size=(360, 3)), "X_pca": rng.normal(size=(360, 3))},
+    )
+    if path:
+        cells.write_h5ad(path)
+    return cells
