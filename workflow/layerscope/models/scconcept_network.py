@@ -102,7 +102,7 @@ class ScConceptEncoder(Transformer):
 
     def embed(self, batch: TokenBatch) -> Tensor:
         cell_tokens = self.cls_embedding.expand(batch.n_cells, -1)
-        tokens = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
+        tokens: Tensor = self.gene_token_encoder(batch).index_copy(0, batch.starts, cell_tokens)
         positions: Tensor = self.positional_encoder(batch.tokens["positions"])
         return tokens + positions
 
