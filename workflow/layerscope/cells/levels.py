@@ -15,14 +15,14 @@ SHOWN = 6
 
 def label_lines(columns: Sequence[Column]) -> list[str]:
     """Columns whose labels a layer may be asked to tell apart, a line each."""
-    donors, samples = first(columns, "donor"), first(columns, "batch")
+    donors, samples = _groups(columns)
     lines = [f"{column.name}: {_words(column, donors, samples)}" for column in label_columns(columns)]
     return lines or ["no column has from 2 to 60 labels"]
 
 
 def label_columns(columns: Sequence[Column]) -> list[Column]:
     """Columns of a few labels that each mean something and do not name donors or samples."""
-    donors, samples = first(columns, "donor"), first(columns, "batch")
+    donors, samples = _groups(columns)
     chosen = []
     for column in columns:
         groups = [group for group in (donors, samples) if group is not None and group is not column]
@@ -33,9 +33,15 @@ def label_columns(columns: Sequence[Column]) -> list[Column]:
 
 def labels_of_groups(columns: Sequence[Column]) -> dict[str, str]:
     """Columns whose labels were given to whole samples or donors: ``sample`` or ``donor`` by name."""
-    donors, samples = first(columns, "donor"), first(columns, "batch")
+    donors, samples = _groups(columns)
     levels = {column.name: level(column, donors, samples) for column in label_columns(columns)}
     return {name: of for name, of in levels.items() if of != "cell"}
+
+
+def _groups(columns: Sequence[Column]) -> tuple[Column | None, Column | None]:
+    """The columns of donors and of samples; these are batches where no column is called so."""
+    samples = next((column for column in columns if column.name == "sample"), None)
+    return first(columns, "donor"), samples or first(columns, "batch")
 
 
 def may_be_labels(column: Column) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from layerscope import layout
 from layerscope.doors.cost import ModelRun
+from layerscope.doors.keywords import needed_columns
 from layerscope.doors.models import cache_folder, entries
 from layerscope.models.catalogue import FAMILIES
 from layerscope.models.entries import Baseline, Control, FoundationModel
@@ -47,11 +48,12 @@ def tasks_table() -> str:
         {
             "TASK": task.name,
             "WHAT IT ASKS": task.title,
-            "NEEDS": ", ".join(task.columns) or ("a root" if task.uses_time else "nothing"),
-            "TAKES": ", ".join(name for name in task.strata if name not in task.columns),
+            "NEEDS": ", ".join(needed) or "a root",
+            "TAKES": ", ".join(name for name in task.strata if name not in needed),
             "PROTOCOLS": ", ".join(task.protocols),
         }
         for task in TASKS.values()
+        for needed in [task.columns or needed_columns(task, {})]
     )
     metrics = (
         {"TASK": task.name, "METRIC": name, "WHAT IT IS": metric.label}

@@ -83,15 +83,15 @@ def of_cells(given: Mapping[str, Any], task: Task | None = None) -> dict[str, An
     names = {**{name: name for name in task.column_settings}, **task.keywords}
     named = {target: given[keyword] for keyword, target in names.items() if keyword in given}
     columns |= {column: name for column, name in named.items() if column not in task.column_settings}
-    needed = _needed_columns(task, {**given, **named}) if task.column_settings else []
+    needed = needed_columns(task, {**given, **named}) if task.column_settings else []
     labels = [name for name in needed if name not in (*COLUMNS, *settings.get("labels", ()))]
     settings |= {"labels": [*settings.get("labels", ()), *labels]} if labels else {}
     settings |= {"needed": needed} if needed else {}
     return settings | ({"columns": columns} if columns else {}) | {"task": task.name}
 
 
-def _needed_columns(task: Task, given: Mapping[str, Any]) -> list[str]:
-    """Columns that the settings of a task name, defaults too."""
+def needed_columns(task: Task, given: Mapping[str, Any]) -> list[str]:
+    """Columns that the settings of a task name among keywords, and by default."""
     protocol = task.protocols[0]
     names = _settings(task, protocol).model_fields
     settings = task.settings_of(protocol, {name: plain(given[name]) for name in names if name in given})
@@ -125,6 +125,20 @@ def show(function: Callable[..., Any], words: Mapping[str, str]) -> None:
     )
 
 
+class Places(dict[str, dict[str, list[str]]]):
+    """What is said of each keyword, and in which places."""
+
+    def add(self, name: str, text: str, place: str) -> None:
+        """Note what is said in one place."""
+        places = self.setdefault(name, {}).setdefault(text, [])
+        if place not in places:
+            places.append(place)
+
+    def of(self, name: str) -> str:
+        """All that is said of a keyword, each with its places."""
+        return "; ".join(f"{text} ({', '.join(places)})" for text, places in self[name].items())
+
+
 def words_of_cells() -> dict[str, str]:
     """Keywords of the cells, and what each means."""
     fields = CellSettings.model_fields
@@ -138,21 +152,21 @@ def words_of_cells() -> dict[str, str]:
 
 def words_of_tasks() -> dict[str, str]:
     """Keywords of all tasks: columns, and settings with their default by task and protocol."""
-    words: dict[str, str] = {}
+    columns, meanings, defaults = Places(), Places(), Places()
     for task in TASKS.values():
         for keyword, column in task.keywords.items():
-            words[keyword] = f"Column of obs, in task {task.name}: stands for {column!r}."
-    words |= {name: f"Column of obs that holds {name!r}, if it has another name." for name in COLUMNS}
-    defaults: dict[str, dict[str, list[str]]] = {}
-    for task in TASKS.values():
+            setting = _settings(task, task.protocols[0]).model_fields.get(column)
+            meaning = _meaning(setting.description) if setting else f"Column of obs that is the {column}"
+            columns.add(keyword, meaning.rstrip("."), task.name)
         for protocol in task.protocols:
             for name, entry in _settings(task, protocol).model_fields.items():
-                words.setdefault(name, _meaning(entry.description))
-                places = defaults.setdefault(name, {}).setdefault(repr(entry.default), [])
-                places.append(f"{task.name} {protocol}")
-    for name, by_default in defaults.items():
-        stated = [f"{default} ({', '.join(places)})" for default, places in by_default.items()]
-        words[name] += f" Default: {'; '.join(stated)}."
+                meanings.add(name, _meaning(entry.description).rstrip("."), task.name)
+                defaults.add(name, repr(entry.default), f"{task.name} {protocol}")
+    words = {name: f"{columns.of(name)}." for name in columns}
+    words |= {name: f"Column of obs that holds {name!r}, if it has another name." for name in COLUMNS}
+    for name in defaults:
+        meaning = meanings.of(name) if len(meanings[name]) > 1 else next(iter(meanings[name]))
+        words[name] = f"{words.get(name, '')} {meaning}. Default: {defaults.of(name)}.".strip()
     return words
 
 

@@ -28,6 +28,7 @@ DOWNLOADS = Path("resources/verification")
 def verify_model(
     model: str,
     /,
+    *,
     weights: Path | None = None,
     cells: int = 20,
     device: Literal["cpu", "cuda", "auto"] = "auto",
