@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow/layerscope"
+RULE = r"^(?:use )?rule (\w+)(?: as (\w+))?"
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 
 # what is imported under another name than it is installed under
@@ -41,13 +42,18 @@ def environment(name: str) -> dict[str, str]:
 
 
 def rules() -> Iterator[tuple[str, str, str]]:
-    """Rule, script and environment of every rule that runs a script."""
+    """Rule, script and environment of every rule; one made of another has those of the other, or its own."""
     for path in RULES:
-        for body in re.split(r"\n(?=rule )", path.read_text(encoding="utf-8")):
-            name, script = re.search(r"^rule (\w+)", body, re.M), re.search(r"scripts/(\w+\.py)", body)
-            conda = re.search(r'envs/(\w+\.yaml)"', body)
-            if name and script and conda:
-                yield name[1], script[1], conda[1]
+        found: dict[str, list[str]] = {}
+        for body in re.split(r"\n(?=(?:use )?rule )", path.read_text(encoding="utf-8")):
+            if name := re.search(RULE, body, re.M):
+                own = [re.search(part, body) for part in (r"scripts/(\w+\.py)", r'envs/(\w+\.yaml)"')]
+                other = found.get(name[1], ["", ""])
+                found[name[2] or name[1]] = [
+                    of[1] if of else instead for of, instead in zip(own, other, strict=True)
+                ]
+        for rule, (script, env) in found.items():
+            yield rule, script, env
 
 
 @cache
@@ -93,7 +99,11 @@ RULES_WITH_SCRIPTS = list(rules())
 
 
 def test_every_rule_is_looked_at():
-    assert len(RULES_WITH_SCRIPTS) >= 25
+    heads = [head for path in RULES for head in re.findall(RULE, path.read_text(encoding="utf-8"), re.M)]
+    assert len(heads) >= 30
+    assert {rule for rule, script, env in RULES_WITH_SCRIPTS if script and env} == {
+        renamed or name for name, renamed in heads
+    }
 
 
 @pytest.mark.parametrize(("rule", "script", "env"), RULES_WITH_SCRIPTS, ids=lambda value: str(value))

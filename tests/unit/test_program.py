@@ -12,6 +12,7 @@ import pytest
 from program_cells import HUMAN, patients, screen
 
 from layerscope import program
+from layerscope.command_line import shown_default
 from layerscope.doors import studies
 from layerscope.tasks.catalogue import TASKS
 
@@ -60,6 +61,11 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     said = capsys.readouterr().out
     assert f"layerscope {verb}" in said.split("Examples:")[1]
     assert "default: ()" not in said and "False]" not in said
+
+
+def test_help_shows_no_default_that_says_nothing():
+    assert [shown_default(value) for value in (None, False, (), "")] == [None] * 4
+    assert [shown_default(value) for value in (0, True, "cpu")] == ["0", "True", "cpu"]
 
 
 @pytest.mark.parametrize(

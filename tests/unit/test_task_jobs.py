@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +122,19 @@ def test_embeddings_of_other_cells_are_refused(folder: Path, task: str, tmp_path
     with pytest.raises(DataError, match=r"other\.h5ad: its 2 cells are not"):
         score(folder, task, "strict", "never", {"embeddings": str(tmp_path / "other.h5ad")})
     assert not (folder / "never.tsv").exists()
+
+
+def test_a_file_that_holds_no_embeddings_is_named(folder: Path) -> None:
+    (folder / "table.h5ad").write_text("cell,1\n", encoding="utf-8")
+    with h5py.File(folder / "other.h5ad", "w") as file:
+        file["X"] = [1.0]
+    for name, words in {
+        "none": "no such embeddings file",
+        "table": "not a whole HDF5 file",
+        "other": "not an embeddings file",
+    }.items():
+        with pytest.raises(DataError, match=rf"{name}\.h5ad: {words}"):
+            score(folder, "label", "strict", "never", {"embeddings": f"{folder}/{name}.h5ad"})
 
 
 def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> None:

@@ -125,3 +125,9 @@ def test_the_leading_axes_are_those_of_all_columns_whichever_table_is_smaller(sh
     _, strengths, directions = np.linalg.svd(standard, full_matrices=False)
     assert np.linalg.norm(axes, axis=0) == pytest.approx(strengths[:10])
     assert np.abs(axes) == pytest.approx(np.abs(standard @ directions[:10].T), abs=1e-6)
+
+
+def test_what_is_worked_out_of_the_groups_is_shared_by_shuffles_that_keep_them() -> None:
+    design = design_of(cells("sample"), TimeSettings.read(QUICK), 1)
+    taken = design.among(np.ones(len(design.cells), dtype=bool))
+    assert all(times.group is taken.times.group for times in taken.shuffled)

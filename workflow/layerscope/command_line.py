@@ -48,7 +48,7 @@ REFUSALS = {
 
 def shown_default(value: object) -> str | None:
     """A default as the help shows it: nothing where it says nothing."""
-    return None if value is None or value is False or value == () else str(value)
+    return None if value is False or value in (None, (), "") else str(value)
 
 
 def command(function: Callable[..., None]) -> Callable[[Sequence[str] | None], None]:

@@ -36,6 +36,8 @@ NOT_AVAILABLE = "not_available"  # in the provenance: why no cell has a represen
 CHUNK_CELLS = 256
 BLOCK_BYTES = 16 << 20
 REMEDY = "delete it and extract again"
+RECORD = f"uns/{PROVENANCE}"
+PARTS = (RECORD, "obsm", f"obs/{REFUSED}")
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ def read_layers(path: str | Path) -> list[str]:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """How the layers were made."""
-    with _opened(path) as file:
+    """How the layers, or sums over groups of cells of them, were made."""
+    with _opened(path, (RECORD,)) as file:
         return _provenance(file, path)
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[h5py.File]:
+def _opened(path: str | Path, parts: Iterable[str] = PARTS) -> Iterator[h5py.File]:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such embeddings file")
     try:
@@ -110,7 +112,7 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{path}: not a whole HDF5 file ({error}); {REMEDY}") from error
     with file:
-        for place in (f"uns/{PROVENANCE}", "obsm", f"obs/{REFUSED}"):
+        for place in parts:
             if place not in file:
                 raise DataError(
                     f"{path}: not an embeddings file: {place} is missing; name what extract_layers.py or "

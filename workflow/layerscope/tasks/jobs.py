@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,9 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from layerscope.cells.h5ad_file import open_h5ad
 from layerscope.cells.obs import read_obs
 from layerscope.errors import ConfigError, DataError, NotAvailableError
-from layerscope.extraction.embeddings_file import NOT_AVAILABLE, PROVENANCE, Layer, read_layer
+from layerscope.extraction.embeddings_file import NOT_AVAILABLE, Layer, read_layer, read_provenance
 from layerscope.files import refuse_overwriting, whole_folder
 from layerscope.tables import Subject, depth, write_resamples, write_scores
 from layerscope.tasks.catalogue import primary_metrics, task_named
@@ -109,11 +107,8 @@ class ScoringJob:
 
 def _not_available(task: str, job: ScoringJob) -> Scored | None:
     """Rows of the primary metrics that say why a layer has no scores; None where it can be scored."""
-    if isinstance(job.embeddings, Layer):
-        provenance = job.embeddings.provenance
-    else:
-        with open_h5ad(job.embeddings) as file:  # of cells, or of sums: the record is in the same place
-            provenance = json.loads(file[f"uns/{PROVENANCE}"].asstr()[()])
+    given = job.embeddings
+    provenance = given.provenance if isinstance(given, Layer) else read_provenance(given)
     reason = read_reason(job.reference) or provenance.get(NOT_AVAILABLE)
     if not reason:
         return None

@@ -39,7 +39,7 @@ class TimeDesign:
     """Rows of the cells' table."""
     times: Times
     unit: Ints
-    """What is held out whole and reat_most, of each group."""
+    """What is held out whole and resampled, of each group."""
     units: list[str]
     fold: Ints
     """Part of the cross-validation of each unit."""
@@ -58,6 +58,8 @@ class TimeDesign:
 
     def among(self, chosen: Bools) -> TimeDesign:
         """The design of some of its cells, all groups kept."""
+        if chosen.all():
+            return self
         some = [Times(times.group[chosen], times.rank) for times in (self.times, *self.shuffled)]
         return replace(self, cells=self.cells[chosen], times=some[0], shuffled=some[1:])
 
