@@ -55,7 +55,7 @@ def test_weights_are_fetched_once_and_checked(server: FaultServer, cache: Path) 
 
 
 def test_a_licence_is_accepted_before_anything_is_fetched(server: FaultServer, cache: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ask the owners.*accept_licence=True"):
+    with pytest.raises(ConfigError, match=r"owners.*accept_licence"):
         models.cached_weights("mine", entry(server), accept_licence=False)
     assert server.requests == [] and not cache.exists()
     models.cached_weights("mine", entry(server), accept_licence=True)

@@ -82,10 +82,10 @@ def test_the_cells_table_alone_says_all_that_the_file_of_cells_says(tmp_path):
 
 def test_a_table_of_something_else_is_refused(tmp_path):
     cells().obs.to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(DataError, match="not a table of canonical cells"):
+    with pytest.raises(DataError, match="canonical cells"):
         read_obs(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("cells")
-    with pytest.raises(DataError, match="not a readable parquet file"):
+    with pytest.raises(DataError, match="readable parquet"):
         read_obs(tmp_path / "text.parquet")
     with pytest.raises(DataError, match="no such file"):
         read_obs(tmp_path / "absent.parquet")
@@ -133,7 +133,7 @@ def test_broken_contracts_are_refused(tmp_path, spoil, words):
 
 
 def test_what_is_no_file_of_canonical_cells_is_refused(tmp_path):
-    with pytest.raises(DataError, match="counts or log_normalised"):
+    with pytest.raises(DataError, match="scaled"):
         write_cells(tmp_path / "cells.h5ad", cells(), {**ABOUT, "values": "scaled"})
     cells().write_h5ad(tmp_path / "other.h5ad")
     with pytest.raises(DataError, match=r"prepare_cells\.py"):

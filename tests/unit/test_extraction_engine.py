@@ -196,7 +196,7 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
     monkeypatch.setattr(Engine, "_forward", forward)
     caplog.set_level("INFO")
     assert_layers_agree(expected, study.extract("small.h5ad", token_budget=350))
-    assert "the budget is now 87 tokens" in caplog.text
+    assert "now 87 tokens" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_values_that_are_not_finite_end_the_run(study, monkeypatch):
         return model
 
     monkeypatch.setattr(family, "load", broken)
-    with pytest.raises(ModelError, match=r"layer 01 of cell 'cell.*' is not finite"):
+    with pytest.raises(ModelError, match=r"layer 01 .*'cell.*finite"):
         study.extract()
 
 
@@ -276,7 +276,7 @@ def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
 def test_no_input_is_overwritten(study):
     for output in (study.cells, next(study.weights.rglob("models.ckpt"))):
         before = output.read_bytes()
-        with pytest.raises(ConfigError, match="the output is the input"):
+        with pytest.raises(ConfigError, match="is the input"):
             run_extraction(study.weights, study.cells, output, "scfoundation")
         assert output.read_bytes() == before
 
@@ -361,6 +361,6 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(study):
         done.append(n_done())
     assert 3 < done[0] < done[1] < done[2] < N_CELLS - 1
     ran = subprocess.run(command(0, output), env=environment, capture_output=True, text=True, check=True)
-    assert "taking up an interrupted run" in ran.stderr
+    assert "interrupted run" in ran.stderr
     assert output.read_bytes() == (study.folder / "whole.h5ad").read_bytes()
     assert not folder.exists()

@@ -166,7 +166,7 @@ def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path):
         del stored["obs"].attrs["column-order"]
         write_with_unknown_filter(stored["obs"], "score", 4)
     with open_h5ad(path) as stored:
-        with pytest.raises(DataError, match=r"obs/score is compressed with filter 479") as failure:
+        with pytest.raises(DataError, match=r"obs/score .*filter 479") as failure:
             read_column(stored["obs"], "score")
         assert list(readable_table(stored["obs"])[1]) == ["score"]
     assert "damaged" not in str(failure.value)
@@ -183,7 +183,7 @@ def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path):
         lambda: check(path, FAMILIES),
         lambda: prepare([path], {}, "c", tmp_path / "c.h5ad", tmp_path / "s.tsv"),
     ):
-        with pytest.raises(DataError, match=r"X/data is compressed with filter 479"):
+        with pytest.raises(DataError, match=r"X/data .*filter 479"):
             refused()
 
 

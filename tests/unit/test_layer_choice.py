@@ -300,7 +300,7 @@ def test_a_baseline_that_made_the_reference_is_named_though_others_are_beaten(st
     study.add("big", CURVE).add("hvg_pca", {"official": "this representation made the reference"})
     row = study.row()
     assert (row["reference_baseline"], row["best_baseline"]) == ("hvg_pca", "")
-    assert row["beats_pca"].startswith("not tested: hvg_pca made the reference")
+    assert row["beats_pca"].startswith("not tested: hvg_pca")
 
 
 def test_the_pca_is_compared_though_another_baseline_is_higher(study):
@@ -345,7 +345,7 @@ def test_undefined_layers_are_passed_by_with_their_reason(study, lost, expected)
 
 def test_resamples_that_are_not_paired_or_have_another_path_are_refused(study):
     write_resamples(study.add("big", CURVE).paths[3], {"spearman": np.zeros(7)})
-    with pytest.raises(DataError, match="has 7: score them again"):
+    with pytest.raises(DataError, match="has 7"):
         study.row()
     study.paths.append("somewhere/else.npz")
     with pytest.raises(DataError, match=r"else\.npz: expected"):
@@ -354,7 +354,7 @@ def test_resamples_that_are_not_paired_or_have_another_path_are_refused(study):
 
 @pytest.mark.parametrize(
     ("entry", "message"),
-    [({"layers": 4}, "kind must be"), ({"kind": "foundation"}, "layers must be a number, found None")],
+    [({"layers": 4}, "kind must be"), ({"kind": "foundation"}, "layers .*None")],
 )
 def test_models_without_kind_or_layers_are_refused(entry, message):
     with pytest.raises(ConfigError, match=f"big: {message}"):
