@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from family_examples import EXAMPLES, ROUNDING, Study, study_of
-from scipy import sparse
 
 import compute_baseline
 import layerscope as ls
@@ -101,19 +100,6 @@ def test_chosen_layers_alone_are_kept(scgpt: Study) -> None:
         some["07"]
     with pytest.raises(ConfigError, match="no layer '99'"):
         embedded(scgpt, scgpt.cells, layers=["99"])
-
-
-@pytest.mark.parametrize("held", ["backed", "a path", "counts in a layer"])
-def test_cells_are_taken_however_they_are_held(scgpt: Study, tmp_path: Path, held: str) -> None:
-    adata, more = anndata.read_h5ad(scgpt.cells), {}
-    if held == "counts in a layer":
-        adata.layers["counts"] = sparse.csr_matrix(adata.X)
-        adata.X = np.log1p(np.asarray(adata.X.todense() if sparse.issparse(adata.X) else adata.X))
-        more = {"matrix": "layers/counts"}
-    cells: Any = {"backed": anndata.read_h5ad(scgpt.cells, backed="r"), "a path": str(scgpt.cells)}.get(
-        held, adata
-    )
-    assert_agree(embedded(scgpt, cells, **more)["01"], embedded(scgpt, scgpt.cells)["01"])
 
 
 def test_cells_change_only_if_obsm_is_asked_for(scgpt: Study) -> None:

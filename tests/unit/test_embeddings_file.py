@@ -95,10 +95,9 @@ def test_damaged_bytes_are_found_whichever_rows_are_read(tmp_path):
     content = bytearray(path.read_bytes())
     content[place + 7] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match="'official' is damaged"):
-        read_layer(path, "official")
-    with pytest.raises(DataError, match="'official' is damaged"):
-        read_rows(path, "official", np.array([300]))
+    for read in (read_layer, lambda *place: read_rows(*place, np.array([300]))):
+        with pytest.raises(DataError, match=r"'official' is damaged.*delete"):
+            read(path, "official")
     assert read_rows(path, "official", np.array([3])).shape == (1, 4)
 
 

@@ -254,23 +254,20 @@ def test_values_that_are_declared_logarithms_are_taken_for_them_where_the_model_
         study.extract("p.h5ad", cells, settings={**declared, "pre_normalized": "F"})
 
 
+def scaled(per=2.0**20):
+    raw = counts(60, N_GENES)
+    return raw / raw.sum(axis=1, keepdims=True).clip(1) * per
+
+
 def logarithms():
-    raw = counts(60, N_GENES)
-    return np.log1p(raw / raw.sum(axis=1, keepdims=True).clip(1) * 1e4)
+    return np.log1p(scaled(1e4))
 
 
-def test_geneformer_takes_scaled_counts_for_counts(tmp_path):
-    study = study_of(EXAMPLES["geneformer"], tmp_path, n_cells=60)
-    raw = counts(60, N_GENES)
-    scaled = raw / raw.sum(axis=1, keepdims=True).clip(1) * 2.0**20
-    cells = write_h5ad(tmp_path / "scaled.h5ad", scaled, study.example.genes)
-    assert_layers_agree(study.extract(), study.extract("scaled_out.h5ad", cells))
-
-
-def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
-    study = study_of(EXAMPLES["tahoe_x1"], tmp_path, n_cells=60)
-    cells = write_h5ad(tmp_path / "log.h5ad", logarithms(), study.example.genes)
-    assert_layers_agree(study.extract(), study.extract("log_out.h5ad", cells))
+@pytest.mark.parametrize(("family", "values"), [("geneformer", scaled), ("tahoe_x1", logarithms)])
+def test_models_of_ranks_and_bins_give_the_same_for_what_keeps_these(tmp_path, family, values):
+    study = study_of(EXAMPLES[family], tmp_path, n_cells=60)
+    cells = write_h5ad(tmp_path / "other.h5ad", values(), study.example.genes)
+    assert_layers_agree(study.extract(), study.extract("other_out.h5ad", cells))
 
 
 def test_no_input_is_overwritten(study):

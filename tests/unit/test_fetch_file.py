@@ -93,8 +93,6 @@ def test_a_file_is_taken_out_of_an_archive_that_is_here(tmp_path):
     assert (tmp_path / "out" / "config.json").read_text() == "{}"
     with pytest.raises(SourceError, match="expected the md5 0000"):
         fetch({**source, "md5": "0" * 32}, tmp_path / "out" / "config.json")
-    with pytest.raises(SourceError, match=r"no member .x.; there are model/config\.json"):
-        fetch({**source, "member": "x"}, tmp_path / "out" / "x")
 
 
 LAB, MIRROR = "/lab.org/model.pt", "/bucket.s3.amazonaws.com/m/best.pt"

@@ -19,6 +19,13 @@ def saved(folder, table):
     return folder / "table.tsv"
 
 
+def scored(folder, layers=None):
+    """The figure of the scores of a trajectory, what it lacks, and its caption."""
+    write_scores(folder / "scores.tsv", example.scores())
+    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
+    return scores_figure(folder / "scores.tsv", layers_path=layers, **options)
+
+
 def judged(table, verdict, use):
     """The choices with this verdict and what it says to use."""
     return table.assign(verdict=verdict, use=use)
@@ -64,22 +71,16 @@ def test_only_what_is_shown_to_be_better_is_marked(tmp_path, verdict, use, marke
     choices = layer_choices(layers, task="trajectory", protocol="paper")
     assert choices.metrics == {SIMULATED: "spearman"}
     assert choices.use[SIMULATED, "scfoundation"] == marked
-    write_scores(tmp_path / "scores.tsv", example.scores())
-    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
-    figure, _, caption = scores_figure(tmp_path / "scores.tsv", layers_path=layers, **options)
-    first = figure.axes[0]
-    filled = [
-        line for line in first.lines if line.get_markersize() >= 7 and line.get_markerfacecolor() != "white"
-    ]
+    figure, _, caption = scored(tmp_path, layers)
+    lines = figure.axes[0].lines
+    filled = [line for line in lines if line.get_markersize() >= 7 and line.get_markerfacecolor() != "white"]
     assert len(filled) == bool(marked)
     assert ("A filled sign" in caption) == bool(marked)
     assert ("No sign" in caption) == (not marked)
 
 
 def test_without_the_table_of_choices_nothing_is_said_of_what_to_use(tmp_path):
-    write_scores(tmp_path / "scores.tsv", example.scores())
-    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
-    assert "filled" not in scores_figure(tmp_path / "scores.tsv", **options)[2]
+    assert "filled" not in scored(tmp_path)[2]
     layers = saved(tmp_path, example.layers())
     assert layer_choices(layers, task="trajectory", protocol="strict") == Choices()
 
@@ -87,10 +88,7 @@ def test_without_the_table_of_choices_nothing_is_said_of_what_to_use(tmp_path):
 def test_the_mark_is_that_of_protocol_strict_in_the_figures_of_all_protocols(both_protocols, tmp_path):
     choices = layer_choices(both_protocols, task="trajectory", protocol="paper")
     assert choices.use[SIMULATED, "scfoundation"] == "02"
-    write_scores(tmp_path / "scores.tsv", example.scores())
-    options = {"task": "trajectory", "protocol": "paper", "settings": example.settings()}
-    caption = scores_figure(tmp_path / "scores.tsv", layers_path=both_protocols, **options)[2]
-    assert "by protocol strict" in caption
+    assert "by protocol strict" in scored(tmp_path, both_protocols)[2]
 
 
 def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, tmp_path):

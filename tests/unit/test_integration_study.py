@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from program_cells import N_CELLS, write
+from study_configs import read
 
 from layerscope import program
 from layerscope.doors import studies
@@ -16,14 +16,10 @@ from layerscope.errors import ConfigError
 from layerscope.study import jobs
 from layerscope.study.runs import Study
 
-CONFIG = Path(__file__).parents[2] / "config"
-
 
 def study(**condition: Any) -> Study:
     """A study of batches of simulated cells, with baselines that are told of them."""
-    entries: dict[str, Any] = {}
-    for name in ("models.yaml", "datasets.yaml"):
-        entries |= yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
+    entries = read("models.yaml", "datasets.yaml")
     entries["conditions"]["simulated_batches"] |= condition
     entries["datasets"]["simulated_differentiation"]["labels"] = ["chip"]
     models = ["embedded_tahoe_x1", "hvg_pca", "harmony_pca", "scvi"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -177,17 +178,14 @@ def test_other_names_and_another_order_change_no_number() -> None:
     rows = rows_of(obs, vectors, "disease")
     order = np.random.default_rng(1).permutation(len(obs))
     renamed = obs.assign(disease=obs["disease"].map({"ill": "z", "well": "a"}))
+    numbers = attrgetter("estimate", "ci_low", "ci_high", "null_mean", "p_value")
     for again in (
         rows_of(obs.iloc[order], vectors[order], "disease"),
         rows_of(renamed, vectors, "disease", positive="a"),
         rows_of(renamed, vectors, "disease"),
     ):
         for metric, row in rows.items():
-            numbers = [row.estimate, row.ci_low, row.ci_high, row.null_mean, row.p_value]
-            same = [
-                getattr(again[metric], n) for n in ("estimate", "ci_low", "ci_high", "null_mean", "p_value")
-            ]
-            np.testing.assert_allclose(same, numbers, atol=1e-6)
+            np.testing.assert_allclose(numbers(again[metric]), numbers(row), atol=1e-6)
 
 
 @pytest.mark.parametrize(("labels", "positive"), [("ill well", "sick"), ("ill well worse", "ill")])
