@@ -133,7 +133,7 @@ def test_broken_contracts_are_refused(tmp_path, spoil, words):
 
 
 def test_what_is_no_file_of_canonical_cells_is_refused(tmp_path):
-    with pytest.raises(DataError, match="scaled"):
+    with pytest.raises(DataError, match="log_normalised, found 'scaled'"):
         write_cells(tmp_path / "cells.h5ad", cells(), {**ABOUT, "values": "scaled"})
     cells().write_h5ad(tmp_path / "other.h5ad")
     with pytest.raises(DataError, match=r"prepare_cells\.py"):

@@ -120,7 +120,7 @@ def test_names_that_only_look_like_prefixed_stay():
 def test_ids_that_are_no_ensembl_ids_are_left_out_and_said(ids):
     read = genes(table(SYMBOLS, ensembl_id=ids, symbol=SYMBOLS))
     assert read.var.columns.tolist() == ["symbol"]
-    assert "no Ensembl ids" in read.remarks[0]
+    assert "ensembl_id" in read.remarks[0] and "no Ensembl ids" in read.remarks[0]
 
 
 @pytest.mark.parametrize(

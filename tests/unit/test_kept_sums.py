@@ -178,5 +178,5 @@ def test_sums_are_kept_where_there_is_no_design_and_their_rows_say_why(study, tm
     about = {"model": "m", "layer": "01", "embeddings": sums, "reference": [tmp_path / "strict"]}
     score_layer(**asked, **about, **written, settings=settings)
     row = read_scores(tmp_path / "scores.tsv").iloc[0]
-    assert row["status"] == "not_available" and "cells_per_perturbation" in row["reason"]
+    assert row["status"] == "not_available" and "lower cells_per_perturbation" in row["reason"]
     assert row["depth"] == 0
