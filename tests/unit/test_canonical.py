@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from cell_files import write_cells
+from processes import run_python
 from scipy import sparse
 
 from layerscope.cells.canonical import CellsWriter, provenance, read_cells, read_var, standard_table
 from layerscope.cells.obs import read_obs, read_provenance, read_root_cell, write_obs
 from layerscope.errors import DataError
 
-Spoil = Callable[[anndata.AnnData], object]
-ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "workflow")}
 ABOUT = {"condition": "toy", "dataset": "toy", "task": "trajectory", "values": "counts", "seed": 3}
 
 
@@ -98,8 +91,7 @@ def test_reading_the_table_imports_nothing_heavy(tmp_path):
         f"read_obs({str(tmp_path / 'obs.parquet')!r}); "
         "print({'anndata', 'scanpy', 'h5py', 'scipy', 'torch'} & set(sys.modules))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENV)
-    assert ran.stdout.strip() == "set()"
+    assert run_python("-c", code).strip() == "set()"
 
 
 def test_cells_written_block_by_block_are_the_same(tmp_path):

@@ -6,12 +6,10 @@ import gzip
 import hashlib
 import json
 import logging
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from processes import run_python
 from tar_files import tar_of
 
 import fetch_file
@@ -35,7 +33,7 @@ def test_the_script_fetches_through_a_mirror(tmp_path):
 
 def test_whole_files_need_no_asynchronous_client():
     looks = "import layerscope.sources.fetch, sys; sys.exit(bool({'fsspec', 'aiohttp'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", looks], env={**os.environ, "PYTHONPATH": "workflow"}, check=True)
+    run_python("-c", looks)
 
 
 SUPPLEMENT = "/ftp.ncbi.nlm.nih.gov/geo/series/GSE276nnn/GSE276896/suppl"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from processes import run_python
 
 from layerscope.cells.check import check
 from layerscope.cells.h5ad_file import (
@@ -139,14 +137,8 @@ def test_compression_by_plugins_is_read(tmp_path, name):
         stored.create_dataset("X", data=values, chunks=(2, 3), **getattr(hdf5plugin, name)())
     script = "import sys; from layerscope.cells.filters import open_compressed as open_h5ad"
     script += "; print(open_h5ad(sys.argv[1])['X'][3, 2])"
-    done = subprocess.run(  # without what this process has loaded
-        [sys.executable, "-c", script, tmp_path / "a.h5ad"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.strip() == "11.0", done.stderr
+    # without what this process has loaded
+    assert run_python("-c", script, tmp_path / "a.h5ad").strip() == "11.0"
 
 
 def write_with_unknown_filter(group: h5py.Group, name: str, n: int) -> None:
