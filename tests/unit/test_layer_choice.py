@@ -96,7 +96,7 @@ def test_the_best_layer_is_found_and_compared(study):
     assert row["best_untrained_estimate"] == 0.35
     assert row["untrained_same_layer_estimate"] == 0.1
     assert (row["verdict"], row["use"]) == ("use_layer", "02")
-    assert "layer 02: it beats the final layer by 0.20 (0.18 to 0.22)" in row["sentence"]
+    assert "use 02: " in row["sentence"] and "by 0.20 (0.18 to 0.22)" in row["sentence"]
 
 
 def test_the_gains_interval_is_paired_and_holds_for_all_layers(study):
