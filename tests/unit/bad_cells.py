@@ -96,13 +96,6 @@ def cells_truncated(at: Path) -> None:
 
 
 @bad
-def values_one_nan(at: Path) -> None:
-    counts = np.tile(COUNTS, (20, 1))
-    counts[602, 7] = np.nan
-    made(at, counts, target=np.tile(TARGETS, 20), guide=np.tile(TARGETS, 20))
-
-
-@bad
 def cell_ids_twice(at: Path) -> None:
     path = made(at)
     cells = anndata.read_h5ad(path)

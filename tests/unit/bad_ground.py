@@ -227,13 +227,6 @@ STEPS: dict[str, Step] = {
         protocol="paper",
         settings={"resamples": 100, "splits": 10},
     ),
-    "score_label": script(
-        score_layer.main,
-        **SCORING | SCORES | LINE,
-        task="label",
-        protocol="strict",
-        settings={"resamples": 20, "splits": 4, "shuffles": 2, "refits": 2},
-    ),
     "sum_pseudobulk": function(
         sum_pseudobulk, cells="{at}/screen.h5ad", output="{out}/pseudobulk.h5ad", settings=PaperSettings()
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -52,19 +51,6 @@ def scores_of_words(at: Path) -> None:
     write_scores(at / "scores.tsv", rows())
     text = (at / "scores.tsv").read_text(encoding="utf-8")
     (at / "scores.tsv").write_text(text.replace("0.5", "good", 1), encoding="utf-8")
-
-
-@bad
-def scores_twice(at: Path) -> Options:
-    write_scores(at / "scores.tsv", rows())
-    write_scores(at / "again.tsv", rows())
-    return {"scores": [at / "scores.tsv", at / "again.tsv"]}
-
-
-@bad
-def models_of_no_kind(at: Path) -> Options:
-    write_scores(at / "scores.tsv", rows())
-    return {"models": json.dumps({"m": {"layers": 2}})}
 
 
 @bad

@@ -65,7 +65,7 @@ def test_a_mirror_is_read_from_the_command_line():
     assert read_mirror(None) is None
     assert read_mirror("http://m/") == "http://m/"
     assert read_mirror('{"s3://": "http://m/"}') == {"s3://": "http://m/"}
-    with pytest.raises(ConfigError, match="mirror: not valid JSON"):
+    with pytest.raises(ConfigError, match=r"mirror: .*JSON"):
         read_mirror("{s3}")
     with pytest.raises(ConfigError, match="mirror: expected prefixes"):
         read_mirror('{"s3://": 3}')
@@ -74,9 +74,9 @@ def test_a_mirror_is_read_from_the_command_line():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({}, "expected one of path, url, geo, huggingface, found nothing"),
-        ({"geo": {"accession": "276896", "file": "x"}}, "expected GSE, GSM or GPL and a number"),
-        ({"url": "file:///etc/passwd"}, "no https://, http:// or s3:// address"),
+        ({}, "path, url, geo, huggingface, found nothing"),
+        ({"geo": {"accession": "276896", "file": "x"}}, "GSE, GSM or GPL"),
+        ({"url": "file:///etc/passwd"}, "http:// or s3://"),
     ],
 )
 def test_other_forms_are_refused(source, words):

@@ -188,5 +188,5 @@ def test_representations_of_other_cells_are_refused(study, random):
 
 def test_a_model_that_accepts_too_few_cells_has_no_table(study):
     write_official(study / "few.h5ad", CELLS[:3], np.ones((3, 2)), {})
-    with pytest.raises(DataError, match="3 cells are accepted by the model"):
+    with pytest.raises(DataError, match="3 cells are accepted"):
         compare_layers(study / "few.h5ad", "c", "m", SETTINGS, 1, study / "few.tsv")

@@ -30,7 +30,6 @@ def cells(**changes: Any) -> anndata.AnnData:
             "patient": random.choice([1.0, 2.0, np.nan], N_CELLS),
             "is_root": pd.array(random.choice([True, False, pd.NA], N_CELLS), dtype="boolean"),
             "day": random.choice(["d10", "d2"], N_CELLS),
-            "n_counts": counts.sum(axis=1),
         },
         index=[f"cell{number}" for number in range(N_CELLS)],
     )
@@ -124,15 +123,6 @@ def test_values_that_are_no_counts_are_refused_with_the_place_of_the_counts(
     with pytest.raises(DataError, match=rf"adata: X: .*log-normalised.*`matrix: {where}`"):
         prepared(with_other_values(where), {}, "c", tmp_path)
     assert not (tmp_path / "cells.h5ad").exists()
-
-
-def test_counts_that_can_be_recovered_are_pointed_out_and_recovered(tmp_path: Path) -> None:
-    adata = cells()
-    counts, adata.X = adata.X, logged(adata.X)
-    with pytest.raises(DataError, match="recover_counts"):
-        prepared(adata, {}, "c", tmp_path)
-    made = prepared(adata, {"recover_counts": {"total": "n_counts"}}, "c", tmp_path)
-    np.testing.assert_array_equal(read_cells(made).X.toarray(), counts)
 
 
 def test_the_root_that_uns_names_is_kept(tmp_path: Path) -> None:

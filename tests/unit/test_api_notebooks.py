@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from processes import run_python
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "docs/notebooks").glob("*.ipynb"))}
@@ -29,17 +27,7 @@ def test_a_notebook_runs_from_start_to_end(name: str, tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
     nbformat.validate(notebook)
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT / "workflow")}
-    run = subprocess.run(
-        [sys.executable, "-c", "\n".join([*cells, ENDS[name]])],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
+    run_python("-c", "\n".join([*cells, ENDS[name]]), folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -152,6 +152,14 @@ def test_all_protocols_are_compared() -> None:
     assert set(QUICK) == {(task, protocol) for task in TASKS for protocol in TASKS[task].protocols}
 
 
+LABEL = QUICK["label", "strict"]
+OF_LABEL = ["m_layer_01", "m_layer_02"]
+
+
+def assert_same(scores: ls.Scores, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(scores.table, expected, rtol=1e-6, atol=1e-9)
+
+
 @pytest.fixture(scope="module")
 def adata() -> anndata.AnnData:
     adata = cells_of("label")
@@ -182,13 +190,6 @@ FORMS: dict[str, Callable[[anndata.AnnData, dict[str, np.ndarray]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.DataFrame, form: str) -> None:
-    given = FORMS[form](adata, layers_of("label", adata))
-    table = called("label", "strict", adata, given).table
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
-
-
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
@@ -202,49 +203,43 @@ def test_a_key_names_a_layer_or_a_model(key: str, expected: tuple[str, str]) -> 
     assert model_and_layer(key, "name") == expected
 
 
-def test_layers_scored_at_once_score_the_same(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    table = called("label", "strict", adata, ["m_layer_01", "m_layer_02"], jobs=2).table
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+WAYS: dict[str, Callable[[anndata.AnnData, Path], tuple[Any, dict[str, Any]]]] = {
+    "two jobs": lambda adata, folder: (adata, {"jobs": 2}),
+    "numbers of numpy": lambda adata, folder: (adata, {name: np.int64(n) for name, n in LABEL.items()}),
+    "backed": lambda adata, folder: (anndata.read_h5ad(written(adata, folder), backed="r"), {}),
+    "a path": lambda adata, folder: (written(adata, folder), {}),
+    "without values": lambda adata, folder: (bare(adata), {}),
+    "a path without values": lambda adata, folder: (str(written(bare(adata), folder)), {}),
+    "a zarr store": lambda adata, folder: (written(bare(adata), folder, "zarr"), {}),
+}
 
 
-@pytest.mark.parametrize("held", ["backed", "a path"])
-def test_cells_on_disk_are_scored_alike(
-    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
+def bare(adata: anndata.AnnData) -> anndata.AnnData:
+    return anndata.AnnData(obs=adata.obs, obsm=dict(adata.obsm))
+
+
+def written(adata: anndata.AnnData, folder: Path, kind: str = "h5ad") -> Path:
+    getattr(adata, f"write_{kind}")(folder / f"cells.{kind}")
+    return folder / f"cells.{kind}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_scores_are_the_same_however_cells_are_held_and_jobs_are_run(
+    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, way: str
 ) -> None:
-    adata.write_h5ad(tmp_path / "cells.h5ad")
-    path = tmp_path / "cells.h5ad"
-    cells = anndata.read_h5ad(path, backed="r") if held == "backed" else path
-    table = called("label", "strict", cells, ["m_layer_01", "m_layer_02"]).table
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+    cells, more = WAYS[way](adata, tmp_path)
+    assert_same(called("label", "strict", cells, OF_LABEL, **more), expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_layers_may_be_given_in_many_forms(adata: anndata.AnnData, expected: pd.DataFrame, form: str) -> None:
+    given = FORMS[form](adata, layers_of("label", adata))
+    assert_same(called("label", "strict", adata, given), expected)
 
 
 def test_label_and_group_name_columns_of_any_name(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    settings = QUICK["label", "strict"]
-    scores = ls.score(
-        adata,
-        ["m_layer_01", "m_layer_02"],
-        task="label",
-        label="kind",
-        group="patient",
-        condition="blood",
-        **settings,
-    )
-    pd.testing.assert_frame_equal(scores.table, expected, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("held", ["in memory", "a path", "a zarr store"])
-def test_cells_without_values_are_scored_where_labels_suffice(
-    tmp_path: Path, adata: anndata.AnnData, expected: pd.DataFrame, held: str
-) -> None:
-    bare: Any = anndata.AnnData(obs=adata.obs, obsm=dict(adata.obsm))
-    if held == "a path":
-        bare.write_h5ad(tmp_path / "bare.h5ad")
-        bare = str(tmp_path / "bare.h5ad")
-    elif held == "a zarr store":
-        bare.write_zarr(tmp_path / "bare.zarr")
-        bare = tmp_path / "bare.zarr"
-    table = called("label", "strict", bare, ["m_layer_01", "m_layer_02"]).table
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)
+    columns = {"label": "kind", "group": "patient"}
+    assert_same(ls.score(adata, OF_LABEL, task="label", condition="blood", **columns, **LABEL), expected)
 
 
 def test_nothing_that_is_given_is_changed(adata: anndata.AnnData) -> None:
@@ -272,12 +267,13 @@ def test_any_column_may_be_the_labels_and_a_transfer_names_another(adata: anndat
     number = adata.obs["patient"].str[-1].astype(int)
     adata.obs["disease"] = np.where(number % 2 == 0, "ill", "well")
     adata.obs["state"] = np.arange(adata.n_obs) % 2
-    few: dict[str, Any] = {"resamples": 100, "splits": 10, "shuffles": 5, "refits": 2}
-    table = ls.score(adata, "m_layer_01", task="label", label="disease", group="patient", **few).table
+    table = ls.score(adata, "m_layer_01", task="label", label="disease", group="patient", **LABEL).table
     row = table.set_index("metric").loc["donor_auc"]
     assert row["status"] == "ok" and "level donor" in row["reason"] and "positive: well" in row["reason"]
     sides = {"column": "state", "from": "0", "to": "1"}
-    table = ls.score(adata, "m_layer_01", task="label", label="kind", group="patient", transfer=sides, **few)
+    table = ls.score(
+        adata, "m_layer_01", task="label", label="kind", group="patient", transfer=sides, **LABEL
+    )
     assert table.primary["metric"].tolist() == ["transfer_macro_f1"]
     assert table.primary["estimate"].gt(0.5).all()
 
@@ -311,13 +307,7 @@ def test_mistakes_are_named(
     adata: anndata.AnnData, layers: Any, change: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     task, protocol = change.pop("task", "label"), change.pop("protocol", "strict")
-    options = {**OTHER_NAMES["label"], **QUICK["label", "strict"], **change}
+    options = {**OTHER_NAMES["label"], **LABEL, **change}
     with pytest.raises(error, match=words) as raised:
         ls.score(adata, layers, task=task, protocol=protocol, **options)
     assert len(str(raised.value).splitlines()) <= 2
-
-
-def test_numbers_of_numpy_are_settings(adata: anndata.AnnData, expected: pd.DataFrame) -> None:
-    settings = {name: np.int64(value) for name, value in QUICK["label", "strict"].items()}
-    table = called("label", "strict", adata, ["m_layer_01", "m_layer_02"], **settings).table
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-6, atol=1e-9)

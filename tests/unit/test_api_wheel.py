@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from processes import run_python
 from program_cells import patients
 
 ROOT = Path(__file__).parents[2]
@@ -80,14 +80,14 @@ def test_the_wheel_holds_the_package_and_the_whole_workflow(wheel: Path) -> None
 def test_the_installed_package_knows_the_models(site: Path, tmp_path: Path) -> None:
     call = "import layerscope; print(layerscope.__file__); from layerscope.doors.models import entries; "
     call += "print('geneformer_v2_104m' in entries())"
-    lines = run_with(site, tmp_path, "-c", call).splitlines()
+    lines = run_python("-c", call, folder=tmp_path, packages=site).splitlines()
     assert lines == [f"{site}/layerscope/__init__.py", "True"]
 
 
 def test_the_installed_workflow_plans_the_embedded_study(site: Path, tmp_path: Path) -> None:
     snakefile = str(site / "layerscope/repository/Snakefile")
     words = ["-m", "snakemake", "--snakefile", snakefile, "--cores", "1", "--dry-run", "--quiet", "rules"]
-    planned = run_with(site, tmp_path, *words)
+    planned = run_python(*words, folder=tmp_path, packages=site)
     assert "score_layer" in planned and "write_report" in planned
 
 
@@ -95,22 +95,7 @@ def test_the_installed_command_plans_the_study_that_it_writes(site: Path, tmp_pa
     patients(tmp_path / "pbmc.h5ad")
     entry_points = next(site.glob("*.dist-info")) / "entry_points.txt"
     assert "layerscope = layerscope.program:main" in entry_points.read_text()
-    run_with(site, tmp_path, "-m", "layerscope", "init", "pbmc.h5ad")
-    planned = run_with(site, tmp_path, "-m", "layerscope", "run", "study.yaml", "-n", "--quiet", "rules")
+    installed = {"folder": tmp_path, "packages": site}
+    run_python("-m", "layerscope", "init", "pbmc.h5ad", **installed)
+    planned = run_python("-m", "layerscope", "run", "study.yaml", "-n", "--quiet", "rules", **installed)
     assert "import_embeddings" in planned and "write_report" in planned
-
-
-def run_with(site: Path, folder: Path, *words: str) -> str:
-    """What Python says with the wheel installed, run in a folder far from the repository."""
-    environment = os.environ | {"PYTHONPATH": str(site)}
-    run = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    return run.stdout

@@ -41,7 +41,7 @@ def test_a_name_is_never_used_as_a_path(tmp_path, name):
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_are_refused(tmp_path, kind):
     source = archive(tmp_path / "a.tar", x=special("x", kind, "/etc/passwd"))
-    with pytest.raises(SourceError, match="member 'x' is a link or no regular file"):
+    with pytest.raises(SourceError, match="'x' is a link"):
         extract_member(source, "x", tmp_path / "out")
 
 
@@ -49,7 +49,7 @@ def test_links_and_devices_are_refused(tmp_path, kind):
 def test_a_truncated_archive_leaves_nothing(tmp_path, mode):
     source = archive(tmp_path / "a.tar", mode, one=bytes(range(256)) * 400)
     source.write_bytes(source.read_bytes()[:600])
-    with pytest.raises(SourceError, match="truncated or damaged archive"):
+    with pytest.raises(SourceError, match="truncated or damaged"):
         extract_member(source, "one", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
 
@@ -60,7 +60,7 @@ def test_a_member_in_another_folder_is_taken_if_it_is_the_only_one_of_its_name(t
     extract_member(source, "other/config.json", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"1"
     assert "release/config.json" in caplog.text
-    with pytest.raises(SourceError, match=r"no member .x.; there are release/config\.json"):
+    with pytest.raises(SourceError, match=r".x..*release/config\.json"):
         extract_member(source, "x", tmp_path / "out")
     with pytest.raises(SourceError, match="expected 5 bytes, found 1"):
         extract_member(source, "other/config.json", tmp_path / "out", Expected(size=5))

@@ -141,14 +141,14 @@ def test_cells_in_a_phase_score_higher_on_it(tmp_path):
 
 def test_what_the_genes_do_not_allow_is_left_out_and_noted(tmp_path, counts):
     notes = " ".join(made(tmp_path, "qc_only", counts).provenance["notes"])
-    assert "no symbol starts with MT-" in notes
-    assert "no S score: 0 of its" in notes
+    assert "MT-" in notes
+    assert "no S score" in notes
 
 
 def test_fewer_components_than_asked_for_are_noted(tmp_path, counts):
     layer = made(tmp_path, "rank_normal_pca", counts)
     assert layer.matrix.shape[1] == 120
-    assert "of the 220 asked for" in layer.provenance["notes"][0]
+    assert "220 asked for" in layer.provenance["notes"][0]
 
 
 def test_empty_cells_are_refused(tmp_path):
@@ -156,12 +156,12 @@ def test_empty_cells_are_refused(tmp_path):
     values = cells.X.toarray()
     values[3] = 0
     cells.X = sparse.csr_matrix(values)
-    with pytest.raises(DataError, match="1 cells have no counts, such as cell_3"):
+    with pytest.raises(DataError, match=r"1 cells .*cell_3"):
         made(tmp_path, "hvg_pca", write(tmp_path / "cells.h5ad", cells))
 
 
 def test_unknown_names_and_settings_are_refused(tmp_path, counts):
-    with pytest.raises(ConfigError, match="hvg_pca, rank_normal_pca"):
+    with pytest.raises(ConfigError, match="rank_normal_pca"):
         made(tmp_path, "hvg_umap", counts)
     with pytest.raises(ConfigError, match="n_top_genes, n_components"):
         made(tmp_path, "hvg_pca", counts, genes=3)

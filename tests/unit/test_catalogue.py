@@ -12,13 +12,12 @@ import pytest
 from cell_files import write_h5ad
 from family_examples import EXAMPLES, N_CELLS, N_GENES, assert_layers_agree, study_of
 from model_examples import counts
+from study_configs import read
 
 from layerscope.models.entries import FoundationModel
 from layerscope.study import jobs
-from layerscope.study.file import read_study
 from layerscope.study.runs import Study
 
-CONFIG = Path(__file__).parents[2] / "config"
 NO_PUBLIC_CHECKSUM = {"tahoe_x1_70m", "tahoe_x1_1b", "tahoe_x1_3b"} | {
     f"scconcept_{size}" for size in ("30m", "170m", "170m_multispecies")
 }
@@ -26,8 +25,7 @@ NO_PUBLIC_CHECKSUM |= {"transcriptformer_exemplar", "transcriptformer_metazoa", 
 
 
 def study() -> Study:
-    files = ("models.yaml", "datasets.yaml", "config.yaml")
-    return Study.read({key: value for file in files for key, value in read_study(CONFIG / file).items()})
+    return Study.read(read("models.yaml", "datasets.yaml", "config.yaml"))
 
 
 def catalogue() -> dict[str, FoundationModel]:

@@ -101,7 +101,7 @@ def test_what_came_before_a_break_is_not_asked_again(tmp_path, seed):
 
 def test_giving_up_keeps_what_came_and_the_next_run_goes_on(tmp_path):
     with FaultServer({"/file.bin": CONTENT}, first("drop", *["503"] * 50), seed=SHIFT + 3) as server:
-        with pytest.raises(SourceError, match="given up after 4 failures"):
+        with pytest.raises(SourceError, match="4 failures"):
             got(server, tmp_path / "file.bin", attempts=4)
         assert not (tmp_path / "file.bin").exists()
         had = (tmp_path / ".download.file.bin").stat().st_size
@@ -163,7 +163,7 @@ def test_another_size_is_refused(server, tmp_path):
 
 
 def test_a_missing_file_is_not_asked_for_twice(server, tmp_path):
-    with pytest.raises(SourceError, match=r"absent\.bin: no such file .*404.*local `path`"):
+    with pytest.raises(SourceError, match=r"absent\.bin.*404.*`path`"):
         got(server, tmp_path / "x", "/absent.bin")
     assert len(server.requests) == 1
 
@@ -183,7 +183,7 @@ def test_a_redirect_is_followed_with_its_range(tmp_path):
 
 def test_a_server_that_does_not_answer_is_given_up(tmp_path):
     url = "http://127.0.0.1:9/file.bin"
-    with pytest.raises(SourceError, match="given up after 3 failures"):
+    with pytest.raises(SourceError, match="3 failures"):
         download(Address(url, url), tmp_path / "file.bin", Retries(3, 0.001))
 
 
@@ -202,14 +202,14 @@ def test_gzip_is_undone_unless_the_output_is_gzip_too(tmp_path):
         server.reset_counts()
         got(server, tmp_path / "file.bin", "/file.bin.gz")
         assert server.requests == []
-        with pytest.raises(SourceError, match="truncated or damaged archive"):
+        with pytest.raises(SourceError, match="damaged archive"):
             got(server, tmp_path / "torn", "/torn.gz")
     assert not (tmp_path / "torn").exists()
 
 
 def test_a_file_that_does_not_fit_is_not_begun(server, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 4, 5))
-    with pytest.raises(SourceError, match="400,000 bytes are needed and 5 are free"):
+    with pytest.raises(SourceError, match=r"400,000 bytes .*5 are free"):
         got(server, tmp_path / "file.bin")
     assert not (tmp_path / "file.bin").exists()
 
@@ -223,7 +223,7 @@ def test_a_disk_that_fills_up_is_named_and_what_came_is_kept(server, tmp_path, m
     monkeypatch.setattr(Path, "open", on_a_full_disk)
     with pytest.raises(OSError, match="No space left") as full:
         got(server, tmp_path / "file.bin")
-    assert refused(full.value) == f"{tmp_path / 'file.bin'}: the disk is full: make room, and run again"
+    assert str(refused(full.value)).startswith(f"{tmp_path / 'file.bin'}: the disk is full")
     assert not (tmp_path / "file.bin").exists()
     monkeypatch.undo()
     got(server, tmp_path / "file.bin")

@@ -49,19 +49,19 @@ def test_a_layer_comes_back_with_its_cells_and_provenance(tmp_path):
 
 
 def test_a_missing_layer_names_those_there_are(tmp_path):
-    with pytest.raises(DataError, match="no layer '07'; it has 00, official"):
+    with pytest.raises(DataError, match=r"'07'.*00, official"):
         read_layer(written(tmp_path / "m.h5ad"), "07")
 
 
 def test_what_is_no_embeddings_file_is_told(tmp_path):
-    with pytest.raises(DataError, match="no such embeddings file"):
+    with pytest.raises(DataError, match="no such"):
         read_layer(tmp_path / "none.h5ad", "00")
     cut = tmp_path / "cut.h5ad"
     cut.write_bytes(written(tmp_path / "m.h5ad").read_bytes()[:700])
-    with pytest.raises(DataError, match="not a whole HDF5 file"):
+    with pytest.raises(DataError, match="whole HDF5"):
         read_layer(cut, "00")
     ad.AnnData(MATRIX).write_h5ad(tmp_path / "cells.h5ad")
-    with pytest.raises(DataError, match="not an embeddings file"):
+    with pytest.raises(DataError, match="not an embeddings"):
         read_layers(tmp_path / "cells.h5ad")
 
 
@@ -95,10 +95,9 @@ def test_damaged_bytes_are_found_whichever_rows_are_read(tmp_path):
     content = bytearray(path.read_bytes())
     content[place + 7] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match="layer 'official' is damaged"):
-        read_layer(path, "official")
-    with pytest.raises(DataError, match="layer 'official' is damaged"):
-        read_rows(path, "official", np.array([300]))
+    for read in (read_layer, lambda *place: read_rows(*place, np.array([300]))):
+        with pytest.raises(DataError, match=r"'official' is damaged.*delete"):
+            read(path, "official")
     assert read_rows(path, "official", np.array([3])).shape == (1, 4)
 
 

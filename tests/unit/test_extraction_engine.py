@@ -196,7 +196,7 @@ def test_the_budget_halves_itself_when_memory_runs_out(study, monkeypatch, caplo
     monkeypatch.setattr(Engine, "_forward", forward)
     caplog.set_level("INFO")
     assert_layers_agree(expected, study.extract("small.h5ad", token_budget=350))
-    assert "the budget is now 87 tokens" in caplog.text
+    assert "now 87 tokens" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_values_that_are_not_finite_end_the_run(study, monkeypatch):
         return model
 
     monkeypatch.setattr(family, "load", broken)
-    with pytest.raises(ModelError, match=r"layer 01 of cell 'cell.*' is not finite"):
+    with pytest.raises(ModelError, match=r"layer 01 .*'cell.*finite"):
         study.extract()
 
 
@@ -254,29 +254,26 @@ def test_values_that_are_declared_logarithms_are_taken_for_them_where_the_model_
         study.extract("p.h5ad", cells, settings={**declared, "pre_normalized": "F"})
 
 
+def scaled(per=2.0**20):
+    raw = counts(60, N_GENES)
+    return raw / raw.sum(axis=1, keepdims=True).clip(1) * per
+
+
 def logarithms():
-    raw = counts(60, N_GENES)
-    return np.log1p(raw / raw.sum(axis=1, keepdims=True).clip(1) * 1e4)
+    return np.log1p(scaled(1e4))
 
 
-def test_geneformer_takes_scaled_counts_for_counts(tmp_path):
-    study = study_of(EXAMPLES["geneformer"], tmp_path, n_cells=60)
-    raw = counts(60, N_GENES)
-    scaled = raw / raw.sum(axis=1, keepdims=True).clip(1) * 2.0**20
-    cells = write_h5ad(tmp_path / "scaled.h5ad", scaled, study.example.genes)
-    assert_layers_agree(study.extract(), study.extract("scaled_out.h5ad", cells))
-
-
-def test_tahoe_x1_takes_any_monotone_transform_and_gives_the_same(tmp_path):
-    study = study_of(EXAMPLES["tahoe_x1"], tmp_path, n_cells=60)
-    cells = write_h5ad(tmp_path / "log.h5ad", logarithms(), study.example.genes)
-    assert_layers_agree(study.extract(), study.extract("log_out.h5ad", cells))
+@pytest.mark.parametrize(("family", "values"), [("geneformer", scaled), ("tahoe_x1", logarithms)])
+def test_models_of_ranks_and_bins_give_the_same_for_what_keeps_these(tmp_path, family, values):
+    study = study_of(EXAMPLES[family], tmp_path, n_cells=60)
+    cells = write_h5ad(tmp_path / "other.h5ad", values(), study.example.genes)
+    assert_layers_agree(study.extract(), study.extract("other_out.h5ad", cells))
 
 
 def test_no_input_is_overwritten(study):
     for output in (study.cells, next(study.weights.rglob("models.ckpt"))):
         before = output.read_bytes()
-        with pytest.raises(ConfigError, match="the output is the input"):
+        with pytest.raises(ConfigError, match="is the input"):
             run_extraction(study.weights, study.cells, output, "scfoundation")
         assert output.read_bytes() == before
 
@@ -361,6 +358,6 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(study):
         done.append(n_done())
     assert 3 < done[0] < done[1] < done[2] < N_CELLS - 1
     ran = subprocess.run(command(0, output), env=environment, capture_output=True, text=True, check=True)
-    assert "taking up an interrupted run" in ran.stderr
+    assert "interrupted run" in ran.stderr
     assert output.read_bytes() == (study.folder / "whole.h5ad").read_bytes()
     assert not folder.exists()

@@ -80,9 +80,9 @@ def test_shards_that_are_not_all_or_not_alike_are_refused(cells):
     with pytest.raises(DataError, match="5 of 10 cells"):
         merge_shards.main(["--shards", str(half), "--output", "x.h5ad"])
     path = extracted(cells, "m.h5ad", "--model", "small", "--set", "tgthighres=f1")
-    with pytest.raises(DataError, match="other model, settings than"):
+    with pytest.raises(DataError, match="model, settings"):
         merge_shards.main(["--shards", str(half), str(path), "--output", "x.h5ad"])
-    with pytest.raises(ConfigError, match="shard 11 of 11: there are 10 cells"):
+    with pytest.raises(ConfigError, match=r"shard 11 of 11.*10 cells"):
         extracted(cells, "half.h5ad", "--shard", "11", "11")
 
 

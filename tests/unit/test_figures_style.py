@@ -72,7 +72,7 @@ def test_a_figure_is_the_same_bytes_each_time_and_carries_its_caption(tmp_path):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="svg, png, pdf; found the suffix 'jpg'"):
+    with pytest.raises(ConfigError, match=r"png, pdf.*'jpg'"):
         save(Figure(), [tmp_path / "figure.jpg"], title="", caption="", table="")
 
 

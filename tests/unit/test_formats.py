@@ -55,7 +55,7 @@ def test_a_zarr_store_is_read_like_the_h5ad_file(tmp_path, version, dense):
     settings = {"columns": {"perturbation": "drug"}, "root": {"time": "early"}}
     for name in ("a.zarr", "a.h5ad"):
         prepare([tmp_path / name], settings, "c", tmp_path / f"{name}.cells", tmp_path / "summary.tsv")
-    with pytest.raises(DataError, match=r"it is a zarr store: .*prepare_cells\.py"):
+    with pytest.raises(DataError, match=r"zarr.*prepare_cells"):
         open_h5ad(tmp_path / "a.zarr")
     one, other = (read_cells(tmp_path / f"{name}.cells") for name in ("a.zarr", "a.h5ad"))
     assert np.array_equal(one.X.toarray(), COUNTS)
@@ -106,7 +106,7 @@ def test_a_transposed_matrix_is_told_and_not_prepared(tmp_path, kind):
     made = anndata.AnnData(COUNTS, obs=pd.DataFrame(index=rows), var=pd.DataFrame(index=columns))
     made.write_h5ad(tmp_path / "a.h5ad")
     assert "looks transposed" in check(tmp_path / "a.h5ad", FAMILIES)
-    with pytest.raises(DataError, match=r"looks transposed; turn it \(adata\.T\)"):
+    with pytest.raises(DataError, match=r"transposed.*adata\.T"):
         prepare([tmp_path / "a.h5ad"], {}, "c", tmp_path / "cells.h5ad", tmp_path / "summary.tsv")
 
 

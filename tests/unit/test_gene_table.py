@@ -53,7 +53,7 @@ def test_biotypes_of_genes_are_no_types_of_features():
 
 
 def test_a_file_of_antibodies_alone_is_refused():
-    with pytest.raises(DataError, match="no feature is a gene"):
+    with pytest.raises(DataError, match="no feature"):
         genes(table(["CD3", "CD4"], feature_types=["Antibody Capture"] * 2))
 
 
@@ -92,7 +92,7 @@ def test_of_several_genomes_one_is_chosen_and_the_prefix_stripped(human, mouse):
     assert read.var["symbol"].tolist() == SYMBOLS
     assert read.var["ensembl_id"].tolist() == IDS
     assert f"{other} (4)" in read.remarks[0]
-    with pytest.raises(ConfigError, match="no gene of genome 'rn6'"):
+    with pytest.raises(ConfigError, match="genome 'rn6'"):
         genes(features, genome="rn6")
 
 
@@ -120,7 +120,7 @@ def test_names_that_only_look_like_prefixed_stay():
 def test_ids_that_are_no_ensembl_ids_are_left_out_and_said(ids):
     read = genes(table(SYMBOLS, ensembl_id=ids, symbol=SYMBOLS))
     assert read.var.columns.tolist() == ["symbol"]
-    assert "ensembl_id holds no Ensembl ids" in read.remarks[0]
+    assert "ensembl_id" in read.remarks[0] and "no Ensembl ids" in read.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_symbols_stand_in_a_column_where_the_index_holds_ids_of_another_kind(ids
 
 
 def test_a_column_that_the_user_names_is_held_to_its_word():
-    with pytest.raises(DataError, match="does not hold Ensembl ids"):
+    with pytest.raises(DataError, match="not hold Ensembl"):
         genes(table(SYMBOLS, ids=SYMBOLS), genes={"ensembl_id": "ids"})

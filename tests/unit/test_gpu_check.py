@@ -1,14 +1,13 @@
 """`make gpu-check`, whose every line runs without a GPU too, and which sees what is wrong."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from processes import run_python
 
 from layerscope.models import capped_attention, encoder
 from layerscope.models.catalogue import FAMILIES
@@ -25,9 +24,7 @@ def gpu_check(monkeypatch):
 
 
 def test_all_of_it_runs_on_a_cpu_in_small(tmp_path):
-    command = [sys.executable, ROOT / "benchmarks" / "gpu_check.py", "--device=cpu", "--small"]
-    ran = subprocess.run([*command, f"--output={tmp_path}"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run_python(ROOT / "benchmarks" / "gpu_check.py", "--device=cpu", "--small", f"--output={tmp_path}")
     content = json.loads((tmp_path / "gpu_check.json").read_text())
     assert all(check["passed"] for check in content["checks"])
     foundation = {name for name, family in FAMILIES.items() if family.foundation}
@@ -43,10 +40,8 @@ def test_all_of_it_runs_on_a_cpu_in_small(tmp_path):
 
 
 def test_host_work_is_measured_with_a_network_that_returns_at_once():
-    command = [sys.executable, ROOT / "benchmarks" / "host_work.py", "--cells=40", "--genes=300"]
-    ran = subprocess.run([*command, "--family", "uce"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    words = ran.stdout.splitlines()[1].split()
+    options = ["--cells=40", "--genes=300", "--family", "uce"]
+    words = run_python(ROOT / "benchmarks" / "host_work.py", *options).splitlines()[1].split()
     assert words[:2] == ["uce", "33layer"]
     rate, layers = float(words[words.index("cells/s") - 1]), int(words[words.index("KiB") - 1])
     assert rate > 0 and layers == 35 * 1280 * 4 / 1024

@@ -44,8 +44,8 @@ def scaled(counts: np.ndarray) -> np.ndarray:
         (logged, "counts", r"^f: X: .*min 0, max .*100% of.*`values: log_normalised`"),
         (logged, "normalised", "`values: log_normalised`"),
         (np.array, "log_normalised", r"raw counts.*`values: counts`"),
-        (scaled, "counts", "No model can use such values"),
-        (lambda counts: np.log1p(logged(counts)), "log_normalised", "No model can use such values"),
+        (scaled, "counts", "No model"),
+        (lambda counts: np.log1p(logged(counts)), "log_normalised", "No model"),
         (lambda counts: counts.astype(int).astype("S3"), "counts", "text instead of numbers"),
     ],
 )
@@ -86,12 +86,12 @@ def test_the_remedy_says_where_the_counts_are(tmp_path, counts, more, remedy):
 @pytest.mark.parametrize(
     ("value", "values", "words"),
     [
-        (-1, "counts", r"are negative; the first is -1 in gene 'g3'"),
-        (0.5, "counts", r"1 of 15 values \(6.67%\) from cell 'c12' on are not whole numbers"),
-        (np.nan, "log_normalised", "are not finite numbers"),
-        (np.inf, "normalised", "are not finite numbers"),
-        (1e9, "counts", "above 16,777,216, and no count is"),
-        (31.0, "log_normalised", "too large for a logarithm"),
+        (-1, "counts", "negative.* -1 in gene 'g3'"),
+        (0.5, "counts", r"1 of 15 values \(6.67%\).*'c12'.*whole"),
+        (np.nan, "log_normalised", "not finite"),
+        (np.inf, "normalised", "not finite"),
+        (1e9, "counts", "above 16,777,216"),
+        (31.0, "log_normalised", "for a logarithm"),
     ],
 )
 def test_one_bad_value_in_the_stream_is_found_and_named(value, values, words):
@@ -104,8 +104,8 @@ def test_one_bad_value_in_the_stream_is_found_and_named(value, values, words):
 
 
 def test_a_model_that_takes_fractions_takes_corrected_counts_but_no_logarithms(counts):
-    assert admit_unlogged(seen(counts), "f: X").startswith("raw counts: min 0, max")
+    assert admit_unlogged(seen(counts), "f: X").startswith("raw counts")
     corrected = np.where(counts > 2, counts * 41.7, counts)
-    assert "which the model takes" in admit_unlogged(seen(corrected), "f: X")
+    assert "the model takes" in admit_unlogged(seen(corrected), "f: X")
     with pytest.raises(DataError, match="log-normalised"):
         admit_unlogged(seen(logged(counts)), "f: X")

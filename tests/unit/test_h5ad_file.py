@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from processes import run_python
 
 from layerscope.cells.check import check
 from layerscope.cells.h5ad_file import (
@@ -139,14 +137,8 @@ def test_compression_by_plugins_is_read(tmp_path, name):
         stored.create_dataset("X", data=values, chunks=(2, 3), **getattr(hdf5plugin, name)())
     script = "import sys; from layerscope.cells.filters import open_compressed as open_h5ad"
     script += "; print(open_h5ad(sys.argv[1])['X'][3, 2])"
-    done = subprocess.run(  # without what this process has loaded
-        [sys.executable, "-c", script, tmp_path / "a.h5ad"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.strip() == "11.0", done.stderr
+    # without what this process has loaded
+    assert run_python("-c", script, tmp_path / "a.h5ad").strip() == "11.0"
 
 
 def write_with_unknown_filter(group: h5py.Group, name: str, n: int) -> None:
@@ -166,7 +158,7 @@ def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path):
         del stored["obs"].attrs["column-order"]
         write_with_unknown_filter(stored["obs"], "score", 4)
     with open_h5ad(path) as stored:
-        with pytest.raises(DataError, match=r"obs/score is compressed with filter 479") as failure:
+        with pytest.raises(DataError, match=r"obs/score .*filter 479") as failure:
             read_column(stored["obs"], "score")
         assert list(readable_table(stored["obs"])[1]) == ["score"]
     assert "damaged" not in str(failure.value)
@@ -183,7 +175,7 @@ def test_an_unknown_filter_is_named_and_the_file_not_called_damaged(tmp_path):
         lambda: check(path, FAMILIES),
         lambda: prepare([path], {}, "c", tmp_path / "c.h5ad", tmp_path / "s.tsv"),
     ):
-        with pytest.raises(DataError, match=r"X/data is compressed with filter 479"):
+        with pytest.raises(DataError, match=r"X/data .*filter 479"):
             refused()
 
 

@@ -180,7 +180,7 @@ def test_missing_and_surplus_cells_are_counted_and_said(bring, tmp_path, caplog)
     about = read_provenance(output)
     assert (about["n_missing"], about["n_surplus"], about["n_refused"]) == (2, 3, 2)
     assert [record.levelname for record in caplog.records if "2 of 40" in record.message] == ["WARNING"]
-    assert any("none of the prepared ones: 3" in record.message for record in caplog.records)
+    assert any("prepared ones: 3" in record.message for record in caplog.records)
 
 
 def test_cells_without_a_finite_embedding_are_refused_in_every_layer(bring, tmp_path):
@@ -222,7 +222,7 @@ def test_a_share_beyond_the_limit_is_refused(bring, tmp_path, n_missing, n_surpl
 
 def test_other_names_for_the_same_cells_are_refused_with_examples_of_both(bring, tmp_path):
     frame(shuffled()).rename(index=lambda name: f"{name}-1").to_parquet(tmp_path / "mine.parquet")
-    with pytest.raises(DataError, match="none of the 40 cells") as refusal:
+    with pytest.raises(DataError, match="none of the 40") as refusal:
         bring(tmp_path / "mine.parquet", max_missing=1.0)
     assert repr(NAMES[0]) in str(refusal.value)
     assert repr(f"{NAMES[shuffled()[0]]}-1") in str(refusal.value)

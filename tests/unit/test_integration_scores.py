@@ -101,7 +101,7 @@ def test_cells_of_which_all_types_but_one_are_refused_have_no_score() -> None:
     obs = cells()
     matrix = layer(obs)
     matrix[(obs["cell_type"] != "type 1").to_numpy()] = np.nan
-    with pytest.raises(NoScoreError, match="fewer than two types"):
+    with pytest.raises(NoScoreError, match="fewer than two"):
         scored(obs, matrix)
 
 

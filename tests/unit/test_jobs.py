@@ -35,10 +35,10 @@ def test_a_source_may_be_a_file_of_an_installed_package(config: dict[str, Any]) 
     source |= {"name": "yaml", "file": "loader.py"}
     assert jobs.source_file(Study.read(config), "pbmc68k") == str(Path(yaml.__file__).with_name("loader.py"))
     source |= {"file": "absent.h5ad"}
-    with pytest.raises(ConfigError, match=r"datasets: pbmc68k: source: package: .*has no file 'absent.h5ad'"):
+    with pytest.raises(ConfigError, match=r"pbmc68k: source: .*'absent.h5ad'"):
         Study.read(config)
     source |= {"name": "no_such_package"}
-    with pytest.raises(ConfigError, match="'no_such_package' is not installed here: `pip install"):
+    with pytest.raises(ConfigError, match=r"'no_such_package'.*`pip install"):
         Study.read(config)
 
 
@@ -165,7 +165,7 @@ def test_a_table_of_orthologs_is_a_table_of_the_study_or_a_file(
     assert jobs.cells_settings(study, mice)["orthologs"] == {"table": fetched, "policy": "sum"}
     own = tmp_path / "own.tsv"
     dataset["orthologs"] = {"table": str(own)}
-    with pytest.raises(ConfigError, match=r"own.tsv' is neither a file nor a table .*: hgnc, hcop"):
+    with pytest.raises(ConfigError, match=r"own.tsv'.*hgnc, hcop"):
         Study.read(config)
     own.touch()
     assert jobs.orthologs_file(Study.read(config), mice) == [str(own)]
@@ -181,5 +181,5 @@ def test_a_cap_of_a_condition_comes_with_the_seed_of_the_choice(config: dict[str
     assert (settings["max_cells"], settings["selection"]) == (500, {"seed": 7})
     assert CellSettings.read(settings).max_cells == 500
     config["conditions"]["simulated_cell_types"]["max_cells"] = 500
-    with pytest.raises(ConfigError, match="'max_cells' belongs to 'simulated_differentiation'"):
+    with pytest.raises(ConfigError, match=r"'max_cells' .*'simulated_differentiation'"):
         Study.read(config)

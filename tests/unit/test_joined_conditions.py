@@ -8,26 +8,23 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from scipy import sparse
+from cell_files import write_h5ad
+from study_configs import read
 
 from layerscope.cells.canonical import read_cells
 from layerscope.cells.orthologs import OrthologTable
 from layerscope.cells.prepare import prepare
 from layerscope.errors import ConfigError
 from layerscope.study import jobs
-from layerscope.study.file import read_study
 from layerscope.study.runs import Study
 
-CONFIG = Path(__file__).parents[2] / "config"
 GENES = 30
 
 
 def write(path: Path, genes: list[str], name: str) -> Path:
-    counts = np.random.default_rng(0).poisson(2.0, (20, len(genes))).astype(np.float32)
-    obs = pd.DataFrame({"cell_type": ["a", "b"] * 10}, index=[f"{name}{k}" for k in range(20)])
-    anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(path)
-    return path
+    counts = np.random.default_rng(0).poisson(2.0, (20, len(genes)))
+    ids = [f"{name}{k}" for k in range(20)]
+    return write_h5ad(path, counts, genes, ids, obs={"cell_type": ["a", "b"] * 10})
 
 
 def prepared(folder: Path, name: str, inputs: list[Path], **settings: object) -> anndata.AnnData:
@@ -69,23 +66,13 @@ def test_genes_matched_at_random_keep_their_number_and_lose_their_partners(tmp_p
 
 
 def study(source: dict[str, object]) -> Study:
-    entries = {
-        part: read_study(CONFIG / file)[part]
-        for part, file in (("models", "models.yaml"), ("datasets", "datasets.yaml"))
-    }
-    catalogue = yaml.safe_load((CONFIG / "datasets.yaml").read_text(encoding="utf-8"))
+    config = read("models.yaml", "datasets.yaml")
     dataset = {"kind": "h5ad", "values": "counts", "labels": ["condition"], "source": source}
     transfer = {"column": "condition", "from": "simulated_ages", "to": "simulated_differentiation"}
-    condition = {"dataset": "both", "task": "label", "settings": {"transfer": transfer}}
-    return Study.read(
-        {
-            "study": {"title": "both", "conditions": ["across"], "models": ["hvg_pca"]},
-            "models": entries["models"],
-            "datasets": {**catalogue["datasets"], "both": dataset},
-            "gene_names": catalogue["gene_names"],
-            "conditions": {**catalogue["conditions"], "across": condition},
-        }
-    )
+    config["datasets"]["both"] = dataset
+    config["conditions"]["across"] = {"dataset": "both", "task": "label", "settings": {"transfer": transfer}}
+    config["study"] = {"title": "both", "conditions": ["across"], "models": ["hvg_pca"]}
+    return Study.read(config)
 
 
 def test_a_dataset_may_be_the_prepared_cells_of_conditions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,15 +39,15 @@ def test_cells_of_a_donor_are_tested_together() -> None:
 def test_donors_come_before_batches_and_a_lone_donor_is_none() -> None:
     obs = cells().assign(batch=np.tile(["a", "b"], 120))
     assert design(obs).by == "donor"
-    assert design(obs.assign(donor="one")).by == "batch"
-    assert design(obs.assign(donor="one")).how == "level cell; each of 2 batches tested by the others"
+    batches = design(obs.assign(donor="one"))
+    assert batches.by == "batch" and "2 batches" in batches.how
     assert design(obs, grouped_by=["batch", "donor"]).by == "batch"
 
 
 def test_without_donors_folds_are_stratified_and_the_rows_say_so() -> None:
     obs = cells().drop(columns="donor")
     made = design(obs)
-    assert made.how == "level cell; no donor, study, batch or sample: folds stratified by label"
+    assert "stratified by label" in made.how
     assert made.random_folds is None
     counts = pd.crosstab(made.types, made.folds)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
@@ -67,15 +68,15 @@ def test_rare_types_are_left_out_by_name() -> None:
     obs.iloc[:4, 0] = "platelet"
     made = design(obs)
     assert made.n_types == 3
-    assert "left out for having fewer than 10 cells: platelet" in made.remark
+    assert "fewer than 10 cells: platelet" in made.remark
     assert len(made.cells) == len(obs) - 4
 
 
 def test_a_type_of_a_single_donor_cannot_be_tested_on_another() -> None:
     obs = cells(n_donors=4)
-    obs.loc[obs["donor"] == "donor 2", "cell_type"] = "of this donor alone"
+    obs.loc[obs["donor"] == "donor 2", "cell_type"] = "lone"
     made = design(obs)
-    assert "left out for lying in one fold of donors: of this donor alone" in made.remark
+    assert "fold of donors: lone" in made.remark
     assert set(obs["donor"].to_numpy()[made.cells]) == {"donor 0", "donor 1", "donor 3"}
 
 
@@ -88,11 +89,11 @@ def test_a_donor_of_one_type_alone_is_no_obstacle() -> None:
 @pytest.mark.parametrize(
     ("obs", "status", "words"),
     [
-        (cells().drop(columns="cell_type"), "not_available", "the cells have no column cell_type"),
-        (cells().assign(cell_type=""), "not_available", "the cells have no column cell_type"),
-        (cells(n_types=1), "undefined", "1 label left, nothing to tell apart"),
-        (cells(n_cells=20, n_types=6), "undefined", "no labels left, nothing to tell apart"),
-        (cells().assign(cell_type=cells()["donor"]), "undefined", "left out for having fewer than 3 donors"),
+        (cells().drop(columns="cell_type"), "not_available", "no column cell_type"),
+        (cells().assign(cell_type=""), "not_available", "no column cell_type"),
+        (cells(n_types=1), "undefined", "1 label left"),
+        (cells(n_cells=20, n_types=6), "undefined", "no labels left"),
+        (cells().assign(cell_type=cells()["donor"]), "undefined", "fewer than 3 donors"),
     ],
     ids=["no column", "no labels", "one type", "all rare", "every type in a donor of its own"],
 )
@@ -106,14 +107,14 @@ def test_cells_without_a_type_or_a_donor_are_counted_and_left_out() -> None:
     obs = cells()
     obs.iloc[:7, 0], obs.iloc[7:12, 1] = "", ""
     made = design(obs)
-    assert "7 cells without a cell type left out; 5 cells without a donor left out" in made.remark
+    assert re.search("7 .*cell type.*5 .*donor", made.remark)
     assert len(made.cells) == len(obs) - 12
 
 
 def test_of_many_cells_a_sample_is_drawn_by_the_seed_alone() -> None:
     obs = cells(n_cells=400)
     made, shuffled = design(obs, most_cells=300), design(obs[::-1], most_cells=300)
-    assert "300 of 400 cells, drawn by the seed" in made.remark
+    assert "300 of 400 cells" in made.remark
     assert list(obs.index[made.cells]) == list(obs[::-1].index[shuffled.cells])
     assert list(made.cells) != list(design(obs, seed=2, most_cells=300).cells)
 
@@ -121,9 +122,9 @@ def test_of_many_cells_a_sample_is_drawn_by_the_seed_alone() -> None:
 def test_donors_are_resampled_where_there_are_enough() -> None:
     many, few = design(cells(n_donors=10)), design(cells(n_donors=9))
     assert many.units == [f"donor {k}" for k in range(10)]
-    assert "interval for any donors" in many.remark
+    assert "any donors" in many.remark
     assert len(few.units) == 240
-    assert "interval for these donors" in few.remark
+    assert "these donors" in few.remark
 
 
 def test_shuffling_keeps_how_many_cells_of_a_type_each_donor_and_batch_has() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_label_of_donors_is_found_and_its_interval_draws_donors() -> None:
     assert row.p_value < 0.01
     assert row.n_items == 12
     assert row.null_mean < row.ci_low < row.estimate
-    for words in ("level donor", "positive: well, against ill", "interval for any donors", "all 924 ways"):
+    for words in ("level donor", "positive: well, against ill", "any donors", "924 ways"):
         assert words in row.reason
 
 
@@ -86,7 +87,7 @@ def test_three_donors_of_each_label_reach_two_in_twenty_and_no_interval() -> Non
     row = rows["donor_auc"]
     assert (row.estimate, row.p_value) == (1, 2 / 20)  # all labels exchanged score the same
     assert np.isnan(row.ci_low)
-    assert "no interval: 3 donors have one of the labels, at least 5 are needed" in row.reason
+    assert "no interval: 3 donors" in row.reason
     assert rows["donor_balanced_accuracy"].estimate == 1
 
 
@@ -123,7 +124,7 @@ def test_samples_of_one_donor_alone_that_differ_are_too_few() -> None:
     obs.loc[obs["donor"] != "donor 00", "stim"] = np.where(obs["donor"] < "donor 03", "no", "yes")[
         2 * PER_SAMPLE :
     ]
-    with pytest.raises(NoScoreError, match="1 donor with samples of different labels"):
+    with pytest.raises(NoScoreError, match="1 donor with samples"):
         design_of(obs, LabelSettings(column="stim"), 1)
 
 
@@ -177,22 +178,19 @@ def test_other_names_and_another_order_change_no_number() -> None:
     rows = rows_of(obs, vectors, "disease")
     order = np.random.default_rng(1).permutation(len(obs))
     renamed = obs.assign(disease=obs["disease"].map({"ill": "z", "well": "a"}))
+    numbers = attrgetter("estimate", "ci_low", "ci_high", "null_mean", "p_value")
     for again in (
         rows_of(obs.iloc[order], vectors[order], "disease"),
         rows_of(renamed, vectors, "disease", positive="a"),
         rows_of(renamed, vectors, "disease"),
     ):
         for metric, row in rows.items():
-            numbers = [row.estimate, row.ci_low, row.ci_high, row.null_mean, row.p_value]
-            same = [
-                getattr(again[metric], n) for n in ("estimate", "ci_low", "ci_high", "null_mean", "p_value")
-            ]
-            np.testing.assert_allclose(same, numbers, atol=1e-6)
+            np.testing.assert_allclose(numbers(again[metric]), numbers(row), atol=1e-6)
 
 
 @pytest.mark.parametrize(("labels", "positive"), [("ill well", "sick"), ("ill well worse", "ill")])
 def test_a_positive_label_must_be_one_of_two(labels: str, positive: str) -> None:
-    with pytest.raises(ConfigError, match="must be one of two labels of 'disease'"):
+    with pytest.raises(ConfigError, match="two labels of 'disease'"):
         design_of(cohort(12, labels), LabelSettings(column="disease", positive=positive), 1)
 
 
@@ -202,7 +200,7 @@ def test_a_donor_without_name_does_not_hide_the_level() -> None:
     obs.iloc[-3:, obs.columns.get_loc("disease")] = "ill"
     design = design_of(obs, LabelSettings(column="disease"), 1)
     assert design.level == "donor"
-    assert "24 cells without a donor or sample left out" in design.remark
+    assert "24 cells without" in design.remark
 
 
 def test_types_weigh_alike_in_the_prediction_of_a_donor() -> None:

@@ -60,7 +60,7 @@ def test_myeloid_types_are_told_apart_by_genes_not_by_quality(
     tmp_path: Path, baseline: str, low: float, high: float
 ) -> None:
     row = score(tmp_path, MYELOID, {"cell_type": "cell_type"}, baseline)[PROBE_MACRO_F1]
-    assert row.reason == "level cell; no donor, study, batch or sample: folds stratified by label"
+    assert "stratified by label" in row.reason
     assert row.n_cells == 2660
     assert low < row.ci_low < row.estimate < row.ci_high < high
     assert row.null_mean < 0.2
@@ -70,7 +70,7 @@ def test_lines_that_each_come_from_one_laboratory_cannot_be_tested_across_them(t
     rows = score(tmp_path, LINES, {"cell_type": "cell_type", "batch": "dataset"}, "hvg_pca")
     for metric in (PROBE_MACRO_F1, SILHOUETTE):
         assert rows[metric].status == "undefined"
-        assert "left out for lying in one fold of batches: A172, T98G, U87MG" in rows[metric].reason
+        assert "batches: A172, T98G, U87MG" in rows[metric].reason
 
 
 def test_a_drug_is_told_in_other_tumours_worse_than_random_folds_say(tmp_path: Path) -> None:

