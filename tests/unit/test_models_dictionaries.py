@@ -82,7 +82,7 @@ def zipped(path):
         (
             lambda path: path.write_bytes(tar_of({"a": b""}, "w")),
             read_safetensors,
-            "a tar archive",
+            "a tar archive.*unpack",
         ),
         (zipped, read_checkpoint, "a zip"),
         (lambda path: save_file({"a": torch.ones(2)}, path), read_checkpoint, "a safetensors file"),
