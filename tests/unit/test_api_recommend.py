@@ -66,7 +66,7 @@ def test_a_better_layer_is_named(layered: ls.Scores) -> None:
     chosen = ls.recommend(layered)
     assert chosen.verdict == "use_layer"
     assert chosen.table["best_layer"].tolist() == ["02"]
-    assert "Use layer 02" in chosen.text and "layer 02" in chosen._repr_html_()
+    assert "use 02" in chosen.text and "layer 02" in chosen._repr_html_()
     assert repr(chosen).startswith("blood, m, protocol strict: use_layer\n")
     assert "better than a PCA: not tested" in chosen.text
     assert "better than the best baseline: yes" in chosen.text

@@ -100,7 +100,7 @@ def test_the_grid_shows_the_choice_of_the_protocol_that_decides(both_protocols, 
     svg = (tmp_path / "choice.svg").read_text()
     assert svg.count(", protocol strict<") == 1
     assert svg.count(", protocol paper<") == 3
-    assert svg.count(">use this one: layer 02<") == 2
+    assert svg.count(">one is better: layer 02<") == 2
 
 
 def test_the_paper_is_drawn_beside_what_was_reproduced_and_counted(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.models import capped_attention, transformer
+from layerscope.models import capped_attention, encoder
 from layerscope.models.catalogue import FAMILIES
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def test_states_that_are_wrong_in_any_precision_fail(gpu_check, monkeypatch):
     def slightly_wrong(attention):
         return lambda qkv, *args: attention(qkv * 1.2, *args)
 
-    monkeypatch.setattr(transformer, "attention", slightly_wrong(transformer.attention))
+    monkeypatch.setattr(encoder, "attention", slightly_wrong(encoder.attention))
     monkeypatch.setattr(
         "layerscope.models.transcriptformer_network.capped_attention",
         slightly_wrong(capped_attention.capped_attention),

@@ -34,6 +34,7 @@ SURER |= {"surest_gain_ci_low": 0.02, "surest_gain_ci_high": 0.1}
 FINAL_BEST = {"best_layer": "06", "gain": 0.0, "gain_p_family": 1.0}
 FINAL_BEST |= {"surest_p_family": 1.0, "surest_layer": ""}
 BASELINE = {"best_baseline": "pca", "best_baseline_estimate": 0.7}
+CHANCE = BASELINE | {"best_ci_low": -0.1}
 BASELINE_AHEAD = BASELINE | {"over_baseline": -0.2, "over_baseline_p": 0.01}
 BASELINE_AHEAD |= {"over_baseline_ci_low": -0.3, "over_baseline_ci_high": -0.1}
 OFFICIAL_AHEAD = {"gain_official": -0.2, "gain_official_ci_low": -0.3, "gain_official_ci_high": -0.1}
@@ -104,9 +105,12 @@ def test_the_verdict_follows_from_the_row(changes: dict[str, Any], word: str, us
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        (GAIN, "Use layer 04: it beats the final layer by 0.10 (0.05 to 0.15)."),
-        (SURER, "Use layer 03: it beats the final layer by 0.06 (0.02 to 0.10)."),
-        (GAIN | {"gain_ci_low": 0.004}, "Use layer 04: it beats the final layer by 0.100 (0.004 to 0.150)."),
+        (GAIN, "Of this model's layers use 04: it beats the final one by 0.10 (0.05 to 0.15)."),
+        (SURER, "Of this model's layers use 03: it beats the final one by 0.06 (0.02 to 0.10)."),
+        (
+            GAIN | {"gain_ci_low": 0.004},
+            "Of this model's layers use 04: it beats the final one by 0.100 (0.004 to 0.150).",
+        ),
         ({"most_gain": 0.01}, "Use the final layer: no other layer can gain more than 0.05."),
         (
             OFFICIAL_AHEAD,
@@ -114,9 +118,9 @@ def test_the_verdict_follows_from_the_row(changes: dict[str, Any], word: str, us
         ),
         (
             BASELINE_AHEAD,
-            "The baseline pca beats the highest layer by 0.20 (0.10 to 0.30): 0.70 against 0.50.",
+            "The baseline pca scores 0.70, the highest layer 0.50; the difference is 0.10 to 0.30.",
         ),
-        (BETTER, "Use layer 02: its mixing beats the final layer's by 0.20 (0.10 to 0.30)."),
+        (BETTER, "Of this model's layers use 02: its mixing beats the final one's by 0.20 (0.10 to 0.30)."),
     ],
 )
 def test_the_sentence_names_what_to_use_and_what_it_is_compared_with(
@@ -139,6 +143,7 @@ ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
         (MADE_IT, "beats_pca", "not tested: hvg_pca made the reference"),
         (MADE_IT | BASELINE, "beats_pca", "not tested: hvg_pca made the reference"),
         (PCA, "beats_pca", "yes: layer 04 scores 0.50, hvg_pca 0.20"),
+        (PCA | {"pca_estimate": 0.496}, "beats_pca", "yes: layer 04 scores 0.500, hvg_pca 0.496"),
         (PCA | {"over_pca": -0.3}, "beats_pca", "no: layer 04"),
         (PCA | {"over_pca_p": 0.05}, "beats_pca", "unclear: layer 04"),
         (PCA | {"over_pca_p": NAN}, "beats_pca", "not tested: layer 04"),
@@ -170,7 +175,17 @@ ABOVE = UNTRAINED | {"over_untrained": 0.2, "layers_above_untrained": "03,04"}
         (FINAL_BEST | ABOVE | BASELINE | BOTH | NULL | {"cheapest_layer": "02"}, "next", "To save time"),
         ({"planted": True}, "next", NEXT["planted"]),
         ({"protocol": "paper"}, "next", NEXT["protocol"]),
-        ({"best_ci_low": -0.1}, "next", "Score more perturbations"),
+        ({"best_ci_low": -0.1}, "next", "Score more perturbations, or try another"),
+        (
+            BASELINE | {"best_ci_low": -0.1, "best_baseline_ci_low": 0.0},
+            "next",
+            "Score more perturbations: the",
+        ),
+        (
+            BASELINE | {"best_ci_low": -0.1, "best_baseline_ci_low": 0.1},
+            "next",
+            "Score more perturbations, or",
+        ),
         (NOTHING, "next", NEXT["not_scored"]),
         ({"task": "label", "metric": "probe_macro_f1"}, "next", NEXT["chance"]),
         (BOTH | NULL | {"layers_traded": "01"}, "next", NEXT["trade_off"]),

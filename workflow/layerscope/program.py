@@ -104,8 +104,8 @@ def init(
     task
         One or several; by default the likeliest that the file allows (layerscope tasks).
     models
-        Foundation models (layerscope models); their untrained twins, all baselines and the embeddings of the
-        file are added.
+        Foundation models (layerscope models); their untrained twins, the usual baselines and the embeddings
+        of the file are added.
     output
         The study's file.
     columns

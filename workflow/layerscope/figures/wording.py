@@ -13,7 +13,7 @@ SIMULATED = "simulated cells"
 DEPTH_LABEL = "Depth (0 = first block, 1 = last block)"
 
 VERDICTS = {
-    "use_layer": "use this one",
+    "use_layer": "one is better",
     "final_will_do": "final layer will do",
     "no_difference_shown": "undecided",
     "trade_off": "trade-off",

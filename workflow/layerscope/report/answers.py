@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,14 @@ COLUMNS = (
     ("Verdict", "What follows, in a few words. Each is explained above."),
     (
         "Use",
-        "What to use for this question: a layer, the owners' embedding or a baseline. Sure: yes if it was "
-        "tested by protocol strict and passed; no if it is only the best guess.",
+        "What to use for this question: a layer, the owners' embedding or a baseline. Sure: yes if protocol "
+        "strict shows what the sentence below says; no if it is only the best guess.",
     ),
-    ("Highest score", "The score of the layer that scores highest. What is scored stands by the condition."),
+    (
+        "Highest score",
+        "The score of the layer that scores highest. What is scored stands by the condition. Its p: how "
+        "often nonsense (shuffled data) scores as high.",
+    ),
     (
         "Gain over final layer",
         "The score of a layer minus that of the final layer, in the units of the score. A correlation goes "
@@ -40,7 +45,7 @@ COLUMNS = (
         "Cheapest layer that is as good",
         "The earliest layer that loses less than a margin (0.02 of the score's range, unless set otherwise) "
         "against the layer to use, by its interval; where two scores count, in both. Stopping there saves "
-        "part of the computation. Empty where no layer is shown to be the one to use.",
+        "part of the model's computation. Empty where no layer is shown to be the one to use.",
     ),
     (
         "PCA",
@@ -57,8 +62,9 @@ COLUMNS = (
     ),
     (
         "Same network, untrained",
-        "The highest score of the same network with random weights, which never saw a cell. A layer that "
-        "scores no higher owes its score to the architecture, not to training.",
+        "The highest score of a layer of the same network with random weights, which never saw a cell (the "
+        "mean of its seeds; its embedding called official is left out, as that of the model is). A layer "
+        "that scores no higher owes its score to the architecture, not to training.",
     ),
 )
 """Headings of the table, and what each means."""
@@ -99,6 +105,14 @@ class Beside:
     models: Mapping[str, Model]
     source: Source
     cautions: Mapping[tuple[str, str], tuple[str, ...]]
+
+    def in_words(self, text: str) -> str:
+        """A sentence with the titles of models in the place of their names."""
+
+        def title(word: re.Match[str]) -> str:
+            return self.named(word[0])[0] if word[0] in self.models else word[0]
+
+        return re.sub(r"\w+", title, text)
 
     def named(self, model: str) -> tuple[str, str]:
         """Title of a model, else its name in plain words, and its name where that is another."""
@@ -174,8 +188,8 @@ def _of_layers(row: Mapping[str, Any], beside: Beside, line: str) -> Answer:
         small=lines(name, PLANTED if row["planted"] else ""),
         tag=TAGS[row["verdict"]],
         cells=_cells(row, beside, line),
-        sentence=row["sentence"],
-        questions=questions_of(row),
+        sentence=beside.in_words(row["sentence"]),
+        questions=tuple((question, beside.in_words(text)) for question, text in questions_of(row)),
         cautions=(*reason, *beside.cautions.get((row["condition"], row["model"]), ())),
         hint=f"{line}, columns verdict, sentence",
     )
@@ -200,16 +214,24 @@ def _cells(row: Mapping[str, Any], beside: Beside, line: str) -> tuple[Cell, ...
 
     use, baseline = _to_use(row, beside)
     best = f"layer {row['best_layer']}" if row["best_layer"] else ""
+    p_value = "" if math.isnan(row["best_p_value"]) else f"p = {row['best_p_value']:.2g}"
     untrained = f"layer {row['best_untrained_layer']}" if row["best_untrained_layer"] else "not run"
     return (
-        Cell(use, lines(baseline, f"sure: {row['sure']}"), f"{line}, columns use, sure"),
-        score("best", best),
+        Cell(use, lines(baseline, _sure(row)), f"{line}, columns use, sure"),
+        score("best", best, p_value),
         _gain(row, line),
         _cheapest(row, line),
         score("pca") if row["pca"] else _no_pca(row, line),
         score("best_baseline", *_baseline(row, beside)),
         score("best_untrained", untrained),
     )
+
+
+def _sure(row: Mapping[str, Any]) -> str:
+    """Whether what to use is sure, where something is named, and which protocol is no ground for it."""
+    if not row["use"]:
+        return ""
+    return f"sure: {row['sure']}" + ("" if row["protocol"] == TRUSTED else f" (protocol {row['protocol']})")
 
 
 def _gain(row: Mapping[str, Any], line: str) -> Cell:
@@ -219,9 +241,10 @@ def _gain(row: Mapping[str, Any], line: str) -> Cell:
     highest = "it is the highest" if row["best_layer"] == row["final_layer"] else f"layer {row['best_layer']}"
     of_gain = f"layer {row['use']}" if surer else highest if row["best_layer"] else ""
     ends = interval(row[f"{gain}_ci_low"], row[f"{gain}_ci_high"])
-    return Cell(
-        signed(row[gain], 2), lines(ends, of_gain), f"{line}, columns {gain}, {gain}_ci_low, {gain}_ci_high"
-    )
+    final = number(row["final_estimate"], 2)
+    about = f"final layer {final}" if final and row["best_layer"] != row["final_layer"] else ""
+    columns = f"{gain}, {gain}_ci_low, {gain}_ci_high, final_estimate"
+    return Cell(signed(row[gain], 2), lines(ends, of_gain, about), f"{line}, columns {columns}")
 
 
 def _no_pca(row: Mapping[str, Any], line: str) -> Cell:

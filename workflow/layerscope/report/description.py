@@ -45,8 +45,12 @@ def _model(study: Study, name: str) -> dict[str, Any]:
         **(foundation.network.around_blocks() if foundation and foundation.network else {}),
         "title": entry.title or name,
         **about,
-        **({"trained_on": f"pretrained here on {pretrain.cells}"} if pretrain else {}),
+        **(_pretrained(pretrain.cells) if pretrain else {}),
     }
+
+
+def _pretrained(cells: str) -> dict[str, Any]:
+    return {"trained_on": f"pretrained here on {cells}", "pretrained_here": True}
 
 
 def _condition(study: Study, name: str) -> dict[str, Any]:

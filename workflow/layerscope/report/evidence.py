@@ -43,6 +43,8 @@ def model_table(models: Mapping[str, Model]) -> Grid:
 
 
 def _kind(model: Model) -> str:
+    if model.is_planted:
+        return "planted layers, no model"
     kind = f"control: {control_label(model.control)}" if model.control else model.kind
     if model.family == "stored":
         return f"{kind}, brought" if model.control else "embeddings that were brought"

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from layerscope.figures.layer_choice import read_layers
-from layerscope.figures.models import read_models
+from layerscope.figures.models import Model, read_models
 from layerscope.figures.published import read_published
 from layerscope.figures.representations import read_representations
 from layerscope.figures.wording import condition_order, condition_title, is_simulated, metric_meaning, plain
@@ -51,7 +51,7 @@ FURTHER_MEANINGS = {
     "left_out": "the condition that the chosen layer is scored on; all: the mean over conditions",
     "n_conditions": "conditions that the layer was chosen on",
     "final_score": "the score of the final layer there",
-    "gain": "score minus final score",
+    "gain": "score minus final score; in rows of all tasks as a share of the metric's range",
     "effective_rank": "directions that a layer uses, as it is (RankMe)",
     "participation_ratio": "directions that carry its variance",
     "anisotropy": "mean cosine of two cells: near 1, all point the same way",
@@ -135,6 +135,7 @@ def write_report(
         title=str(settings.get("title") or "Report of a study"),
         simulated=[condition_title(settings, name) for name in conditions if is_simulated(settings, name)],
         all_simulated=all(is_simulated(settings, name) for name in conditions),
+        pretrained=[of.title for of in models.values() if _is_pretrained(of)],
         answers=answered,
         representations=advised,
         columns=ANSWER_COLUMNS,
@@ -166,6 +167,11 @@ def write_report(
     )
     with whole(output) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _is_pretrained(model: Model) -> bool:
+    """Whether it is a small model of this study, and no control of one."""
+    return model.kind == "foundation" and bool(model.about.get("pretrained_here"))
 
 
 def _meanings(primary: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

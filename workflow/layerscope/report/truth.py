@@ -18,7 +18,7 @@ MEANINGS = {
     "best_layer": "the block that agrees best with the truth",
     "highest_layer": "the block with the highest score",
     "final": "agreement of the last block",
-    "lost": "agreement of the block with the highest score minus the best agreement",
+    "lost": "the best agreement minus that of the block with the highest score",
 }
 
 
@@ -31,7 +31,7 @@ def truth(
         return None
     # a row names the line of the block that is best by the truth
     table = pd.DataFrame([row for _, row in compared], index=[line for line, _ in compared])
-    hit, lost = (table["lost"] == 0).sum(), table["lost"].abs()
+    hit, lost = (table["lost"] == 0).sum(), table["lost"]
     words = (
         f"The block with the highest score is the one that agrees best with the truth in {hit} of "
         f"{len(table)} rows; what its choice loses in agreement is {lost.min():.3f} to {lost.max():.3f}."
@@ -81,7 +81,7 @@ def _compared(
                             "highest_layer": highest["layer"],
                             **_agreement("highest", highest),
                             **_agreement("final", by_layer[choice["final_layer"]]),
-                            "lost": highest["estimate"] - best["estimate"],
+                            "lost": best["estimate"] - highest["estimate"],
                         },
                     )
 

@@ -27,8 +27,9 @@ _TAGS = (
     Tag(
         "use_layer",
         "▲",
-        "It scores higher than the final layer (without layers: than every other one), and chance is an "
-        "unlikely reason: p is below 0.05 after all corrections.",
+        "One layer scores higher than the final layer of its model (without layers: one representation than "
+        "every other), and chance is an unlikely reason: p is below 0.05 after all corrections. Whether it "
+        "is better than a simple method is told below it.",
     ),
     Tag(
         "final_will_do",

@@ -33,8 +33,8 @@ NEGLIGIBLE_GAIN = 0.05
 
 SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
     "use_layer": {
-        "": "Use layer {use}: it beats the final layer by {gain}.",
-        "second metric": "Use layer {use}: its {metric} beats the final layer's by {gain}.",
+        "": "Of this model's layers use {use}: it beats the final one by {gain}.",
+        "second metric": "Of this model's layers use {use}: its {metric} beats the final one's by {gain}.",
     },
     "final_will_do": {
         "": f"Use the final layer: no other layer can gain more than {NEGLIGIBLE_GAIN:g}.",
@@ -54,7 +54,7 @@ SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
         "second metric": "Use the owners' embedding (official): {metric} or {other} higher, neither lower.",
     },
     "prefer_baseline": {
-        "": "The baseline {use} beats the highest layer by {gain}: {baseline} against {layer}.",
+        "": "The baseline {use} scores {baseline}, the highest layer {layer}; the difference is {ahead}.",
         "second metric": "The baseline {use} does better: {metric} or {other} higher, neither lower.",
     },
     "no_signal": {"": "The highest score, {score}, could be chance: use none of these layers for this."},
@@ -63,7 +63,8 @@ SENTENCES: Mapping[Verdict, Mapping[str, str]] = {
 NEXT: Mapping[str, str] = {
     "not_scored": "Mend what the reason names, then score again.",
     "planted": "Nothing: this control, whose truth is known, checks the method and is no model to use.",
-    "protocol": f"Go by protocol {TRUSTED}, in which layer and reference share no cells; run it if missing.",
+    "protocol": f"Score it by protocol {TRUSTED}, in which layer and reference share no cells.",
+    "noise": "Score more {units}: the best baseline could be chance too.",
     "no_signal": "Score more {units}, or try another model.",
     "halves": "Repeat it on other data: chosen on one half, the layer gained nothing on the other.",
     "chance": "Score shuffled labels too, to know what chance gives.",
@@ -174,6 +175,7 @@ def _sentence(row: Row, word: Verdict) -> str:
         "layer": number(row["best_estimate"]),
         "baseline": number(row["best_baseline_estimate"]),
         "gain": _gain(row, word, use),
+        "ahead": span(-row["over_baseline_ci_high"], -row["over_baseline_ci_low"]),
     }
     return SENTENCES[word][_case(row, word)].format(**facts)
 
@@ -237,8 +239,9 @@ def _beats(row: Row, baseline: str, over: str) -> str:
         return "not tested: no layer has a score"
     if not name:
         return f"not tested: no {'PCA' if baseline == 'pca' else 'baseline'} was run that has a score"
-    scores = f"layer {best} scores {number(row['best_estimate'])}, "
-    scores += f"{name} {number(row[f'{baseline}_estimate'])}"
+    pair = row["best_estimate"], row[f"{baseline}_estimate"]
+    digits = 2 if abs(pair[0] - pair[1]) >= 0.01 else 3
+    scores = f"layer {best} scores {number(pair[0], digits)}, {name} {number(pair[1], digits)}"
     if math.isnan(row[f"{over}_p"]):
         return f"not tested: {scores}; there are no paired resamples"
     if behind(row, over) or row["guard_prefer"] == name:
@@ -272,6 +275,7 @@ def _next(row: Row, word: Verdict) -> str:
         "not_scored": word == "not_scored",
         "planted": row["planted"],
         "protocol": row["protocol"] != TRUSTED,
+        "noise": word == "no_signal" and row["best_baseline_ci_low"] <= max(0.0, row["best_null_mean"]),
         "no_signal": word == "no_signal",
         "halves": word == "use_layer" and _lost_on_halves(row),
         "chance": math.isnan(row["best_null_mean"]) and not has_chance_of_zero(row["task"], row["metric"]),
@@ -312,4 +316,10 @@ def with_interval(estimate: float, low: float, high: float) -> str:
     digits = 3 if min(map(abs, (estimate, low, high))) < 0.005 else 2
     if math.isnan(low):
         return number(estimate, digits)
-    return f"{number(estimate, digits)} ({number(low, digits)} to {number(high, digits)})"
+    return f"{number(estimate, digits)} ({span(low, high, digits)})"
+
+
+def span(low: float, high: float, digits: int = 0) -> str:
+    """Two ends, with a third decimal where two would print one as 0."""
+    digits = digits or (3 if min(abs(low), abs(high)) < 0.005 else 2)
+    return f"{number(low, digits)} to {number(high, digits)}"

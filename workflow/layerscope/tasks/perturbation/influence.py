@@ -2,7 +2,7 @@
 
 How Spearman's correlation changes when one perturbation counts a little more has a closed form. The sum of
 squares of these influences is the variance, but for a factor that matters where perturbations are few
-(:func:`standard_error`). ``docs/methods/perturbation.md`` compares it with a bootstrap.
+(:func:`standard_error`).
 """
 
 from __future__ import annotations
