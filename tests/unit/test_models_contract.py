@@ -126,7 +126,7 @@ def test_every_pooling_has_its_width_and_no_other_is_known(model):
     for pooling in model.poolings:
         pooled = model.pool(hidden[-1], batch, pooling)
         assert pooled.shape == (3, model.widths(pooling)[0]) and pooled.isfinite().all()
-    with pytest.raises(ConfigError, match="no pooling 'sum'; choose one of"):
+    with pytest.raises(ConfigError, match="pooling 'sum'"):
         model.pool(hidden[-1], batch, "sum")
 
 
@@ -214,7 +214,7 @@ def test_each_file_of_a_release_is_needed_and_named_if_it_is_missing(study, tmp_
 
 
 def test_a_setting_that_the_family_has_not_is_refused_by_its_name(study):
-    with pytest.raises(ConfigError, match=r"--set max_lenght.* has no setting"):
+    with pytest.raises(ConfigError, match="--set max_lenght"):
         study.example.load(study.weights, max_lenght=3)
 
 

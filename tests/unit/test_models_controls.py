@@ -121,7 +121,7 @@ def test_only_whole_counts_can_be_thinned(change):
 
 
 def test_a_control_that_is_not_known_is_refused():
-    with pytest.raises(ConfigError, match="choose one of untrained, gene_permuted"):
+    with pytest.raises(ConfigError, match="untrained, gene_permuted"):
         apply_control(load_scfoundation(), "shuffled", 0)
 
 
@@ -130,7 +130,7 @@ def test_the_catalogue_knows_its_families():
     assert {"scfoundation", "tahoe_x1", "scgpt", "geneformer"} <= set(foundation)
     for name in foundation:
         assert callable(implementation(name).load)
-    with pytest.raises(ConfigError, match="model family 'esm' is not known"):
+    with pytest.raises(ConfigError, match="family 'esm'"):
         family("esm")
     with pytest.raises(ConfigError, match="is a baseline"):
         implementation("hvg_pca")

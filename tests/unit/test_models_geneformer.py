@@ -114,7 +114,7 @@ def test_the_official_embedding_is_named_by_its_block_and_not_by_its_distance_fr
 ):
     model, expected = golden
     if f"official_{kind}_layer_m1" not in expected:
-        with pytest.raises(ConfigError, match="official='cls'; choose one of cell"):
+        with pytest.raises(ConfigError, match=r"official='cls'.* cell"):
             load_geneformer(model.weights.parent, official=kind)
         return
     chosen = {} if layer is None else {"official_layer": layer}
@@ -138,7 +138,7 @@ def test_generations_differ_in_what_the_dictionaries_say():
     assert (one.max_length, two.max_length) == (40, 34)
     assert (one.default_pooling, two.default_pooling) == ("mean_genes", "cls")
     assert "cls" not in one.poolings
-    with pytest.raises(ConfigError, match="no pooling 'cls'; choose one of mean_genes"):
+    with pytest.raises(ConfigError, match=r"'cls'.*mean_genes"):
         one.pool(torch.zeros(1, 32), pack(one.tokenise(block_of(np.ones((1, 70))))), "cls")
 
 
@@ -177,7 +177,7 @@ def test_every_norm_has_the_configurations_epsilon(tmp_path):
 
 def test_a_whole_release_needs_the_models_name_if_it_holds_several(tmp_path):
     folder = release(tmp_path)
-    with pytest.raises(ConfigError, match="holds Geneformer-V1-tiny, Geneformer-V2-tiny"):
+    with pytest.raises(ConfigError, match="V1-tiny, Geneformer-V2-tiny"):
         load_geneformer(folder)
     assert load_geneformer(folder, model="Geneformer-V1-tiny").n_layers == 3
     shutil.rmtree(folder / "Geneformer-V1-tiny")
@@ -203,7 +203,7 @@ def test_a_models_own_dictionaries_come_before_those_of_its_neighbours(tmp_path)
 
 def test_dictionaries_of_another_generation_are_refused(tmp_path):
     folder = release(tmp_path)
-    with pytest.raises(ModelError, match=r"68 rows, .*gc30M.pkl has 72"):
+    with pytest.raises(ModelError, match=r"68 .*gc30M\.pkl .*72"):
         load_geneformer(folder / "Geneformer-V2-tiny", dictionaries="../geneformer/gene_dictionaries_30m")
     shutil.rmtree(folder / "geneformer")
     with pytest.raises(ModelError, match="no token_dictionary"):
@@ -228,7 +228,7 @@ def test_a_pointer_of_the_other_generation_does_no_harm_and_ones_own_is_named(tm
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n"
     (folder / "geneformer/gene_dictionaries_30m/token_dictionary_gc30M.pkl").write_bytes(pointer)
     assert load_geneformer(folder / "Geneformer-V2-tiny").special
-    with pytest.raises(ModelError, match=r"token_dictionary_gc30M.pkl: a Git-LFS pointer"):
+    with pytest.raises(ModelError, match=r"gc30M\.pkl.*LFS"):
         load_geneformer(folder / "Geneformer-V1-tiny")
 
 

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cell_files import write_h5ad
-from model_examples import (
-    TOLERANCE,
-    arrays,
-    block_of,
-    official,
-    run_extraction,
-    states,
-)
+from model_examples import TOLERANCE, arrays, block_of, official, run_extraction, states
 from nicheformer_examples import (
     CONTEXT,
     PREPARATIONS,
@@ -159,13 +152,13 @@ def context_of(tmp_path, obs, **settings):
 )
 def test_context_is_of_columns_or_settings_and_else_left_open(tmp_path, caplog, obs, settings, expected):
     assert context_of(tmp_path, obs, **settings) == expected
-    assert ("'Visium' is no assay" in caplog.text) is ("Visium" in obs.values())
+    assert ("'Visium'" in caplog.text) is ("Visium" in obs.values())
 
 
 def test_a_setting_that_the_cells_contradict_or_the_model_does_not_know_is_refused(tmp_path):
     with pytest.raises(DataError, match="names another specie"):
         context_of(tmp_path / "a", {"specie": "mouse"}, specie="human")
-    with pytest.raises(ConfigError, match=r"--set assay='Visium'; choose one of merfish"):
+    with pytest.raises(ConfigError, match=r"assay='Visium'.*merfish"):
         context_of(tmp_path / "b", {}, assay="Visium")
 
 
@@ -175,7 +168,7 @@ def test_spatial_cells_under_means_of_dissociated_ones_are_warned_of(tmp_path, c
 
 
 def test_filling_that_genes_attend_to_cannot_be_left_out(tmp_path):
-    with pytest.raises(ConfigError, match=r"filling=false.*release is 2"):
+    with pytest.raises(ConfigError, match=r"filling=false.* 2"):
         load_nicheformer(write_nicheformer(tmp_path), means="hf", filling=False)
 
 
@@ -194,5 +187,5 @@ def test_an_order_of_genes_that_is_not_the_vocabulary_s_is_refused(golden, tmp_p
     genes = [token for token in tokens if token.startswith("ENSG")]
     tokens[genes[0]], tokens[genes[1]] = tokens[genes[1]], tokens[genes[0]]
     path.write_text(json.dumps(tokens))
-    with pytest.raises(ModelError, match=r"not those of model\.h5ad"):
+    with pytest.raises(ModelError, match=r"model\.h5ad"):
         load_nicheformer(folder)

@@ -104,7 +104,7 @@ def test_species_chooses_the_vocabulary():
     assert load_scconcept(MULTI).release.config.species == "hsapiens"
     mouse = load_scconcept(MULTI, species="mmusculus")
     assert mouse.vocabulary.genes[0].startswith("ENSMUSG")
-    with pytest.raises(ConfigError, match="no species 'yeti'; choose one of hsapiens, mmusculus, drerio"):
+    with pytest.raises(ConfigError, match=r"'yeti'.*hsapiens, mmusculus"):
         load_scconcept(MULTI, species="yeti")
 
 
@@ -114,7 +114,7 @@ def test_a_cell_without_known_genes_is_the_cell_token_alone_unless_that_is_refus
     alone = load_scconcept().tokenise(block_of(dense))
     assert alone.lengths.tolist() == [2, 1] and alone.refused == ["", ""]
     refused = load_scconcept(min_expressed_genes=1).tokenise(block_of(dense)).refused
-    assert refused[0] == "" and "fewer than min_expressed_genes = 1" in refused[1]
+    assert refused[0] == "" and "min_expressed_genes = 1" in refused[1]
 
 
 def test_untrained_the_vectors_of_proteins_are_those_from_before_training():

@@ -70,7 +70,7 @@ def test_tokens_are_those_of_the_owners_code(set_name, case, folder, chosen):
         lost = 1 if case == "chem_on_pad_drug" and cell == 2 else 0  # their longest cell loses a random gene
         assert len(ours) == len(theirs) + lost
         assert theirs <= ours
-    assert sentences.refused[-1] == "expresses no gene of the vocabulary"
+    assert "no gene" in sentences.refused[-1]
 
 
 CASES = {
@@ -161,12 +161,12 @@ def test_a_list_of_drugs_of_another_checkpoint_is_refused(tmp_path):
     folder = shutil.copytree(TAHOE_3B, tmp_path / "model")
     drugs = json.loads((folder / "drug_to_id_pad.json").read_text())
     (folder / "more.json").write_text(json.dumps({**drugs, "DrugY": len(drugs)}))
-    with pytest.raises(ModelError, match=r"more\.json: 'DrugY' is drug 5"):
+    with pytest.raises(ModelError, match=r"more\.json: 'DrugY'"):
         load_tahoe_x1(folder, chemistry="on", drug_list="more.json")
 
 
 def test_chemistry_needs_a_checkpoint_that_has_it_and_drugs_that_it_knows_by_name():
-    with pytest.raises(ConfigError, match="no encoder of drugs"):
+    with pytest.raises(ConfigError, match="encoder of drugs"):
         load_tahoe_x1(TAHOE_A, chemistry="on")
     model = load_tahoe_x1(TAHOE_3B, chemistry="on")
     assert model.obs_columns == ("drug",)

@@ -99,7 +99,7 @@ def test_a_number_anywhere_in_the_table_that_is_not_finite_is_refused(tmp_path, 
     torch.save(held, path)
     with torch.device("meta"):
         model = Network(40_000, 256)
-    with pytest.raises(ModelError, match=r"table\.weight holds 1 of"):
+    with pytest.raises(ModelError, match=r"table\.weight .*1 of"):
         load_strictly(model, read_checkpoint(path), ignored=(), path=path)
 
 

@@ -191,7 +191,7 @@ def test_a_file_without_the_assay_is_taken_as_unknown_with_a_warning_or_may_be_t
         return read_layer(path, "official").matrix
 
     unknown, told = embedded(bare, "1.h5ad"), embedded(bare, "2.h5ad", assay="y")
-    assert "has no obs['platform']" in caplog.text
+    assert "obs['platform']" in caplog.text
     assert not np.array_equal(unknown, told)
     for assay, same, column in (("n/a", unknown, {}), ("y", told, {}), ("y", told, {"assay_column": "kit"})):
         obs = {column.get("assay_column", "platform"): [assay] * 6}
@@ -199,7 +199,7 @@ def test_a_file_without_the_assay_is_taken_as_unknown_with_a_warning_or_may_be_t
         np.testing.assert_array_equal(embedded(with_it, "3.h5ad", **column), same, err_msg=assay)
     with pytest.raises(DataError, match="needs obs\\['kit'\\]"):
         embedded(bare, "4.h5ad", assay_column="kit")
-    with pytest.raises(ConfigError, match="assay='z'; choose one of"):
+    with pytest.raises(ConfigError, match="assay='z'"):
         embedded(bare, "5.h5ad", assay="z")
 
 
@@ -207,8 +207,7 @@ def test_cells_that_express_too_few_genes_are_refused_where_it_is_asked_for(tmp_
     dense = counts(3, len(load_transcriptformer().vocabulary.genes))
     obs = {"assay": np.array(["unknown"] * 3, dtype=object)}
     sentences = load_transcriptformer(min_expressed_genes=1).tokenise(block_of(dense, obs=obs))
-    message = "expresses 0 genes of the vocabulary, fewer than min_expressed_genes = 1"
-    assert sentences.refused == ["", "", message]
+    assert sentences.refused[:2] == ["", ""] and "min_expressed_genes = 1" in sentences.refused[2]
     by_default = load_transcriptformer().tokenise(block_of(dense, obs=obs))
     assert by_default.refused == ["", "", ""] and by_default.lengths[-1] == 2
     folder = write_transcriptformer(tmp_path, min_expressed_genes=3)
@@ -224,11 +223,11 @@ def test_files_of_another_species_must_hold_its_vectors_in_the_width_of_the_chec
     path = tmp_path / "other_gene.h5"
     with h5py.File(path, "w") as file:
         file["keys"] = np.array(["ENSG00000000001"], dtype="S")
-    with pytest.raises(ModelError, match="expected a vector in `arrays` for each gene"):
+    with pytest.raises(ModelError, match="`arrays`"):
         load_transcriptformer(release, pretrained_embedding=str(path))
     with h5py.File(path, "a") as file:
         file["arrays/ENSG00000000001"] = np.ones(7)
-    with pytest.raises(ModelError, match="vectors of 7 numbers, but the checkpoint has 20"):
+    with pytest.raises(ModelError, match=r"7 numbers.* 20"):
         load_transcriptformer(release, pretrained_embedding=str(path))
 
 

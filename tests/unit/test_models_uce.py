@@ -89,7 +89,7 @@ def test_counts_are_cut_to_whole_numbers_and_cells_without_any_are_refused():
     dense[0, :2], dense[1, :2], dense[2, :2] = (2, 1), (2.9, 1.5), (0.9, 0)
     sentences = model.tokenise(block_of(dense))
     np.testing.assert_array_equal(tokens_of_cell(sentences, 0), tokens_of_cell(sentences, 1))
-    assert sentences.refused == ["", "", "has no count of a gene of the vocabulary"]
+    assert sentences.refused[:2] == ["", ""] and "no count" in sentences.refused[2]
 
 
 def test_cells_on_more_chromosomes_than_positions_are_refused_each_by_itself(tmp_path):
@@ -97,12 +97,12 @@ def test_cells_on_more_chromosomes_than_positions_are_refused_each_by_itself(tmp
     dense = np.zeros((2, N_GENES))
     dense[0], dense[1, 0] = 1, 5
     sentences = model.tokenise(block_of(dense))
-    assert sentences.refused == ["needs more tokens than the 24 positions that the model has", ""]
+    assert "24 positions" in sentences.refused[0] and sentences.refused[1] == ""
     assert sentences.lengths.tolist() == [0, 19]
 
 
 def test_more_genes_than_positions_are_refused_with_the_remedy():
-    with pytest.raises(ConfigError, match=r"at least 1027 tokens.*sample_size=N"):
+    with pytest.raises(ConfigError, match=r"1027 .*sample_size="):
         load_uce(sample_size=1024)
 
 
@@ -119,14 +119,14 @@ def test_chromosome_rows_are_found_at_the_end_of_the_table_and_may_be_named(rele
     expected = int(golden(SETS[0])["chrom_token_offset"])
     named = load_from(release, chrom_token_offset=expected)
     np.testing.assert_array_equal(named.genes.chromosomes, load_from(release).genes.chromosomes)
-    with pytest.raises(ModelError, match="do not fit the"):
+    with pytest.raises(ModelError, match="do not fit"):
         load_from(release, chrom_token_offset=expected + 1)
-    with pytest.raises(ModelError, match="run into the chromosomes"):
+    with pytest.raises(ModelError, match="the chromosomes"):
         load_from(release, chrom_token_offset=40)
 
 
 def test_heads_that_no_file_holds_must_divide_the_width(release):
-    with pytest.raises(ConfigError, match=r"7 heads do not divide a width of 32.*nhead=N"):
+    with pytest.raises(ConfigError, match=r"7 heads .*nhead="):
         load_from(release, nhead=7)
 
 
@@ -134,7 +134,7 @@ def test_genes_in_another_order_than_the_checkpoint_s_are_refused(release):
     path = next((release / "protein_embeddings").glob("Homo*"))
     held = torch.load(path, weights_only=True)
     torch.save(dict(reversed(held.items())), path)
-    with pytest.raises(ModelError, match="is not the checkpoint's row of that token"):
+    with pytest.raises(ModelError, match="row of that"):
         load_from(release)
 
 
@@ -144,7 +144,7 @@ def test_symbols_that_collide_in_capitals_share_the_first_place(release, caplog)
     torch.save({**held, next(iter(held)).lower(): next(iter(held.values()))}, path)
     expected = golden(SETS[0])
     model = load_from(release)
-    assert "1 symbols differ from another in capitals alone" in caplog.text
+    assert "1 symbols" in caplog.text
     places = [model.vocabulary.place(str(gene)) for gene in expected["kept_genes"]]
     np.testing.assert_array_equal(model.genes.tokens[places], expected["kept_token_ids"])
 
@@ -165,7 +165,7 @@ def test_genes_without_a_place_are_refused_or_dropped_on_demand(release, column,
     dense[:, place], columns[place] = 0, -1
     assert model.tokenise(block_of(dense, gene_columns=columns)).refused == [""]  # a file without that gene
     model = load_from(release, unplaced_genes="drop")
-    assert "1 genes have no chromosome or no start: left out" in caplog.text
+    assert "1 genes" in caplog.text
     kept = [at for at, gene in enumerate(whole.genes.names) if gene != name]
     assert model.genes.names == tuple(np.array(whole.genes.names)[kept])
     for part in ("tokens", "chromosomes", "starts"):
@@ -181,16 +181,16 @@ def test_a_table_of_chromosomes_that_is_cut_off_shows_in_a_release_of_known_size
     path = release / "species_chrom.csv"
     table = pd.read_csv(path, dtype=str)
     table[~((table["species"] == "mouse") & (table["chromosome"] == "2"))].to_csv(path, index=False)
-    with pytest.raises(ModelError, match="the file is cut off"):
+    with pytest.raises(ModelError, match="cut off"):
         load_from(release)
 
 
 def test_a_choice_of_files_or_species_must_be_made(release):
     shutil.copy(release / "3layer_model.torch", release / "other.torch")
-    with pytest.raises(ModelError, match=r"found 3layer_model.torch, other.torch; name it with --set"):
+    with pytest.raises(ModelError, match=r"3layer_model.torch, other.torch.*--set"):
         load_from(release)
     assert load_from(release, checkpoint="other.torch").n_layers == 3
-    with pytest.raises(ConfigError, match="no species 'yeti'; choose one of human, mouse"):
+    with pytest.raises(ConfigError, match=r"'yeti'.*human, mouse"):
         load_from(release, checkpoint="other.torch", species="yeti")
     mouse = load_from(release, checkpoint="other.torch", species="mouse")
     assert mouse.vocabulary.genes[0].startswith("GM")

@@ -18,15 +18,17 @@ def test_the_vocabulary_itself_says_whether_it_is_ensembl():
     assert (SYMBOLS.identifiers, ENSEMBL.identifiers) == ("symbol", "ensembl")
 
 
-def test_ensembl_ids_are_matched_with_and_without_version():
-    matched = match(ENSEMBL, var_names=["ENSG00000000002.14", "ENSG00000000000", "ENSG00000000009.1"])
-    np.testing.assert_array_equal(matched.index, [2, 0, -1])
-    assert (matched.rate, matched.coverage) == (pytest.approx(2 / 3), 0.5)
-
-
-def test_symbols_match_exactly():
-    matched = match(SYMBOLS, var_names=["gata1", "GATA1", "TP53 ", "CD34", "MYC"])
-    np.testing.assert_array_equal(matched.index, [-1, 1, -1, 2, 3])
+@pytest.mark.parametrize(
+    ("vocabulary", "names", "index", "rate", "coverage"),
+    [
+        (ENSEMBL, ["ENSG00000000002.14", "ENSG00000000000", "ENSG00000000009.1"], [2, 0, -1], 2 / 3, 0.5),
+        (SYMBOLS, ["gata1", "GATA1", "TP53 ", "CD34", "MYC"], [-1, 1, -1, 2, 3], 0.6, 0.75),
+    ],
+)
+def test_ensembl_ids_match_with_any_version_and_symbols_exactly(vocabulary, names, index, rate, coverage):
+    matched = match(vocabulary, var_names=names)
+    assert matched.index.tolist() == index
+    assert (matched.rate, matched.coverage) == (pytest.approx(rate), coverage)
 
 
 def test_the_first_column_of_a_repeated_gene_is_remembered():
@@ -45,7 +47,7 @@ def test_the_standard_column_of_the_right_kind_comes_first_then_what_knows_most(
 
 
 def test_a_column_that_is_not_there_is_an_error_that_names_those_that_are():
-    with pytest.raises(DataError, match="no column 'symbols'; it has var_names, symbol"):
+    with pytest.raises(DataError, match=r"'symbols'.*var_names"):
         match(SYMBOLS, column="symbols", var_names=["TP53"], symbol=["TP53"])
 
 
@@ -67,14 +69,14 @@ def test_a_low_match_rate_names_the_likely_cause(vocabulary, names, cause):
 
 
 def test_no_match_at_all_is_an_error_with_the_cause():
-    with pytest.raises(DataError, match=r"0 of 2 genes .*mouse symbols"):
+    with pytest.raises(DataError, match=r"0 of 2 .*mouse"):
         match(SYMBOLS, var_names=["Tp53", "Gata1"])
 
 
 def test_a_vocabulary_without_genes_or_with_repeats_is_refused():
     with pytest.raises(ModelError, match="holds no gene"):
         Vocabulary((), "genes.tsv")
-    with pytest.raises(ModelError, match="twice in the vocabulary, MYC"):
+    with pytest.raises(ModelError, match=r"twice .*MYC"):
         Vocabulary(("MYC", "CD34", "MYC"), "genes.tsv")
 
 

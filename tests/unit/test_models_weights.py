@@ -27,20 +27,21 @@ class Payload:
         return (open, (str(self.path), "w"))
 
 
-def test_a_file_that_wants_to_import_something_is_refused_with_the_list_and_the_remedy(tmp_path):
+@pytest.mark.parametrize(
+    ("save", "words"),
+    [
+        (torch.save, r"import (io|_io)\.open.*trust_sha256="),
+        (lambda held, path: path.write_bytes(pickle.dumps(held["payload"])), "not read"),
+    ],
+    ids=["archive", "old pickle"],
+)
+def test_a_file_that_wants_to_import_something_is_refused_with_the_list_and_the_remedy(tmp_path, save, words):
     path, victim = tmp_path / "models.ckpt", tmp_path / "written"
-    torch.save({"weights": torch.ones(2), "payload": Payload(victim)}, path)
-    with pytest.raises(ModelError, match=r"wants to import (io|_io)\.open.*trust_sha256=" + sha256(path)):
+    save({"weights": torch.ones(2), "payload": Payload(victim)}, path)
+    with pytest.raises(ModelError, match=words) as refused:
         read_checkpoint(path)
     assert not victim.exists()
-
-
-def test_an_old_pickle_is_refused_as_well(tmp_path):
-    path, victim = tmp_path / "models.ckpt", tmp_path / "written"
-    path.write_bytes(pickle.dumps(Payload(victim)))
-    with pytest.raises(ModelError, match="not read"):
-        read_checkpoint(path)
-    assert not victim.exists()
+    assert ("trust" in words) <= (sha256(path) in str(refused.value))
 
 
 def test_opting_in_needs_the_checksum_of_the_file(tmp_path):
@@ -48,7 +49,7 @@ def test_opting_in_needs_the_checksum_of_the_file(tmp_path):
     torch.save({"made": datetime.datetime(2024, 1, 1), "counts": collections.Counter("aab")}, path)
     with pytest.raises(ModelError, match=r"datetime\.datetime"):
         read_checkpoint(path)
-    with pytest.raises(ModelError, match="not the file that you vouched for"):
+    with pytest.raises(ModelError, match="vouched"):
         read_checkpoint(path, trusted_sha256="0" * 64)
     assert read_checkpoint(path, trusted_sha256=sha256(path).upper())["counts"]["a"] == 2
 
@@ -59,21 +60,15 @@ def test_types_that_are_known_to_be_harmless_can_be_admitted(tmp_path):
     assert read_checkpoint(path, allowed=[datetime.timedelta])["took"].seconds == 3
 
 
-def test_plain_containers_and_tensors_need_no_trust(tmp_path):
-    path = tmp_path / "models.ckpt"
-    torch.save(collections.OrderedDict(a=torch.arange(3), b=[1, 2.0, None, {"c": True}]), path)
-    assert read_checkpoint(path)["b"][3] == {"c": True}
-
-
 def test_a_file_that_is_cut_off_is_refused(tmp_path):
     folder = write_tahoe_x1(tmp_path)
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ModelError, match="not a whole safetensors file"):
+    with pytest.raises(ModelError, match="whole safetensors"):
         read_safetensors(path)
     cut = tmp_path / "models.ckpt"
     cut.write_bytes((SCFOUNDATION / "models.ckpt").read_bytes()[:5000])
-    with pytest.raises(ModelError, match="not a whole PyTorch checkpoint"):
+    with pytest.raises(ModelError, match="whole PyTorch"):
         read_checkpoint(cut)
 
 

@@ -79,5 +79,3 @@ def test_without_resamples_nothing_is_claimed():
     tests = max_t([0.5, 0.6], np.full((50, 2), np.nan))
     assert np.isnan(tests.p).all()
     assert np.isnan(p_best([0.5, 0.6], np.full((50, 2), np.nan))).all()
-    with pytest.raises(ValueError, match="broadcast"):
-        max_t([0.5, 0.6], np.zeros((50, 3)))

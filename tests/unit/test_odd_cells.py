@@ -87,7 +87,7 @@ def test_words_are_no_pseudotime(tmp_path):
     source = made(tmp_path / "a.h5ad", dpt=["0.5", "", "inf"] * 10)
     assert prepared(source, columns=columns).obs["reference_pseudotime"].tolist()[::2][:2] == [0.5, np.inf]
     source = made(tmp_path / "b.h5ad", dpt=["early", "late", "0.5"] * 10)
-    with pytest.raises(DataError, match=r"'dpt' must hold numbers, found 'early', 'late'\. Mend"):
+    with pytest.raises(DataError, match=r"'dpt' .*'early', 'late'"):
         prepared(source, columns=columns)
 
 
@@ -96,7 +96,7 @@ def test_old_files_keep_raw_under_another_name(tmp_path):
     with h5py.File(source, "r+") as stored, h5py.File(made(tmp_path / "raw.h5ad")) as raw:
         raw.copy("X", stored, "raw.X")
         raw.copy("var", stored, "raw.var")
-    with pytest.raises(DataError, match=r"raw\.X holds whole numbers: set `matrix: raw`"):
+    with pytest.raises(DataError, match=r"raw\.X .*`matrix: raw`"):
         prepared(source)
     assert np.array_equal(prepared(source, matrix="raw").X.toarray(), COUNTS)
 
@@ -144,8 +144,8 @@ ODD: list[tuple[Callable[[Path], object], str]] = [
     (replaced("X/indices", lambda columns: np.full(len(columns), 99)), "12 columns, and .* column 99"),
     (replaced("obs/batch/codes", lambda codes: np.full(len(codes), 9)), "this column cannot be read"),
     (
-        edited(lambda file: file["obs/batch"].attrs.__setitem__("encoding-type", "awkward-array")),
-        "obs/batch: .*awkward-array",
+        edited(lambda file: file["obs/batch"].attrs.update({"encoding-type": "awkward-array"})),
+        "obs/batch: .*awk",
     ),
     (_broken_chunk, r"a\.h5ad: damaged HDF5 file"),
     (lambda path: made(path, np.where(COUNTS > 2, 3e8, COUNTS)), "above 16,777,216"),

@@ -10,8 +10,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import prepared
-from scipy import sparse
+from cell_files import prepared, write_h5ad
 
 from layerscope.cells.canonical import provenance
 from layerscope.cells.fit import fit
@@ -107,19 +106,16 @@ def test_tables_of_each_layout_give_the_same_pairs(
         if "ensembl_id" in var:
             assert var["ensembl_id"].tolist() == [HUMAN[human] for human in expected]
         assert [np.flatnonzero(column).tolist() for column in mapping.toarray().T] == list(expected.values())
-        assert f"of 5 genes of mouse, by {'symbols' if kind == 'symbol' else 'Ensembl ids'}" in sentence
+        assert "of 5 genes" in sentence and ("symbols" if kind == "symbol" else "Ensembl ids") in sentence
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("gene\tfunction\nTP53\tx\n", "expected columns that name genes of human and of another species"),
-        ("human_symbol\thuman_gene_name\nA\tB\n", "expected columns that name genes of human and of another"),
-        ("human\tmouse\nTP53\tTrp53\n", "names genes by symbols, the cells by Ensembl ids"),
-        (
-            f"human\tmouse\nENSG{1:011d}\tENSMUSG{77:011d}\n",
-            r"knows none of the 5 genes, such as .*mouse by their",
-        ),
+        ("gene\tfunction\nTP53\tx\n", "human and of another"),
+        ("human_symbol\thuman_gene_name\nA\tB\n", "human and of another"),
+        ("human\tmouse\nTP53\tTrp53\n", "by symbols, the cells by"),
+        (f"human\tmouse\nENSG{1:011d}\tENSMUSG{77:011d}\n", "none of the 5 genes"),
     ],
 )
 def test_tables_of_something_else_are_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -131,9 +127,7 @@ def test_tables_of_something_else_are_refused(tmp_path: Path, content: str, mess
 def mouse_cells(path: Path, of_trp53: int, n_cells: int = 20) -> np.ndarray:
     means = np.outer(np.linspace(0.5, 2, n_cells), [of_trp53, 4, 4, 4, 4])
     values = np.random.default_rng(0).poisson(means).astype(np.float32)
-    cells = anndata.AnnData(sparse.csr_matrix(values), var=pd.DataFrame(index=list(MOUSE)))
-    cells.obs_names = [f"c{i}" for i in range(n_cells)]
-    cells.write_h5ad(path)
+    write_h5ad(path, values, list(MOUSE))
     return values
 
 
@@ -150,13 +144,10 @@ def test_counts_of_orthologs_are_in_the_cells_and_their_share_in_summary_and_pro
     about = provenance(cells)
     assert about["orthologs"]["share_of_counts"] == pytest.approx(share, abs=1e-4)
     assert about["organism"] == "human"
-    row = (
-        read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
-        .query("filter == 'orthologs'")
-        .iloc[0]
-    )
+    table = read_table(tmp_path / "summary.tsv", text=("threshold", "remark"))
+    row = table[table["filter"] == "orthologs"].iloc[0]
     assert (row["threshold"], row["genes_before"], row["genes_after"]) == (policy, 5, len(columns))
-    assert row["remark"] == f"{share:.1%} of the counts are in genes with an ortholog"
+    assert row["remark"].startswith(f"{share:.1%} of the counts")
 
 
 def test_a_small_share_of_the_counts_is_warned_of_and_a_tiny_one_refused(
@@ -168,16 +159,14 @@ def test_a_small_share_of_the_counts_is_warned_of_and_a_tiny_one_refused(
     prepared(tmp_path / "a.h5ad", tmp_path, **settings)
     assert any(record.levelname == "WARNING" and "ortholog" in record.message for record in caplog.records)
     mouse_cells(tmp_path / "a.h5ad", of_trp53=1)
-    with pytest.raises(
-        DataError, match=r"of the counts are in genes with an ortholog, where 20% are needed.*Mend"
-    ):
+    with pytest.raises(DataError, match=r"20% .*Mend"):
         prepared(tmp_path / "a.h5ad", tmp_path, **settings)
 
 
 def test_logarithms_are_not_added_up(tmp_path: Path) -> None:
     mouse_cells(tmp_path / "a.h5ad", of_trp53=5)
     orthologs = {"table": str(symbols(tmp_path / "s.tsv.gz")), "policy": "sum"}
-    with pytest.raises(ConfigError, match="logarithms cannot be added up"):
+    with pytest.raises(ConfigError, match="logarithms"):
         prepared(tmp_path / "a.h5ad", tmp_path, values="log_normalised", orthologs=orthologs)
 
 

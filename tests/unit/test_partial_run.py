@@ -104,5 +104,5 @@ def assert_begins_anew(folder, file, caplog):
 
 
 def test_two_processes_cannot_write_to_one_output(folder):
-    with started(folder), pytest.raises(ConfigError, match="another process is extracting"):
+    with started(folder), pytest.raises(ConfigError, match="another process"):
         started(folder)

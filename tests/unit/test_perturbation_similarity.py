@@ -8,7 +8,6 @@ from layerscope.tasks.perturbation.similarity import (
     profile_similarity,
     read_similarity,
     spearman_matrix,
-    write_similarity,
 )
 
 
@@ -49,10 +48,3 @@ def test_a_gene_without_a_fold_change_for_some_perturbation_is_left_out(tmp_path
     names, matrix = read_similarity(tmp_path / "similarity.npz")
     assert names == ["P0", "P1", "P2", "P3"]
     np.testing.assert_allclose(matrix, spearman_matrix(np.delete(values, 3, axis=1)))
-
-
-def test_a_matrix_is_always_the_same_bytes(tmp_path):
-    matrix = spearman_matrix(np.random.default_rng(0).normal(size=(3, 30)))
-    for name in ("one.npz", "two.npz"):
-        write_similarity(tmp_path / name, ["A", "B", "C"], matrix)
-    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import write_cells
+from cell_files import write_canonical
+from trajectory_cells import subject
 
 import plant_layers
 from layerscope.demo.planting import planted_layers, signal
@@ -17,7 +18,7 @@ from layerscope.models.entries import PlantedModel
 from layerscope.statistics.evidence import Model
 from layerscope.statistics.layer_choice import choose_layers
 from layerscope.study import jobs
-from layerscope.tables import Subject
+from layerscope.tables import depth
 from layerscope.tasks.trajectory.paper import score_paper
 from layerscope.tasks.trajectory.references import Reference
 from layerscope.tasks.trajectory.settings import TrajectorySettings
@@ -71,14 +72,13 @@ def test_noise_of_layers_that_are_alike_is_independent(cells):
 
 
 def test_only_cells_that_tell_their_truth_can_be_planted_in(cells):
-    with pytest.raises(DataError, match=r"true_activity_stemness.*simulated"):
+    with pytest.raises(DataError, match="true_activity_stemness"):
         planted_layers(cells.obs[["batch"]], np.ones(cells.n_obs), signal(LAYERS, PEAK), 1)
 
 
 def test_the_command_writes_the_same_bytes_again(cells, tmp_path):
     path = tmp_path / "cells.h5ad"
-    about = {"condition": "drawn", "dataset": "drawn", "task": "trajectory", "values": "counts"}
-    write_cells(path, cells[:60], about)
+    write_canonical(path, cells[:60].copy(), task="trajectory")
     for name in "ab":
         words = ["--model", "planted", "--cells", str(path), "--layers", "4", "--peak", "2", "--seed", "1"]
         plant_layers.main([*words, "--output", str(tmp_path / f"{name}.h5ad")])
@@ -99,18 +99,11 @@ def chosen(cells, shuffled=False):
     rows, resamples = [], {}
     for model, peak in MODELS.items():
         for number, matrix in enumerate(planted(cells, peak, seed=1 + (peak is None)), start=1):
-            subject = Subject(
-                condition="drawn",
-                model=model,
-                layer=f"{number:02d}",
-                depth=(number - 1) / (LAYERS - 1),
-                task="trajectory",
-                protocol="paper",
-                seed=1,
-            )
-            scored = score_paper(matrix, reference, subject, settings)
+            layer = f"{number:02d}"
+            about = subject("paper", model=model, layer=layer, depth=depth(layer, LAYERS), seed=1)
+            scored = score_paper(matrix, reference, about, settings)
             rows += [row.__dict__ for row in scored.rows]
-            resamples["trajectory", "drawn", "paper", model, subject.layer] = scored.resamples
+            resamples["trajectory", "blood", "paper", model, layer] = scored.resamples
     models = {name: Model(name, "foundation", LAYERS) for name in MODELS}
     return choose_layers(pd.DataFrame(rows), resamples, models).layers.set_index("model")
 

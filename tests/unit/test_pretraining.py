@@ -177,13 +177,13 @@ def test_the_learning_rate_rises_and_falls_to_a_twentieth():
 
 
 def test_heads_must_divide_the_width():
-    with pytest.raises(ConfigError, match="5 heads do not divide a width of 64"):
+    with pytest.raises(ConfigError, match=r"5 heads .*64"):
         Pretraining.read({"hidden": 64, "heads": 5})
 
 
 def test_too_few_cells_and_unknown_families_are_refused(tmp_path):
     cells = of_symbols(tmp_path / "cells.h5ad", COUNTS[:12])
-    with pytest.raises(DataError, match=r"12 cells can be read; pretraining needs at least 20"):
+    with pytest.raises(DataError, match=r"12 cells .*20"):
         pretrain("scfoundation", cells, TINY, seed=1, threads=1, output=tmp_path / "weights")
-    with pytest.raises(ConfigError, match="no objective for 'uce'"):
+    with pytest.raises(ConfigError, match="'uce'"):
         pretrain("uce", cells, TINY, seed=1, threads=1, output=tmp_path / "weights")

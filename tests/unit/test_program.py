@@ -103,7 +103,7 @@ def test_the_table_of_gene_names_that_a_model_needs_is_taken_and_said(
 ) -> None:
     patients(Path("cells.h5ad"))
     call("embed", "cells.h5ad", "geneformer_v1_10m", "--dry-run")
-    assert "geneformer_v1_10m knows: --gene-names hgnc is taken" in capsys.readouterr().err
+    assert "--gene-names hgnc" in capsys.readouterr().err
     call("embed", "cells.h5ad", "scgpt", "--dry-run")
     assert "hgnc" not in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_without_snakemake_the_remedy_is_named(monkeypatch):
     screen(Path("cells.h5ad"))
     call("init", "cells.h5ad")
     monkeypatch.setattr(studies.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r"pip install 'layerscope\[workflow\]'"):
+    with pytest.raises(SystemExit, match=r"layerscope\[workflow\]"):
         call("run", "study.yaml")
 
 
@@ -233,7 +233,7 @@ def test_layers_of_some_cells_are_scored_on_these(values, capsys):
     sets = ["resamples=100", "splits=10", "refits=2", "shuffles=2", *([values] if values else [])]
     words = ["--task", "label", "--label", "annotation", "--output", "scores.tsv", "--set", *sets]
     call("score", "cells.h5ad", "pca.h5ad", "X_scVI", *words)
-    assert "150 of 240 cells have layers" in capsys.readouterr().err
+    assert "150 of 240 cells" in capsys.readouterr().err
     rows = pd.read_csv("scores.tsv", sep="\t")
     assert set(rows["model"]) == {"hvg_pca", "X_scVI"}
     assert set(rows["n_cells"]) == {150}
@@ -246,7 +246,7 @@ def test_the_cost_of_a_model_is_told_before_anything_is_fetched(capsys):
         call("embed", "cells.h5ad", "scgpt", "-n", "--max-cells", n_cells)
         costs[n_cells] = capsys.readouterr().err
         assert f"scgpt: {n_cells} cells of " in costs[n_cells]
-    assert "207 MB to download" in costs[100] and "GFLOP/s (measured just now)" in costs[100]
+    assert "207 MB to download" in costs[100] and " GFLOP/s (" in costs[100]
     assert not Path("cache").exists()
 
 

@@ -117,13 +117,5 @@ def test_cells_that_a_root_cannot_reach_are_infinite():
 
 def test_a_root_that_is_no_cell_is_refused():
     diffusion = diffusion_map(neighbour_graph(curve(100)[0]))
-    with pytest.raises(DataError, match="root cell 100 is not one of 100 cells"):
+    with pytest.raises(DataError, match="root cell 100"):
         diffusion_pseudotime(diffusion, [100])
-
-
-def test_connectivities_are_symmetric_shares_without_self():
-    weights = neighbour_graph(with_duplicates()).connectivities.toarray()
-    np.testing.assert_allclose(weights, weights.T, atol=1e-7)
-    assert weights.min() >= 0
-    assert weights.max() <= 1 + 1e-6
-    assert (np.diag(weights) == 0).all()

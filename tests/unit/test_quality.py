@@ -92,7 +92,5 @@ def test_filters_that_cannot_be_applied_say_why():
     quality = Quality(min_counts_per_cell=500, max_mitochondrial_percent=5)
     filter_cells(measured(drawn(5, 200)), quality, summary, "log_normalised", "the genes have no symbols")
     assert summary.remaining.all()
-    assert [row["remark"] for row in summary.rows] == [
-        "not applied: the values are not counts",
-        "not applied: the genes have no symbols",
-    ]
+    counts, mitochondrial = (row["remark"] for row in summary.rows)
+    assert "not counts" in counts and "no symbols" in mitochondrial

@@ -39,7 +39,7 @@ def test_h5_files_are_read(tmp_path, version):
 
 def test_a_total_that_no_table_gives_is_asked_for_and_not_forgotten(tmp_path):
     write_triplet(tmp_path / "run")
-    with pytest.raises(DataError, match=r"no column 'total_counts'.*`recover_counts: total`"):
+    with pytest.raises(DataError, match=r"'total_counts'.*`recover_counts: total`"):
         prepared([tmp_path / "run"], tmp_path, recover_counts={})
 
 
@@ -62,9 +62,7 @@ def test_a_table_gives_the_cells_their_labels(tmp_path):
     assert list(cells.obs_names) == BARCODES[2:4]
     assert list(cells.obs["time"]) == ["d4", "d4"]
     table.assign(barcode="unknown").iloc[:1].to_csv(tmp_path / "cells.csv", index=False)
-    with pytest.raises(
-        DataError, match="no cell of the table is in the matrix; the table has ids such as 'unknown'"
-    ):
+    with pytest.raises(DataError, match=r"no cell .*'unknown'"):
         prepared([tmp_path / "run", tmp_path / "cells.csv"], tmp_path)
 
 
@@ -82,16 +80,10 @@ def zipped(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (
-            lambda run: shortened(run / "matrix.mtx", 12),
-            r"matrix\.mtx: truncated or damaged \(28 of 30 entries",
-        ),
-        (lambda run: shortened(zipped(run / "matrix.mtx"), 20), r"matrix\.mtx\.gz: truncated or damaged"),
-        (lambda run: (run / "matrix.mtx").write_text("gene\tcell\n"), "truncated or damaged"),
-        (
-            lambda run: (run / "barcodes.tsv").write_text("AAC0-1\n"),
-            "5 x 7, but there are 5 features and 1 barcodes",
-        ),
+        (lambda run: shortened(run / "matrix.mtx", 12), r"matrix\.mtx: .*damaged \(28 of 30"),
+        (lambda run: shortened(zipped(run / "matrix.mtx"), 20), r"matrix\.mtx\.gz: .*damaged"),
+        (lambda run: (run / "matrix.mtx").write_text("gene\tcell\n"), "damaged"),
+        (lambda run: (run / "barcodes.tsv").write_text("AAC0-1\n"), "5 x 7, .* 1 barcodes"),
         (lambda run: (run / "barcodes.tsv").unlink(), r"no barcodes\.tsv\.gz beside it"),
     ],
 )
@@ -129,7 +121,7 @@ def test_the_gene_names_of_v2_files_that_are_also_the_ids_are_symbols(tmp_path):
 @pytest.mark.parametrize("version", [2, 3])
 def test_of_two_genomes_one_is_chosen_by_name(tmp_path, version):
     write_genomes(tmp_path / "a.h5", version)
-    with pytest.raises(ConfigError, match=r"2 genomes: GRCh38 \(5.*mm10 \(5.*`genome: GRCh38`"):
+    with pytest.raises(ConfigError, match=r"2 genomes.*`genome: GRCh38`"):
         prepared([tmp_path / "a.h5"], tmp_path)
     cells = prepared([tmp_path / "a.h5"], tmp_path, genome="GRCh38")
     assert cells.var["symbol"].tolist() == GENES

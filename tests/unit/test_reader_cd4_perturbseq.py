@@ -77,7 +77,7 @@ def test_the_order_of_the_columns_changes_no_count(tmp_path):
 def test_names_give_donor_and_state():
     assert donor_and_state(FILE) == ("D1", "Rest")
     assert donor_and_state("D3_Stim48hr.assigned_guide.h5ad") == ("D3", "Stim48hr")
-    with pytest.raises(DataError, match="expected a name such as D1_Rest"):
+    with pytest.raises(DataError, match="D1_Rest"):
         donor_and_state("cells.h5ad")
 
 
@@ -98,9 +98,9 @@ def test_flags_that_mean_nothing_are_refused(tmp_path):
     cells = anndata.read_h5ad(tmp_path / FILE)
     cells.obs["guide_type"] = "sgRNA"
     cells.write_h5ad(tmp_path / FILE)
-    with pytest.raises(DataError, match="names no guide targeting or non-targeting; there are: sgRNA"):
+    with pytest.raises(DataError, match=r"non-targeting.*sgRNA"):
         prepared(tmp_path / FILE, tmp_path)
     cells.obs["low_quality"] = "bad"
     cells.write_h5ad(tmp_path / FILE)
-    with pytest.raises(DataError, match="'low_quality' must hold true or false, found bad"):
+    with pytest.raises(DataError, match=r"'low_quality' .*bad"):
         prepared(tmp_path / FILE, tmp_path)

@@ -73,7 +73,7 @@ def test_clones_can_be_a_matrix_of_membership(file: Path) -> None:
     cells = cells_of(file, columns={"clone": "obsm/X_clone", "guide": None})
     assert cells.obs["clone"].tolist() == ["0", "", "1"] * 2
     assert "guide" not in cells.obs
-    with pytest.raises(DataError, match="6 cells belong to more than one group"):
+    with pytest.raises(DataError, match="6 cells"):
         cells_of(file, columns={"clone": "obsm/X_twice"})
 
 
@@ -90,7 +90,7 @@ def test_subsets_and_exclusions_are_steps(file: Path) -> None:
 def test_the_order_of_times_can_be_given(file: Path) -> None:
     cells = cells_of(file, columns={"time": "day"}, time_order=["d10", "d4", "d2", "d0"])
     assert list(cells.obs["time"].cat.categories) == ["d10", "d4", "d2"]
-    with pytest.raises(ConfigError, match="time_order does not list 'd10'; there are d2, d4, d10"):
+    with pytest.raises(ConfigError, match=r"time_order .*'d10'"):
         cells_of(file, columns={"time": "day"}, time_order=["d2", "d4"])
 
 

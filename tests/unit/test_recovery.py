@@ -57,7 +57,7 @@ def test_genes_may_have_been_left_out_after_normalisation():
 @pytest.mark.parametrize(
     ("per", "totals", "words"),
     [
-        (1e4, [3.0, 7.3], "f: raw/X: counts cannot be recovered exactly: 50% of 4 values"),
+        (1e4, [3.0, 7.3], "f: raw/X: .*50% of 4 values"),
         (1e4, [np.nan, np.nan], "100% of 4 values"),
         (1e6, TOTALS, r"adds up to 100 times .*normalised to 1e\+06, not 10000"),  # whole, yet no counts
     ],
@@ -93,7 +93,7 @@ def test_the_tolerance_of_a_value_is_what_its_own_rounding_can_have_moved():
     assert undo(matrix, totals, Recovery())[2].tolist() == [0, 0]
     # one thousandth further than rounding explains is refused
     assert recovered(values, totals, decimals=3).tolist() == [[20, 1]]
-    with pytest.raises(DataError, match="50% of 2 values are not whole"):
+    with pytest.raises(DataError, match="50% of 2"):
         recovered(np.array([[5.302, 2.398]]), totals, decimals=3)
 
 
@@ -101,9 +101,7 @@ def test_a_value_of_which_rounding_leaves_two_counts_possible_is_refused():
     totals = np.array([1000.0])
     value = {count: np.round(np.log1p(count * 10.0), 3) for count in (900, 1100)}  # half a count is at 1,000
     assert recovered(np.array([[value[900]]]), totals, decimals=3).tolist() == [[900]]
-    with pytest.raises(
-        DataError, match="3 decimals leave more than one count possible for 100% of the values"
-    ):
+    with pytest.raises(DataError, match=r"3 decimals .*100% of the"):
         recovered(np.array([[value[1100]]]), np.array([1100.0]) / 1.1, decimals=3)
 
 
@@ -126,7 +124,7 @@ def test_decimals_that_the_values_do_not_have_are_refused(made, decimals, words)
 def test_values_that_are_no_counts_stay_refused_though_they_are_rounded():
     rng = np.random.default_rng(3)
     values = np.round(rng.uniform(0, 6, (40, 50)), 3)
-    with pytest.raises(DataError, match="cannot be recovered exactly"):
+    with pytest.raises(DataError, match="recovered exactly"):
         recovered(values, np.full(40, 3000.0), decimals=3)
 
 

@@ -60,13 +60,8 @@ def test_cells_without_an_embedding_are_no_root():
     assert find_root(cells(is_root=ROOTS), None, points, "cells.h5ad")[0] == 1
 
 
-def test_no_root_information_is_refused_with_a_remedy():
-    with pytest.raises(DataError, match=r"cells.h5ad: no root: .* Give the dataset a `root`"):
-        find_root(cells(is_root=[False] * 6), None, POINTS, "cells.h5ad")
-
-
 def test_a_named_root_that_is_no_cell_is_refused():
-    with pytest.raises(DataError, match=r"cells.h5ad: .*'cell9', which is not one of the cells"):
+    with pytest.raises(DataError, match=r"cells\.h5ad: .*'cell9'"):
         find_root(cells(), "cell9", POINTS, "cells.h5ad")
 
 
@@ -85,5 +80,5 @@ def test_a_table_without_its_root_is_refused(tmp_path):
     write_reference(tmp_path / "pseudotime.tsv", written)
     text = (tmp_path / "pseudotime.tsv").read_text()
     (tmp_path / "pseudotime.tsv").write_text(text.replace("cell0\t0\t1", "cell0\t0\t0"))
-    with pytest.raises(DataError, match="expected one root cell, found 0"):
+    with pytest.raises(DataError, match=r"one root.* 0"):
         read_reference(tmp_path / "pseudotime.tsv")

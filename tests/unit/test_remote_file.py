@@ -83,7 +83,7 @@ def test_a_file_that_changes_between_two_ranges_is_refused(tmp_path):
         with remote(server, tmp_path) as file:
             file.read(40_000)
             server.plan = lambda _: "change"
-            with pytest.raises(SourceError, match="the file changed while it was fetched"):
+            with pytest.raises(SourceError, match="file changed"):
                 file.fetch(np.array([[100_000, 140_000]]), "ranges")
         server.plan = first()
         with remote(server, tmp_path) as again:
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_hdf5_is_named(tmp_path):
     with (
         FaultServer({"/f": CONTENT}) as server,
         remote(server, tmp_path) as file,
-        pytest.raises(SourceError, match="not an HDF5 file"),
+        pytest.raises(SourceError, match="an HDF5 file"),
     ):
         open_hdf5(file)
 
@@ -144,12 +144,12 @@ def test_a_failure_inside_hdf5_is_still_one_message(tmp_path):
     with FaultServer({"/f": content}) as server, remote(server, tmp_path, attempts=2) as file:
         stored = open_hdf5(file)
         server.plan = lambda _: "500"
-        with pytest.raises(SourceError, match="given up after 2 failures"):
+        with pytest.raises(SourceError, match="2 failures"):
             stored["x"][()]
 
 
 def test_values_in_other_files_are_refused(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as made:
         made.create_dataset("x", (10,), "f4", external=[("other.bin", 0, 40)])
-        with pytest.raises(SourceError, match="its values lie in other files"):
+        with pytest.raises(SourceError, match="other files"):
             row_ranges(made["x"], np.array([0]), np.array([1]))

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import yaml
+from study_configs import read
 
 from layerscope.report.description import study_description
 from layerscope.study.runs import Study
 
-CONFIG = Path(__file__).parents[2] / "config"
 MODELS = ["embedded_tahoe_x1", "embedded_tahoe_x1_untrained_1", "scfoundation", "hvg_pca"]
 
 
 @pytest.fixture(scope="module")
 def described():
-    entries: dict[str, Any] = {}
-    for name in ("models.yaml", "datasets.yaml"):
-        entries |= yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
+    entries = read("models.yaml", "datasets.yaml")
     studied = {"title": "A study", "conditions": ["D1_Rest", "simulated_differentiation"], "models": MODELS}
     return study_description(Study.read(entries | {"study": studied, "accepted_licences": ["scfoundation"]}))
 
@@ -44,7 +38,7 @@ def test_models_are_foundation_models_controls_or_baselines(described):
     assert kinds == ["foundation", "control", "foundation", "baseline"]
     assert (control["of"], control["control"]) == ("embedded_tahoe_x1", "untrained")
     assert (control["layers"], control["licence"]) == (small["layers"], small["licence"])
-    assert small["trained_on"] == "pretrained here on simulated_atlas"
+    assert small["trained_on"].endswith("simulated_atlas")
     assert (big["layers"], baseline["layers"]) == (12, 0)
 
 

@@ -58,7 +58,7 @@ def drawn(files: dict[str, Path], settings: dict[str, Any] = SETTINGS, **options
 def test_representations_are_drawn_by_name_and_score_and_not_over_depth(tables):
     files = tables.write()
     svg = drawn(files, representations_path=files["representations"])
-    assert all(words in svg for words in ("may be the best", ">0.70<", ">scVI<", "marrow"))
+    assert all(words in svg for words in ("the best", ">0.70<", ">scVI<", "marrow"))
     assert svg.index(">marrow<") < svg.index(">Blood<")
     assert "Depth" not in svg
     assert "control: untrained weights" in svg
@@ -68,7 +68,7 @@ def test_without_the_comparison_no_representation_is_called_as_good_as_the_best(
     study = Tables(tmp_path).add("hvg_pca", 0.6, protocol="paper").add("scvi", 0.7, protocol="paper")
     svg = drawn(study.write(), protocol="paper")
     assert ">0.70<" in svg
-    assert "may be the best" not in svg
+    assert "the best" not in svg
 
 
 def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
@@ -77,7 +77,7 @@ def test_a_control_of_one_embedding_is_no_curve_among_layers(tables):
     settings = SETTINGS | {"models": MODELS}
     files = tables.write(settings)
     svg = drawn(files, settings, representations_path=files["representations"])
-    assert "How well each layer" in svg
+    assert "each layer" in svg
     assert ">scvi<" in svg
 
 
@@ -90,16 +90,16 @@ def page_of(files: dict[str, Path], settings: dict[str, Any] = SETTINGS) -> str:
 def test_the_first_screen_names_the_representation_of_every_condition(tables):
     files = tables.write()
     page = page_of(files)
-    assert "<h2>Which representation to use</h2>" in page
+    assert "<h2>Which representation" in page
     conditions = re.findall(r"<tbody>(.*?)</tbody>", page, flags=re.DOTALL)[:2]
     assert ["marrow" in conditions[0], "Blood" in conditions[1]] == [True, True]
     text = re.sub("<[^>]*>", " ", conditions[1]).replace("\N{NO-BREAK SPACE}", " ")
     assert all(words in text for words in ("undecided", "sure: no", "scVI"))
     assert text.count(" 0.69 ") == 1, "the PCA stands beside"
-    assert re.search(r"scvi scores highest, 0\.70 [^<]*hvg_pca may be as good", page)
+    assert re.search(r"scvi [^<]*0\.70 [^<]*hvg_pca", page)
     assert page.index('id="verdicts"') < page.index('id="representation-table"') < page.index('id="figures"')
-    assert "No foundation model was scored" not in page
-    assert "representations.tsv, line 2, columns verdict, sentence" in page
+    assert "No foundation model" not in page
+    assert "representations.tsv, line 2" in page
 
 
 def test_conditions_with_layers_and_without_stand_side_by_side(tables):
@@ -107,7 +107,7 @@ def test_conditions_with_layers_and_without_stand_side_by_side(tables):
         tables.add("big", score, layer=layer, condition="blood")
     settings = SETTINGS | {"models": MODELS}
     page = page_of(tables.write(settings), settings)
-    assert "<h2>Which layer or representation to use</h2>" in page
+    assert "layer or representation to" in page
     assert page.count('<tr class="condition">') == 2
     assert re.search(r"final layer", page)
 
@@ -115,10 +115,10 @@ def test_conditions_with_layers_and_without_stand_side_by_side(tables):
 def test_a_study_in_which_nothing_was_scored_says_so(tmp_path):
     files = Tables(tmp_path).add("hvg_pca", "needs counts").write()
     page = page_of(files)
-    assert "No representation has a score here" in re.sub("<[^>]*>", "", page)
+    assert "No representation has" in re.sub("<[^>]*>", "", page)
 
 
 def test_a_representation_that_is_alone_is_over_no_other(tmp_path):
     page = page_of(Tables(tmp_path).add("scvi", 0.7).write())
-    assert "is the only representation with a score" in page
+    assert "the only representation" in page
     assert "nan" not in re.sub("<script>.*</script>|<[^>]*>", "", page, flags=re.DOTALL)

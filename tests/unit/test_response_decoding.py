@@ -23,6 +23,7 @@ from layerscope.tasks.response.targets import Folds, folds_of
 NAMES = [f"T{number:02d}" for number in range(20)]
 TARGETS = [[name] for name in NAMES] + [["T00", "T01"], ["T00", "T02"]]
 N, N_COLUMNS, N_GENES = len(TARGETS), 6, 30
+Effects = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def folds() -> Folds:
 
 
 @pytest.fixture
-def effects() -> tuple[np.ndarray, np.ndarray]:
+def effects() -> Effects:
     """Of one half: in the layer and on genes."""
     random = np.random.default_rng(0)
     layer = random.normal(size=(1, N, N_COLUMNS))
@@ -40,15 +41,13 @@ def effects() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def truth(effects: tuple[np.ndarray, np.ndarray], folds: Folds) -> Truth:
+def truth(effects: Effects, folds: Folds) -> Truth:
     own = np.zeros((N, N_GENES), dtype=bool)
     own[range(N), range(N)] = True
     return Truth.of(effects[1], np.full((len(folds.test), N_GENES), 2.0), own, folds)
 
 
-def test_predictions_are_those_of_a_ridge_regression(
-    effects: tuple[np.ndarray, np.ndarray], folds: Folds, truth: Truth
-) -> None:
+def test_predictions_are_those_of_a_ridge_regression(effects: Effects, folds: Folds, truth: Truth) -> None:
     layer, genes = effects
     errors, weights = decode(kernel(layer)[None], truth, folds, np.full(len(folds.test), 0.5))
     for test, train in zip(folds.test, folds.train, strict=True):
@@ -64,9 +63,7 @@ def test_predictions_are_those_of_a_ridge_regression(
             assert errors.effect[one] == pytest.approx(effect)
 
 
-def test_a_targets_own_gene_does_not_count_in_its_row(
-    effects: tuple[np.ndarray, np.ndarray], folds: Folds, truth: Truth
-) -> None:
+def test_a_targets_own_gene_does_not_count_in_its_row(effects: Effects, folds: Folds, truth: Truth) -> None:
     layer, genes = effects
     changed = genes.copy()
     changed[0, 7, 7] = 1000.0
@@ -82,7 +79,7 @@ def test_a_targets_own_gene_does_not_count_in_its_row(
 
 @pytest.mark.parametrize("unit", [0, 5])
 def test_leaving_a_target_out_of_the_training_needs_no_other_fit(
-    effects: tuple[np.ndarray, np.ndarray], folds: Folds, truth: Truth, unit: int
+    effects: Effects, folds: Folds, truth: Truth, unit: int
 ) -> None:
     layer, _ = effects
     kernels, penalty = kernel(layer)[None], np.full(len(folds.test), 0.3)
@@ -105,7 +102,7 @@ def test_leaving_a_target_out_of_the_training_needs_no_other_fit(
 
 
 def test_the_penalty_is_chosen_by_leaving_training_perturbations_out(
-    effects: tuple[np.ndarray, np.ndarray], folds: Folds, truth: Truth
+    effects: Effects, folds: Folds, truth: Truth
 ) -> None:
     layer, genes = effects
     penalties = (0.001, 0.1, 1.0, 100.0)
@@ -116,20 +113,11 @@ def test_the_penalty_is_chosen_by_leaving_training_perturbations_out(
         missed = []
         for ratio in penalties:
             model = Ridge(alpha=ratio * (own**2).sum() / len(own))
-            missed.append(
-                sum(
-                    (
-                        (
-                            model.fit(layer[0, rows[rows != one]], genes[0, rows[rows != one]]).predict(
-                                layer[0, [one]]
-                            )
-                            - genes[0, one]
-                        )
-                        ** 2
-                    ).sum()
-                    for one in rows
-                )
-            )
+            missed.append(0.0)
+            for one in rows:
+                others = rows[rows != one]
+                predicted = model.fit(layer[0, others], genes[0, others]).predict(layer[0, [one]])
+                missed[-1] += ((predicted - genes[0, one]) ** 2).sum()
         assert penalty == penalties[int(np.argmin(missed))]
 
 
@@ -138,9 +126,7 @@ def test_no_layer_predicts_the_mean(folds: Folds) -> None:
     np.testing.assert_allclose(weights[0], np.tile(folds.train[0] / folds.train[0].sum(), (N, 1)))
 
 
-def test_the_scale_of_a_layer_changes_nothing(
-    effects: tuple[np.ndarray, np.ndarray], folds: Folds, truth: Truth
-) -> None:
+def test_the_scale_of_a_layer_changes_nothing(effects: Effects, folds: Folds, truth: Truth) -> None:
     layer, _ = effects
     penalties = (0.01, 0.1, 1.0)
     for scale in (1e-3, 1e3):

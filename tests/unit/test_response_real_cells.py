@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from test_response_scores import rows, scored
+from test_response_scores import Screen, rows, scored
 
 from layerscope.tasks.response.scores import CELL_LEVEL, CENTROIDS, METRIC, SAME_CELLS, SHARE
 
@@ -22,7 +22,7 @@ SETTINGS = {"cells_per_perturbation": 80, "cell_splits": 20, "shuffles": 10}
 
 
 @pytest.fixture(scope="module")
-def measured() -> tuple[anndata.AnnData, np.ndarray]:
+def measured() -> Screen:
     """Log expression of 500 genes in K562 cells, by the totals of all genes, and its 50 components."""
     cells = anndata.read_h5ad(SCREEN)
     cells = cells[cells.obs["cell_type"] == "k562"]
@@ -39,7 +39,7 @@ def measured() -> tuple[anndata.AnnData, np.ndarray]:
 
 
 def test_true_effects_are_told_from_shuffled_ones_by_other_cells_alone(
-    measured: tuple[anndata.AnnData, np.ndarray], tmp_path: Path
+    measured: Screen, tmp_path: Path
 ) -> None:
     of = rows(scored(tmp_path, *measured, values="log_normalised", gene_scale="none", **SETTINGS))
     assert of[METRIC].estimate == pytest.approx(0.71, abs=0.05)
@@ -55,9 +55,7 @@ def test_true_effects_are_told_from_shuffled_ones_by_other_cells_alone(
     assert of[CELL_LEVEL].null_mean == pytest.approx(of[CELL_LEVEL].estimate, abs=0.005)
 
 
-def test_shuffled_labels_of_measured_cells_decode_nothing(
-    measured: tuple[anndata.AnnData, np.ndarray], tmp_path: Path
-) -> None:
+def test_shuffled_labels_of_measured_cells_decode_nothing(measured: Screen, tmp_path: Path) -> None:
     cells, layer = measured
     cells = cells.copy()
     order = np.random.default_rng(5).permutation(cells.n_obs)

@@ -9,8 +9,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cell_files import adata_of
 from perturbation_cells import write
-from scipy import sparse
 
 from layerscope.cells.obs import read_obs
 from layerscope.extraction.embeddings_file import Layer
@@ -27,14 +27,15 @@ from layerscope.tasks.response.scores import (
 )
 from layerscope.tasks.response.settings import ResponseSettings
 
-WORKFLOW = Path(__file__).parents[2] / "workflow"
+Screen = tuple[anndata.AnnData, np.ndarray]
+"""Cells, and a layer of them."""
 QUICK = {"shuffles": 5, "cell_splits": 4, "resamples": 200, "splits": 10}
 N_GENES, DIMENSIONS = 120, 4
 
 
 def screen(
     n_targets: int = 24, cells: int = 44, controls: int = 120, effect: float = 1.0, seed: int = 0
-) -> tuple[anndata.AnnData, np.ndarray]:
+) -> Screen:
     """Counts of cells whose perturbations move a hidden state, and a layer that shows the state."""
     random = np.random.default_rng(seed)
     moved = effect * random.normal(size=(n_targets, DIMENSIONS))
@@ -46,20 +47,12 @@ def screen(
     rates = random.gamma(1.0, 3.0, N_GENES) * np.exp(state @ program)
     counts = random.poisson(rates * random.lognormal(0, 0.2, (len(owner), 1)))
     names = np.array(["non-targeting", *(f"T{number:02d}" for number in range(n_targets))])
-    obs = pd.DataFrame(
-        {
-            "perturbation": pd.Categorical(names[owner]),
-            "is_control": owner == 0,
-            "replicate": pd.Categorical(random.permutation(np.arange(len(owner)) % 2).astype(str)),
-        },
-        index=[f"cell_{number}" for number in range(len(owner))],
-    )
+    lane = pd.Categorical(random.permutation(np.arange(len(owner)) % 2).astype(str))
+    obs = {"perturbation": pd.Categorical(names[owner]), "is_control": owner == 0, "replicate": lane}
     genes = [f"G{number}" for number in range(N_GENES)]
-    cells_of = anndata.AnnData(
-        sparse.csr_matrix(counts.astype(np.float32)), obs, pd.DataFrame({"symbol": genes}, index=genes)
-    )
+    given = adata_of(counts, genes, [f"cell_{number}" for number in range(len(owner))], obs, symbol=genes)
     layer = state @ random.normal(size=(DIMENSIONS, 10)) + 0.5 * random.normal(size=(len(owner), 10))
-    return cells_of, layer.astype(np.float32)
+    return given, layer.astype(np.float32)
 
 
 def scored(
@@ -83,12 +76,12 @@ def rows(made: Scored) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[anndata.AnnData, np.ndarray]:
+def planted() -> Screen:
     return screen()
 
 
 @pytest.fixture(scope="module")
-def decoded(planted: tuple[anndata.AnnData, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def decoded(planted: Screen, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     return scored(tmp_path_factory.mktemp("planted"), *planted)
 
 
@@ -106,7 +99,7 @@ def test_planted_effects_are_decoded_nearly_as_well_as_from_expression(decoded: 
 
 
 def test_shuffled_labels_decode_nothing_though_single_cells_look_the_same(
-    planted: tuple[anndata.AnnData, np.ndarray], decoded: Scored, tmp_path: Path
+    planted: Screen, decoded: Scored, tmp_path: Path
 ) -> None:
     cells, layer = planted
     cells = cells.copy()
@@ -122,9 +115,7 @@ def test_shuffled_labels_decode_nothing_though_single_cells_look_the_same(
     assert true[CELL_LEVEL].null_mean == pytest.approx(true[CELL_LEVEL].estimate, abs=0.02)
 
 
-def test_a_layer_of_noise_decodes_nothing(
-    planted: tuple[anndata.AnnData, np.ndarray], decoded: Scored, tmp_path: Path
-) -> None:
+def test_a_layer_of_noise_decodes_nothing(planted: Screen, decoded: Scored, tmp_path: Path) -> None:
     noise = np.random.default_rng(5).normal(size=planted[1].shape).astype(np.float32)
     of = rows(scored(tmp_path, planted[0], noise))
     assert of[METRIC].ci_low <= 0.005 and of[METRIC].estimate < 0.02

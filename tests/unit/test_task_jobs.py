@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from cell_files import write_cells
-from perturbation_cells import experiment
+from perturbation_cells import experiment, write
 from task_examples import QUICK, RUNS, settings, write_example
 
 import make_reference
@@ -119,7 +118,7 @@ def test_the_same_command_writes_the_same_bytes(folder: Path, task: str) -> None
 @pytest.mark.parametrize("task", TASKS)
 def test_embeddings_of_other_cells_are_refused(folder: Path, task: str, tmp_path: Path) -> None:
     write_official(tmp_path / "other.h5ad", ["a", "b"], np.ones((2, 3)), {})
-    with pytest.raises(DataError, match=r"other\.h5ad: its 2 cells are not"):
+    with pytest.raises(DataError, match=r"other\.h5ad: .*2 cells"):
         score(folder, task, "strict", "never", {"embeddings": str(tmp_path / "other.h5ad")})
     assert not (folder / "never.tsv").exists()
 
@@ -145,26 +144,22 @@ def test_a_reference_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("protocol", "change", "words"),
+    ("protocol", "changed", "divided_by", "words"),
     [
-        ("paper", {"drop": ["guide", "replicate", "batch"]}, "nothing divides the cells"),
-        ("paper", {"same": "guide"}, "1 sample"),
-        ("paper", {"min_cells_per_perturbation": 10_000}, "no perturbation has 10000 cells"),
-        ("released", {"min_cells_per_perturbation": 10_000}, "no perturbation has 10000 cells"),
-        ("strict", {"cells_per_perturbation": 4000}, "lower cells_per_perturbation"),
+        ("paper", {}, [], "nothing divides the cells"),
+        ("paper", {}, ["guide"], "1 sample"),
+        ("paper", {"min_cells_per_perturbation": 10_000}, ["guide", "replicate"], "has 10000 cells"),
+        ("released", {"min_cells_per_perturbation": 10_000}, ["guide", "replicate"], "has 10000 cells"),
+        ("strict", {"cells_per_perturbation": 4000}, ["guide", "replicate"], "lower cells_per_perturbation"),
     ],
 )
 def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
-    folder: Path, tmp_path: Path, protocol: str, change: dict[str, Any], words: str
+    folder: Path, tmp_path: Path, protocol: str, changed: dict[str, Any], divided_by: list[str], words: str
 ) -> None:
-    changed = {name: value for name, value in change.items() if name not in ("drop", "same")}
     cells = experiment()
-    cells.obs = cells.obs.drop(columns=change.get("drop", []), errors="ignore")
-    if "same" in change:
-        cells.obs = cells.obs.drop(columns=["replicate", "batch"], errors="ignore")
-        cells.obs["guide"] = cells.obs["perturbation"].astype(str)
-    source = tmp_path / "cells.h5ad"
-    write_cells(source, cells, {"condition": "c", "dataset": "d", "task": "perturbation", "values": "counts"})
+    cells.obs["guide"] = cells.obs["perturbation"].astype(str)
+    cells.obs = cells.obs[["perturbation", "is_control", *divided_by]]
+    source = write(tmp_path / "cells.h5ad", cells)
     about = ["--task", "perturbation", "--protocol", protocol, "--condition", "c", "--seed", "1"]
     about += ["--cells", str(source), "--settings", json.dumps(QUICK["perturbation"] | changed)]
     make_reference.main([*about, "--output", f"{tmp_path}/reference"])
@@ -183,14 +178,14 @@ def test_cells_that_lack_what_a_protocol_needs_have_rows_that_say_so(
 def test_nothing_is_written_over_what_was_read(folder: Path, tmp_path: Path) -> None:
     cells = folder / "label.h5ad"
     before = cells.read_bytes()
-    with pytest.raises(ConfigError, match="the output is the input"):
+    with pytest.raises(ConfigError, match="is the input"):
         score(folder, "label", "strict", "never", {"output": str(cells)})
     assert cells.read_bytes() == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     words = ["--task", "perturbation", "--protocol", "released", "--condition", "blood", "--settings", "{}"]
     words += ["--cells", f"{folder}/perturbation.h5ad", "--output", f"{tmp_path}/mine"]
-    with pytest.raises(ConfigError, match=r"mine: the folder holds notes\.txt"):
+    with pytest.raises(ConfigError, match=r"mine: .*notes\.txt"):
         make_reference.main(words)
     assert [file.name for file in tmp_path.rglob("*")] == ["mine", "notes.txt"]
 

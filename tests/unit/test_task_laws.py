@@ -117,5 +117,5 @@ def test_halves_choose_and_score_a_layer(run: Example) -> None:
 )
 def test_a_reference_of_other_cells_is_refused(run: Example) -> None:
     run.obs = run.obs.rename(index=lambda name: f"other {name}")
-    with pytest.raises(DataError, match=r"cells are not the .* delete this reference"):
+    with pytest.raises(DataError, match="delete this reference"):
         run.score()

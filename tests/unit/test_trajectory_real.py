@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from trajectory_cells import subject
 
 from layerscope.statistics.ranks import spearman
-from layerscope.tables import Subject
 from layerscope.tasks.trajectory.graph import neighbour_graph
 from layerscope.tasks.trajectory.pseudotime import diffusion_map, diffusion_pseudotime
 from layerscope.tasks.trajectory.references import FROM_DATASET, Reference
@@ -59,13 +59,11 @@ def test_an_untrained_projection_agrees_well_with_the_pseudotime_that_it_was_pro
 def test_strict_scores_the_order_of_days_and_shuffled_days_score_0(larry):
     obs, components = larry
     settings = StrictSettings(halvings=6, resamples=200, neighbourhoods=(15, 30))
-    about = {"condition": "larry", "model": "pca", "layer": "official", "task": "trajectory", "seed": 0}
-    subject = Subject(**about, depth=np.nan, protocol="strict")
     reference = Reference(list(obs.index), np.zeros(len(obs)), 0, FROM_DATASET, "")
     shuffled = obs.iloc[np.random.default_rng(0).permutation(len(obs))].set_index(obs.index)
     somers_d = {}
     for name, labels in (("true", obs), ("shuffled", shuffled)):
-        rows = score_strict(components, reference, labels, subject, settings).rows
+        rows = score_strict(components, reference, labels, subject("strict", seed=0), settings).rows
         somers_d[name] = next(row for row in rows if row.metric == "time_somers_d")
     assert somers_d["true"].ci_low > 0.05
     assert somers_d["shuffled"].ci_low < 0 < somers_d["shuffled"].ci_high

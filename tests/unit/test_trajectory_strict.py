@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from trajectory_cells import N_CELLS, cells, layer
+from trajectory_cells import N_CELLS, cells, layer, subject
 
 from layerscope.statistics.concordance import order_concordance
-from layerscope.tables import Subject
 from layerscope.tasks.trajectory.clones import Sisters, clone_fates, mean_auc, predict_fates, sisters_of
 from layerscope.tasks.trajectory.references import COMPUTED, FROM_DATASET, Reference
 from layerscope.tasks.trajectory.settings import StrictSettings
@@ -17,9 +16,8 @@ SETTINGS = StrictSettings(resamples=200, halvings=10, neighbourhoods=(10, 15))
 
 def scores(matrix, obs, settings=SETTINGS, source=FROM_DATASET, family="", reference=None):
     known = obs["true_pseudotime"].to_numpy() if reference is None else reference
-    about = {"condition": "blood", "model": "m", "layer": "01", "depth": 0.0, "task": "trajectory", "seed": 3}
-    subject = Subject(**about, protocol="strict", family=family)
-    scored = score_strict(matrix, Reference(list(obs.index), known, 0, source, ""), obs, subject, settings)
+    about = subject("strict", family=family)
+    scored = score_strict(matrix, Reference(list(obs.index), known, 0, source, ""), obs, about, settings)
     return {row.metric: row for row in scored.rows}, scored.resamples
 
 
@@ -128,7 +126,7 @@ def test_few_clones_of_several_times_give_no_order_of_sisters():
     obs["clone"] = np.where(obs["clone"].isin(nine), obs["clone"], "")
     rows, _ = scores(layer(obs, fate), obs)
     assert rows["clone_order"].status == "not_available"
-    assert "clones have cells of several times; at least 10 are needed" in rows["clone_order"].reason
+    assert "at least 10" in rows["clone_order"].reason
 
 
 def test_the_root_set_is_drawn_once_for_a_condition_and_parts_draw_from_it():
@@ -159,13 +157,13 @@ def test_what_the_cells_do_not_tell_is_not_available_with_its_reason():
     obs, fate = cells()
     matrix = layer(obs, fate)
     rows, _ = scores(matrix, obs.drop(columns=["time", "clone"]))
-    assert rows["time_somers_d"].reason == "the cells have no time labels"
-    assert rows["clone_order"].reason == "the cells have no clone and no time labels"
+    assert "no time labels" in rows["time_somers_d"].reason
+    assert "no clone and" in rows["clone_order"].reason
     assert rows["spearman"].status == "ok"
     obs["batch"] = obs["time"].astype(str)
     rows, _ = scores(matrix, obs)
     assert rows["time_somers_d"].status == "not_available"
-    assert rows["time_somers_d"].reason == "no two cells of one batch differ in time"
+    assert "one batch" in rows["time_somers_d"].reason
     assert rows["time_somers_d_across_batches"].status == "ok"
 
 
@@ -184,7 +182,7 @@ def test_refused_roots_and_cells_are_left_out():
     assert rows["time_somers_d"].n_cells == N_CELLS - 5
     matrix[obs["is_root"].to_numpy()] = np.nan
     rows, _ = scores(matrix, obs)
-    assert rows["time_somers_d"].reason == "all root cells were refused by the model"
+    assert "all root cells" in rows["time_somers_d"].reason
 
 
 def test_unreachable_cells_lower_the_score_and_are_counted():
@@ -195,4 +193,4 @@ def test_unreachable_cells_lower_the_score_and_are_counted():
     split, _ = scores(matrix, obs, StrictSettings(resamples=50, metric="euclidean"))
     assert split["share_unreachable"].estimate == pytest.approx(50 / N_CELLS)
     assert split["time_somers_d"].estimate < whole["time_somers_d"].estimate - 0.1
-    assert split["time_somers_d"].reason.startswith("connected components of the graphs: ")
+    assert split["time_somers_d"].reason.startswith("connected components")

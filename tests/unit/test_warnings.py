@@ -104,4 +104,4 @@ def test_a_condition_without_any_score_is_warned_of():
         if row.condition == "D1_Rest" and row.model not in example.BASELINES
     ]
     said = list(study_warnings(pd.DataFrame([vars(row) for row in rows]), example.settings()))
-    assert ("D1_Rest", "no foundation model has a score") in said
+    assert any(of == "D1_Rest" and "no foundation model" in warning for of, warning in said)

@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from layerscope.tables import Subject
+
 N_CELLS = 400
+
+
+def subject(protocol, **changes):
+    """What the rows of a scored layer are about."""
+    about = {"condition": "blood", "model": "m", "layer": "01", "depth": 0.0, "task": "trajectory", "seed": 3}
+    return Subject(**about | {"protocol": protocol} | changes)
 
 
 def cells(seed=0, clone_size=4):
