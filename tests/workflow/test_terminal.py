@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ rule work:
     message:
         "Computing number {wildcards.n}"
     shell:
-        "sleep {config[seconds]}; echo odd {wildcards.n} > {log}; "
+        "echo odd {wildcards.n} > {log}; sleep {config[seconds]}; "
         "test {wildcards.n} != {config[broken]}; touch {output}"
 
 onsuccess:
@@ -53,8 +54,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "COLUMNS": "100", "TERM": "xterm"}
 
 
-def in_terminal(folder: Path, command: list[str], cancel_at: str = "") -> tuple[int, str]:
-    """Exit status, and what a terminal shows; Ctrl-C is pressed as soon as it shows some words."""
+def in_terminal(folder: Path, command: list[str], cancel: bool = False) -> tuple[int, str]:
+    """Exit status, and what a terminal shows; Ctrl-C is pressed while the first job that it names runs."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
@@ -65,9 +66,12 @@ def in_terminal(folder: Path, command: list[str], cancel_at: str = "") -> tuple[
             shown += os.read(terminal, 4096).decode(errors="replace")
         except OSError:  # Linux says so that the other side is closed
             break
-        if cancel_at and cancel_at in shown:
+        if cancel and "Computing number" in shown:
+            while not any(folder.glob("*.log")):  # Snakemake tells of a job before it starts it
+                time.sleep(0.05)
+            time.sleep(1)
             os.write(terminal, b"\x03")
-            cancel_at = ""
+            cancel = False
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown
 
 
@@ -103,7 +107,7 @@ def test_a_failed_job_shows_its_log_and_the_run_fails(folder: Path) -> None:
 
 
 def test_ctrl_c_leaves_the_terminal_clean(folder: Path) -> None:
-    status, shown = in_terminal(folder, words(seconds=5), cancel_at="Computing number")
+    status, shown = in_terminal(folder, words(seconds=10), cancel=True)
     assert status != 0
     assert "Terminating" in shown and "Not complete." in shown
     assert shown.rindex(SHOW) > shown.rindex(HIDE)
