@@ -44,7 +44,7 @@ def test_the_best_by_truth_the_highest_score_and_the_final_layer_stand_side_by_s
     finding = compared(rows(), {"best_layer": "01"})
     (row,) = finding.table.rows
     texts = [cell.text for cell in row.cells[4:]]
-    assert texts == ["02", "0.900", "01", "0.500", "0.700", "-0.400"]
+    assert texts == ["02", "0.900", "01", "0.500", "0.700", "0.400"]
     assert row.cells[5].small == "0.800 to 1.000"
     assert row.hint == "tables/scores.tsv, line 4"
 
