@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
-from statistics import fmean
 
 FEWEST = 10
 """Jobs that must be done before a time left is told."""
@@ -21,7 +20,8 @@ class Jobs:
         self._began = now
         self._ends: float | None = None
         self._left = Counter(counts)
-        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self._finished: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # of these, by rule
         self._running: dict[int, tuple[str, str, float]] = {}
 
     def start(self, job: int, rule: str, message: str, now: float) -> None:
@@ -39,7 +39,8 @@ class Jobs:
             return
         rule, _, began = self._running.pop(job)
         self._left[rule] -= 1
-        self._seconds[rule].append(now - began)
+        self._finished[rule] += 1
+        self._seconds[rule] += now - began
         left = self._seconds_left(now - self._began)
         self._ends = None if left is None else now + left
 
@@ -56,13 +57,13 @@ class Jobs:
 
     def _seconds_left(self, elapsed: float) -> float | None:
         """By rules' mean times, at the pace so far; None while unseen rules have more jobs than are done."""
-        done = [seconds for of_rule in self._seconds.values() for seconds in of_rule]
-        unseen = sum(left for rule, left in self._left.items() if rule not in self._seconds)
-        if len(done) < FEWEST or unseen > len(done):
+        n_finished, spent = self._finished.total(), sum(self._seconds.values())
+        unseen = sum(left for rule, left in self._left.items() if rule not in self._finished)
+        if n_finished < FEWEST or unseen > n_finished:
             return None
-        means = {rule: fmean(seconds) for rule, seconds in self._seconds.items()}
-        work = sum(left * means.get(rule, fmean(done)) for rule, left in self._left.items())
-        return elapsed * work / sum(done)
+        means = {rule: self._seconds[rule] / n for rule, n in self._finished.items()}
+        work = sum(left * means.get(rule, spent / n_finished) for rule, left in self._left.items())
+        return elapsed * work / spent
 
 
 def about(seconds: float) -> str:
