@@ -17,6 +17,7 @@ from layerscope.errors import ConfigError
 from layerscope.statistics.layer_choice import MARGIN, choose_layers
 from layerscope.statistics.representation_verdict import ANSWER
 from layerscope.statistics.representations import choose_representations
+from layerscope.statistics.verdict import names_another_baseline
 from layerscope.tables import OFFICIAL, write_table
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
     """What a row says, line by line."""
     title = f"{row['condition']}, {row['model']}, protocol {row['protocol']}: {row['verdict']}"
     facts = {name: row.get(column, "") for name, column in FACTS.items()}
-    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
+    if not names_another_baseline(row):
         del facts["better than the best baseline"]
     return [title, row["sentence"], *(f"  {name}: {fact}" for name, fact in facts.items() if fact)]
 

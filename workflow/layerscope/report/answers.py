@@ -16,6 +16,7 @@ from layerscope.report.formats import interval, number, percent, signed
 from layerscope.report.grid import Cell, Source
 from layerscope.report.verdict_words import OF_MODELS, PLANTED, QUESTIONS, TAGS, UNNAMED, Tag
 from layerscope.statistics.trust import TRUSTED, decides
+from layerscope.statistics.verdict import names_another_baseline
 from layerscope.tables import OFFICIAL
 from layerscope.tasks.catalogue import TASKS
 
@@ -170,7 +171,7 @@ def questions_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     asked = [name for name in QUESTIONS if name in row]
     if row.get("planted"):
         asked = [name for name in asked if name not in OF_MODELS]
-    if row.get("best_baseline", "") in ("", row.get("pca")):  # there is none, or it is the PCA
+    if not names_another_baseline(row):
         asked = [name for name in asked if name != "beats_baseline"]
     return tuple((QUESTIONS[name], row[name]) for name in asked)
 

@@ -144,8 +144,16 @@ def may_be_chance(row: Row, prefix: str = "") -> bool:
 
 def reaches_chance(row: Row, prefix: str = "") -> bool:
     """Whether a score's interval goes down to the null's mean, or to 0 where that is lower or unknown."""
-    chance = max(0.0, row[f"{prefix}null_mean"])  # a missing one is NaN, and leaves 0
-    return bool(row[f"{prefix}ci_low"] <= chance)
+    return bool(row[f"{prefix}ci_low"] <= _chance(row, prefix))
+
+
+def _chance(row: Row, prefix: str) -> float:
+    return max(0.0, float(row[f"{prefix}null_mean"]))  # a missing one is NaN, and leaves 0
+
+
+def names_another_baseline(row: Row) -> bool:
+    """Whether the best baseline is one, and not the PCA, which every row is compared with anyway."""
+    return row.get("best_baseline", "") not in ("", row.get("pca"))
 
 
 def _use(row: Row, word: Verdict) -> str:
@@ -275,7 +283,7 @@ def _next(row: Row, word: Verdict) -> str:
         "not_scored": word == "not_scored",
         "planted": row["planted"],
         "protocol": row["protocol"] != TRUSTED,
-        "noise": word == "no_signal" and row["best_baseline_ci_low"] <= max(0.0, row["best_null_mean"]),
+        "noise": word == "no_signal" and row["best_baseline_ci_low"] <= _chance(row, "best_"),
         "no_signal": word == "no_signal",
         "halves": word == "use_layer" and _lost_on_halves(row),
         "chance": math.isnan(row["best_null_mean"]) and not has_chance_of_zero(row["task"], row["metric"]),
