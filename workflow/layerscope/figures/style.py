@@ -55,7 +55,7 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.2)))
 BASELINE_GREYS = ("#3d3d3d", "#8a8a8a", "#666666")
-BASELINE_MARKERS = ("d", "<", ">", "x", "+")
+BASELINE_MARKERS = ("d", "<", ">", "h", "p")  # all can be filled, and none is the cross of a missing score
 CONTROL_DASHES: Mapping[str, Any] = {
     "untrained": (0, (7, 2)),
     "gene_permuted": (0, (2, 1.2)),
